@@ -1,0 +1,184 @@
+"""The words of an action: what was asked, what would be done, what was done. Field for field the JSON of DESIGN §3."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+ActionKind = Literal["flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause"]
+GuardClass = Literal["0", "1", "2", "3", "R"]
+ActionStatus = Literal[
+    "planned", "awaiting_approval", "running", "paused", "in_doubt", "conflict", "rolling_back",
+    "succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned",
+]  # fmt: skip
+StepStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
+FindingLevel = Literal["block", "warning", "ok"]
+
+ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned"})
+
+GUARD_CLASS: dict[ActionKind, GuardClass] = {
+    "flip": "3", "rollback": "R", "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2",
+}  # fmt: skip
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What an operator asked for, bound to the thing itself. `service`: a deployment, or `backend/pipeline` of a run.
+
+    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` those of a trigger.
+    """
+
+    kind: ActionKind
+    service: str
+    ref: str = ""
+    to: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    timeout_s: float | None = None
+    overrides: tuple[str, ...] = ()
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at before acting. `block` forbids; `--override` names a `code`; `fix`: what to do."""
+
+    level: FindingLevel
+    code: str
+    text: str
+    fix: str = ""
+    overridable: bool = False
+
+
+class PlanSummary(Struct, frozen=True, kw_only=True):
+    """The part of a plan that is shown and kept: effects in words, what must still hold at the write, how to undo."""
+
+    effects: tuple[str, ...]
+    preconditions: tuple[str, ...]
+    undo: str
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What will be sent. `hash` covers kind, service, version, control state from → to, uid and effects, nothing else.
+
+    `already` means that reality is the target now: nothing will be written. `expected` is the control state that the
+    write compares with, as plain data; `target` the adapter that will be driven: port, type, name, config with secret
+    references unresolved.
+    """
+
+    kind: ActionKind
+    context: str
+    service: str
+    guard_class: GuardClass
+    protected: bool
+    from_: str = field(name="from")
+    to: str
+    findings: tuple[Finding, ...]
+    summary: PlanSummary
+    hash: str
+    made_at: datetime
+    already: bool = False
+    expected: dict[str, Any] = field(default_factory=dict)
+    target: dict[str, Any] = field(default_factory=dict)
+    request: Request
+
+    @property
+    def blocked(self) -> bool:
+        """True where a finding forbids it."""
+        return any(finding.level == "block" for finding in self.findings)
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """One journalled step of an action; `detail` is what was observed, in words."""
+
+    name: str
+    status: StepStatus = "pending"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    detail: str = ""
+
+
+class SwitchReport(Struct, frozen=True, kw_only=True):
+    """What fresh requests saw while traffic moved. Seconds count from the write; null where it was never seen."""
+
+    requests: int
+    errors: int
+    first_new_s: float | None
+    last_old_s: float | None
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """The runner that holds or held the lease."""
+
+    user: str
+    host: str
+    pid: int
+    lease_expires_at: datetime | None = None
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who asked: the login user, the user behind sudo, where the SSH connection came from, this host, the terminal."""
+
+    login: str
+    sudo_user: str = ""
+    ssh_source: str = ""
+    host: str = ""
+    tty: str = ""
+
+
+class ActionError(Struct, frozen=True, kw_only=True):
+    """Why an action ended badly: a kind (as BackendError, or `refused`, `verify_failed` …), words, what to do."""
+
+    kind: str
+    message: str
+    fix: str = ""
+
+
+class Action(Struct, frozen=True, kw_only=True):
+    """An action as everybody sees it (`teal/v1/action`)."""
+
+    id: str | None
+    kind: ActionKind
+    service: str
+    status: ActionStatus
+    phase: str
+    from_: str = field(name="from")
+    to: str
+    changed: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    steps: tuple[Step, ...] = ()
+    switch: SwitchReport | None = None
+    findings: tuple[Finding, ...] = ()
+    plan_hash: str = ""
+    reason: str = ""
+    actor: Actor | None = None
+    owner: Owner | None = None
+    plan: PlanSummary | None = None
+    undo: str = ""
+    ref: str | None = None
+    error: ActionError | None = None
+
+    @property
+    def open(self) -> bool:
+        """True until it has ended."""
+        return self.status not in ENDED
+
+
+class Consent(Struct, frozen=True, kw_only=True):
+    """How the operator agreed. `confirmed`: `-y`, or the button of the plan screen. `typed_context` was typed
+    or given to `--confirm`; `armed` is the console's; `plan_hash` what was agreed to; `interactive`: a terminal."""
+
+    confirmed: bool = False
+    typed_context: str = ""
+    armed: bool = False
+    reason: str = ""
+    plan_hash: str = ""
+    idempotency_key: str = ""
+    interactive: bool = False
+
+
+class Refused(Exception):
+    """The gate said no and nothing changed. `exit_code` is DESIGN §3's; `error` says what, where, what to do."""
+
+    def __init__(self, exit_code: int, error: ActionError, *, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(error.message)
+        self.exit_code = exit_code
+        self.error = error
+        self.findings = findings

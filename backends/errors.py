@@ -1,0 +1,42 @@
+"""The one error that a backend may raise, and the words it may use for it."""
+
+from typing import Literal
+
+ErrorKind = Literal[
+    "auth",
+    "not_found",
+    "unreachable",
+    "timeout",
+    "rate_limited",
+    "malformed",
+    "conflict",
+    "config",
+    "internal",
+]
+
+_WHAT_TO_DO: dict[ErrorKind, str] = {
+    "auth": "check the credentials that the config names, and what they may do",
+    "not_found": "check the name and the URL in the config",
+    "unreachable": "check that the system runs and that this host may reach it",
+    "timeout": "the system is slow or hangs: look at it directly, or raise --timeout",
+    "rate_limited": "wait, or raise the refresh interval of this source",
+    "malformed": "the answer is not what this system documents: check the URL and its version",
+    "conflict": "somebody else changed it: look again, then plan anew",
+    "config": "run `teal config validate`",
+    "internal": "this is a defect: report it with the crash file",
+}
+
+
+class BackendError(Exception):
+    """A backend did not do what was asked of it.
+
+    ``kind`` decides the exit code (DESIGN §3), ``message`` is one cleaned line saying what and where,
+    ``fix`` one line saying what to do. Neither ever holds a secret.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, *, fix: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.kind: ErrorKind = kind
+        self.message = message
+        self.fix = fix or _WHAT_TO_DO[kind]
+        self.retry_after_s = retry_after_s

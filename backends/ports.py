@@ -1,0 +1,165 @@
+"""What the console asks of an outside system: one small Protocol per kind of thing.
+
+Every method may raise `backends.errors.BackendError` and nothing else; none blocks the event loop; all I/O is bounded
+in time by the caller (`asyncio.timeout`) and by the adapter. Reads may be cancelled at any await. Adapters are built
+by `backends.registry` and closed once with `aclose()`.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from backends.models import (
+    Alert,
+    CheckResult,
+    ColorState,
+    Deployment,
+    LogEntry,
+    LogLevel,
+    PipelineRun,
+    QualityScore,
+    TaskRun,
+)
+
+
+class Closable(Protocol):
+    """Everything that the registry builds."""
+
+    async def aclose(self) -> None:
+        """Release connections and threads; safe to call twice."""
+
+
+class Pipelines(Closable, Protocol):
+    """Runs of pipelines, and what can be done with them."""
+
+    async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
+        """Runs over all pipelines, newest first: those that started after `since`, and always the last of each."""
+
+    async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
+        """The tasks of one run, in an order that respects `depends_on`."""
+
+    async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        """The log of one task, or of all tasks of the run in time order."""
+
+    async def pipelines(self) -> list["PipelineInfo"]:
+        """The pipelines that can be triggered."""
+
+    async def trigger(self, pipeline: str, run_id: str, params: dict[str, Any]) -> None:
+        """Start a run under the given id. The same id again is no second run. Raises `conflict` for an id in use
+        with other params, `not_found` for an unknown pipeline."""
+
+    async def retry(self, pipeline: str, run_id: str) -> None:
+        """Run the failed and skipped tasks of an ended run again. Raises `conflict` while it is running."""
+
+    async def cancel(self, pipeline: str, run_id: str) -> None:
+        """Ask a run to stop. Cancelling an ended run changes nothing."""
+
+    async def set_paused(self, pipeline: str, paused: bool) -> None:
+        """Stop or resume the schedule of a pipeline."""
+
+
+class PipelineInfo(Struct, frozen=True, kw_only=True):
+    """A pipeline that can be triggered: its default params and whether its schedule is paused."""
+
+    pipeline: str
+    schedule: str = ""
+    paused: bool = False
+    params: dict[str, Any] = {}
+
+
+class Quality(Closable, Protocol):
+    """Scores of datasets."""
+
+    async def scores(self) -> list[QualityScore]:
+        """The newest score of each dataset, with its trend, oldest first."""
+
+
+class Alerts(Closable, Protocol):
+    """Alerts as one system sees them."""
+
+    async def alerts(self) -> list[Alert]:
+        """All alerts that are not resolved."""
+
+
+class SwitchState(Struct, frozen=True, kw_only=True):
+    """What the control object says: weights in percent by color, and a token that changes with every write to it.
+
+    `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
+    """
+
+    weights: dict[str, int]
+    revision: str
+    detail: str = ""
+    stamp: str = ""
+
+    @property
+    def live(self) -> str:
+        """The color that has all traffic, `mixed` for a split, `unknown` for neither."""
+        taking = [color for color, weight in self.weights.items() if weight > 0]
+        if not taking:
+            return "unknown"
+        return taking[0] if len(taking) == 1 else "mixed"
+
+
+class Switch(Closable, Protocol):
+    """The way traffic is moved between the colors of one service.
+
+    `shift` is compare-and-swap: it writes only where the control object still equals `expected`.
+    """
+
+    async def deployment(self) -> Deployment:
+        """Everything a panel shows of the service; costs a read of control, endpoints and one fresh request."""
+
+    async def observe(self) -> SwitchState:
+        """The control object now, never from a cache."""
+
+    async def color_health(self, color: str) -> ColorState:
+        """One side asked directly: is it healthy, which version, and did it prove to be this color."""
+
+    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
+        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`) in the same write.
+
+        Returns the state read back. Raises `conflict` where the object is not `expected`; nothing is written then.
+        """
+
+    def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
+        """What `shift` would write, in words, one effect a line (`control  …: blue → green`)."""
+
+    def manual_commands(self, weights: dict[str, int]) -> list[str]:
+        """Shell commands that a person could type to reach `weights` without this program."""
+
+
+class ProbeTarget(Struct, frozen=True, kw_only=True):
+    """Where a fresh request proves which color answers: the URL, and the response header that names the color."""
+
+    url: str
+    header: str = "X-Environment"
+
+
+class LogQuery(Struct, frozen=True, kw_only=True):
+    """Which lines are wanted. `grep`: a regular expression; `level`: the least severe; `limit` counts from the end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    grep: str | None = None
+    level: LogLevel | None = None
+    limit: int = 500
+
+
+class Logs(Closable, Protocol):
+    """Lines of text with a time."""
+
+    async def query(self, query: LogQuery) -> list[LogEntry]:
+        """The last `limit` matching lines, oldest first."""
+
+    def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """Matching lines as they are written, from now on, until the iterator is closed."""
+
+
+class Check(Closable, Protocol):
+    """One health check."""
+
+    async def run(self) -> CheckResult:
+        """Look once. What is wrong with the checked system is a state, not an error."""

@@ -1,0 +1,131 @@
+"""The two value types of a config that need more than TOML: secrets (references only) and durations."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backends.errors import BackendError
+
+SECRET_COMMAND_TIMEOUT_S = 10.0
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_PASSWORD_IN_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+
+
+class SecretError(BackendError):
+    """A reference that leads nowhere; the message names the reference, never a value."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("config", message, fix="set it, or correct the reference in the config")
+
+
+class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where a secret is, never what it is: exactly one of `env`, `file`, `command`."""
+
+    env: str | None = None
+    file: str | None = None
+    command: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
+            raise ValueError('a secret is one of { env = "…" }, { file = "…" }, { command = ["…"] }')
+
+    def __str__(self) -> str:
+        if self.env is not None:
+            return f"env {self.env}"
+        return f"file {self.file}" if self.file is not None else f"command {(self.command or ('',))[0]}"
+
+    async def resolve(self) -> str:
+        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError."""
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if not value:
+                raise SecretError(f"environment variable {self.env} is not set")
+            return value
+        if self.file is not None:
+            return await asyncio.to_thread(self._read_file, self.file)
+        return await self._run()
+
+    def _read_file(self, path: str) -> str:
+        try:
+            return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretError(f"secret file {path}: {getattr(error, 'strerror', None) or error}") from None
+
+    async def _run(self) -> str:
+        command = self.command or ()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(SECRET_COMMAND_TIMEOUT_S):
+                output, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise SecretError(f"secret command {command[0]}: no answer in {SECRET_COMMAND_TIMEOUT_S:.0f} s") from None
+        if process.returncode != 0:
+            raise SecretError(f"secret command {command[0]}: exit status {process.returncode}")
+        return output.decode("utf-8", "replace").rstrip("\r\n")
+
+
+async def reveal(value: str | Secret) -> str:
+    """A plain value as it is, a reference resolved. Raises SecretError."""
+    return await value.resolve() if isinstance(value, Secret) else value
+
+
+class Duration(float):
+    """Seconds, written as `90s`, `1h30m` or `250ms` in a config."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Duration":
+        """Raises ValueError with the form that is expected."""
+        if not text or _DURATION.sub("", text.strip()):
+            raise ValueError(f'"{text}" is not a duration: write it like "90s", "10m", "1h30m"')
+        return cls(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+
+    def __str__(self) -> str:
+        rest, words = float(self), []
+        if rest and rest < 1:
+            return f"{rest * 1000:g}ms"
+        for unit in ("d", "h", "m"):
+            count = int(rest // _UNITS[unit])
+            rest -= count * _UNITS[unit]
+            if count:
+                words.append(f"{count}{unit}")
+        if rest or not words:
+            words.append(f"{rest:g}s")
+        return "".join(words)
+
+
+def refuse_password_in_url(value: str) -> str:
+    """`value` as it is; ValueError where it is a URL with a password inside."""
+    if _PASSWORD_IN_URL.match(value):
+        raise ValueError('a password inside a URL: use a reference, e.g. { env = "WAREHOUSE_URL" }')
+    return value
+
+
+def decode_hook(kind: type, value: Any) -> Any:
+    """The `dec_hook` of every msgspec decoding of a config: durations from their text."""
+    if kind is Duration:
+        if isinstance(value, str):
+            return Duration.parse(value)
+        raise ValueError(f'expected a duration like "10s", got {value!r}')
+    raise NotImplementedError(kind)
+
+
+def encode_hook(value: Any) -> Any:
+    """The `enc_hook` of every msgspec encoding of a config: durations as text."""
+    if isinstance(value, Duration):
+        return str(value)
+    raise NotImplementedError(type(value))

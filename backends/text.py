@@ -1,0 +1,48 @@
+"""Strings from outside, made safe to show: no control or escape sequence, no bidi control, bounded length.
+
+A log line that carries ESC can drive the operator's terminal (move the cursor, write the clipboard by OSC 52);
+a right-to-left override can make BLUE read as GREEN. Nothing enters a model before it passed `clean()`.
+"""
+
+import re
+
+MAX_CHARS = 4096
+ELLIPSIS = "…"
+
+_ESCAPE_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|\x9c|$)"  # OSC, DCS, SOS, PM, APC up to their terminator
+    r"|\x1b[ -/]*[0-~]"  # the two-character ones
+    r"|\x9b[0-?]*[ -/]*[@-~]",  # CSI as one C1 byte
+    re.DOTALL,
+)
+_LINE_BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_NEEDS_WORK = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def clean(text: str, limit: int = MAX_CHARS) -> str:
+    """`text` as one printable line of at most `limit` characters; a cut is marked with an ellipsis.
+
+    Line breaks and tabs become one space, escape sequences vanish whole, lone surrogates and bidi controls go.
+    Cutting comes first, so that a line of 200 MB costs no more than one of `limit` characters.
+    """
+    cut = len(text) > limit * 4
+    if cut:
+        text = text[: limit * 4]
+    if _NEEDS_WORK.search(text):
+        text = _ESCAPE_SEQUENCES.sub("", text)
+        text = _LINE_BREAKS.sub(" ", text)
+        text = _UNSAFE.sub("", text)
+    if cut or len(text) > limit:
+        return text[: limit - 1] + ELLIPSIS
+    return text
+
+
+def clean_labels(labels: dict[str, str]) -> dict[str, str]:
+    """Keys and values of a label set, each cleaned, values bounded at 512 characters."""
+    return {clean(str(key), 128): clean(str(value), 512) for key, value in labels.items()}

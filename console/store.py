@@ -1,0 +1,96 @@
+"""The last thing that each backend said, and who wants to know when it says something new."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from backends.errors import BackendError, ErrorKind
+from backends.models import Health, Panel
+
+STALE_AFTER_INTERVALS = 3
+UNKNOWN_AFTER_S = 300.0
+
+
+class SourceError(Struct, frozen=True):
+    """Why a read failed: kind, one cleaned line, what to do."""
+
+    kind: ErrorKind
+    message: str
+    fix: str
+
+    @classmethod
+    def of(cls, error: BackendError) -> "SourceError":
+        """The same, without the traceback."""
+        return cls(error.kind, error.message, error.fix)
+
+
+class SourceKey(Struct, frozen=True, order=True):
+    """One configured backend: which panel it feeds and what the config calls it."""
+
+    panel: Panel
+    name: str
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything one backend said at one time. `items` are the last good ones; `error` is why the newest read failed.
+
+    `fetched_at` is when `items` were read (None: never), `latency_ms` how long that took.
+    """
+
+    key: SourceKey
+    type: str
+    items: tuple[Any, ...] = ()
+    fetched_at: datetime | None = None
+    latency_ms: float | None = None
+    error: SourceError | None = None
+    interval_s: float = 15.0
+
+    def age_s(self, now: datetime | None = None) -> float | None:
+        """Seconds since `items` were read; None where they never were."""
+        if self.fetched_at is None:
+            return None
+        return max(0.0, ((now or datetime.now(UTC)) - self.fetched_at).total_seconds())
+
+    def stale(self, now: datetime | None = None) -> bool:
+        """True where the items are older than three intervals."""
+        age = self.age_s(now)
+        return age is None or age > STALE_AFTER_INTERVALS * self.interval_s
+
+    def trust(self, now: datetime | None = None) -> Health:
+        """`ok` while fresh, `warning` while stale, `unknown` when never fetched or older than five minutes."""
+        age = self.age_s(now)
+        if age is None or age > max(UNKNOWN_AFTER_S, STALE_AFTER_INTERVALS * self.interval_s):
+            return "unknown"
+        return "warning" if self.stale(now) else "ok"
+
+
+Listener = Callable[[Snapshot], None]
+
+
+class Store:
+    """Snapshots by source. Feeds put, panels listen; everything happens on the event loop."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[SourceKey, Snapshot] = {}
+        self._listeners: list[Listener] = []
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Replace what was known of one source and tell everybody."""
+        self._snapshots[snapshot.key] = snapshot
+        for listener in tuple(self._listeners):
+            listener(snapshot)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each snapshot from now on; returns the way to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def snapshots(self, panel: Panel | None = None) -> list[Snapshot]:
+        """What is known, in the order of panels and names; of one panel or of all."""
+        return [self._snapshots[key] for key in sorted(self._snapshots) if panel is None or key.panel == panel]
+
+    def items(self, panel: Panel) -> list[Any]:
+        """The items of all sources of one panel, as last read."""
+        return [item for snapshot in self.snapshots(panel) for item in snapshot.items]
