@@ -82,6 +82,10 @@ class Store:
         for listener in tuple(self._listeners):
             listener(snapshot)
 
+    def get(self, key: SourceKey) -> Snapshot | None:
+        """What is known of one source; None where nothing is."""
+        return self._snapshots.get(key)
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each snapshot from now on; returns the way to stop."""
         self._listeners.append(listener)

@@ -1,0 +1,96 @@
+"""How a command ends: an exit code, one line on stderr, and a JSON document where one was asked for."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from console.errors import CommandError
+
+if TYPE_CHECKING:
+    from actions.models import Refused
+
+EXIT_INTERNAL = 70
+EXIT_INTERRUPTED = 130
+
+
+def run_command(command: click.Command, arguments: list[str] | None = None) -> int:
+    """Run `command` and return its exit code; nothing but a signal gets past this."""
+    try:
+        result = command.main(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except click.ClickException as error:
+        where = f" See `{error.ctx.command_path} --help`." if isinstance(error, click.UsageError) and error.ctx else ""
+        return _say(2, "usage", error.format_message(), where.strip())
+    except CommandError as error:
+        return _say(error.exit_code, error.kind, error.message, error.fix)
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    from backends.errors import BackendError
+    from console.errors import exit_code_of
+
+    if isinstance(error, BackendError):
+        return _say(exit_code_of(error), error.kind, error.message, error.fix)
+    from actions.models import Refused
+
+    if isinstance(error, Refused):
+        return _refused(error)
+    path = write_crash_file(error)
+    return _say(EXIT_INTERNAL, "internal", f"{type(error).__name__}: this is a defect", f"report it with {path}")
+
+
+def _refused(refusal: "Refused") -> int:
+    for finding in refusal.findings:
+        if finding.level == "block":
+            fix = f" ({finding.fix})" if finding.fix else ""
+            click.echo(f"teal: {finding.code}: {finding.text}{fix}", err=True)
+    return _say(refusal.exit_code, refusal.error.kind, refusal.error.message, refusal.error.fix)
+
+
+def _say(code: int, kind: str, message: str, fix: str) -> int:
+    click.echo(f"teal: {message}" + (f" ({fix})" if fix else ""), err=True)
+    if _wants_json(sys.argv[1:]):
+        from console.output import failure_document, print_json
+
+        print_json(failure_document(kind, message, fix))
+    return code
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Asked of the raw arguments, since the failure may be that they do not parse."""
+    joined = " ".join(arguments)
+    return any(form in f"{joined} " for form in ("-o json ", "--output json ", "-ojson ", "--output=json "))
+
+
+def write_crash_file(error: BaseException) -> Path | str:
+    """Where it broke, as file, line and function: never a value of a variable, never the message of the error."""
+    import traceback
+
+    from console.paths import state_dir
+
+    lines = [f"{datetime.now(UTC).isoformat()} {type(error).__module__}.{type(error).__name__}"]
+    lines += [
+        f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    path = state_dir() / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError:
+        return "\n".join(lines)
+    return path

@@ -1,0 +1,172 @@
+"""The options that every command shares, and what a command is told of them."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from msgspec import Struct
+
+from backends.settings import Duration
+from console.errors import EXIT_USAGE, CommandError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+READ_OUTPUTS = ("table", "json", "jsonl")
+
+
+class Common(Struct, frozen=True, kw_only=True):
+    """How to find the context and how to print. `watch_s` is None for printing once; times are seconds."""
+
+    config: str | None = None
+    context: str | None = None
+    output: str = "table"
+    fields: tuple[str, ...] = ()
+    limit: int | None = None
+    watch_s: float | None = None
+    color: bool = True
+    timeout_s: float | None = None
+    strict: bool = False
+    quiet: bool = False
+    verbose: int = 0
+
+
+class Writing(Struct, frozen=True, kw_only=True):
+    """How the operator agrees to a change, and how to follow it."""
+
+    dry_run: bool = False
+    plan_hash: str = ""
+    yes: bool = False
+    confirm: str = ""
+    reason: str = ""
+    overrides: tuple[str, ...] = ()
+    detach: bool = False
+    foreground: bool = False
+    idempotency_key: str = ""
+    wait_timeout_s: float | None = None
+
+
+class DurationType(click.ParamType[Any]):
+    """Seconds as `90s`, `10m`, `1h30m`; a bare number counts as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises click's usage error for anything else."""
+        try:
+            return float(value)
+        except ValueError:
+            pass
+        try:
+            return float(Duration.parse(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = DurationType()
+
+
+def common_options(outputs: tuple[str, ...] = READ_OUTPUTS) -> Callable[[Command], Command]:
+    """The options of every command; the command gets them as its first argument, a `Common`."""
+
+    def decorate(command: Command) -> Command:
+        options = [
+            click.option("-c", "--config", metavar="FILE", help="Config file."),
+            click.option("-C", "--context", metavar="NAME", help="Context of the config (TEAL_CONTEXT)."),
+            click.option("-o", "--output", type=click.Choice(outputs), default=outputs[0], show_default=True),
+            click.option("--fields", metavar="A,B", help="Only these fields."),
+            click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most N items; 0 for all."),
+            click.option(
+                "-w", "--watch", type=DURATION, is_flag=False, flag_value="2", metavar="[S]", help="Again every S."
+            ),
+            click.option("--no-color", is_flag=True, help="No color (NO_COLOR too)."),
+            click.option("--timeout", type=DURATION, metavar="S", help="Total time for it."),
+            click.option("--strict", is_flag=True, help="Exit 7 where any source did not answer."),
+            click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
+            click.option("-v", "--verbose", count=True, help="More on stderr."),
+        ]
+        return _with_options(command, options, "common", _common)
+
+    return decorate
+
+
+def writing_options(command: Command) -> Command:
+    """The options of every command that changes something, as the argument `writing`."""
+    options = [
+        click.option("--dry-run", is_flag=True, help="Print the plan and its hash; change nothing."),
+        click.option("--plan-hash", default="", metavar="H", help="Only this plan."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("--confirm", default="", metavar="CONTEXT", help="The context's name, for a protected one."),
+        click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit."),
+        click.option("--override", multiple=True, metavar="GUARD", help="Go past this finding; needs a reason."),
+        click.option("--detach", is_flag=True, help="Return once the runner has it (exit 8)."),
+        click.option("--foreground", is_flag=True, help="Run it in this process (containers, CI)."),
+        click.option("--idempotency-key", default="", metavar="K", help="The same key acts once."),
+        click.option("--wait-timeout", type=DURATION, metavar="S", help="Watch at most this long (exit 8)."),
+    ]
+    return _with_options(command, options, "writing", _writing)
+
+
+def _with_options(
+    command: Command, options: list[Any], argument: str, build: Callable[[dict[str, Any]], Any]
+) -> Command:
+    from functools import update_wrapper
+
+    def wrapper(*args: Any, **values: Any) -> Any:
+        return command(*args, **{argument: build(values)}, **values)
+
+    update_wrapper(wrapper, command)
+    for option in reversed(options):
+        wrapper = option(wrapper)
+    return wrapper  # type: ignore[return-value]
+
+
+def _common(values: dict[str, Any]) -> Common:
+    root: dict[str, Any] = click.get_current_context().find_root().obj or {}
+    fields = values.pop("fields")
+    return Common(
+        config=values.pop("config") or root.get("config"),
+        context=values.pop("context") or root.get("context"),
+        output=values.pop("output"),
+        fields=tuple(name.strip() for name in fields.split(",") if name.strip()) if fields else (),
+        limit=values.pop("limit"),
+        watch_s=values.pop("watch"),
+        color=not (values.pop("no_color") or root.get("no_color")),
+        timeout_s=values.pop("timeout"),
+        strict=values.pop("strict"),
+        quiet=values.pop("quiet"),
+        verbose=values.pop("verbose"),
+    )
+
+
+def _writing(values: dict[str, Any]) -> Writing:
+    writing = Writing(
+        dry_run=values.pop("dry_run"),
+        plan_hash=values.pop("plan_hash"),
+        yes=values.pop("yes"),
+        confirm=values.pop("confirm"),
+        reason=values.pop("reason"),
+        overrides=tuple(values.pop("override")),
+        detach=values.pop("detach"),
+        foreground=values.pop("foreground"),
+        idempotency_key=values.pop("idempotency_key"),
+        wait_timeout_s=values.pop("wait_timeout"),
+    )
+    if writing.detach and writing.foreground:
+        raise CommandError(EXIT_USAGE, "usage", "--detach and --foreground exclude each other")
+    return writing
+
+
+def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`K=V` pairs; V is JSON where it parses, else a string. Raises CommandError for a pair without `=`."""
+    import json
+
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise CommandError(EXIT_USAGE, "usage", f'"{pair}" is not K=V', fix="write -p rows=500")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found

@@ -1,0 +1,94 @@
+"""What no single backend can say: what belongs together, and what follows from it. Pure functions over models."""
+
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from backends.models import Alert, Deployment, Health, Item, PipelineRun, QualityScore, worst
+from console.config_model import LinkRow, Links
+from console.store import Snapshot
+
+
+def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
+    """The newest run of each pipeline, in the order of `runs` (newest first)."""
+    newest: dict[tuple[str, str], PipelineRun] = {}
+    for run in runs:
+        newest.setdefault((run.backend, run.pipeline), run)
+    return list(newest.values())
+
+
+def judge_quality(scores: list[QualityScore], runs: list[PipelineRun], links: Links) -> list[QualityScore]:
+    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset."""
+    last_success: dict[str, PipelineRun] = {}
+    for run in runs:
+        if run.state == "success" and run.started_at is not None:
+            last_success.setdefault(run.pipeline, run)
+    return [_judge(score, last_success, links) for score in scores]
+
+
+def _judge(score: QualityScore, last_success: dict[str, PipelineRun], links: Links) -> QualityScore:
+    for row in links.rows:
+        run = last_success.get(row.pipeline)
+        if score.dataset not in row.datasets or run is None or run.started_at is None or score.evaluated_at is None:
+            continue
+        if score.evaluated_at < run.started_at and score.state != "unknown":
+            return replace(score, state="unknown", reason=f"older than the last good run of {row.pipeline}")
+    return score
+
+
+def related(ref_names: set[str], links: Links) -> list[LinkRow]:
+    """The rows of `links` that name any of `ref_names` as pipeline, dataset or service."""
+    return [row for row in links.rows if ref_names & {row.pipeline, *row.datasets, *row.services}]
+
+
+def names_of(item: Item, links: Links) -> set[str]:
+    """What `item` is about: its pipeline, dataset or service; for an alert, what its labels name."""
+    match item:
+        case PipelineRun():
+            return {item.pipeline}
+        case QualityScore():
+            return {item.dataset}
+        case Deployment():
+            return {item.service}
+        case Alert():
+            kinds = links.labels or {
+                "pipeline": ("pipeline", "dag_id"),
+                "dataset": ("dataset",),
+                "service": ("service",),
+            }
+            return {item.labels[label] for labels in kinds.values() for label in labels if label in item.labels}
+        case _:
+            return set()
+
+
+def impact(item: Item, links: Links) -> list[str]:
+    """Who is downstream of `item` and whom to tell, one line each."""
+    lines = []
+    for row in related(names_of(item, links), links):
+        parts = [
+            ("pipeline", row.pipeline),
+            ("datasets", ", ".join(row.datasets)),
+            ("services", ", ".join(row.services)),
+        ]
+        parts += [("owner", row.owner), ("channel", row.channel)]
+        lines += [f"{label} {value}" for label, value in parts if value]
+    return list(dict.fromkeys(lines))
+
+
+def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Health:
+    """The worst item of a panel; a source whose data cannot be trusted any more makes it unknown. Empty is ok."""
+    moment = now or datetime.now(UTC)
+    healths: list[Health] = []
+    for snapshot in snapshots:
+        trusted = snapshot.trust(moment)
+        if trusted == "unknown" or (snapshot.error is not None and snapshot.fetched_at is None):
+            healths.append("unknown")
+        elif snapshot.key.panel == "logs":
+            healths.append("ok")  # an ERROR line of the past is evidence, not a state
+        else:
+            items = list(snapshot.items)
+            items = latest_runs(items) if snapshot.key.panel == "pipelines" else items
+            healths += [item.health for item in items]
+        if snapshot.error is not None:
+            healths.append("unknown")
+    return worst(healths) if healths else "ok"

@@ -1,0 +1,127 @@
+"""One task per configured backend: read, put a snapshot in the store, wait. A dead or slow one delays nothing else."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from backends.errors import BackendError
+from backends.text import clean
+from console.store import Snapshot, SourceError, SourceKey, Store
+
+DEADLINE_S = 15.0
+MAX_BACKOFF_S = 120.0
+JITTER = 0.1
+
+
+class Source(Struct, frozen=True):
+    """A backend as a feed sees it: what it is called and how to read it once."""
+
+    key: SourceKey
+    type: str
+    fetch: Callable[[], Awaitable[tuple[Any, ...]]]
+
+
+class Feed:
+    """Reads one source again and again, at most one read at a time.
+
+    A read that fails keeps the last items and says why; the wait doubles with each failure, up to two minutes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        *,
+        interval_s: float,
+        deadline_s: float = DEADLINE_S,
+        keep: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        self.source = source
+        self.interval_s = interval_s
+        self._deadline_s = deadline_s
+        self._keep = keep
+        self._store = store
+        self._failures = 0
+        self._wake = asyncio.Event()
+        self._reading: asyncio.Task[Snapshot] | None = None
+
+    async def read(self) -> Snapshot:
+        """One read, put into the store and returned. Somebody else's read under way is joined, not doubled."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return await asyncio.shield(self._reading)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        try:
+            while True:
+                await self.read()
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            if self._reading is not None:
+                self._reading.cancel()
+
+    def wake(self) -> None:
+        """Read now instead of at the next interval."""
+        self._wake.set()
+
+    def _wait_s(self) -> float:
+        backed_off = self.interval_s * 2.0 ** min(self._failures, 10)
+        longest = max(MAX_BACKOFF_S, self.interval_s)
+        return min(backed_off, longest) * random.uniform(1 - JITTER, 1 + JITTER)
+
+    async def _read(self) -> Snapshot:
+        began = time.monotonic()
+        items: tuple[Any, ...] | None = None
+        error: BackendError | None = None
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                items = await self.source.fetch()
+        except TimeoutError:
+            error = BackendError("timeout", f"no answer in {self._deadline_s:g} s")
+        except BackendError as failure:
+            error = failure
+        except Exception as failure:
+            # A defect in one adapter must not take the screen with it; its kind and place are said, its data is not.
+            error = BackendError(
+                "internal", f"{type(failure).__name__} in {self.source.type}: {clean(str(failure), 200)}"
+            )
+        snapshot = self._snapshot(items, error, (time.monotonic() - began) * 1000)
+        self._failures = self._failures + 1 if error else 0
+        self._store.put(snapshot)
+        if self._keep is not None and error is None:
+            await asyncio.to_thread(self._keep, snapshot)
+        return snapshot
+
+    def _snapshot(self, items: tuple[Any, ...] | None, error: BackendError | None, latency_ms: float) -> Snapshot:
+        before = self._store.get(self.source.key)
+        return Snapshot(
+            key=self.source.key,
+            type=self.source.type,
+            items=items if items is not None else before.items if before else (),
+            fetched_at=datetime.now(UTC) if items is not None else before.fetched_at if before else None,
+            latency_ms=latency_ms,
+            error=SourceError.of(error) if error else None,
+            interval_s=self.interval_s,
+        )
+
+
+async def read_all(feeds: list[Feed], *, deadline_s: float | None = None) -> bool:
+    """Read every feed once, side by side. False where `deadline_s` came first; what did answer is in the store."""
+    tasks = [asyncio.create_task(feed.read()) for feed in feeds]
+    if not tasks:
+        return True
+    _, late = await asyncio.wait(tasks, timeout=deadline_s)
+    for task in late:
+        task.cancel()
+    return not late

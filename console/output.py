@@ -1,0 +1,227 @@
+"""What a headless command prints: the envelope of DESIGN §3 as JSON, one item a line, or a table that pipes cleanly."""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from backends.models import Health, badness
+from console.derive import panel_health
+from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
+from console.store import Snapshot
+
+SCHEMA_PREFIX = "teal/v1/"
+
+
+class SourceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one source answered."""
+
+    panel: str
+    name: str
+    type: str
+    ok: bool
+    age_s: float | None
+    latency_ms: int | None
+    error: str | None
+
+
+class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that went wrong: a kind, where, what, what to do."""
+
+    kind: str
+    source: str | None
+    message: str
+    fix: str
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """The envelope. `total` counts the items before `--limit`; `partial`: a source is missing from them."""
+
+    schema: str
+    generated_at: datetime
+    context: str | None
+    health: Health
+    partial: bool
+    total: int
+    truncated: bool
+    items: Sequence[Any]
+    sources: Sequence[SourceReport] = ()
+    errors: Sequence[ErrorReport] = ()
+
+
+class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`teal/v1/status`: the envelope with a list a panel instead of `items`."""
+
+    schema: str
+    generated_at: datetime
+    context: str | None
+    health: Health
+    partial: bool
+    pipelines: Sequence[Any] = ()
+    quality: Sequence[Any] = ()
+    alerts: Sequence[Any] = ()
+    deployments: Sequence[Any] = ()
+    logs: Sequence[Any] = ()
+    checks: Sequence[Any] = ()
+    actions: Sequence[Any] = ()
+    sources: Sequence[SourceReport] = ()
+    errors: Sequence[ErrorReport] = ()
+
+
+def source_reports(snapshots: Iterable[Snapshot]) -> list[SourceReport]:
+    """One report a source."""
+    return [
+        SourceReport(
+            panel=snapshot.key.panel,
+            name=snapshot.key.name,
+            type=snapshot.type,
+            ok=snapshot.error is None and snapshot.fetched_at is not None,
+            age_s=None if (age := snapshot.age_s()) is None else round(age, 1),
+            latency_ms=None if snapshot.latency_ms is None else round(snapshot.latency_ms),
+            error=snapshot.error.message if snapshot.error else None,
+        )
+        for snapshot in snapshots
+    ]
+
+
+def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
+    """One report for each source that failed; a source that was never heard of in time is one too."""
+    reports = []
+    for snapshot in snapshots:
+        source = f"{snapshot.key.panel}.{snapshot.key.name}"
+        if snapshot.error is not None:
+            error = snapshot.error
+            reports.append(ErrorReport(kind=error.kind, source=source, message=error.message, fix=error.fix))
+        elif snapshot.fetched_at is None:
+            message, fix = "no answer in time", "raise --timeout, or look at the system directly"
+            reports.append(ErrorReport(kind="timeout", source=source, message=message, fix=fix))
+    return reports
+
+
+def document(
+    kind: str,
+    items: Sequence[Any],
+    *,
+    context: str | None,
+    snapshots: Sequence[Snapshot] = (),
+    limit: int | None = None,
+    health: Health | None = None,
+    from_end: bool = False,
+) -> Document:
+    """The envelope around `items`; `limit` keeps the first ones (`from_end`: the last ones), 0 keeps all."""
+    errors = error_reports(snapshots)
+    shown = items
+    if limit and len(items) > limit:
+        shown = items[-limit:] if from_end else items[:limit]
+    return Document(
+        schema=SCHEMA_PREFIX + kind,
+        generated_at=datetime.now(UTC),
+        context=context,
+        health=health or panel_health(list(snapshots)),
+        partial=bool(errors),
+        total=len(items),
+        truncated=len(shown) < len(items),
+        items=shown,
+        sources=source_reports(snapshots),
+        errors=errors,
+    )
+
+
+def failure_document(kind: str, message: str, fix: str) -> Document:
+    """The document of a command that could not do what it was asked."""
+    return Document(
+        schema=SCHEMA_PREFIX + "error",
+        generated_at=datetime.now(UTC),
+        context=None,
+        health="unknown",
+        partial=True,
+        total=0,
+        truncated=False,
+        items=[],
+        errors=[ErrorReport(kind=kind, source=None, message=message, fix=fix)],
+    )
+
+
+def reading_exit_code(snapshots: Sequence[Snapshot], *, strict: bool) -> int:
+    """0 where a source answered; 4 where all were refused; 7 where none answered, or with `strict` any did not."""
+    failed = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
+    if not failed or (len(failed) < len(snapshots) and not strict):
+        return 0
+    kinds = {snapshot.error.kind if snapshot.error else "timeout" for snapshot in failed}
+    return EXIT_AUTH if kinds == {"auth"} else EXIT_UNREACHABLE
+
+
+def worst_first(items: Sequence[Any]) -> list[Any]:
+    """`items` with the worst health first; within one health the order stays."""
+    return sorted(items, key=lambda item: badness(item.health))
+
+
+def plain(item: Any) -> Any:
+    """`item` as plain data, as JSON shows it."""
+    return msgspec.to_builtins(item)
+
+
+def only_fields(items: Sequence[Any], fields: Sequence[str]) -> list[Any]:
+    """`items` as plain data with only `fields`, in that order. Raises CommandError(2) naming those that there are."""
+    rows = [plain(item) for item in items]
+    if not fields:
+        return rows
+    known = rows[0] if rows else dict.fromkeys(fields)
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise CommandError(EXIT_USAGE, "usage", f'no field "{unknown[0]}"', fix=f"fields: {', '.join(known)}")
+    return [{name: row.get(name) for name in fields} for row in rows]
+
+
+def print_json(value: Any) -> None:
+    """One document, indented by two, on stdout."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def print_lines(values: Iterable[Any]) -> None:
+    """One JSON value a line, flushed, so that a reader at the other end of a pipe sees each."""
+    for value in values:
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def width_of(text: str) -> int:
+    """Terminal columns that `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def table(rows: Sequence[Sequence[str]], *, headers: Sequence[str], right: Sequence[bool] = ()) -> list[str]:
+    """`rows` under `headers`, columns two spaces apart, never truncated; `right` says which are right-aligned."""
+    cells = [list(headers), *[list(row) for row in rows]]
+    widths = [max(width_of(row[column]) for row in cells) for column in range(len(headers))]
+    lines = []
+    for row in cells:
+        padded = [
+            " " * (width - width_of(text)) + text
+            if column < len(right) and right[column]
+            else text + " " * (width - width_of(text))
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return lines
+
+
+def use_color(wanted: bool) -> bool:
+    """True where stdout is a terminal that shows color and neither --no-color nor NO_COLOR says otherwise."""
+    return wanted and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+_SGR: dict[Health, str] = {"ok": "", "warning": "\x1b[33m", "critical": "\x1b[31;1m", "unknown": "\x1b[35m"}
+
+
+def paint(text: str, health: Health, *, color: bool) -> str:
+    """`text` in the hue of `health`; what is ok has none."""
+    return f"{_SGR[health]}{text}\x1b[0m" if color and _SGR[health] else text

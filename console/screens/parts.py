@@ -1,0 +1,237 @@
+"""What the detail screens share: a frame with two titles, labelled paragraphs, a line of keys, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Size
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from panels.words import UNICODE, Symbols
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from console.session import Session
+
+MUTED = "$text-muted"
+STRONG = "bold"
+
+_STYLE = {
+    "critical": "bold $text-error", "failed": "bold $text-error", "rollback_failed": "bold $text-error",
+    "block": "bold $text-error", "conflict": "bold $text-error", "mixed": "bold $text-error",
+    "unknown": "bold $text-warning", "in_doubt": "bold $text-warning", "warning": "$text-warning",
+    "late": "$text-warning", "cancelled": "$text-warning", "aborted": "$text-warning", "paused": "$text-warning",
+    "waiting": "$text-warning", "abandoned": "$text-warning", "pending": MUTED, "queued": MUTED, "skipped": MUTED,
+}  # fmt: skip
+
+
+def style_of(word: str) -> str:
+    """The style of a health, run state, step status or finding level. What is fine carries no hue."""
+    return _STYLE.get(word, "")
+
+
+def symbols(app: App[Any]) -> Symbols:
+    """The characters of this terminal: Unicode, or ASCII where the app says so."""
+    found = getattr(app, "symbols", UNICODE)
+    return found if isinstance(found, Symbols) else UNICODE
+
+
+def mark(word: str, of: Symbols) -> Content:
+    """The symbol of a state, in its style."""
+    return Content.styled(of.critical if word == "block" else of.of(word), style_of(word))
+
+
+def now() -> datetime:
+    """Aware UTC."""
+    return datetime.now(UTC)
+
+
+def seconds_since(at: datetime | None) -> float | None:
+    """The age of a time, never negative."""
+    return None if at is None else max(0.0, (now() - at).total_seconds())
+
+
+def fit(text: str | Content, width: int, *, right: bool = False) -> Content:
+    """`text` in exactly `width` cells: cut with an ellipsis or padded."""
+    content = text if isinstance(text, Content) else Content(text)
+    return content.right(width, ellipsis=True) if right else content.truncate(width, ellipsis=True, pad=True)
+
+
+def sides(left: Content, right: Content, width: int) -> Content:
+    """One line with something at either end; the left one gives way."""
+    room = max(0, width - right.cell_length - 1)
+    return fit(left, room) + " " + right if room > 4 else left.truncate(width, ellipsis=True)
+
+
+class Frame(Vertical):
+    """A box whose upper edge carries a title and, at its right end, what is to be known about the age or phase."""
+
+    DEFAULT_CSS = """
+    Frame { border: round $border-blurred; border-title-color: $foreground; padding: 0 1; height: 1fr; }
+    Frame.-ascii { border: ascii $border-blurred; }
+    """
+
+    def __init__(self, *children: Widget, title: str, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(*children, id=id)
+        self._left, self._right = Content.styled(title, STRONG), Content()
+
+    def titles(self, left: str | Content | None = None, right: str | Content | None = None) -> None:
+        """Replace either title."""
+        if left is not None:
+            self._left = left if isinstance(left, Content) else Content.styled(left, STRONG)
+        if right is not None:
+            self._right = right if isinstance(right, Content) else Content(right)
+        self._draw()
+
+    def on_mount(self) -> None:
+        self.set_class(symbols(self.app) is not UNICODE, "-ascii")
+
+    def on_resize(self, event: Resize) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        room = self.outer_size.width - 6 - self._left.cell_length
+        if not self._right or room < 4:
+            self.border_title = self._left
+            return
+        right = self._right.truncate(room - 2, ellipsis=True)
+        line = "-" if self.has_class("-ascii") else "─"
+        fill = Content.styled(line * (room - right.cell_length - 2), "$border-blurred")
+        self.border_title = Content.assemble(self._left, " ", fill, " ", right)
+
+
+Row = tuple[Content, Content]
+
+
+def row(lead: str | Content, body: str | Content, style: str = "") -> Row:
+    """A lead and what it is about; `style` for the whole body."""
+    head = lead if isinstance(lead, Content) else Content.styled(lead, MUTED)
+    return head, body if isinstance(body, Content) else Content.styled(body, style)
+
+
+class Paragraphs(Widget):
+    """Rows of a short lead and a text that wraps beside it, under itself. Data is shown as it is, never as markup."""
+
+    DEFAULT_CSS = "Paragraphs { height: auto; }"
+
+    def __init__(self, indent: int, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._indent = indent
+        self._rows: tuple[Row, ...] = ()
+        self._wrapped: tuple[int, list[Content]] = (-1, [])
+
+    def show(self, rows: Iterable[Row]) -> None:
+        """Replace the rows; none at all hides the widget."""
+        new = tuple(rows)
+        if len(new) == len(self._rows) and all(
+            a[0].is_same(b[0]) and a[1].is_same(b[1]) for a, b in zip(new, self._rows, strict=True)
+        ):
+            return
+        self._rows, self._wrapped = new, (-1, [])
+        self.display = bool(new)
+        self.refresh(layout=True)
+
+    @property
+    def text(self) -> str:
+        """What it says, unwrapped."""
+        return "\n".join(f"{lead.plain} {body.plain}".strip() for lead, body in self._rows)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
+
+    def render(self) -> Content:
+        return Content("\n").join(self._lines(self.content_size.width))
+
+    def _lines(self, width: int) -> list[Content]:
+        if self._wrapped[0] != width:
+            lines: list[Content] = []
+            for lead, body in self._rows:
+                if not body:
+                    lines.append(lead.truncate(width, ellipsis=True))
+                    continue
+                head = fit(lead, self._indent)
+                for text in body.wrap(max(8, width - self._indent)):
+                    lines.append(head + text)
+                    head = Content(" " * self._indent)
+            self._wrapped = (width, lines)
+        return self._wrapped[1]
+
+
+class KeyLine(Static):
+    """The keys that do something here and now, taken from the active bindings, so that a remapped key is shown."""
+
+    DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; }"
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._draw())
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_attached:
+            return
+        seen: set[str] = set()
+        parts: list[Content] = []
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.show or not active.enabled or active.node is self.app or binding.action in seen:
+                continue
+            seen.add(binding.action)
+            key = self.app.get_key_display(binding)
+            parts.append(Content.assemble((key, "bold $foreground"), " ", binding.description))
+        self.update(Content("   ").join(parts))
+
+
+class Page(Screen[None]):
+    """A full screen about one thing, with the way back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
+        Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
+        Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
+    ]
+    DEFAULT_CSS = "Page { layout: vertical; }"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    @property
+    def of(self) -> Symbols:
+        """The characters of this terminal."""
+        return symbols(self.app)
+
+    def place(self) -> Content:
+        """Where we are, in the words that the header uses: PRODUCTION, SANDBOX, read-only."""
+        context = self.session.context
+        name = "SANDBOX" if context.sandbox else context.name.upper()
+        limits = "read-only" if context.read_only else ""
+        if context.protected and not context.read_only:
+            limits = "armed" if self.session.armed else "read-only (! arms)"
+        return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
+
+    def action_back(self) -> None:
+        """Leave. What runs goes on."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+
+def frame_page(frame: Frame) -> ComposeResult:
+    """A page that is one frame and its keys."""
+    yield frame
+    yield KeyLine(markup=False)
+
+
+def listing(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

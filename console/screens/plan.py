@@ -1,0 +1,314 @@
+"""Before a write: what would be done, what worries about it, and the one place where an operator agrees to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.events import Resize, ScreenResume
+from textual.widget import Widget
+from textual.widgets import Button, Input, Static
+
+from actions.models import Consent, Plan, Refused, Request
+from backends.errors import BackendError
+from console.screens import plan_words as words
+from console.screens.parts import MUTED, Frame, KeyLine, Page, Paragraphs, Row, mark, row, seconds_since, sides
+from panels.words import ago
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+PLAN_TIMEOUT_S = 30.0
+SUBMIT_TIMEOUT_S = 30.0
+MAX_AGE_S = 60.0
+AGE_STEP_S = 5
+REASON_CHARS = 500
+
+
+class PlanScreen(Page):
+    """Plans a request, shows it, and submits it only when its button is pressed.
+
+    No letter executes; Enter presses what has focus, which starts on the reason (a rollback: on Cancel). Keys typed
+    before the form was on screen are dropped. A plan older than `MAX_AGE_S` is made anew before it is submitted, and
+    shown again instead where it changed. The way on is an ActionScreen in place of this one.
+    """
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "view", "all checks", id="plan.view"),
+        Binding("tab", "app.focus_next", "next field", id="plan.next", show=False),
+    ]
+    DEFAULT_CSS = """
+    PlanScreen {
+        #subject { height: 1; margin-bottom: 1; }
+        #worries-scroll { height: auto; max-height: 40%; margin-bottom: 1; }
+        #details { height: 1fr; min-height: 3; }
+        #assurances { margin-bottom: 1; }
+        .field { height: 1; }
+        .field > Static { width: 10; height: 1; color: $text-muted; }
+        .field > Input { width: 1fr; height: 1; background: $boost; }
+        .field > Input:focus { background-tint: $foreground 10%; }
+        .field > .hint { width: auto; max-width: 50%; padding-left: 2; }
+        #said { height: auto; max-height: 4; }
+        #buttons { height: 1; margin-top: 1; }
+        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
+        #buttons Button:focus { text-style: reverse bold; }
+        #hash { width: 1fr; text-align: right; color: $text-muted; }
+    }
+    """
+
+    def __init__(self, session: Session, request: Request) -> None:
+        super().__init__(session)
+        self.request = request
+        self.plan: Plan | None = None
+        self.submitting = False
+        self._refusal: list[Row] = []
+        self._notes: list[Row] = []
+        self._all_checks = False
+
+    # ---- layout
+
+    def compose(self) -> ComposeResult:
+        with Frame(title="Plan", id="frame"):
+            yield Static(id="subject", markup=False)
+            with VerticalScroll(id="worries-scroll", can_focus=False):
+                yield Paragraphs(2, id="worries")
+            with VerticalScroll(id="details", can_focus=False):
+                yield Paragraphs(2, id="assurances")
+                yield Paragraphs(10, id="effects")
+            with Horizontal(classes="field", id="reason-field"):
+                yield Static("Reason", markup=False)
+                yield self._input("reason")
+                yield Static(id="reason-hint", classes="hint", markup=False)
+            with Horizontal(classes="field", id="context-field"):
+                yield Static("Context", markup=False)
+                yield self._input("context")
+                yield Static(id="context-hint", classes="hint", markup=False)
+            yield Paragraphs(2, id="said")
+            with Horizontal(id="buttons"):
+                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                yield Button(Content(f"[ {words.BUTTON[self.request.kind]} ]"), id="go", compact=True)
+                yield Static(id="hash", markup=False)
+        yield KeyLine(markup=False)
+
+    @staticmethod
+    def _input(name: str) -> Input:
+        field = Input(id=name, compact=True, max_length=REASON_CHARS, select_on_focus=False)
+        field.cursor_blink = False
+        return field
+
+    def on_mount(self) -> None:
+        for name in ("#reason-field", "#context-field", "#go", "#said"):
+            self.query_one(name).display = False
+        if self.request.kind == "cancel":
+            self.query_one("#cancel", Button).label = Content("[ Keep running ]")
+        self._show()
+        self.run_worker(self._make(), group="plan", exclusive=True)
+        self.set_interval(AGE_STEP_S, self._show_age)
+
+    def on_resize(self, event: Resize) -> None:
+        self._show_subject()
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        self._show()
+
+    # ---- planning
+
+    async def _make(self) -> None:
+        await self._plan()
+        self._show()
+        # Keys that were typed before the form was painted are in the queues of the app and of this screen, where
+        # nothing has focus yet: both are drained before anything gets it.
+        self.call_after_refresh(self.app.call_later, self.call_later, self._focus_first)
+
+    async def _plan(self) -> bool:
+        """Make the plan. False where there is none, and why is on screen."""
+        try:
+            async with asyncio.timeout(PLAN_TIMEOUT_S):
+                self.plan = await self.session.plan(self.request)
+        except (Refused, BackendError, TimeoutError) as error:
+            self._refusal = words.refusal(error, self.of)
+            return False
+        self._refusal = []
+        return True
+
+    def _focus_first(self) -> None:
+        if not self.is_attached:
+            return
+        offered = self.query_one("#go").display
+        forward = offered and self.request.kind != "rollback"
+        self.query_one("#reason" if forward else "#cancel").focus(scroll_visible=False)
+
+    # ---- what is shown
+
+    @property
+    def _must_arm(self) -> bool:
+        plan = self.plan
+        return plan is not None and plan.protected and plan.guard_class in ("2", "3") and not self.session.armed
+
+    @property
+    def _must_type(self) -> bool:
+        return self.plan is not None and self.plan.protected and self.plan.guard_class == "3"
+
+    @property
+    def _must_reason(self) -> bool:
+        return self.plan is not None and self.plan.protected and self.plan.guard_class in ("2", "3")
+
+    @property
+    def _offered(self) -> bool:
+        plan = self.plan
+        return not (plan is None or plan.blocked or plan.already or self._refusal or self._must_arm)
+
+    def _show(self) -> None:
+        plan = self.plan
+        self._show_subject()
+        self._show_age()
+        self.query_one("#worries", Paragraphs).show(self._worries())
+        self.query_one("#worries-scroll").display = bool(self._worries())
+        findings = plan.findings if plan else ()
+        self.query_one("#assurances", Paragraphs).show(
+            words.assurances(findings, self.of, all_of_them=self._all_checks)
+        )
+        self.query_one("#effects", Paragraphs).show(
+            words.effects(plan, self.session.context.identity, preconditions=self._all_checks) if plan else []
+        )
+        offered = self._offered
+        self.query_one("#go").display = offered
+        self.query_one("#reason-field").display = offered
+        self.query_one("#context-field").display = offered and self._must_type
+        self.query_one("#reason-hint", Static).update("" if self._must_reason else Content("may stay empty"))
+        name = self.session.context.name
+        self.query_one("#context-hint", Static).update(Content.assemble("type ", (name, "bold"), " to confirm"))
+        self.query_one("#hash", Static).update(Content(f"plan {words.short(plan.hash)}" if plan else ""))
+
+    def _show_subject(self) -> None:
+        what = words.plan_subject(self.plan, self.of) if self.plan else words.request_subject(self.request, self.of)
+        width = self.query_one("#subject").content_size.width or self.app.size.width - 4
+        self.query_one("#subject", Static).update(sides(what, self.place(), width))
+
+    def _show_age(self) -> None:
+        age = seconds_since(self.plan.made_at) if self.plan else None
+        if self.submitting:
+            text = "submitting…"
+        elif age is None:
+            text = "no plan" if self._refusal else "planning…"
+        elif age > MAX_AGE_S:
+            text = f"made {ago(age)} ago, will be made anew"
+        else:
+            text = "just made" if age < AGE_STEP_S else f"made {ago(age // AGE_STEP_S * AGE_STEP_S)} ago"
+        self.query_one("#frame", Frame).titles(right=text)
+
+    def _worries(self) -> list[Row]:
+        rows = [*self._notes, *self._refusal]
+        if self.plan is None:
+            return rows or [row("", "looking at what is there now…", MUTED)]
+        if self.plan.already:
+            rows.append(row(mark("ok", self.of), "already so: nothing would be written"))
+        if self._must_arm and not self.plan.blocked:
+            text = Content.styled("this console is read-only: press ! to arm it", "bold $text-error")
+            rows.append((mark("block", self.of), text))
+        return rows + words.worries(self.plan.findings, self.of)
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)] if text else [])
+
+    # ---- agreeing
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_back()
+        elif not self.submitting and self._offered and not self._lacking():
+            self.submitting = True
+            self._say("")
+            self._show_age()
+            # The app owns this worker: leaving the screen must not cut an order short half way.
+            self.app.run_worker(self._agree(), group="orders")
+
+    def _lacking(self) -> bool:
+        """True where something is still to be typed; it gets the focus."""
+        if self._must_reason and not self._value("reason"):
+            return self._ask("reason", "a reason is needed in a protected context")
+        if self._must_type and self._value("context") != self.session.context.name:
+            return self._ask("context", f"type {self.session.context.name} into Context to confirm")
+        return False
+
+    def _ask(self, name: str, text: str) -> bool:
+        self._say(text)
+        self.query_one(f"#{name}").focus()
+        return True
+
+    def _value(self, name: str) -> str:
+        return self.query_one(f"#{name}", Input).value.strip()
+
+    async def _agree(self) -> None:
+        agreed, reason = self.plan, self._value("reason")
+        assert agreed is not None
+        typed = self._value("context") if self._must_type else ""
+        if (seconds_since(agreed.made_at) or 0.0) > MAX_AGE_S and not await self._same_again(agreed):
+            self._stay()
+            return
+        plan = self.plan or agreed
+        consent = Consent(
+            confirmed=True,
+            interactive=True,
+            armed=self.session.armed,
+            typed_context=typed,
+            reason=reason,
+            plan_hash=plan.hash,
+        )
+        order = asyncio.ensure_future(self.session.submit(plan, consent))
+        try:
+            async with asyncio.timeout(SUBMIT_TIMEOUT_S):
+                action = await asyncio.shield(order)
+        except TimeoutError:
+            self._stay("not answered yet: it may have begun; `teal action list --open` shows it")
+            return
+        except (Refused, BackendError) as error:
+            self._refusal = words.refusal(error, self.of)
+            self._stay()
+            return
+        if action.id is None:
+            self._stay("nothing was to be done: it is so already")
+        elif self.is_current:
+            from console.screens.action import ActionScreen
+
+            self.app.switch_screen(ActionScreen(self.session, action.id))
+
+    async def _same_again(self, agreed: Plan) -> bool:
+        """Plan anew; False, with the reason on screen, where what was agreed to is no longer what would be done."""
+        if not await self._plan():
+            return False
+        self._notes = words.changed(agreed, self.plan, self.of) if self.plan else []
+        return not self._notes and self._offered
+
+    def _stay(self, text: str = "") -> None:
+        self.submitting = False
+        if self.is_attached:
+            self._show()
+            self._say(text)
+            focused: Widget | None = self.focused
+            if focused is None or not focused.display or not self._offered:
+                self.query_one("#cancel").focus()
+
+    # ---- keys
+
+    def action_view(self) -> None:
+        """All checks and preconditions, or one line of them."""
+        self._all_checks = not self._all_checks
+        self._show()
+
+    def action_back(self) -> None:
+        if self.submitting:
+            self._say("being submitted; it is on screen in a moment")
+        else:
+            super().action_back()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "view":
+            return self.plan is not None and not isinstance(self.focused, Input)
+        return True

@@ -1,0 +1,121 @@
+"""What a plan says, as rows: what worries first, what will be sent, as whom, how to undo. Pure functions."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from actions.models import ActionError, ActionKind, Finding, Plan, Refused, Request
+from backends.errors import BackendError
+from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
+from panels.words import Symbols
+
+VERB: dict[ActionKind, str] = {
+    "flip": "Flip", "rollback": "Roll back", "trigger": "Trigger", "retry": "Retry", "cancel": "Cancel",
+    "pause": "Pause", "unpause": "Unpause",
+}  # fmt: skip
+BUTTON: dict[ActionKind, str] = {
+    "flip": "Flip traffic", "rollback": "Roll back", "trigger": "Trigger run", "retry": "Retry run",
+    "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule",
+}  # fmt: skip
+MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({"flip", "rollback"})
+_HASH_CHARS = 8
+
+
+def subject(kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols) -> Content:
+    """`Flip analytics  BLUE → GREEN`, `Retry sandbox/etl/17`."""
+    what = Content.assemble((f"{VERB[kind]} ", STRONG), (ref or service, STRONG))
+    if kind not in MOVES_TRAFFIC or not to:
+        return what
+    return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")
+
+
+def plan_subject(plan: Plan, of: Symbols) -> Content:
+    """The first line of a plan."""
+    return subject(plan.kind, plan.service, plan.request.ref, plan.from_, plan.to, of)
+
+
+def request_subject(request: Request, of: Symbols) -> Content:
+    """The first line before there is a plan."""
+    return subject(request.kind, request.service, request.ref, "", request.to, of)
+
+
+def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
+    """What forbids, then what warns; each with what to do."""
+    rows: list[Row] = []
+    for level in ("block", "warning"):
+        for finding in findings:
+            if finding.level == level:
+                rows.append((mark(level, of), _with_fix(finding.text, finding.fix, style_of(level))))
+    return rows
+
+
+def assurances(findings: tuple[Finding, ...], of: Symbols, *, all_of_them: bool) -> list[Row]:
+    """What was found in order: one line, or one each."""
+    good = [finding for finding in findings if finding.level == "ok"]
+    if not good:
+        return []
+    if all_of_them:
+        return [row(mark("ok", of), finding.text) for finding in good]
+    checks = "1 check ok" if len(good) == 1 else f"{len(good)} checks ok"
+    return [row(mark("ok", of), f"{checks}: " + "; ".join(finding.text for finding in good))]
+
+
+def effects(plan: Plan, identity: str, *, preconditions: bool) -> list[Row]:
+    """What will be sent, as whom, how to undo; `preconditions` adds what must still hold at the write."""
+    rows = [_labelled("sends", effect) for effect in plan.summary.effects]
+    rows.append(row("as", identity))
+    rows.append(row("undo", plan.summary.undo or "there is no way back from here"))
+    if preconditions:
+        rows += [row("if still", condition) for condition in plan.summary.preconditions]
+    return rows
+
+
+def refusal(error: Refused | BackendError | TimeoutError, of: Symbols) -> list[Row]:
+    """Why there is no plan, or no action, and what to do."""
+    match error:
+        case Refused():
+            rows = worries(tuple(finding for finding in error.findings if finding.level == "block"), of)
+            said = {finding.text for finding in error.findings if finding.level == "block"}
+            return rows if error.error.message in said else [_error_row(error.error, of), *rows]
+        case BackendError():
+            return [_error_row(ActionError(kind=error.kind, message=error.message, fix=error.fix), of)]
+        case _:
+            text = "no answer in time: the source is slow or hangs"
+            return [_error_row(ActionError(kind="timeout", message=text, fix="look at it under @, then try again"), of)]
+
+
+def changed(old: Plan, new: Plan, of: Symbols) -> list[Row]:
+    """What is different in a plan made anew: nothing where it is the same in all that was agreed to."""
+    if old.hash != new.hash:
+        hashes = f"{short(old.hash)} {of.arrow} {short(new.hash)}"
+        return [(mark("warning", of), Content.styled(f"the plan changed since you looked ({hashes})", "$text-warning"))]
+    if _worrying(old) != _worrying(new):
+        return [(mark("warning", of), Content.styled("the findings changed since you looked", "$text-warning"))]
+    return []
+
+
+def short(plan_hash: str) -> str:
+    """Enough of a hash to compare by eye."""
+    return plan_hash.removeprefix("sha256:")[:_HASH_CHARS]
+
+
+def _worrying(plan: Plan) -> set[tuple[str, str]]:
+    return {(finding.level, finding.code) for finding in plan.findings if finding.level != "ok"}
+
+
+def _labelled(label: str, text: str) -> Row:
+    """An effect whose first word is set off by two spaces brings its own label."""
+    head, gap, rest = text.partition("  ")
+    if gap and head and " " not in head and len(head) <= 9:
+        return row(head, rest.strip())
+    return row(label, text)
+
+
+def _with_fix(text: str, fix: str, style: str) -> Content:
+    if not fix:
+        return Content.styled(text, style)
+    return Content.assemble((text, style), (f": {fix}", "" if style else MUTED))
+
+
+def _error_row(error: ActionError, of: Symbols) -> Row:
+    return mark("block", of), _with_fix(error.message, error.fix, style_of("block"))

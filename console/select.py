@@ -1,0 +1,59 @@
+"""Which context a command works on: the one of a config, or the embedded sandbox where there is no config."""
+
+from msgspec import Struct
+
+from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
+from console.errors import EXIT_USAGE, CommandError, ConfigError, Problem
+
+SANDBOX = "sandbox"
+
+
+class Selection(Struct, frozen=True):
+    """The context, the keymap of its file, and the problems that disable single entries."""
+
+    context: Context
+    keymap: dict[str, str]
+    problems: tuple[Problem, ...]
+
+
+class NoConfig(CommandError):
+    """There is no config, no sandbox runs, and this command does not start one."""
+
+    def __init__(self) -> None:
+        places = ", ".join(str(place) for place in search_path(None))
+        fix = "write one with `teal config init`, or try the sandbox: `teal sandbox start`"
+        super().__init__(EXIT_USAGE, "config", f"no config; looked at {places}", fix=fix)
+
+
+def select(config_file: str | None, context_name: str | None, *, start_sandbox: bool = False) -> Selection:
+    """The context to work on. Raises CommandError: no config, an unusable one, an unknown context."""
+    path = find_config(config_file)
+    config = load_config(path) if path else None
+    if config is None or (context_name == SANDBOX and SANDBOX not in config.contexts):
+        if context_name not in (None, SANDBOX):
+            raise ConfigError(f'no config, so no context "{context_name}"', fix="run `teal config init`")
+        return _sandbox(start=start_sandbox)
+    context = pick_context(config, context_name)
+    return _usable(config, context)
+
+
+def _usable(config: Config, context: Context) -> Selection:
+    fatal = fatal_problems(config, context)
+    if fatal:
+        more = f" (and {len(fatal) - 1} more: `teal config validate`)" if len(fatal) > 1 else ""
+        raise ConfigError(f"{fatal[0]}{more}", fix="correct it, then run `teal config validate`")
+    own = tuple(problem for problem in config.problems if problem.context == context.name and problem.entry)
+    return Selection(context, config.keymap, own)
+
+
+def _sandbox(*, start: bool) -> Selection:
+    from msgspec.structs import replace
+
+    from console.sandbox.control import ensure_running, running
+
+    info = ensure_running() if start else running()
+    if info is None:
+        raise NoConfig()
+    config = load_config(info.config_path)
+    selection = _usable(config, pick_context(config, SANDBOX))
+    return replace(selection, context=replace(selection.context, sandbox=True))

@@ -1,0 +1,224 @@
+"""The composition root of one context: its adapters, its feeds, its store, and the gate for its orders."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.models import Action, Consent, Plan, Request
+from backends.models import Item, LogEntry, Panel, PipelineRun, TaskRun
+from backends.ports import LogQuery, PipelineInfo
+from console.adapters import Adapters
+from console.config import Entry
+from console.derive import impact, judge_quality
+from console.errors import ConfigError
+from console.feeds import DEADLINE_S, Feed, Source, read_all
+from console.orders import Orders
+from console.select import Selection
+from console.snapshots import SnapshotFiles
+from console.store import Snapshot, SourceKey, Store
+
+PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
+RUN_LIMIT = 200
+LOG_LIMIT = 500
+OPEN_ACTION_INTERVAL_S = 1.0
+
+
+class ContextInfo(Struct, frozen=True):
+    """What a screen says of the context. `identity` is who acts, as `login@host`."""
+
+    name: str
+    title: str
+    protected: bool
+    read_only: bool
+    sandbox: bool
+    zone: tzinfo
+    keymap: dict[str, str]
+    identity: str
+
+
+class Session:
+    """One context at work. Reads come through feeds into the store; orders go through the gate."""
+
+    def __init__(
+        self, selection: Selection, *, panels: tuple[Panel, ...] = PANELS, since: timedelta | None = None
+    ) -> None:
+        self._selection = selection
+        self._config = selection.context.config
+        self.adapters = Adapters(selection.context)
+        self.orders = Orders(selection.context, self.adapters)
+        self.context = ContextInfo(
+            name=selection.context.name,
+            title=self._config.title or selection.context.name,
+            protected=self._config.protected,
+            read_only=self._config.read_only,
+            sandbox=selection.context.sandbox,
+            zone=zone_of(self._config.timezone),
+            keymap=selection.keymap,
+            identity=self.orders.identity,
+        )
+        self.armed = not self._config.protected
+        self.since = since or timedelta(hours=1)
+        self.log_query = LogQuery(limit=LOG_LIMIT)
+        self.store = Store()
+        self._files = SnapshotFiles(selection.context.name, selection.context.digest)
+        self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.store.listen(self._after_put)
+
+    # ---- reading
+
+    def load_snapshots(self) -> None:
+        """Put what was kept on disk into the store: the first data after a start, with its true age."""
+        for key in self._feeds:
+            snapshot = self._files.load(key)
+            if snapshot is not None:
+                self.store.put(snapshot)
+
+    def start(self) -> None:
+        """Begin the feeds; call on the event loop, after the first paint."""
+        self._tasks = [asyncio.create_task(feed.run(), name=str(key)) for key, feed in self._feeds.items()]
+
+    async def read(self, *, deadline_s: float | None = None) -> bool:
+        """Read every source once, side by side. False where the deadline came first."""
+        return await read_all(list(self._feeds.values()), deadline_s=deadline_s)
+
+    def refresh(self, panel: Panel | None = None) -> None:
+        """Read a panel's sources, or all, now."""
+        for key, feed in self._feeds.items():
+            if panel in (None, key.panel):
+                feed.wake()
+
+    def sources(self) -> list[Snapshot]:
+        """One snapshot a source, also for those that never answered."""
+        known = {snapshot.key: snapshot for snapshot in self.store.snapshots()}
+        return [known.get(key) or Snapshot(key=key, type=feed.source.type) for key, feed in sorted(self._feeds.items())]
+
+    async def tasks(self, run: PipelineRun) -> list[TaskRun]:
+        """The tasks of a run, in dependency order. Raises BackendError."""
+        return await self.adapters.pipelines(run.backend).tasks(run.pipeline, run.run_id)
+
+    async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
+        """The log of a task, or of the whole run. Raises BackendError."""
+        return await self.adapters.pipelines(run.backend).task_log(run.pipeline, run.run_id, task)
+
+    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo | None:
+        """What can be triggered under that name. Raises BackendError."""
+        found = await self.adapters.pipelines(backend).pipelines()
+        return next((info for info in found if info.pipeline == pipeline), None)
+
+    def impact(self, item: Item) -> list[str]:
+        """Who is downstream of `item`, one line each, from the links of the config."""
+        return impact(item, self._config.links)
+
+    # ---- orders
+
+    async def plan(self, request: Request) -> Plan:
+        """What would be done. Raises Refused or BackendError."""
+        return await self.orders.plan(request)
+
+    async def submit(self, plan: Plan, consent: Consent) -> Action:
+        """Through the gate. Raises Refused; nothing changed then."""
+        action = await self.orders.submit(plan, consent)
+        self.refresh()
+        return action
+
+    def watch(self, action_id: str) -> AsyncIterator[Action]:
+        """The action each time that its journal changes, until it has ended."""
+        return self.orders.watch(action_id)
+
+    async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
+        """Actions of this context, newest first."""
+        return await self.orders.actions(open_only=open_only, limit=limit)
+
+    async def aclose(self) -> None:
+        """Stop the feeds and close the adapters; safe to call twice."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.adapters.aclose()
+        self.orders.close()
+
+    # ---- inside
+
+    def _feeds_of(self, panel: Panel) -> list[Feed]:
+        fetchers: dict[Panel, Callable[[Entry], Any]] = {
+            "pipelines": self._fetch_runs,
+            "quality": self._fetch_scores,
+            "alerts": self._fetch_alerts,
+            "deployments": self._fetch_deployment,
+            "logs": self._fetch_logs,
+            "checks": self._fetch_check,
+        }
+        interval = self._config.interval_s(panel)
+        return [
+            Feed(
+                Source(SourceKey(panel, entry.name), entry.type, partial(fetchers[panel], entry)),
+                self.store,
+                interval_s=interval,
+                deadline_s=DEADLINE_S,
+                keep=self._files.save,
+            )
+            for entry in self._selection.context.entries[panel]
+        ]
+
+    async def _fetch_runs(self, entry: Entry) -> tuple[Item, ...]:
+        after = datetime.now(UTC) - self.since
+        return tuple(await self.adapters.pipelines(entry.name).runs(since=after, limit=RUN_LIMIT))
+
+    async def _fetch_scores(self, entry: Entry) -> tuple[Item, ...]:
+        scores = await self.adapters.quality(entry.name).scores()
+        return tuple(judge_quality(scores, self.store.items("pipelines"), self._config.links))
+
+    async def _fetch_alerts(self, entry: Entry) -> tuple[Item, ...]:
+        return tuple(await self.adapters.alerts(entry.name).alerts())
+
+    async def _fetch_deployment(self, entry: Entry) -> tuple[Item, ...]:
+        deployment = await self.adapters.switch(entry.name).deployment()
+        enriched = await self.orders.enrich(deployment)
+        interval = OPEN_ACTION_INTERVAL_S if enriched.action else self._config.interval_s("deployments")
+        self._feeds[SourceKey("deployments", entry.name)].interval_s = interval
+        return (enriched,)
+
+    async def _fetch_logs(self, entry: Entry) -> tuple[Item, ...]:
+        return tuple(await self.adapters.logs(entry.name).query(self.log_query))
+
+    async def _fetch_check(self, entry: Entry) -> tuple[Item, ...]:
+        return (await self.adapters.check(entry.name).run(),)
+
+    def _after_put(self, snapshot: Snapshot) -> None:
+        if snapshot.key.panel == "pipelines":
+            self._rejudge()
+
+    def _rejudge(self) -> None:
+        runs = self.store.items("pipelines")
+        for snapshot in self.store.snapshots("quality"):
+            items = tuple(judge_quality(list(snapshot.items), runs, self._config.links))
+            if items != snapshot.items:
+                self.store.put(replace(snapshot, items=items))
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of that name; the host's for an empty one. Raises ConfigError."""
+    if not name:
+        return datetime.now().astimezone().tzinfo or UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(f'timezone = "{name}" is not known', fix='use a name like "Europe/Berlin"') from None
+
+
+@contextlib.asynccontextmanager
+async def opened(session: Session) -> AsyncIterator[Session]:
+    """`session`, closed at the end."""
+    try:
+        yield session
+    finally:
+        await session.aclose()

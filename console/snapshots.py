@@ -1,0 +1,90 @@
+"""The last snapshots on disk: the first data after a start, marked with their age.
+
+Private (0700/0600), keyed by what the config says of the backend, a day's life; never log lines or run parameters.
+"""
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
+from console.store import Snapshot, SourceKey
+
+LIFE_S = 24 * 3600.0
+_DECODERS: dict[Panel, msgspec.msgpack.Decoder[Any]] = {
+    "pipelines": msgspec.msgpack.Decoder(list[PipelineRun]),
+    "quality": msgspec.msgpack.Decoder(list[QualityScore]),
+    "alerts": msgspec.msgpack.Decoder(list[Alert]),
+    "deployments": msgspec.msgpack.Decoder(list[Deployment]),
+    "checks": msgspec.msgpack.Decoder(list[CheckResult]),
+}
+
+
+class _Record(msgspec.Struct, frozen=True):
+    type: str
+    fetched_at: datetime
+    latency_ms: float | None
+    interval_s: float
+    items: msgspec.Raw
+
+
+def cache_dir(environ: dict[str, str] | None = None) -> Path:
+    """`$TEAL_STATE_DIR/snapshots`, else `$XDG_CACHE_HOME/tealdeck/snapshots`, else below ~/.cache."""
+    env = os.environ if environ is None else environ
+    if state := env.get("TEAL_STATE_DIR"):
+        return Path(state) / "snapshots"
+    return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tealdeck" / "snapshots"
+
+
+class SnapshotFiles:
+    """One file a source, below a directory that is named for the context and the digest of its config."""
+
+    def __init__(self, context: str, digest: str, root: Path | None = None) -> None:
+        self._dir = (root or cache_dir()) / f"{context}-{digest}"
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write it atomically; a disk that is full or read-only costs the cache, nothing else."""
+        if snapshot.key.panel not in _DECODERS or snapshot.fetched_at is None or snapshot.error is not None:
+            return
+        record = _Record(
+            snapshot.type,
+            snapshot.fetched_at,
+            snapshot.latency_ms,
+            snapshot.interval_s,
+            msgspec.Raw(msgspec.msgpack.encode(snapshot.items)),
+        )
+        with contextlib.suppress(OSError):
+            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target = self._file(snapshot.key)
+            temporary = target.with_suffix(f".{os.getpid()}")
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(msgspec.msgpack.encode(record))
+            temporary.replace(target)
+
+    def load(self, key: SourceKey) -> Snapshot | None:
+        """The last snapshot of `key`, where there is one of the last day that this version can read."""
+        if key.panel not in _DECODERS:
+            return None
+        try:
+            record = msgspec.msgpack.decode(self._file(key).read_bytes(), type=_Record)
+            items = tuple(_DECODERS[key.panel].decode(record.items))
+        except (OSError, msgspec.MsgspecError):
+            return None
+        if (datetime.now(UTC) - record.fetched_at).total_seconds() > LIFE_S:
+            return None
+        return Snapshot(
+            key=key,
+            type=record.type,
+            items=items,
+            fetched_at=record.fetched_at,
+            latency_ms=record.latency_ms,
+            interval_s=record.interval_s,
+        )
+
+    def _file(self, key: SourceKey) -> Path:
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in key.name)
+        return self._dir / f"{key.panel}.{name}.msgpack"
