@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -14,7 +13,7 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from panels.words import UNICODE, Symbols
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from console.session import Session
 
-MUTED = "$text-muted"
+MUTED = "dim"
 STRONG = "bold"
 
 _STYLE = {
@@ -77,8 +76,8 @@ class Frame(Vertical):
     """A box whose upper edge carries a title and, at its right end, what is to be known about the age or phase."""
 
     DEFAULT_CSS = """
-    Frame { border: round $border-blurred; border-title-color: $foreground; padding: 0 1; height: 1fr; }
-    Frame.-ascii { border: ascii $border-blurred; }
+    Frame { border: round $foreground 35%; border-title-color: $foreground; padding: 0 1; height: 1fr; }
+    Frame.-ascii { border: ascii $foreground 35%; }
     """
 
     def __init__(self, *children: Widget, title: str, id: str | None = None) -> None:  # noqa: A002
@@ -87,11 +86,13 @@ class Frame(Vertical):
 
     def titles(self, left: str | Content | None = None, right: str | Content | None = None) -> None:
         """Replace either title."""
+        before = self._left, self._right
         if left is not None:
             self._left = left if isinstance(left, Content) else Content.styled(left, STRONG)
         if right is not None:
             self._right = right if isinstance(right, Content) else Content(right)
-        self._draw()
+        if not (before[0].is_same(self._left) and before[1].is_same(self._right)):
+            self._draw()
 
     def on_mount(self) -> None:
         self.set_class(symbols(self.app) is not UNICODE, "-ascii")
@@ -106,17 +107,29 @@ class Frame(Vertical):
             return
         right = self._right.truncate(room - 2, ellipsis=True)
         line = "-" if self.has_class("-ascii") else "─"
-        fill = Content.styled(line * (room - right.cell_length - 2), "$border-blurred")
+        fill = Content.styled(line * (room - right.cell_length - 2), "$foreground 35%")
         self.border_title = Content.assemble(self._left, " ", fill, " ", right)
 
 
-Row = tuple[Content, Content]
+class Row(NamedTuple):
+    """A lead, the text that wraps beside it, and what stands at the right end of its first line."""
+
+    lead: Content
+    body: Content
+    tail: Content = Content()
+
+    def same(self, other: Row) -> bool:
+        """Equal in text and style."""
+        return all(mine.is_same(theirs) for mine, theirs in zip(self, other, strict=True))
 
 
-def row(lead: str | Content, body: str | Content, style: str = "") -> Row:
-    """A lead and what it is about; `style` for the whole body."""
-    head = lead if isinstance(lead, Content) else Content.styled(lead, MUTED)
-    return head, body if isinstance(body, Content) else Content.styled(body, style)
+def row(lead: str | Content, body: str | Content, style: str = "", *, tail: str = "") -> Row:
+    """A row of plain strings; `style` for the whole body."""
+    return Row(
+        lead if isinstance(lead, Content) else Content.styled(lead, MUTED),
+        body if isinstance(body, Content) else Content.styled(body, style),
+        Content.styled(tail, MUTED),
+    )
 
 
 class Paragraphs(Widget):
@@ -133,9 +146,7 @@ class Paragraphs(Widget):
     def show(self, rows: Iterable[Row]) -> None:
         """Replace the rows; none at all hides the widget."""
         new = tuple(rows)
-        if len(new) == len(self._rows) and all(
-            a[0].is_same(b[0]) and a[1].is_same(b[1]) for a, b in zip(new, self._rows, strict=True)
-        ):
+        if len(new) == len(self._rows) and all(a.same(b) for a, b in zip(new, self._rows, strict=True)):
             return
         self._rows, self._wrapped = new, (-1, [])
         self.display = bool(new)
@@ -144,7 +155,7 @@ class Paragraphs(Widget):
     @property
     def text(self) -> str:
         """What it says, unwrapped."""
-        return "\n".join(f"{lead.plain} {body.plain}".strip() for lead, body in self._rows)
+        return "\n".join(" ".join(part.plain for part in row if part) for row in self._rows)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._lines(width))
@@ -155,14 +166,13 @@ class Paragraphs(Widget):
     def _lines(self, width: int) -> list[Content]:
         if self._wrapped[0] != width:
             lines: list[Content] = []
-            for lead, body in self._rows:
-                if not body:
-                    lines.append(lead.truncate(width, ellipsis=True))
-                    continue
-                head = fit(lead, self._indent)
-                for text in body.wrap(max(8, width - self._indent)):
-                    lines.append(head + text)
-                    head = Content(" " * self._indent)
+            for lead, body, tail in self._rows:
+                room = max(8, width - self._indent - (tail.cell_length + 2 if tail else 0))
+                head = fit(lead, self._indent) if body else lead
+                first, *others = body.wrap(room) if body else [Content()]
+                line = head + first
+                lines.append(sides(line, tail, width) if tail else line.truncate(width, ellipsis=True))
+                lines += [Content(" " * self._indent) + text for text in others]
             self._wrapped = (width, lines)
         return self._wrapped[1]
 
@@ -172,6 +182,10 @@ class KeyLine(Static):
 
     DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; }"
 
+    def __init__(self, *always: tuple[str, str]) -> None:
+        super().__init__(markup=False)
+        self._always = [Content.assemble((key, "bold $foreground"), " ", what) for key, what in always]
+
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._draw())
         self._draw()
@@ -180,13 +194,15 @@ class KeyLine(Static):
         if not self.is_attached:
             return
         seen: set[str] = set()
-        parts: list[Content] = []
+        parts = list(self._always)
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if not binding.show or not active.enabled or active.node is self.app or binding.action in seen:
                 continue
             seen.add(binding.action)
             key = self.app.get_key_display(binding)
+            if binding.action == "back" and isinstance(self.screen.focused, Input):
+                key = "Esc"
             parts.append(Content.assemble((key, "bold $foreground"), " ", binding.description))
         self.update(Content("   ").join(parts))
 
@@ -223,12 +239,6 @@ class Page(Screen[None]):
         """Leave. What runs goes on."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
-
-
-def frame_page(frame: Frame) -> ComposeResult:
-    """A page that is one frame and its keys."""
-    yield frame
-    yield KeyLine(markup=False)
 
 
 def listing(names: Sequence[str], most: int = 4) -> str:

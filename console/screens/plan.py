@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import Resize, ScreenResume
+from textual.events import Key, Resize, ScreenResume
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
-from console.screens.parts import MUTED, Frame, KeyLine, Page, Paragraphs, Row, mark, row, seconds_since, sides
+from console.screens.parts import (
+    MUTED,
+    Frame,
+    KeyLine,
+    Page,
+    Paragraphs,
+    Row,
+    mark,
+    row,
+    seconds_since,
+    sides,
+    style_of,
+)
 from panels.words import ago
 
 if TYPE_CHECKING:
@@ -40,7 +53,6 @@ class PlanScreen(Page):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "view", "all checks", id="plan.view"),
-        Binding("tab", "app.focus_next", "next field", id="plan.next", show=False),
     ]
     DEFAULT_CSS = """
     PlanScreen {
@@ -69,6 +81,10 @@ class PlanScreen(Page):
         self._refusal: list[Row] = []
         self._notes: list[Row] = []
         self._all_checks = False
+        self._open = False
+        self._shown_armed = session.armed
+        self._key = ""
+        self._action_id = ""
 
     # ---- layout
 
@@ -93,7 +109,7 @@ class PlanScreen(Page):
                 yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
                 yield Button(Content(f"[ {words.BUTTON[self.request.kind]} ]"), id="go", compact=True)
                 yield Static(id="hash", markup=False)
-        yield KeyLine(markup=False)
+        yield KeyLine(("Tab", "next"), ("Enter", "press"))
 
     @staticmethod
     def _input(name: str) -> Input:
@@ -108,13 +124,18 @@ class PlanScreen(Page):
             self.query_one("#cancel", Button).label = Content("[ Keep running ]")
         self._show()
         self.run_worker(self._make(), group="plan", exclusive=True)
-        self.set_interval(AGE_STEP_S, self._show_age)
+        self.set_interval(1.0, self._tick)
 
     def on_resize(self, event: Resize) -> None:
         self._show_subject()
 
     def on_screen_resume(self, event: ScreenResume) -> None:
-        self._show()
+        if self._action_id:
+            self.call_later(self._go_on)
+
+    def on_key(self, event: Key) -> None:
+        if not self._open and event.key != "escape":
+            event.stop()
 
     # ---- planning
 
@@ -139,6 +160,7 @@ class PlanScreen(Page):
     def _focus_first(self) -> None:
         if not self.is_attached:
             return
+        self._open = True
         offered = self.query_one("#go").display
         forward = offered and self.request.kind != "rollback"
         self.query_one("#reason" if forward else "#cancel").focus(scroll_visible=False)
@@ -202,6 +224,13 @@ class PlanScreen(Page):
             text = "just made" if age < AGE_STEP_S else f"made {ago(age // AGE_STEP_S * AGE_STEP_S)} ago"
         self.query_one("#frame", Frame).titles(right=text)
 
+    def _tick(self) -> None:
+        if self._shown_armed != self.session.armed:
+            self._shown_armed = self.session.armed
+            self._show()
+        else:
+            self._show_age()
+
     def _worries(self) -> list[Row]:
         rows = [*self._notes, *self._refusal]
         if self.plan is None:
@@ -209,8 +238,8 @@ class PlanScreen(Page):
         if self.plan.already:
             rows.append(row(mark("ok", self.of), "already so: nothing would be written"))
         if self._must_arm and not self.plan.blocked:
-            text = Content.styled("this console is read-only: press ! to arm it", "bold $text-error")
-            rows.append((mark("block", self.of), text))
+            text = "this console is read-only: press ! to arm it"
+            rows.append(row(mark("block", self.of), text, style_of("block")))
         return rows + words.worries(self.plan.findings, self.of)
 
     def _say(self, text: str) -> None:
@@ -253,6 +282,8 @@ class PlanScreen(Page):
             self._stay()
             return
         plan = self.plan or agreed
+        # One key until there is an answer: pressing again after silence is the same order, not a second one.
+        self._key = self._key or f"console-{secrets.token_hex(8)}"
         consent = Consent(
             confirmed=True,
             interactive=True,
@@ -260,8 +291,10 @@ class PlanScreen(Page):
             typed_context=typed,
             reason=reason,
             plan_hash=plan.hash,
+            idempotency_key=self._key,
         )
         order = asyncio.ensure_future(self.session.submit(plan, consent))
+        order.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             async with asyncio.timeout(SUBMIT_TIMEOUT_S):
                 action = await asyncio.shield(order)
@@ -269,15 +302,22 @@ class PlanScreen(Page):
             self._stay("not answered yet: it may have begun; `teal action list --open` shows it")
             return
         except (Refused, BackendError) as error:
+            self._key = ""
             self._refusal = words.refusal(error, self.of)
             self._stay()
             return
         if action.id is None:
             self._stay("nothing was to be done: it is so already")
-        elif self.is_current:
+            return
+        self._action_id = action.id
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """The action in place of its plan, as soon as nothing lies over it."""
+        if self.is_attached and self.is_current:
             from console.screens.action import ActionScreen
 
-            self.app.switch_screen(ActionScreen(self.session, action.id))
+            self.app.switch_screen(ActionScreen(self.session, self._action_id))
 
     async def _same_again(self, agreed: Plan) -> bool:
         """Plan anew; False, with the reason on screen, where what was agreed to is no longer what would be done."""

@@ -45,7 +45,7 @@ def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
     for level in ("block", "warning"):
         for finding in findings:
             if finding.level == level:
-                rows.append((mark(level, of), _with_fix(finding.text, finding.fix, style_of(level))))
+                rows.append(Row(mark(level, of), _with_fix(finding.text, finding.fix, style_of(level))))
     return rows
 
 
@@ -88,9 +88,9 @@ def changed(old: Plan, new: Plan, of: Symbols) -> list[Row]:
     """What is different in a plan made anew: nothing where it is the same in all that was agreed to."""
     if old.hash != new.hash:
         hashes = f"{short(old.hash)} {of.arrow} {short(new.hash)}"
-        return [(mark("warning", of), Content.styled(f"the plan changed since you looked ({hashes})", "$text-warning"))]
+        return [row(mark("warning", of), f"the plan changed since you looked: {hashes}", style_of("warning"))]
     if _worrying(old) != _worrying(new):
-        return [(mark("warning", of), Content.styled("the findings changed since you looked", "$text-warning"))]
+        return [row(mark("warning", of), "the findings changed since you looked", style_of("warning"))]
     return []
 
 
@@ -118,4 +118,4 @@ def _with_fix(text: str, fix: str, style: str) -> Content:
 
 
 def _error_row(error: ActionError, of: Symbols) -> Row:
-    return mark("block", of), _with_fix(error.message, error.fix, style_of("block"))
+    return Row(mark("block", of), _with_fix(error.message, error.fix, style_of("block")))

@@ -1,0 +1,290 @@
+"""While an order runs, and after: what was observed, step by step. Leaving the screen stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.events import Resize, Unmount
+from textual.widgets import Static
+
+from actions.models import ENDED, Action, Refused, Request, Step, SwitchReport
+from backends.errors import BackendError
+from backends.models import PipelineRun, badness
+from console.derive import latest_runs
+from console.screens.parts import (
+    MUTED,
+    Frame,
+    KeyLine,
+    Page,
+    Paragraphs,
+    Row,
+    listing,
+    mark,
+    now,
+    row,
+    sides,
+    style_of,
+)
+from console.screens.plan_words import MOVES_TRAFFIC, refusal, subject, worries
+from console.store import Snapshot, Store
+from panels.words import Symbols, took
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+STATUS_WORDS = {
+    "planned": "planned, not begun", "awaiting_approval": "waits for approval", "running": "running",
+    "paused": "paused: nothing moves until it is resumed", "in_doubt": "in doubt: a write was not answered",
+    "conflict": "stopped: something else changed the target", "rolling_back": "rolling back",
+    "succeeded": "done and verified", "rolled_back": "rolled back and verified",
+    "aborted": "aborted: nothing was moved", "rollback_failed": "the rollback failed: page someone",
+    "abandoned": "given up by hand",
+}  # fmt: skip
+_NEEDS_HANDS = frozenset({"rollback_failed", "conflict", "in_doubt", "abandoned"})
+STEP_WIDTH = 14
+
+
+class ActionScreen(Page):
+    """One action as its journal tells it. Nothing is ticked that was not observed; ended ones stay as they ended."""
+
+    AUTO_FOCUS = "#body"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("b", "rollback", "roll back", id="action.rollback"),
+    ]
+    DEFAULT_CSS = """
+    ActionScreen {
+        #subject { height: 1; }
+        #by { height: auto; margin-bottom: 1; }
+        #body { height: 1fr; }
+        #steps { margin-bottom: 1; }
+        #end { margin-bottom: 1; }
+    }
+    """
+
+    def __init__(self, session: Session, action_id: str) -> None:
+        super().__init__(session)
+        self.action_id = action_id
+        self.action: Action | None = None
+        self._red_at_start = red(session.store)
+        self._trouble: list[Row] = []
+        self._stop_listening: Callable[[], None] | None = None
+
+    def compose(self) -> ComposeResult:
+        with Frame(title="Action", id="frame"):
+            yield Static(id="subject", markup=False)
+            yield Paragraphs(0, id="by")
+            with VerticalScroll(id="body"):
+                yield Paragraphs(2, id="end")
+                yield Paragraphs(STEP_WIDTH, id="steps")
+                yield Paragraphs(10, id="facts")
+                yield Paragraphs(2, id="findings")
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        self.query_one(Frame).titles(left=f"Action {self.action_id}", right="reading the journal…")
+        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self.run_worker(self._follow(), group="watch", exclusive=True)
+        self.set_interval(1.0, self._tick)
+
+    def on_unmount(self, event: Unmount) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def on_resize(self, event: Resize) -> None:
+        self._show_subject()
+
+    # ---- following
+
+    async def _follow(self) -> None:
+        try:
+            async for action in self.session.watch(self.action_id):
+                self._trouble = []
+                self._show(action)
+        except (Refused, BackendError) as error:
+            self._trouble = refusal(error, self.of)
+            self.query_one(Frame).titles(right="not readable")
+            self._show_end()
+            return
+        if self.action is not None and self.action.open:
+            text = "no more news of it here; q and open it again to look"
+            self._trouble = [row(mark("warning", self.of), text, style_of("warning"))]
+            self._show_end()
+
+    def _tick(self) -> None:
+        if self.action is not None and self.action.open and self.is_current:
+            self._show_subject()
+            self._show_steps()
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        if self.action is not None and self.is_attached:
+            self._show_facts()
+
+    # ---- what is shown
+
+    def _show(self, action: Action) -> None:
+        self.action = action
+        style = style_of(action.status)
+        word = action.status.replace("_", " ")
+        said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
+        self.query_one(Frame).titles(right=Content.styled(said, style))
+        self._show_subject()
+        self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])
+        self._show_end()
+        self._show_steps()
+        self._show_facts()
+        self.query_one("#findings", Paragraphs).show(worries(action.findings, self.of))
+        self.refresh_bindings()
+
+    def _show_subject(self) -> None:
+        action = self.action
+        if action is None:
+            return
+        what = subject(action.kind, action.service, action.ref or "", action.from_, action.to, self.of)
+        right = Content.assemble(self.place(), "  ", (elapsed(action), "bold"))
+        line = self.query_one("#subject", Static)
+        line.update(sides(what, right, line.content_size.width or self.app.size.width - 4))
+
+    def _show_steps(self) -> None:
+        steps = self.action.steps if self.action else ()
+        self.query_one("#steps", Paragraphs).show(step_row(step, self.of) for step in steps)
+
+    def _show_end(self) -> None:
+        rows = list(self._trouble)
+        if self.action is not None:
+            rows += ending(self.action, self.of)
+        self.query_one("#end", Paragraphs).show(rows)
+
+    def _show_facts(self) -> None:
+        action = self.action
+        if action is None:
+            return
+        rows = [] if action.switch is None else [row("requests", switch_words(action.switch, action.from_, action.to))]
+        if action.kind in MOVES_TRAFFIC:
+            rows += cleared(self._red_at_start, red(self.session.store))
+        if action.undo and action.status == "succeeded" and action.kind == "flip":
+            rows.append(row("undo", action.undo))
+        self.query_one("#facts", Paragraphs).show(rows)
+
+    # ---- keys
+
+    def action_rollback(self) -> None:
+        """Plan the way back. With this action still open the rollback is queued to it."""
+        if self.action is not None:
+            from console.screens.plan import PlanScreen
+
+            self.app.push_screen(PlanScreen(self.session, Request(kind="rollback", service=self.action.service)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "rollback":
+            return self.action is not None and self.action.kind == "flip"
+        return True
+
+
+def who(action: Action) -> str:
+    """`by alice (sudo oncall) on bastion-1   "2.4.1 go"   plan 7f3a91`."""
+    parts = []
+    if (actor := action.actor) is not None:
+        sudo = f" (sudo {actor.sudo_user})" if actor.sudo_user and actor.sudo_user != actor.login else ""
+        parts.append(f"by {actor.login}{sudo}" + (f" on {actor.host}" if actor.host else ""))
+    if action.reason:
+        parts.append(f'"{action.reason}"')
+    return "   ".join(parts)
+
+
+def elapsed(action: Action) -> str:
+    """`0:21`, from the start to the end or to now."""
+    if action.started_at is None:
+        return "0:00"
+    whole = max(0, int(((action.ended_at or now()) - action.started_at).total_seconds()))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def step_row(step: Step, of: Symbols) -> Row:
+    """A step: its state, name, what was observed, how long it took."""
+    seconds = None if step.started_at is None else ((step.ended_at or now()) - step.started_at).total_seconds()
+    live = step.status == "running"
+    lead = Content.assemble(mark(step.status, of), " ", (step.name, "bold" if live else ""))
+    words = [step.detail or ("" if step.status != "failed" else "failed")]
+    if step.name.startswith("shift"):
+        words.insert(0, ticks(step, of))
+    if step.status == "skipped":
+        words.insert(0, "skipped")
+    style = style_of(step.status) if step.status in ("failed", "pending", "skipped") else ""
+    return row(lead, "  ".join(word for word in words if word), style, tail="" if seconds is None else took(seconds))
+
+
+def ticks(step: Step, of: Symbols) -> str:
+    """`requested ✓  accepted ✓  observed ✓`: the intent is journalled before the write, the end is a read back."""
+    if step.status in ("pending", "skipped"):
+        return ""
+    done = step.status == "succeeded"
+    told = ("requested", True), ("accepted", done), ("observed", done)
+    return "  ".join(f"{word} {of.ok if seen else of.not_yet}" for word, seen in told)
+
+
+def switch_words(report: SwitchReport, from_: str, to: str) -> Content:
+    """What fresh requests saw while traffic moved."""
+    new, old = to.upper() or "new", from_.upper() or "old"
+    first = f"first {new} +{report.first_new_s:.1f} s" if report.first_new_s is not None else f"{new} not seen"
+    last = f"last {old} +{report.last_old_s:.1f} s" if report.last_old_s is not None else f"{old} not seen"
+    return Content.assemble(
+        f"{report.requests}   ",
+        (f"errors {report.errors}", style_of("critical") if report.errors else ""),
+        f"   {first}   {last}",
+    )
+
+
+def ending(action: Action, of: Symbols) -> list[Row]:
+    """How it ended or why it stopped, what to do, and what a person would type."""
+    rows: list[Row] = []
+    state = "ok" if action.status == "succeeded" else "critical" if action.status == "rollback_failed" else "warning"
+    if action.status not in ("running", "planned"):
+        words = STATUS_WORDS.get(action.status, action.status)
+        if action.status == "succeeded" and not action.changed:
+            words = "already so: nothing was written"
+        rows.append(row(mark(state, of), words, style_of(action.status)))
+    if action.error is not None:
+        rows.append(row(mark("critical", of), action.error.message, style_of("critical")))
+        if action.error.fix:
+            rows += [row("", line) for line in action.error.fix.splitlines()]
+    if action.status in _NEEDS_HANDS and (action.undo or action.plan):
+        by_hand = action.undo or (action.plan.undo if action.plan else "")
+        rows += [row("", f"by hand: {line}") for line in by_hand.splitlines()]
+    return rows
+
+
+def red(store: Store) -> dict[str, str]:
+    """What is critical now, by what it is about: a pipeline's newest run, a dataset, an alert, a service, a check."""
+    runs: list[PipelineRun] = latest_runs(store.items("pipelines"))
+    found = {f"{run.backend}/{run.pipeline}": run.pipeline for run in runs if run.health == "critical"}
+    for panel, attribute in (
+        ("quality", "dataset"),
+        ("alerts", "name"),
+        ("deployments", "service"),
+        ("checks", "name"),
+    ):
+        for item in store.items(panel):  # type: ignore[arg-type]
+            if badness(item.health) == 0:
+                found[item.ref] = getattr(item, attribute)
+    return found
+
+
+def cleared(before: dict[str, str], after: dict[str, str]) -> list[Row]:
+    """What was red when this screen opened, and what of it still is."""
+    if not before:
+        return []
+    gone = [name for key, name in before.items() if key not in after]
+    left = [name for key, name in before.items() if key in after]
+    words = f"{len(before)} at start   {len(gone)} cleared"
+    rows = [row("red", words)]
+    if gone:
+        rows.append(row("cleared", listing(gone)))
+    if left:
+        rows.append(row("still red", listing(left), style_of("critical")))
+    return rows
