@@ -47,7 +47,12 @@ class Session:
     """One context at work. Reads come through feeds into the store; orders go through the gate."""
 
     def __init__(
-        self, selection: Selection, *, panels: tuple[Panel, ...] = PANELS, since: timedelta | None = None
+        self,
+        selection: Selection,
+        *,
+        panels: tuple[Panel, ...] = PANELS,
+        since: timedelta = timedelta(hours=1),
+        log_query: LogQuery | None = None,
     ) -> None:
         self._selection = selection
         self._config = selection.context.config
@@ -64,8 +69,8 @@ class Session:
             identity=self.orders.identity,
         )
         self.armed = not self._config.protected
-        self.since = since or timedelta(hours=1)
-        self.log_query = LogQuery(limit=LOG_LIMIT)
+        self.since = since
+        self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
         self.store = Store()
         self._files = SnapshotFiles(selection.context.name, selection.context.digest)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}

@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
 def teal(
     ctx: click.Context, config: str | None, context: str | None, no_color: bool, ascii_only: bool, mouse: bool
 ) -> None:
-    """A terminal operations console for data platforms: alone it opens the console, without a terminal `teal status`."""
+    """A terminal operations console for data platforms. Alone it opens the console; with no terminal: `teal status`."""
     ctx.obj = {"config": config, "context": context, "no_color": no_color}
     if ctx.invoked_subcommand is not None:
         return

@@ -1,0 +1,115 @@
+"""`teal action`: what was ordered, by whom, and how far it is."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import click
+
+from actions.models import Action
+from console.cli.options import Common, common_options
+from console.cli.reading import Answer, chosen, read
+from console.cli.writing import action_health, action_lines
+from console.errors import EXIT_NOT_FOUND, CommandError
+from console.output import document, print_lines
+from console.session import Session, opened
+from console.tables import View, item_table
+from panels.words import UNICODE, clock
+
+
+@click.group()
+def action() -> None:
+    """Actions."""
+
+
+@action.command("list")
+@common_options()
+@click.option("--open", "open_only", is_flag=True, help="Only those that have not ended.")
+def list_(common: Common, open_only: bool) -> int:
+    """Actions of this context, newest first."""
+
+    async def answer(session: Session) -> Answer:
+        actions = await session.actions(open_only=open_only, limit=500)
+        limit = 50 if common.limit is None else common.limit
+        found = document("action.list", actions, context=session.context.name, limit=limit, health="ok")
+        return Answer(found, lambda: item_table(Action, found.items, View.at_now(session.context.zone)))
+
+    return read(common, (), answer)
+
+
+@action.command()
+@common_options()
+@click.argument("action_id", metavar="ID")
+def show(common: Common, action_id: str) -> int:
+    """One action with its steps. ID may be a unique prefix."""
+
+    async def answer(session: Session) -> Answer:
+        found = await session.orders.action(action_id)
+        shown = document("action", [found], context=session.context.name, health=action_health(found))
+        return Answer(shown, lambda: _lines(session, found))
+
+    return read(common, (), answer)
+
+
+@action.command()
+@common_options()
+@click.argument("action_id", metavar="[ID]", required=False)
+def watch(common: Common, action_id: str | None) -> int:
+    """Follow an action to its end; the open one where no ID is given."""
+    return asyncio.run(_watch(common, action_id))
+
+
+async def _watch(common: Common, action_id: str | None) -> int:
+    async with opened(Session(chosen(common), panels=())) as session:
+        found = await session.orders.action(action_id) if action_id else await _only_open(session)
+        said: set[str] = set()
+        async for frame in _frames(session, found):
+            found = frame
+            if common.output == "table":
+                _say_new_steps(session, found, said)
+            else:
+                print_lines([found])
+        if common.output == "table":
+            sys.stdout.write("".join(f"{line}\n" for line in action_lines(found)))
+        return session.orders.exit_code(found)
+
+
+async def _frames(session: Session, found: Action) -> AsyncIterator[Action]:
+    if found.id is None or not found.open:
+        yield found
+        return
+    async for seen in session.watch(found.id):
+        yield seen
+
+
+async def _only_open(session: Session) -> Action:
+    actions = await session.actions(open_only=True)
+    if len(actions) == 1:
+        return actions[0]
+    if not actions:
+        raise CommandError(EXIT_NOT_FOUND, "not_found", "no open action", fix="`teal action list`")
+    names = ", ".join(f"{found.id} ({found.kind} {found.service})" for found in actions)
+    raise CommandError(EXIT_NOT_FOUND, "ambiguous", f"{len(actions)} open actions", fix=f"name one: {names}")
+
+
+def _say_new_steps(session: Session, found: Action, said: set[str]) -> None:
+    for step in found.steps:
+        mark = f"{step.name} {step.status}"
+        if step.status != "pending" and mark not in said:
+            said.add(mark)
+            at = clock(step.ended_at or step.started_at, session.context.zone)
+            sys.stdout.write(
+                f"{at} {UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip() + "\n"
+            )
+            sys.stdout.flush()
+
+
+def _lines(session: Session, found: Action) -> list[str]:
+    zone = session.context.zone
+    who = f"{found.actor.login}@{found.actor.host}" if found.actor else ""
+    lines = [*action_lines(found), f"by {who}  at {clock(found.started_at, zone)}  plan {found.plan_hash}"]
+    lines += [f"reason: {found.reason}"] if found.reason else []
+    for step in found.steps:
+        at = clock(step.ended_at or step.started_at, zone)
+        lines.append(f"{UNICODE.of(step.status)} {step.name:10} {at}  {step.detail}".rstrip())
+    return lines

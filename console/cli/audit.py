@@ -1,0 +1,77 @@
+"""`teal audit`: who did what, in a chain that shows when a link was changed."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from backends.models import Health
+from console.cli.options import Common, common_options
+from console.cli.reading import Answer, chosen, read, show
+from console.output import document, plain, print_lines, table
+from console.session import Session, opened
+
+
+@click.group()
+def audit() -> None:
+    """The audit."""
+
+
+@audit.command("list")
+@common_options()
+def list_(common: Common) -> int:
+    """Audit records, newest last."""
+
+    async def answer(session: Session) -> Answer:
+        records = await session.orders.audit_records()
+        limit = 50 if common.limit is None else common.limit
+        found = document("audit.list", records, context=session.context.name, limit=limit, health="ok", from_end=True)
+        return Answer(found, lambda: _table(found.items))
+
+    return read(common, (), answer)
+
+
+@audit.command()
+@common_options()
+def verify(common: Common) -> int:
+    """Walk the hash chain; exit 1 and the first broken record where it does not hold."""
+    return asyncio.run(_verify(common))
+
+
+async def _verify(common: Common) -> int:
+    async with opened(Session(chosen(common), panels=())) as session:
+        verdict = await session.orders.verify_audit()
+        health: Health = "ok" if verdict.intact else "critical"
+        shown = document("audit.verify", [verdict], context=session.context.name, health=health)
+        broken = f"broken at record {verdict.broken_at}: {verdict.detail}"
+        words = f"{verdict.records} records, {'the chain holds' if verdict.intact else broken}"
+        show(common, Answer(shown, lambda: [words]))
+        return 0 if verdict.intact else 1
+
+
+@audit.command()
+@common_options(("jsonl", "json"))
+def export(common: Common) -> int:
+    """Every record as it was hashed, one JSON object a line."""
+    return asyncio.run(_export(common))
+
+
+async def _export(common: Common) -> int:
+    async with opened(Session(chosen(common), panels=())) as session:
+        records = await session.orders.audit_records()
+        if common.output == "json":
+            show(common, Answer(document("audit.export", records, context=session.context.name, health="ok"), list))
+        else:
+            print_lines(records)
+        sys.stdout.flush()
+        return 0
+
+
+def _table(records: Sequence[Any]) -> list[str]:
+    rows = []
+    for record in records:
+        data = plain(record)
+        rows.append([str(data.get(name, "")) for name in ("seq", "at", "kind", "action", "target", "result")])
+    return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT"])

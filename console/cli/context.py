@@ -1,0 +1,83 @@
+"""`teal context`: the contexts of the config."""
+
+import click
+import msgspec
+
+from console.cli.options import Common, common_options
+from console.cli.reading import Answer, chosen, show
+from console.config import Context, find_config, load_config
+from console.config_model import PORTS
+from console.output import document, table
+
+
+class ContextSummary(msgspec.Struct, frozen=True):
+    """A context in one row."""
+
+    name: str
+    title: str
+    default: bool
+    protected: bool
+    read_only: bool
+    sandbox: bool
+    source: str
+    backends: dict[str, list[str]]
+
+
+@click.group()
+def context() -> None:
+    """Contexts."""
+
+
+@context.command("list")
+@common_options()
+def list_(common: Common) -> int:
+    """The contexts of the config, and which one is the default."""
+    path = find_config(common.config)
+    if path is None:
+        found = [_summary(chosen(common).context, default=True)]
+    else:
+        config = load_config(path)
+        found = [_summary(each, default=name == config.default_context) for name, each in config.contexts.items()]
+    listed = document("context.list", found, context=None, limit=common.limit, health="ok")
+    show(common, Answer(listed, lambda: _table(found)))
+    return 0
+
+
+@context.command("show")
+@common_options()
+@click.argument("name", required=False)
+def show_(common: Common, name: str | None) -> int:
+    """One context: its settings and its backends."""
+    selection = chosen(msgspec.structs.replace(common, context=name or common.context))
+    found = _summary(selection.context, default=name is None)
+    shown = document("context.show", [found], context=found.name, health="ok")
+    lines = [*_table([found]), ""] + [
+        f"{port:12} {', '.join(names)}" for port, names in found.backends.items() if names
+    ]
+    show(common, Answer(shown, lambda: lines))
+    return 0
+
+
+def _summary(found: Context, *, default: bool) -> ContextSummary:
+    backends: dict[str, list[str]] = {
+        port: [f"{entry.name} ({entry.type})" for entry in found.entries[port]] for port in PORTS
+    }
+    config = found.config
+    return ContextSummary(
+        name=found.name,
+        title=config.title,
+        default=default,
+        protected=config.protected,
+        read_only=config.read_only,
+        sandbox=found.sandbox,
+        source=str(found.source),
+        backends=backends,
+    )
+
+
+def _table(found: list[ContextSummary]) -> list[str]:
+    def row(each: ContextSummary) -> list[str]:
+        marks = [word for word in ("default", "protected", "read_only", "sandbox") if getattr(each, word)]
+        return [each.name, each.title, ", ".join(marks), each.source]
+
+    return table([row(each) for each in found], headers=["CONTEXT", "TITLE", "", "FILE"])

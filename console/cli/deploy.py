@@ -1,0 +1,92 @@
+"""`teal deploy`: which color is live, and moving traffic between the two."""
+
+import click
+
+from actions.models import Action, Request
+from backends.models import Deployment
+from console.cli.options import Common, Writing, common_options, writing_options
+from console.cli.reading import Answer, read
+from console.cli.writing import act
+from console.errors import EXIT_NOT_FOUND, CommandError
+from console.output import document, worst_first
+from console.session import Session
+from console.tables import View, item_table
+
+
+@click.group()
+def deploy() -> None:
+    """Deployments."""
+
+
+@deploy.command()
+@common_options()
+@click.argument("service", required=False)
+def status(common: Common, service: str | None) -> int:
+    """Live color, both sides, and the three layers of truth."""
+
+    async def answer(session: Session) -> Answer:
+        known = [snapshot.key.name for snapshot in session.sources()]
+        if service is not None and service not in known:
+            fix = f"services: {', '.join(known) or 'none'}"
+            raise CommandError(EXIT_NOT_FOUND, "not_found", f'no service "{service}"', fix=fix)
+        snapshots = [snapshot for snapshot in session.sources() if service in (None, snapshot.key.name)]
+        items = [item for snapshot in snapshots for item in snapshot.items]
+        found = document(
+            "deploy.status",
+            worst_first(items),
+            context=session.context.name,
+            snapshots=snapshots,
+            limit=common.limit,
+        )
+        return Answer(found, lambda: item_table(Deployment, found.items, View.at_now(session.context.zone)))
+
+    return read(common, ("deployments",), answer)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.option(
+    "--to", default="", metavar="COLOR", help="The color that gets the traffic; the other one where not given."
+)
+@click.argument("service")
+def flip(common: Common, writing: Writing, to: str, service: str) -> int:
+    """Move all traffic of SERVICE to the other color, proven by fresh requests."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="flip", service=service, to=to, timeout_s=common.timeout_s)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.argument("service")
+def rollback(common: Common, writing: Writing, service: str) -> int:
+    """Undo the last switch of SERVICE in one step. A second one changes nothing."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="rollback", service=service, timeout_s=common.timeout_s)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@click.argument("service", required=False)
+def history(common: Common, service: str | None) -> int:
+    """Switches of SERVICE, or of all services, newest first."""
+
+    async def answer(session: Session) -> Answer:
+        actions = await session.actions(limit=500)
+        found = document(
+            "deploy.history",
+            [item for item in actions if item.kind in ("flip", "rollback") and service in (None, item.service)],
+            context=session.context.name,
+            limit=common.limit,
+            health="ok",
+        )
+        return Answer(found, lambda: item_table(Action, found.items, View.at_now(session.context.zone)))
+
+    return read(common, (), answer)

@@ -1,0 +1,62 @@
+"""`teal quality`: the scores of datasets."""
+
+import click
+
+from backends.models import Panel, QualityScore
+from console.cli.options import Common, common_options
+from console.cli.reading import Answer, read
+from console.output import document, worst_first
+from console.refs import find
+from console.session import Session
+from console.tables import View, item_table
+from panels.words import clock
+
+# The runs are read too: a score that is older than the last good run of its pipeline is unknown (DESIGN §2).
+PANELS: tuple[Panel, ...] = ("quality", "pipelines")
+
+
+@click.group()
+def quality() -> None:
+    """Quality scores."""
+
+
+@quality.command("list")
+@common_options()
+def list_(common: Common) -> int:
+    """The newest score of each dataset, worst first."""
+
+    async def answer(session: Session) -> Answer:
+        found = document(
+            "quality.list",
+            worst_first(session.store.items("quality")),
+            context=session.context.name,
+            snapshots=[snapshot for snapshot in session.sources() if snapshot.key.panel == "quality"],
+            limit=common.limit,
+        )
+        return Answer(found, lambda: item_table(QualityScore, found.items, View.at_now(session.context.zone)))
+
+    return read(common, PANELS, answer)
+
+
+@quality.command()
+@common_options()
+@click.argument("ref")
+def show(common: Common, ref: str) -> int:
+    """One dataset: its score, the checks that failed, its trend."""
+
+    async def answer(session: Session) -> Answer:
+        score = find(session.store.items("quality"), ref, "dataset")
+        found = document(
+            "quality.show", [score], context=session.context.name, snapshots=session.sources(), health=score.health
+        )
+        return Answer(found, lambda: _lines(session, score))
+
+    return read(common, PANELS, answer)
+
+
+def _lines(session: Session, score: QualityScore) -> list[str]:
+    zone = session.context.zone
+    lines = item_table(QualityScore, [score], View.at_now(zone))
+    lines += [f"failed      {failure.check}: {failure.detail}" for failure in score.failures]
+    lines += [f"measured    {clock(point.at, zone)}  {point.score:.3f}" for point in score.trend[-12:]]
+    return lines + [f"downstream  {line}" for line in session.impact(score)]

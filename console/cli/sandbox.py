@@ -1,0 +1,99 @@
+"""`teal sandbox`: the embedded platform on this host."""
+
+import click
+import msgspec
+
+from console.cli.options import DURATION, Common, common_options
+from console.cli.reading import Answer, show
+from console.errors import EXIT_NOT_FOUND, CommandError
+from console.output import document, plain
+from console.sandbox import control
+
+
+@click.group()
+def sandbox() -> None:
+    """The embedded platform: two colors behind a router, two DAGs, real data."""
+
+
+@sandbox.command()
+@common_options()
+def start(common: Common) -> int:
+    """Start it, or find it running; returns when it works."""
+    progress = None if common.quiet else lambda line: click.echo(f"teal: {line}", err=True)
+    info = control.ensure_running(timeout_s=common.timeout_s or 60, on_progress=progress)
+    return _show_info(common, info)
+
+
+@sandbox.command()
+@common_options()
+def stop(common: Common) -> int:
+    """Stop it; its data stays."""
+    control.stop()
+    return _say(common, "the sandbox is stopped")
+
+
+@sandbox.command()
+@common_options()
+def status(common: Common) -> int:
+    """Whether it runs, where, and which faults are injected."""
+    info = control.running()
+    if info is None:
+        raise CommandError(EXIT_NOT_FOUND, "not_found", "the sandbox is not running", fix="`teal sandbox start`")
+    return _show_info(common, info)
+
+
+@sandbox.command()
+@common_options()
+def reset(common: Common) -> int:
+    """Stop it, wipe its data, start it again."""
+    return _show_info(common, control.reset())
+
+
+@sandbox.command("break")
+@common_options()
+@click.argument("fault")
+def break_(common: Common, fault: str) -> int:
+    """Inject FAULT; returns when it can be observed. Without a known name it lists them."""
+    return _say(common, control.inject(fault))
+
+
+@sandbox.command()
+@common_options()
+@click.argument("fault", required=False)
+def fix(common: Common, fault: str | None) -> int:
+    """Take FAULT away, or all of them."""
+    return _say(common, control.fix(fault))
+
+
+@sandbox.command()
+@common_options()
+@click.option("--rps", type=click.IntRange(1, 500), default=50, show_default=True, help="Requests a second.")
+@click.option("--for", "seconds", type=DURATION, default="10s", show_default=True, help="How long, at most 120s.")
+def load(common: Common, rps: int, seconds: float) -> int:
+    """Drive bounded traffic through the router and say what came back."""
+    report = control.load(rps, seconds)
+    data = plain(report)
+    shown = document("sandbox.load", [data], context="sandbox", health="ok" if not report.errors else "critical")
+    show(common, Answer(shown, lambda: [f"{key:10} {value}" for key, value in data.items()]))
+    return 0
+
+
+def _show_info(common: Common, info: control.SandboxInfo) -> int:
+    shown = document("sandbox.status", [info], context="sandbox", health="warning" if info.faults else "ok")
+    data = plain(info)
+    show(common, Answer(shown, lambda: [f"{key:10} {_words(value)}" for key, value in data.items()]))
+    return 0
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+class _Said(msgspec.Struct, frozen=True):
+    message: str
+
+
+def _say(common: Common, message: str) -> int:
+    shown = document("sandbox", [_Said(message)], context="sandbox", health="ok")
+    show(common, Answer(shown, lambda: [message]))
+    return 0

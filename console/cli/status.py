@@ -1,0 +1,106 @@
+"""`teal status`: every panel once."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import click
+
+from actions.models import Action
+from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
+from console.cli.options import Common, common_options
+from console.cli.reading import Answer, read
+from console.derive import latest_runs, panel_health
+from console.output import (
+    SCHEMA_PREFIX,
+    StatusDocument,
+    error_reports,
+    paint,
+    source_reports,
+    use_color,
+    worst_first,
+)
+from console.session import PANELS, Session
+from console.tables import View, item_table, log_line
+from panels.words import UNICODE, ago
+
+LOG_LINES = 10
+_KINDS: tuple[tuple[Panel, type], ...] = (
+    ("pipelines", PipelineRun),
+    ("quality", QualityScore),
+    ("alerts", Alert),
+    ("deployments", Deployment),
+    ("checks", CheckResult),
+)
+
+
+@click.command()
+@common_options()
+def status(common: Common) -> int:
+    """Every panel once. Alone, with no config, it starts the sandbox."""
+
+    async def answer(session: Session) -> Answer:
+        actions = await session.actions(open_only=True)
+        return Answer(_document(session, actions), lambda: _lines(session, actions, common))
+
+    return read(common, PANELS, answer, start_sandbox=True)
+
+
+def _document(session: Session, actions: Sequence[Action]) -> StatusDocument:
+    sources = session.sources()
+    errors = error_reports(sources)
+    return StatusDocument(
+        schema=SCHEMA_PREFIX + "status",
+        generated_at=datetime.now(UTC),
+        context=session.context.name,
+        health=panel_health(sources),
+        partial=bool(errors),
+        actions=actions,
+        sources=source_reports(sources),
+        errors=errors,
+        **{panel: _items(session, panel) for panel in PANELS},
+    )
+
+
+def _items(session: Session, panel: Panel) -> list[object]:
+    items = session.store.items(panel)
+    if panel == "logs":
+        return items
+    return worst_first(latest_runs(items) if panel == "pipelines" else items)
+
+
+def _lines(session: Session, actions: Sequence[Action], common: Common) -> list[str]:
+    view = View.at_now(session.context.zone)
+    color = use_color(common.color)
+    health = panel_health(session.sources())
+    live = "   ".join(f"{item.service} live {item.live.upper()}" for item in session.store.items("deployments"))
+    lines = [paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)]
+    for panel, kind in _KINDS:
+        snapshots = [snapshot for snapshot in session.sources() if snapshot.key.panel == panel]
+        if not snapshots:
+            continue
+        lines += ["", paint(_title(session, panel), panel_health(snapshots), color=color)]
+        items = _items(session, panel)
+        lines += [f"  {line}" for line in item_table(kind, items, view)] if items else [f"  {_empty(session, panel)}"]
+    logs = session.store.items("logs")
+    if logs:
+        lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
+    if actions:
+        lines += ["", "Open actions"] + [f"  {line}" for line in item_table(Action, actions, view)]
+    return lines
+
+
+def _title(session: Session, panel: Panel) -> str:
+    counts: dict[str, int] = {}
+    for item in _items(session, panel):
+        counts[getattr(item, "health", "unknown")] = counts.get(getattr(item, "health", "unknown"), 0) + 1
+    words = [f"{counts[word]} {word}" for word in ("critical", "unknown", "warning") if word in counts]
+    ages = [age for snapshot in session.store.snapshots(panel) if (age := snapshot.age_s()) is not None]
+    return " · ".join([panel.capitalize(), *words, ago(max(ages, default=None))])
+
+
+def _empty(session: Session, panel: Panel) -> str:
+    sources = [snapshot for snapshot in session.sources() if snapshot.key.panel == panel]
+    if any(snapshot.error is not None or snapshot.fetched_at is None for snapshot in sources):
+        return f"{UNICODE.unknown} unknown: no answer"
+    noun = {"pipelines": "No runs", "alerts": "No alerts firing"}.get(panel, f"No {panel}")
+    return f"{noun} ({len(sources)} source{'s' if len(sources) > 1 else ''})"

@@ -1,0 +1,182 @@
+"""How every writing command goes: plan, show, confirm, submit, watch the journal, print the action."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+
+import click
+
+from actions.models import Action, Consent, Plan, Refused, Request
+from backends.models import Health, Panel
+from console.cli.options import Common, Writing
+from console.cli.reading import Answer, chosen, show
+from console.errors import EXIT_REFUSED
+from console.output import document, print_lines
+from console.session import Session, opened
+from panels.words import UNICODE, took
+
+EXIT_STILL_OPEN = 8
+RUN_POLL_S = 0.5
+WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
+
+RequestMaker = Callable[[Session], Awaitable[Request]]
+
+
+def act(common: Common, writing: Writing, make_request: RequestMaker, *, wait_for_run: bool = False) -> int:
+    """One order through the gate; returns the exit code of DESIGN §3. Raises Refused, CommandError, BackendError."""
+    return asyncio.run(_act(common, writing, make_request, wait_for_run))
+
+
+async def _act(common: Common, writing: Writing, make_request: RequestMaker, wait_for_run: bool) -> int:
+    selection = chosen(common)
+    async with opened(Session(selection, panels=WRITING_PANELS)) as session:
+        request = await make_request(session)
+        plan = await session.plan(_with_overrides(request, writing))
+        if writing.dry_run:
+            _print_action(common, session, session.orders.preview(plan), plan_lines(plan))
+            return EXIT_REFUSED if plan.blocked else 0
+        consent = _consent(writing, plan)
+        if not consent.confirmed and not consent.typed_context and _can_ask(plan):
+            consent = _ask(plan, consent)
+        try:
+            action = await session.orders.submit(plan, consent, foreground=writing.foreground)
+        except Refused as refusal:
+            _print_action(common, session, session.orders.refused(plan, refusal), ())
+            raise
+        return await _follow(common, writing, session, action, wait_for_run)
+
+
+async def _follow(common: Common, writing: Writing, session: Session, action: Action, wait_for_run: bool) -> int:
+    if writing.detach and action.open:
+        _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
+        return EXIT_STILL_OPEN
+    deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
+    action = await _watch(common, session, action, deadline)
+    _print_action(common, session, action, action_lines(action))
+    code = session.orders.exit_code(action)
+    if code == 0 and wait_for_run and action.ref:
+        return await _wait_for_run(session, action.ref, deadline)
+    return code
+
+
+async def _watch(common: Common, session: Session, action: Action, deadline: float | None) -> Action:
+    if not action.open or action.id is None:
+        return action
+    said: set[str] = set()
+    try:
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        async with asyncio.timeout(remaining):
+            async for seen in session.watch(action.id):
+                action = seen
+                if common.output == "jsonl":
+                    print_lines([action])
+                elif not common.quiet:
+                    _say_steps(action, said)
+    except TimeoutError:
+        pass
+    return action
+
+
+def _say_steps(action: Action, said: set[str]) -> None:
+    for step in action.steps:
+        mark = f"{step.name} {step.status}"
+        if mark not in said and step.status != "pending":
+            said.add(mark)
+            click.echo(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip(), err=True)
+
+
+async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:
+    backend, pipeline, run_id = ref.split("/", 2)
+    while deadline is None or time.monotonic() < deadline:
+        runs = await session.adapters.pipelines(backend).runs(limit=200)
+        run = next((run for run in runs if run.pipeline == pipeline and run.run_id == run_id), None)
+        if run is not None and run.state not in ("queued", "running", "waiting"):
+            click.echo(f"{UNICODE.of(run.state)} {run.ref} {run.state} in {took(run.duration_s)}", err=True)
+            return 0 if run.state == "success" else 1
+        await asyncio.sleep(RUN_POLL_S)
+    return EXIT_STILL_OPEN
+
+
+def _with_overrides(request: Request, writing: Writing) -> Request:
+    from msgspec.structs import replace
+
+    return replace(request, overrides=writing.overrides) if writing.overrides else request
+
+
+def _consent(writing: Writing, plan: Plan) -> Consent:
+    return Consent(
+        confirmed=writing.yes or bool(writing.confirm),
+        typed_context=writing.confirm,
+        armed=False,
+        reason=writing.reason,
+        plan_hash=writing.plan_hash,
+        idempotency_key=writing.idempotency_key,
+        interactive=_has_terminal(),
+    )
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _can_ask(plan: Plan) -> bool:
+    return _has_terminal() and not plan.already and not plan.blocked
+
+
+def _ask(plan: Plan, consent: Consent) -> Consent:
+    from msgspec.structs import replace
+
+    for line in plan_lines(plan):
+        click.echo(line, err=True)
+    if plan.protected and plan.guard_class in ("2", "3"):
+        typed = click.prompt(f"Type {plan.context} to confirm", default="", show_default=False, err=True)
+        reason = consent.reason or click.prompt("Reason", default="", show_default=False, err=True)
+        return replace(consent, confirmed=typed == plan.context, typed_context=typed, reason=reason)
+    return replace(consent, confirmed=click.confirm(f"{plan.kind.capitalize()} {plan.service}?", err=True))
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """A plan as a person reads it: what worries first, what will be sent, how to undo."""
+    arrow = f"   {plan.from_} → {plan.to}" if plan.from_ or plan.to else ""
+    lines = [f"{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
+    symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
+    ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
+    lines += [f"  {symbols[f.level]} {f.text}" + (f" ({f.fix})" if f.fix else "") for f in ordered]
+    lines += [f"  {effect}" for effect in plan.summary.effects] or ["  nothing to do: it is so already"]
+    lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo else []
+    return [*lines, f"  plan  {plan.hash}"]
+
+
+def action_lines(action: Action) -> list[str]:
+    """An action as a person reads it, one line, and a second where traffic moved."""
+    change = "" if action.changed else " (nothing changed)"
+    arrow = f" {action.from_} → {action.to}" if action.from_ or action.to else ""
+    lines = [f"{action.kind} {action.service}{arrow}: {action.status}{change}  {action.id or ''}".rstrip()]
+    if action.switch is not None:
+        report = action.switch
+        first, last = (
+            "never" if value is None else f"+{value:.2f} s" for value in (report.first_new_s, report.last_old_s)
+        )
+        lines.append(f"requests {report.requests}  errors {report.errors}  first new {first}  last old {last}")
+    if action.error is not None:
+        lines.append(f"{action.error.message}" + (f" ({action.error.fix})" if action.error.fix else ""))
+    if action.ref:
+        lines.append(f"run {action.ref}")
+    if action.undo and action.changed:
+        lines.append(f"undo: {action.undo}")
+    return lines
+
+
+def _print_action(common: Common, session: Session, action: Action, lines: tuple[str, ...] | list[str]) -> None:
+    shown = document("action", [action], context=session.context.name, health=action_health(action))
+    if common.output == "jsonl" and action.id is not None and not action.open:
+        return  # its last frame has been printed
+    show(common, Answer(shown, lambda: lines))
+
+
+def action_health(action: Action) -> Health:
+    """What an action's status means."""
+    if action.status in ("rollback_failed", "conflict", "in_doubt"):
+        return "critical"
+    return "warning" if action.status in ("aborted", "rolled_back", "abandoned", "paused") else "ok"

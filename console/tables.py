@@ -1,0 +1,174 @@
+"""The tables of headless output: what each kind shows, in full, whatever the width of the terminal."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from msgspec import Struct
+
+from actions.models import Action
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TaskRun
+from console.output import table
+from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
+
+
+class View(Struct, frozen=True):
+    """When and where a table is read."""
+
+    now: datetime
+    zone: tzinfo
+
+    def ago(self, at: datetime | None) -> str:
+        """How long before now."""
+        return NOTHING if at is None else ago((self.now - at).total_seconds())
+
+    @classmethod
+    def at_now(cls, zone: tzinfo) -> "View":
+        """A view at this moment."""
+        return cls(datetime.now(UTC), zone)
+
+
+class Field(Struct, frozen=True):
+    """One column: its header, what it shows of an item, and whether it is a number that lines up on the right."""
+
+    header: str
+    show: Callable[[Any, View], str]
+    right: bool = False
+
+
+def _state(symbol_of: str, word: str) -> str:
+    return f"{UNICODE.of(symbol_of)} {word}"
+
+
+def _history(run: PipelineRun, view: View) -> str:
+    return "".join(UNICODE.of(state) for state in run.history[-12:])
+
+
+def _score(score: QualityScore, view: View) -> str:
+    if score.score is None:
+        return "no data"
+    limit = score.crit if score.score < score.crit else score.warn
+    return f"{score.score:.2f}" + (f" < {limit:.2f}" if score.score < limit else "")
+
+
+def _trend(score: QualityScore, view: View) -> str:
+    return sparkline([point.score for point in score.trend], 12, low=min(0.5, score.crit), high=1.0)
+
+
+def _checks(score: QualityScore, view: View) -> str:
+    return NOTHING if score.total is None else f"{score.passed}/{score.total}"
+
+
+def _alert_state(alert: Alert, view: View) -> str:
+    return _state(alert.health if alert.state == "firing" else alert.state, alert.state)
+
+
+def _colors(deployment: Deployment, view: View) -> str:
+    sides = []
+    for name, color in deployment.colors.items():
+        weight = amount(color.weight_pct, " %")
+        health = {True: "healthy", False: "not healthy", None: "health unknown"}[color.healthy]
+        sides.append(f"{name.upper()} {color.version or NOTHING} {weight} {health}")
+    return "; ".join(sides)
+
+
+def _truth(deployment: Deployment, view: View) -> str:
+    truth = deployment.truth
+    return f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
+
+
+def _back(deployment: Deployment, view: View) -> str:
+    offer = deployment.rollback
+    if offer is None or offer.to is None:
+        return NOTHING
+    return f"{offer.to.upper()} {'ready' if offer.ready else 'not ready'}" + (", at once" if offer.instant else "")
+
+
+FIELDS: dict[type, tuple[Field, ...]] = {
+    PipelineRun: (
+        Field("STATE", lambda run, view: _state("late" if run.late else run.state, "late" if run.late else run.state)),
+        Field("PIPELINE", lambda run, view: run.pipeline),
+        Field("RUN", lambda run, view: run.run_id),
+        Field("LAST", _history),
+        Field("AGO", lambda run, view: view.ago(run.started_at), right=True),
+        Field("TOOK", lambda run, view: took(run.duration_s), right=True),
+        Field("TASKS", lambda run, view: NOTHING if not run.tasks_total else f"{run.tasks_done}/{run.tasks_total}"),
+        Field("ERROR", lambda run, view: run.error or ""),
+    ),
+    TaskRun: (
+        Field("STATE", lambda task, view: _state(task.state, task.state)),
+        Field("TASK", lambda task, view: task.task),
+        Field("TRY", lambda task, view: str(task.try_number), right=True),
+        Field("STARTED", lambda task, view: clock(task.started_at, view.zone)),
+        Field("TOOK", lambda task, view: took(task.duration_s), right=True),
+        Field("AFTER", lambda task, view: ", ".join(task.depends_on)),
+        Field("ERROR", lambda task, view: task.error or ""),
+    ),
+    QualityScore: (
+        Field("STATE", lambda score, view: _state(score.state, score.state)),
+        Field("DATASET", lambda score, view: score.dataset),
+        Field("SCORE", _score),
+        Field("CHECKS", _checks, right=True),
+        Field("TREND", _trend),
+        Field("AGO", lambda score, view: view.ago(score.evaluated_at), right=True),
+        Field("WHY", lambda score, view: score.reason or "; ".join(f"{f.check}: {f.detail}" for f in score.failures)),
+    ),
+    Alert: (
+        Field("STATE", _alert_state),
+        Field("SEVERITY", lambda alert, view: alert.severity),
+        Field("ALERT", lambda alert, view: alert.name),
+        Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
+        Field("SUMMARY", lambda alert, view: alert.summary),
+        Field("LABELS", lambda alert, view: " ".join(f"{key}={value}" for key, value in sorted(alert.labels.items()))),
+    ),
+    Deployment: (
+        Field("STATE", lambda deployment, view: _state(deployment.health, deployment.health)),
+        Field("SERVICE", lambda deployment, view: deployment.service),
+        Field("LIVE", lambda deployment, view: deployment.live.upper()),
+        Field("COLORS", _colors),
+        Field("TRUTH", _truth),
+        Field("ROLL BACK TO", _back),
+        Field("ACTION", lambda deployment, view: deployment.action or NOTHING),
+    ),
+    CheckResult: (
+        Field("STATE", lambda check, view: _state(check.state, check.state)),
+        Field("CHECK", lambda check, view: check.name),
+        Field("MS", lambda check, view: amount(check.latency_ms), right=True),
+        Field("MESSAGE", lambda check, view: check.message),
+    ),
+    Action: (
+        Field("ID", lambda action, view: action.id or NOTHING),
+        Field("KIND", lambda action, view: action.kind),
+        Field("SERVICE", lambda action, view: action.service),
+        Field("STATUS", lambda action, view: action.status),
+        Field("FROM", lambda action, view: action.from_ or NOTHING),
+        Field("TO", lambda action, view: action.to or NOTHING),
+        Field("AGO", lambda action, view: view.ago(action.started_at), right=True),
+        Field("BY", lambda action, view: action.actor.login if action.actor else NOTHING),
+        Field("REASON", lambda action, view: action.reason),
+    ),
+}  # fmt: skip
+
+
+def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
+    """`items`, all of one kind, as lines; only the header for none."""
+    fields = FIELDS[kind]
+    rows = [[field.show(item, view) for field in fields] for item in items]
+    return table(rows, headers=[field.header for field in fields], right=[field.right for field in fields])
+
+
+def field_table(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[str]:
+    """Chosen fields of plain rows as lines, each value as JSON shows it, strings without quotes."""
+    shown = [["" if row[name] is None else str(row[name]) for name in fields] for row in rows]
+    return table(shown, headers=[name.upper() for name in fields])
+
+
+def log_line(entry: LogEntry, zone: tzinfo) -> str:
+    """One line of a log: time in the operator's zone, level, source, message."""
+    at = (
+        entry.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S.") + f"{entry.at.microsecond // 1000:03d}"
+        if entry.at
+        else ""
+    )
+    level = "" if entry.level == "unknown" else entry.level.upper()
+    return f"{at:23} {level:8} {entry.source}  {entry.message}"
