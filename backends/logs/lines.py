@@ -70,6 +70,11 @@ def level_of(text: str) -> LogLevel:
     return LEVEL_WORDS[word.lower()] if word else "error"
 
 
+def leads_with_level(raw: bytes) -> bool:
+    """Whether a line begins with its level, as in `ERROR: no such table` or `[warn] slow`."""
+    return _LEADING_LEVEL.match(raw[:_LEVEL_WITHIN].decode("utf-8", "replace")) is not None
+
+
 def nanoseconds(at: datetime) -> int:
     """An aware time as nanoseconds since the epoch, exactly."""
     whole = at.replace(microsecond=0)

@@ -1,0 +1,75 @@
+"""A DAG of commands as the config writes it, and as one run keeps it: pure data, checked when it is built."""
+
+import re
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from backends.settings import Duration
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@-]{0,199}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` can name a run: it becomes a directory and a part of refs."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
+class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One command. `retries` are tries after the first; without `timeout` it may take as long as it likes."""
+
+    name: str
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    depends_on: tuple[str, ...] = ()
+    retries: Annotated[int, Meta(ge=0, le=100)] = 0
+    retry_delay: Duration = Duration(0)
+    timeout: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f'task name "{self.name}": use letters, digits, dots, dashes and underscores')
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"task {self.name}: timeout must be above 0")
+
+
+class DagConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pipeline. `schedule` is shown, not kept: whoever triggers the runs keeps it."""
+
+    name: str
+    tasks: Annotated[tuple[TaskConfig, ...], Meta(min_length=1)]
+    schedule: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f'DAG name "{self.name}": use letters, digits, dots, dashes and underscores')
+        in_order(self.tasks)
+
+
+class RunSpec(Struct, frozen=True, kw_only=True):
+    """All that the process of a run needs, as it was when the run was triggered."""
+
+    tasks: tuple[TaskConfig, ...]
+    params: dict[str, Any]
+    env: dict[str, str]
+    max_active_tasks: int
+    directory: str
+
+
+def in_order(tasks: tuple[TaskConfig, ...]) -> tuple[TaskConfig, ...]:
+    """`tasks` with each behind those it depends on. Raises ValueError for duplicates, unknown names and cycles."""
+    by_name = {task.name: task for task in tasks}
+    if len(by_name) < len(tasks):
+        raise ValueError("two tasks have the same name")
+    for task in tasks:
+        for name in task.depends_on:
+            if name not in by_name:
+                raise ValueError(f'task {task.name} depends on "{name}", which is no task of this DAG')
+    try:
+        order = TopologicalSorter({task.name: task.depends_on for task in tasks}).static_order()
+        return tuple(by_name[name] for name in order)
+    except CycleError as error:
+        raise ValueError(f"tasks depend on each other: {' → '.join(reversed(error.args[1]))}") from None

@@ -1,0 +1,105 @@
+"""From rows of the history to models; and how long a run usually takes."""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from backends.models import PipelineRun, RunState, TaskRun, run_states
+from backends.text import clean
+
+_STATES: dict[str, RunState] = {
+    "queued": "queued",
+    "running": "running",
+    "success": "success",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "skipped": "skipped",
+}
+
+
+class Baseline(Struct, frozen=True):
+    """Median and p95 (nearest rank) of the last successes, in seconds; null with fewer than `ENOUGH` of them."""
+
+    usual_s: float | None = None
+    p95_s: float | None = None
+
+    RUNS = 20
+    ENOUGH = 8
+
+    @classmethod
+    def of(cls, successes: Sequence[Mapping[str, Any]], *, leave_out: int) -> "Baseline":
+        """From successes, newest first, without the run that is to be judged."""
+        durations = [row["duration_s"] for row in successes if row["id"] != leave_out and row["duration_s"] is not None]
+        durations = sorted(durations[: cls.RUNS])
+        if len(durations) < cls.ENOUGH:
+            return cls()
+        return cls(statistics.median(durations), durations[math.ceil(0.95 * len(durations)) - 1])
+
+    def is_late(self, duration_s: float | None) -> bool:
+        """Above 1.25 × p95 and five minutes over it."""
+        if duration_s is None or self.p95_s is None:
+            return False
+        return duration_s > 1.25 * self.p95_s and duration_s > self.p95_s + 300
+
+
+def run_state(row: Mapping[str, Any], lost: str | None) -> RunState:
+    """The state of a run, where `lost` says why that of an open one cannot be known."""
+    return "unknown" if lost else run_states(_STATES, row["state"])
+
+
+def pipeline_run(
+    row: Mapping[str, Any],
+    backend: str,
+    history: tuple[RunState, ...],
+    baseline: Baseline,
+    lost: str | None,
+    now: float,
+) -> PipelineRun:
+    """One row as a run; `lost` as in `run_state`, `now` in seconds since the epoch."""
+    duration = row["duration_s"]
+    if duration is None and row["started_at"] is not None and row["ended_at"] is None:
+        duration = max(0.0, now - row["started_at"])
+    return PipelineRun(
+        ref=f"{backend}/{row['pipeline']}/{row['run_id']}",
+        backend=backend,
+        pipeline=clean(row["pipeline"]),
+        run_id=clean(row["run_id"]),
+        state=run_state(row, lost),
+        raw_state=lost or clean(row["state"]),
+        trigger=clean(row["trigger"]),
+        logical_date=_at(row["logical_at"]),
+        started_at=_at(row["started_at"]),
+        ended_at=_at(row["ended_at"]),
+        duration_s=duration,
+        usual_s=baseline.usual_s,
+        late=baseline.is_late(duration),
+        tasks_done=row["tasks_done"],
+        tasks_total=row["tasks_total"],
+        history=history,
+        error=clean(row["error"]) if row["error"] else lost,
+    )
+
+
+def task_run(row: Mapping[str, Any], lost: str | None) -> TaskRun:
+    """One row as a task; what a lost run was doing is unknown."""
+    started, ended = row["started_at"], row["ended_at"]
+    is_lost = lost is not None and row["state"] in ("queued", "running")
+    return TaskRun(
+        task=clean(row["task"]),
+        state=run_state(row, lost if is_lost else None),
+        try_number=row["try_number"],
+        started_at=_at(started),
+        ended_at=_at(ended),
+        duration_s=ended - started if started is not None and ended is not None else None,
+        depends_on=tuple(clean(name) for name in json.loads(row["depends_on"])),
+        error=lost if is_lost else (clean(row["error"]) if row["error"] else None),
+    )
+
+
+def _at(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
