@@ -1,4 +1,4 @@
-"""What is on disk in the sandbox directory, and how it is written: whole files, replaced at once, private to the user."""
+"""What is on disk in the sandbox directory, and how it is written: whole files, replaced at once, for the user only."""
 
 import fcntl
 import json
@@ -115,5 +115,5 @@ def import_path() -> dict[str, str]:
     root = Path(__file__).resolve().parents[2]
     if root.name in ("site-packages", "dist-packages"):
         return {}
-    paths = [str(root), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path != str(root))]
-    return {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([str(root), *others]))}

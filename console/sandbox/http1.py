@@ -5,12 +5,15 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 KEEP_ALIVE_S = 75.0
-HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"})
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 411: "Length Required",
            413: "Content Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
            502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}  # fmt: skip
@@ -113,6 +116,7 @@ class Server:
         self._idle: set[asyncio.StreamWriter] = set()
         self._busy = 0
         self._draining = False
+        self._quiet = asyncio.Event()
 
     async def start(self, listener: socket.socket) -> None:
         """Accept from now on."""
@@ -125,9 +129,11 @@ class Server:
             self._server.close()
         for writer in list(self._idle):
             writer.close()
-        deadline = asyncio.get_running_loop().time() + grace_s
-        while self._busy and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while self._busy:
+                    self._quiet.clear()
+                    await self._quiet.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -160,6 +166,7 @@ class Server:
             return keep_alive
         finally:
             self._busy -= 1
+            self._quiet.set()
 
 
 async def serve_until_told(server: Server, listener: socket.socket, *, grace_s: float = 5.0) -> None:

@@ -1,0 +1,166 @@
+"""What can be broken on purpose, and how to see that it is."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from console.sandbox import files, settings
+from console.sandbox.control import FAULTS, SandboxError, SandboxInfo, running, sandbox_dir
+from console.sandbox.http1 import fetch
+
+OF_A_COLOR = ("bad-release", "slow-color", "crash-color")
+OBSERVE_TIMEOUT_S = 30.0
+
+
+def inject(fault: str) -> str:
+    """Break it and return once that can be seen, with a line that says where.
+
+    `NAME:COLOR`, `NAME:live` and `NAME:idle` choose the color of a fault that concerns one. Raises SandboxError.
+    """
+    name, _, wish = fault.partition(":")
+    _known(name)
+    info, directory = _sandbox(), sandbox_dir()
+    detail: dict[str, str] = {"at": files.now_text()}
+    if name in OF_A_COLOR:
+        detail["color"] = _color(info, wish or "idle")
+    elif wish:
+        raise SandboxError(f"{name} concerns no color", f"teal sandbox break {name}")
+    with _changed(directory) as faults:
+        faults[name] = detail
+    return _observe(directory, name, detail.get("color", ""), broken=True)
+
+
+def fix(fault: str | None) -> str:
+    """Take one fault away, or all, and return once that can be seen. Raises SandboxError."""
+    _sandbox()
+    directory = sandbox_dir()
+    name = fault.partition(":")[0] if fault else None
+    if name is not None:
+        _known(name)
+    before = files.read_json(directory / files.FAULTS).get("faults", {})
+    gone = [found for found in before if name in (None, found)]
+    if not gone:
+        return f"{name} was not broken" if name else "nothing was broken"
+    with _changed(directory) as faults:
+        for found in gone:
+            faults.pop(found, None)
+    told = [_observe(directory, found, before[found].get("color", ""), broken=False) for found in gone]
+    return "; ".join(told)
+
+
+def _known(name: str) -> None:
+    if name not in FAULTS:
+        near = get_close_matches(name, FAULTS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SandboxError(f'no fault "{name}"', f"{hint}there are: {', '.join(FAULTS)}")
+
+
+def _sandbox() -> SandboxInfo:
+    info = running()
+    if info is None:
+        raise SandboxError("the sandbox does not run", "teal sandbox start")
+    return info
+
+
+def _color(info: SandboxInfo, wish: str) -> str:
+    if wish in files.COLORS:
+        return wish
+    if wish not in ("idle", "live"):
+        raise SandboxError(f'no color "{wish}"', f"one of: idle, live, {', '.join(files.COLORS)}")
+    weights = files.read_json(info.config_path.parent / files.SWITCH).get("weights", {})
+    ordered = sorted(files.COLORS, key=lambda color: weights.get(color, 0))
+    return ordered[0] if wish == "idle" else ordered[-1]
+
+
+@contextmanager
+def _changed(directory: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """The faults, to be changed by one at a time, written with the next generation."""
+    descriptor = os.open(directory / f".{files.FAULTS}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        document = files.read_json(directory / files.FAULTS)
+        faults = document.get("faults", {})
+        yield faults
+        generation = document.get("generation", 0) + 1
+        files.write_json(directory / files.FAULTS, {"generation": generation, "faults": faults})
+    except OSError as error:
+        raise SandboxError(f"{directory / files.FAULTS}: {error.strerror}", "free some space") from None
+    finally:
+        os.close(descriptor)
+
+
+def _observe(directory: Path, name: str, color: str, *, broken: bool) -> str:
+    """Wait until what was changed shows, bounded in time."""
+    generation = files.read_json(directory / files.FAULTS).get("generation", 0)
+    deadline = time.monotonic() + OBSERVE_TIMEOUT_S
+    line = ""
+    while time.monotonic() < deadline:
+        state = files.read_json(directory / files.STATE)
+        if state.get("generation", 0) >= generation and _drills_ended(state):
+            seen, line = _look(directory, name, color, state)
+            if seen == broken:
+                return line
+        if not files.lock_is_held(directory):
+            raise SandboxError("the sandbox ended meanwhile", f"look at {directory / files.SUPERVISOR_LOG}")
+        time.sleep(0.05)
+    verb = "break" if broken else "fix"
+    raise SandboxError(
+        f"{name}: {verb} shows no effect within {OBSERVE_TIMEOUT_S:.0f} s{': ' + line if line else ''}",
+        f"look at {directory / files.SUPERVISOR_LOG}, or start anew with `teal sandbox reset`",
+    )
+
+
+def _drills_ended(state: dict[str, Any]) -> bool:
+    ended = ("success", "failed", "cancelled", "skipped")
+    return not state.get("waiting") and all(run["state"] in ended for run in state.get("drills", {}).values())
+
+
+def _look(directory: Path, name: str, color: str, state: dict[str, Any]) -> tuple[bool, str]:
+    """Whether it is broken now, and a line that says where to see it."""
+    ports = files.read_json(directory / files.PORTS)
+    if name in OF_A_COLOR:
+        return _look_at_color(name, color, ports[color])
+    if name == "dead-backend":
+        if (directory / files.WAREHOUSE).exists():
+            return False, "the warehouse is back: `teal quality list`"
+        return True, "the warehouse is gone: `teal quality list` and `teal alert list` say unknown"
+    if name == "failing-task":
+        run = state.get("drills", {}).get(settings.PRODUCTION, {})
+        line = f"run {run.get('run_id')} {run.get('state')}: `teal run log {settings.PRODUCTION}@latest`"
+        return run.get("state") == "failed", line
+    score = _score(directory, "transactions")
+    return score is None or score < 0.8, f"transactions score {score}: `teal quality list`, `teal alert list`"
+
+
+def _look_at_color(name: str, color: str, port: int) -> tuple[bool, str]:
+    started = time.monotonic()
+    try:
+        status, _, _ = fetch(port, "/health", timeout_s=3.0)
+    except OSError as error:
+        why = error.strerror or str(error)
+        return name == "crash-color", f"{color} on port {port}: {why}: `teal deploy status`, `teal check`"
+    took_ms = (time.monotonic() - started) * 1000
+    line = f"{color} answers /health with {status} in {took_ms:.0f} ms: `teal deploy status`, `teal check`"
+    if name == "bad-release":
+        return status != 200, line
+    return name == "slow-color" and took_ms > 700, line
+
+
+def _score(directory: Path, dataset: str) -> float | None:
+    try:
+        connection = sqlite3.connect(f"{(directory / files.WAREHOUSE).as_uri()}?mode=ro", uri=True, timeout=5)
+    except sqlite3.Error:
+        return None
+    try:
+        row = connection.execute("SELECT score FROM latest_quality WHERE dataset = ?", (dataset,)).fetchone()
+        return float(row[0]) if row is not None else None
+    except sqlite3.Error:
+        return None
+    finally:
+        connection.close()
