@@ -13,6 +13,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.http import Http
 from backends.settings import decode_hook
+from backends.text import clean
 
 API = 1
 ENTRY_POINT_GROUP = "tealdeck.backends"
@@ -62,7 +63,10 @@ def adapter_class(port: str, kind: str) -> Any:
     if point is None:
         known = ", ".join(adapter_types(port))
         raise BackendError("config", f'no adapter "{kind}" for {port}', fix=f"use one of: {known}")
-    found = point.load()
+    try:
+        found = point.load()
+    except ImportError as error:
+        raise BackendError("config", f"adapter {key}: {clean(str(error), 200)}", fix="install its package") from None
     if getattr(found, "api", None) != API:
         raise BackendError("config", f"adapter {key} speaks api {getattr(found, 'api', None)}, this is api {API}")
     return found

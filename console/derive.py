@@ -1,6 +1,6 @@
 """What no single backend can say: what belongs together, and what follows from it. Pure functions over models."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -77,10 +77,9 @@ def impact(item: Item, links: Links) -> list[str]:
 
 def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Health:
     """The worst item of a panel; a source whose data cannot be trusted any more makes it unknown. Empty is ok."""
-    moment = now or datetime.now(UTC)
     healths: list[Health] = []
     for snapshot in snapshots:
-        trusted = snapshot.trust(moment)
+        trusted = snapshot.trust(now)
         if trusted == "unknown" or (snapshot.error is not None and snapshot.fetched_at is None):
             healths.append("unknown")
         elif snapshot.key.panel == "logs":

@@ -4,13 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
 from backends.errors import BackendError
 from backends.text import clean
+from console import moment
 from console.store import Snapshot, SourceError, SourceKey, Store
 
 DEADLINE_S = 15.0
@@ -109,7 +109,7 @@ class Feed:
             key=self.source.key,
             type=self.source.type,
             items=items if items is not None else before.items if before else (),
-            fetched_at=datetime.now(UTC) if items is not None else before.fetched_at if before else None,
+            fetched_at=moment.utc_now() if items is not None else before.fetched_at if before else None,
             latency_ms=latency_ms,
             error=SourceError.of(error) if error else None,
             interval_s=self.interval_s,

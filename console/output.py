@@ -4,12 +4,13 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from backends.models import Health, badness
+from console import moment
 from console.derive import panel_health
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.store import Snapshot
@@ -119,7 +120,7 @@ def document(
         shown = items[-limit:] if from_end else items[:limit]
     return Document(
         schema=SCHEMA_PREFIX + kind,
-        generated_at=datetime.now(UTC),
+        generated_at=moment.utc_now(),
         context=context,
         health=health or panel_health(list(snapshots)),
         partial=bool(errors),
@@ -135,7 +136,7 @@ def failure_document(kind: str, message: str, fix: str) -> Document:
     """The document of a command that could not do what it was asked."""
     return Document(
         schema=SCHEMA_PREFIX + "error",
-        generated_at=datetime.now(UTC),
+        generated_at=moment.utc_now(),
         context=None,
         health="unknown",
         partial=True,

@@ -118,9 +118,11 @@ class Session:
         found = await self.adapters.pipelines(backend).pipelines()
         return next((info for info in found if info.pipeline == pipeline), None)
 
-    def impact(self, item: Item) -> list[str]:
-        """Who is downstream of `item`, one line each, from the links of the config."""
-        return impact(item, self._config.links)
+    def impact(self, ref: str) -> list[str]:
+        """Who is downstream of what `ref` names, one line each, from the links of the config."""
+        items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
+        found = next((item for item in items if getattr(item, "ref", None) == ref), None)
+        return impact(found, self._config.links) if found is not None else []
 
     # ---- orders
 

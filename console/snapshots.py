@@ -5,13 +5,14 @@ Private (0700/0600), keyed by what the config says of the backend, a day's life;
 
 import contextlib
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
+from console import moment
 from console.store import Snapshot, SourceKey
 
 LIFE_S = 24 * 3600.0
@@ -74,7 +75,7 @@ class SnapshotFiles:
             items = tuple(_DECODERS[key.panel].decode(record.items))
         except (OSError, msgspec.MsgspecError):
             return None
-        if (datetime.now(UTC) - record.fetched_at).total_seconds() > LIFE_S:
+        if (moment.utc_now() - record.fetched_at).total_seconds() > LIFE_S:
             return None
         return Snapshot(
             key=key,

@@ -1,13 +1,14 @@
 """The last thing that each backend said, and who wants to know when it says something new."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from backends.errors import BackendError, ErrorKind
 from backends.models import Health, Panel
+from console import moment
 
 STALE_AFTER_INTERVALS = 3
 UNKNOWN_AFTER_S = 300.0
@@ -51,7 +52,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         """Seconds since `items` were read; None where they never were."""
         if self.fetched_at is None:
             return None
-        return max(0.0, ((now or datetime.now(UTC)) - self.fetched_at).total_seconds())
+        return max(0.0, ((now or moment.utc_now()) - self.fetched_at).total_seconds())
 
     def stale(self, now: datetime | None = None) -> bool:
         """True where the items are older than three intervals."""

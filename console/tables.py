@@ -1,13 +1,14 @@
 """The tables of headless output: what each kind shows, in full, whatever the width of the terminal."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
 from msgspec import Struct
 
 from actions.models import Action
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TaskRun
+from console import moment
 from console.output import table
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
@@ -25,7 +26,7 @@ class View(Struct, frozen=True):
     @classmethod
     def at_now(cls, zone: tzinfo) -> "View":
         """A view at this moment."""
-        return cls(datetime.now(UTC), zone)
+        return cls(moment.utc_now(), zone)
 
 
 class Field(Struct, frozen=True):

@@ -56,4 +56,4 @@ def _lines(session: Session, alert: Alert) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
     lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []
-    return lines + [f"downstream  {line}" for line in session.impact(alert)]
+    return lines + [f"downstream  {line}" for line in session.impact(alert.ref)]

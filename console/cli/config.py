@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from backends.models import Health
-
 from console.cli.options import Common, common_options
 from console.cli.reading import Answer, show
 from console.config import Config, find_config, load_config, pick_context, search_path

@@ -59,4 +59,4 @@ def _lines(session: Session, score: QualityScore) -> list[str]:
     lines = item_table(QualityScore, [score], View.at_now(zone))
     lines += [f"failed      {failure.check}: {failure.detail}" for failure in score.failures]
     lines += [f"measured    {clock(point.at, zone)}  {point.score:.3f}" for point in score.trend[-12:]]
-    return lines + [f"downstream  {line}" for line in session.impact(score)]
+    return lines + [f"downstream  {line}" for line in session.impact(score.ref)]

@@ -159,7 +159,7 @@ def _matches(run: PipelineRun, state: str | None, pipeline: str | None) -> bool:
 
 def _run_lines(session: Session, run: PipelineRun, tasks: list[TaskRun]) -> list[str]:
     view = View.at_now(session.context.zone)
-    impact = [f"downstream  {line}" for line in session.impact(run)]
+    impact = [f"downstream  {line}" for line in session.impact(run.ref)]
     lines = [*item_table(PipelineRun, [run], view), "", *item_table(TaskRun, tasks, view)]
     return [*lines, "", *impact] if impact else lines
 

@@ -1,12 +1,12 @@
 """`teal status`: every panel once."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import click
 
 from actions.models import Action
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
+from console import moment
 from console.cli.options import Common, common_options
 from console.cli.reading import Answer, read
 from console.derive import latest_runs, panel_health
@@ -50,7 +50,7 @@ def _document(session: Session, actions: Sequence[Action]) -> StatusDocument:
     errors = error_reports(sources)
     return StatusDocument(
         schema=SCHEMA_PREFIX + "status",
-        generated_at=datetime.now(UTC),
+        generated_at=moment.utc_now(),
         context=session.context.name,
         health=panel_health(sources),
         partial=bool(errors),

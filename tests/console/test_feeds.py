@@ -1,0 +1,164 @@
+"""One dead or slow backend delays nothing else, keeps its last items, and says why."""
+
+import asyncio
+import stat
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from msgspec.structs import replace
+
+from backends.errors import BackendError
+from backends.models import CheckResult, LogEntry
+from console.feeds import Feed, Source, read_all
+from console.snapshots import SnapshotFiles
+from console.store import Snapshot, SourceKey, Store
+
+OK = CheckResult(ref="api", name="api", state="ok", message="200 in 3 ms")
+
+
+def feed(store: Store, name: str, fetch, **options) -> Feed:
+    options.setdefault("interval_s", 60.0)
+    return Feed(Source(SourceKey("checks", name), "http", fetch), store, **options)
+
+
+async def answers():
+    return (OK,)
+
+
+async def hangs():
+    await asyncio.sleep(3600)
+    return ()
+
+
+async def refuses():
+    raise BackendError("unreachable", "db: connection refused")
+
+
+async def test_a_hanging_backend_delays_nothing_else():
+    store = Store()
+    began = time.monotonic()
+    in_time = await read_all([feed(store, "slow", hangs), feed(store, "fast", answers)], deadline_s=0.2)
+    assert time.monotonic() - began < 2
+    assert not in_time
+    assert store.items("checks") == [OK]
+
+
+async def test_a_read_that_takes_too_long_is_an_error_of_that_source():
+    store = Store()
+    snapshot = await feed(store, "slow", hangs, deadline_s=0.05).read()
+    assert snapshot.error is not None
+    assert snapshot.error.kind == "timeout"
+    assert snapshot.fetched_at is None
+    assert snapshot.trust() == "unknown"
+
+
+async def test_a_failure_keeps_the_last_items_and_their_age():
+    store, broken = Store(), False
+
+    async def sometimes():
+        return await (refuses() if broken else answers())
+
+    source = feed(store, "api", sometimes)
+    first = await source.read()
+    broken = True
+    second = await source.read()
+    assert second.items == (OK,)
+    assert second.fetched_at == first.fetched_at
+    assert second.error is not None
+    assert second.error.message == "db: connection refused"
+
+
+async def test_a_defect_in_an_adapter_is_said_and_does_not_spread():
+    async def defect():
+        raise KeyError("status")
+
+    snapshot = await feed(Store(), "api", defect).read()
+    assert snapshot.error is not None
+    assert snapshot.error.kind == "internal"
+    assert "KeyError in http" in snapshot.error.message
+
+
+async def test_two_readers_share_one_read():
+    reads = 0
+
+    async def slow():
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0.02)
+        return (OK,)
+
+    source = feed(Store(), "api", slow)
+    await asyncio.gather(source.read(), source.read(), source.read())
+    assert reads == 1
+
+
+async def test_failures_back_off_and_success_ends_it():
+    times, broken = [], True
+
+    async def sometimes():
+        times.append(time.monotonic())
+        return await (refuses() if broken else answers())
+
+    source = feed(Store(), "api", sometimes, interval_s=0.02)
+    task = asyncio.create_task(source.run())
+    while len(times) < 5:
+        await asyncio.sleep(0.005)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert gaps[3] > 3 * gaps[0]
+    broken = False
+    source.wake()
+    while len(times) < 8:
+        await asyncio.sleep(0.005)
+    assert times[7] - times[6] < gaps[3]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_trust_goes_from_ok_over_stale_to_unknown():
+    now = datetime.now(UTC)
+    fresh = Snapshot(key=SourceKey("checks", "api"), type="http", items=(OK,), fetched_at=now, interval_s=10)
+    assert fresh.trust(now + timedelta(seconds=29)) == "ok"
+    assert fresh.trust(now + timedelta(seconds=31)) == "warning"
+    assert fresh.trust(now + timedelta(seconds=301)) == "unknown"
+    assert replace(fresh, fetched_at=None).trust(now) == "unknown"
+
+
+def test_snapshots_on_disk_are_private_and_come_back(tmp_path):
+    files = SnapshotFiles("production", "abc", tmp_path / "cache")
+    key = SourceKey("checks", "api/1")
+    snapshot = Snapshot(key=key, type="http", items=(OK,), fetched_at=datetime.now(UTC), latency_ms=3.0)
+    files.save(snapshot)
+    assert files.load(key) == snapshot
+    [directory] = (tmp_path / "cache").iterdir()
+    [file] = directory.iterdir()
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert SnapshotFiles("production", "other-digest", tmp_path / "cache").load(key) is None
+
+
+def test_snapshots_live_a_day_and_a_damaged_one_is_none(tmp_path):
+    files = SnapshotFiles("production", "abc", tmp_path)
+    key = SourceKey("checks", "api")
+    old = datetime.now(UTC) - timedelta(hours=25)
+    files.save(Snapshot(key=key, type="http", items=(OK,), fetched_at=old))
+    assert files.load(key) is None
+    next(tmp_path.rglob("*.msgpack")).write_bytes(b"\xc1 not msgpack")
+    assert files.load(key) is None
+
+
+def test_log_lines_are_never_kept_on_disk(tmp_path):
+    files = SnapshotFiles("production", "abc", tmp_path)
+    key = SourceKey("logs", "app")
+    line = LogEntry(at=None, source="app", message="password=hunter2")
+    files.save(Snapshot(key=key, type="files", items=(line,), fetched_at=datetime.now(UTC)))
+    assert not list(tmp_path.rglob("*.msgpack"))
+
+
+def test_a_full_or_read_only_disk_costs_only_the_cache(tmp_path):
+    (tmp_path / "file").write_text("")
+    files = SnapshotFiles("production", "abc", tmp_path / "file")
+    files.save(Snapshot(key=SourceKey("checks", "api"), type="http", items=(OK,), fetched_at=datetime.now(UTC)))
+    assert files.load(SourceKey("checks", "api")) is None
