@@ -281,8 +281,7 @@ def cleared(before: dict[str, str], after: dict[str, str]) -> list[Row]:
         return []
     gone = [name for key, name in before.items() if key not in after]
     left = [name for key, name in before.items() if key in after]
-    words = f"{len(before)} at start   {len(gone)} cleared"
-    rows = [row("red", words)]
+    rows = [row("red", f"{len(before)} when this was opened   {len(gone)} cleared")]
     if gone:
         rows.append(row("cleared", listing(gone)))
     if left:

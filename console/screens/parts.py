@@ -28,7 +28,7 @@ STRONG = "bold"
 _STYLE = {
     "critical": "bold $text-error", "failed": "bold $text-error", "rollback_failed": "bold $text-error",
     "block": "bold $text-error", "conflict": "bold $text-error", "mixed": "bold $text-error",
-    "unknown": "bold $text-warning", "in_doubt": "bold $text-warning", "warning": "$text-warning",
+    "unknown": "bold $text-accent", "in_doubt": "bold $text-accent", "warning": "$text-warning",
     "late": "$text-warning", "cancelled": "$text-warning", "aborted": "$text-warning", "paused": "$text-warning",
     "waiting": "$text-warning", "abandoned": "$text-warning", "pending": MUTED, "queued": MUTED, "skipped": MUTED,
 }  # fmt: skip
@@ -142,6 +142,7 @@ class Paragraphs(Widget):
         self._indent = indent
         self._rows: tuple[Row, ...] = ()
         self._wrapped: tuple[int, list[Content]] = (-1, [])
+        self.display = False
 
     def show(self, rows: Iterable[Row]) -> None:
         """Replace the rows; none at all hides the widget."""

@@ -86,6 +86,11 @@ class PlanScreen(Page):
         self._key = ""
         self._action_id = ""
 
+    @property
+    def submitted(self) -> bool:
+        """True once an action came of it."""
+        return bool(self._action_id)
+
     # ---- layout
 
     def compose(self) -> ComposeResult:

@@ -1,0 +1,152 @@
+"""What can be done with a thing now, and why the rest cannot. Pure functions over models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.models import GUARD_CLASS, ActionKind, Request
+from backends.models import Alert, Deployment, Item, PipelineRun
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+_STILL_RUNNING = ("queued", "running", "waiting")
+_ALERT_CHOICES = (("a", "acknowledge"), ("s", "silence"), ("e", "extend"), ("u", "unsilence"))
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """One entry of the menu. `reason` says why it cannot be done (empty: it can); `note` what to know before.
+
+    What it opens: a plan of `request`, the trigger form (`form`), or, where `pauses`, a plan to pause or unpause.
+    """
+
+    id: str
+    key: str
+    label: str
+    reason: str = ""
+    note: str = ""
+    request: Request | None = None
+    form: bool = False
+    pauses: bool = False
+
+
+def choices(item: Item, session: Session) -> list[Choice]:
+    """Everything that the menu lists for `item`, in the order of DESIGN §7; none for what is only looked at."""
+    match item:
+        case PipelineRun():
+            found = _run_choices(item, session)
+        case Deployment():
+            found = _deployment_choices(item, session)
+        case Alert():
+            reason = "this source cannot be acknowledged from here"
+            found = [Choice(id=f"alert.{label}", key=key, label=label, reason=reason) for key, label in _ALERT_CHOICES]
+        case _:
+            found = []
+    keymap = session.context.keymap
+    return [_rekeyed(choice, keymap.get(choice.id, choice.key)) for choice in found]
+
+
+def _run_choices(run: PipelineRun, session: Session) -> list[Choice]:
+    service = f"{run.backend}/{run.pipeline}"
+    running = run.state in _STILL_RUNNING
+    retry = "the run is still running" if running else _nothing_to_retry(run)
+    cancel = "" if running or run.state == "unknown" else f"the run has ended: {run.state}"
+    return [
+        Choice(
+            id="run.retry",
+            key="r",
+            label="retry its failed tasks",
+            reason=_forbidden("retry", session) or retry,
+            request=Request(kind="retry", service=service, ref=run.ref),
+        ),
+        Choice(
+            id="run.trigger",
+            key="t",
+            label=f"trigger a new run of {run.pipeline}",
+            reason=_forbidden("trigger", session),
+            form=True,
+        ),
+        Choice(
+            id="run.cancel",
+            key="c",
+            label="cancel the run",
+            reason=_forbidden("cancel", session) or cancel,
+            request=Request(kind="cancel", service=service, ref=run.ref),
+        ),
+        Choice(
+            id="run.pause",
+            key="p",
+            label="pause or unpause the schedule",
+            reason=_forbidden("pause", session),
+            request=Request(kind="pause", service=service),
+            pauses=True,
+        ),
+    ]
+
+
+def _nothing_to_retry(run: PipelineRun) -> str:
+    return "nothing failed in it; t triggers a new run" if run.state in ("success", "skipped") else ""
+
+
+def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice]:
+    found: list[Choice] = []
+    idle = [color for color in deployment.colors if color != deployment.live]
+    for color in idle:
+        found.append(
+            Choice(
+                id="deploy.flip" if not found else f"deploy.flip.{color}",
+                key="f" if not found else "",
+                label=f"flip traffic to {color.upper()}",
+                reason=_forbidden("flip", session) or _no_flip(deployment, color),
+                request=Request(kind="flip", service=deployment.service, to=color),
+            )
+        )
+    offer = deployment.rollback
+    back = f" to {offer.to.upper()}" if offer and offer.to else ""
+    nowhere = "" if back or deployment.action else "nothing to roll back to" + (f": {offer.reason}" if offer else "")
+    # A side that is not ready is a note, not a no: the offer may be old, and the plan looks again.
+    note = f"not ready: {offer.reason or offer.to}" if offer and offer.to and not offer.ready else ""
+    found.append(
+        Choice(
+            id="deploy.rollback",
+            key="b",
+            label=f"roll back{back}",
+            reason=_forbidden("rollback", session) or nowhere,
+            note=note,
+            request=Request(kind="rollback", service=deployment.service),
+        )
+    )
+    return found
+
+
+def _no_flip(deployment: Deployment, color: str) -> str:
+    side, name = deployment.colors[color], color.upper()
+    if deployment.action:
+        return f"action {deployment.action} is open on it; @ shows it"
+    if deployment.live == "unknown":
+        return "what is live is not known"
+    if deployment.live == "mixed":
+        return "the layers of truth disagree; b rolls back"
+    if side.healthy is None:
+        return f"whether {name} is healthy is not known" + _because(side.detail)
+    return "" if side.healthy else f"{name} is not healthy" + _because(side.detail)
+
+
+def _because(detail: str) -> str:
+    return f": {detail}" if detail else ""
+
+
+def _forbidden(kind: ActionKind, session: Session) -> str:
+    context = session.context
+    if context.read_only:
+        return f"{context.name} is read-only (config)"
+    if context.protected and not session.armed and GUARD_CLASS[kind] in ("2", "3"):
+        return "this console is read-only: ! arms it"
+    return ""
+
+
+def _rekeyed(choice: Choice, key: str) -> Choice:
+    return choice if key == choice.key else replace(choice, key=key)

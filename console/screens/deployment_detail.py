@@ -1,0 +1,208 @@
+"""One service with its colors: what is live and who says so, both sides, the way back, and what was done to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.events import Resize, ScreenResume, Unmount
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from actions.models import Action, Refused, Request
+from backends.errors import BackendError
+from backends.models import Deployment
+from console.screens import deployment_lines as lines
+from console.screens.action import ActionScreen
+from console.screens.menu import ActionMenu
+from console.screens.parts import (
+    MUTED,
+    Frame,
+    KeyLine,
+    Page,
+    Paragraphs,
+    Row,
+    mark,
+    row,
+    sides,
+    style_of,
+)
+from console.screens.plan import PlanScreen
+from console.screens.plan_words import refusal
+from console.store import Snapshot
+from panels.words import ago
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+AGES_S = 5.0
+READ_TIMEOUT_S = 15.0
+SHOWN_ACTIONS = 50
+
+
+class DeploymentDetail(Page):
+    """A deployment as the store knows it, live. Enter opens the chosen action, of which the open one is first."""
+
+    AUTO_FOCUS = "#actions"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "menu", "actions", id="menu"),
+        Binding("b", "rollback", "roll back", id="rollback"),
+        Binding("r", "refresh", "read again", id="refresh", show=False),
+    ]
+    DEFAULT_CSS = """
+    DeploymentDetail {
+        #subject { height: 1; margin-bottom: 1; }
+        #trouble { margin-bottom: 1; }
+        #facts { height: auto; max-height: 70%; }
+        #truth, #sides, #way { margin-bottom: 1; }
+        #actions-title { height: 1; color: $text-muted; }
+        #actions { height: 1fr; min-height: 2; border: none; padding: 0; background: transparent; text-wrap: nowrap; }
+    }
+    """
+
+    def __init__(self, session: Session, deployment: Deployment) -> None:
+        super().__init__(session)
+        self.deployment = deployment
+        self.history: list[Action] = []
+        self._stale: list[Row] = []
+        self._listed: list[str | None] = []
+        self._stop_listening: Callable[[], None] | None = None
+        self._fetched_age: Callable[[], float | None] = lambda: None
+
+    def compose(self) -> ComposeResult:
+        with Frame(title="Deployment", id="frame"):
+            yield Static(id="subject", markup=False)
+            yield Paragraphs(2, id="trouble")
+            with VerticalScroll(id="facts", can_focus=False):
+                yield Paragraphs(21, id="truth")
+                yield Paragraphs(lines.SIDE_INDENT, id="sides")
+                yield Paragraphs(7, id="way")
+            yield Static("what was done to it", id="actions-title", markup=False)
+            yield OptionList(id="actions", markup=False)
+        yield KeyLine(("Enter", "open action"))
+
+    def on_mount(self) -> None:
+        for snapshot in self.session.store.snapshots("deployments"):
+            self._take(snapshot)
+        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self._show()
+        self._read()
+        self.set_interval(AGES_S, self._show)
+
+    def on_unmount(self, event: Unmount) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self._show)
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        self._read()
+
+    # ---- reading
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.key.panel != "deployments":
+            return
+        before = self.deployment
+        if self._take(snapshot):
+            self._show()
+            if (before.action, before.last_switch) != (self.deployment.action, self.deployment.last_switch):
+                self._read()
+
+    def _take(self, snapshot: Snapshot) -> bool:
+        """True where the snapshot is about this deployment."""
+        found = next((item for item in snapshot.items if item.ref == self.deployment.ref), None)
+        if found is None and snapshot.key.name != self.deployment.backend:
+            return False
+        if found is not None:
+            self.deployment = found
+        self._fetched_age = snapshot.age_s
+        error = snapshot.error
+        self._stale = []
+        if error is not None:
+            text = f"stale {ago(snapshot.age_s())}: {error.message}: {error.fix}"
+            self._stale = [row(mark("unknown", self.of), text, style_of("unknown"))]
+        return True
+
+    def _read(self) -> None:
+        self.run_worker(self._read_actions(), group="actions", exclusive=True)
+
+    async def _read_actions(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                found = await self.session.actions()
+        except (Refused, BackendError, TimeoutError) as error:
+            said = " ".join(part.plain for part in refusal(error, self.of)[0] if part)
+            self.query_one("#actions-title", Static).update(Content.styled(said, style_of("unknown")))
+            return
+        mine = [action for action in found if action.service == self.deployment.service]
+        self.history = sorted(mine, key=lambda action: not action.open)[:SHOWN_ACTIONS]
+        self._show_actions()
+
+    # ---- what is shown
+
+    def _show(self) -> None:
+        deployment, of = self.deployment, self.of
+        subject = self.query_one("#subject", Static)
+        width = subject.content_size.width or self.app.size.width - 4
+        subject.update(sides(lines.live_line(deployment, of), self.place(), width))
+        self.query_one("#trouble", Paragraphs).show([*lines.disagreement(deployment, of), *self._stale])
+        self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of))
+        self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of))
+        back = lines.back_row(deployment.rollback, deployment.colors, of, self.session.context.zone)
+        way = [back, lines.last_row(deployment.last_switch, of)]
+        if impact := self.session.impact(deployment.ref):
+            way.append(row("impact", "; ".join(impact)))
+        self.query_one("#way", Paragraphs).show(way)
+        age = self._fetched_age()
+        self.query_one(Frame).titles(
+            left=f"Deployment {of.dot} {deployment.service}", right="" if age is None else f"read {ago(age)} ago"
+        )
+        self._show_actions()
+
+    def _show_actions(self) -> None:
+        listed = self.query_one("#actions", OptionList)
+        width = listed.scrollable_content_region.width or 40
+        shown = [lines.action_line(action, width, self.of) for action in self.history]
+        ids = [action.id for action in self.history]
+        if self._listed != ids:
+            self._listed = ids
+            listed.set_options(Option(line) for line in shown)
+            listed.highlighted = 0 if ids else None
+        else:
+            for number, line in enumerate(shown):
+                prompt = listed.get_option_at_index(number).prompt
+                if not (isinstance(prompt, Content) and prompt.is_same(line)):
+                    listed.replace_option_prompt_at_index(number, line)
+        listed.display = bool(ids)
+        title = "what was done to it" if ids else "nothing was done to it from here yet: x lists what can be"
+        if self.deployment.action:
+            title = f"action {self.deployment.action} is open: Enter shows it"
+        self.query_one("#actions-title", Static).update(Content.styled(title, "" if self.deployment.action else MUTED))
+
+    # ---- keys
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        action_id = self._listed[event.option_index]
+        if action_id:
+            self.app.push_screen(ActionScreen(self.session, action_id))
+
+    def action_menu(self) -> None:
+        """What can be done with this service."""
+        self.app.push_screen(ActionMenu(self.session, self.deployment))
+
+    def action_rollback(self) -> None:
+        """Plan the way back."""
+        self.app.push_screen(PlanScreen(self.session, Request(kind="rollback", service=self.deployment.service)))
+
+    def action_refresh(self) -> None:
+        """Read the service and its actions again now."""
+        self.session.refresh("deployments")
+        self._read()

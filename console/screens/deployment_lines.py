@@ -1,0 +1,152 @@
+"""What is known of a service with two colors, as rows and lines: truth, sides, the way back. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+
+from textual.content import Content
+
+from actions.models import Action
+from backends.models import ColorState, Deployment, LastSwitch, RollbackOffer, TruthLayer
+from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
+from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
+
+LAYERS = ("control", "endpoints", "data")
+_HUE = {"blue": "bold $text-secondary", "green": "bold $text-success"}
+_RED = style_of("critical")
+
+
+def color_word(color: str) -> Content:
+    """`BLUE`, spelled; the hue only repeats it. `mixed` and `unknown` stay words."""
+    if color in ("mixed", "unknown"):
+        return Content.styled(color, style_of(color))
+    return Content.styled(color.upper(), _HUE.get(color, "bold"))
+
+
+def live_line(deployment: Deployment, of: Symbols) -> Content:
+    """`▶ analytics  live GREEN 2.4.1`."""
+    state = mark(deployment.health, of) if deployment.health != "ok" else Content(of.live)
+    side = deployment.colors.get(deployment.live)
+    version = f" {side.version}" if side and side.version else ""
+    return Content.assemble(state, " ", (deployment.service, "bold"), "  live ", color_word(deployment.live), version)
+
+
+def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
+    """One loud row where the layers of truth do not say the same; a layer that nobody could read is said apart."""
+    layers = [(name, _layer(deployment, name).value) for name in LAYERS]
+    told = {value for _, value in layers if value != "unknown"}
+    rows = []
+    if len(told) > 1 or "mixed" in told:
+        what = ", ".join(
+            f"{name} {value.upper() if value != 'mixed' else value}" for name, value in layers if value != "unknown"
+        )
+        rows.append(row(mark("critical", of), f"the layers of truth disagree: {what}", _RED))
+    unread = [name for name, value in layers if value == "unknown"]
+    if unread:
+        rows.append(row(mark("unknown", of), f"not known: {', '.join(unread)}", style_of("unknown")))
+    return rows
+
+
+def truth_rows(deployment: Deployment, of: Symbols) -> list[Row]:
+    """Three layers: what each says, in words, and how long ago."""
+    rows = []
+    values = {_layer(deployment, name).value for name in LAYERS}
+    for name in LAYERS:
+        layer = _layer(deployment, name)
+        odd = layer.value in ("mixed", "unknown") or len(values - {"unknown"}) > 1
+        symbol = mark(("unknown" if layer.value == "unknown" else "critical") if odd else "ok", of)
+        lead = Content.assemble(symbol, " ", (f"{name:<10}", MUTED), fit(color_word(layer.value), 8))
+        age = seconds_since(layer.at)
+        rows.append(row(lead, layer.detail or " ", tail="never read" if age is None else f"{ago(age)} ago"))
+    return rows
+
+
+def _layer(deployment: Deployment, name: str) -> TruthLayer:
+    layer: TruthLayer = getattr(deployment.truth, name)
+    return layer
+
+
+SideCell = Callable[[ColorState], str]
+SIDE_COLUMNS: tuple[tuple[str, int, SideCell], ...] = (
+    ("VERSION", 12, lambda side: side.version or NOTHING),
+    ("READY", 6, lambda side: _ready(side)),
+    ("WEIGHT", 7, lambda side: amount(side.weight_pct, " %")),
+    ("RPS", 7, lambda side: amount(side.rps, "/s", 0 if (side.rps or 10) >= 10 else 1)),
+    ("ERRORS", 7, lambda side: amount(side.error_pct, " %", 1)),
+    ("P95", 7, lambda side: amount(side.p95_ms, "ms")),
+)
+
+
+def _ready(side: ColorState) -> str:
+    return NOTHING if side.ready is None and side.desired is None else f"{amount(side.ready)}/{amount(side.desired)}"
+
+
+def side_rows(deployment: Deployment, of: Symbols) -> list[Row]:
+    """A heading and a row for each color: version to the left, numbers to the right, health in words at the end."""
+    heading = "    COLOR   " + "".join(_cell(title, width) for title, width, _ in SIDE_COLUMNS) + "  HEALTH"
+    rows = [row(Content.styled(heading, MUTED), "")]
+    for color, side in deployment.colors.items():
+        health = "unknown" if side.healthy is None else "ok" if side.healthy else "critical"
+        words = {"ok": "healthy", "critical": "not healthy", "unknown": "not known"}[health]
+        live = of.live if color == deployment.live else " "
+        lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
+        for title, width, cell in SIDE_COLUMNS:
+            lead = lead + _cell(cell(side), width, left=title == "VERSION")
+        detail = f"{words}: {side.detail}" if side.detail else words
+        rows.append(Row(lead + "  ", Content.styled(detail, style_of(health))))
+    return rows
+
+
+def _cell(text: str, width: int, *, left: bool = False) -> str:
+    if left or text == "VERSION":
+        return str(fit(text, width))
+    return str(fit(text, width, right=True))
+
+
+SIDE_INDENT = 12 + sum(width for _, width, _ in SIDE_COLUMNS) + 2
+
+
+def back_row(offer: RollbackOffer | None, colors: dict[str, ColorState], of: Symbols, zone: tzinfo) -> Row:
+    """`back to BLUE 2.4.0: ready, at once, until 14:31:20 CET`."""
+    if offer is None or offer.to is None:
+        return row("back", "nothing to roll back to" + (f": {offer.reason}" if offer and offer.reason else ""))
+    side = colors.get(offer.to)
+    version = f" {side.version}" if side and side.version else ""
+    ready = "ready" if offer.ready else "not ready"
+    how = f", {'at once' if offer.instant else 'not at once: it must be started first'}" if offer.ready else ""
+    until = f", until {clock(offer.until, zone)} {zone_name(offer.until, zone)}" if offer.until else ""
+    because = f"  {offer.reason}" if offer.reason else ""
+    body = Content.assemble(
+        "to ", color_word(offer.to), f"{version}: ", (ready, "" if offer.ready else _RED), how, until, (because, MUTED)
+    )
+    return row("back", body)
+
+
+def last_row(last: LastSwitch | None, of: Symbols) -> Row:
+    """`GREEN → BLUE by alice, 12m ago`."""
+    if last is None:
+        return row("last", "no switch on record", MUTED)
+    arrow = Content(f" {of.arrow} ")
+    by = f" by {last.by}" if last.by else ""
+    return row(
+        "last", color_word(last.from_) + arrow + color_word(last.to) + f"{by}, {ago(seconds_since(last.at))} ago"
+    )
+
+
+def action_line(action: Action, width: int, of: Symbols) -> Content:
+    """`✓ flip BLUE → GREEN  succeeded   alice   "2.4.1 go"        12m ago  21s`."""
+    moved = f" {action.from_.upper()} {of.arrow} {action.to.upper()}" if action.from_ and action.to else ""
+    word = action.status.replace("_", " ") + (f", {action.phase}" if action.open and action.phase else "")
+    state = {"succeeded": "ok", "rolled_back": "warning", "aborted": "warning", "rollback_failed": "critical"}
+    health = "running" if action.open else state.get(action.status, "warning")
+    by = f"   {action.actor.login}" if action.actor else ""
+    why = f'   "{action.reason}"' if action.reason else ""
+    ended = action.ended_at or now()
+    length = took((ended - action.started_at).total_seconds()) if action.started_at else ""
+    when = f"{ago(seconds_since(action.started_at))} ago" if action.started_at else ""
+    tail = Content.styled(f"{when:>9} {length:>7}", MUTED)
+    line = Content.assemble(
+        mark(health, of), f" {action.kind}{moved}   ", (word, style_of(action.status)), by, (why, MUTED)
+    )
+    return fit(line, max(10, width - tail.cell_length - 1)) + " " + tail

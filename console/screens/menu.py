@@ -1,0 +1,140 @@
+"""What can be done with one thing: a menu over the screen it was opened from. It opens plans and writes nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from actions.models import Refused, Request
+from backends.errors import BackendError
+from backends.models import Alert, Deployment, Item, PipelineRun
+from console.screens.choices import Choice, choices
+from console.screens.parts import MUTED, Paragraphs, mark, row, style_of, symbols
+from console.screens.plan import PlanScreen
+from console.screens.plan_words import refusal
+from console.screens.trigger import TriggerForm
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+_KEYS = (
+    ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"),
+    ("f", "deploy.flip"), ("b", "deploy.rollback"),
+    ("a", "alert.acknowledge"), ("s", "alert.silence"), ("e", "alert.extend"), ("u", "alert.unsilence"),
+)  # fmt: skip
+
+
+def name_of(item: Item) -> str:
+    """What a menu or a title calls it."""
+    match item:
+        case PipelineRun():
+            return f"{item.pipeline} #{item.run_id}"
+        case Deployment():
+            return item.service
+        case Alert():
+            return item.name
+        case _:
+            return getattr(item, "ref", "")
+
+
+class ActionMenu(ModalScreen[None]):
+    """Lists every choice for `item`; one that cannot be taken says why. A letter or Enter opens the plan."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(key, f"take('{name}')", name, id=name, show=False) for key, name in _KEYS),
+        Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
+        Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
+        Binding("escape,q,backspace,x", "back", "back", id="menu.back", show=False),
+    ]
+    DEFAULT_CSS = """
+    ActionMenu {
+        align: center middle;
+        #box {
+            width: 76; max-width: 100%; height: auto; max-height: 90%;
+            border: round $foreground 60%; border-title-color: $foreground; padding: 0 1; background: $surface;
+        }
+        #box.-ascii { border: ascii $foreground 60%; }
+        #choices { height: auto; max-height: 16; border: none; padding: 0; background: transparent; }
+        #choices > .option-list--option { padding: 0; }
+        #said { margin-top: 1; }
+    }
+    """
+
+    def __init__(self, session: Session, item: Item) -> None:
+        super().__init__()
+        self.session = session
+        self.item = item
+        self.choices = choices(item, session)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield OptionList(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
+            yield Paragraphs(2, id="said")
+
+    def on_mount(self) -> None:
+        of = symbols(self.app)
+        box = self.query_one("#box")
+        box.set_class(of.arrow == "->", "-ascii")
+        box.border_title = Content(name_of(self.item))
+        box.border_subtitle = Content("Enter plans it   q back")
+        if not self.choices:
+            self.query_one("#said", Paragraphs).show([row("", "there is nothing to do with this from here", MUTED)])
+        listed = self.query_one(OptionList)
+        listed.display = bool(self.choices)
+        listed.highlighted = next((n for n, choice in enumerate(self.choices) if not choice.reason), 0)
+
+    def _line(self, choice: Choice) -> Content:
+        style = MUTED if choice.reason else ""
+        line = Content.assemble(
+            (f"{choice.key or ' '}  ", "bold" if not choice.reason else MUTED), (choice.label, style)
+        )
+        for text in filter(None, (choice.reason, choice.note)):
+            line = Content.assemble(line, f"\n     {text}")
+        return line
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.action_take(event.option_id or "")
+
+    def action_take(self, name: str) -> None:
+        """Open what the choice leads to, or say why it cannot be taken."""
+        choice = next((choice for choice in self.choices if choice.id == name), None)
+        if choice is None:
+            return
+        if choice.reason:
+            of = symbols(self.app)
+            self.query_one("#said", Paragraphs).show([row(mark("block", of), choice.reason, style_of("block"))])
+        elif choice.form and isinstance(self.item, PipelineRun):
+            self._go(TriggerForm(self.session, self.item.backend, self.item.pipeline))
+        elif choice.pauses and isinstance(self.item, PipelineRun):
+            self.run_worker(self._pause(self.item), exclusive=True)
+        elif choice.request is not None:
+            self._go(PlanScreen(self.session, choice.request))
+
+    async def _pause(self, run: PipelineRun) -> None:
+        try:
+            info = await self.session.pipeline_info(run.backend, run.pipeline)
+        except (Refused, BackendError) as error:
+            self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
+            return
+        kind = "unpause" if info is not None and info.paused else "pause"
+        request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")  # type: ignore[arg-type]
+        self._go(PlanScreen(self.session, request))
+
+    def _go(self, screen: Screen[None]) -> None:
+        if self.is_current:
+            self.app.switch_screen(screen)
+
+    def action_back(self) -> None:
+        """Close the menu."""
+        self.app.pop_screen()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "take" or any(choice.id in parameters for choice in self.choices)

@@ -1,0 +1,274 @@
+"""One run of a pipeline: how it went, its tasks in the order of their dependencies, and the log of the chosen one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.events import Resize, Unmount
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from actions.models import Refused
+from backends.errors import BackendError
+from backends.models import PipelineRun, TaskRun
+from console.screens.log_lines import LogLines
+from console.screens.menu import ActionMenu
+from console.screens.parts import (
+    MUTED,
+    Frame,
+    KeyLine,
+    Page,
+    Paragraphs,
+    Row,
+    fit,
+    mark,
+    now,
+    row,
+    seconds_since,
+    sides,
+    style_of,
+)
+from console.screens.plan_words import refusal
+from console.screens.task_lines import first_to_read, gantt_line, list_line, run_line, span
+from console.store import Snapshot
+from panels.words import ago, clock, zone_name
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+POLL_S = 2.0
+READ_TIMEOUT_S = 15.0
+RUNNING = ("queued", "running", "waiting")
+
+
+class RunDetail(Page):
+    """A run with its tasks and a log. While it runs and is looked at, it is read again every `POLL_S` seconds."""
+
+    AUTO_FOCUS = "#tasks"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 (Textual's own annotation)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "view", "bars", id="run.view"),
+        Binding("e", "error(1)", "error", id="run.error"),
+        Binding("E", "error(-1)", "error before", id="run.error_before", show=False),
+        Binding("r", "refresh", "read again", id="run.refresh", show=False),
+        Binding("x", "menu", "actions", id="menu"),
+    ]
+    DEFAULT_CSS = """
+    RunDetail {
+        #about { max-height: 7; margin-bottom: 1; }
+        #subject { height: 1; }
+        #split { height: 1fr; }
+        #tasks { border: none; padding: 0; background: transparent; height: 1fr; text-wrap: nowrap; }
+        #tasks > .option-list--option { text-wrap: nowrap; text-overflow: clip; padding: 0; }
+        #log-title { height: 1; }
+        #log { height: 1fr; }
+        #task-side, #log-side { height: 1fr; }
+        &.-narrow #split { layout: vertical; }
+        &.-narrow #task-side { height: 2fr; }
+        &.-narrow #log-side { height: 3fr; margin-top: 1; }
+        &.-wide #split { layout: horizontal; }
+        &.-wide #task-side { width: 2fr; }
+        &.-wide #log-side { width: 3fr; margin-left: 2; }
+    }
+    """
+
+    def __init__(self, session: Session, run: PipelineRun) -> None:
+        super().__init__(session)
+        self.run_shown = run
+        self.tasks: list[TaskRun] = []
+        self.gantt = False
+        self._trouble: list[Row] = []
+        self._reading = False
+        self._log_of = ""
+        self._listed: list[str] = []
+        self._stop_listening: Callable[[], None] | None = None
+
+    def compose(self) -> ComposeResult:
+        with Frame(title="Run", id="frame"):
+            yield Static(id="subject", markup=False)
+            yield Paragraphs(8, id="about")
+            with Container(id="split"):
+                with Container(id="task-side"):
+                    yield OptionList(id="tasks", markup=False)
+                with Container(id="log-side"):
+                    yield Static(id="log-title", markup=False)
+                    yield LogLines(self.session.context.zone, id="log")
+        yield KeyLine(("Tab", "tasks/log"))
+
+    def on_mount(self) -> None:
+        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self._show()
+        self._read()
+        self.set_interval(POLL_S, self._poll)
+
+    def on_unmount(self, event: Unmount) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def on_resize(self, event: Resize) -> None:
+        self.call_after_refresh(self._show)
+
+    # ---- reading
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.key.panel != "pipelines":
+            return
+        found = next((item for item in snapshot.items if item.ref == self.run_shown.ref), None)
+        if found is not None and found != self.run_shown:
+            self.run_shown = found
+            self._show()
+            self._read()
+
+    def _poll(self) -> None:
+        if self.is_current and self.run_shown.state in RUNNING:
+            self._read()
+
+    def _read(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self.run_worker(self._read_tasks(), group="tasks")
+
+    async def _read_tasks(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                tasks = await self.session.tasks(self.run_shown)
+        except (Refused, BackendError, TimeoutError) as error:
+            self._trouble = refusal(error, self.of)
+            self._show()
+            return
+        finally:
+            self._reading = False
+        first = not self.tasks
+        self.tasks, self._trouble = tasks, []
+        self._show()
+        if first and tasks:
+            self.query_one("#tasks", OptionList).highlighted = first_to_read(tasks)
+        elif tasks:
+            self._read_log(jump=False)
+        if self.run_shown.state in RUNNING and tasks and all(task.state not in RUNNING for task in tasks):
+            self.session.refresh("pipelines")
+
+    @property
+    def chosen(self) -> TaskRun | None:
+        """The chosen one."""
+        at = self.query_one("#tasks", OptionList).highlighted
+        return self.tasks[at] if at is not None and at < len(self.tasks) else None
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        task = self.chosen
+        if task is not None and task.task != self._log_of:
+            self._log_of = task.task
+            self._read_log(jump=True)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.query_one("#log").focus()
+
+    def _read_log(self, *, jump: bool) -> None:
+        task = self.chosen
+        if task is not None and (jump or task.state in RUNNING or task.ended_at is None or self._just_ended(task)):
+            self.run_worker(self._load_log(task, jump), group="log", exclusive=True)
+
+    @staticmethod
+    def _just_ended(task: TaskRun) -> bool:
+        return (seconds_since(task.ended_at) or 0.0) < 3 * POLL_S
+
+    async def _load_log(self, task: TaskRun, jump: bool) -> None:
+        log = self.query_one(LogLines)
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                entries = await self.session.task_log(self.run_shown, task.task)
+        except (Refused, BackendError, TimeoutError) as error:
+            log.say(" ".join(part.plain for part in refusal(error, self.of)[0] if part))
+            entries = []
+        else:
+            if entries:
+                log.show(entries, at_error=jump)
+            else:
+                log.say("not started: no log yet" if task.started_at is None else "its log is empty")
+        self._show_log_title(task, len(entries))
+
+    # ---- what is shown
+
+    def _show(self) -> None:
+        run, zone = self.run_shown, self.session.context.zone
+        what = Content.assemble(
+            mark(run.state, self.of),
+            (f" {run.state}", style_of(run.state)),
+            "  ",
+            (run.pipeline, "bold"),
+            f" #{run.run_id}",
+        )
+        subject = self.query_one("#subject", Static)
+        subject.update(sides(what, self.place(), subject.content_size.width or self.app.size.width - 4))
+        started = f"{clock(run.started_at, zone)} {zone_name(run.started_at, zone)}" if run.started_at else ""
+        rows = [row("run", run_line(run, started))]
+        if run.state == "unknown" and run.raw_state:
+            rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
+        if run.error:
+            rows.append(row("error", run.error, style_of("critical")))
+        if lines := self.session.impact(run.ref):
+            rows.append(row("impact", "; ".join(lines)))
+        self.query_one("#about", Paragraphs).show([*self._trouble, *rows])
+        done = f"{run.tasks_done or 0} of {run.tasks_total} tasks" if run.tasks_total else ""
+        ended = f"ended {ago(seconds_since(run.ended_at))} ago" if run.ended_at else ""
+        right = f" {self.of.dot} ".join(filter(None, (done, ended)))
+        self.query_one(Frame).titles(left=f"Run {self.of.dot} {run.backend}", right=right)
+        self._show_tasks()
+
+    def _show_tasks(self) -> None:
+        listed = self.query_one("#tasks", OptionList)
+        width = listed.scrollable_content_region.width or 40
+        at = now()
+        begin, seconds = span(self.tasks, self.run_shown, at)
+        lines = [
+            gantt_line(task, width, self.of, at, begin, seconds) if self.gantt else list_line(task, width, self.of, at)
+            for task in self.tasks
+        ]
+        names = [task.task for task in self.tasks]
+        if self._listed != names:
+            at_name = self._log_of
+            self._listed = names
+            listed.set_options(Option(line) for line in lines)
+            if at_name in names:
+                listed.highlighted = names.index(at_name)
+            return
+        for number, line in enumerate(lines):
+            shown = listed.get_option_at_index(number).prompt
+            if not (isinstance(shown, Content) and shown.is_same(line)):
+                listed.replace_option_prompt_at_index(number, line)
+
+    def _show_log_title(self, task: TaskRun, lines: int) -> None:
+        log = self.query_one(LogLines)
+        errors = f"   {log.errors} to look at (e)" if log.errors else ""
+        after = f"   after {', '.join(task.depends_on)}" if task.depends_on else ""
+        title = Content.assemble((task.task, "bold"), (f"   {lines} lines{errors}{after}", MUTED))
+        target = self.query_one("#log-title", Static)
+        target.update(fit(title, target.content_size.width or 40))
+
+    # ---- keys
+
+    def action_view(self) -> None:
+        """Bars over time, or the list."""
+        self.gantt = not self.gantt
+        self._show_tasks()
+
+    def action_error(self, step: int) -> None:
+        """To the next error of the log, from wherever the focus is."""
+        self.query_one(LogLines).action_error(step)
+
+    def action_refresh(self) -> None:
+        """Read tasks and log again now."""
+        self.session.refresh("pipelines")
+        self._read()
+
+    def action_menu(self) -> None:
+        """What can be done with this run."""
+        self.app.push_screen(ActionMenu(self.session, self.run_shown))

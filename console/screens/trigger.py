@@ -1,0 +1,130 @@
+"""The params of a new run, ready to edit; what is written here goes into a plan, and only from there to the backend."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.events import ScreenResume
+from textual.widgets import Button, Input, Static
+
+from actions.models import Refused, Request
+from backends.errors import BackendError
+from backends.text import clean
+from console.screens.params import parse, parse_pairs, write
+from console.screens.parts import MUTED, Frame, KeyLine, Page, Paragraphs, fit, mark, row
+from console.screens.plan import PlanScreen
+from console.screens.plan_words import refusal
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+READ_TIMEOUT_S = 15.0
+NAME_WIDTH = 22
+
+
+class TriggerForm(Page):
+    """One field for each default param of the pipeline, and one for others. Only what was changed is sent."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = []
+    DEFAULT_CSS = """
+    TriggerForm {
+        #about { margin-bottom: 1; }
+        #fields { height: 1fr; }
+        .param { height: 1; }
+        .param > Static { width: 24; height: 1; color: $text-muted; }
+        .param > Input { width: 1fr; height: 1; background: $boost; }
+        .param > Input:focus { background-tint: $foreground 10%; }
+        #buttons { height: 1; margin-top: 1; }
+        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
+        #buttons Button:focus { text-style: reverse bold; }
+    }
+    """
+
+    def __init__(self, session: Session, backend: str, pipeline: str) -> None:
+        super().__init__(session)
+        self.backend = backend
+        self.pipeline = pipeline
+        self.defaults: dict[str, Any] = {}
+        self._names: list[str] = []
+        self._planned: PlanScreen | None = None
+
+    def compose(self) -> ComposeResult:
+        with Frame(title="Trigger", id="frame"):
+            yield Paragraphs(2, id="about")
+            yield VerticalScroll(id="fields", can_focus=False)
+            yield Paragraphs(2, id="said")
+            with Horizontal(id="buttons"):
+                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                yield Button(Content("[ Plan it ]"), id="go", compact=True)
+        yield KeyLine(("Tab", "next"), ("Enter", "press"))
+
+    def on_mount(self) -> None:
+        self.query_one(Frame).titles(left=f"Trigger {self.pipeline}", right="reading its params…")
+        self.query_one("#about", Paragraphs).show([row("", "")])
+        self.query_one("#said").display = False
+        self.query_one("#go").display = False
+        self.run_worker(self._load(), exclusive=True)
+
+    async def _load(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                info = await self.session.pipeline_info(self.backend, self.pipeline)
+        except (Refused, BackendError, TimeoutError) as error:
+            self.query_one("#about", Paragraphs).show(refusal(error, self.of))
+            self.query_one(Frame).titles(right="not readable")
+            self.query_one("#cancel").focus()
+            return
+        self.defaults = dict(info.params) if info else {}
+        about = "JSON where it parses, else a string. What stays as it is is not sent."
+        rows = [row("", about, MUTED)]
+        if info is not None and info.paused:
+            text = "its schedule is paused; a run that is triggered may wait until it is not"
+            rows.append(row(mark("warning", self.of), text))
+        self.query_one("#about", Paragraphs).show(rows)
+        self.query_one(Frame).titles(right=Content.assemble(self.place()))
+        await self._add_fields()
+
+    async def _add_fields(self) -> None:
+        self._names = list(self.defaults)
+        fields = [self._field(f"p{n}", name, write(self.defaults[name])) for n, name in enumerate(self._names)]
+        fields.append(self._field("others", "others, NAME=VALUE …", ""))
+        await self.query_one("#fields").mount_all(fields)
+        self.query_one("#go").display = True
+        self.query(Input).first().focus()
+
+    @staticmethod
+    def _field(name: str, label: str, value: str) -> Horizontal:
+        entry = Input(value=value, id=name, compact=True, select_on_focus=False)
+        entry.cursor_blink = False
+        return Horizontal(Static(fit(clean(label), NAME_WIDTH)), entry, classes="param")
+
+    def params(self) -> dict[str, Any]:
+        """What differs from the defaults. Raises ValueError where the last field is not NAME=VALUE."""
+        written = {name: parse(self.query_one(f"#p{n}", Input).value) for n, name in enumerate(self._names)}
+        changed = {name: value for name, value in written.items() if write(value) != write(self.defaults[name])}
+        return {**changed, **parse_pairs(self.query_one("#others", Input).value)}
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_back()
+            return
+        try:
+            params = self.params()
+        except ValueError as error:
+            self.query_one("#said", Paragraphs).show([row(mark("critical", self.of), str(error))])
+            return
+        service = f"{self.backend}/{self.pipeline}"
+        self._planned = PlanScreen(self.session, Request(kind="trigger", service=service, params=params))
+        self.app.push_screen(self._planned)
+
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """A form whose run was triggered has done its work: the way back passes it."""
+        if self._planned is not None and self._planned.submitted:
+            self.call_later(self.action_back)
