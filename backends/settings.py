@@ -1,8 +1,11 @@
 """The two value types of a config that need more than TOML: secrets (references only) and durations."""
 
 import asyncio
+import contextlib
+import math
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +36,36 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         if sum(way is not None for way in (self.env, self.file, self.command)) != 1:
             raise ValueError('a secret is one of { env = "…" }, { file = "…" }, { command = ["…"] }')
+        if not (self.env or self.file or self.command):
+            raise ValueError("a secret reference is empty")
 
     def __str__(self) -> str:
         if self.env is not None:
             return f"env {self.env}"
         return f"file {self.file}" if self.file is not None else f"command {(self.command or ('',))[0]}"
 
-    async def resolve(self) -> str:
-        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError."""
+    async def resolve(self, base_dir: Path | None = None) -> str:
+        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError.
+
+        A relative file starts at `base_dir`, the directory of the config; a command runs there.
+        """
         if self.env is not None:
             value = os.environ.get(self.env)
             if not value:
                 raise SecretError(f"environment variable {self.env} is not set")
             return value
         if self.file is not None:
-            return await asyncio.to_thread(self._read_file, self.file)
-        return await self._run()
+            return await asyncio.to_thread(self._read_file, base_dir or Path(), self.file)
+        return await self._run(base_dir)
 
-    def _read_file(self, path: str) -> str:
+    def _read_file(self, base_dir: Path, file: str) -> str:
         try:
-            return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SecretError(f"secret file {path}: {getattr(error, 'strerror', None) or error}") from None
+            return (base_dir / Path(file).expanduser()).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise SecretError(f"secret file {file}: {why}") from None
 
-    async def _run(self) -> str:
+    async def _run(self, base_dir: Path | None) -> str:
         command = self.command or ()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -64,6 +73,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                cwd=base_dir,
+                start_new_session=True,  # away from the terminal: a prompt would write over the screen
             )
         except OSError as error:
             raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
@@ -71,17 +82,20 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             async with asyncio.timeout(SECRET_COMMAND_TIMEOUT_S):
                 output, _ = await process.communicate()
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise SecretError(f"secret command {command[0]}: no answer in {SECRET_COMMAND_TIMEOUT_S:.0f} s") from None
+        finally:
+            if process.returncode is None:  # out of time or cancelled: its children hold the pipe, too
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
         if process.returncode != 0:
             raise SecretError(f"secret command {command[0]}: exit status {process.returncode}")
         return output.decode("utf-8", "replace").rstrip("\r\n")
 
 
-async def reveal(value: str | Secret) -> str:
-    """A plain value as it is, a reference resolved. Raises SecretError."""
-    return await value.resolve() if isinstance(value, Secret) else value
+async def reveal(value: str | Secret, base_dir: Path | None = None) -> str:
+    """A plain value as it is, a reference resolved (`Secret.resolve`). Raises SecretError."""
+    return await value.resolve(base_dir) if isinstance(value, Secret) else value
 
 
 class Duration(float):
@@ -90,9 +104,10 @@ class Duration(float):
     @classmethod
     def parse(cls, text: str) -> "Duration":
         """Raises ValueError with the form that is expected."""
-        if not text or _DURATION.sub("", text.strip()):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+        if not text.strip() or _DURATION.sub("", text.strip()) or not math.isfinite(seconds):
             raise ValueError(f'"{text}" is not a duration: write it like "90s", "10m", "1h30m"')
-        return cls(sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text)))
+        return cls(seconds)
 
     def __str__(self) -> str:
         rest, words = float(self), []

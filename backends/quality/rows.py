@@ -1,0 +1,153 @@
+"""Rows of quality evaluations, whatever system they come from, as `QualityScore`s."""
+
+import itertools
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from backends.models import FailedExpectation, Health, QualityScore, TrendPoint
+from backends.settings import Duration
+from backends.text import clean
+from backends.times import parse_time
+
+MAX_FAILURES = 100
+POINTS_FOR_CADENCE = 3
+LEAST_CADENCE_S = 60.0
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Limits(Struct, frozen=True):
+    """What scores mean: lower limits on 0..1, what to divide a score by, points of trend, the cadence where known."""
+
+    warn: float
+    crit: float
+    scale: float = 1.0
+    history: int = 24
+    cadence_s: float | None = None
+
+
+def score_of(
+    backend: str, dataset: str, rows: Sequence[Mapping[str, Any]], limits: Limits, now: datetime
+) -> QualityScore:
+    """The score of one dataset from its rows (columns score, evaluated_at, passed, total, failures, run_ref).
+
+    Their order does not matter. What cannot be judged is `unknown`, and `reason` says why.
+    """
+    timed = sorted(
+        ((parse_time(row["evaluated_at"]), row) for row in rows),
+        key=lambda pair: pair[0] or datetime.min.replace(tzinfo=UTC),
+    )[-limits.history :]
+    at, newest = timed[-1]
+    score, reason = _read_score(newest["score"], limits.scale)
+    if reason is None:
+        reason = _why_not_current(at, newest["evaluated_at"], [time for time, _ in timed if time], limits, now)
+    state: Health = "unknown"
+    if score is not None and reason is None:
+        state = "critical" if score < limits.crit else "warning" if score < limits.warn else "ok"
+    failures, trouble = _read_failures(newest.get("failures"))
+    run_ref = newest.get("run_ref")
+    return QualityScore(
+        ref=f"{backend}/{dataset}",
+        backend=backend,
+        dataset=dataset,
+        score=score,
+        warn=limits.warn,
+        crit=limits.crit,
+        state=state,
+        evaluated_at=at,
+        age_s=max(0.0, (now - at).total_seconds()) if at else None,
+        passed=_count(newest.get("passed")),
+        total=_count(newest.get("total")),
+        failures=failures,
+        trend=tuple(_trend(timed, limits.scale)),
+        run_ref=clean(str(run_ref), 300) if run_ref else None,
+        reason="; ".join(filter(None, (reason, trouble))) or None,
+    )
+
+
+def _trend(timed: list[tuple[datetime | None, Mapping[str, Any]]], scale: float) -> list[TrendPoint]:
+    points = ((at, _read_score(row["score"], scale)[0]) for at, row in timed)
+    return [TrendPoint(at, score) for at, score in points if at is not None and score is not None]
+
+
+def _read_score(value: Any, scale: float) -> tuple[float | None, str | None]:
+    """The score on 0..1, or why there is none."""
+    if value is None or value == "":
+        return None, "no data"
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None, "score is not a number"
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None, f"score is not a number: {clean(str(value), 40)}"
+    if math.isnan(number):
+        return None, "score is NaN"
+    if math.isinf(number):
+        return None, "score is infinite"
+    score = number / scale
+    if not -1e-9 <= score <= 1 + 1e-9:
+        return None, f"score {number:g} is outside 0..{scale:g}"
+    return min(1.0, max(0.0, score)), None
+
+
+def _why_not_current(at: datetime | None, raw: Any, times: list[datetime], limits: Limits, now: datetime) -> str | None:
+    if at is None:
+        return "evaluated_at is empty" if raw is None else f"evaluated_at is not a time: {clean(str(raw), 40)}"
+    if at - now > CLOCK_SKEW:
+        return f"evaluated {_rounded((at - now).total_seconds())} in the future: is evaluated_at UTC?"
+    cadence = limits.cadence_s or _cadence(times)
+    if cadence is not None and (now - at).total_seconds() > 2 * cadence:
+        return f"older than twice its cadence of {_rounded(cadence)}"
+    return None
+
+
+def _cadence(times: list[datetime]) -> float | None:
+    """The median interval; not less than a minute, since a few runs by hand in a row are no schedule."""
+    distinct = sorted(set(times))
+    if len(distinct) < POINTS_FOR_CADENCE:
+        return None
+    intervals = [(after - before).total_seconds() for before, after in itertools.pairwise(distinct)]
+    return max(LEAST_CADENCE_S, statistics.median(intervals))
+
+
+def _rounded(seconds: float) -> str:
+    step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
+    return str(Duration(round(seconds / step) * step))
+
+
+def _count(value: Any) -> int | None:
+    try:
+        number = None if value is None or isinstance(value, bool) else int(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return number if number is not None and number >= 0 else None
+
+
+def _read_failures(value: Any) -> tuple[tuple[FailedExpectation, ...], str | None]:
+    """Failed checks, and what is wrong with the column, if anything."""
+    if value is None or value == "":
+        return (), None
+    if isinstance(value, str | bytes):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return (), "failures is not JSON"
+    if not isinstance(value, list):
+        return (), "failures is not a list" if value is not None else None
+    found = []
+    for entry in value[:MAX_FAILURES]:
+        if isinstance(entry, str):
+            found.append(FailedExpectation(clean(entry, 200), ""))
+        elif isinstance(entry, dict) and isinstance(entry.get("check"), str):
+            found.append(FailedExpectation(clean(entry["check"], 200), clean(str(entry.get("detail", "")), 500)))
+    unread = len(value[:MAX_FAILURES]) - len(found)
+    words = [f"{unread} of its failures are not {{check, detail}}"] if unread else []
+    if len(value) > MAX_FAILURES:
+        words.append(f"{len(value) - MAX_FAILURES} more failures")
+    return tuple(found), "; ".join(words) or None

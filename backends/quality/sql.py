@@ -1,0 +1,132 @@
+"""Quality scores in a table of any database that SQLAlchemy speaks to.
+
+```toml
+[[contexts.production.quality]]
+type = "sql"
+url = { env = "WAREHOUSE_URL" }   # or a URL without a password: "sqlite:///warehouse.db"
+table = "data_quality_log"        # or: query = "select … "
+warn = 0.95
+crit = 0.80
+scale = 1                         # 100 where the source counts 0..100
+history = 24                      # points of trend
+cadence = "1h"                    # how often it is evaluated; default: the median interval of the trend
+timeout = "10s"
+```
+Columns: dataset, score, evaluated_at and, where there, passed, total, failures (a JSON list of {check, detail}) and
+run_ref; others are ignored. A time without an offset is UTC; a number is seconds (or milliseconds) since the epoch.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from backends.errors import BackendError
+from backends.models import QualityScore
+from backends.quality.rows import Limits, score_of
+from backends.registry import AdapterContext
+from backends.settings import Duration, Secret, refuse_password_in_url
+from backends.sql import Database
+from backends.text import clean
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+DEFAULT_TABLE = "data_quality_log"
+NEEDED_COLUMNS = ("dataset", "score", "evaluated_at")
+MAX_ROWS = 20_000
+_TABLE = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
+
+
+class SqlQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the scores are, and what they mean. `warn` and `crit` are lower limits on 0..1, after `scale`."""
+
+    url: str | Secret
+    table: str | None = None
+    query: str | None = None
+    warn: float = 0.95
+    crit: float = 0.80
+    scale: float = 1.0
+    history: int = 24
+    cadence: Duration | None = None
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.url, str):
+            refuse_password_in_url(self.url)
+        if self.table is not None and self.query is not None:
+            raise ValueError("table, query: one of them, not both")
+        if self.table is not None and not _TABLE.fullmatch(self.table):
+            raise ValueError("table: write it as NAME or SCHEMA.NAME; anything else is a `query`")
+        if self.query is not None and not self.query.strip():
+            raise ValueError("query: it is empty")
+        if not 0 <= self.crit <= self.warn <= 1:
+            raise ValueError("warn, crit: 0 <= crit <= warn <= 1, whatever the scale")
+        if not self.scale > 0:
+            raise ValueError("scale: more than 0")
+        if not 1 <= self.history <= 1000:
+            raise ValueError("history: 1 to 1000")
+        if self.timeout <= 0 or (self.cadence is not None and self.cadence <= 0):
+            raise ValueError("timeout, cadence: more than 0s")
+
+
+class SqlQuality:
+    """`Quality` over SQL. Reads only, in a transaction that can do nothing else."""
+
+    api = 1
+    Config = SqlQualityConfig
+
+    def __init__(self, config: SqlQualityConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._limits = Limits(config.warn, config.crit, config.scale, config.history, config.cadence)
+        self._database = Database(config.url, base_dir=context.base_dir, timeout_s=config.timeout)
+
+    async def scores(self) -> list[QualityScore]:
+        """The newest score of each dataset, by name. Raises BackendError as `Database.rows`, and `config` for too
+        many rows."""
+        config = self._config
+        query = config.query or _newest_of_each(config.table or DEFAULT_TABLE, config.history)
+        rows = await self._database.rows(query, limit=MAX_ROWS + 1)
+        if len(rows) > MAX_ROWS:
+            raise BackendError(
+                "config", f"{self._database.where}: more than {MAX_ROWS} rows", fix="lower `history`, or narrow `query`"
+            )
+        by_dataset: dict[str, list[dict[str, Any]]] = {}
+        for row in map(_lower_names, rows):
+            if missing := [column for column in NEEDED_COLUMNS if column not in row]:
+                raise BackendError(
+                    "not_found",
+                    f"{self._database.where}: no column {', '.join(missing)} among {clean(', '.join(row), 200)}",
+                    fix="write a `query` that names its columns dataset, score, evaluated_at",
+                )
+            dataset = "" if row["dataset"] is None else clean(str(row["dataset"]), 200)
+            by_dataset.setdefault(dataset or "(no name)", []).append(row)
+        now = datetime.now(UTC)
+        return [score_of(self._name, dataset, by_dataset[dataset], self._limits, now) for dataset in sorted(by_dataset)]
+
+    async def aclose(self) -> None:
+        """Close the connections; safe to call twice."""
+        await self._database.aclose()
+
+
+def _lower_names(row: dict[str, Any]) -> dict[str, Any]:
+    return {column.lower(): value for column, value in row.items()}
+
+
+def _newest_of_each(table: str, history: int) -> "Callable[[], sa.Select[Any]]":
+    def build() -> "sa.Select[Any]":
+        import sqlalchemy as sa
+
+        schema, _, name = table.rpartition(".")
+        log = sa.table(name, schema=schema or None).alias("log")
+        evaluated_at: sa.ColumnClause[Any] = sa.column("evaluated_at")
+        # Nulls last in words that every database has: PostgreSQL would count them as the newest.
+        order = (sa.case((evaluated_at.is_(None), 1), else_=0), evaluated_at.desc())
+        place = sa.func.row_number().over(partition_by=sa.column("dataset"), order_by=order).label("teal_place")
+        ranked = sa.select(sa.literal_column("log.*"), place).select_from(log).subquery("ranked")
+        return sa.select(sa.text("*")).select_from(ranked).where(sa.column("teal_place") <= history)
+
+    return build

@@ -1,0 +1,242 @@
+"""Reading an SQL database: read-only, bounded in time and rows, off the event loop, one error type.
+
+SQLAlchemy is imported by the first query, in its thread. A relative SQLite path starts at the config file.
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from backends.errors import BackendError, ErrorKind
+from backends.settings import Secret, reveal
+from backends.text import clean
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+T = TypeVar("T")
+
+LANES = 4
+PROGRESS_STEPS = 10_000  # of SQLite's machine, about a millisecond, between two looks at the clock
+_WITH_CONNECT_TIMEOUT = ("psycopg", "psycopg2", "pymysql", "mysqldb")
+_READ_ONLY_TRANSACTION: dict[str, tuple[str, ...]] = {
+    # Inside the transaction, since a pooler such as PgBouncer refuses them as options of the connection.
+    "postgresql": ("SET TRANSACTION READ ONLY", "SET LOCAL statement_timeout = {ms}"),
+}
+_KIND_OF_SQLSTATE: dict[str, ErrorKind] = {
+    "42P01": "not_found", "42703": "not_found", "3D000": "not_found", "3F000": "not_found",
+    "42501": "auth", "28000": "auth", "28P01": "auth", "57014": "timeout", "55P03": "timeout",
+    "25006": "config", "53300": "unreachable", "57P03": "unreachable",
+}  # fmt: skip
+_KIND_OF_WORDS: tuple[tuple[str, ErrorKind], ...] = (
+    ("no such table", "not_found"),
+    ("no such column", "not_found"),
+    ("unknown database", "not_found"),
+    ("authentication failed", "auth"),
+    ("access denied", "auth"),
+    ("permission denied", "auth"),
+    ("locked", "timeout"),
+    ("interrupted", "timeout"),
+    ("timeout expired", "timeout"),
+    ("not a database", "malformed"),
+    ("malformed", "malformed"),
+    ("readonly", "config"),
+    ("syntax error", "config"),
+    ("no such function", "config"),
+    ("incomplete input", "config"),
+)
+_FIX: dict[ErrorKind, str] = {
+    "not_found": "check the table and its columns, or write a `query`",
+    "auth": "check the user of the URL and what it may read",
+    "timeout": "see what holds or slows the database, add an index, or raise `timeout`",
+    "unreachable": "check that the database runs and that the URL is right",
+    "malformed": "check that the URL names the right database",
+    "config": "the query must be one `select`: run it in the database's own shell",
+}
+
+
+class Database:
+    """One database to read from. Created without I/O; `where` names it in messages once its URL is known."""
+
+    def __init__(self, url: str | Secret, *, base_dir: Path, timeout_s: float = 10.0) -> None:
+        self.where = "database"
+        self._url = url
+        self._base_dir = base_dir
+        self._timeout_s = timeout_s
+        self._engine: sa.Engine | None = None
+        self._opening = threading.Lock()
+        self._threads = _DaemonThreads(LANES, "sql")
+
+    async def open(self) -> None:
+        """Resolve the URL and load its driver, without a connection. Raises BackendError(config)."""
+        if self._engine is None:
+            url = await reveal(self._url, self._base_dir)
+            await self._in_thread(lambda: self._create_engine(url))
+
+    async def rows(self, query: "str | Callable[[], sa.Select[Any]]", *, limit: int) -> list[dict[str, Any]]:
+        """The first `limit` rows of `query` (SQL text, or what builds a select once SQLAlchemy is loaded).
+
+        Each call is one read-only transaction. Raises BackendError: `not_found` for a missing table or column,
+        `unreachable`, `auth`, `timeout` (locked, too), `malformed`, `config` for a query that is no valid select.
+        """
+        await self.open()
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            return await self._in_thread(lambda: self._read(query, limit, deadline))
+        except BackendError as error:
+            if error.kind == "auth":
+                await self.aclose()  # a rotated password is resolved anew
+            raise
+
+    async def aclose(self) -> None:
+        """Close all connections and let the threads end; safe to call twice, and the database can be used again."""
+        self._threads.close()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.wrap_future(self._threads.submit(work))
+        except TimeoutError:
+            raise self._error("timeout", f"no answer in {self._timeout_s:g} s") from None
+
+    def _create_engine(self, url: str) -> None:
+        import sqlalchemy as sa
+
+        with self._opening:
+            if self._engine is not None:
+                return
+            try:
+                parsed = sa.make_url(url)
+            except sa.exc.ArgumentError:
+                raise self._error("config", "not a database URL", "write it like sqlite:///warehouse.db") from None
+            if parsed.get_backend_name() == "sqlite":
+                self._engine = self._sqlite_engine(parsed.database or "")
+                return
+            self.where = f"{parsed.get_backend_name()} {parsed.host or ''}/{parsed.database or ''}"
+            try:
+                connect_args: dict[str, Any] = {}
+                if parsed.get_driver_name() in _WITH_CONNECT_TIMEOUT:
+                    connect_args["connect_timeout"] = max(2, int(self._timeout_s))
+                self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=LANES, connect_args=connect_args)
+            except ImportError as error:
+                missing = error.name or "its driver"
+                raise self._error("config", f"the Python module {missing} is missing", f"install {missing}") from None
+            except (sa.exc.SQLAlchemyError, TypeError) as error:
+                words = clean(str(error).splitlines()[0], 200)
+                raise self._error("config", words, "write a URL as SQLAlchemy documents it") from None
+
+    def _sqlite_engine(self, database: str) -> "sa.Engine":
+        import sqlalchemy as sa
+
+        if database in ("", ":memory:"):
+            raise self._error("config", "an SQLite URL without a file", "write it like sqlite:///warehouse.db")
+        path = self._base_dir / Path(database).expanduser()
+        self.where = clean(str(path), 300)
+
+        def connect() -> sqlite3.Connection:
+            if not path.exists():
+                raise self._error("unreachable", "no such file", "start what writes it, or correct the URL")
+            if not os.access(path, os.R_OK):
+                raise self._error("auth", "permission denied", "check who may read the file")
+            uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+            connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s / 2, check_same_thread=False)
+            connection.execute("PRAGMA query_only = ON")
+            return connection
+
+        # No pool: a file that is replaced must be seen, and opening one costs a tenth of a millisecond.
+        return sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
+
+    def _read(self, query: "str | Callable[[], sa.Select[Any]]", limit: int, deadline: float) -> list[dict[str, Any]]:
+        import sqlalchemy as sa
+
+        engine = self._engine
+        if engine is None:
+            raise self._error("unreachable", "closed")
+        try:
+            with engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                if isinstance(driver, sqlite3.Connection):
+                    driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
+                for statement in _READ_ONLY_TRANSACTION.get(engine.dialect.name, ()):
+                    connection.exec_driver_sql(statement.format(ms=int(self._timeout_s * 1000)))
+                if isinstance(query, str):  # no parameters, or a `%` in it would be taken for one
+                    result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
+                else:
+                    result = connection.execute(query())
+                if not result.returns_rows:
+                    raise self._error("config", "the query returns no rows")
+                columns = list(result.keys())
+                return [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
+        except sa.exc.SQLAlchemyError as error:
+            raise self._translated(error) from None
+        except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
+            # The drivers' own, from fetching: a text that is no UTF-8, a date that is none.
+            raise self._error("malformed", clean(str(error), 200)) from None
+
+    def _translated(self, error: "sa.exc.SQLAlchemyError") -> BackendError:
+        import sqlalchemy as sa
+
+        cause = getattr(error, "orig", None) or error
+        words = clean(str(cause).strip().partition("\n")[0], 200)
+        sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+        kind = _KIND_OF_SQLSTATE.get(sqlstate)
+        if kind is None:
+            said = str(cause).casefold()
+            kind = next((kind for part, kind in _KIND_OF_WORDS if part in said), None)
+        if kind is None and sqlstate:
+            kind = "config" if sqlstate.startswith("42") else "unreachable"
+        if kind is None:
+            lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
+            kind = "unreachable" if lost else "malformed"
+        return self._error(kind, "out of time" if words == "interrupted" else words)
+
+    def _error(self, kind: ErrorKind, words: str, fix: str = "") -> BackendError:
+        return BackendError(kind, f"{self.where}: {words}", fix=fix or _FIX.get(kind, ""))
+
+
+class _DaemonThreads:
+    """A few threads that do not keep the program from ending while a driver hangs in a system call."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._count = 0
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Queue `work`; a future that is cancelled before its turn is never run."""
+        future: Future[T] = Future()
+        self._jobs.put((future, work))
+        if self._count < self._size:
+            self._count += 1
+            threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Each thread ends after what it is doing."""
+        for _ in range(self._count):
+            self._jobs.put(None)
+        self._jobs, self._count = queue.SimpleQueue(), 0
+
+
+def _work(jobs: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]") -> None:
+    while (job := jobs.get()) is not None:
+        future, work = job
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+        del job, future, work  # an idle thread must not keep the last rows alive
