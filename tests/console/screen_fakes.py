@@ -271,8 +271,13 @@ def said(screen: Screen[Any], selector: str) -> str:
     return screen.query_one(selector, Paragraphs).text
 
 
-def outside(screen: Screen[Any]) -> list[Widget]:
-    """Visible widgets that do not lie wholly in the terminal."""
-    frame = screen.region
-    leaves = [w for w in screen.query("Button, Input, Static") if w.display and w.region.area and w.is_on_screen]
-    return [widget for widget in leaves if not frame.contains_region(widget.region)]
+def outside(screen: Screen[Any], selector: str) -> list[Widget]:
+    """Displayed widgets that are clipped: not wholly inside the terminal and everything that holds them."""
+    clipped = []
+    for widget in screen.query(selector):
+        if any(not node.display for node in widget.ancestors_with_self if isinstance(node, Widget)):
+            continue
+        parents = [node for node in widget.ancestors if isinstance(node, Widget)]
+        if not widget.region.area or not all(parent.region.contains_region(widget.region) for parent in parents):
+            clipped.append(widget)
+    return clipped
