@@ -1,0 +1,200 @@
+"""A health check by one HTTP request, never repeated: what failed once has failed.
+
+```toml
+[[contexts.production.checks]]
+name = "api"
+type = "http"
+url = "https://api.example.com/health"
+expect = { status = 200, json = { status = "healthy" }, body = "regular expression" }
+warn = "500ms"
+crit = "2s"
+timeout = "5s"
+headers = { Authorization = { env = "API_AUTHORIZATION" } }
+auth = { username = "oncall", password = { env = "API_PASSWORD" } }   # or: auth = { token = { env = "API_TOKEN" } }
+```
+"""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from backends.checks.latency import LatencyLimits, judge_latency
+from backends.errors import BackendError
+from backends.http import Answer, decode_json, redact_url
+from backends.models import CheckResult
+from backends.registry import AdapterContext
+from backends.settings import Duration, Secret, refuse_password_in_url, reveal
+from backends.text import clean
+
+SEARCHED_BYTES = 256 * 1024
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
+
+
+class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a healthy answer is: its status, keys that its JSON has, a regular expression found in its text."""
+
+    status: int = 200
+    json: dict[str, Any] | None = None
+    body: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.status <= 599:
+            raise ValueError("expect.status: 100 to 599")
+        if self.body is not None:
+            try:
+                re.compile(self.body)
+            except re.error as error:
+                raise ValueError(f"expect.body: not a regular expression: {error}") from None
+
+
+class Authentication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Either a user with a password (basic), or a token (bearer)."""
+
+    username: str | None = None
+    password: Secret | None = None
+    token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        basic = self.username is not None and self.password is not None
+        if basic == (self.token is not None) or (self.username is None) != (self.password is None):
+            raise ValueError("auth: { username, password } or { token }")
+
+
+class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to ask, and what to expect. `warn` and `crit` are limits on the time that the whole answer takes."""
+
+    url: str | Secret
+    method: str = "GET"
+    expect: Expectation = Expectation()
+    warn: Duration | None = None
+    crit: Duration | None = None
+    timeout: Duration = Duration(5)
+    headers: dict[str, str | Secret] = field(default_factory=dict)
+    auth: Authentication | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.url, str):
+            refuse_password_in_url(self.url)
+            if not self.url.casefold().startswith(("http://", "https://")):
+                raise ValueError("url: it begins with http:// or https://")
+        if not re.fullmatch(r"[A-Z]{3,16}", self.method):
+            raise ValueError("method: GET, HEAD, POST …")
+        for name, value in self.headers.items():
+            if isinstance(value, str) and name.casefold() in _SECRET_HEADERS:
+                raise ValueError(f'headers.{name}: a literal secret: use a reference, e.g. {{ env = "NAME" }}')
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+        LatencyLimits(self.warn, self.crit)
+
+
+class HttpCheck:
+    """`Check` over HTTP. Redirects are not followed: where one is expected, expect its status."""
+
+    api = 1
+    Config = HttpCheckConfig
+
+    def __init__(self, config: HttpCheckConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._base_dir = context.base_dir
+        self._http = context.http
+        self._limits = LatencyLimits(config.warn, config.crit)
+
+    async def run(self) -> CheckResult:
+        """Look once. Raises BackendError(config) where nobody could look: a missing secret, an impossible URL."""
+        url = await reveal(self._config.url, self._base_dir)
+        headers = {name: await reveal(value, self._base_dir) for name, value in self._config.headers.items()}
+        basic: tuple[str, str] | None = None
+        if (auth := self._config.auth) is not None:
+            if auth.token is not None:
+                headers["authorization"] = f"Bearer {await auth.token.resolve(self._base_dir)}"
+            elif auth.username is not None and auth.password is not None:
+                basic = (auth.username, await auth.password.resolve(self._base_dir))
+        try:
+            answer = await self._http.request(
+                self._config.method, url, headers=headers, auth=basic,
+                timeout=self._config.timeout, accept_errors=True,
+            )  # fmt: skip
+        except BackendError as error:
+            if error.kind in ("config", "internal"):
+                raise
+            return self._failed(error.message)
+        if wrong := _disappointment(answer, self._config.expect):
+            return self._failed(wrong, answer.seconds)
+        state, words, perfdata = judge_latency(answer.seconds, self._limits)
+        return CheckResult(
+            ref=self._name,
+            name=self._name,
+            state=state,
+            message=f"{answer.status} {_word(answer)} in {words}",
+            latency_ms=answer.seconds * 1000,
+            perfdata=(perfdata,),
+        )
+
+    async def aclose(self) -> None:
+        """Nothing of its own is open."""
+
+    def _failed(self, message: str, seconds: float | None = None) -> CheckResult:
+        return CheckResult(
+            ref=self._name,
+            name=self._name,
+            state="critical",
+            message=message,
+            latency_ms=seconds * 1000 if seconds is not None else None,
+            perfdata=(judge_latency(seconds, self._limits)[2],) if seconds is not None else (),
+        )
+
+
+def _disappointment(answer: Answer, expect: Expectation) -> str | None:
+    """What is not as expected, in words, or None."""
+    if answer.status != expect.status:
+        location = answer.headers.get("location", "")
+        to = f" to {redact_url(location)}" if location and 300 <= answer.status < 400 else ""
+        return f"{answer.status} {_word(answer)}{to}, expected {expect.status}"
+    if expect.json is not None:
+        try:
+            body = decode_json(answer.body, dict[str, Any], where=answer.url)
+        except BackendError as error:
+            return f"{answer.status}, but {error.message}"
+        if wrong := _difference(body, expect.json, "$"):
+            return f"{answer.status}, but {wrong}"
+    if expect.body is not None:
+        text = answer.body[:SEARCHED_BYTES].decode("utf-8", "replace")
+        if not re.search(expect.body, text):
+            return f"{answer.status}, but the body does not match /{clean(expect.body, 80)}/"
+    return None
+
+
+def _difference(found: Any, expected: Any, at: str) -> str | None:
+    """Where `found` does not have what `expected` has; tables need only hold the expected keys."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key, value in expected.items():
+            if key not in found:
+                return f"{at}.{key} is missing"
+            if wrong := _difference(found[key], value, f"{at}.{key}"):
+                return wrong
+        return None
+    if found == expected and isinstance(found, bool) == isinstance(expected, bool):
+        return None
+    return f"{at} is {_json(found)}, expected {_json(expected)}"
+
+
+def _json(value: Any) -> str:
+    return clean(msgspec.json.encode(value).decode("utf-8", "replace"), 80)
+
+
+def _word(answer: Answer) -> str:
+    """The `status` that a JSON body has, else the reason phrase."""
+    try:
+        status = msgspec.json.decode(answer.body, type=dict[str, Any]).get("status")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        status = None
+    if isinstance(status, str) and status:
+        return clean(status, 40)
+    try:
+        return HTTPStatus(answer.status).phrase
+    except ValueError:
+        return "(no such status)"
