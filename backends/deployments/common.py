@@ -1,0 +1,166 @@
+"""What every deployment adapter shares: the fields of its config entry, health with proof of identity, fresh probes."""
+
+import asyncio
+import ssl
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct, field
+
+from backends.errors import BackendError
+from backends.http import Answer, Http, connection_words, redact_url
+from backends.models import ColorState
+from backends.ports import ProbeTarget
+from backends.settings import Duration, decode_hook
+from backends.text import clean
+
+if TYPE_CHECKING:
+    import httpx
+
+DEFAULT_COLORS = ("blue", "green")
+HEALTH_TIMEOUT_S = 3.0
+PROBE_TIMEOUT_S = 2.0
+_NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
+
+
+class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields that every deployment entry may have (DESIGN §4). Those of gates and stages stay plain data here.
+
+    `health` and `exposition` are URLs by color; `probe` goes through the load balancer. `stages` are percentages by
+    strategy; `deploy` and `smoke` are commands; times are seconds.
+    """
+
+    probe: ProbeTarget | None = None
+    health: dict[str, str] = field(default_factory=dict)
+    exposition: dict[str, str] = field(default_factory=dict)
+    smoke: tuple[str, ...] = ()
+    stages: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stage_time: Duration = Duration(600)
+    bake: Duration = Duration(300)
+    rollback_window: Duration = Duration(1800)
+    presets: tuple[str, ...] = ()
+    metrics: str = ""
+    gates: tuple[dict[str, Any], ...] = ()
+    deploy: tuple[str, ...] = ()
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """The two sides, in the order of the config."""
+        return tuple(self.health) or tuple(self.exposition) or DEFAULT_COLORS
+
+
+def shared_settings(data: dict[str, Any]) -> DeploymentConfig:
+    """The fields of `DeploymentConfig` in the entry of any adapter. Raises BackendError(config)."""
+    known = {found.encode_name for found in msgspec.structs.fields(DeploymentConfig)}
+    try:
+        return msgspec.convert(
+            {key: value for key, value in data.items() if key in known}, DeploymentConfig, dec_hook=decode_hook
+        )
+    except msgspec.ValidationError as error:
+        raise BackendError("config", f"deployments: {error}") from None
+
+
+class ProbeResult(Struct, frozen=True, kw_only=True):
+    """What one fresh request saw: the color that answered, or why that is not known. `at` is `time.monotonic()`."""
+
+    color: str | None
+    error: str = ""
+    at: float
+    seconds: float = 0.0
+
+
+class _Health(Struct):
+    status: Any = None
+    version: Any = None
+    environment: Any = None
+    detail: Any = None
+
+
+async def color_health(http: Http, color: str, url: str, *, header: str = ProbeTarget(url="").header) -> ColorState:
+    """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`.
+
+    `healthy` is False where it said no or is not there, None where the answer proves nothing. Never raises.
+    """
+    try:
+        answer = await http.request(
+            "GET", url, timeout=HEALTH_TIMEOUT_S, accept_errors=True, headers={"cache-control": "no-cache"}
+        )
+    except BackendError as error:
+        return ColorState(healthy=None if error.kind in _NOBODY_COULD_LOOK else False, detail=error.message)
+    return _judge(answer, color, header)
+
+
+def _judge(answer: Answer, color: str, header: str) -> ColorState:
+    where = answer.url
+    try:
+        told = answer.decode(_Health)
+    except BackendError as error:
+        healthy = False if answer.status >= 400 else None
+        return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}")
+    version = clean(str(told.version), 128) if told.version is not None else None
+    status = clean(str(told.status), 64)
+    if answer.status != 200 or told.status != "healthy":
+        if 300 <= answer.status < 400:
+            return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
+        why = f": {clean(str(told.detail), 200)}" if told.detail else ""
+        return ColorState(version=version, healthy=False, detail=f"HTTP {answer.status}, status {status}{why}")
+    said = answer.headers.get(header.lower()) or told.environment
+    if not said:
+        return ColorState(version=version, healthy=None, detail=f"{where}: does not say which color it is ({header})")
+    if str(said).casefold() != color.casefold():
+        return ColorState(version=version, healthy=False, detail=f"{where}: answers as {clean(str(said), 64)}")
+    return ColorState(version=version, healthy=True, detail="healthy")
+
+
+async def fresh_probe(target: ProbeTarget) -> ProbeResult:
+    """Which color answers a request on a connection of its own, past every cache. Never raises."""
+    import httpx
+
+    began = time.monotonic()
+    try:
+        url = httpx.URL(target.url).copy_merge_params({"teal-probe": f"{time.time_ns():x}"})
+        request = httpx.Request(
+            "GET", url,
+            headers={"cache-control": "no-cache", "connection": "close", "accept": "*/*", "user-agent": "tealdeck"},
+            extensions={"timeout": httpx.Timeout(PROBE_TIMEOUT_S).as_dict()},
+        )  # fmt: skip
+        # A transport of its own is a new TCP connection, without cookies, proxies or redirects.
+        async with (
+            asyncio.timeout(PROBE_TIMEOUT_S),
+            httpx.AsyncHTTPTransport(verify=_tls(urlsplit(target.url).scheme)) as transport,
+        ):
+            response = await transport.handle_async_request(request)
+            await response.aclose()
+    except (TimeoutError, httpx.TimeoutException):
+        return _failed(began, f"{redact_url(target.url)}: no answer in {PROBE_TIMEOUT_S:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return _failed(began, f"{redact_url(target.url)}: {connection_words(error)}")
+    return _read_probe(target, response, began)
+
+
+def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -> ProbeResult:
+    where = redact_url(target.url)
+    if response.status_code != 200:
+        return _failed(began, f"{where}: HTTP {response.status_code}")
+    age = response.headers.get("age", "0").strip()
+    if age != "0":
+        return _failed(began, f"{where}: answered from a cache (Age: {clean(age, 16)})")
+    color = clean(response.headers.get(target.header, ""), 64).strip().casefold()
+    if not color:
+        return _failed(began, f"{where}: no header {target.header}")
+    now = time.monotonic()
+    return ProbeResult(color=color, at=now, seconds=now - began)
+
+
+def _failed(began: float, error: str) -> ProbeResult:
+    now = time.monotonic()
+    return ProbeResult(color=None, error=error, at=now, seconds=now - began)
+
+
+@cache
+def _tls(scheme: str) -> ssl.SSLContext:
+    # Reading the CA bundle costs 20 ms; a probe over plain HTTP needs none.
+    return ssl.create_default_context() if scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,0 +1,123 @@
+"""Replacing a file so that a reader sees the old or the new one, whole, and two writers come one after the other.
+
+Everything here blocks, and is run in a thread.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from backends.errors import BackendError, ErrorKind
+from backends.text import clean
+
+LOCK_WAIT_S = 5.0
+COMMAND_TIMEOUT_S = 30.0
+_LOCK_POLL_S = 0.02
+
+
+def read_bounded(path: Path, limit: int) -> bytes | None:
+    """The content, or None where there is no such file. Raises BackendError."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(limit + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise file_error(path, error) from None
+    if len(content) > limit:
+        raise BackendError("malformed", f"{path}: more than {limit} bytes", fix="is this the switch file?")
+    return content
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds `<path>.lock`. Raises BackendError where another holds it for 5 s, or it can not be made."""
+    beside = path.with_name(path.name + ".lock")
+    try:
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    except OSError as error:
+        raise file_error(beside, error) from None
+    try:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BackendError(
+                        "timeout", f"{beside}: held by another writer for {LOCK_WAIT_S:g} s", fix="see who writes it"
+                    ) from None
+                time.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError; the file
+    is untouched then."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    try:
+        before = path.stat()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                made = os.fstat(stream.fileno())
+                if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+                    os.fchown(stream.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(stream.fileno(), before.st_mode & 0o7777)
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise file_error(path, error) from None
+
+
+def run_command(command: Sequence[str], directory: Path) -> str:
+    """Runs it without stdin. Returns what went wrong, in words; empty for exit status 0."""
+    try:
+        done = subprocess.run(
+            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=COMMAND_TIMEOUT_S, check=False, start_new_session=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{command[0]}: no end in {COMMAND_TIMEOUT_S:g} s"
+    except OSError as error:
+        return f"{command[0]}: {error.strerror}"
+    if done.returncode == 0:
+        return ""
+    said = clean(done.stdout[-500:].decode("utf-8", "replace"), 300).strip()
+    return f"{' '.join(command)}: exit status {done.returncode}" + (f": {said}" if said else "")
+
+
+def file_error(path: Path, error: OSError) -> BackendError:
+    """An OSError in the words of a backend."""
+    kind: ErrorKind = "unreachable"
+    fix = "check the disk and the path"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        kind, fix = "auth", "this user needs to read the file and to write it and its directory, keeping its owner"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "make room on this disk; nothing was changed"
+    elif error.errno in (errno.ENOENT, errno.ENOTDIR):
+        kind, fix = "not_found", "check `path` in the config"
+    return BackendError(kind, f"{path}: {error.strerror or error}", fix=fix)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

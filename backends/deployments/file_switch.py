@@ -1,0 +1,232 @@
+"""Traffic moved by a file: the weights of two colors, written atomically, checked, reloaded and read back.
+
+It serves whatever follows a file: an `include` of nginx, the file providers of Traefik and Envoy, the sandbox's router.
+What is live is proven by fresh requests: that the file was written says nothing of the process that reads it.
+"""
+
+import asyncio
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from backends.deployments.common import DeploymentConfig, color_health, fresh_probe
+from backends.deployments.exposition import Exposition, Traffic
+from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
+from backends.deployments.switch_format import MAX_BYTES, JsonForm, TemplateForm, check_weights, template_problem
+from backends.errors import BackendError
+from backends.models import ColorState, Deployment, Truth, TruthLayer
+from backends.ports import ProbeTarget, SwitchState
+from backends.registry import AdapterContext
+
+
+class FileSwitchConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`path`: the file. `template` and `comment` are for `format = "template"`. `validate` runs with the new file in
+    place and puts the old one back where it fails; `reload` makes the proxy read it."""
+
+    path: str
+    format: Literal["json", "template"] = "json"
+    template: str = ""
+    comment: str = "#"
+    validate: tuple[str, ...] = ()
+    reload: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.format == "template" and (problem := template_problem(self.template, self.colors)):
+            raise ValueError(problem)
+        if self.format == "json" and self.template:
+            raise ValueError('template needs format = "template"')
+
+
+class FileSwitch:
+    """The `Switch` of one service whose weights are in a file of this host."""
+
+    api = 1
+    Config = FileSwitchConfig
+
+    def __init__(self, config: FileSwitchConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._service = context.name
+        self._http = context.http
+        self._base_dir = context.base_dir
+        self._path = context.base_dir / Path(config.path).expanduser()
+        self._form = (
+            JsonForm(config.colors)
+            if config.format == "json"
+            else TemplateForm(config.colors, config.template, config.comment)
+        )
+        self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
+
+    async def deployment(self) -> Deployment:
+        """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
+        colors = self._config.colors
+        control, data, sides, traffic = await asyncio.gather(
+            self._control(),
+            self._data(),
+            asyncio.gather(*(self.color_health(color) for color in colors)),
+            asyncio.gather(*(self._traffic(color) for color in colors)),
+        )
+        now = datetime.now(UTC)
+        states = {
+            color: replace(
+                side,
+                weight_pct=float(control.weights[color]) if color in control.weights else None,
+                rps=seen.rps,
+                error_pct=seen.error_pct,
+                p95_ms=seen.p95_ms,
+            )
+            for color, side, seen in zip(colors, sides, traffic, strict=True)
+        }
+        truth = Truth(
+            control=TruthLayer(value=control.live, detail=control.detail or _shares(control.weights), at=now),
+            endpoints=_endpoints(control, states, now),
+            data=data,
+        )
+        return Deployment(
+            ref=f"{self._service}/{self._service}",
+            backend=self._service,
+            service=self._service,
+            live=_live(truth),
+            colors=states,
+            truth=truth,
+        )
+
+    async def observe(self) -> SwitchState:
+        """The file now. Raises BackendError where it is there and can not be read."""
+        return await asyncio.to_thread(self._observe)
+
+    async def color_health(self, color: str) -> ColorState:
+        """`color` at its own health URL. Never raises."""
+        url = self._config.health.get(color)
+        if url is None:
+            return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
+        header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
+        return await color_health(self._http, color, url, header=header)
+
+    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
+        """Compare and write under a lock; returns what was read back.
+
+        Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be or a
+        file that `validate` refuses, `auth`, `timeout` and `unreachable`. The file is as it was then.
+        """
+        problem = check_weights(weights, self._config.colors)
+        if problem:
+            raise BackendError("config", f"{self._path}: refused: {problem}", fix="weights in percent, summing to 100")
+        return await asyncio.to_thread(self._shift, expected, weights, stamp)
+
+    def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
+        """One line for the file, one for the traffic, one for each command that is run."""
+        full = {color: weights.get(color, 0) for color in self._config.colors}
+        moves = "   ".join(
+            f"{color.upper()} {before.weights.get(color, 0)} % → {share} %" for color, share in full.items()
+        )
+        lines = [f"control  {self._path}: {before.live} → {SwitchState(weights=weights, revision='').live}"]
+        lines.append(f"traffic  {moves}")
+        for name, command in (("validate", self._config.validate), ("reload", self._config.reload)):
+            lines += [f"{name}  {shlex.join(command)}"] if command else []
+        return lines
+
+    def manual_commands(self, weights: dict[str, int]) -> list[str]:
+        """Write beside, move into place, check, reload; also how a missing file is begun."""
+        content = self._form.write(b"", weights, "manual", datetime.now(UTC)).decode()
+        path, beside = shlex.quote(str(self._path)), shlex.quote(f"{self._path}.new")
+        lines = [f"printf %s {shlex.quote(content)} > {beside} && mv {beside} {path}"]
+        return lines + [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _observe(self) -> SwitchState:
+        content = read_bounded(self._path, MAX_BYTES)
+        if content is None:
+            first = self._config.colors[0]
+            full = {color: 100 if color == first else 0 for color in self._config.colors}
+            detail = f"{self._path}: no such file; begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
+            return SwitchState(weights={}, revision="", detail=detail)
+        return self._form.read(content)
+
+    def _shift(self, expected: SwitchState, weights: dict[str, int], stamp: str) -> SwitchState:
+        path = self._path.resolve()  # a symbolic link stays one
+        with locked(path):
+            before = read_bounded(path, MAX_BYTES)
+            found = self._form.read(before) if before is not None else None
+            if before is None or found is None or not found.weights:
+                why = found.detail if found else "no such file"
+                raise BackendError("conflict", f"{self._path}: {why}: not written over")
+            if (found.weights, found.revision) != (expected.weights, expected.revision):
+                raise BackendError(
+                    "conflict",
+                    f"{self._path}: it says {_shares(found.weights)}, stamp {found.stamp or 'none'}: changed",
+                )
+            try:
+                content = self._form.write(before, weights, stamp, datetime.now(UTC))
+            except ValueError as error:
+                raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
+            replace_file(path, content)
+            self._apply(path, before)
+            after = read_bounded(path, MAX_BYTES)
+        if after != content:
+            raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
+        return self._form.read(content)
+
+    def _apply(self, path: Path, before: bytes) -> None:
+        for what, command in (("validate", self._config.validate), ("reload", self._config.reload)):
+            problem = run_command(command, self._base_dir) if command else ""
+            if not problem:
+                continue
+            try:
+                replace_file(path, before)
+            except BackendError as error:
+                message = f"{what}: {problem}; putting the old file back failed too: {error.message}"
+                raise BackendError("unreachable", message, fix=error.fix) from None
+            # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
+            if what == "reload":
+                run_command(command, self._base_dir)
+            raise BackendError("config", f"{what}: {problem}; the old file is back in place", fix="correct it by hand")
+
+    async def _control(self) -> SwitchState:
+        try:
+            return await self.observe()
+        except BackendError as error:
+            return SwitchState(weights={}, revision="", detail=error.message)
+
+    async def _data(self) -> TruthLayer:
+        if self._config.probe is None:
+            return TruthLayer(value="unknown", detail="no probe in the config", at=datetime.now(UTC))
+        seen = await fresh_probe(self._config.probe)
+        now = datetime.now(UTC)
+        if seen.color is None:
+            return TruthLayer(value="unknown", detail=seen.error, at=now)
+        if seen.color not in self._config.colors:
+            return TruthLayer(value="unknown", detail=f"answered as {seen.color}, which is no color here", at=now)
+        return TruthLayer(value=seen.color, detail=f"a fresh request took {seen.seconds * 1000:.0f} ms", at=now)
+
+    async def _traffic(self, color: str) -> Traffic:
+        exposition = self._expositions.get(color)
+        return await exposition.traffic() if exposition else Traffic()
+
+
+def _endpoints(control: SwitchState, states: dict[str, ColorState], now: datetime) -> TruthLayer:
+    """What answers behind the shares of the file: its color where every side that takes traffic proved to be it."""
+    taking = [color for color, weight in control.weights.items() if weight > 0]
+    proven = bool(taking) and all(states[color].healthy for color in taking)
+    words = "   ".join(f"{color.upper()} {_word(state)}" for color, state in states.items())
+    return TruthLayer(value=control.live if proven else "unknown", detail=words, at=now)
+
+
+def _word(state: ColorState) -> str:
+    return "healthy" if state.healthy else f"{'unknown' if state.healthy is None else 'unhealthy'}: {state.detail}"
+
+
+def _live(truth: Truth) -> str:
+    """A color where all layers that could be read agree; nothing is live on the word of fewer than the file."""
+    known = {layer.value for layer in (truth.control, truth.endpoints, truth.data) if layer.value != "unknown"}
+    if truth.control.value in ("unknown", "mixed"):
+        return truth.control.value
+    return truth.control.value if known == {truth.control.value} else "mixed"
+
+
+def _shares(weights: dict[str, int]) -> str:
+    return "   ".join(f"{color.upper()} {weight} %" for color, weight in weights.items())

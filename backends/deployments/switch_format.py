@@ -1,0 +1,165 @@
+"""What a switch file holds, in its two forms: JSON, or any text with the weights filled in and a stamp in a comment.
+
+The stamp of a template carries the weights and a digest of everything around it, so that an edit by hand shows.
+"""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from backends.ports import SwitchState
+from backends.text import clean
+
+MAX_BYTES = 1024 * 1024
+STAMP_MARK = "tealdeck:"
+
+
+class Stamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The comment in a template: what was written, by which action and step, when, and the digest of the rest."""
+
+    weights: dict[str, int]
+    generation: int
+    stamp: str
+    at: str
+    digest: str
+
+
+def revision_of(content: bytes) -> str:
+    """The token that changes with every change of the file."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def check_weights(weights: dict[str, int], colors: tuple[str, ...]) -> str:
+    """Why `weights` can not be in force; empty where they can."""
+    unknown = [clean(color, 64) for color in weights if color not in colors]
+    if unknown:
+        return f"unknown color {', '.join(unknown)} (known: {', '.join(colors)})"
+    if any(type(weight) is not int or not 0 <= weight <= 100 for weight in weights.values()):
+        return "a weight is no whole number from 0 to 100"
+    total = sum(weights.values())
+    return "" if total == 100 else f"the weights sum to {total}, not 100"
+
+
+class JsonForm:
+    """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z"}`; other keys are kept as they are."""
+
+    def __init__(self, colors: tuple[str, ...]) -> None:
+        self._colors = colors
+
+    def read(self, content: bytes) -> SwitchState:
+        """The state, with empty weights and the reason in `detail` where it can not be trusted."""
+        revision = revision_of(content)
+        try:
+            data = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return SwitchState(weights={}, revision=revision, detail=f"not JSON: {clean(str(error), 200)}")
+        weights = data.get("weights") if isinstance(data, dict) else None
+        if not isinstance(weights, dict):
+            return SwitchState(weights={}, revision=revision, detail='no object "weights"')
+        problem = check_weights(weights, self._colors)
+        if problem:
+            return SwitchState(weights={}, revision=revision, detail=problem)
+        full = {color: weights.get(color, 0) for color in self._colors}
+        stamp = data.get("stamp")
+        return SwitchState(weights=full, revision=revision, stamp=clean(stamp, 128) if isinstance(stamp, str) else "")
+
+    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime) -> bytes:
+        """The new content; the generation goes up by one."""
+        data: dict[str, Any] = msgspec.json.decode(before) if before else {}
+        data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
+        return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
+
+
+class TemplateForm:
+    """Text with `{blue}`, `{green}` (the weights), `{live}` (the color that has all) and `{stamp}` filled in.
+
+    Other braces stay, so a piece of nginx configuration can be written as it is.
+    """
+
+    def __init__(self, colors: tuple[str, ...], template: str, comment: str) -> None:
+        self._colors = colors
+        self._template = template
+        self._comment = comment
+
+    def read(self, content: bytes) -> SwitchState:
+        """As `JsonForm.read`."""
+        revision = revision_of(content)
+
+        def unknown(detail: str) -> SwitchState:
+            return SwitchState(weights={}, revision=revision, detail=detail)
+
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return unknown(f"not UTF-8 at byte {error.start}")
+        line = self._stamp_line(text)
+        if line is None:
+            return unknown("no stamp: not written by this program")
+        try:
+            stamp = msgspec.json.decode(line.partition(STAMP_MARK)[2].encode(), type=Stamp)
+        except msgspec.DecodeError as error:
+            return unknown(f"the stamp is damaged: {clean(str(error), 200)}")
+        if stamp.digest != _digest(text.replace(line, "", 1)):
+            return unknown("edited by hand since it was written: its text is not that of its stamp")
+        problem = check_weights(stamp.weights, self._colors)
+        if problem:
+            return unknown(problem)
+        weights = {color: stamp.weights.get(color, 0) for color in self._colors}
+        return SwitchState(weights=weights, revision=revision, stamp=clean(stamp.stamp, 128))
+
+    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime) -> bytes:
+        """As `JsonForm.write`. Raises ValueError for a split where the template knows only `{live}`."""
+        body = self._template
+        live = [color for color, weight in weights.items() if weight > 0]
+        if "{live}" in body:
+            if len(live) != 1:
+                raise ValueError("the template says {live}: it can not split traffic")
+            body = body.replace("{live}", live[0])
+        for color in self._colors:
+            body = body.replace(f"{{{color}}}", str(weights.get(color, 0)))
+        made = Stamp(
+            weights=weights,
+            generation=_next(self._generation(before)),
+            stamp=stamp,
+            at=_utc(at),
+            digest=_digest(body.replace("{stamp}", "", 1)),
+        )
+        line = f"{self._comment} {STAMP_MARK}{msgspec.json.encode(made).decode()}"
+        return body.replace("{stamp}", line, 1).encode()
+
+    def _stamp_line(self, text: str) -> str | None:
+        start = f"{self._comment} {STAMP_MARK}"
+        at = text.find(start)
+        return None if at < 0 else text[at:].split("\n", 1)[0]
+
+    def _generation(self, content: bytes) -> Any:
+        line = self._stamp_line(content.decode("utf-8", "replace"))
+        try:
+            return None if line is None else msgspec.json.decode(line.partition(STAMP_MARK)[2]).get("generation")
+        except (msgspec.DecodeError, AttributeError):
+            return None
+
+
+def template_problem(template: str, colors: tuple[str, ...]) -> str:
+    """What is missing in a template; empty where it can be used."""
+    if template.count("{stamp}") != 1:
+        return "template needs {stamp} exactly once, on a line where a comment may stand"
+    if not template.split("{stamp}")[1].startswith(("\n", "\r\n")) and template.split("{stamp}")[1]:
+        return "nothing may follow {stamp} on its line"
+    missing = [color for color in colors if f"{{{color}}}" not in template]
+    return "" if "{live}" in template or not missing else f"template lacks {{{missing[0]}}} or {{live}}"
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def _next(generation: Any) -> int:
+    return generation + 1 if type(generation) is int and generation >= 0 else 1
+
+
+def _utc(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
