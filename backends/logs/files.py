@@ -56,7 +56,7 @@ class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError(f'timezone: there is none called "{name}"') from None
 
 

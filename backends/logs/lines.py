@@ -149,7 +149,7 @@ def parse_text(
     leading = _LEADING_LEVEL.match(head)
     if leading:
         level = LEVEL_WORDS[(leading[1] or leading[2]).lower()]
-        head = _unpadded(head[leading.end() :], leading.end())
+        head = _unpadded(head[leading.end() :], len(leading[0].rstrip(":")))
     else:
         level = level_of(head)
     return LogEntry(

@@ -83,7 +83,7 @@ class LocalPipelines:
         self._base_dir = context.base_dir
         self._logs = context.base_dir / Path(config.logs).expanduser()
         self._dags = {dag.name: dag for dag in config.dags}
-        self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"pipelines-{context.name}")
+        self._executor: ThreadPoolExecutor | None = None
         self._opened: History | None = None
         self._opening = asyncio.Lock()
 
@@ -176,21 +176,28 @@ class LocalPipelines:
         """Close the connections to the history; runs go on."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await asyncio.get_running_loop().run_in_executor(self._executor, opened.dispose)
-        self._executor.shutdown(wait=False)
+            await self._in_thread(opened.dispose)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
 
     async def _with_history(self, work: "Callable[[History], T]") -> T:
-        loop = asyncio.get_running_loop()
         async with self._opening:
             if self._opened is None:
                 url = await reveal(self._config.history)
-                self._opened = await loop.run_in_executor(self._executor, self._open, url)
-        return await loop.run_in_executor(self._executor, work, self._opened)
+                self._opened = await self._in_thread(lambda: self._open(url))
+            history = self._opened
+        return await self._in_thread(lambda: work(history))
 
     def _open(self, url: str) -> "History":
         from backends.pipelines.local_history import History, located  # SQLAlchemy: only now
 
         return History(located(url, self._base_dir))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"pipelines-{self._name}")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _dag(self, pipeline: str) -> DagConfig:
         try:

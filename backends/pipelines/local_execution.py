@@ -196,5 +196,5 @@ def _environment(pipeline: str, run_id: str, logical_at: float, params: dict[str
         "TEAL_PIPELINE": pipeline,
         "TEAL_RUN_ID": run_id,
         "TEAL_LOGICAL_DATE": datetime.fromtimestamp(logical_at, UTC).isoformat(),
-        "TEAL_PARAMS": json.dumps(params),
+        "TEAL_PARAMS": json.dumps(params, sort_keys=True),
     }

@@ -67,8 +67,8 @@ runs = sa.Table(
     sa.UniqueConstraint("pipeline", "run_id"),
     sa.Index("local_runs_newest", "pipeline", "id"),
     sa.Index("local_runs_successes", "pipeline", "state", "id"),
-    sa.Index("local_runs_started", "started_at"),
-    sa.Index("local_runs_ended", "ended_at"),
+    sa.Index("local_runs_started", "pipeline", "started_at"),
+    sa.Index("local_runs_ended", "pipeline", "ended_at"),
 )
 tasks = sa.Table(
     "local_tasks",
