@@ -10,7 +10,7 @@ from pathlib import Path
 from console.sandbox import files
 
 STABLE_PORTS = {"router": 18080, "blue": 18081, "green": 18082}
-STOP_GRACE_S = 6.0
+STOP_GRACE_S = 4.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_AFTER_S = 0.2, 5.0, 10.0
 
 

@@ -110,7 +110,7 @@ def ensure_running(
         stop()
     deadline = time.monotonic() + timeout_s
     _check_space(directory)
-    _spawn(directory)
+    ours = _spawn(directory)
     told = ""
     while time.monotonic() < deadline:
         found = running()
@@ -118,7 +118,9 @@ def ensure_running(
             return found
         line = files.last_line(directory / files.SUPERVISOR_LOG)
         if not files.lock_is_held(directory):
-            raise _not_started(directory, line)
+            if ours:
+                raise _not_started(directory, line)
+            ours = _spawn(directory)  # the other one was about to end
         if on_progress is not None and line != told:
             told = line
             on_progress(line)
@@ -187,8 +189,11 @@ def _check_space(directory: Path) -> None:
         )
 
 
-def _spawn(directory: Path) -> None:
-    """Start a supervisor and wait until it has gone to the background: from then on its lock says whether it lives."""
+def _spawn(directory: Path) -> bool:
+    """Start a supervisor; False where there is one already.
+
+    It has gone to the background when this returns: from then on its lock says whether it lives.
+    """
     log = directory / files.SUPERVISOR_LOG
     command = [sys.executable, "-P", "-m", "console.sandbox.supervisor", str(directory)]
     try:
@@ -211,6 +216,7 @@ def _spawn(directory: Path) -> None:
         raise _not_started(directory, f"{error.filename or directory}: {error.strerror}") from None
     if started.returncode not in (0, _ALREADY):
         raise _not_started(directory, files.last_line(log))
+    return started.returncode == 0
 
 
 def _not_started(directory: Path, line: str) -> SandboxError:

@@ -169,7 +169,7 @@ class Server:
             self._quiet.set()
 
 
-async def serve_until_told(server: Server, listener: socket.socket, *, grace_s: float = 5.0) -> None:
+async def serve_until_told(server: Server, listener: socket.socket, *, grace_s: float = 3.0) -> None:
     """Serve until SIGTERM, then drain; end at once when stdin closes, since then the supervisor is dead."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()

@@ -28,7 +28,8 @@ def check_system_health(job: Job) -> None:
 def monitor_data_freshness(job: Job) -> None:
     """How old is what the marts say."""
     now = datetime.now(UTC)
-    for row in job.connection().execute("SELECT dataset, loaded_at, rows FROM dataset_freshness ORDER BY dataset"):
+    # All rows are read before the first is written: a reader that turns writer fails at once when another one wrote.
+    for row in job.connection().execute("SELECT * FROM dataset_freshness ORDER BY dataset").fetchall():
         age_s = (now - datetime.fromisoformat(row["loaded_at"])).total_seconds()
         job.log("INFO" if age_s < 600 else "WARN", f"{row['dataset']}: {row['rows']} rows, {age_s:.0f} s old")
         _keep(job, f"freshness_{row['dataset']}_s", age_s)
@@ -40,7 +41,7 @@ def collect_quality_metrics(job: Job) -> None:
         job.log("WARN" if row["score"] < 0.95 else "INFO", f"{row['dataset']}: score {row['score']:.3f}")
         _keep(job, f"data_quality_score_{row['dataset']}", row["score"])
     query = "SELECT pipeline, state, count(*) AS runs FROM pipeline_runs GROUP BY pipeline, state"
-    for row in job.connection().execute(query):
+    for row in job.connection().execute(query).fetchall():
         job.log("INFO", f"{row['pipeline']}: {row['runs']} {row['state']}")
     job.trim("platform_metrics", 10_000)
 

@@ -120,6 +120,11 @@ class Upstream:
                 break
         return await self._ask(await self._connect(), request)
 
+    def close(self) -> None:
+        """Let go of the connections that are kept."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             return await asyncio.open_connection("127.0.0.1", self._port, limit=MAX_BODY_BYTES)
@@ -182,6 +187,9 @@ class AccessLog:
         except (OSError, ValueError):
             pass
 
+    def close(self) -> None:
+        self._stream.close()
+
 
 class Router:
     """Sends each request to the color that the switch file names for it."""
@@ -212,6 +220,12 @@ class Router:
             return Response(504, f"{color} did not answer within {UPSTREAM_TIMEOUT_S:.0f} s\n".encode())
         except OSError as error:
             return Response(502, f"{color}: {error.strerror or error}\n".encode())
+
+    async def aclose(self) -> None:
+        """Let go of the connections to the colors, and of the log."""
+        for upstream in self._upstreams.values():
+            upstream.close()
+        self._log.close()
 
     def _told(self) -> Response:
         self.switch.refresh()

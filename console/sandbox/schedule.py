@@ -45,6 +45,8 @@ class Schedule:
         self._due: dict[str, float] = {}
         self._newest: dict[str, PipelineRun] = {}
         self._look_at = 0.0
+        self._started = 0
+        self._trouble = ""
         self._generation = 0
         self._wanted: dict[str, str] = {}
         self._drills: dict[str, str] = {}
@@ -77,10 +79,12 @@ class Schedule:
             raise FirstRunFailed(f"the first runs did not end within {timeout_s:.0f} s") from None
         except BackendError as error:
             raise FirstRunFailed(error.message) from None
-        for pipeline in started:
-            run = self._newest[pipeline]
+        for run in (self._newest[pipeline] for pipeline in started):
+            told = f"the first run of {run.pipeline}: {run.state}: {run.error or 'see its log'}"
+            if run.state != "success" and run.pipeline == settings.PRODUCTION:
+                raise FirstRunFailed(told)
             if run.state != "success":
-                raise FirstRunFailed(f"the first run of {pipeline}: {run.state}: {run.error or 'see its log'}")
+                self._log("ERROR", told)
         for info in await self._pipelines.pipelines():
             self._due[info.pipeline] = time.monotonic() + float(Duration.parse(info.schedule)) / self._speed
         self._tell()
@@ -99,6 +103,7 @@ class Schedule:
         due = [pipeline for pipeline, at in self._due.items() if now >= at]
         if now < self._look_at and not due:
             return
+        started = self._started
         try:
             await self._look()
             for pipeline, why in list(self._wanted.items()):
@@ -109,7 +114,7 @@ class Schedule:
                 await self._start_due(due, now)
         except BackendError as error:
             self._log("ERROR", f"pipelines: {error.message}")
-        busy = bool(self._open() or self._wanted)
+        busy = bool(self._open() or self._wanted) or self._started > started
         self._look_at = time.monotonic() + (BUSY_EVERY_S if busy else IDLE_EVERY_S)
         self._tell()
 
@@ -126,7 +131,7 @@ class Schedule:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         run_id = f"{why}__{at}"
         await self._pipelines.trigger(pipeline, run_id, {}, trigger=why)
-        self._look_at = 0.0
+        self._started += 1
         return run_id
 
     async def _look(self) -> None:
@@ -136,11 +141,15 @@ class Schedule:
             newest.setdefault(run.pipeline, run)
         if seen != self._written.get("runs"):
             self._written["runs"] = seen
+            trouble = ""
             try:
                 await asyncio.to_thread(_export, self._directory, seen)
             except (sqlite3.Error, OSError) as error:
                 self._written.pop("runs")
-                self._log("ERROR", f"warehouse: {error}")
+                trouble = str(error)
+            if trouble and trouble != self._trouble:
+                self._log("ERROR", f"warehouse: {trouble}")
+            self._trouble = trouble
         self._newest = newest
         self._seen = {(run.pipeline, run.run_id): run for run in seen}
 

@@ -62,9 +62,8 @@ class Supervisor:
         finally:
             (self._directory / files.RUN).unlink(missing_ok=True)
             await schedule.aclose()
-            router_first = sorted(self._children.values(), key=lambda child: child.name != "router")
-            for child in router_first:
-                await child.stop()
+            await self._children["router"].stop()
+            await asyncio.gather(*(self._children[color].stop() for color in files.COLORS))
             self._log("INFO", "stopped")
 
     def _log(self, level: str, message: str) -> None:

@@ -1,0 +1,313 @@
+"""The sandbox as a whole: a real supervisor with its processes in a state directory of the test's own."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from console.sandbox import control, files
+from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
+from console.sandbox.http1 import fetch
+from tests.console.sandbox_tools import until
+
+SANDBOX = Path("sandbox")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory of a sandbox that does not run yet, and that ends with the test."""
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
+    yield tmp_path / SANDBOX
+    control.stop()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxInfo]:
+    """A sandbox that several tests share; each leaves it without faults."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEAL_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+        yield control.ensure_running()
+        control.stop()
+
+
+class Process(NamedTuple):
+    pid: int
+    command: str
+
+
+def processes(directory: Path) -> list[Process]:
+    """What runs for a sandbox, by what its command line or environment names; zombies are dead."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if command and (str(directory) in command or f"SANDBOX_DIR={directory}".encode() in environment):
+            found.append(Process(int(entry.name), command))
+    return found
+
+
+def switch_of(info: SandboxInfo) -> Path:
+    return info.config_path.parent / files.SWITCH
+
+
+def test_what_is_up_serves_and_is_told(up: SandboxInfo) -> None:
+    assert control.running() == up
+    assert control.ensure_running() == up
+    status, headers, body = fetch(up.port, "/health")
+    assert (status, headers["x-environment"], json.loads(body)["status"]) == (200, "blue", "healthy")
+    assert len(json.loads(fetch(up.port, "/api/customers?limit=7")[2])) == 7
+    assert json.loads(fetch(up.port, "/api/v1/status")[2])["rows"]["customers"] == 200
+    assert json.loads(fetch(up.port, "/work")[2])[0]["orders"] > 0
+    directory = up.config_path.parent
+    assert directory.stat().st_mode & 0o777 == 0o700
+    for name in (files.CONFIG, files.RUN, files.SWITCH, files.WAREHOUSE):
+        assert (directory / name).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_can_be_seen_and_taken_away(up: SandboxInfo, fault: str) -> None:
+    directory = up.config_path.parent
+    line = control.inject(fault)
+    assert "\n" not in line
+    assert "`teal " in line
+    found = control.running()
+    assert found is not None
+    assert found.faults == (fault,)
+    assert fetch(up.port, "/health")[:1] == (200,), "production is not what breaks"
+    assert seen(fault, up, directory)
+    control.fix(fault)
+    assert control.running() == up
+    assert not seen(fault, up, directory)
+    assert control.fix(fault) == f"{fault} was not broken"
+
+
+def seen(fault: str, up: SandboxInfo, directory: Path) -> bool:
+    green = files.read_json(directory / files.PORTS)["green"]
+    started = time.monotonic()
+    try:
+        status = fetch(green, "/health", timeout_s=5)[0]
+    except ConnectionRefusedError:
+        status = 0
+    took_s = time.monotonic() - started
+    runs = files.read_json(directory / files.STATE)["drills"]
+    match fault:
+        case "bad-release":
+            return status == 503
+        case "crash-color":
+            return status == 0
+        case "slow-color":
+            return took_s > 0.7
+        case "dead-backend":
+            return fetch(up.port, "/api/v1/status")[0] == 503
+        case "failing-task":
+            return bool(runs["production_data_pipeline"]["state"] == "failed")
+        case "bad-data":
+            text = (directory / files.PIPELINES_LOG).read_text()
+            newest = [line for line in text.splitlines() if "transactions_suite: score" in line][-1]
+            return " ERROR " in newest and runs["production_data_pipeline"]["state"] == "success"
+    raise AssertionError(fault)
+
+
+def test_a_fault_may_name_its_color_and_several_are_fixed_at_once(up: SandboxInfo) -> None:
+    control.inject("bad-release:live")
+    control.inject("slow-color:green")
+    assert fetch(up.port, "/health")[0] == 503
+    found = control.running()
+    assert found is not None
+    assert found.faults == ("bad-release", "slow-color")
+    control.fix(None)
+    assert fetch(up.port, "/health")[0] == 200
+    assert control.fix(None) == "nothing was broken"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "fix"),
+    [
+        ("bad-dta", 'no fault "bad-dta"', "did you mean bad-data? there are: "),
+        ("", 'no fault ""', "there are: bad-release"),
+        ("bad-release:purple", 'no color "purple"', "one of: idle, live, blue, green"),
+        ("bad-data:blue", "bad-data concerns no color", "teal sandbox break bad-data"),
+    ],
+)
+def test_a_fault_that_is_none_is_refused(up: SandboxInfo, fault: str, message: str, fix: str) -> None:
+    with pytest.raises(SandboxError) as error:
+        control.inject(fault)
+    assert error.value.message == message
+    assert error.value.fix.startswith(fix)
+    assert control.running() == up
+
+
+def test_load_is_spread_as_the_switch_says_and_loses_nothing(up: SandboxInfo) -> None:
+    report = control.load(100, 1)
+    assert (report.requests, report.errors) == (100, 0)
+    assert report.by_color == {"blue": 100}
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(control.load, 200, 2)
+        time.sleep(0.8)
+        files.write_json(switch_of(up), {"weights": {"blue": 0, "green": 100}, "generation": 2})
+        report = future.result()
+    files.write_json(switch_of(up), {"weights": {"blue": 100, "green": 0}, "generation": 3})
+    assert (report.requests, report.errors, report.reasons) == (400, 0, {})
+    assert report.by_color["green"] > 100
+    assert report.p95_ms is not None
+
+
+def test_a_child_that_crashes_is_started_again(up: SandboxInfo) -> None:
+    directory = up.config_path.parent
+    (router,) = [found for found in processes(directory) if "sandbox.router" in found.command]
+    os.kill(router.pid, signal.SIGKILL)
+    until(lambda: router not in processes(directory))
+    until(lambda: answers(up.port))
+    assert "router ended with status -9" in (directory / files.SUPERVISOR_LOG).read_text()
+
+
+def answers(port: int) -> bool:
+    try:
+        return fetch(port, "/health")[0] == 200
+    except OSError:
+        return False
+
+
+def test_stop_leaves_nothing_and_the_live_color_stays(state: Path) -> None:
+    first = control.ensure_running()
+    files.write_json(state / files.SWITCH, {"weights": {"blue": 0, "green": 100}, "generation": 2})
+    control.inject("bad-release:blue")
+    assert control.stop()
+    assert control.running() is None
+    assert processes(state) == []
+    assert not control.stop()
+    progress: list[str] = []
+    second = control.ensure_running(on_progress=progress.append)
+    assert (second.pid != first.pid, second.url) == (True, first.url)
+    assert any("first runs" in line for line in progress)
+    assert second.faults == ()
+    assert fetch(second.port, "/health")[1]["x-environment"] == "green"
+    third = control.reset()
+    assert third.pid != second.pid
+    assert fetch(third.port, "/health")[1]["x-environment"] == "blue"
+    rows = json.loads(fetch(third.port, "/api/transactions")[2])
+    assert sum(row["orders"] for row in rows) <= 500, "one run after a reset"
+
+
+def test_a_killed_supervisor_takes_its_children_with_it_and_another_starts(state: Path) -> None:
+    first = control.ensure_running()
+    assert len(processes(state)) >= 4
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: processes(state) == [])
+    assert (state / files.RUN).exists(), "nobody was left to remove it"
+    assert control.running() is None
+    second = control.ensure_running()
+    assert second.pid != first.pid
+    assert answers(second.port)
+
+
+def test_another_version_replaces_what_runs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = control.ensure_running()
+    told = files.read_json(state / files.RUN)
+    files.write_json(state / files.RUN, {**told, "version": "of yesterday"})
+    second = control.ensure_running()
+    assert second.pid != first.pid
+    assert second.version == files.code_version()
+    assert [found.pid for found in processes(state) if "sandbox.supervisor" in found.command] == [second.pid]
+
+
+def test_two_that_start_at_once_get_the_same_one_although_its_ports_are_taken(state: Path) -> None:
+    control.sandbox_dir()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        files.write_json(state / files.PORTS, {"router": port, "blue": port, "green": "x"})
+        with ThreadPoolExecutor(3) as pool:
+            infos = list(pool.map(lambda _: control.ensure_running(), range(3)))
+    assert len({info.pid for info in infos}) == 1
+    assert infos[0].port != port
+    assert answers(infos[0].port)
+    assert len([found for found in processes(state) if "sandbox.supervisor" in found.command]) == 1
+
+
+def test_it_ends_by_itself_when_nobody_uses_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAL_SANDBOX_UNUSED_S", "0.5")
+    control.ensure_running()
+    until(lambda: processes(state) == [])
+    assert "nobody used the sandbox" in (state / files.SUPERVISOR_LOG).read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', "\x00\xff", '{"pid": 1}'])
+def test_a_run_file_without_a_supervisor_is_nothing(state: Path, text: str) -> None:
+    control.sandbox_dir()
+    (state / files.RUN).write_text(text)
+    assert control.running() is None
+    (state / files.LOCK).write_text("1\n")  # a pid that lives, but a lock that nobody holds
+    assert control.running() is None
+    assert not control.stop()
+    for told in (control.inject, control.fix):
+        with pytest.raises(SandboxError, match="the sandbox does not run"):
+            told("bad-data")
+    with pytest.raises(SandboxError, match="the sandbox does not run"):
+        control.load(1, 1)
+
+
+def test_a_disk_without_space_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(1 << 30, 1 << 30, 5 << 20))
+    with pytest.raises(SandboxError, match="disk full, 5 MB left") as error:
+        control.ensure_running()
+    assert "TEAL_STATE_DIR" in error.value.fix
+    assert processes(state) == []
+
+
+@pytest.mark.parametrize("broken", ["warehouse", "suites", "logs"])
+def test_a_start_that_fails_says_why(state: Path, broken: str) -> None:
+    control.sandbox_dir()
+    (state / broken).write_text("a file where a directory should be")
+    with pytest.raises(SandboxError, match="the sandbox does not start") as error:
+        control.ensure_running()
+    assert broken in error.value.message
+    assert error.value.fix
+    assert processes(state) == []
+
+
+def test_asking_costs_no_heavy_import(state: Path) -> None:
+    code = (
+        "import sys; from console.sandbox.control import running; running();"
+        "print([name for name in ('sqlalchemy', 'textual', 'httpx', 'asyncio', 'sqlite3') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **files.import_path()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_config_is_one_that_every_adapter_accepts(up: SandboxInfo) -> None:
+    import tomllib
+
+    from backends.registry import adapter_class
+    from backends.settings import decode_hook
+
+    context: dict[str, Any] = tomllib.loads(up.config_path.read_text())["contexts"]["sandbox"]
+    ports = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
+    for port in ports:
+        for entry in context[port]:
+            kind = entry.pop("type")
+            entry.pop("name", None)
+            msgspec.convert(entry, adapter_class(port, kind).Config, dec_hook=decode_hook)
