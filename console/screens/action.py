@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -88,7 +89,7 @@ class ActionScreen(Page):
     def on_mount(self) -> None:
         self.query_one(Frame).titles(left=f"Action {self.action_id}", right="reading the journal…")
         self._stop_listening = self.session.store.listen(self._on_snapshot)
-        self.run_worker(self._follow(), group="watch", exclusive=True)
+        self._follow()
         self.set_interval(1.0, self._tick)
 
     def on_unmount(self, event: Unmount) -> None:
@@ -100,6 +101,7 @@ class ActionScreen(Page):
 
     # ---- following
 
+    @work(group="watch", exclusive=True)
     async def _follow(self) -> None:
         try:
             async for action in self.session.watch(self.action_id):

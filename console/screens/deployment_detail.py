@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -91,7 +92,6 @@ class DeploymentDetail(Page):
             self._take(snapshot)
         self._stop_listening = self.session.store.listen(self._on_snapshot)
         self._show()
-        self._read()
         self.set_interval(AGES_S, self._show)
 
     def on_unmount(self, event: Unmount) -> None:
@@ -130,10 +130,8 @@ class DeploymentDetail(Page):
             self._stale = [row(mark("unknown", self.of), text, style_of("unknown"))]
         return True
 
-    def _read(self) -> None:
-        self.run_worker(self._read_actions(), group="actions", exclusive=True)
-
-    async def _read_actions(self) -> None:
+    @work(group="actions", exclusive=True)
+    async def _read(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 found = await self.session.actions()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -114,10 +115,11 @@ class ActionMenu(ModalScreen[None]):
         elif choice.form and isinstance(self.item, PipelineRun):
             self._go(TriggerForm(self.session, self.item.backend, self.item.pipeline))
         elif choice.pauses and isinstance(self.item, PipelineRun):
-            self.run_worker(self._pause(self.item), exclusive=True)
+            self._pause(self.item)
         elif choice.request is not None:
             self._go(PlanScreen(self.session, choice.request))
 
+    @work(exclusive=True)
     async def _pause(self, run: PipelineRun) -> None:
         try:
             info = await self.session.pipeline_info(run.backend, run.pipeline)

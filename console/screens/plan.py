@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -128,7 +129,7 @@ class PlanScreen(Page):
         if self.request.kind == "cancel":
             self.query_one("#cancel", Button).label = Content("[ Keep running ]")
         self._show()
-        self.run_worker(self._make(), group="plan", exclusive=True)
+        self._make()
         self.set_interval(1.0, self._tick)
 
     def on_resize(self, event: Resize) -> None:
@@ -144,6 +145,7 @@ class PlanScreen(Page):
 
     # ---- planning
 
+    @work(group="plan", exclusive=True)
     async def _make(self) -> None:
         await self._plan()
         self._show()

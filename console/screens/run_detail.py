@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
@@ -52,6 +53,7 @@ class RunDetail(Page):
 
     AUTO_FOCUS = "#tasks"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 (Textual's own annotation)
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "view", "bars", id="run.view"),
         Binding("e", "error(1)", "error", id="run.error"),
@@ -69,6 +71,7 @@ class RunDetail(Page):
         #log-title { height: 1; }
         #log { height: 1fr; }
         #task-side, #log-side { height: 1fr; }
+        &.-short #about { max-height: 3; margin-bottom: 0; }
         &.-narrow #split { layout: vertical; }
         &.-narrow #task-side { height: 2fr; }
         &.-narrow #log-side { height: 3fr; margin-top: 1; }
@@ -113,6 +116,7 @@ class RunDetail(Page):
 
     def on_resize(self, event: Resize) -> None:
         self.call_after_refresh(self._show)
+        self.call_after_refresh(self.query_one("#tasks", OptionList).scroll_to_highlight)
 
     # ---- reading
 
@@ -132,8 +136,9 @@ class RunDetail(Page):
     def _read(self) -> None:
         if not self._reading:
             self._reading = True
-            self.run_worker(self._read_tasks(), group="tasks")
+            self._read_tasks()
 
+    @work(group="tasks")
     async def _read_tasks(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
@@ -174,12 +179,13 @@ class RunDetail(Page):
     def _read_log(self, *, jump: bool) -> None:
         task = self.chosen
         if task is not None and (jump or task.state in RUNNING or task.ended_at is None or self._just_ended(task)):
-            self.run_worker(self._load_log(task, jump), group="log", exclusive=True)
+            self._load_log(task, jump)
 
     @staticmethod
     def _just_ended(task: TaskRun) -> bool:
         return (seconds_since(task.ended_at) or 0.0) < 3 * POLL_S
 
+    @work(group="log", exclusive=True)
     async def _load_log(self, task: TaskRun, jump: bool) -> None:
         log = self.query_one(LogLines)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -69,8 +70,9 @@ class TriggerForm(Page):
         self.query_one("#about", Paragraphs).show([row("", "")])
         self.query_one("#said").display = False
         self.query_one("#go").display = False
-        self.run_worker(self._load(), exclusive=True)
+        self._load()
 
+    @work(exclusive=True)
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
@@ -127,4 +129,8 @@ class TriggerForm(Page):
     def on_screen_resume(self, event: ScreenResume) -> None:
         """A form whose run was triggered has done its work: the way back passes it."""
         if self._planned is not None and self._planned.submitted:
-            self.call_later(self.action_back)
+            self.call_later(self._pass)
+
+    def _pass(self) -> None:
+        if self.is_current:
+            self.action_back()
