@@ -5,7 +5,7 @@ import os
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -206,6 +206,10 @@ def _struct_problems(
         if isinstance(value, str) and fields[key].type in (Secret, Secret | None):
             problems.append(Problem(path, line, _dotted(at), "a literal secret", 'use a reference: { env = "NAME" }'))
             continue
+        inner = _inner_problems(path, lines, value, fields[key].type, at)
+        problems += inner
+        if inner:
+            continue
         try:
             msgspec.convert(value, fields[key].type, dec_hook=decode_hook)
         except msgspec.ValidationError as error:
@@ -221,6 +225,24 @@ def _struct_problems(
         except msgspec.ValidationError as error:
             problems.append(Problem(path, line_of(lines, where), _dotted(where), str(error), ""))
     return problems
+
+
+def _inner_problems(
+    path: Path, lines: dict[tuple[str | int, ...], int], value: Any, kind: Any, where: tuple[str | int, ...]
+) -> list[Problem]:
+    """The same for a table, or a list of tables, inside of a table."""
+    shapes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    if len(shapes) != 1 or shapes[0] is Secret:
+        return []
+    if isinstance(value, dict):
+        return _struct_problems(path, lines, value, shapes[0], where)
+    elements = enumerate(value) if isinstance(value, list) else ()
+    return [
+        problem
+        for index, element in elements
+        if isinstance(element, dict)
+        for problem in _struct_problems(path, lines, element, shapes[0], (*where, index))
+    ]
 
 
 def _read(path: Path) -> str:

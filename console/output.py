@@ -215,6 +215,12 @@ def table(rows: Sequence[Sequence[str]], *, headers: Sequence[str], right: Seque
     return lines
 
 
+def field_table(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[str]:
+    """Chosen fields of plain rows as lines, each value as JSON shows it, strings without quotes."""
+    shown = [["" if row[name] is None else str(row[name]) for name in fields] for row in rows]
+    return table(shown, headers=[name.upper() for name in fields])
+
+
 def use_color(wanted: bool) -> bool:
     """True where stdout is a terminal that shows color and neither --no-color nor NO_COLOR says otherwise."""
     return wanted and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -158,12 +158,6 @@ def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
     return table(rows, headers=[field.header for field in fields], right=[field.right for field in fields])
 
 
-def field_table(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[str]:
-    """Chosen fields of plain rows as lines, each value as JSON shows it, strings without quotes."""
-    shown = [["" if row[name] is None else str(row[name]) for name in fields] for row in rows]
-    return table(shown, headers=[name.upper() for name in fields])
-
-
 def log_line(entry: LogEntry, zone: tzinfo) -> str:
     """One line of a log: time in the operator's zone, level, source, message."""
     at = (

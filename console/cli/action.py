@@ -8,7 +8,8 @@ import click
 
 from actions.models import Action
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, chosen, read
+from console.cli.reading import chosen, read
+from console.cli.showing import Answer
 from console.cli.writing import action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, print_lines

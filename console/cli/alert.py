@@ -4,7 +4,8 @@ import click
 
 from backends.models import Alert
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, read
+from console.cli.reading import read
+from console.cli.showing import Answer
 from console.output import document, worst_first
 from console.refs import find
 from console.session import Session
@@ -56,4 +57,4 @@ def _lines(session: Session, alert: Alert) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
     lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []
-    return lines + [f"downstream  {line}" for line in session.impact(alert.ref)]
+    return lines + [f"linked      {line}" for line in session.impact(alert.ref)]

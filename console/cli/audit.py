@@ -9,7 +9,8 @@ import click
 
 from backends.models import Health
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, chosen, read, show
+from console.cli.reading import chosen, read
+from console.cli.showing import Answer, show
 from console.output import document, plain, print_lines, table
 from console.session import Session, opened
 

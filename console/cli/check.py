@@ -5,9 +5,22 @@ from collections.abc import Sequence
 
 import click
 
-from backends.models import CheckResult, Health, Panel, PerfDatum, badness, worst
+from backends.models import (
+    Alert,
+    CheckResult,
+    Deployment,
+    Health,
+    Item,
+    Panel,
+    PerfDatum,
+    PipelineRun,
+    QualityScore,
+    badness,
+    worst,
+)
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, chosen, show
+from console.cli.reading import chosen
+from console.cli.showing import Answer, show
 from console.derive import latest_runs, panel_health
 from console.errors import CommandError
 from console.output import document
@@ -94,12 +107,26 @@ def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
     items = latest_runs(items) if panel == "pipelines" else items
     bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
-    named = [item.ref.partition("/")[2] or item.ref for item in bad[:3]]
+    named = [_name(item) for item in bad[:3]]
     message = "; ".join([*lost, *named]) or f"{len(items)} ok"
     if len(bad) > 3:
         message += f" and {len(bad) - 3} more"
     counts = (PerfDatum(label="total", value=len(items), min=0), PerfDatum(label="not_ok", value=len(bad), min=0))
     return CheckResult(ref=panel, name=panel, state=panel_health(snapshots), message=message, perfdata=counts)
+
+
+def _name(item: Item) -> str:
+    match item:
+        case Alert():
+            return f"{item.name} {item.summary}".strip()
+        case PipelineRun():
+            return f"{item.pipeline} {item.state}"
+        case QualityScore():
+            return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
+        case Deployment():
+            return f"{item.service} live {item.live}"
+        case _:
+            return item.message
 
 
 def nagios_lines(results: Sequence[CheckResult]) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from backends.models import Health
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, show
+from console.cli.showing import Answer, show
 from console.config import Config, find_config, load_config, pick_context, search_path
 from console.config_schema import config_schema
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError
@@ -95,8 +95,8 @@ def schema() -> int:
 
 def example_text() -> str:
     """`config.example.toml`, from the wheel or from the checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for place in (package / "config.example.toml", package.parent / "config.example.toml"):
+    console = Path(__file__).resolve().parents[1]
+    for place in (console / "config.example.toml", console.parent / "config.example.toml"):
         if place.is_file():
             return place.read_text(encoding="utf-8")
     raise ConfigError("config.example.toml is missing from this installation", fix="install tealdeck again")

@@ -5,7 +5,8 @@ import click
 from actions.models import Action, Request
 from backends.models import Deployment
 from console.cli.options import Common, Writing, common_options, writing_options
-from console.cli.reading import Answer, read
+from console.cli.reading import read
+from console.cli.showing import Answer
 from console.cli.writing import act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, worst_first

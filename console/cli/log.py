@@ -14,7 +14,8 @@ import msgspec
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from console.cli.options import DURATION, Common, common_options
-from console.cli.reading import Answer, chosen, read
+from console.cli.reading import chosen, read
+from console.cli.showing import Answer
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, print_lines
 from console.select import Selection

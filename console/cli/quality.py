@@ -4,7 +4,8 @@ import click
 
 from backends.models import Panel, QualityScore
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, read
+from console.cli.reading import read
+from console.cli.showing import Answer
 from console.output import document, worst_first
 from console.refs import find
 from console.session import Session
@@ -59,4 +60,4 @@ def _lines(session: Session, score: QualityScore) -> list[str]:
     lines = item_table(QualityScore, [score], View.at_now(zone))
     lines += [f"failed      {failure.check}: {failure.detail}" for failure in score.failures]
     lines += [f"measured    {clock(point.at, zone)}  {point.score:.3f}" for point in score.trend[-12:]]
-    return lines + [f"downstream  {line}" for line in session.impact(score.ref)]
+    return lines + [f"linked      {line}" for line in session.impact(score.ref)]

@@ -7,7 +7,8 @@ import click
 from actions.models import ActionKind, Request
 from backends.models import LogEntry, PipelineRun, TaskRun
 from console.cli.options import DURATION, Common, Writing, common_options, key_values, writing_options
-from console.cli.reading import Answer, read
+from console.cli.reading import read
+from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, plain, worst_first
@@ -159,7 +160,7 @@ def _matches(run: PipelineRun, state: str | None, pipeline: str | None) -> bool:
 
 def _run_lines(session: Session, run: PipelineRun, tasks: list[TaskRun]) -> list[str]:
     view = View.at_now(session.context.zone)
-    impact = [f"downstream  {line}" for line in session.impact(run.ref)]
+    impact = [f"linked      {line}" for line in session.impact(run.ref)]
     lines = [*item_table(PipelineRun, [run], view), "", *item_table(TaskRun, tasks, view)]
     return [*lines, "", *impact] if impact else lines
 

@@ -4,7 +4,7 @@ import click
 import msgspec
 
 from console.cli.options import DURATION, Common, common_options
-from console.cli.reading import Answer, show
+from console.cli.showing import Answer, show
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, plain
 from console.sandbox import control
@@ -86,7 +86,7 @@ def _show_info(common: Common, info: control.SandboxInfo) -> int:
 
 
 def _words(value: object) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 class _Said(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from actions.models import Action
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
 from console.cli.options import Common, common_options
-from console.cli.reading import Answer, read
+from console.cli.reading import read
+from console.cli.showing import Answer
 from console.derive import latest_runs, panel_health
 from console.output import (
     SCHEMA_PREFIX,
@@ -20,6 +21,7 @@ from console.output import (
     worst_first,
 )
 from console.session import PANELS, Session
+from console.store import Snapshot
 from console.tables import View, item_table, log_line
 from panels.words import UNICODE, ago
 
@@ -80,7 +82,10 @@ def _lines(session: Session, actions: Sequence[Action], common: Common) -> list[
             continue
         lines += ["", paint(_title(session, panel), panel_health(snapshots), color=color)]
         items = _items(session, panel)
-        lines += [f"  {line}" for line in item_table(kind, items, view)] if items else [f"  {_empty(session, panel)}"]
+        lines += [f"  {line}" for line in item_table(kind, items, view)] if items else []
+        lost = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
+        lines += [f"  {UNICODE.unknown} {snapshot.key.name}  {_why_lost(snapshot)}" for snapshot in lost]
+        lines += [] if items or lost else [f"  {_empty(panel, len(snapshots))}"]
     logs = session.store.items("logs")
     if logs:
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
@@ -98,9 +103,12 @@ def _title(session: Session, panel: Panel) -> str:
     return " · ".join([panel.capitalize(), *words, ago(max(ages, default=None))])
 
 
-def _empty(session: Session, panel: Panel) -> str:
-    sources = [snapshot for snapshot in session.sources() if snapshot.key.panel == panel]
-    if any(snapshot.error is not None or snapshot.fetched_at is None for snapshot in sources):
-        return f"{UNICODE.unknown} unknown: no answer"
+def _why_lost(snapshot: Snapshot) -> str:
+    reason = snapshot.error.message if snapshot.error else "no answer in time"
+    stale = f"stale {ago(snapshot.age_s())}" if snapshot.fetched_at else "unknown"
+    return f"{stale}: {reason}"
+
+
+def _empty(panel: Panel, sources: int) -> str:
     noun = {"pipelines": "No runs", "alerts": "No alerts firing"}.get(panel, f"No {panel}")
-    return f"{noun} ({len(sources)} source{'s' if len(sources) > 1 else ''})"
+    return f"{noun} ({sources} source{'s' if sources > 1 else ''})"

@@ -10,7 +10,8 @@ import click
 from actions.models import Action, Consent, Plan, Refused, Request
 from backends.models import Health, Panel
 from console.cli.options import Common, Writing
-from console.cli.reading import Answer, chosen, show
+from console.cli.reading import chosen
+from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED
 from console.output import document, print_lines
 from console.session import Session, opened

@@ -1,0 +1,23 @@
+"""`make bench`: the budgets of DESIGN §8 as ratios, ours and its peer in one run. Exit 1 where one is over."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import refresh, startup
+from benchmarks.timing import environment
+
+
+def main() -> int:
+    """Print one line a budget."""
+    print(f"{'':5} {'budget':44} {'ours':>9} {'peer':>9}  ratio")
+    with tempfile.TemporaryDirectory(prefix="teal-bench-") as directory:
+        measurements = startup.measure(environment(Path(directory)), Path(directory))
+    for measurement in measurements:
+        print(measurement)
+    within = refresh.report()
+    return 0 if within and all(measurement.within for measurement in measurements) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""The console on a screen: holds the session, opens screens, ends cleanly whatever happens to the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from actions.models import Action, Request
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore
+from console.arming import Arming
+from console.screens.overview import Overview
+from panels.header import Place
+from panels.keybar import KeyBar
+from panels.theme import TEAL
+from panels.words import UNICODE, Symbols
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+WATCH_INPUT_S = 1.0
+CLOSE_S = 3.0
+EXIT_INTERNAL = 70
+
+
+class TealApp(App[None], inherit_bindings=False):
+    """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something."""
+
+    TITLE = "teal"
+    ENABLE_COMMAND_PALETTE = False
+    ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("colon", "palette", "command", id="palette"),
+        Binding("question_mark", "help", "help", id="help"),
+        Binding("r", "refresh_now", "refresh now", id="refresh", show=False),
+        Binding("s", "sources", "sources", id="sources", show=False),
+        Binding("at", "actions", "actions that are or were", id="actions", show=False),
+        Binding("exclamation_mark", "arm", "arm or disarm", id="arm", show=False),
+        Binding("ctrl+c", "interrupt", "how to quit", id="interrupt", show=False, system=True),
+    ]
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        symbols: Symbols = UNICODE,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.symbols = symbols
+        self.now = now
+        self.arming = Arming(clock)
+        self.animation_level = "none"
+        self.register_theme(TEAL)
+        self.theme = TEAL.name
+
+    # ---- life
+
+    def get_default_screen(self) -> Screen[None]:
+        """The overview is what everything else lies upon."""
+        return Overview()
+
+    def on_mount(self) -> None:
+        self.set_keymap(self.session.context.keymap)
+        self.app_resume_signal.subscribe(self, lambda _: self.disarm())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._end, number)
+        if not self.is_headless:
+            self.set_interval(WATCH_INPUT_S, self._watch_input)
+
+    def begin(self) -> None:
+        """Called once by the overview, after the first paint: now there may be I/O."""
+        self.session.start()
+
+    async def on_unmount(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self.session.aclose()
+
+    def leave(self, open_actions: Sequence[Action] = ()) -> None:
+        """Quit, and say which actions go on without this console."""
+        going_on = [f"{action.id}  {action.kind} {action.service}: {action.status}" for action in open_actions]
+        words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
+        self.exit(message=Text("\n".join(words)) if words else None)
+
+    def _end(self, number: int) -> None:
+        self.exit(return_code=128 + number)
+
+    def _watch_input(self) -> None:
+        """End when the terminal has gone: Textual's input thread would spin on its end of file."""
+        poll = select.poll()
+        poll.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, select.POLLHUP | select.POLLERR)
+        if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0)):
+            self._end(signal.SIGHUP)
+
+    def _fatal_error(self) -> None:
+        """One line and the name of a crash file. Textual would print local variables, and those hold secrets."""
+        from console.cli.ending import write_crash_file
+
+        error = sys.exc_info()[1] or RuntimeError("unknown")
+        place = write_crash_file(error)
+        self.panic(Text(f"teal: {type(error).__name__}: this is a defect; report it with {place}. Open actions go on."))
+        self._return_code = EXIT_INTERNAL
+
+    # ---- what every screen asks for
+
+    @property
+    def place(self) -> Place:
+        """Where we are, for the header."""
+        context = self.session.context
+        return Place(
+            title=context.title,
+            name=context.name,
+            identity=context.identity,
+            protected=context.protected,
+            read_only=context.read_only,
+            sandbox=context.sandbox,
+            armed=self.armed,
+        )
+
+    @property
+    def armed(self) -> bool:
+        """Whether writes that need arming are possible now. Keeps what the session says in step."""
+        context = self.session.context
+        armed = not context.read_only and (not context.protected or self.arming.armed)
+        self.session.armed = armed
+        return armed
+
+    def disarm(self) -> None:
+        """Back to reading, in a protected context."""
+        self.arming.disarm()
+        self._show_place()
+
+    def say(self, text: str) -> None:
+        """Tell the operator something in the line of keys; where a screen has none, as a notification."""
+        if not text:
+            return
+        for bar in self.screen.query(KeyBar):
+            bar.say(text)
+            return
+        self.notify(text, markup=False)
+
+    def copy(self, text: str) -> None:
+        """Send text to the clipboard and say so."""
+        self.run_worker(self._copy(text), group="copy", exclusive=True, exit_on_error=False)
+
+    async def _copy(self, text: str) -> None:
+        from console.clipboard import copy
+
+        if text:
+            self.say(await copy(text, self.copy_to_clipboard))
+
+    def look_back(self, since: timedelta) -> None:
+        """Let the feeds read this far back."""
+        self.session.since = since
+        self.session.refresh("pipelines")
+        self.session.refresh("logs")
+
+    # ---- screens: each is imported when it is opened
+
+    def open_item(self, item: Any) -> None:
+        """The detail of an item."""
+        if isinstance(item, PipelineRun):
+            from console.screens.run_detail import RunDetail
+
+            self.push_screen(RunDetail(self.session, item))
+        elif isinstance(item, Deployment):
+            from console.screens.deployment_detail import DeploymentDetail
+
+            self.push_screen(DeploymentDetail(self.session, item))
+        elif isinstance(item, QualityScore | Alert | CheckResult | LogEntry):
+            from console.screens.item_detail import ItemDetail
+
+            self.push_screen(ItemDetail(self.session, item))
+
+    def open_menu(self, item: Any) -> None:
+        """What can be done with an item."""
+        from console.screens.menu import ActionMenu
+
+        self.push_screen(ActionMenu(self.session, item))
+
+    def open_plan(self, request: Request) -> None:
+        """What would be done; nothing is until it is pressed there."""
+        from console.screens.plan import PlanScreen
+
+        self.push_screen(PlanScreen(self.session, request))
+
+    def open_action(self, action_id: str) -> None:
+        """An action while it runs, or as it ended."""
+        from console.screens.action import ActionScreen
+
+        self.push_screen(ActionScreen(self.session, action_id))
+
+    # ---- keys
+
+    def action_palette(self) -> None:
+        from console.screens.palette import Palette
+
+        self.push_screen(Palette(self.screen))
+
+    def action_help(self) -> None:
+        from console.screens.help import Help
+
+        self.push_screen(Help(self.screen))
+
+    def action_sources(self) -> None:
+        from console.screens.lists import sources_screen
+
+        self.push_screen(sources_screen(self))
+
+    def action_actions(self) -> None:
+        from console.screens.lists import actions_screen
+
+        self.push_screen(actions_screen(self))
+
+    def action_refresh_now(self) -> None:
+        self.session.refresh()
+        self.say("reading every source now")
+
+    def action_arm(self) -> None:
+        """Arm or disarm a protected context."""
+        context = self.session.context
+        if context.read_only:
+            self.say(f"context {context.name} is read_only in the config; nothing is written from here")
+        elif not context.protected:
+            self.say(f"context {context.name} is not protected: there is nothing to arm")
+        elif self.arming.armed:
+            self.disarm()
+            self.say("disarmed")
+        else:
+            self.arming.arm()
+            self._show_place()
+            self.say("armed: until 15 idle minutes have passed, an hour at most; ! disarms")
+
+    def action_interrupt(self) -> None:
+        self.say("q leaves; actions that are running go on")
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.arming.touch()
+        await super().on_event(event)
+
+    def _show_place(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, Overview) and screen.is_mounted:
+                screen.redraw()

@@ -1,0 +1,41 @@
+"""Opens the console on this terminal: frugal settings first, then Textual, which reads them when it is imported."""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from panels.words import ASCII, UNICODE, Symbols
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+# 20 frames a second are more than a link needs; 200 ms let a split escape sequence arrive before it counts as Esc.
+_FRUGAL = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "TEXTUAL_FPS": "20", "ESCDELAY": "200"}
+_PLAIN_TERMINALS = ("linux", "dumb", "vt100", "vt220", "")
+_WIDE_AMBIGUOUS = ("ja", "ko", "zh")
+
+
+def terminal_symbols(environ: Mapping[str, str], encoding: str) -> Symbols:
+    """ASCII where the terminal or the locale cannot show the symbols in one cell each, else Unicode."""
+    language = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    utf8 = codecs.lookup(encoding).name == "utf-8"
+    plain = environ.get("TERM", "") in _PLAIN_TERMINALS or not utf8 or language in ("C", "POSIX")
+    return ASCII if plain or language[:2] in _WIDE_AMBIGUOUS else UNICODE
+
+
+def run_console(session: Session, *, ascii_only: bool = False, mouse: bool = False, color: bool = True) -> int:
+    """Run the console until it is left; returns its exit code. Nothing is read before the first paint."""
+    for name, value in _FRUGAL.items():
+        os.environ.setdefault(name, value)
+    if not color:
+        os.environ["NO_COLOR"] = "1"
+    from console.app import TealApp
+
+    symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
+    app = TealApp(session, symbols=symbols)
+    app.run(mouse=mouse)
+    return app.return_code or 0

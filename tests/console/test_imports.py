@@ -1,0 +1,90 @@
+"""A headless command never loads Textual, and SQLAlchemy only where its config or a journal needs it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"textual", "rich", "sqlalchemy", "alembic", "boto3", "botocore", "kubernetes", "prometheus_api_client"}
+
+CONFIG = """
+default_context = "c"
+[contexts.c]
+[[contexts.c.checks]]
+name = "port"
+type = "tcp"
+host = "127.0.0.1"
+port = 1
+[[contexts.c.logs]]
+name = "app"
+type = "files"
+paths = ["*.log"]
+[[contexts.c.deployments]]
+name = "analytics"
+type = "file-switch"
+path = "switch.json"
+format = "json"
+probe = { url = "http://127.0.0.1:1/health", header = "X-Environment" }
+health = { blue = "http://127.0.0.1:1/health", green = "http://127.0.0.1:1/health" }
+"""
+
+RUN = """
+import json, sys
+sys.argv = ["teal", *json.loads(sys.argv[1])]
+from console.cli.ending import run_command
+from console.cli.main import teal
+code = run_command(teal)
+print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
+"""
+
+COMMANDS = [
+    ["--version"],
+    ["--help"],
+    ["status"],
+    ["status", "-o", "json"],
+    ["check"],
+    ["run", "list"],
+    ["quality", "list"],
+    ["alert", "list"],
+    ["deploy", "status"],
+    ["deploy", "history"],
+    ["log"],
+    ["action", "list"],
+    ["audit", "list"],
+    ["context", "list"],
+    ["config", "show"],
+    ["config", "schema"],
+    ["schema"],
+    ["sandbox", "status"],
+]
+
+
+def loaded_by(arguments: list[str], directory: Path) -> tuple[int, set[str]]:
+    config = directory / "config.toml"
+    config.write_text(CONFIG)
+    config.chmod(0o600)
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN, json.dumps(arguments)],
+        env={"TEAL_CONFIG": str(config), "TEAL_STATE_DIR": str(directory / "state"), "HOME": str(directory)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    code, modules = json.loads(ended.stderr.splitlines()[-1])
+    assert code != 70, ended.stderr
+    return code, set(modules)
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_headless_command_loads_nothing_heavy(arguments, tmp_path):
+    _, modules = loaded_by(arguments, tmp_path)
+    assert modules & HEAVY == set()
+
+
+def test_the_version_loads_neither_config_nor_http(tmp_path):
+    code, modules = loaded_by(["--version"], tmp_path)
+    assert code == 0
+    assert modules & {"httpx", "msgspec", "asyncio", "tomllib"} == set()
