@@ -1,10 +1,12 @@
 """One HTTP client for every adapter: bounded in time and size, GET-only retries, one error type, no secrets in it."""
 
 import asyncio
+import os
 import random
 import ssl
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,10 +26,18 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_ATTEMPTS = 3
 MAX_RETRY_AFTER_S = 5.0
 _RETRY_STATUS = frozenset({429, 502, 503, 504})
+_BAD_HEADER = "look for a line break or a letter outside ASCII in a header, a user, a password or a token"
+_NEVER_BY_PROXY = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "resolution", "No address associated")
+_PUBLIC_HEADERS = frozenset({"accept", "content-type", "user-agent"})
 _KIND_OF_STATUS: dict[int, ErrorKind] = {
     401: "auth", 403: "auth", 404: "not_found", 410: "not_found", 408: "timeout", 504: "timeout",
     409: "conflict", 412: "conflict", 429: "rate_limited", 502: "unreachable", 503: "unreachable",
 }  # fmt: skip
+
+
+class _PassingError(BackendError):
+    """What may be gone in a moment: a lost connection, or a status that says so."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,22 +62,24 @@ class Http:
         self._verify = verify
         self._client: httpx.AsyncClient | None = None
 
-    async def get(self, url: str, *, attempts: int = MAX_ATTEMPTS, **request: Any) -> Answer:
+    async def get(
+        self, url: str, *, attempts: int = MAX_ATTEMPTS, timeout: float = READ_TIMEOUT_S, **request: Any
+    ) -> Answer:
         """A GET, retried with full jitter on connection loss, 429, 502, 503 and 504, as long as `Retry-After` is short.
 
-        Keyword arguments as `request()`. Raises BackendError; a status of 400 and above is an error.
+        `timeout` covers all attempts and the waits between them; the other arguments are those of `request()`.
+        Raises BackendError; a status of 300 and above is an error.
         """
+        ends = time.monotonic() + timeout
         for attempt in range(1, attempts + 1):
             try:
-                return await self.request("GET", url, **request)
-            except BackendError as error:
-                if attempt == attempts or error.kind not in ("unreachable", "rate_limited"):
-                    raise
+                return await self.request("GET", url, timeout=ends - time.monotonic(), **request)
+            except _PassingError as error:
                 wait = error.retry_after_s if error.retry_after_s is not None else random.uniform(0, 0.2 * 2**attempt)
-                if wait > MAX_RETRY_AFTER_S:
+                if attempt == attempts or wait > min(MAX_RETRY_AFTER_S, ends - time.monotonic()):
                     raise
                 await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
+        raise ValueError(f"attempts: {attempts}")
 
     async def request(
         self,
@@ -84,18 +96,20 @@ class Http:
     ) -> Answer:
         """One request, never repeated and never redirected. `accept_errors` returns any status instead of raising.
 
-        Raises BackendError of kind auth, not_found, unreachable, timeout, rate_limited, malformed or conflict.
+        `timeout`: seconds for the whole answer. Raises BackendError of kind auth, not_found, unreachable, timeout,
+        rate_limited, malformed or conflict, and config for what cannot be sent at all.
         """
         import httpx
 
         where = redact_url(url)
+        secrets = _secrets(url, headers, auth)
         began = time.monotonic()
         if json is not None:
             content = msgspec.json.encode(json)
             headers = {"content-type": "application/json", **(headers or {})}
         try:
             async with (
-                asyncio.timeout(timeout + CONNECT_TIMEOUT_S),
+                asyncio.timeout(timeout),
                 self._open().stream(
                     method, url, params=params, headers=headers, content=content,
                     auth=auth or httpx.USE_CLIENT_DEFAULT,
@@ -104,16 +118,27 @@ class Http:
             ):  # fmt: skip
                 body = await _read_bounded(response, where)
         except (TimeoutError, httpx.TimeoutException):
-            raise BackendError("timeout", f"{where}: no answer in {timeout:g} s") from None
+            raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise BackendError("config", f"{where}: {clean(str(error), 200)}") from None
-        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
-            raise BackendError("malformed", f"{where}: {clean(str(error), 200)}") from None
+            raise BackendError("config", f"{where}: {_redacted(str(error), secrets)}") from None
+        except (httpx.LocalProtocolError, ValueError):  # its words would quote the header, and with it a secret
+            raise BackendError(
+                "config", f"{where}: the host name or a header cannot be sent", fix=_BAD_HEADER
+            ) from None
+        except httpx.RemoteProtocolError as error:
+            words = str(error)
+            if "disconnected" in words or "peer closed" in words:
+                raise _PassingError("unreachable", f"{where}: connection lost before the answer was complete") from None
+            raise BackendError("malformed", f"{where}: {_redacted(words, secrets)}") from None
+        except httpx.DecodingError as error:
+            raise BackendError("malformed", f"{where}: {_redacted(str(error), secrets)}") from None
         except httpx.HTTPError as error:
-            raise BackendError("unreachable", f"{where}: {connection_words(error)}") from None
+            words = connection_words(error)
+            kind = BackendError if words.startswith("certificate") else _PassingError
+            raise kind("unreachable", f"{where}: {_redacted(words, secrets)}") from None
         answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where)
         if answer.status >= 300 and not accept_errors:
-            raise _status_error(answer)
+            raise _status_error(answer, secrets)
         return answer
 
     async def aclose(self) -> None:
@@ -126,10 +151,21 @@ class Http:
         if self._client is None:
             import httpx
 
-            verify: ssl.SSLContext | bool = (
-                ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
-            )
-            self._client = httpx.AsyncClient(headers={"user-agent": self._user_agent}, verify=verify)
+            try:
+                verify: ssl.SSLContext | bool = (
+                    ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
+                )
+                self._client = httpx.AsyncClient(
+                    headers={"user-agent": self._user_agent},
+                    verify=verify,
+                    mounts=dict.fromkeys(_NEVER_BY_PROXY),
+                )
+            except OSError as error:
+                raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
+            except (ImportError, ValueError) as error:
+                raise BackendError(
+                    "config", f"proxy of the environment: {clean(str(error), 200)}", fix="correct HTTP_PROXY, ALL_PROXY"
+                ) from None
         return self._client
 
 
@@ -140,6 +176,8 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
     except msgspec.ValidationError as error:
         raise BackendError("malformed", f"{where}: {clean(str(error), 300)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if not body.strip():
+            raise BackendError("malformed", f"{where}: an empty answer instead of JSON") from None
         if body.lstrip()[:1] == b"<":
             raise BackendError(
                 "malformed", f"{where}: an HTML page instead of JSON (a proxy or a login page?)"
@@ -169,9 +207,13 @@ def connection_words(error: BaseException) -> str:
             return "connection reset"
         reason = reason.__cause__ or reason.__context__
     words = clean(str(error), 200) or type(error).__name__
-    if "Name or service not known" in words or "nodename nor servname" in words or "resolution" in words:
+    if isinstance(error, UnicodeError) or any(part in words for part in _NO_SUCH_HOST):
         return "no such host"
-    return "connection refused" if "All connection attempts failed" in words else words
+    if "All connection attempts failed" in words or "Errno 111" in words:
+        return "connection refused"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return words
 
 
 async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
@@ -189,14 +231,44 @@ async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
     return b"".join(chunks)
 
 
-def _status_error(answer: Answer) -> BackendError:
+def _status_error(answer: Answer, secrets: list[str]) -> BackendError:
     kind = _KIND_OF_STATUS.get(answer.status, "unreachable" if answer.status >= 500 else "malformed")
     detail = ""
-    if "json" in answer.headers.get("content-type", ""):
-        detail = ": " + clean(answer.body[:300].decode("utf-8", "replace"), 200)
-    retry_after = answer.headers.get("retry-after", "")
-    return BackendError(
+    if answer.status < 400:
+        detail = f" to {redact_url(answer.headers.get('location', ''))}, which is not followed"
+    elif "json" in answer.headers.get("content-type", ""):
+        detail = ": " + _redacted(answer.body[:300].decode("utf-8", "replace"), secrets)
+    error = _PassingError if answer.status in _RETRY_STATUS else BackendError
+    return error(
         kind,
         f"{answer.url}: HTTP {answer.status}{detail}",
-        retry_after_s=float(retry_after) if retry_after.isdecimal() else None,
+        retry_after_s=_seconds_of(answer.headers.get("retry-after", "")),
     )
+
+
+def _seconds_of(retry_after: str) -> float | None:
+    """`Retry-After` in seconds, whether it is a number or a date; None where it is neither."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    from email.utils import parsedate_to_datetime  # 15 ms, for a header that is rare
+
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())
+
+
+def _secrets(url: str, headers: Mapping[str, str] | None, auth: tuple[str, str] | None) -> list[str]:
+    """What must not come back in a message, as a server may quote it: passwords, tokens, header values."""
+    found = [value for name, value in (headers or {}).items() if name.casefold() not in _PUBLIC_HEADERS]
+    found += [value.rpartition(" ")[2] for value in found]
+    userinfo = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    found += [userinfo, userinfo.partition(":")[2], auth[1] if auth else ""]
+    return sorted((secret for secret in found if len(secret) > 2), key=len, reverse=True)
+
+
+def _redacted(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return clean(text, 200)
