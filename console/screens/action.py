@@ -18,9 +18,9 @@ from backends.errors import BackendError
 from backends.models import PipelineRun, badness
 from console.derive import latest_runs
 from console.screens.parts import (
+    KEY_ORDER,
     MUTED,
     Frame,
-    KeyLine,
     Page,
     Paragraphs,
     Row,
@@ -33,6 +33,7 @@ from console.screens.parts import (
 )
 from console.screens.plan_words import MOVES_TRAFFIC, refusal, subject, worries
 from console.store import Snapshot, Store
+from panels.keybar import KeyBar
 from panels.words import Symbols, took
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ActionScreen(Page):
                 yield Paragraphs(STEP_WIDTH, id="steps")
                 yield Paragraphs(10, id="facts")
                 yield Paragraphs(2, id="findings")
-        yield KeyLine()
+        yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
         self.query_one(Frame).titles(left=f"Action {self.action_id}", right="reading the journal…")
@@ -141,6 +142,9 @@ class ActionScreen(Page):
         self._show_facts()
         self.query_one("#findings", Paragraphs).show(worries(action.findings, self.of))
         self.refresh_bindings()
+
+    def redraw(self) -> None:
+        self._show_subject()
 
     def _show_subject(self) -> None:
         action = self.action

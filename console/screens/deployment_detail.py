@@ -22,9 +22,9 @@ from console.screens import deployment_lines as lines
 from console.screens.action import ActionScreen
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
+    KEY_ORDER,
     MUTED,
     Frame,
-    KeyLine,
     Page,
     Paragraphs,
     Row,
@@ -36,6 +36,7 @@ from console.screens.parts import (
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
 from console.store import Snapshot
+from panels.keybar import KeyBar
 from panels.words import ago
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class DeploymentDetail(Page):
                 yield Paragraphs(7, id="way")
             yield Static("what was done to it", id="actions-title", markup=False)
             yield OptionList(id="actions", markup=False)
-        yield KeyLine(("Enter", "open action"))
+        yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
         for snapshot in self.session.store.snapshots("deployments"):
@@ -144,6 +145,9 @@ class DeploymentDetail(Page):
         self._show_actions()
 
     # ---- what is shown
+
+    def redraw(self) -> None:
+        self._show()
 
     def _show(self) -> None:
         deployment, of = self.deployment, self.of

@@ -17,7 +17,7 @@ from actions.models import Refused, Request
 from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun
 from console.screens.choices import Choice, choices
-from console.screens.parts import MUTED, Paragraphs, mark, row, style_of, symbols
+from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
 from console.screens.trigger import TriggerForm
@@ -72,9 +72,11 @@ class ActionMenu(ModalScreen[None]):
         super().__init__()
         self.session = session
         self.item = item
-        self.choices = choices(item, session)
+        self.choices: list[Choice] = []
 
     def compose(self) -> ComposeResult:
+        armed(self.app, self.session)  # asking brings the session in step with the app, whose word counts
+        self.choices = choices(self.item, self.session)
         with Vertical(id="box"):
             yield OptionList(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
             yield Paragraphs(2, id="said")

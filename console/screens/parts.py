@@ -13,7 +13,6 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, Static
 
 from panels.words import UNICODE, Symbols
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from console.session import Session
 
+KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
 MUTED = "dim"
 STRONG = "bold"
 
@@ -48,6 +48,12 @@ def symbols(app: App[Any]) -> Symbols:
 def mark(word: str, of: Symbols) -> Content:
     """The symbol of a state, in its style."""
     return Content.styled(of.critical if word == "block" else of.of(word), style_of(word))
+
+
+def armed(app: App[Any], session: Session) -> bool:
+    """Whether writes that need arming may be planned. The app's word counts: it knows of idleness and of a stop."""
+    found = getattr(app, "armed", None)
+    return session.armed if found is None else bool(found)
 
 
 def now() -> datetime:
@@ -178,36 +184,6 @@ class Paragraphs(Widget):
         return self._wrapped[1]
 
 
-class KeyLine(Static):
-    """The keys that do something here and now, taken from the active bindings, so that a remapped key is shown."""
-
-    DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; padding: 0 1; color: $text-muted; text-wrap: nowrap; }"
-
-    def __init__(self, *always: tuple[str, str]) -> None:
-        super().__init__(markup=False)
-        self._always = [Content.assemble((key, "bold $foreground"), " ", what) for key, what in always]
-
-    def on_mount(self) -> None:
-        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._draw())
-        self._draw()
-
-    def _draw(self) -> None:
-        if not self.is_attached:
-            return
-        seen: set[str] = set()
-        parts = list(self._always)
-        for active in self.screen.active_bindings.values():
-            binding = active.binding
-            if not binding.show or not active.enabled or active.node is self.app or binding.action in seen:
-                continue
-            seen.add(binding.action)
-            key = self.app.get_key_display(binding)
-            if binding.action == "back" and isinstance(self.screen.focused, Input):
-                key = "Esc"
-            parts.append(Content.assemble((key, "bold $foreground"), " ", binding.description))
-        self.update(Content("   ").join(parts))
-
-
 class Page(Screen[None]):
     """A full screen about one thing, with the way back."""
 
@@ -221,6 +197,24 @@ class Page(Screen[None]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._armed_as_shown = session.armed
+
+    def on_mount(self) -> None:
+        self._armed_as_shown = self.armed
+        self.set_interval(1.0, self._watch_arming)
+
+    def redraw(self) -> None:
+        """Show again what depends on where we are and what may be done. Screens add theirs."""
+
+    def _watch_arming(self) -> None:
+        if self.armed != self._armed_as_shown:
+            self._armed_as_shown = self.armed
+            self.redraw()
+
+    @property
+    def armed(self) -> bool:
+        """Whether writes that need arming may be planned here and now."""
+        return armed(self.app, self.session)
 
     @property
     def of(self) -> Symbols:
@@ -233,7 +227,7 @@ class Page(Screen[None]):
         name = "SANDBOX" if context.sandbox else context.name.upper()
         limits = "read-only" if context.read_only else ""
         if context.protected and not context.read_only:
-            limits = "armed" if self.session.armed else "read-only (! arms)"
+            limits = "armed" if self.armed else "read-only (! arms)"
         return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
 
     def action_back(self) -> None:

@@ -19,9 +19,9 @@ from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
 from console.screens.parts import (
+    KEY_ORDER,
     MUTED,
     Frame,
-    KeyLine,
     Page,
     Paragraphs,
     Row,
@@ -31,6 +31,7 @@ from console.screens.parts import (
     sides,
     style_of,
 )
+from panels.keybar import KeyBar
 from panels.words import ago
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class PlanScreen(Page):
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("v", "view", "all checks", id="plan.view"),
     ]
     DEFAULT_CSS = """
@@ -83,7 +85,6 @@ class PlanScreen(Page):
         self._notes: list[Row] = []
         self._all_checks = False
         self._open = False
-        self._shown_armed = session.armed
         self._key = ""
         self._action_id = ""
 
@@ -115,7 +116,7 @@ class PlanScreen(Page):
                 yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
                 yield Button(Content(f"[ {words.BUTTON[self.request.kind]} ]"), id="go", compact=True)
                 yield Static(id="hash", markup=False)
-        yield KeyLine(("Tab", "next"), ("Enter", "press"))
+        yield KeyBar(KEY_ORDER)
 
     @staticmethod
     def _input(name: str) -> Input:
@@ -177,7 +178,7 @@ class PlanScreen(Page):
     @property
     def _must_arm(self) -> bool:
         plan = self.plan
-        return plan is not None and plan.protected and plan.guard_class in ("2", "3") and not self.session.armed
+        return plan is not None and plan.protected and plan.guard_class in ("2", "3") and not self.armed
 
     @property
     def _must_type(self) -> bool:
@@ -191,6 +192,9 @@ class PlanScreen(Page):
     def _offered(self) -> bool:
         plan = self.plan
         return not (plan is None or plan.blocked or plan.already or self._refusal or self._must_arm)
+
+    def redraw(self) -> None:
+        self._show()
 
     def _show(self) -> None:
         plan = self.plan
@@ -212,7 +216,9 @@ class PlanScreen(Page):
         self.query_one("#reason-hint", Static).update("" if self._must_reason else Content("may stay empty"))
         name = self.session.context.name
         self.query_one("#context-hint", Static).update(Content.assemble("type ", (name, "bold"), " to confirm"))
-        self.query_one("#hash", Static).update(Content(f"plan {words.short(plan.hash)}" if plan else ""))
+        self.query_one("#hash", Static).update(
+            Content(f"Tab moves, Enter presses   plan {words.short(plan.hash)}" if plan else "")
+        )
 
     def _show_subject(self) -> None:
         what = words.plan_subject(self.plan, self.of) if self.plan else words.request_subject(self.request, self.of)
@@ -232,11 +238,7 @@ class PlanScreen(Page):
         self.query_one("#frame", Frame).titles(right=text)
 
     def _tick(self) -> None:
-        if self._shown_armed != self.session.armed:
-            self._shown_armed = self.session.armed
-            self._show()
-        else:
-            self._show_age()
+        self._show_age()
 
     def _worries(self) -> list[Row]:
         rows = [*self._notes, *self._refusal]
@@ -294,7 +296,7 @@ class PlanScreen(Page):
         consent = Consent(
             confirmed=True,
             interactive=True,
-            armed=self.session.armed,
+            armed=self.armed,
             typed_context=typed,
             reason=reason,
             plan_hash=plan.hash,

@@ -23,7 +23,7 @@ _HASH_CHARS = 8
 
 def subject(kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols) -> Content:
     """`Flip analytics  BLUE → GREEN`, `Retry sandbox/etl/17`."""
-    what = Content.assemble((f"{VERB[kind]} ", STRONG), (ref or service, STRONG))
+    what = Content.assemble((f"{VERB[kind]} ", STRONG), (service if kind in MOVES_TRAFFIC else ref or service, STRONG))
     if kind not in MOVES_TRAFFIC or not to:
         return what
     return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")

@@ -21,9 +21,9 @@ from backends.models import PipelineRun, TaskRun
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
+    KEY_ORDER,
     MUTED,
     Frame,
-    KeyLine,
     Page,
     Paragraphs,
     Row,
@@ -38,6 +38,7 @@ from console.screens.parts import (
 from console.screens.plan_words import refusal
 from console.screens.task_lines import first_to_read, gantt_line, list_line, run_line, span
 from console.store import Snapshot
+from panels.keybar import KeyBar
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class RunDetail(Page):
         Binding("v", "view", "bars", id="run.view"),
         Binding("e", "error(1)", "error", id="run.error"),
         Binding("E", "error(-1)", "error before", id="run.error_before", show=False),
-        Binding("r", "refresh", "read again", id="run.refresh", show=False),
+        Binding("r", "refresh", "read again", id="refresh", show=False),
         Binding("x", "menu", "actions", id="menu"),
     ]
     DEFAULT_CSS = """
@@ -102,7 +103,7 @@ class RunDetail(Page):
                 with Container(id="log-side"):
                     yield Static(id="log-title", markup=False)
                     yield LogLines(self.session.context.zone, id="log")
-        yield KeyLine(("Tab", "tasks/log"))
+        yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
         self._stop_listening = self.session.store.listen(self._on_snapshot)
@@ -202,6 +203,9 @@ class RunDetail(Page):
         self._show_log_title(task, len(entries))
 
     # ---- what is shown
+
+    def redraw(self) -> None:
+        self._show()
 
     def _show(self) -> None:
         run, zone = self.run_shown, self.session.context.zone

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import ScreenResume
@@ -17,9 +17,10 @@ from actions.models import Refused, Request
 from backends.errors import BackendError
 from backends.text import clean
 from console.screens.params import parse, parse_pairs, write
-from console.screens.parts import MUTED, Frame, KeyLine, Page, Paragraphs, fit, mark, row
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, Paragraphs, fit, mark, row
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
+from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -32,7 +33,9 @@ class TriggerForm(Page):
     """One field for each default param of the pipeline, and one for others. Only what was changed is sent."""
 
     AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
+    ]
     DEFAULT_CSS = """
     TriggerForm {
         #about { margin-bottom: 1; }
@@ -63,7 +66,7 @@ class TriggerForm(Page):
             with Horizontal(id="buttons"):
                 yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
                 yield Button(Content("[ Plan it ]"), id="go", compact=True)
-        yield KeyLine(("Tab", "next"), ("Enter", "press"))
+        yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
         self.query_one(Frame).titles(left=f"Trigger {self.pipeline}", right="reading its params…")

@@ -62,7 +62,7 @@ async def test_it_follows_to_the_end_and_stays() -> None:
         session.news.put_nowait(None)
         await until(pilot, lambda: "done and verified" in text_of(pilot.app), "the end is shown")
         assert "no more news" not in text_of(pilot.app)
-        assert outside(screen, "KeyLine, #subject, #by") == []
+        assert outside(screen, "KeyBar, #subject, #by") == []
 
 
 async def test_a_stream_that_ends_early_is_no_success() -> None:

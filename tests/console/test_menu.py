@@ -136,7 +136,7 @@ async def test_only_changed_params_are_planned_and_the_way_back_passes_the_form(
     form = TriggerForm(session, "local", "etl")  # type: ignore[arg-type]
     async with Holder(form).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: form.query_one("#go").display, "the params are there")
-        await until(pilot, lambda: outside(form, "Button, Input, KeyLine") == [], "all fields are on screen")
+        await until(pilot, lambda: outside(form, "Button, Input, KeyBar") == [], "all fields are on screen")
         assert form.params() == {}
         form.query_one("#p0", Input).value = "100"
         form.query_one("#others", Input).value = "no pair"

@@ -122,13 +122,20 @@ async def test_keys_typed_before_the_form_is_there_are_dropped() -> None:
     session = FakeSession()
     session.gate.clear()
     screen = a_screen(session)
+    plan = session.plan
+
+    async def plan_while_they_type(request: Request) -> Any:
+        made = await plan(request)
+        for letter in "xyzq":
+            screen.app.post_message(Key(letter, letter))
+        screen.app.post_message(Key("enter", "\r"))
+        return made
+
+    session.plan = plan_while_they_type  # type: ignore[method-assign]
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await pilot.press("tab", "enter", "y", "q", "backspace", "1")
         assert "planning…" in text_of(pilot.app)
         session.gate.set()
-        for letter in "xyz":
-            pilot.app.post_message(Key(letter, letter))
-        pilot.app.post_message(Key("enter", "\r"))
         await opened(pilot, screen)
         assert screen.query_one("#reason", Input).value == ""
         assert session.submits == []
@@ -263,7 +270,7 @@ async def test_it_fits_80_by_24_whatever_was_found(request_: Request) -> None:
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)
         await pilot.pause()
-        assert outside(screen, "Button, Input, KeyLine, #subject") == []
+        assert outside(screen, "Button, Input, KeyBar, #subject") == []
         shown = text_of(pilot.app)
         for words in (
             "[ Cancel ]",

@@ -92,7 +92,7 @@ async def test_it_opens_on_the_task_that_failed_and_the_line_that_says_why() -> 
             "SANDBOX",
         ):
             assert words in shown
-        assert outside(screen, "#subject, KeyLine, #tasks, #log") == []
+        assert outside(screen, "#subject, KeyBar, #tasks, #log") == []
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 16)])
@@ -103,7 +103,7 @@ async def test_list_and_bars_at_every_size(size: tuple[int, int]) -> None:
         await until(pilot, lambda: "1m20s" in text_of(pilot.app), "the list is shown")
         await pilot.press("v")
         await until(pilot, lambda: "███" in text_of(pilot.app), "the bars are shown")
-        assert outside(screen, "#subject, KeyLine, #log") == []
+        assert outside(screen, "#subject, KeyBar, #log") == []
 
 
 async def test_only_a_run_that_runs_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ async def test_a_service_shows_its_truth_both_sides_and_the_way_back() -> None:
             "ready, at once",
         ):
             assert words in shown
-        assert outside(screen, "#subject, KeyLine, #actions, #way") == []
+        assert outside(screen, "#subject, KeyBar, #actions, #way") == []
         session.put("deployments", a_deployment(live="green"))
         await until(pilot, lambda: "live GREEN 2.4.1" in text_of(pilot.app), "live")
         key = SourceKey("deployments", "analytics")
