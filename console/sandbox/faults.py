@@ -12,7 +12,7 @@ from typing import Any
 
 from console.sandbox import files, settings
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo, running, sandbox_dir
-from console.sandbox.http1 import fetch
+from console.sandbox.fetch import fetch
 
 OF_A_COLOR = ("bad-release", "slow-color", "crash-color")
 OBSERVE_TIMEOUT_S = 30.0

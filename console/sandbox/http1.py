@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ class Server:
             return False
         self._busy += 1
         try:
-            response = await self._answer(request)
+            response = await self._answered(request)
             keep_alive = request.keeps_alive and not self._draining
             writer.write(response.encode(keep_alive=keep_alive, head_only=request.method == "HEAD"))
             await writer.drain()
@@ -167,6 +168,13 @@ class Server:
         finally:
             self._busy -= 1
             self._quiet.set()
+
+    async def _answered(self, request: Message) -> Response:
+        try:
+            return await self._answer(request)
+        except Exception:  # a defect in one answer: the client is told, the others are served on
+            traceback.print_exc()
+            return Response(500, b"internal error\n")
 
 
 async def serve_until_told(server: Server, listener: socket.socket, *, grace_s: float = 3.0) -> None:
@@ -179,19 +187,3 @@ async def serve_until_told(server: Server, listener: socket.socket, *, grace_s: 
     await server.start(listener)
     await told.wait()
     await server.drain(grace_s)
-
-
-def fetch(port: int, target: str, *, timeout_s: float = 2.0) -> tuple[int, dict[str, str], bytes]:
-    """One GET on loopback without an event loop: status, headers, body. Raises OSError."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
-        connection.sendall(f"GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode())
-        raw = bytearray()
-        while chunk := connection.recv(65536):
-            raw += chunk
-    head, _, body = bytes(raw).partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    words = first.split(" ", 2)
-    if len(words) < 2 or not words[1].isdecimal():
-        raise OSError(f"127.0.0.1:{port} closed the connection without an answer")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return int(words[1]), headers, body

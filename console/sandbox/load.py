@@ -57,7 +57,9 @@ async def ask(port: int, target: str, kept: Connection | None = None) -> tuple[i
     again = False
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            writer.write(f"GET {target} HTTP/1.1\r\nhost: analytics\r\nconnection: {connection}\r\n\r\n".encode())
+            writer.write(
+                f"GET {target} HTTP/1.1\r\nhost: analytics\r\nconnection: {connection}\r\n\r\n".encode("latin-1")
+            )
             answer = await read_message(reader, answer_to="GET")
         if answer is None:
             raise ConnectionResetError("closed without an answer")

@@ -4,9 +4,11 @@ import time
 from datetime import UTC, datetime
 
 from console.sandbox import files
-from console.sandbox.http1 import fetch
+from console.sandbox.fetch import fetch
 from console.sandbox.job import Job, TaskFailed
 from console.sandbox.rules import RULES
+
+MIN_REQUESTS = 20  # one error among three requests is no error rate
 
 
 def check_system_health(job: Job) -> None:
@@ -18,7 +20,7 @@ def check_system_health(job: Job) -> None:
             status, _, body = fetch(ports[name], "/health")
             detail = f"{status} {body[:200].decode('utf-8', 'replace')}"
         except OSError as error:
-            status, detail = 0, str(error)
+            status, detail = 0, error.strerror or str(error)
         took_ms = (time.perf_counter() - started) * 1000
         job.log("INFO" if status == 200 else "ERROR", f"{name} {detail} {took_ms:.0f}ms", shared=status != 200)
         if name == "router" and status == 0:
@@ -64,10 +66,11 @@ def monitor_performance(job: Job) -> None:
         if requests < last[0]:
             last = (0, 0, 0.0)  # it was restarted: its counters began anew
         new = requests - last[0]
-        error_pct = round(100 * (errors - last[1]) / new, 2) if new else None
-        latency_ms = round(1000 * (seconds - last[2]) / new, 1) if new else None
+        enough = new >= MIN_REQUESTS
+        error_pct = round(100 * (errors - last[1]) / new, 2) if enough else None
+        latency_ms = round(1000 * (seconds - last[2]) / new, 1) if enough else None
         _keep_service(job, color, 1, (requests, errors, seconds), error_pct, latency_ms)
-        job.log("INFO", f"{color}: {new} requests, errors {error_pct or 0} %, mean {latency_ms or 0} ms")
+        job.log("INFO", f"{color}: {new} requests, {errors - last[1]} errors, mean {latency_ms or '–'} ms")
     job.trim("service_metrics", 5000)
 
 

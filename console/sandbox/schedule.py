@@ -130,7 +130,7 @@ class Schedule:
     async def _start(self, pipeline: str, why: str) -> str:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         run_id = f"{why}__{at}"
-        await self._pipelines.trigger(pipeline, run_id, {}, trigger=why)
+        await self._pipelines.trigger(pipeline, run_id, {}, trigger=why.partition("-")[0])
         self._started += 1
         return run_id
 

@@ -1,7 +1,8 @@
 """The process that keeps the sandbox alive: `python -P -m console.sandbox.supervisor DIR`.
 
 One per directory, by a lock that it holds for its life. It takes the lock, then goes to the background: whoever started
-it knows by the exit status (0: it lives; `ALREADY`: another one does) and is not bound to it.
+it knows by the exit status (0: it lives; `ALREADY`: another one does) and is not bound to it. For tests,
+`TEAL_SANDBOX_SPEED` divides the intervals of the schedules and `TEAL_SANDBOX_UNUSED_S` says how long it lives unused.
 """
 
 import asyncio
@@ -39,17 +40,20 @@ class Supervisor:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._told_to_stop = asyncio.Event()
+        self._stopping = False
         self._children: dict[str, Child] = {}
         self._ports: dict[str, int] = {}
         self._faults: dict[str, dict[str, str]] = {}
         self._generation = 0
 
     async def run(self) -> None:
-        """Until SIGTERM, or until nobody used the sandbox for hours. Raises StartFailed, OSError, sqlite3.Error."""
-        loop = asyncio.get_running_loop()
+        """Until SIGTERM (CancelledError then), or until nobody used the sandbox for hours.
+
+        Raises StartFailed, FirstRunFailed, OSError, sqlite3.Error where it does not come up.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop.set)
+            loop.add_signal_handler(number, self._stop, task)
         self._prepare()
         schedule = Schedule(self._directory, self._log)
         try:
@@ -65,6 +69,12 @@ class Supervisor:
             await self._children["router"].stop()
             await asyncio.gather(*(self._children[color].stop() for color in files.COLORS))
             self._log("INFO", "stopped")
+
+    def _stop(self, task: "asyncio.Task[None] | None") -> None:
+        """Once: a second signal must not cut short the taking down."""
+        if task is not None and not self._stopping:
+            self._stopping = True
+            task.cancel()
 
     def _log(self, level: str, message: str) -> None:
         files.append_log(self._directory / files.SUPERVISOR_LOG, level, message)
@@ -121,7 +131,7 @@ class Supervisor:
         unused_s = float(os.environ.get("TEAL_SANDBOX_UNUSED_S", UNUSED_S))
         tidy_at = time.monotonic() + TIDY_EVERY_S
         try:
-            while not self._told_to_stop.is_set() and not self._unused(unused_s):
+            while not self._unused(unused_s):
                 for child in self._children.values():
                     await child.tend()
                 await self._follow_faults(schedule)
@@ -129,9 +139,7 @@ class Supervisor:
                 if time.monotonic() > tidy_at:
                     tidy_at = time.monotonic() + TIDY_EVERY_S
                     await asyncio.to_thread(_tidy, self._directory / "logs" / "tasks")
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_S):
-                        await self._told_to_stop.wait()
+                await asyncio.sleep(TICK_S)
         finally:
             visitor.cancel()
 
@@ -161,7 +169,7 @@ class Supervisor:
             return
         faults, before = document.get("faults", {}), self._faults
         changed = set(faults) ^ set(before) | {name for name in faults if faults[name] != before.get(name)}
-        self._log("WARN", f"faults: {', '.join(sorted(faults)) or 'none'}")
+        self._log("WARN" if faults else "INFO", f"faults: {', '.join(sorted(faults)) or 'none'}")
         self._faults, self._generation = faults, generation
         down = faults.get("crash-color", {}).get("color")
         for color in files.COLORS:
@@ -232,7 +240,8 @@ def main() -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     try:
-        asyncio.run(Supervisor(directory).run())
+        with suppress(asyncio.CancelledError):
+            asyncio.run(Supervisor(directory).run())
     except (StartFailed, FirstRunFailed, OSError, sqlite3.Error) as error:
         files.append_log(directory / files.SUPERVISOR_LOG, "ERROR", f"{error}")
         return 1

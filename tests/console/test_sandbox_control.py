@@ -18,7 +18,7 @@ import pytest
 
 from console.sandbox import control, files
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
-from console.sandbox.http1 import fetch
+from console.sandbox.fetch import fetch
 from tests.console.sandbox_tools import until
 
 SANDBOX = Path("sandbox")
@@ -215,6 +215,17 @@ def test_a_killed_supervisor_takes_its_children_with_it_and_another_starts(state
     second = control.ensure_running()
     assert second.pid != first.pid
     assert answers(second.port)
+
+
+def test_one_that_starts_can_be_stopped(state: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(control.ensure_running)
+        until(lambda: "first runs" in files.last_line(state / files.SUPERVISOR_LOG))
+        assert control.running() is None
+        assert control.stop()
+        with pytest.raises(SandboxError, match="stopped"):
+            starting.result()
+    assert processes(state) == []
 
 
 def test_another_version_replaces_what_runs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,8 @@ async def test_health_probes_that_go_well_do_not_fill_the_log_and_it_stays_bound
     assert words[:4] == ["INFO", "GET", "/api/products?x=%1b[2J", "200"]
     assert words[4].endswith("ms")
     assert words[5] == "color=blue"
+    await ask(up.port, "/\x1b[2J\x9b2J")
+    assert " WARN GET /\\x1b[2J\\x9b2J 404 " in (up.directory / files.ACCESS_LOG).read_text()
     monkeypatch.setattr(files, "MAX_LOG_BYTES", 1000)
     for _ in range(40):
         await ask(up.port, "/api/products")

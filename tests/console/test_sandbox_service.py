@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.sandbox import files
-from console.sandbox.http1 import fetch
+from console.sandbox.fetch import fetch
 from tests.console.sandbox_tools import Platform, platform
 
 
