@@ -43,8 +43,8 @@ STATUS_WORDS = {
     "planned": "planned, not begun", "awaiting_approval": "waits for approval", "running": "running",
     "paused": "paused: nothing moves until it is resumed", "in_doubt": "in doubt: a write was not answered",
     "conflict": "stopped: something else changed the target", "rolling_back": "rolling back",
-    "succeeded": "done and verified", "rolled_back": "rolled back and verified",
-    "aborted": "aborted: nothing was moved", "rollback_failed": "the rollback failed: page someone",
+    "succeeded": "done", "rolled_back": "rolled back and verified",
+    "aborted": "aborted", "rollback_failed": "the rollback failed: page someone",
     "abandoned": "given up by hand",
 }  # fmt: skip
 _NEEDS_HANDS = frozenset({"rollback_failed", "conflict", "in_doubt", "abandoned"})
@@ -252,8 +252,12 @@ def ending(action: Action, of: Symbols) -> list[Row]:
     state = "ok" if action.status == "succeeded" else "critical" if action.status == "rollback_failed" else "warning"
     if action.status not in ("running", "planned"):
         words = STATUS_WORDS.get(action.status, action.status)
-        if action.status == "succeeded" and not action.changed:
-            words = "already so: nothing was written"
+        if action.status in ("succeeded", "aborted") and not action.changed:
+            words = (
+                "already so: nothing was written" if action.status == "succeeded" else "aborted: nothing was changed"
+            )
+        elif action.status == "succeeded" and action.kind in MOVES_TRAFFIC:
+            words = "done and verified by fresh requests"
         rows.append(row(mark(state, of), words, style_of(action.status)))
     if action.error is not None:
         rows.append(row(mark("critical", of), action.error.message, style_of("critical")))

@@ -65,7 +65,7 @@ class PlanScreen(Page):
         #assurances { margin-bottom: 1; }
         .field { height: 1; }
         .field > Static { width: 10; height: 1; color: $text-muted; }
-        .field > Input { width: 1fr; height: 1; background: $boost; }
+        .field > Input { width: 1fr; height: 1; background: $panel; }
         .field > Input:focus { background-tint: $foreground 10%; }
         .field > .hint { width: auto; max-width: 50%; padding-left: 2; }
         #said { height: auto; max-height: 4; }
@@ -120,7 +120,7 @@ class PlanScreen(Page):
 
     @staticmethod
     def _input(name: str) -> Input:
-        field = Input(id=name, compact=True, max_length=REASON_CHARS, select_on_focus=False)
+        field = Input(id=name, placeholder="_" * 48, compact=True, max_length=REASON_CHARS, select_on_focus=False)
         field.cursor_blink = False
         return field
 

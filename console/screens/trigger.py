@@ -42,7 +42,7 @@ class TriggerForm(Page):
         #fields { height: 1fr; }
         .param { height: 1; }
         .param > Static { width: 24; height: 1; color: $text-muted; }
-        .param > Input { width: 1fr; height: 1; background: $boost; }
+        .param > Input { width: 1fr; height: 1; background: $panel; }
         .param > Input:focus { background-tint: $foreground 10%; }
         #buttons { height: 1; margin-top: 1; }
         #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
@@ -105,7 +105,7 @@ class TriggerForm(Page):
 
     @staticmethod
     def _field(name: str, label: str, value: str) -> Horizontal:
-        entry = Input(value=value, id=name, compact=True, select_on_focus=False)
+        entry = Input(value=value, placeholder="_" * 40, id=name, compact=True, select_on_focus=False)
         entry.cursor_blink = False
         return Horizontal(Static(fit(clean(label), NAME_WIDTH)), entry, classes="param")
 
