@@ -1,5 +1,7 @@
 """Which context a command works on: the one of a config, or the embedded sandbox where there is no config."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
@@ -25,14 +27,23 @@ class NoConfig(CommandError):
         super().__init__(EXIT_USAGE, "config", f"no config; looked at {places}", fix=fix)
 
 
-def select(config_file: str | None, context_name: str | None, *, start_sandbox: bool = False) -> Selection:
-    """The context to work on. Raises CommandError: no config, an unusable one, an unknown context."""
+def select(
+    config_file: str | None,
+    context_name: str | None,
+    *,
+    start_sandbox: bool = False,
+    on_progress: Callable[[str], None] | None = None,
+) -> Selection:
+    """The context to work on. `on_progress` hears of a sandbox that is started.
+
+    Raises CommandError: no config, an unusable one, an unknown context.
+    """
     path = find_config(config_file)
     config = load_config(path) if path else None
     if config is None or (context_name == SANDBOX and SANDBOX not in config.contexts):
         if context_name not in (None, SANDBOX):
             raise ConfigError(f'no config, so no context "{context_name}"', fix="run `teal config init`")
-        return _sandbox(start=start_sandbox)
+        return _sandbox(start_sandbox, on_progress)
     context = pick_context(config, context_name)
     return _usable(config, context)
 
@@ -46,12 +57,12 @@ def _usable(config: Config, context: Context) -> Selection:
     return Selection(context, config.keymap, own)
 
 
-def _sandbox(*, start: bool) -> Selection:
+def _sandbox(start: bool, on_progress: Callable[[str], None] | None) -> Selection:
     from msgspec.structs import replace
 
     from console.sandbox.control import ensure_running, running
 
-    info = ensure_running() if start else running()
+    info = ensure_running(on_progress=on_progress) if start else running()
     if info is None:
         raise NoConfig()
     config = load_config(info.config_path)

@@ -79,15 +79,12 @@ class Session:
 
     # ---- reading
 
-    def load_snapshots(self) -> None:
-        """Put what was kept on disk into the store: the first data after a start, with its true age."""
+    def start(self) -> None:
+        """Begin: what was kept on disk first, with its true age, then the feeds. Call it after the first paint."""
         for key in self._feeds:
             snapshot = self._files.load(key)
             if snapshot is not None:
                 self.store.put(snapshot)
-
-    def start(self) -> None:
-        """Begin the feeds; call on the event loop, after the first paint."""
         self._tasks = [asyncio.create_task(feed.run(), name=str(key)) for key, feed in self._feeds.items()]
 
     async def read(self, *, deadline_s: float | None = None) -> bool:

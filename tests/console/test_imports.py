@@ -87,4 +87,4 @@ def test_a_headless_command_loads_nothing_heavy(arguments, tmp_path):
 def test_the_version_loads_neither_config_nor_http(tmp_path):
     code, modules = loaded_by(["--version"], tmp_path)
     assert code == 0
-    assert modules & {"httpx", "msgspec", "asyncio", "tomllib"} == set()
+    assert modules & {"httpx", "asyncio", "tomllib", "zoneinfo"} == set()
