@@ -4,19 +4,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import refresh, startup
+from benchmarks import idle, refresh, startup
 from benchmarks.timing import environment
 
 
 def main() -> int:
     """Print one line a budget."""
     print(f"{'':5} {'budget':44} {'ours':>9} {'peer':>9}  ratio")
-    with tempfile.TemporaryDirectory(prefix="teal-bench-") as directory:
-        measurements = startup.measure(environment(Path(directory)), Path(directory))
-    for measurement in measurements:
-        print(measurement)
-    within = refresh.report()
-    return 0 if within and all(measurement.within for measurement in measurements) else 1
+    with tempfile.TemporaryDirectory(prefix="teal-bench-") as name, startup.health_server() as url:
+        directory = Path(name)
+        env = environment(directory)
+        measurements = startup.measure(env, directory, url)
+        for measurement in measurements:
+            print(measurement)
+        within = [refresh.report(), idle.report(env, directory, url)]
+    return 0 if all(within) and all(measurement.within for measurement in measurements) else 1
 
 
 if __name__ == "__main__":

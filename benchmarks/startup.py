@@ -39,11 +39,9 @@ asyncio.run(main(sys.argv[1:]))
 """
 
 
-def measure(env: dict[str, str], directory: Path) -> list[Measurement]:
-    """Each budget once. Starts a loopback HTTP server and a sandbox of its own, and ends both."""
-    measurements = [_version(env)]
-    with _health_server() as url:
-        measurements.append(_headless_read(env, directory, url))
+def measure(env: dict[str, str], directory: Path, url: str) -> list[Measurement]:
+    """Each budget once, against the HTTP server at `url`. Starts a sandbox of its own, and ends it."""
+    measurements = [_version(env), _headless_read(env, directory, url)]
     try:
         subprocess.run(["teal", "sandbox", "start", "-q"], env=env, check=True, capture_output=True, timeout=90)
         subprocess.run(["teal", "status"], env=env, check=True, capture_output=True, timeout=60)
@@ -90,7 +88,9 @@ def _console(env: dict[str, str]) -> list[Measurement]:
 
 
 @contextmanager
-def _health_server() -> Iterator[str]:
+def health_server() -> Iterator[str]:
+    """A loopback HTTP server that says it is healthy; its URL."""
+
     class Health(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = b'{"status": "healthy"}'
