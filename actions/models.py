@@ -24,7 +24,7 @@ GUARD_CLASS: dict[ActionKind, GuardClass] = {
 class Request(Struct, frozen=True, kw_only=True):
     """What an operator asked for, bound to the thing itself. `service`: a deployment, or `backend/pipeline` of a run.
 
-    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` those of a trigger.
+    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` a trigger's.
     """
 
     kind: ActionKind

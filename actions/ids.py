@@ -1,0 +1,43 @@
+"""Names and digests: sortable ids, canonical JSON, hashes over it."""
+
+import hashlib
+import os
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def new_id() -> str:
+    """A ULID: 48 bits of milliseconds, 80 random bits, 26 characters that sort by time."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of `value`: sorted keys, no spaces."""
+    return msgspec.json.encode(value, order="sorted").decode()
+
+
+def digest(value: Any, chars: int = 16) -> str:
+    """The start of the SHA-256 of the canonical text of `value`."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:chars]
+
+
+def now() -> datetime:
+    """Aware UTC."""
+    return datetime.now(UTC)
+
+
+def time_text(at: datetime) -> str:
+    """UTC with microseconds and Z: texts of this form sort by time in every database."""
+    return at.astimezone(UTC).strftime(_TIME_FORMAT)
+
+
+def time_of(text: str | None) -> datetime | None:
+    """The inverse of `time_text`; None stays None."""
+    return None if text is None else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)

@@ -1,0 +1,157 @@
+"""The journal as the rest of the program sees it: asynchronous, on one thread of its own, opened when it is needed.
+
+Reading a journal that does not exist finds nothing, creates nothing and loads no database library.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict
+from actions.lease import Hold
+from actions.location import JournalLocation
+from actions.models import Action, Actor, Owner, Plan
+from actions.rows import Changes, Command, Draft, Event, Told
+
+if TYPE_CHECKING:
+    from actions.journal_sql import SqlJournal
+
+T = TypeVar("T")
+
+OPERATION_TIMEOUT_S = 15.0
+
+
+class Journal:
+    """What was ordered, what was intended and observed, who runs it, and the audit. Raises BackendError everywhere."""
+
+    def __init__(self, location: JournalLocation) -> None:
+        self.location = location
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._sql: SqlJournal | None = None
+
+    async def aclose(self) -> None:
+        """Close the database; safe to call twice."""
+        if self._sql is not None:
+            sql, self._sql = self._sql, None
+            await asyncio.get_running_loop().run_in_executor(self._executor, sql.close)
+        self._executor.shutdown(wait=False)
+
+    # ---- actions
+
+    async def begin(self, draft: Draft, *, audit: Sequence[AuditEntry] = ()) -> Action:
+        """Write a new action. Raises `journal_sql.Occupied` or `journal_sql.KeyUsed`; nothing is written then."""
+        return await self._do(lambda sql: sql.begin(draft, audit))
+
+    async def write(
+        self,
+        hold: Hold,
+        *events: Event,
+        changes: Changes | None = None,
+        audit: Sequence[AuditEntry] = (),
+        undone: str | None = None,
+    ) -> bool:
+        """One fenced transaction of a runner, on disk when this returns. Raises LeaseLost.
+
+        False, and nothing written, where it would end an action as succeeded to which an order is still waiting.
+        """
+        return await self._do(lambda sql: sql.write(hold, events, changes, audit, undone))
+
+    async def close_orphan(self, action_id: str, changes: Changes, *, audit: Sequence[AuditEntry] = ()) -> bool:
+        """End an action that nobody runs. False where it has ended meanwhile."""
+        return await self._do(lambda sql: sql.close_orphan(action_id, changes, audit))
+
+    async def action(self, context: str, wanted: str) -> list[Action]:
+        """The actions whose id begins with `wanted`, at most ten."""
+        return await self._look([], lambda sql: sql.action(context, wanted))
+
+    async def actions(self, context: str, *, open_only: bool = False, limit: int = 50) -> list[Action]:
+        """Newest first."""
+        return await self._look([], lambda sql: sql.actions(context, open_only, limit))
+
+    async def plan(self, action_id: str) -> Plan:
+        """The plan that an action was begun with. Raises BackendError(not_found)."""
+        return await self._do(lambda sql: sql.plan(action_id))
+
+    async def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
+        """The action of an idempotency key, and the hash of its request."""
+        return await self._look(None, lambda sql: sql.by_key(context, key))
+
+    async def open_action(self, context: str, service: str) -> Action | None:
+        """The one action of a service that has not ended."""
+        return await self._look(None, lambda sql: sql.open_action(context, service))
+
+    async def last_switch(
+        self, context: str, service: str, kinds: Sequence[str] = ("flip",)
+    ) -> tuple[Action, str | None] | None:
+        """The newest action of `kinds` that moved traffic to stay, and the id of the one that undid it."""
+        return await self._look(None, lambda sql: sql.last_switch(context, service, kinds))
+
+    async def history(self, action_id: str) -> list[Told]:
+        """Every event of an action, oldest first."""
+        return await self._look([], lambda sql: sql.history(action_id))
+
+    # ---- leases and orders
+
+    async def acquire(self, action_id: str, owner: Owner) -> Hold:
+        """Become the owner of an action whose lock file the caller holds. Raises LeaseHeld."""
+        return await self._do(lambda sql: sql.acquire(action_id, owner))
+
+    async def renew(self, hold: Hold) -> Hold:
+        """Push the end of the lease out. Raises LeaseLost."""
+        return await self._do(lambda sql: sql.renew(hold))
+
+    async def let_go(self, hold: Hold) -> None:
+        """End the lease of an action that goes on without a runner. Raises LeaseLost."""
+        await self._do(lambda sql: sql.let_go(hold))
+
+    async def enqueue(
+        self, action_id: str, word: str, actor: Actor, reason: str, *, audit: Sequence[AuditEntry] = ()
+    ) -> bool:
+        """Queue an order to an open action; False where it has ended."""
+        return await self._do(lambda sql: sql.enqueue(action_id, word, actor, reason, audit))
+
+    async def waiting(self, action_id: str) -> list[Command]:
+        """The orders to an action that were not yet obeyed."""
+        return await self._look([], lambda sql: sql.waiting(action_id))
+
+    async def taken(self, hold: Hold, command_id: int) -> None:
+        """Mark an order as obeyed. Raises LeaseLost."""
+        await self._do(lambda sql: sql.taken(hold, command_id))
+
+    # ---- audit
+
+    async def audit(self, *entries: AuditEntry) -> None:
+        """Append to the chain what changed nothing else."""
+        await self._do(lambda sql: sql.audit(entries))
+
+    async def audit_records(self) -> list[AuditRecord]:
+        """The chain, oldest first."""
+        return await self._look([], lambda sql: sql.audit_records())
+
+    async def audit_lines(self) -> list[str]:
+        """The chain as JSON lines with the text that was hashed."""
+        return await self._look([], lambda sql: sql.audit_lines())
+
+    async def audit_verify(self) -> AuditVerdict:
+        """Walk the chain; the first record that does not fit is named."""
+        return await self._look(AuditVerdict(intact=True, records=0), lambda sql: sql.audit_verify())
+
+    # ---- inside
+
+    async def _look(self, nothing: T, ask: Callable[["SqlJournal"], T]) -> T:
+        if self._sql is None and not self.location.exists():
+            return nothing
+        return await self._do(ask)
+
+    async def _do(self, ask: Callable[["SqlJournal"], T]) -> T:
+        work = asyncio.get_running_loop().run_in_executor(self._executor, lambda: ask(self._open()))
+        # A transaction that has begun ends on its own: the caller may stop waiting, the thread does not.
+        return await asyncio.shield(work)
+
+    def _open(self) -> "SqlJournal":
+        if self._sql is None:
+            from actions.journal_sql import SqlJournal
+
+            self._sql = SqlJournal(self.location)
+        return self._sql

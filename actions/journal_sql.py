@@ -1,0 +1,301 @@
+"""The journal's statements. Everything here blocks; `actions.journal.Journal` runs it on a thread of its own.
+
+Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and for PostgreSQL.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from actions import tables
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, record, verify
+from actions.audit_sql import append, head_of, links
+from actions.ids import canonical, now, time_text
+from actions.lease import TTL_S, Hold
+from actions.lease_sql import acquire, check, expire, lock_entry, set_owner
+from actions.location import JournalLocation
+from actions.models import ENDED, Action, Actor, Owner, Plan
+from actions.rows import (
+    Changes,
+    Command,
+    Draft,
+    Event,
+    Told,
+    action_of,
+    change_row,
+    draft_row,
+    event_row,
+    plan_of,
+    told,
+)
+from actions.schema import Database
+from backends.errors import BackendError
+from backends.text import clean
+
+
+class Occupied(Exception):
+    """The service has an open action."""
+
+    def __init__(self, action: Action) -> None:
+        super().__init__(f"{action.service}: {action.id} is open")
+        self.action = action
+
+
+class KeyUsed(Exception):
+    """The idempotency key belongs to an action already; `same` says whether it was the same request."""
+
+    def __init__(self, action: Action, *, same: bool) -> None:
+        super().__init__(f"idempotency key of {action.id}")
+        self.action = action
+        self.same = same
+
+
+class SqlJournal:
+    """One database, opened when it is first needed; created by the first write."""
+
+    def __init__(self, location: JournalLocation) -> None:
+        self._database = Database(location)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    # ---- actions
+
+    def begin(self, draft: Draft, audit: Sequence[AuditEntry]) -> Action:
+        """Write a new action, its steps and what is told of it. Raises KeyUsed or Occupied; nothing is written then."""
+        plan = draft.plan
+        with self._database.writing() as connection:
+            taken = self._row(connection, context=plan.context, idempotency_key=draft.idempotency_key)
+            if taken is not None:
+                same = taken["request_hash"] == draft.request_hash
+                raise KeyUsed(self._whole(connection, taken), same=same)
+            at = time_text(now())
+            try:
+                with connection.begin_nested():
+                    connection.execute(insert(tables.actions).values(draft_row(draft, at)))
+            except IntegrityError:
+                occupied = self._open_row(connection, plan.context, plan.service)
+                if occupied is None:
+                    raise
+                raise Occupied(self._whole(connection, occupied)) from None
+            for step in draft.steps:
+                event = Event(step=step, kind="planned", status="pending")
+                connection.execute(insert(tables.events).values(event_row(draft.id, 0, at, event)))
+            append(connection, audit)
+            row = self._row(connection, id=draft.id)
+            assert row is not None
+            return self._whole(connection, row)
+
+    def write(
+        self,
+        hold: Hold,
+        events: Sequence[Event],
+        changes: Changes | None,
+        audit: Sequence[AuditEntry],
+        undone: str | None,
+    ) -> bool:
+        """One step of a runner, in one transaction. Raises LeaseLost where another took the action over.
+
+        False, and nothing written, where it would end an action as succeeded to which an order is still waiting.
+        `undone` is the action that this one has undone.
+        """
+        with self._database.writing() as connection:
+            check(connection, hold)
+            ends = changes is not None and changes.status in ENDED
+            if changes is not None and changes.status == "succeeded" and self._waiting(connection, hold.action_id):
+                return False
+            at = time_text(now())
+            for event in events:
+                connection.execute(insert(tables.events).values(event_row(hold.action_id, hold.fence, at, event)))
+            values = change_row(changes) if changes is not None else {}
+            if ends:
+                values["ended_at"] = at
+                expire(connection, hold)
+            if values:
+                connection.execute(update(tables.actions).where(tables.actions.c.id == hold.action_id).values(values))
+            if undone is not None:
+                mark = update(tables.actions).where(tables.actions.c.id == undone)
+                connection.execute(mark.values(undone_by=hold.action_id))
+            append(connection, audit)
+            return True
+
+    def close_orphan(self, action_id: str, changes: Changes, audit: Sequence[AuditEntry]) -> bool:
+        """End an action that nobody runs. False where it has ended meanwhile."""
+        with self._database.writing() as connection:
+            where = and_(tables.actions.c.id == action_id, tables.actions.c.ended_at.is_(None))
+            values = {**change_row(changes), "ended_at": time_text(now())}
+            if connection.execute(update(tables.actions).where(where).values(values)).rowcount == 0:
+                return False
+            append(connection, audit)
+            return True
+
+    def action(self, context: str, wanted: str) -> list[Action]:
+        """The action of that id, or all of which `wanted` is a prefix (any case)."""
+        column = tables.actions.c.id
+        prefix = wanted.upper().replace("%", "").replace("_", "")
+        query = select(tables.actions).where(tables.actions.c.context == context, column.like(f"{prefix}%")).limit(10)
+        with self._database.reading() as connection:
+            return [self._whole(connection, row) for row in connection.execute(query).mappings()]
+
+    def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
+        """Newest first."""
+        table = tables.actions
+        query = select(table).where(table.c.context == context).order_by(desc(table.c.created_at), desc(table.c.id))
+        if open_only:
+            query = query.where(table.c.ended_at.is_(None))
+        with self._database.reading() as connection:
+            rows = list(connection.execute(query.limit(limit)).mappings())
+            return [self._whole(connection, row) for row in rows]
+
+    def plan(self, action_id: str) -> Plan:
+        """The plan of an action. Raises BackendError(not_found)."""
+        with self._database.reading() as connection:
+            row = self._row(connection, id=action_id)
+        if row is None:
+            raise BackendError(
+                "not_found", f"no action {clean(action_id, 64)} in the journal", fix="`teal action list`"
+            )
+        return plan_of(row)
+
+    def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
+        """The action of an idempotency key, and the hash of its request."""
+        with self._database.reading() as connection:
+            row = self._row(connection, context=context, idempotency_key=key)
+            return None if row is None else (self._whole(connection, row), row["request_hash"])
+
+    def open_action(self, context: str, service: str) -> Action | None:
+        """The one action of a service that has not ended."""
+        with self._database.reading() as connection:
+            row = self._open_row(connection, context, service)
+            return None if row is None else self._whole(connection, row)
+
+    def last_switch(self, context: str, service: str, kinds: Sequence[str]) -> tuple[Action, str | None] | None:
+        """The newest action of `kinds` that moved traffic to stay, and what undid it."""
+        table = tables.actions
+        stayed = or_(table.c.status.in_(("succeeded", "rollback_failed", "abandoned")), table.c.ended_at.is_(None))
+        query = (
+            select(table)
+            .where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
+            .where(table.c.changed.is_(True), stayed)
+            .order_by(desc(table.c.created_at), desc(table.c.id))
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else (self._whole(connection, row), row["undone_by"])
+
+    def history(self, action_id: str) -> list[Told]:
+        """Every event of an action, oldest first."""
+        with self._database.reading() as connection:
+            return self._events(connection, action_id)
+
+    # ---- leases
+
+    def acquire(self, action_id: str, owner: Owner) -> Hold:
+        """Become the owner; the caller holds the lock file of the action, which proves an earlier owner of this host
+        dead. Raises LeaseHeld, or BackendError(not_found) for an action that is not there or has ended."""
+        with self._database.writing() as connection:
+            row = self._row(connection, id=action_id)
+            if row is None or row["ended_at"] is not None:
+                raise BackendError("not_found", f"no open action {clean(action_id, 64)}", fix="`teal action list`")
+            hold = acquire(connection, row["context"], row["service"], action_id, owner)
+            changes = {"owner": canonical(owner), **({"status": "running"} if row["status"] == "planned" else {})}
+            connection.execute(update(tables.actions).where(tables.actions.c.id == action_id).values(changes))
+            append(connection, [lock_entry(hold, row["kind"], taken_over=row["owner"] is not None)])
+            return hold
+
+    def renew(self, hold: Hold) -> Hold:
+        """Push the end of the lease out. Raises LeaseLost."""
+        owner = replace(hold.owner, lease_expires_at=now() + timedelta(seconds=TTL_S))
+        with self._database.writing() as connection:
+            check(connection, hold)
+            set_owner(connection, hold, owner)
+            mine = tables.actions.c.id == hold.action_id
+            connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
+        return replace(hold, owner=owner)
+
+    def let_go(self, hold: Hold) -> None:
+        """End the lease of an action that goes on without a runner. Raises LeaseLost."""
+        with self._database.writing() as connection:
+            check(connection, hold)
+            expire(connection, hold)
+
+    # ---- orders to a running action
+
+    def enqueue(self, action_id: str, word: str, actor: Actor, reason: str, audit: Sequence[AuditEntry]) -> bool:
+        """Queue an order; False where the action has ended."""
+        with self._database.writing() as connection:
+            row = self._row(connection, id=action_id)
+            if row is None or row["ended_at"] is not None:
+                return False
+            values = {"action_id": action_id, "at": time_text(now()), "word": word}
+            values |= {"actor": canonical(actor), "reason": reason}
+            connection.execute(insert(tables.commands).values(values))
+            append(connection, audit)
+            return True
+
+    def waiting(self, action_id: str) -> list[Command]:
+        """The orders that were not yet obeyed, oldest first."""
+        with self._database.reading() as connection:
+            return self._waiting(connection, action_id)
+
+    def taken(self, hold: Hold, command_id: int) -> None:
+        """Mark an order as obeyed. Raises LeaseLost."""
+        with self._database.writing() as connection:
+            check(connection, hold)
+            mine = tables.commands.c.id == command_id
+            connection.execute(update(tables.commands).where(mine).values(taken_at=time_text(now())))
+
+    # ---- audit
+
+    def audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Append what changed nothing else: a refusal, a note."""
+        with self._database.writing() as connection:
+            append(connection, entries)
+
+    def audit_records(self) -> list[AuditRecord]:
+        """The chain, oldest first."""
+        with self._database.reading() as connection:
+            return [record(found) for found in links(connection)]
+
+    def audit_lines(self) -> list[str]:
+        """The chain for another program: one JSON object a line, the hashed text in it."""
+        with self._database.reading() as connection:
+            return [export_line(found) for found in links(connection)]
+
+    def audit_verify(self) -> AuditVerdict:
+        """Walk the chain."""
+        with self._database.reading() as connection:
+            return verify(links(connection), head_of(connection))
+
+    # ---- inside
+
+    def _waiting(self, connection: Connection, action_id: str) -> list[Command]:
+        table = tables.commands
+        query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None)).order_by(table.c.id)
+        return [
+            Command(id=row.id, word=row.word, actor=msgspec.json.decode(row.actor, type=Actor), reason=row.reason)
+            for row in connection.execute(query)
+        ]
+
+    def _row(self, connection: Connection, **columns: Any) -> RowMapping | None:
+        return connection.execute(select(tables.actions).filter_by(**columns)).mappings().first()
+
+    def _open_row(self, connection: Connection, context: str, service: str) -> RowMapping | None:
+        table = tables.actions
+        query = select(table).where(table.c.context == context, table.c.service == service, table.c.ended_at.is_(None))
+        return connection.execute(query).mappings().first()
+
+    def _whole(self, connection: Connection, row: RowMapping) -> Action:
+        return action_of(row, self._events(connection, row["id"]))
+
+    def _events(self, connection: Connection, action_id: str) -> list[Told]:
+        table = tables.events
+        query = select(table).where(table.c.action_id == action_id).order_by(table.c.id)
+        return [told(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,87 @@
+"""Who runs an action. A lease with a fence number in the journal; on one host, a file locked for the owner's life.
+
+A pid is used again and a clock may jump; a lock ends with the process that holds it. So on the same host a free lock
+file proves that the owner is dead, whatever the lease says; from another host only an expired lease does.
+"""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from actions.models import Owner
+
+TTL_S = 60.0
+RENEW_S = 15.0
+TAKE_WAIT_S = 1.0
+_POLL_S = 0.02
+
+
+class Hold(Struct, frozen=True):
+    """A lease that was won: every write of the runner carries its `fence`."""
+
+    action_id: str
+    context: str
+    service: str
+    fence: int
+    owner: Owner
+
+
+class LeaseLost(Exception):
+    """Another runner took the action over; whoever holds the older fence only watches from now on."""
+
+
+class LeaseHeld(Exception):
+    """The action has an owner that is alive."""
+
+    def __init__(self, owner: Owner | None) -> None:
+        who = f"{owner.user}@{owner.host} (pid {owner.pid})" if owner else "another runner"
+        super().__init__(f"{who} runs it")
+        self.owner = owner
+
+
+def owner_file(directory: Path, action_id: str) -> Path:
+    """The file that the owner of an action keeps locked."""
+    return directory / "owners" / f"{action_id}.lock"
+
+
+def take(path: Path) -> int | None:
+    """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    deadline = time.monotonic() + TAKE_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(_POLL_S)  # a reader that looks holds it shared for an instant
+
+
+def release(descriptor: int, path: Path, *, ended: bool) -> None:
+    """Unlock; the file goes only with an ended action, which nobody takes any more."""
+    if ended:
+        path.unlink(missing_ok=True)
+    os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process of this host holds it; what can not be looked at is taken to be alive."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""Where the journal is. Light on purpose: a command that finds no journal never loads a database library."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from actions.models import Finding
+
+SHARED_DIR = Path("/var/lib/tealdeck")
+FILE_NAME = "journal.db"
+_SQLITE = "sqlite:///"
+
+
+class JournalLocation(Struct, frozen=True):
+    """`url` is SQLAlchemy's; `path` its file for SQLite; `directory` keeps the owner locks and the runner's logs.
+
+    `shared`: other operators of this host or beyond see it too; where not, `finding` says so.
+    """
+
+    url: str
+    path: Path | None
+    directory: Path
+    shared: bool
+    finding: Finding | None = None
+
+    def exists(self) -> bool:
+        """Whether there is something to read; a database server is taken to be there."""
+        return self.path is None or (self.path.is_file() and self.path.stat().st_size > 0)
+
+
+def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalLocation:
+    """The journal of `configured` (a URL, its secret resolved), else $TEAL_STATE_DIR, /var/lib/tealdeck if it is
+    there, else the user's state directory."""
+    state = Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
+    if configured:
+        if not configured.startswith(_SQLITE):
+            return JournalLocation(configured, None, state, True)
+        return _in_file(Path(configured.removeprefix(_SQLITE)).expanduser())
+    if not env.get("TEAL_STATE_DIR") and SHARED_DIR.is_dir():
+        return _in_file(SHARED_DIR / FILE_NAME)
+    return _in_file(state / FILE_NAME)
+
+
+def _in_file(path: Path) -> JournalLocation:
+    shared = _is_shared(path.parent)
+    finding = None
+    if not shared:
+        finding = Finding(
+            level="warning",
+            code="private-journal",
+            text=f"the journal {path} is this user's own: others do not see what is under way",
+            fix=f"an administrator makes {SHARED_DIR} (setgid, group-writable), or set `journal`",
+        )
+    return JournalLocation(f"{_SQLITE}{path}", path, path.parent, shared, finding)
+
+
+def _is_shared(directory: Path) -> bool:
+    try:
+        mode = directory.stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    return Path(env.get("HOME") or os.path.expanduser("~")) / ".local" / "state"

@@ -1,0 +1,6 @@
+"""Alembic's entry: the connection, in a transaction of its own, is handed in by `actions.schema`."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+context.run_migrations()

@@ -1,0 +1,165 @@
+"""Rows of the journal as the Structs of an action, and back."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from actions.ids import canonical, time_of, time_text
+from actions.models import (
+    Action,
+    ActionError,
+    ActionKind,
+    ActionStatus,
+    Actor,
+    Owner,
+    Plan,
+    Step,
+    StepStatus,
+    SwitchReport,
+)
+
+
+class Draft(Struct, frozen=True, kw_only=True):
+    """An action that is about to be written. `steps`: the names of those that will be, in order."""
+
+    id: str
+    plan: Plan
+    request_hash: str
+    idempotency_key: str
+    actor: Actor
+    reason: str
+    status: ActionStatus = "planned"
+    steps: tuple[str, ...] = ()
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One append-only line of an action's history. `status` is set where the step changes its own."""
+
+    step: str
+    kind: str
+    status: StepStatus | None = None
+    detail: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """An event as it is stored."""
+
+    id: int
+    at: str
+    fence: int
+    event: Event
+
+
+class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The fields of an action that a runner may change; those that are UNSET stay. Any terminal status ends it."""
+
+    status: ActionStatus | msgspec.UnsetType = msgspec.UNSET
+    phase: str | msgspec.UnsetType = msgspec.UNSET
+    changed: bool | msgspec.UnsetType = msgspec.UNSET
+    ref: str | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+    error: ActionError | msgspec.UnsetType | None = msgspec.UNSET
+    switch: SwitchReport | msgspec.UnsetType = msgspec.UNSET
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """An order to a running action, as `rollback`."""
+
+    id: int
+    word: str
+    actor: Actor
+    reason: str
+
+
+def draft_row(draft: Draft, at: str) -> dict[str, Any]:
+    """The row of a new action; one whose status is an end has ended."""
+    plan, ended = draft.plan, draft.status != "planned"
+    return {
+        "id": draft.id, "context": plan.context, "kind": plan.kind, "service": plan.service, "status": draft.status,
+        "phase": "" if ended else "plan", "from_color": plan.from_, "to_color": plan.to, "changed": False,
+        "ref": plan.request.ref or None, "plan": canonical(plan), "plan_hash": plan.hash,
+        "request_hash": draft.request_hash, "reason": draft.reason, "actor": canonical(draft.actor),
+        "undo": plan.summary.undo, "idempotency_key": draft.idempotency_key,
+        "created_at": at, "started_at": at, "ended_at": at if ended else None,
+    }  # fmt: skip
+
+
+def event_row(action_id: str, fence: int, at: str, event: Event) -> dict[str, Any]:
+    """The row of an event."""
+    return {
+        "action_id": action_id, "at": at, "fence": fence, "step": event.step, "kind": event.kind,
+        "status": event.status or "", "detail": event.detail, "data": canonical(event.data),
+    }  # fmt: skip
+
+
+def told(row: Mapping[Any, Any]) -> Told:
+    """The inverse of `event_row`."""
+    event = Event(
+        step=row["step"], kind=row["kind"], status=row["status"] or None,
+        detail=row["detail"], data=msgspec.json.decode(row["data"]),
+    )  # fmt: skip
+    return Told(id=row["id"], at=row["at"], fence=row["fence"], event=event)
+
+
+def change_row(changes: Changes) -> dict[str, Any]:
+    """The columns of what changes."""
+    given = {
+        name: value for name in changes.__struct_fields__ if (value := getattr(changes, name)) is not msgspec.UNSET
+    }
+    return {
+        name: value if isinstance(value, (str, bool)) or value is None else canonical(value)
+        for name, value in given.items()
+    }
+
+
+def plan_of(row: Mapping[Any, Any]) -> Plan:
+    """The plan as it was agreed to."""
+    return msgspec.json.decode(row["plan"], type=Plan)
+
+
+def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
+    """An action with its steps, folded from its events."""
+    plan = plan_of(row)
+    kind: ActionKind = row["kind"]
+    return Action(
+        id=row["id"], kind=kind, service=row["service"], status=row["status"], phase=row["phase"],
+        from_=row["from_color"], to=row["to_color"], changed=bool(row["changed"]),
+        started_at=time_of(row["started_at"]), ended_at=time_of(row["ended_at"]), steps=steps_of(history),
+        switch=_read(row["switch"], SwitchReport), findings=plan.findings, plan_hash=row["plan_hash"],
+        reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
+        plan=plan.summary, undo=row["undo"], ref=row["ref"], error=_read(row["error"], ActionError),
+    )  # fmt: skip
+
+
+def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
+    """The steps in the order in which they were first named, each as its last event left it."""
+    steps: dict[str, Step] = {}
+    for line in history:
+        event, at = line.event, time_of(line.at)
+        if not event.step:
+            continue
+        step = steps.get(event.step, Step(name=event.step))
+        status = event.status or step.status
+        over = status in ("succeeded", "failed", "skipped")
+        steps[event.step] = Step(
+            name=event.step,
+            status=status,
+            started_at=at if status == "running" and step.status != "running" else step.started_at,
+            ended_at=at if over else None,
+            detail=event.detail or step.detail,
+        )
+    return tuple(steps.values())
+
+
+def owner_text(owner: Owner) -> tuple[str, str]:
+    """The owner as JSON, and when its lease ends."""
+    if owner.lease_expires_at is None:
+        raise ValueError("a lease ends")
+    return canonical(owner), time_text(owner.lease_expires_at)
+
+
+def _read(text: str | None, kind: type[Any]) -> Any:
+    return None if text is None else msgspec.json.decode(text, type=kind)

@@ -1,0 +1,55 @@
+"""Who acts: the person behind the process, as the operating system and SSH tell it."""
+
+import os
+import pwd
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from actions.models import Actor, Owner
+from backends.text import clean
+
+
+def current_actor(env: Mapping[str, str]) -> Actor:
+    """The login user, the user behind sudo, where the SSH connection came from, this host, the terminal."""
+    ssh = env.get("SSH_CONNECTION", env.get("SSH_CLIENT", "")).split(" ")[0]
+    return Actor(
+        login=login_name(),
+        sudo_user=_word(env.get("SUDO_USER", "")),
+        ssh_source=_word(ssh),
+        host=host_name(),
+        tty=_tty(),
+    )
+
+
+def runner_owner(ttl_s: float, now: datetime) -> Owner:
+    """This process as the owner of a lease that begins now."""
+    expires = now + timedelta(seconds=ttl_s)
+    return Owner(user=login_name(), host=host_name(), pid=os.getpid(), lease_expires_at=expires)
+
+
+def login_name() -> str:
+    """The name of the real user id; the environment is not asked, since anybody can set it."""
+    try:
+        return _word(pwd.getpwuid(os.getuid()).pw_name)
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def host_name() -> str:
+    """This host's own name."""
+    return _word(socket.gethostname())
+
+
+def _tty() -> str:
+    for stream in (sys.stdin, sys.stderr):
+        try:
+            return _word(os.ttyname(stream.fileno()))
+        except (OSError, ValueError, AttributeError):
+            continue
+    return ""
+
+
+def _word(text: str) -> str:
+    return clean(text, 128)
