@@ -215,9 +215,9 @@ class TealApp(App[None], inherit_bindings=False):
         self.push_screen(Palette(self.screen))
 
     def action_help(self) -> None:
-        from console.screens.help import Help
+        from console.screens.lists import help_screen
 
-        self.push_screen(Help(self.screen))
+        self.push_screen(help_screen(self))
 
     def action_sources(self) -> None:
         from console.screens.lists import sources_screen

@@ -1,0 +1,176 @@
+"""The six panels over one store: which data goes where, which panel has the whole place, where it is worst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from backends.models import Panel, badness
+from console.screens import readings
+from console.store import Store
+from panels.columns import Cell, Moment
+from panels.frame import PanelBox
+from panels.kinds.alerts import ALERTS
+from panels.kinds.deployments import DEPLOYMENTS
+from panels.kinds.pipelines import PIPELINES
+from panels.kinds.quality import QUALITY
+from panels.kinds.timeline import TIMELINE
+from panels.listing import Listing
+from panels.logview import LogView
+from panels.words import ago
+
+NAMES = ("pipelines", "quality", "alerts", "deployments", "logs", "timeline")
+_OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
+
+
+class Board(Vertical):
+    """`show` writes what a source said into its panel; `moment` gives the time and how roomy a panel is."""
+
+    DEFAULT_CSS = """
+    Board {
+        height: 1fr;
+        #upper, #lower { height: 6; }
+        #timeline { display: none; }
+        #logs { height: 1fr; }
+        #pipelines, #quality { width: 58fr; }
+        #deployments, #alerts { width: 42fr; }
+    }
+    Board.-zoomed { #upper, #lower, #timeline, #logs { height: 1fr; display: block; } }
+    Board.-zoomed .-hidden { display: none !important; }
+    """
+
+    def __init__(self, store: Store, moment: Callable[[str], Moment]) -> None:
+        super().__init__()
+        self._store = store
+        self._moment = moment
+        self.since = timedelta(hours=1)
+        self.zoomed = ""
+        self.logs = LogView(id="log-lines")
+        self.boxes: dict[str, PanelBox] = {
+            "pipelines": PanelBox(Listing(PIPELINES), key="1", title="Pipelines", id="pipelines"),
+            "quality": PanelBox(Listing(QUALITY), key="2", title="Quality", id="quality"),
+            "alerts": PanelBox(Listing(ALERTS), key="3", title="Alerts", id="alerts"),
+            "deployments": PanelBox(Listing(DEPLOYMENTS), key="4", title="Deployments", id="deployments"),
+            "logs": PanelBox(self.logs, key="5", title="Logs", id="logs"),
+            "timeline": PanelBox(Listing(TIMELINE), key="6", title="Timeline", id="timeline"),
+        }
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="upper"):
+            yield self.boxes["pipelines"]
+            yield self.boxes["deployments"]
+        with Horizontal(id="lower"):
+            yield self.boxes["quality"]
+            yield self.boxes["alerts"]
+        yield self.boxes["timeline"]
+        yield self.boxes["logs"]
+
+    # ---- data
+
+    def show(self, names: set[str]) -> None:
+        """Write the panels of those names anew from the store."""
+        for name in NAMES:
+            if name in names or (name == "timeline" and names & set(_OF_TIMELINE)):
+                self._show(name)
+
+    def tick(self) -> None:
+        """Time has passed: write ages."""
+        for name, box in self.boxes.items():
+            box.tick(self._moment(name))
+
+    def _show(self, name: str) -> None:
+        moment, box = self._moment(name), self.boxes[name]
+        if name == "timeline":
+            events = readings.timeline(self._store, moment.now, self.since)
+            self.listing("timeline").apply(events, moment)
+            box.show(moment, (), extra=[Cell(f"since {ago(self.since.total_seconds())}", "muted")])
+            return
+        panel = cast(Panel, name)
+        sources = [readings.source_of(snapshot, moment.now) for snapshot in self._store.snapshots(panel)]
+        if name == "logs":
+            self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
+            box.show(moment, sources, extra=self.log_words())
+            return
+        items = readings.newest_runs(self._store) if name == "pipelines" else self._store.items(panel)
+        box.show(moment, sources)
+        self.listing(name).apply(items, moment)
+
+    def log_words(self) -> list[Cell]:
+        """What is said of the logs: filter, search, following."""
+        words = []
+        if self.logs.filter:
+            shown, known = self.logs.amounts
+            words.append(Cell(f"&{self.logs.filter}  {shown} of {known}", "strong"))
+        if self.logs.search:
+            words.append(Cell(f"/{self.logs.search}", "strong"))
+        return [*words, Cell("following", "muted") if self.logs.follow else Cell("paused (f follows)", "strong")]
+
+    # ---- places
+
+    def listing(self, name: str) -> Listing[Any]:
+        """The list of a panel; not of the logs, which have a view of their own."""
+        return cast(Listing[Any], self.boxes[name].body)
+
+    @property
+    def focused(self) -> str:
+        """The name of the panel that has focus; empty for none."""
+        return next((name for name, box in self.boxes.items() if box.has_focus_within), "")
+
+    @property
+    def current(self) -> Any | None:
+        """The item under the cursor of the panel that has focus."""
+        name = self.focused
+        if name == "logs":
+            return self.logs.current
+        return self.listing(name).current if name else None
+
+    @property
+    def row_text(self) -> str:
+        """What is written under the cursor of the panel that has focus."""
+        name = self.focused
+        if name == "logs":
+            return self.logs.current_text
+        return self.listing(name).current_text if name else ""
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the panel that has focus shows less than there is, or marks what was searched."""
+        name = self.focused
+        if name == "logs":
+            return bool(self.logs.filter or self.logs.search)
+        return bool(name and self.listing(name).filter)
+
+    def widen(self) -> None:
+        """Take filter and search away from the panel that has focus."""
+        name = self.focused
+        if name == "logs":
+            self.logs.set_search("")
+            self.logs.set_filter("")
+        elif name:
+            self.listing(name).set_filter("")
+
+    def zoom(self, name: str) -> None:
+        """Give one panel the whole place; an empty name gives it back."""
+        self.zoomed = name
+        self.set_class(bool(name), "-zoomed")
+        for other, box in self.boxes.items():
+            box.set_class(bool(name) and other != name, "-hidden")
+        for row, inside in (("#upper", ("pipelines", "deployments")), ("#lower", ("quality", "alerts"))):
+            self.query_one(row).set_class(bool(name) and name not in inside, "-hidden")
+        if name:
+            self.boxes[name].body.focus()
+        self.show(set(NAMES))
+
+    def focus_worst(self) -> None:
+        """Put focus on the panel whose first row is worst; pipelines where nothing is wrong."""
+        if self.zoomed:
+            return
+        order = ("pipelines", "deployments", "quality", "alerts")
+        worst = min(order, key=lambda name: (badness(self.listing(name).worst), order.index(name)))
+        self.listing(worst).focus()
+        if self.listing(worst).items:
+            self.listing(worst).move_to(0)

@@ -1,0 +1,302 @@
+"""Screens that are one list: the keys that work here, the sources and how they answer, the actions that are or were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from actions.models import Action
+from backends.models import badness
+from console.screens import readings
+from console.screens.prompt import Prompt
+from console.store import Snapshot
+from panels.columns import Cell, Column, Kind, Line, Moment
+from panels.frame import PanelBox
+from panels.keybar import KeyBar
+from panels.listing import Listing
+from panels.words import NOTHING, ago, amount
+
+if TYPE_CHECKING:
+    from console.app import TealApp
+
+REREAD_S = 2.0
+
+
+class ListScreen(Screen[None], inherit_bindings=False):
+    """One list over the whole screen. `read` gives its items and is asked again while the screen is open."""
+
+    AUTO_FOCUS = "Listing"
+    ESCAPE_TO_MINIMIZE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
+        Binding("slash", "filter", "filter", id="filter"),
+    ]
+
+    app: TealApp
+
+    def __init__(
+        self,
+        title: str,
+        kind: Kind[Any],
+        read: Callable[[], Sequence[Any]],
+        *,
+        opened: Callable[[Any], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._read, self._opened = read, opened
+        self.list = Listing(kind)
+        self.box = PanelBox(self.list, key="", title=title, id="list")
+
+    def compose(self) -> ComposeResult:
+        self.prompt = Prompt()
+        yield self.box
+        yield self.prompt
+        yield KeyBar(("back", "list.open", "filter"))
+
+    def on_mount(self) -> None:
+        self.show()
+        self.set_interval(REREAD_S, self.show)
+
+    def show(self) -> None:
+        """Read and write the list anew."""
+        moment = Moment(self.app.now(), self.app.session.context.zone, self.app.symbols)
+        self.list.apply(self._read(), moment)
+        self.box.show(moment, ())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return True
+
+    def on_listing_selected(self, event: Listing.Selected) -> None:
+        if self._opened is not None:
+            self._opened(event.item)
+
+    def on_prompt_typed(self, event: Prompt.Typed) -> None:
+        self.list.set_filter(event.text)
+
+    def on_prompt_left(self, event: Prompt.Left) -> None:
+        self.list.set_filter(event.text or "")
+        self.list.focus()
+
+    def action_filter(self) -> None:
+        self.prompt.ask("/", "", self.list.filter)
+
+    def action_back(self) -> None:
+        if self.list.filter:
+            self.list.set_filter("")
+        else:
+            self.app.pop_screen()
+
+
+def no_counts(_: Sequence[Any]) -> Line:
+    """A list that is not counted in its title."""
+    return []
+
+
+# ---- keys
+
+
+class KeyHelp(Struct, frozen=True):
+    """A key, what it does, and where that is so."""
+
+    order: int
+    keys: str
+    does: str
+    where: str
+    id: str
+
+
+KEYS: Kind[KeyHelp] = Kind(
+    name="keys",
+    columns=(
+        Column(title="KEY", cell=lambda key, _: Cell(key.keys, "strong"), min_width=8, max_width=16),
+        Column(title="DOES", cell=lambda key, _: Cell(key.does), min_width=20, max_width=48, flex=True),
+        Column(title="WHERE", cell=lambda key, _: Cell(key.where, "muted"), max_width=16, priority=1),
+        Column(title="ID FOR keymap", cell=lambda key, _: Cell(key.id, "muted"), max_width=20, priority=2),
+    ),
+    key=lambda key: f"{key.order}",
+    health=lambda _: "ok",
+    sort_key=lambda key: key.order,
+    counts=no_counts,
+    text=lambda key: f"{key.keys} {key.does} {key.where} {key.id}",
+    fields=lambda key: {"id": key.id, "where": key.where},
+    empty="No keys",
+)
+
+
+def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
+    """The keys that work on `screen` for what has focus there, the nearest first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    place: dict[tuple[str, str], tuple[str, str]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.description:
+            continue
+        name = binding.id or binding.action, binding.description
+        shown = screen.app.get_key_display(Binding(binding.key, ""))
+        found.setdefault(name, []).append(shown)
+        where = "everywhere" if active.node is screen.app else "this screen" if active.node is screen else "this list"
+        place.setdefault(name, (where, binding.id or ""))
+    return [KeyHelp(order, " ".join(keys), name[1], *place[name]) for order, (name, keys) in enumerate(found.items())]
+
+
+def help_screen(app: TealApp) -> ListScreen:
+    """The keys of the screen that is open."""
+    keys = keys_of(app.screen)
+    return ListScreen("Keys that work here", KEYS, lambda: keys)
+
+
+# ---- sources
+
+
+class SourceRow(Struct, frozen=True):
+    """A source and how it answers."""
+
+    snapshot: Snapshot
+    now: datetime
+
+    @property
+    def health(self) -> str:
+        """Unknown where it was never read or answers no more."""
+        if self.snapshot.error is not None:
+            return "unknown" if self.snapshot.fetched_at is None else "warning"
+        return self.snapshot.trust(self.now) if self.snapshot.fetched_at is not None else "running"
+
+
+def _says(row: SourceRow, _: Moment) -> Cell:
+    error = row.snapshot.error
+    if error is not None:
+        return Cell(error.message, "warning")
+    return Cell("ok" if row.snapshot.fetched_at is not None else "not read yet", "muted")
+
+
+def _source_tone(row: SourceRow, moment: Moment) -> Cell:
+    health = row.health
+    return Cell(
+        moment.symbols.of(health), "unknown" if health == "unknown" else "warning" if health == "warning" else ""
+    )
+
+
+SOURCES: Kind[SourceRow] = Kind(
+    name="sources",
+    columns=(
+        Column(title="", cell=_source_tone, max_width=1),
+        Column(title="PANEL", cell=lambda row, _: Cell(row.snapshot.key.panel), max_width=12),
+        Column(title="SOURCE", cell=lambda row, _: Cell(row.snapshot.key.name, "strong"), min_width=8, max_width=24),
+        Column(title="TYPE", cell=lambda row, _: Cell(row.snapshot.type, "muted"), max_width=16, priority=2),
+        Column(title="SAYS", cell=_says, min_width=12, max_width=120, flex=True),
+        Column(
+            title="ITEMS",
+            cell=lambda row, _: Cell(str(len(row.snapshot.items)), "muted"),
+            max_width=6,
+            align="right",
+            priority=3,
+        ),
+        Column(
+            title="TOOK",
+            cell=lambda row, _: Cell(amount(row.snapshot.latency_ms, "ms"), "muted"),
+            min_width=7,
+            max_width=8,
+            align="right",
+            priority=1,
+        ),
+        Column(
+            title="AGE",
+            cell=lambda row, moment: Cell(ago(moment.since(row.snapshot.fetched_at))),
+            min_width=4,
+            max_width=5,
+            align="right",
+        ),
+    ),
+    key=lambda row: f"{row.snapshot.key.panel}/{row.snapshot.key.name}",
+    health=lambda row: row.health,
+    sort_key=lambda row: (badness(row.health), row.snapshot.key),
+    counts=no_counts,
+    reason=lambda row: row.snapshot.error.fix if row.snapshot.error else "",
+    text=lambda row: f"{row.snapshot.key.panel} {row.snapshot.key.name} {row.snapshot.type}",
+    fields=lambda row: {"panel": row.snapshot.key.panel, "state": row.health},
+    empty="No sources are configured; `teal config init` writes an example",
+)
+
+
+def sources_screen(app: TealApp) -> ListScreen:
+    """Every source, the worst first; Enter reads it again."""
+
+    def read() -> list[SourceRow]:
+        return [SourceRow(snapshot, app.now()) for snapshot in app.session.sources()]
+
+    def again(row: SourceRow) -> None:
+        app.session.refresh(row.snapshot.key.panel)
+        app.say(f"reading {row.snapshot.key.panel} again")
+
+    return ListScreen("Sources", SOURCES, read, opened=again)
+
+
+# ---- actions
+
+
+def _action_words(action: Action, moment: Moment) -> Cell:
+    return Cell(readings.action_words(action, moment.symbols), "strong" if action.open else "")
+
+
+def _action_symbol(action: Action, moment: Moment) -> Cell:
+    if action.open:
+        return Cell(moment.symbols.running, "strong")
+    good = action.status in ("succeeded", "rolled_back")
+    return Cell(moment.symbols.ok, "") if good else Cell(moment.symbols.critical, "critical")
+
+
+ACTIONS: Kind[Action] = Kind(
+    name="actions",
+    columns=(
+        Column(title="", cell=_action_symbol, max_width=1),
+        Column(title="ACTION", cell=_action_words, min_width=24, max_width=100, flex=True),
+        Column(
+            title="REASON", cell=lambda action, _: Cell(action.reason or NOTHING, "muted"), max_width=32, priority=2
+        ),
+        Column(title="ID", cell=lambda action, _: Cell(action.id or NOTHING, "muted"), max_width=26, priority=3),
+        Column(
+            title="AGO",
+            cell=lambda action, moment: Cell(ago(moment.since(action.started_at)), "muted"),
+            min_width=4,
+            max_width=4,
+            align="right",
+        ),
+    ),
+    key=lambda action: action.id or action.plan_hash,
+    health=lambda action: "running" if action.open else "ok",
+    sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
+    counts=no_counts,
+    text=lambda action: f"{action.kind} {action.service} {action.status} {action.reason}",
+    fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},
+    empty="No actions yet: x on a run or a service shows what can be done",
+)
+
+
+class ActionsScreen(ListScreen):
+    """The journal's actions, open ones first; Enter opens one."""
+
+    def __init__(self, app: TealApp) -> None:
+        self._known: list[Action] = []
+        super().__init__("Actions", ACTIONS, lambda: self._known, opened=lambda action: app.open_action(action.id))
+
+    def on_mount(self) -> None:
+        self._ask()
+        self.set_interval(REREAD_S, self._ask)
+
+    def _ask(self) -> None:
+        self.run_worker(self._fetch(), exclusive=True, exit_on_error=False)
+
+    async def _fetch(self) -> None:
+        self._known = await self.app.session.actions()
+        self.show()
+
+
+def actions_screen(app: TealApp) -> ListScreen:
+    """What runs, and what was done."""
+    return ActionsScreen(app)

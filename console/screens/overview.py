@@ -1,0 +1,347 @@
+"""Everything at a glance, each line one key away from its detail. No key here writes: the keys open screens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from actions.models import Action, Request
+from backends.models import Alert, Deployment, PipelineRun
+from console.screens import readings
+from console.screens.about import command_of, time_of, url_of
+from console.screens.board import NAMES, Board
+from console.screens.prompt import Prompt
+from console.store import Snapshot
+from panels.columns import Cell, Line, Moment
+from panels.header import Header, Strip
+from panels.keybar import KeyBar
+from panels.lines import Lines
+from panels.listing import Listing
+from panels.logview import LogView
+from panels.words import ago
+
+if TYPE_CHECKING:
+    from console.app import TealApp
+
+FLUSH_S = 0.1
+TICK_S = 5.0
+TALL = 34
+SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
+KEY_ORDER = (
+    "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
+    "logs.error", "logs.follow", "logs.here", "timeline.here",
+)  # fmt: skip
+
+
+class TooSmall(Lines):
+    """What stands there when there is no room for anything."""
+
+    def line(self, y: int) -> Line:
+        if y == 0:
+            return [Cell("teal needs 60×16; this terminal", "strong")]
+        return [Cell(f"is {self.size.width}×{self.size.height}. q quits; or: teal status", "muted")] if y == 1 else []
+
+
+class Overview(Screen[None], inherit_bindings=False):
+    """The first screen: header, strip, panels, keys."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (110, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-short"), (TALL, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = ""
+    ESCAPE_TO_MINIMIZE = False
+    DEFAULT_CSS = """
+    Overview { layout: vertical; }
+    Overview.-tall Board {
+        #upper { height: 11fr; }
+        #lower { height: 9fr; }
+        #timeline { display: block; height: 7fr; }
+        #logs { height: 10fr; }
+    }
+    Overview.-tall Board.-zoomed { #upper, #lower, #timeline, #logs { height: 1fr; } }
+    Overview #too-small { display: none; height: 1fr; }
+    Overview.-slim, Overview.-low {
+        Header, Strip, Board, KeyBar, Prompt { display: none; }
+        #too-small { display: block; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6"),
+        *(
+            Binding(str(number), f"zoom('{name}')", f"zoom {name}", id=f"zoom.{number}", show=False)
+            for number, name in enumerate(NAMES, 1) if number > 1
+        ),
+        Binding("0", "unzoom", "overview", id="zoom.0", show=False),
+        Binding("tab", "app.focus_next", "next panel", id="panel.next", show=False),
+        Binding("shift+tab", "app.focus_previous", "previous panel", id="panel.previous", show=False),
+        Binding("escape,backspace", "back", "back", id="back", key_display="Esc"),
+        Binding("q", "leave", "back; on the overview: quit", id="quit", show=False),
+        Binding("slash", "filter", "filter", id="filter"),
+        Binding("ampersand", "filter_logs", "only log lines with …", id="logs.filter", show=False),
+        Binding("n", "match(1)", "next match", id="match.next", show=False),
+        Binding("N", "match(-1)", "previous match", id="match.previous", show=False),
+        Binding("x", "menu", "actions", id="menu"),
+        Binding("a", "acknowledge", "ack", id="acknowledge"),
+        Binding("b", "rollback", "roll back", id="rollback"),
+        Binding("l", "logs_here", "logs", id="logs.here"),
+        Binding("t", "timeline_here", "timeline", id="timeline.here"),
+        Binding("full_stop", "now", "back to now", id="now", show=False),
+        Binding("left_square_bracket", "since(-1)", "look back less", id="since.less", show=False),
+        Binding("right_square_bracket", "since(1)", "look back more", id="since.more", show=False),
+        Binding("y", "copy", "copy row", id="copy.row", show=False),
+        Binding("Y", "copy_command", "copy as a teal command", id="copy.command", show=False),
+        Binding("o", "url", "show the URL", id="url", show=False),
+    ]  # fmt: skip
+
+    app: TealApp
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._dirty: set[str] = set()
+        self._waiting = False
+        self._touched = False
+        self._open_actions: list[Action] = []
+
+    # ---- building
+
+    def compose(self) -> ComposeResult:
+        self.header = Header(self.app.place)
+        self.strip = Strip()
+        self.board = Board(self.app.session.store, self.moment)
+        self.keys = KeyBar(KEY_ORDER)
+        self.prompt = Prompt()
+        yield self.header
+        yield self.strip
+        yield self.board
+        yield self.prompt
+        yield self.keys
+        yield TooSmall(id="too-small")
+
+    def on_mount(self) -> None:
+        self._forget = self.app.session.store.listen(self._on_snapshot)
+        self.call_after_refresh(self._begin)
+
+    def on_unmount(self) -> None:
+        self._forget()
+
+    def _begin(self) -> None:
+        self.redraw()
+        self.set_interval(TICK_S, self._tick)
+        self.app.begin()
+
+    # ---- data
+
+    def redraw(self) -> None:
+        """Show everything anew."""
+        self._dirty = set(NAMES)
+        self._flush()
+
+    def _on_snapshot(self, snapshot: Snapshot) -> None:
+        self._dirty.add(snapshot.key.panel)
+        if not self._waiting:
+            self._waiting = True
+            self.set_timer(FLUSH_S, self._flush)
+
+    def _flush(self) -> None:
+        self._waiting = False
+        dirty, self._dirty = self._dirty, set()
+        with self.app.batch_update():
+            self.board.show(dirty)
+            self._show_top()
+        if not self._touched and self.is_current:
+            self.board.focus_worst()
+        if "deployments" in dirty:
+            self._look_for_actions()
+        self.refresh_bindings()
+
+    def _look_for_actions(self) -> None:
+        if any(item.action for item in self.app.session.store.items("deployments")):
+            self.run_worker(self._read_actions(), group="actions", exclusive=True, exit_on_error=False)
+        else:
+            self._open_actions = []
+
+    async def _read_actions(self) -> None:
+        self._open_actions = await self.app.session.actions(open_only=True)
+        self._show_top()
+
+    @property
+    def open_actions(self) -> list[Action]:
+        """The actions that were open when last looked."""
+        return self._open_actions
+
+    def _show_top(self) -> None:
+        store, moment = self.app.session.store, self.moment()
+        self.header.show(self.app.place, readings.health(store, moment.now), store.items("deployments"), moment)
+        self.strip.show(readings.troubles(store, self._open_actions, moment.now, moment.symbols))
+
+    def _tick(self) -> None:
+        if self.is_current:
+            self.board.tick()
+            self._show_top()
+
+    def moment(self, name: str = "") -> Moment:
+        """Now, for a panel: roomy where there is height for headings and reasons."""
+        roomy = self.size.height >= TALL or bool(name and name == self.board.zoomed)
+        return Moment(self.app.now(), self.app.session.context.zone, self.app.symbols, roomy)
+
+    def on_resize(self) -> None:
+        if self.is_mounted:
+            self.call_after_refresh(self.redraw)
+
+    def on_screen_resume(self) -> None:
+        if self.is_mounted:
+            self.call_after_refresh(self.redraw)
+
+    # ---- what happens in the panels
+
+    def on_key(self, event: events.Key) -> None:
+        self._touched = True
+        self.keys.hush()
+
+    def on_listing_highlighted(self, event: Listing.Highlighted) -> None:
+        self.refresh_bindings()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.refresh_bindings()
+
+    def on_listing_selected(self, event: Listing.Selected) -> None:
+        self.app.open_item(event.item)
+
+    def on_log_view_selected(self, event: LogView.Selected) -> None:
+        self.app.open_item(event.item)
+
+    def on_log_view_changed(self, event: LogView.Changed) -> None:
+        box = self.board.boxes["logs"]
+        box.extra = self.board.log_words()
+        box.draw()
+
+    def on_prompt_typed(self, event: Prompt.Typed) -> None:
+        self._search(event.purpose, event.text)
+
+    def on_prompt_left(self, event: Prompt.Left) -> None:
+        if event.text is None:
+            self._search(event.purpose, "")
+        name = event.purpose.partition(":")[2]
+        self.board.boxes[name].body.focus()
+
+    def _search(self, purpose: str, text: str) -> None:
+        how, _, name = purpose.partition(":")
+        if how == "search":
+            self.board.logs.set_search(text)
+        elif how == "only":
+            self.board.logs.set_filter(text)
+        else:
+            self.board.listing(name).set_filter(text)
+
+    # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys show where they do something; elsewhere they are silent."""
+        if action not in ("back", "menu", "acknowledge", "rollback", "logs_here", "timeline_here", "url"):
+            return True
+        if action == "back":
+            return self.is_mounted and bool(self.board.zoomed or self.board.narrowed)
+        item = self.board.current if self.is_mounted else None
+        match action:
+            case "menu":
+                return isinstance(item, PipelineRun | Deployment | Alert)
+            case "acknowledge":
+                return isinstance(item, Alert)
+            case "rollback":
+                return isinstance(item, Deployment)
+            case "url":
+                return bool(url_of(item))
+            case _:
+                return time_of(item) is not None and self.board.focused != action.removesuffix("_here")
+
+    def action_zoom(self, name: str) -> None:
+        self.board.zoom("" if self.board.zoomed == name else name)
+
+    def action_unzoom(self) -> None:
+        self.board.zoom("")
+
+    def action_back(self) -> None:
+        """Out of a filter, then out of a zoom; on the overview nothing is left to leave but by q."""
+        if self.board.narrowed:
+            self.board.widen()
+        else:
+            self.board.zoom("")
+        self.refresh_bindings()
+
+    def action_leave(self) -> None:
+        if self.board.zoomed:
+            self.board.zoom("")
+        else:
+            self.app.leave(self._open_actions)
+
+    def action_filter(self) -> None:
+        name = self.board.focused
+        if not name:
+            return
+        if name == "logs":
+            self.prompt.ask("/", f"search:{name}", self.board.logs.search)
+        else:
+            self.prompt.ask("/", f"filter:{name}", self.board.listing(name).filter)
+
+    def action_filter_logs(self) -> None:
+        self.prompt.ask("&", "only:logs", self.board.logs.filter)
+
+    def action_match(self, step: int) -> None:
+        if self.board.focused == "logs":
+            if self.board.logs.search and not self.board.logs.next_match(step):
+                self.app.say("no further match")
+        elif name := self.board.focused:
+            self.board.listing(name).action_move(step)
+
+    def action_menu(self) -> None:
+        self.app.open_menu(self.board.current)
+
+    def action_acknowledge(self) -> None:
+        self.app.open_menu(self.board.current)
+
+    def action_rollback(self) -> None:
+        item = self.board.current
+        if isinstance(item, Deployment):
+            self.app.open_plan(Request(kind="rollback", service=item.service, ref=item.ref))
+
+    def action_logs_here(self) -> None:
+        at = time_of(self.board.current)
+        if at is not None:
+            self.board.zoom("logs")
+            self.board.logs.go_to(at - timedelta(seconds=5))
+
+    def action_timeline_here(self) -> None:
+        at = time_of(self.board.current)
+        if at is not None:
+            self.board.zoom("timeline")
+            listing = self.board.listing("timeline")
+            later = [index for index, event in enumerate(listing.items) if event.at >= at]
+            listing.move_to(later[0] if later else len(listing.items) - 1)
+
+    def action_now(self) -> None:
+        self.board.logs.action_last()
+        self.board.listing("timeline").action_last()
+
+    def action_since(self, step: int) -> None:
+        nearest = min(range(len(SINCE)), key=lambda index: abs(SINCE[index] - self.board.since))
+        self.board.since = SINCE[max(0, min(nearest + step, len(SINCE) - 1))]
+        self.app.look_back(self.board.since)
+        self.redraw()
+        self.app.say(f"looking back {ago(self.board.since.total_seconds())}")
+
+    def action_copy(self) -> None:
+        name = self.board.focused
+        if name:
+            self.app.copy(self.board.row_text)
+
+    def action_copy_command(self) -> None:
+        command = command_of(self.board.current, self.app.session.context.name)
+        if command:
+            self.app.copy(command)
+
+    def action_url(self) -> None:
+        self.app.say(url_of(self.board.current))

@@ -1,0 +1,146 @@
+"""The palette: type what you want, Enter does it. What works here and now, and what is on the screen, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input
+
+from console.screens.overview import Overview
+from panels.columns import Cell, Column, Kind, Moment
+from panels.listing import Listing
+
+if TYPE_CHECKING:
+    from console.app import TealApp
+
+_HIDDEN = ("palette", "list.", "logs.up", "logs.down", "logs.page", "panel.", "prompt.")
+
+
+class Command(Struct, frozen=True):
+    """Something that can be asked for: an action of a node, or an item to open."""
+
+    order: int
+    words: str
+    key: str
+    action: str = ""
+    node: Any = None
+    item: Any = None
+
+
+COMMANDS: Kind[Command] = Kind(
+    name="commands",
+    columns=(
+        Column(title="", cell=lambda command, _: Cell(command.words), min_width=20, max_width=80, flex=True),
+        Column(title="", cell=lambda command, _: Cell(command.key, "muted"), max_width=12, align="right"),
+    ),
+    key=lambda command: str(command.order),
+    health=lambda _: "ok",
+    sort_key=lambda command: command.order,
+    counts=lambda _: [],
+    text=lambda command: command.words,
+    fields=lambda _: {},
+    empty="Nothing to do here",
+)
+
+
+class Palette(ModalScreen[None], inherit_bindings=False):
+    """Commands of the screen below, narrowed while typing."""
+
+    AUTO_FOCUS = "Input"
+    DEFAULT_CSS = """
+    Palette { align: center top; background: $background 60%; }
+    Palette > Vertical {
+        width: 76; max-width: 100%; height: 20; max-height: 90%; margin-top: 2; padding: 0 1;
+        border: round $border; background: $background;
+    }
+    Palette.-ascii > Vertical { border: ascii $border; }
+    Palette Input, Palette Input:focus { border: none; height: 1; padding: 0 1; background: $panel; margin-bottom: 1; }
+    Palette Listing { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="palette.back"),
+        Binding("down", "move(1)", "down", id="palette.down", show=False, priority=True),
+        Binding("up", "move(-1)", "up", id="palette.up", show=False, priority=True),
+    ]
+
+    app: TealApp
+
+    def __init__(self, below: Screen[Any]) -> None:
+        super().__init__()
+        self._below = below
+        self._commands = commands_of(below)
+        self._list = Listing(COMMANDS)
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Input(placeholder="what to do, or a name", compact=True)
+            yield self._list
+
+    def on_mount(self) -> None:
+        self.set_class(self.app.symbols.arrow.isascii(), "-ascii")
+        self._list.always_focused = True
+        self._list.apply(self._commands, Moment(self.app.now(), roomy=False, symbols=self.app.symbols))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._list.set_filter(event.value)
+        self._list.move_to(0)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._list.action_select()
+
+    async def on_listing_selected(self, event: Listing.Selected) -> None:
+        command: Command = event.item
+        await self.app.pop_screen()
+        if command.item is not None:
+            self.app.open_item(command.item)
+        else:
+            await self.app.run_action(command.action, command.node)
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is self:
+            self.action_back()
+
+    def action_move(self, by: int) -> None:
+        self._list.action_move(by)
+
+    def action_back(self) -> None:
+        self.app.pop_screen()
+
+
+def commands_of(screen: Screen[Any]) -> list[Command]:
+    """What the keys of `screen` do, then the things that it shows."""
+    found: dict[str, tuple[str, str, str, DOMNode]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        name = binding.id or binding.action
+        if binding.description and active.enabled and not name.startswith(_HIDDEN):
+            found.setdefault(name, (binding.description, binding.key, binding.action, active.node))
+    commands = [
+        Command(order, words, screen.app.get_key_display(Binding(key, "")), action, node)
+        for order, (words, key, action, node) in enumerate(found.values())
+    ]
+    if isinstance(screen, Overview):
+        for name in ("pipelines", "quality", "alerts", "deployments"):
+            listing = screen.board.listing(name)
+            for row in listing.everything:
+                item = listing.kind.item(row)
+                words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
+                commands.append(Command(len(commands), words, "open", item=item))
+    return commands
+
+
+def title_of(item: Any) -> str:
+    """What an item is called."""
+    for name in ("pipeline", "dataset", "service", "name"):
+        if found := getattr(item, name, ""):
+            return str(found)
+    return ""

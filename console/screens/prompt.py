@@ -1,0 +1,70 @@
+"""The line to type a filter or a search into: what is typed takes effect at once."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input, Static
+
+
+class Prompt(Horizontal):
+    """Hidden until asked. Enter keeps what was typed, Escape takes it back."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; display: none; }
+    Prompt.-asking { display: block; }
+    Prompt > Static { width: auto; padding: 0 0 0 1; text-style: bold; }
+    Prompt > Input, Prompt > Input:focus { border: none; height: 1; padding: 0; background: $panel; width: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "clear", id="prompt.clear")]
+
+    class Typed(Message):
+        """Something was typed."""
+
+        def __init__(self, purpose: str, text: str) -> None:
+            super().__init__()
+            self.purpose, self.text = purpose, text
+
+    class Left(Message):
+        """The prompt was left: with its text, or None where it was taken back."""
+
+        def __init__(self, purpose: str, text: str | None) -> None:
+            super().__init__()
+            self.purpose, self.text = purpose, text
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._purpose = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("/", id="sign", markup=False)
+        yield Input(compact=True, placeholder="words, key:value, !not   Enter keeps, Esc clears", disabled=True)
+
+    def ask(self, sign: str, purpose: str, text: str = "") -> None:
+        """Open with `text`; messages carry `purpose`."""
+        self._purpose = purpose
+        self.query_one("#sign", Static).update(sign)
+        field = self.query_one(Input)
+        self.add_class("-asking")
+        field.disabled = False
+        with self.prevent(Input.Changed):
+            field.value = text
+        field.focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(self._purpose, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close(event.value)
+
+    def action_give_up(self) -> None:
+        self._close(None)
+
+    def _close(self, text: str | None) -> None:
+        self.remove_class("-asking")
+        self.query_one(Input).disabled = True
+        self.post_message(self.Left(self._purpose, text))

@@ -1,0 +1,92 @@
+"""From what the store knows to what the panels show."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from actions.models import Action
+from backends.models import CheckResult, Deployment, Health, Item, LogEntry, badness, worst
+from console.derive import latest_runs, panel_health
+from console.store import Snapshot, Store
+from panels.header import Trouble
+from panels.kinds.timeline import Event, events
+from panels.sources import Source
+from panels.words import Symbols
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def source_of(snapshot: Snapshot, now: datetime) -> Source:
+    """A snapshot as a panel speaks of it."""
+    return Source(
+        name=snapshot.key.name,
+        type=snapshot.type,
+        fetched_at=snapshot.fetched_at,
+        trust=snapshot.trust(now) if snapshot.fetched_at is not None or snapshot.error is not None else "ok",
+        error=snapshot.error.message if snapshot.error else "",
+        fix=snapshot.error.fix if snapshot.error else "",
+        interval_s=snapshot.interval_s,
+    )
+
+
+def newest_runs(store: Store) -> list[Item]:
+    """The newest run of each pipeline."""
+    return list(latest_runs(store.items("pipelines")))
+
+
+def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
+    """The lines of all sources in time order. One without a time of its own stays behind the line before it."""
+    timed: list[tuple[datetime, LogEntry]] = []
+    for snapshot in snapshots:
+        at = _EARLIEST
+        for entry in snapshot.items:
+            at = entry.at or at
+            timed.append((at, entry))
+    timed.sort(key=lambda pair: pair[0])
+    return [entry for _, entry in timed]
+
+
+def timeline(store: Store, now: datetime, since: timedelta) -> list[Event]:
+    """What happened in the last `since`."""
+    items: list[Item] = [
+        item for panel in ("pipelines", "quality", "alerts", "deployments") for item in store.items(panel)
+    ]
+    return events(items, now - since)
+
+
+def health(store: Store, now: datetime) -> Health:
+    """The worst of everything."""
+    snapshots = store.snapshots()
+    return worst([panel_health([snapshot], now) for snapshot in snapshots])
+
+
+def troubles(store: Store, open_actions: Sequence[Action], now: datetime, symbols: Symbols) -> list[Trouble]:
+    """What is not ok among checks and sources, worst first, and which actions are open."""
+    found: list[tuple[int, Trouble]] = []
+    for snapshot in store.snapshots():
+        source = source_of(snapshot, now)
+        if source.lost:
+            panel = snapshot.key.panel
+            words = f"{panel} {source.name} {'stale ' + source.age(now) if source.fetched_at else 'no data'}"
+            text = f"{words}: {source.error}" if source.error else words
+            found.append((badness("unknown"), Trouble("unknown", symbols.unknown, text)))
+        elif snapshot.key.panel == "checks":
+            found += [_of_check(result, symbols) for result in snapshot.items if result.state != "ok"]
+    found.sort(key=lambda pair: pair[0])
+    listed = {action.id for action in open_actions}
+    orders = [Trouble("strong", "@", action_words(action, symbols)) for action in open_actions]
+    for item in store.items("deployments"):
+        if isinstance(item, Deployment) and item.action and item.action not in listed:
+            orders.append(Trouble("strong", "@", f"{item.service}: action {item.action} is open"))
+    return orders + [trouble for _, trouble in found]
+
+
+def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
+    return badness(result.state), Trouble(result.state, symbols.of(result.state), f"{result.name} {result.message}")
+
+
+def action_words(action: Action, symbols: Symbols) -> str:
+    """`alice: flip analytics BLUE → GREEN, verify`."""
+    who = f"{action.actor.login}: " if action.actor else ""
+    way = f" {action.from_.upper()} {symbols.arrow} {action.to.upper()}" if action.to else ""
+    phase = action.phase if action.status == "running" and action.phase else action.status.replace("_", " ")
+    return f"{who}{action.kind} {action.service}{way}, {phase}"

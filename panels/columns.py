@@ -1,0 +1,245 @@
+"""Columns of one-line rows: what a cell says, how wide a column is, which ones go when there is no room.
+
+Never imports Textual: the console's lists and the headless tables are laid out by the same functions. Widths count
+terminal cells; nothing ever wraps.
+"""
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+from panels.words import UNICODE, Symbols
+
+T = TypeVar("T")
+Tone = Literal[
+    "", "ok", "warning", "critical", "unknown", "running", "muted", "strong", "blue", "green", "brand", "edge", "match"
+]
+Align = Literal["left", "right"]
+
+GAP = 2
+MEASURED_ROWS = 200
+
+
+class Moment(Struct, frozen=True):
+    """What a row is written for: the time, the operator's zone, the symbols of the terminal, `roomy` or terse."""
+
+    now: datetime
+    zone: tzinfo = UTC
+    symbols: Symbols = UNICODE
+    roomy: bool = True
+
+    def since(self, at: datetime | None) -> float | None:
+        """Seconds from `at` until now, never negative; None where `at` is."""
+        return None if at is None else max(0.0, (self.now - at).total_seconds())
+
+
+class Cell(Struct, frozen=True):
+    """A piece of a line: text as data (never markup) and the tone that it is written in."""
+
+    text: str = ""
+    tone: Tone = ""
+
+
+Line = list[Cell]
+
+
+class Column(Struct, Generic[T], frozen=True, kw_only=True):
+    """One column. It is as wide as what it shows, within `min_width` and `max_width`; `flex` takes what is left.
+
+    `priority` 0 is never dropped; of the others the highest number goes first. `tail` keeps the end of a text that is
+    too long, for what has its newest at the end. `when` says whether the items need the column.
+    """
+
+    title: str
+    cell: Callable[[T, Moment], Cell]
+    min_width: int = 1
+    max_width: int = 40
+    flex: bool = False
+    align: Align = "left"
+    priority: int = 0
+    tail: bool = False
+    when: Callable[[Sequence[T]], bool] | None = None
+
+
+class Placed(Struct, Generic[T], frozen=True):
+    """A column that is shown, with the width that it got."""
+
+    column: Column[T]
+    width: int
+
+
+def display_width(text: str) -> int:
+    """How many terminal cells `text` takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_char_width(char) for char in text)
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def crop(text: str, width: int, ellipsis: str = "…") -> str:
+    """`text` in at most `width` cells; a cut shows as `ellipsis`."""
+    if display_width(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    kept, used = [], 0
+    for char in text:
+        used += _char_width(char)
+        if used > width - 1:
+            break
+        kept.append(char)
+    return "".join(kept).rstrip() + ellipsis
+
+
+def pad(text: str, width: int, align: Align = "left", ellipsis: str = "…") -> str:
+    """`text` in exactly `width` cells."""
+    shown = crop(text, width, ellipsis)
+    space = " " * (width - display_width(shown))
+    return space + shown if align == "right" else shown + space
+
+
+def fit(
+    columns: Sequence[Column[T]], width: int, items: Sequence[T] = (), moment: Moment | None = None
+) -> list[Placed[T]]:
+    """The columns that have room in `width` cells, with their widths.
+
+    With `items` a column is as wide as the widest of its first cells, else as wide as it may be. Columns are dropped
+    by priority until the flexible ones have their least width; what is still too much is taken off the widest.
+    """
+    shown = [
+        (column, _wanted(column, items, moment)) for column in columns if column.when is None or column.when(items)
+    ]
+
+    def total() -> int:
+        widths = [_least(*pair) for pair in shown]
+        return sum(widths) + sum(_gap(width) for width in widths[:-1])
+
+    while total() > width and any(column.priority for column, _ in shown):
+        shown.remove(max(shown, key=lambda pair: pair[0].priority))
+    widths = [_least(*pair) for pair in shown]
+    spare = width - total()
+    flexible = [index for index, (column, _) in enumerate(shown) if column.flex]
+    for index in flexible:
+        grown = min(max(0, shown[index][1] - widths[index]), spare)
+        widths[index] += grown
+        spare -= grown
+    if flexible and spare > 0:
+        widths[flexible[0]] += spare
+    while spare < 0 and max(widths) > 1:
+        widest = widths.index(max(widths))
+        widths[widest] -= 1
+        spare += 1
+    return [Placed(column, cells) for (column, _), cells in zip(shown, widths, strict=True)]
+
+
+def _gap(width: int) -> int:
+    """A symbol stands close to what it is about."""
+    return 1 if width == 1 else GAP
+
+
+def _least(column: Column[T], wanted: int) -> int:
+    return min(column.min_width, wanted) if column.flex else wanted
+
+
+def _wanted(column: Column[T], items: Sequence[T], moment: Moment | None) -> int:
+    title = display_width(column.title)
+    if not items or moment is None:
+        return max(column.max_width, title)
+    content = max(display_width(column.cell(item, moment).text) for item in items[:MEASURED_ROWS])
+    return max(min(max(content, column.min_width), column.max_width), title)
+
+
+def heading(placed: Sequence[Placed[T]]) -> Line:
+    """The titles of the columns as one line."""
+    return join([Cell(pad(place.column.title, place.width, place.column.align), "muted") for place in placed])
+
+
+def row(placed: Sequence[Placed[T]], item: T, moment: Moment) -> Line:
+    """One item as one line."""
+    cells = []
+    for place in placed:
+        cell = place.column.cell(item, moment)
+        text = cell.text[-place.width :] if place.column.tail else cell.text
+        cells.append(Cell(pad(text, place.width, place.column.align, moment.symbols.ellipsis), cell.tone))
+    return join(cells)
+
+
+def join(cells: Sequence[Cell]) -> Line:
+    """Padded cells side by side with a gap between them."""
+    line: Line = []
+    for cell in cells:
+        if line:
+            line.append(Cell(" " * _gap(display_width(line[-1].text))))
+        line.append(cell)
+    return line
+
+
+def line_width(line: Sequence[Cell]) -> int:
+    """The cells that a line takes."""
+    return sum(display_width(cell.text) for cell in line)
+
+
+def text_of(line: Sequence[Cell]) -> str:
+    """The line without tones."""
+    return "".join(cell.text for cell in line)
+
+
+class Kind(Struct, Generic[T], frozen=True, kw_only=True):
+    """How one kind of thing is listed: its columns, its order, what stands below a row and in the title.
+
+    `reason` is the line below a row ("" for none); `block` replaces row and reason by lines of its own for a given
+    width, as many as `height` says. `fold` makes rows of items, `item` gives back what a row stands for.
+    """
+
+    name: str
+    columns: tuple[Column[T], ...]
+    key: Callable[[T], str]
+    health: Callable[[T], str]
+    sort_key: Callable[[T], Any]
+    counts: Callable[[Sequence[T]], Line]
+    text: Callable[[T], str]
+    fields: Callable[[T], dict[str, str]]
+    reason: Callable[[T], str] = lambda _: ""
+    block: Callable[[T, Moment, int], list[Line]] | None = None
+    height: Callable[[T, bool], int] | None = None
+    fold: Callable[[Sequence[Any]], Sequence[T]] = lambda items: items
+    item: Callable[[T], Any] = lambda row: row
+    newest_last: bool = False
+    empty: str = ""
+
+
+def count_words(words: Sequence[tuple[str, Tone]], *, order: Sequence[str]) -> Line:
+    """How often each word occurs, in `order`, as cells: `1 failed`, `2 late`. Each word keeps the tone it came with."""
+    amounts: dict[str, int] = {}
+    tones: dict[str, Tone] = {}
+    for word, tone in words:
+        amounts[word] = amounts.get(word, 0) + 1
+        tones[word] = tone
+    listed = [word for word in order if word in amounts] + sorted(set(amounts) - set(order))
+    return [Cell(f"{amounts[word]} {word}", tones[word]) for word in listed]
+
+
+def matches(query: str, text: str, fields: Callable[[], dict[str, str]]) -> bool:
+    """Whether every term of `query` holds: `word` is in the text, `key:value` in that field, `!term` is not so."""
+    for term in query.casefold().split():
+        wanted = not term.startswith("!")
+        if _matches_term(term.removeprefix("!"), text, fields) is not wanted:
+            return False
+    return True
+
+
+def _matches_term(term: str, text: str, fields: Callable[[], dict[str, str]]) -> bool:
+    if term in text.casefold():
+        return True
+    key, colon, value = term.partition(":")
+    if not colon:
+        return False
+    return value in fields().get(key, "").casefold()

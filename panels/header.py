@@ -1,0 +1,145 @@
+"""The first line: where we are, as whom, how it is, what is live. And the line of what is wrong."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from backends.models import Deployment, Health
+from panels.columns import Cell, Line, Moment, Tone
+from panels.kinds.deployments import color_tone
+from panels.lines import Lines, sides, width_of
+from panels.words import UNICODE, zone_name
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where we are: the context, who acts there, and what may be done."""
+
+    title: str
+    name: str
+    identity: str = ""
+    protected: bool = False
+    read_only: bool = False
+    sandbox: bool = False
+    armed: bool = False
+    arm_key: str = "!"
+
+
+class Header(Lines):
+    """One line. What matters least goes first where there is no room; drawn with the data, not by the second."""
+
+    DEFAULT_CSS = """
+    Header { height: 1; background: $panel; }
+    Header.-protected { background: $error 22%; }
+    """
+
+    def __init__(self, place: Place, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._place = place
+        self._worst: Health = "unknown"
+        self._live: list[Deployment] = []
+        self._moment: Moment | None = None
+
+    def show(self, place: Place, worst: Health, deployments: Sequence[Deployment], moment: Moment) -> None:
+        """Replace what is said."""
+        self._place, self._worst, self._moment = place, worst, moment
+        self._live = sorted(deployments, key=lambda item: (item.health == "ok", item.service))
+        self.set_class(place.protected, "-protected")
+        self.repaint()
+
+    def line(self, y: int) -> Line:
+        width = self.size.width
+        for left, right in self._variants():
+            if width_of(left) + width_of(right) + 2 <= width:
+                break
+        return sides(left, right, width)
+
+    def _variants(self) -> list[tuple[Line, Line]]:
+        """What could be said, the most first; the last one is what is never left out."""
+        place, symbols = self._place, self._moment.symbols if self._moment else UNICODE
+        name = "SANDBOX" if place.sandbox else place.name.upper()
+        loud: Tone = "critical" if place.protected else "strong"
+        where = [Cell(f"{place.title} {symbols.dot} "), Cell(name, loud)]
+        who = [Cell(f"   as {place.identity}", "muted")] if place.identity else []
+        tone: Tone = "strong" if self._worst == "ok" else self._worst
+        worst = [Cell(f"   {symbols.of(self._worst)} {'all ok' if self._worst == 'ok' else self._worst}", tone)]
+        every, first = self._live_words(len(self._live)), self._live_words(1)
+        brand = [Cell(" teal   ", "brand"), *where]
+        full, short, clock = self._may(full=True), self._may(full=False), self._clock()
+        return [
+            ([*brand, *who, *worst, *every], [*full, *clock]),
+            ([*brand, *who, *worst, *first], [*full, *clock]),
+            ([*brand, *who, *worst, *first], [*short, *clock]),
+            ([*brand, *worst, *first], [*short, *clock]),
+            ([Cell(" "), *where, *worst, *first], [*short, *clock]),
+            ([Cell(" "), Cell(name, loud), *worst, *first], short),
+            ([Cell(" "), Cell(name, loud), *worst], short),
+        ]
+
+    def _may(self, *, full: bool) -> Line:
+        place = self._place
+        if place.read_only:
+            return [Cell("READ-ONLY  ", "strong")]
+        if not place.protected:
+            return []
+        if place.armed:
+            return [Cell(f"ARMED ({place.arm_key} disarms)  " if full else "ARMED  ", "critical")]
+        return [Cell(f"READ-ONLY ({place.arm_key} arms)  " if full else "READ-ONLY  ", "strong")]
+
+    def _clock(self) -> Line:
+        if self._moment is None:
+            return []
+        now, zone = self._moment.now, self._moment.zone
+        return [Cell(f"{now.astimezone(zone):%H:%M} {zone_name(now, zone)} ", "muted")]
+
+    def _live_words(self, most: int) -> Line:
+        line: Line = []
+        several = len(self._live) > 1
+        for item in self._live[:most]:
+            state = item.colors.get(item.live)
+            version = f" {state.version}" if state and state.version else ""
+            tone: Tone = "critical" if item.live == "mixed" and item.health == "critical" else color_tone(item.live)
+            tone = "unknown" if item.live == "unknown" else tone
+            service = f"{item.service} " if several else ""
+            line += [Cell(f"   live {service}", "muted"), Cell(item.live.upper(), tone), Cell(version)]
+        return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
+
+
+class Trouble(Struct, frozen=True):
+    """One thing of the strip: a check, a lost source or an open action."""
+
+    tone: Tone
+    symbol: str
+    text: str
+
+
+class Strip(Lines):
+    """One line of what is not ok among checks, sources and open actions; not there while there is nothing."""
+
+    DEFAULT_CSS = "Strip { height: 1; display: none; } Strip.-shown { display: block; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._troubles: tuple[Trouble, ...] = ()
+
+    def show(self, troubles: Sequence[Trouble]) -> None:
+        """Replace what is said; nothing hides the line."""
+        self._troubles = tuple(troubles)
+        self.set_class(bool(troubles), "-shown")
+        self.repaint()
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return "   ".join(f"{trouble.symbol} {trouble.text}" for trouble in self._troubles)
+
+    def line(self, y: int) -> Line:
+        line: Line = [Cell(" ")]
+        for index, trouble in enumerate(self._troubles):
+            words = [Cell(f"{trouble.symbol} ", trouble.tone), Cell(trouble.text)]
+            rest = len(self._troubles) - index
+            more = [Cell(f"+{rest} more", "muted")]
+            room = self.size.width - width_of(line) - (width_of(more) if rest > 1 else 1)
+            if width_of(words) > room and index:
+                return [*line, *more]
+            line += [*words, Cell("   ")]
+        return line

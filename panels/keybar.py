@@ -1,0 +1,72 @@
+"""The last line: the keys that do something here and now; for a moment, what there is to say instead of a toast."""
+
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.timer import Timer
+
+from panels.columns import Cell, Line, Tone
+from panels.lines import Lines, width_of
+
+SAID_S = 6.0
+
+
+class KeyBar(Lines):
+    """Drawn from the active bindings, so that a remapped key is shown as it is. `ORDER` by id; others come after."""
+
+    DEFAULT_CSS = "KeyBar { height: 1; }"
+
+    def __init__(self, order: tuple[str, ...] = (), *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._order = order
+        self._keys: Line = []
+        self._said: Cell | None = None
+        self._timer: Timer | None = None
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._read)
+        self.call_after_refresh(self._read, self.screen)
+
+    def say(self, text: str, tone: Tone = "strong") -> None:
+        """Say something for a few seconds."""
+        self._said = Cell(text, tone)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(SAID_S, self.hush)
+        self.repaint()
+
+    def hush(self) -> None:
+        """Show the keys again."""
+        self._said = None
+        self.repaint()
+
+    @property
+    def text(self) -> str:
+        """What it shows."""
+        return "".join(cell.text for cell in self.line(0))
+
+    def line(self, y: int) -> Line:
+        if self._said is not None:
+            return [Cell(" "), self._said]
+        line: Line = [Cell(" ")]
+        for cell in range(0, len(self._keys), 2):
+            pair = self._keys[cell : cell + 2]
+            if width_of(line) + width_of(pair) + 1 > self.size.width:
+                break
+            line += [*pair, Cell("  ")]
+        return line
+
+    def _read(self, screen: Screen[object]) -> None:
+        if not self.is_attached:
+            return
+        shown: dict[str, Binding] = {}
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.description:
+                shown.setdefault(binding.id or binding.action, binding)
+        last = len(self._order)
+        ranked = sorted(shown, key=lambda name: self._order.index(name) if name in self._order else last)
+        self._keys = []
+        for name in ranked:
+            binding = shown[name]
+            self._keys += [Cell(self.app.get_key_display(binding), "strong"), Cell(f" {binding.description}", "muted")]
+        self.repaint()

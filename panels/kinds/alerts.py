@@ -1,0 +1,148 @@
+"""Alerts as rows: those of one name, group and state are one row; what asks for nobody is counted below."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from backends.models import Alert, Health, badness, worst
+from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.words import ago
+
+_QUIET = ("silenced", "inhibited")
+_SUBJECT = ("dataset", "pipeline", "service", "instance", "job")
+_COUNTED = ("critical", "unknown", "warning", "pending", "acked", "silenced", "inhibited")
+
+
+class AlertGroup(Struct, frozen=True):
+    """Alerts shown as one row, oldest first; the first one stands for all."""
+
+    alerts: tuple[Alert, ...]
+
+    @property
+    def first(self) -> Alert:
+        """The alert that has been there longest."""
+        return self.alerts[0]
+
+    @property
+    def since(self) -> datetime | None:
+        """When the first one began."""
+        return self.first.since
+
+    @property
+    def health(self) -> Health:
+        """The worst of them."""
+        return worst([alert.health for alert in self.alerts])
+
+
+def fold(alerts: Sequence[Alert]) -> list[AlertGroup]:
+    """One row for alerts of the same name, group, severity and state. Those without a group stay by themselves."""
+    groups: dict[tuple[str, ...], list[Alert]] = {}
+    for alert in alerts:
+        own = (alert.group, alert.name) if alert.group else (alert.ref, alert.name)
+        groups.setdefault((*own, alert.state, alert.severity), []).append(alert)
+    return [AlertGroup(tuple(sorted(group, key=_began))) for group in groups.values()]
+
+
+def _began(alert: Alert) -> float:
+    return alert.since.timestamp() if alert.since else 0.0
+
+
+def subject(group: AlertGroup) -> str:
+    """What it is about: the dataset, pipeline or service that its labels name; the words all of a group share."""
+    for label in _SUBJECT:
+        named = list(dict.fromkeys(alert.labels[label] for alert in group.alerts if label in alert.labels))
+        if named:
+            return ", ".join(named)
+    return ""
+
+
+def _tone(group: AlertGroup) -> Tone:
+    return "muted" if group.health == "ok" else group.health
+
+
+def _symbol(group: AlertGroup, moment: Moment) -> Cell:
+    state = group.first.state
+    word = group.health if state in ("firing", "unknown") else state
+    return Cell(moment.symbols.of(word), _tone(group))
+
+
+def _name(group: AlertGroup, _: Moment) -> Cell:
+    more = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
+    tone: Tone = "strong" if group.health == "critical" else "" if group.health != "ok" else "muted"
+    return Cell(group.first.name + more, tone)
+
+
+def _when(group: AlertGroup, moment: Moment) -> Cell:
+    return Cell(ago(moment.since(group.since)), "muted")
+
+
+def _about(group: AlertGroup, moment: Moment) -> Cell:
+    ack = group.first.ack
+    if ack is None:
+        return Cell(subject(group), "muted")
+    until = f" until {ack.until.astimezone(moment.zone):%H:%M}" if ack.until else ""
+    return Cell(ack.by + until, "muted")
+
+
+def reason(group: AlertGroup) -> str:
+    """The summary, for what fires."""
+    return group.first.summary if group.first.state in ("firing", "unknown") else ""
+
+
+def counts(groups: Sequence[AlertGroup]) -> Line:
+    """`2 critical`, `1 warning`, and what asks for nobody: `1 silenced`."""
+    words: list[tuple[str, Tone]] = []
+    for group in groups:
+        for alert in group.alerts:
+            if alert.state == "firing":
+                words.append((alert.health, alert.health))
+            elif alert.state == "acknowledged":
+                words.append(("acked", "muted"))
+            else:
+                words.append((alert.state, "unknown" if alert.state == "unknown" else "muted"))
+    return count_words(words, order=_COUNTED)
+
+
+ALERTS: Kind[AlertGroup] = Kind(
+    name="alerts",
+    columns=(
+        Column(title="", cell=_symbol, max_width=1),
+        Column(title="ALERT", cell=_name, min_width=16, max_width=48, flex=True),
+        Column(title="ABOUT", cell=_about, min_width=9, max_width=24, flex=True, priority=4),
+        Column(title="SEVERITY", cell=lambda group, _: Cell(group.first.severity, "muted"), max_width=10, priority=6),
+        Column(title="STATE", cell=lambda group, _: Cell(group.first.state, _tone(group)), max_width=12, priority=5),
+        Column(
+            title="SOURCE",
+            cell=lambda group, _: Cell(group.first.backend, "muted"),
+            max_width=12,
+            priority=7,
+            when=lambda groups: len({group.first.backend for group in groups}) > 1,
+        ),
+        Column(title="FOR", cell=_when, min_width=4, max_width=4, align="right", priority=1),
+    ),
+    key=lambda group: group.first.ref,
+    health=lambda group: group.health,
+    sort_key=lambda group: (
+        badness(group.health),
+        group.first.state in _QUIET,
+        group.first.state != "acknowledged",
+        -_began(group.first),
+        group.first.ref,
+    ),
+    counts=counts,
+    reason=reason,
+    text=lambda group: " ".join(
+        f"{alert.name} {alert.summary} {' '.join(alert.labels.values())}" for alert in group.alerts
+    ),
+    fields=lambda group: {
+        **group.first.labels,
+        "state": group.first.state,
+        "severity": group.first.severity,
+        "name": group.first.name,
+        "source": group.first.backend,
+    },
+    fold=fold,
+    item=lambda group: group.first,
+    empty="No alerts firing",
+)

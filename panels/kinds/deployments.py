@@ -1,0 +1,231 @@
+"""Services as blocks: which color is live, what each side serves and how it does, and the way back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from backends.models import ColorState, Deployment, badness
+from panels.columns import (
+    Cell,
+    Column,
+    Kind,
+    Line,
+    Moment,
+    Tone,
+    count_words,
+    crop,
+    fit,
+    line_width,
+    row,
+)
+from panels.words import NOTHING, ago, amount
+
+_INDENT = "  "
+
+
+def color_tone(color: str) -> Tone:
+    """Blue and green are written in their own hue, since the word is always there too."""
+    return color if color in ("blue", "green") else "strong"  # type: ignore[return-value]
+
+
+def health(deployment: Deployment) -> str:
+    """The word that a service sorts by. A split that an open action made on purpose is no fault."""
+    if deployment.action and deployment.live == "mixed" and not disagreement(deployment):
+        return "running"
+    return deployment.health
+
+
+def live_words(deployment: Deployment) -> Line:
+    """`live GREEN 2.4.1`, or what stands in its place."""
+    live = deployment.live
+    if live == "unknown":
+        return [Cell("live ", "muted"), Cell("UNKNOWN", "unknown")]
+    if live == "mixed":
+        return [Cell("live ", "muted"), Cell("MIXED", "critical" if health(deployment) == "critical" else "strong")]
+    state = deployment.colors.get(live)
+    version = f" {state.version}" if state and state.version else ""
+    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version)]
+
+
+def disagreement(deployment: Deployment) -> str:
+    """`control GREEN · endpoints GREEN · data BLUE` where the layers that can be read do not agree; else nothing."""
+    truth = deployment.truth
+    layers = {"control": truth.control, "endpoints": truth.endpoints, "data": truth.data}
+    if len({layer.value for layer in layers.values() if layer.value != "unknown"}) < 2:
+        return ""
+    return " · ".join(f"{name} {layer.value.upper()}" for name, layer in layers.items())
+
+
+def unread(deployment: Deployment) -> str:
+    """Why nobody knows what is live, in the words of the layers; nothing where it is known."""
+    if deployment.live != "unknown":
+        return ""
+    truth = deployment.truth
+    details = [
+        f"{name}: {layer.detail}" for name, layer in (("control", truth.control), ("data", truth.data)) if layer.detail
+    ]
+    return " · ".join(details) or "no layer could be read"
+
+
+def way_back(deployment: Deployment, now: datetime) -> Line:
+    """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none."""
+    offer = deployment.rollback
+    if offer is None or offer.to is None:
+        reason = offer.reason if offer else ""
+        return [Cell("no way back" + (f": {reason}" if reason else ""), "muted")]
+    state = deployment.colors.get(offer.to)
+    version = f" {state.version}" if state and state.version else ""
+    head = [Cell("back to ", "muted"), Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
+    if not offer.ready:
+        return [*head, Cell(": not ready", "warning"), Cell(f", {offer.reason}" if offer.reason else "", "warning")]
+    words = ": ready, at once" if offer.instant else ": ready"
+    switched = ""
+    if deployment.last_switch is not None:
+        switched = f"  ({ago((now - deployment.last_switch.at).total_seconds())} ago)"
+    return [*head, Cell(words), Cell(switched, "muted")]
+
+
+class _Side:
+    """One color of a deployment as the row of a small table."""
+
+    __slots__ = ("live", "name", "state")
+
+    def __init__(self, name: str, state: ColorState, live: bool) -> None:
+        self.name, self.state, self.live = name, state, live
+
+
+def _ready(side: _Side, _: Moment) -> Cell:
+    state = side.state
+    if state.ready is not None and state.desired is not None:
+        short = state.ready < state.desired or state.healthy is False
+        return Cell(f"{state.ready}/{state.desired}", "critical" if short and side.live else "warning" if short else "")
+    if state.healthy is None:
+        return Cell("?", "unknown")
+    return Cell("ready") if state.healthy else Cell("down", "critical" if side.live else "warning")
+
+
+def _weight(side: _Side, _: Moment) -> Cell:
+    return Cell(amount(side.state.weight_pct, " %"), "strong" if side.live else "muted")
+
+
+def _rps(side: _Side, _: Moment) -> Cell:
+    return _number(side.state.rps, "/s")
+
+
+def _errors(side: _Side, _: Moment) -> Cell:
+    return _number(side.state.error_pct, " %", 1)
+
+
+def _p95(side: _Side, _: Moment) -> Cell:
+    return _number(side.state.p95_ms, "ms")
+
+
+def _number(value: float | None, unit: str, digits: int = 0) -> Cell:
+    return Cell(amount(value, unit, digits), "" if value else "muted")
+
+
+_SIDE_COLUMNS: tuple[Column[_Side], ...] = (
+    Column(title="", cell=lambda side, moment: Cell(moment.symbols.live if side.live else " ", "strong"), max_width=1),
+    Column(title="", cell=lambda side, _: Cell(side.name.upper(), color_tone(side.name)), min_width=5, max_width=10),
+    Column(title="", cell=lambda side, _: Cell(side.state.version or NOTHING), min_width=5, max_width=14, flex=True),
+    Column(title="", cell=_ready, min_width=3, max_width=9),
+    Column(title="", cell=_weight, min_width=5, max_width=5, align="right"),
+    Column(title="", cell=_rps, min_width=5, max_width=8, align="right", priority=2),
+    Column(title="", cell=_errors, min_width=5, max_width=7, align="right", priority=1),
+    Column(title="", cell=_p95, min_width=5, max_width=7, align="right", priority=3),
+)
+
+
+def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
+    """The lines of one service in `width` cells."""
+    head: Line = [Cell(deployment.service, "strong")]
+    words = live_words(deployment)
+    room = width - line_width(words) - 2
+    head = [Cell(crop(deployment.service, max(4, room)), "strong")]
+    gap = width - line_width(head) - line_width(words)
+    lines: list[Line] = [[*head, Cell(" " * max(1, gap)), *words]]
+    lines += _warnings(deployment, moment)
+    sides = [_Side(name, state, (state.weight_pct or 0) > 0) for name, state in _ordered(deployment)]
+    placed = fit(_SIDE_COLUMNS, width, sides, moment)
+    lines += [row(placed, side, moment) for side in sides]
+    if deployment.action:
+        lines.append(
+            [
+                Cell(_INDENT + moment.symbols.running + " ", "running"),
+                Cell(f"action {deployment.action} is open: @ shows it"),
+            ]
+        )
+    elif moment.roomy:
+        lines.append([Cell(_INDENT), *way_back(deployment, moment.now)])
+    return lines
+
+
+def _warnings(deployment: Deployment, moment: Moment) -> list[Line]:
+    lines: list[Line] = []
+    if words := disagreement(deployment):
+        lines.append([Cell(f"{moment.symbols.critical} {words}", "critical")])
+    if words := unread(deployment):
+        lines.append([Cell(f"{moment.symbols.unknown} {words}", "unknown")])
+    return lines
+
+
+def height(deployment: Deployment, roomy: bool) -> int:
+    """How many lines `block` gives."""
+    lines = 1 + len(deployment.colors) + bool(disagreement(deployment)) + bool(unread(deployment))
+    return lines + (1 if deployment.action or roomy else 0)
+
+
+def _ordered(deployment: Deployment) -> list[tuple[str, ColorState]]:
+    return sorted(deployment.colors.items(), key=lambda pair: (-(pair[1].weight_pct or 0), pair[0]))
+
+
+def counts(deployments: Sequence[Deployment]) -> Line:
+    """What is wrong: `1 critical`, `1 unknown`; nothing where all is well."""
+    words: list[tuple[str, Tone]] = []
+    for item in deployments:
+        word = health(item)
+        if word == "running":
+            words.append(("moving", "strong"))
+        elif word != "ok":
+            words.append((word, item.health))
+    return count_words(words, order=("critical", "unknown", "warning", "moving"))
+
+
+def _versions(deployment: Deployment, _: Moment) -> Cell:
+    return Cell(" · ".join(f"{name.upper()} {state.version or NOTHING}" for name, state in _ordered(deployment)))
+
+
+def _weights(deployment: Deployment, _: Moment) -> Cell:
+    return Cell(" · ".join(f"{name.upper()} {amount(state.weight_pct, ' %')}" for name, state in _ordered(deployment)))
+
+
+DEPLOYMENTS: Kind[Deployment] = Kind(
+    name="deployments",
+    columns=(
+        Column(
+            title="",
+            cell=lambda item, moment: Cell(moment.symbols.of(item.health), "" if item.health == "ok" else item.health),
+            max_width=1,
+        ),
+        Column(
+            title="SERVICE", cell=lambda item, _: Cell(item.service, "strong"), min_width=8, max_width=40, flex=True
+        ),
+        Column(title="LIVE", cell=lambda item, _: Cell(item.live.upper(), color_tone(item.live)), max_width=10),
+        Column(title="VERSIONS", cell=_versions, max_width=48, priority=2),
+        Column(title="WEIGHTS", cell=_weights, max_width=32, priority=1),
+        Column(
+            title="BACK",
+            cell=lambda item, moment: Cell("".join(cell.text for cell in way_back(item, moment.now))),
+            max_width=60,
+            priority=3,
+        ),
+    ),
+    key=lambda item: item.ref,
+    health=health,
+    sort_key=lambda item: (badness("running" if item.action and item.health == "ok" else health(item)), item.service),
+    counts=counts,
+    block=block,
+    height=height,
+    text=lambda item: f"{item.service} {item.live} " + " ".join(state.version or "" for state in item.colors.values()),
+    fields=lambda item: {"service": item.service, "live": item.live, "state": item.health},
+    empty="No services",
+)

@@ -1,0 +1,127 @@
+"""Pipelines as rows: the newest run of each, what failed in it, how the last ones went."""
+
+from collections.abc import Sequence
+
+from backends.models import PipelineRun, badness
+from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.words import NOTHING, ago, took
+
+HISTORY = 12
+_COUNTED = ("failed", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
+
+
+def health(run: PipelineRun) -> str:
+    """The word that a run sorts by: its health, or `running` while nothing is wrong with it yet."""
+    if run.health == "ok" and run.state in ("running", "queued"):
+        return "running"
+    return run.health
+
+
+def run_name(run_id: str) -> str:
+    """A run as people say it: `#1842`; of an Airflow id only its time; else the id."""
+    if run_id.isdigit():
+        return f"#{run_id}"
+    kind, separator, date = run_id.partition("__")
+    if separator and len(date) >= 16 and date[4:5] == "-" and date[10:11] == "T":
+        return f"{kind[:6]} {date[5:10]} {date[11:16]}"
+    return run_id
+
+
+def reason(run: PipelineRun) -> str:
+    """What went wrong, in one line; nothing where all is well."""
+    if run.state == "failed":
+        return run.error or "failed; Enter shows its tasks and log"
+    if run.state == "unknown":
+        return f'state "{run.raw_state}" is not known here' if run.raw_state else "nobody knows its state"
+    if run.late:
+        return f"late: usually {ago(run.usual_s)}" if run.usual_s is not None else "late"
+    if run.state == "waiting":
+        return "waits for an approval"
+    return run.error or ""
+
+
+def _symbol(run: PipelineRun, moment: Moment) -> Cell:
+    word = "late" if run.late and run.state != "failed" else run.state
+    return Cell(moment.symbols.of(word), tone(run))
+
+
+def tone(run: PipelineRun) -> Tone:
+    """The hue of a run: none where it is fine."""
+    found = health(run)
+    return found if found in ("critical", "warning", "unknown", "running") else ""  # type: ignore[return-value]
+
+
+def _name(run: PipelineRun, _: Moment) -> Cell:
+    return Cell(run.pipeline, "strong" if run.health == "critical" else "")
+
+
+def _history(run: PipelineRun, moment: Moment) -> Cell:
+    states = run.history[-HISTORY:] or (run.state,)
+    return Cell("".join(moment.symbols.of(state) for state in states), "muted")
+
+
+def _ago(run: PipelineRun, moment: Moment) -> Cell:
+    return Cell(ago(moment.since(run.ended_at or run.started_at)), "muted")
+
+
+def _took(run: PipelineRun, moment: Moment) -> Cell:
+    if run.ended_at is None and run.tasks_done is not None and run.tasks_total:
+        return Cell(f"{run.tasks_done} of {run.tasks_total}")
+    seconds = run.duration_s if run.ended_at is not None else moment.since(run.started_at)
+    return Cell(took(seconds))
+
+
+def counts(runs: Sequence[PipelineRun]) -> Line:
+    """`1 failed`, `1 late`, `1 running`; `4 ok` only where nothing else is to be said."""
+    words: list[tuple[str, Tone]] = []
+    for run in runs:
+        word = "late" if run.late and run.state not in ("failed", "unknown") else run.state
+        words.append(("ok" if word in ("success", "skipped") else word, tone(run)))
+    noticed = [pair for pair in words if pair[0] != "ok"]
+    return count_words(noticed or words, order=_COUNTED)
+
+
+def _several_backends(runs: Sequence[PipelineRun]) -> bool:
+    return len({run.backend for run in runs}) > 1
+
+
+PIPELINES: Kind[PipelineRun] = Kind(
+    name="pipelines",
+    columns=(
+        Column(title="", cell=_symbol, max_width=1),
+        Column(title="PIPELINE", cell=_name, min_width=22, max_width=60, flex=True),
+        Column(
+            title="SOURCE",
+            cell=lambda run, _: Cell(run.backend, "muted"),
+            max_width=12,
+            priority=4,
+            when=_several_backends,
+        ),
+        Column(title="RUN", cell=lambda run, _: Cell(run_name(run.run_id), "muted"), max_width=18, priority=2),
+        Column(
+            title="STATE", cell=lambda run, _: Cell(run.raw_state or run.state, tone(run)), max_width=12, priority=7
+        ),
+        Column(title="TRIGGER", cell=lambda run, _: Cell(run.trigger or NOTHING, "muted"), max_width=12, priority=6),
+        Column(
+            title="USUAL", cell=lambda run, _: Cell(took(run.usual_s), "muted"), max_width=7, align="right", priority=5
+        ),
+        Column(title="LAST 12", cell=_history, min_width=7, max_width=HISTORY, flex=True, tail=True, priority=3),
+        Column(title="AGO", cell=_ago, min_width=4, max_width=4, align="right", priority=1),
+        Column(title="TOOK", cell=_took, min_width=7, max_width=8, align="right"),
+    ),
+    key=lambda run: run.ref,
+    health=health,
+    sort_key=lambda run: (badness(health(run)), -(run.started_at.timestamp() if run.started_at else 0.0), run.pipeline),
+    counts=counts,
+    reason=reason,
+    text=lambda run: f"{run.pipeline} {run.run_id} {run.state} {run.backend} {run.error or ''}",
+    fields=lambda run: {
+        "state": run.state,
+        "pipeline": run.pipeline,
+        "source": run.backend,
+        "backend": run.backend,
+        "run": run.run_id,
+        "trigger": run.trigger,
+    },
+    empty="No runs yet",
+)

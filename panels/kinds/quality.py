@@ -1,0 +1,111 @@
+"""Scores of datasets as rows: the score against its limit, the trend, which check failed."""
+
+from collections.abc import Sequence
+
+from backends.models import QualityScore, badness
+from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.words import NOTHING, ago, sparkline
+
+TREND = 13
+_COUNTED = ("critical", "unknown", "warning", "ok")
+
+
+def tone(score: QualityScore) -> Tone:
+    """The hue of a score: none where it is fine."""
+    return "" if score.state == "ok" else score.state
+
+
+def score_words(score: QualityScore) -> str:
+    """A breached limit shows both numbers (`0.71 < 0.80`), an intact one only the score."""
+    if score.score is None:
+        return "no data"
+    shown = f"{score.score:.2f}"
+    for limit in (score.crit, score.warn):
+        if score.score < limit:
+            return f"{shown} < {limit:.2f}"
+    return shown
+
+
+def reason(score: QualityScore) -> str:
+    """Why it is not fine: the source's words, or the first check that failed."""
+    if score.state == "ok":
+        return ""
+    if score.failures and score.state != "unknown":
+        first, more = score.failures[0], len(score.failures) - 1
+        words = f"{first.check}: {first.detail}" if first.detail else first.check
+        return words + (f"  (+{more} more)" if more else "")
+    return score.reason or ""
+
+
+def trend(score: QualityScore, width: int, bars: str) -> str:
+    """The last measurements as bars; the floor lies below the critical limit, so that a breach is seen as a fall."""
+    values = [point.score for point in score.trend]
+    floor = min([max(0.0, score.crit - 0.2), *values[-width:]])
+    return sparkline(values, width, low=floor, high=1.08, bars=bars)
+
+
+def _age(score: QualityScore, moment: Moment) -> Cell:
+    return Cell(ago(moment.since(score.evaluated_at)), "muted")
+
+
+def _passed(score: QualityScore, _: Moment) -> Cell:
+    return Cell(NOTHING if score.total is None else f"{score.passed} of {score.total}", "muted")
+
+
+def counts(scores: Sequence[QualityScore]) -> Line:
+    """`1 critical`, `1 unknown`; `4 ok` only where nothing else is to be said."""
+    words = [(score.state, tone(score)) for score in scores]
+    return count_words([pair for pair in words if pair[0] != "ok"] or words, order=_COUNTED)
+
+
+QUALITY: Kind[QualityScore] = Kind(
+    name="quality",
+    columns=(
+        Column(title="", cell=lambda score, moment: Cell(moment.symbols.of(score.state), tone(score)), max_width=1),
+        Column(
+            title="DATASET",
+            cell=lambda score, _: Cell(score.dataset, "strong" if score.state == "critical" else ""),
+            min_width=10,
+            max_width=40,
+            flex=True,
+        ),
+        Column(title="SCORE", cell=lambda score, _: Cell(score_words(score), tone(score)), min_width=11, max_width=11),
+        Column(
+            title="SOURCE",
+            cell=lambda score, _: Cell(score.backend, "muted"),
+            max_width=12,
+            priority=5,
+            when=lambda scores: len({score.backend for score in scores}) > 1,
+        ),
+        Column(
+            title="LIMITS",
+            cell=lambda score, _: Cell(f"{score.warn:.2f} / {score.crit:.2f}", "muted"),
+            max_width=11,
+            priority=7,
+        ),
+        Column(title="CHECKS", cell=_passed, max_width=12, align="right", priority=6),
+        Column(
+            title="TREND",
+            cell=lambda score, moment: Cell(trend(score, TREND, moment.symbols.bars), "muted"),
+            min_width=6,
+            max_width=TREND,
+            flex=True,
+            tail=True,
+            priority=4,
+        ),
+        Column(title="AGO", cell=_age, min_width=4, max_width=4, align="right", priority=1),
+    ),
+    key=lambda score: score.ref,
+    health=lambda score: score.state,
+    sort_key=lambda score: (badness(score.state), 1.0 if score.score is None else score.score, score.dataset),
+    counts=counts,
+    reason=reason,
+    text=lambda score: f"{score.dataset} {score.state} {score.backend}",
+    fields=lambda score: {
+        "state": score.state,
+        "dataset": score.dataset,
+        "source": score.backend,
+        "backend": score.backend,
+    },
+    empty="No scores yet",
+)

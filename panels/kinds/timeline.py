@@ -1,0 +1,130 @@
+"""What changed, in one order: ends of runs, switches, alerts, scores that fell. T0 is where it began to go wrong."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore
+from panels.columns import Cell, Column, Kind, Line, Moment, Tone
+from panels.kinds.alerts import fold
+from panels.kinds.pipelines import run_name
+from panels.words import ago, clock
+
+
+class Event(Struct, frozen=True):
+    """Something that happened: when, to what, in words. `t0` marks the first of what is wrong now."""
+
+    ref: str
+    at: datetime
+    health: str
+    text: str
+    item: Item
+    t0: bool = False
+    before: str = ""
+
+
+def events(items: Iterable[Item], since: datetime) -> list[Event]:
+    """What happened after `since`, oldest first. What came before T0 says how long before.
+
+    A run that ends well is no change, except where the one before it did not.
+    """
+    everything = list(items)
+    found = [event for item in everything for event in _of(item)]
+    found += _of_alerts([item for item in everything if isinstance(item, Alert)])
+    found += _recoveries([item for item in everything if isinstance(item, PipelineRun)])
+    found = sorted((event for event in found if event.at >= since), key=lambda event: (event.at, event.ref))
+    wrong = [event for event in found if event.health in ("critical", "unknown")]
+    return [_relative(event, wrong[0]) for event in found] if wrong else found
+
+
+def _relative(event: Event, first: Event) -> Event:
+    if event is first:
+        return Event(event.ref, event.at, event.health, event.text, event.item, t0=True)
+    if event.at < first.at:
+        before = f"{ago((first.at - event.at).total_seconds())} before"
+        return Event(event.ref, event.at, event.health, event.text, event.item, before=before)
+    return event
+
+
+def _of(item: Item) -> Iterable[Event]:
+    match item:
+        case PipelineRun() if item.ended_at is not None and item.health != "ok":
+            words = f"{_run(item)} {item.raw_state or item.state}" + (f": {item.error}" if item.error else "")
+            yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item)
+        case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
+            if (began := _breached_since(item)) is not None:
+                yield Event(f"{item.ref}#quality", began, item.state, f"{item.dataset} scored {item.score:.2f}", item)
+        case Deployment() if item.last_switch is not None:
+            switch = item.last_switch
+            way = f"{switch.from_.upper()} → {switch.to.upper()}"
+            words = f"{item.service} {way}" + (f" by {switch.by}" if switch.by else "")
+            yield Event(f"{item.ref}#switch", switch.at, "ok", words, item)
+        case _:
+            return
+
+
+def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
+    for group in fold(alerts):
+        first = group.first
+        if first.since is not None:
+            several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
+            words = f"{first.name}{several} {first.state}" + (f": {first.summary}" if first.summary else "")
+            yield Event(f"{first.ref}#alert", first.since, group.health, words, first)
+
+
+def _recoveries(runs: Sequence[PipelineRun]) -> Iterable[Event]:
+    before: dict[tuple[str, str], PipelineRun] = {}
+    ended = [(run.ended_at, run) for run in runs if run.ended_at is not None]
+    for at, run in sorted(ended, key=lambda pair: pair[0]):
+        last = before.get((run.backend, run.pipeline))
+        if run.state == "success" and last is not None and last.state == "failed":
+            yield Event(f"{run.ref}#end", at, "ok", f"{_run(run)} succeeded again", run)
+        before[run.backend, run.pipeline] = run
+
+
+def _run(run: PipelineRun) -> str:
+    return f"{run.pipeline} {run_name(run.run_id)}"
+
+
+def _breached_since(score: QualityScore) -> datetime | None:
+    began = score.evaluated_at
+    for point in reversed(score.trend):
+        if point.score >= score.warn:
+            break
+        began = point.at
+    return began
+
+
+def _tone(event: Event) -> Tone:
+    return event.health if event.health in ("critical", "warning", "unknown") else "muted"  # type: ignore[return-value]
+
+
+def _what(event: Event, _: Moment) -> Cell:
+    return Cell(event.text, "" if event.health == "ok" else "strong" if event.t0 else "")
+
+
+def counts(_: Sequence[Event]) -> Line:
+    """A timeline is not counted."""
+    return []
+
+
+TIMELINE: Kind[Event] = Kind(
+    name="timeline",
+    columns=(
+        Column(title="", cell=lambda event, moment: Cell(clock(event.at, moment.zone), "muted"), max_width=8),
+        Column(title="", cell=lambda event, moment: Cell(moment.symbols.of(event.health), _tone(event)), max_width=1),
+        Column(title="", cell=lambda event, _: Cell("T0" if event.t0 else "", "strong"), min_width=2, max_width=2),
+        Column(title="", cell=_what, min_width=20, max_width=200, flex=True),
+        Column(title="", cell=lambda event, _: Cell(event.before, "muted"), max_width=12, align="right", priority=1),
+    ),
+    key=lambda event: event.ref,
+    health=lambda event: event.health,
+    sort_key=lambda event: (event.at, event.ref),
+    counts=counts,
+    text=lambda event: event.text,
+    fields=lambda event: {"state": event.health},
+    item=lambda event: event.item,
+    newest_last=True,
+    empty="Nothing happened",
+)

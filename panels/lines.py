@@ -1,0 +1,152 @@
+"""Widgets that draw lines of cells themselves: one strip per line, only where it changed.
+
+Data reaches the terminal as plain segments, never as markup. A widget repaints by comparing each visible line with
+what was last drawn, so that a refresh that changes nothing writes nothing (an SSH link at 3 a.m.).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from panels.columns import Cell, Line, Moment
+from panels.theme import TONE_CLASSES, TONE_CSS, tone_style
+
+
+class Lines(Widget):
+    """A widget of fixed lines: `line(y)` gives the cells, `line_style(y)` what lies under them."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
+    DEFAULT_CSS = f"Lines {{ {TONE_CSS} }}"
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._painted: dict[int, Strip] = {}
+        self.cut = "…"
+
+    def line(self, y: int) -> Line:
+        """The cells of the line `y` of what is visible."""
+        raise NotImplementedError
+
+    def line_style(self, y: int) -> Style:
+        """A style under the whole line: the cursor's background."""
+        return Style.null()
+
+    def repaint(self) -> None:
+        """Draw the lines that differ from what is on the screen."""
+        size = self.size
+        changed = []
+        for y in range(size.height):
+            if self._strip(y) != self._painted.get(y):
+                changed.append(Region(0, y, size.width, 1))
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._painted[y] = self._strip(y)
+        return strip
+
+    def _strip(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.rich_style + self.line_style(y)
+        strip = Strip([Segment(cell.text, base + tone_style(self, cell.tone)) for cell in self.line(y) if cell.text])
+        if strip.cell_length > width > 1:
+            strip = Strip([*strip.crop(0, width - 1), Segment(self.cut, base)])
+        return strip.adjust_cell_length(width, base)
+
+
+class ScrollLines(Lines, can_focus=True):
+    """Lines longer than the widget is high. `top` is the first one shown; `head` lines stay where they are.
+
+    Scrolling is a number, not a layout: ten thousand rows cost what the visible ones cost. `notices` are said above
+    everything, `empty` is said where there is nothing.
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.top = 0
+        self.notices: Sequence[Line] = ()
+        self.empty = ""
+
+    @property
+    def total(self) -> int:
+        """How many lines there are to scroll over."""
+        raise NotImplementedError
+
+    @property
+    def head(self) -> Sequence[Line]:
+        """Lines that stay on top."""
+        return ()
+
+    def content_line(self, y: int) -> Line:
+        """The cells of line `y` of the content."""
+        raise NotImplementedError
+
+    def tick(self, moment: Moment) -> None:
+        """Time has passed: write what ages anew."""
+        self.repaint()
+
+    @property
+    def page(self) -> int:
+        """How many lines of the content are visible."""
+        return max(1, self.size.height - len(self.head))
+
+    @property
+    def below(self) -> int:
+        """How many lines of the content lie below what is visible."""
+        return max(0, self.total - self.top - self.page)
+
+    def line(self, y: int) -> Line:
+        head = self.head
+        if y < len(head):
+            return head[y]
+        line = self.top + y - len(head)
+        return self.content_line(line) if line < self.total else []
+
+    def scroll_to_line(self, top: int) -> None:
+        """Make `top` the first line shown, as far as there are lines."""
+        self.top = max(0, min(top, self.total - self.page))
+        self.repaint()
+
+    def reveal(self, first: int, count: int = 1) -> None:
+        """Scroll as little as possible to have lines `first` … `first + count - 1` visible, the first one at least."""
+        top = self.top
+        if first + count > top + self.page:
+            top = first + count - self.page
+        self.scroll_to_line(min(top, first))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_to_line(self.top + 3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_to_line(self.top - 3)
+
+
+def sides(left: Sequence[Cell], right: Sequence[Cell], width: int, fill: Cell | None = None) -> Line:
+    """Cells at either end of `width`, with `fill` (one character) between; the left ones are cut first."""
+    filler = fill or Cell(" ")
+    space = width - width_of(right)
+    kept: Line = []
+    for cell in left:
+        room = space - width_of(kept)
+        if cell_len(cell.text) > room:
+            if room > 3:
+                kept.append(Cell(set_cell_size(cell.text, room - 1) + "…", cell.tone))
+            break
+        kept.append(cell)
+    between = width - width_of(kept) - width_of(right)
+    return [*kept, Cell(filler.text * max(0, between), filler.tone), *right]
+
+
+def width_of(line: Sequence[Cell]) -> int:
+    """The cells that a line takes on the screen."""
+    return sum(cell_len(cell.text) for cell in line)
