@@ -170,8 +170,9 @@ class Schedule:
             drills[pipeline] = {"run_id": run_id, "state": run.state if run is not None else "queued"}
         told = {"generation": self._generation, "waiting": sorted(self._wanted), "drills": drills}
         if told != self._written.get("state"):
-            files.write_json(self._directory / files.STATE, told)
-            self._written["state"] = told
+            with suppress(OSError):  # a full disk: told again with the next tick
+                files.write_json(self._directory / files.STATE, told)
+                self._written["state"] = told
 
 
 def _export(directory: Path, runs: list[PipelineRun]) -> None:

@@ -169,8 +169,6 @@ class Supervisor:
             return
         faults, before = document.get("faults", {}), self._faults
         changed = set(faults) ^ set(before) | {name for name in faults if faults[name] != before.get(name)}
-        self._log("WARN" if faults else "INFO", f"faults: {', '.join(sorted(faults)) or 'none'}")
-        self._faults, self._generation = faults, generation
         down = faults.get("crash-color", {}).get("color")
         for color in files.COLORS:
             if color == down:
@@ -181,9 +179,14 @@ class Supervisor:
             _take_away(self._directory)
         else:
             _bring_back(self._directory)
-        suites.write_suites(self._directory)
-        if "failing-task" in faults:
-            suites.break_suite(self._directory)
+        try:
+            suites.write_suites(self._directory)
+            if "failing-task" in faults:
+                suites.break_suite(self._directory)
+        except OSError:
+            return  # a full disk: tried again with the next tick
+        self._log("WARN" if faults else "INFO", f"faults: {', '.join(sorted(faults)) or 'none'}")
+        self._faults, self._generation = faults, generation
         for child in self._children.values():
             await child.tend()
         drills = [settings.MONITORING, *([settings.PRODUCTION] if changed & RUN_AT_ONCE else [])]
