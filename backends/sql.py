@@ -49,6 +49,7 @@ _KIND_OF_WORDS: tuple[tuple[str, ErrorKind], ...] = (
     ("not a database", "malformed"),
     ("malformed", "malformed"),
     ("readonly", "config"),
+    ("too many attached", "config"),
     ("syntax error", "config"),
     ("no such function", "config"),
     ("incomplete input", "config"),
@@ -152,6 +153,7 @@ class Database:
             uri = f"file:{quote(str(path.absolute()))}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s / 2, check_same_thread=False)
             connection.execute("PRAGMA query_only = ON")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # another file would be created, whatever the mode
             return connection
 
         # No pool: a file that is replaced must be seen, and opening one costs a tenth of a millisecond.

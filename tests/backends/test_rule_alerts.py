@@ -1,0 +1,271 @@
+"""`rules` alerts on real SQLite files: the contract, blind spots, and the memory of since when."""
+
+import asyncio
+import fcntl
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.alerts import since as since_module
+from backends.alerts.rules import RuleAlerts, fill, fingerprint_of
+from backends.errors import BackendError
+from backends.http import Http
+from backends.models import Alert
+from backends.registry import AdapterContext, build
+from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts
+
+ROOT = Path(__file__).parents[2]
+QUERY = "select dataset, score as value from scores"
+RULE = {"name": NAME, "severity": "critical", "query": QUERY, "summary": "score {value} below 0.8", "group": "quality"}
+BROKEN = {"name": "Broken", "severity": "warning", "query": "select nope from scores"}
+
+
+def alerts_in(directory: Path, *rules: dict[str, Any], **config: Any) -> RuleAlerts:
+    config = {"url": "sqlite:///warehouse.db", "state": "alerts.json", "rules": rules or (RULE,), **config}
+    adapter: RuleAlerts = build("alerts", "rules", config, AdapterContext("rules", directory, directory, Http()))
+    return adapter
+
+
+def write(directory: Path, *rows: tuple[Any, ...]) -> None:
+    with sqlite3.connect(directory / "warehouse.db") as connection:
+        connection.execute("delete from scores")
+        connection.executemany("insert into scores values (?, ?)", rows)
+    connection.close()
+
+
+def state_of(directory: Path) -> Any:
+    return json.loads((directory / "alerts.json").read_text())
+
+
+async def once(adapter: RuleAlerts) -> list[Alert]:
+    found = await adapter.alerts()
+    await adapter.aclose()
+    return found
+
+
+async def only(adapter: RuleAlerts) -> Alert:
+    (alert,) = await once(adapter)
+    return alert
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    with sqlite3.connect(tmp_path / "warehouse.db") as connection:
+        connection.execute("create table scores (dataset, score)")
+    connection.close()
+    return tmp_path
+
+
+@pytest.fixture
+async def adapter(warehouse: Path) -> AsyncIterator[RuleAlerts]:
+    adapter = alerts_in(warehouse)
+    yield adapter
+    await adapter.aclose()
+
+
+@pytest.fixture
+def raise_alerts(warehouse: Path) -> RaiseAlerts:
+    return lambda alerts: write(warehouse, *alerts)
+
+
+@pytest.fixture
+def lose(warehouse: Path) -> Lose:
+    return (warehouse / "warehouse.db").unlink
+
+
+class TestRuleAlerts(AlertsContract):
+    pass
+
+
+async def test_columns_become_labels_and_words(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.70666666))
+    rule = RULE | {
+        "query": "select dataset, score as value, 3 as tries, 0.1 + 0.2 as share, x'00ff' as raw, null as gone,"
+        " '2026-01-02T03:04:05+01:00' as since from scores",
+        "labels": {"team": "data", "dataset": "overridden"},
+        "summary": "{dataset} of {team}: {value} in {tries}, {gone} {} {nope} {{dataset}}",
+        "runbook_url": "https://wiki.internal/q",
+    }
+    alert = await only(alerts_in(warehouse, rule))
+    assert alert.labels == {"team": "data", "dataset": "customers", "tries": "3", "share": "0.3", "raw": "00ff"}
+    assert alert.summary == "customers of data: 0.7067 in 3, {gone} {} {nope} {customers}"
+    assert alert.since == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
+    assert (alert.group, alert.runbook_url) == ("quality", "https://wiki.internal/q")
+
+
+@given(st.dictionaries(st.text(max_size=8), st.text(max_size=8)), st.randoms())
+def test_a_fingerprint_depends_on_the_labels_and_not_on_their_order(labels: dict[str, str], random: Any) -> None:
+    items = list(labels.items())
+    random.shuffle(items)
+    assert fingerprint_of("a", dict(items)) == fingerprint_of("a", labels)
+    assert fingerprint_of("a", labels) != fingerprint_of("b", labels)
+    assert fingerprint_of("a", labels) != fingerprint_of("a", {**labels, "one more": "x"})
+    assert len(fingerprint_of("a", labels)) == 16
+
+
+def test_a_fingerprint_does_not_change_with_a_release() -> None:
+    assert fingerprint_of(NAME, {"dataset": "customers"}) == "1fabd9cbac32e49b"
+
+
+def test_what_was_filled_in_is_not_filled_in_again() -> None:
+    assert fill("{a} {b}", {"a": "{b}", "b": "x"}) == "{b} x"
+
+
+async def test_pending_until_it_held_long_enough(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    rule = RULE | {"for": "1s"}
+    began = time.monotonic()
+    first = await only(alerts_in(warehouse, rule))
+    assert (first.state, first.health) == ("pending", "warning")
+    while (alert := await only(alerts_in(warehouse, rule))).state == "pending":  # each time another process, as it were
+        assert time.monotonic() - began < 10
+        await asyncio.sleep(0.05)
+    assert time.monotonic() - began >= 1
+    assert (alert.state, alert.since) == ("firing", first.since)
+
+
+async def test_a_since_column_counts_for_how_long_it_held(warehouse: Path) -> None:
+    write(warehouse, ("customers", (datetime.now(UTC) - timedelta(minutes=5)).isoformat()))
+    rule = RULE | {"query": "select dataset, score as since from scores"}
+    assert (await only(alerts_in(warehouse, rule | {"for": "4m"}))).state == "firing"
+    assert (await only(alerts_in(warehouse, rule | {"for": "6m"}))).state == "pending"
+
+
+async def test_rows_with_the_same_labels_are_one_alert(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5), ("customers", 0.4))
+    assert (await only(alerts_in(warehouse))).labels == {"dataset": "customers"}
+
+
+async def test_a_rule_that_cannot_be_evaluated_is_a_blind_spot_and_costs_no_other(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    firing, blind = await once(alerts_in(warehouse, RULE, BROKEN))
+    assert (firing.name, firing.state) == (NAME, "firing")
+    assert (blind.name, blind.state, blind.health, blind.severity) == ("Broken", "unknown", "unknown", "warning")
+    assert blind.summary.startswith("rule cannot be evaluated: ")
+    assert blind.summary.endswith("no such column: nope")
+    assert (await only(alerts_in(warehouse, BROKEN))).ref == blind.ref
+
+
+async def test_a_rule_without_end_costs_no_other(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    endless = "with recursive t(n) as (select 1 union all select n + 1 from t) select n from t where n < 0"
+    firing, blind = await once(alerts_in(warehouse, RULE, {"name": "Endless", "query": endless}, timeout="500ms"))
+    assert (firing.state, blind.state) == ("firing", "unknown")
+
+
+async def test_a_rule_that_writes_is_a_blind_spot(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    firing, blind = await once(alerts_in(warehouse, RULE, BROKEN | {"query": "delete from scores returning *"}))
+    assert (firing.state, blind.state) == ("firing", "unknown")
+    assert len(await once(alerts_in(warehouse))) == 1
+
+
+async def test_too_many_rows_are_said(warehouse: Path) -> None:
+    write(warehouse, *((f"d{number}", 0.5) for number in range(1500)))
+    alerts = await once(alerts_in(warehouse))
+    assert len(alerts) == 1001
+    assert (alerts[-1].state, alerts[-1].summary) == ("unknown", "more than 1000 rows: the rest is not shown")
+    assert len({alert.ref for alert in alerts}) == 1001
+
+
+async def test_since_survives_a_rule_that_could_not_be_evaluated_meanwhile(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    since = (await only(alerts_in(warehouse))).since
+    assert (await only(alerts_in(warehouse, RULE | {"query": "select nope"}))).state == "unknown"
+    assert (await only(alerts_in(warehouse))).since == since
+
+
+async def test_the_state_file_is_written_only_when_something_changed(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    await once(alerts_in(warehouse))
+    before = (warehouse / "alerts.json").stat()
+    write(warehouse, ("customers", 0.4))
+    await once(alerts_in(warehouse))
+    after = (warehouse / "alerts.json").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    write(warehouse)
+    await once(alerts_in(warehouse))
+    assert state_of(warehouse) == {}
+    assert sorted(path.name for path in warehouse.iterdir()) == [".alerts.json.lock", "alerts.json", "warehouse.db"]
+
+
+async def test_nothing_is_written_where_nothing_ever_fired(warehouse: Path) -> None:
+    await once(alerts_in(warehouse))
+    assert [path.name for path in warehouse.iterdir()] == ["warehouse.db"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff", b"[]", b'{"DataQualityDegradation": {"x": "y"}}'])
+async def test_a_damaged_state_file_costs_the_ages_only(warehouse: Path, damage: bytes) -> None:
+    (warehouse / "alerts.json").write_bytes(damage)
+    write(warehouse, ("customers", 0.5))
+    assert (await only(alerts_in(warehouse))).since is not None
+    assert list(state_of(warehouse)) == [NAME]
+
+
+async def test_a_state_file_that_cannot_be_written_does_not_silence_alerts(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    (warehouse / "file").touch()
+    alert = await only(alerts_in(warehouse, RULE | {"for": "1h"}, state="file/alerts.json"))
+    assert (alert.state, alert.since) == ("firing", None)
+    assert alert.summary.startswith("score 0.5 below 0.8 (cannot remember since when: alerts.json: ")
+
+
+async def test_a_lock_that_is_held_is_not_waited_for_forever(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(since_module, "LOCK_WAIT_S", 0.1)
+    write(warehouse, ("customers", 0.5))
+    with open(warehouse / ".alerts.json.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        alert = await only(alerts_in(warehouse))
+    assert (alert.since, "locked by another process" in alert.summary) == (None, True)
+    assert (await only(alerts_in(warehouse))).since is not None
+
+
+async def test_processes_agree_on_since_when(warehouse: Path) -> None:
+    write(warehouse, *((f"d{number}", 0.5) for number in range(50)))
+    code = (
+        "import asyncio, pathlib, sys; from tests.backends.test_rule_alerts import alerts_in, once;"
+        "print(sorted((a.ref, str(a.since)) for a in asyncio.run(once(alerts_in(pathlib.Path(sys.argv[1]))))))"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(warehouse)], stdout=subprocess.PIPE, cwd=ROOT)
+        for _ in range(3)
+    ]
+    answers = {process.communicate(timeout=60)[0] for process in processes}
+    assert len(answers) == 1
+    assert answers.pop().count(b"rules/") == 50
+
+
+async def test_the_default_state_file_is_in_the_state_directory(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    context = AdapterContext("rules", warehouse, warehouse / "private" / "state", Http())
+    adapter = build("alerts", "rules", {"url": "sqlite:///warehouse.db", "rules": [RULE]}, context)
+    assert (await only(adapter)).since is not None
+    assert (warehouse / "private" / "state" / "rules.json").stat().st_mode & 0o777 == 0o600
+    assert (warehouse / "private" / "state").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"url": "postgresql://u:p@h/db"}, "a password inside a URL"),
+        ({"rules": []}, "at least one"),
+        ({"rules": [RULE, RULE]}, f"more than one is named {NAME}"),
+        ({"rules": [RULE | {"query": " "}]}, r"neither may be empty.*\$\.rules\[0\]"),
+        ({"rules": [RULE | {"for": "soon"}]}, r"not a duration.*\$\.rules\[0\]\.for"),
+        ({"rules": [RULE | {"hold": "5m"}]}, "unknown field `hold`"),
+        ({"timeout": "0s"}, "timeout"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(tmp_path: Path, config: dict[str, Any], words: str) -> None:
+    with pytest.raises(BackendError, match=words):
+        alerts_in(tmp_path, **config)
