@@ -61,6 +61,10 @@ class FaultyServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Close the port and every connection; safe to call twice."""
         self._server.close()
         for task in self._tasks:
             task.cancel()
