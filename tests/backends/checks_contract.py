@@ -1,7 +1,7 @@
 """What every adapter of the port `Check` does. An adapter's test class inherits this and gives two fixtures:
 
 `build_check`: a factory of checks named `mine` of one system, closed afterwards; it takes `warn`, `crit` and `timeout`
-(durations as text), all of them optional. `system`: an object with `stop()`, after which the system does not answer at all.
+(durations as text), all of them optional. `system`: an object with `stop()`, after which it does not answer at all.
 """
 
 import asyncio

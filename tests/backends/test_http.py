@@ -124,10 +124,10 @@ async def test_a_short_retry_after_is_waited_for(server: FaultyServer, http: Htt
     assert 1.0 <= time.monotonic() - began < 3.0
 
 
-@pytest.mark.parametrize(
-    "retry_after", ["60", "9" * 400, format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)]
-)
+@pytest.mark.parametrize("retry_after", ["60", "9" * 400, "a date"], ids=["60", "huge", "date"])
 async def test_a_long_retry_after_is_reported_instead(server: FaultyServer, http: Http, retry_after: str) -> None:
+    if retry_after == "a date":
+        retry_after = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     server.fault, server.extra_headers = "429", {"retry-after": retry_after}
     error = await failure(http.get(server.url))
     assert error.retry_after_s is not None
