@@ -1,6 +1,9 @@
 """The JSON Schema of the config, made from the Structs that decode it."""
 
-from typing import Any
+from functools import cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -9,19 +12,19 @@ from backends.settings import Duration
 from console.config_model import PORTS, ConfigFile, ContextConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", examples=["10s", "1h30m"])]
 
 
 def config_schema() -> dict[str, Any]:
     """The file with its contexts; an entry of a port is one of the adapters that this installation knows."""
     adapters = {f"{port}.{kind}": adapter_class(port, kind).Config for port in PORTS for kind in adapter_types(port)}
-    shapes = [ConfigFile, ContextConfig, *adapters.values()]
-    found, components = msgspec.json.schema_components(shapes, schema_hook=_schema_hook, ref_template="#/$defs/{name}")
-    file_schema = _resolved(found[0], components)
-    context_schema = _resolved(found[1], components)
-    for (name, _), reference in zip(adapters.items(), found[2:], strict=True):
-        port, _, kind = name.partition(".")
-        adapter = dict(_resolved(reference, components))
-        adapter["properties"] = {"type": {"const": kind}, "name": {"type": "string"}, **adapter["properties"]}
+    shapes = [_written(shape) for shape in (ConfigFile, ContextConfig, *adapters.values())]
+    found, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
+    file_schema, context_schema = (_resolved(reference, components) for reference in found[:2])
+    for name, reference in zip(adapters, found[2:], strict=True):
+        adapter = _resolved(reference, components)
+        kind = {"type": {"const": name.partition(".")[2]}, "name": {"type": "string"}}
+        adapter["properties"] = kind | adapter["properties"]
         adapter["required"] = ["type", *adapter.get("required", [])]
         components[name] = adapter
     for port in PORTS:
@@ -29,14 +32,35 @@ def config_schema() -> dict[str, Any]:
         if choices:
             context_schema["properties"][port] = {"type": "array", "items": {"anyOf": choices}}
     file_schema["properties"]["contexts"] = {"type": "object", "additionalProperties": context_schema}
-    return {"$schema": DIALECT, "title": "tealdeck config", **file_schema, "$defs": components}
+    return {"$schema": DIALECT, **file_schema, "title": "tealdeck config", "$defs": components}
 
 
 def _resolved(reference: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     return dict(components[reference["$ref"].rpartition("/")[2]])
 
 
-def _schema_hook(kind: type) -> dict[str, Any]:
+@cache
+def _written(kind: Any) -> Any:
+    """`kind` as it is written in TOML: durations are text. msgspec has no hook for their defaults."""
     if kind is Duration:
-        return {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", "examples": ["10s", "1h30m"]}
-    raise NotImplementedError(kind)
+        return DurationText
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = [_written_field(field) for field in msgspec.structs.fields(kind)]
+        namespace = {"__doc__": kind.__doc__}
+        return msgspec.defstruct(kind.__name__, fields, namespace=namespace, kw_only=True, forbid_unknown_fields=True)
+    arguments = tuple(_written(argument) for argument in get_args(kind))
+    if arguments == get_args(kind):
+        return kind
+    origin = get_origin(kind)
+    return reduce(or_, arguments) if origin in (Union, UnionType) else origin[arguments]
+
+
+def _written_field(field: msgspec.structs.FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind = _written(field.type)
+    if field.default is not msgspec.NODEFAULT:
+        default = msgspec.to_builtins(field.default, enc_hook=str)
+        factory = msgspec.field(default_factory=lambda: default)
+        return field.encode_name, kind, factory if isinstance(default, dict | list) else default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.encode_name, kind, msgspec.field(default_factory=field.default_factory)
+    return field.encode_name, kind

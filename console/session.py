@@ -148,7 +148,7 @@ class Session:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.adapters.aclose()
-        self.orders.close()
+        await self.orders.aclose()
 
     # ---- inside
 

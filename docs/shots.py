@@ -1,4 +1,4 @@
-"""`make shots`: the screenshots of the README, rendered by the running app from a sandbox of its own with a drill in it."""
+"""`make shots`: the README's screenshots, rendered by the running app from a sandbox of its own with a drill in it."""
 
 import asyncio
 import os
@@ -74,7 +74,7 @@ class _running:  # noqa: N801 - reads as a phrase: `async with _running(app, siz
 
 def _save(app: Any, name: str) -> None:
     (DOCS / name).write_text(app.export_screenshot(title="teal"), encoding="utf-8")
-    print(DOCS / name)
+    sys.stdout.write(f"{DOCS / name}\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import click
 
 from actions.models import Action
+from actions.outcome import exit_code
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
@@ -72,7 +73,7 @@ async def _watch(common: Common, action_id: str | None) -> int:
                 print_lines([found])
         if common.output == "table":
             sys.stdout.write("".join(f"{line}\n" for line in action_lines(found)))
-        return session.orders.exit_code(found)
+        return exit_code(found)
 
 
 async def _frames(session: Session, found: Action) -> AsyncIterator[Action]:

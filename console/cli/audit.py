@@ -11,7 +11,7 @@ from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer, show
-from console.output import document, plain, print_lines, table
+from console.output import document, plain, table
 from console.session import Session, opened
 
 
@@ -61,12 +61,11 @@ def export(common: Common) -> int:
 
 async def _export(common: Common) -> int:
     async with opened(Session(chosen(common), panels=())) as session:
-        records = await session.orders.audit_records()
         if common.output == "json":
+            records = await session.orders.audit_records()
             show(common, Answer(document("audit.export", records, context=session.context.name, health="ok"), list))
         else:
-            print_lines(records)
-        sys.stdout.flush()
+            sys.stdout.write("".join(f"{line}\n" for line in await session.orders.audit_lines()))
         return 0
 
 

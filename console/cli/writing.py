@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from actions.models import Action, Consent, Plan, Refused, Request
+from actions.outcome import exit_code, preview, refused_action
 from backends.models import Health, Panel
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
@@ -35,7 +36,7 @@ async def _act(common: Common, writing: Writing, make_request: RequestMaker, wai
         request = await make_request(session)
         plan = await session.plan(_with_overrides(request, writing))
         if writing.dry_run:
-            _print_action(common, session, session.orders.preview(plan), plan_lines(plan))
+            _print_action(common, session, preview(plan, actor=session.orders.actor), plan_lines(plan))
             return EXIT_REFUSED if plan.blocked else 0
         consent = _consent(writing, plan)
         if not consent.confirmed and not consent.typed_context and _can_ask(plan):
@@ -43,19 +44,21 @@ async def _act(common: Common, writing: Writing, make_request: RequestMaker, wai
         try:
             action = await session.orders.submit(plan, consent, foreground=writing.foreground)
         except Refused as refusal:
-            _print_action(common, session, session.orders.refused(plan, refusal), ())
+            _print_action(common, session, refused_action(plan, refusal, actor=session.orders.actor), ())
             raise
-        return await _follow(common, writing, session, action, wait_for_run)
+        return await _follow(common, writing, session, action, request, wait_for_run)
 
 
-async def _follow(common: Common, writing: Writing, session: Session, action: Action, wait_for_run: bool) -> int:
+async def _follow(
+    common: Common, writing: Writing, session: Session, action: Action, request: Request, wait_for_run: bool
+) -> int:
     if writing.detach and action.open:
         _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
     action = await _watch(common, session, action, deadline)
     _print_action(common, session, action, action_lines(action))
-    code = session.orders.exit_code(action)
+    code = exit_code(action, ordered=request.kind)
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, deadline)
     return code
