@@ -40,6 +40,8 @@ _KIND_OF_WORDS: tuple[tuple[str, ErrorKind], ...] = (
     ("no such table", "not_found"),
     ("no such column", "not_found"),
     ("unknown database", "not_found"),
+    ('database "', "not_found"),
+    ('role "', "auth"),
     ("authentication failed", "auth"),
     ("access denied", "auth"),
     ("permission denied", "auth"),
@@ -152,6 +154,7 @@ class Database:
                 raise self._error("auth", "permission denied", "check who may read the file")
             uri = f"file:{quote(str(path.absolute()))}?mode=ro"
             connection = sqlite3.connect(uri, uri=True, timeout=self._timeout_s / 2, check_same_thread=False)
+            connection.text_factory = lambda text: text.decode("utf-8", "replace")  # one bad row must not cost all
             connection.execute("PRAGMA query_only = ON")
             connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # another file would be created, whatever the mode
             return connection
@@ -167,30 +170,42 @@ class Database:
             raise self._error("unreachable", "closed")
         try:
             with engine.connect() as connection:
-                driver = connection.connection.driver_connection
-                if isinstance(driver, sqlite3.Connection):
-                    driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
-                for statement in _READ_ONLY_TRANSACTION.get(engine.dialect.name, ()):
-                    connection.exec_driver_sql(statement.format(ms=int(self._timeout_s * 1000)))
-                if isinstance(query, str):  # no parameters, or a `%` in it would be taken for one
-                    result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
-                else:
-                    result = connection.execute(query())
-                if not result.returns_rows:
-                    raise self._error("config", "the query returns no rows")
-                columns = list(result.keys())
-                return [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
+                try:
+                    return self._fetch(connection, query, limit, deadline)
+                finally:
+                    if self._engine is not engine:  # closed meanwhile: no pool is there to take it back
+                        connection.detach()
         except sa.exc.SQLAlchemyError as error:
             raise self._translated(error) from None
         except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
             # The drivers' own, from fetching: a text that is no UTF-8, a date that is none.
             raise self._error("malformed", clean(str(error), 200)) from None
 
+    def _fetch(
+        self, connection: "sa.Connection", query: "str | Callable[[], sa.Select[Any]]", limit: int, deadline: float
+    ) -> list[dict[str, Any]]:
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.set_progress_handler(lambda: time.monotonic() > deadline, PROGRESS_STEPS)
+        for statement in _READ_ONLY_TRANSACTION.get(connection.dialect.name, ()):
+            connection.exec_driver_sql(statement.format(ms=int(self._timeout_s * 1000)))
+        if isinstance(query, str):  # no parameters, or a `%` in it would be taken for one
+            result = connection.execution_options(no_parameters=True).exec_driver_sql(query)
+        else:
+            result = connection.execute(query())
+        if not result.returns_rows:
+            raise self._error("config", "the query returns no rows")
+        columns = list(result.keys())
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
+
     def _translated(self, error: "sa.exc.SQLAlchemyError") -> BackendError:
         import sqlalchemy as sa
 
         cause = getattr(error, "orig", None) or error
-        words = clean(str(cause).strip().partition("\n")[0], 200)
+        words = str(cause).strip().partition("\n")[0]
+        if "connection to server" in words:  # libpq repeats host and port
+            words = words.rpartition("failed: ")[2].removeprefix("FATAL:").strip()
+        words = clean(words, 200)
         sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
         kind = _KIND_OF_SQLSTATE.get(sqlstate)
         if kind is None:

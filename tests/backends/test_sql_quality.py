@@ -141,6 +141,17 @@ async def test_the_reason_for_no_score(warehouse: Path, adapter: SqlQuality, wri
     assert (found.state, found.reason) == ("unknown", reason)
 
 
+async def test_text_that_is_no_utf8_costs_only_itself(warehouse: Path, adapter: SqlQuality) -> None:
+    insert(warehouse, dataset="good")
+    insert(warehouse, dataset="bad")
+    with sqlite3.connect(warehouse / "warehouse.db") as connection:
+        connection.execute("update data_quality_log set failures = cast(x'5bff5d' as text) where dataset = 'bad'")
+    connection.close()
+    bad, good = await adapter.scores()
+    assert (good.state, good.reason) == ("warning", None)
+    assert (bad.state, bad.reason) == ("warning", "failures is not JSON")
+
+
 async def test_a_score_as_text_and_on_another_scale(warehouse: Path) -> None:
     insert(warehouse, score="97.5")
     found = await only(quality_in(warehouse, scale=100))
