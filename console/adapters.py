@@ -64,9 +64,10 @@ class Adapters:
             entry = self.entry(port, name)
             if entry.problem:
                 raise BackendError("config", f"{port}.{name}: {entry.problem}")
-            self._built[port, name] = build(port, entry.type, entry.data, self._context_of(entry))
+            self._built[port, name] = build(port, entry.type, entry.data, self.context_of(entry))
         return self._built[port, name]
 
-    def _context_of(self, entry: Entry) -> AdapterContext:
+    def context_of(self, entry: Entry) -> AdapterContext:
+        """What an adapter is given besides its config."""
         own_state = state_dir() / "adapters" / self.context.name / entry.port
         return AdapterContext(entry.name, self.context.base_dir, own_state, self.http)

@@ -1,142 +1,133 @@
-"""How this console orders and reads actions: the gate and the journal of a context, each opened when it is needed."""
+"""The gate of one context, made when it is first asked for, and the adapters that it gets handed in."""
 
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from actions.audit import AuditRecord, AuditVerdict
+from actions.gate import Gate
+from actions.guards import Policy
 from actions.journal import Journal
-from actions.location import JournalLocation, journal_location
+from actions.location import journal_location
 from actions.models import Action, Consent, Plan, Request
+from actions.targets import PipelinesTarget, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.common import shared_settings
-from backends.models import Deployment, LastSwitch, RollbackOffer
+from backends.models import Deployment
 from backends.settings import reveal
 from console.adapters import Adapters
 from console.config import Context
-from console.errors import EXIT_NOT_FOUND, CommandError
-
-if TYPE_CHECKING:
-    from actions.gate import Gate
+from console.config_model import Port
+from console.zones import zone_of
 
 
 class Orders:
-    """Reads never create a journal, and load no database library where there is none."""
+    """What a console may order and read of orders. Reading creates no journal, and loads no database library for one
+    that is not there."""
 
     def __init__(self, context: Context, adapters: Adapters) -> None:
+        self.actor = current_actor(os.environ)
         self._context = context
         self._adapters = adapters
-        self.actor = current_actor(os.environ)
-        self._journal: Journal | None = None
         self._gate: Gate | None = None
 
     @property
     def identity(self) -> str:
-        """Who acts: the login user, or the one behind sudo, at this host."""
+        """Who acts: the user behind sudo, or the login user, at this host."""
         return f"{self.actor.sudo_user or self.actor.login}@{self.actor.host}"
-
-    # ---- writing
 
     async def plan(self, request: Request) -> Plan:
         """What would be done; nothing is written. Raises Refused or BackendError."""
-        return await (await self._opened_gate()).plan(request)
+        return await (await self._opened()).plan(request)
 
     async def submit(self, plan: Plan, consent: Consent, *, foreground: bool = False) -> Action:
-        """Through the gate; `foreground` runs it in this process. Raises Refused; nothing changed then."""
-        return await (await self._opened_gate()).submit(plan, consent, foreground=foreground)
+        """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then."""
+        from console.runner import run_in_process
 
-    # ---- reading
+        gate = await self._opened()
+
+        async def run_here(action_id: str) -> None:
+            await run_in_process(action_id, gate.journal.location)
+
+        return await gate.submit(plan, consent, launch=run_here if foreground else None)
 
     async def watch(self, action_id: str) -> AsyncIterator[Action]:
-        """The action each time that its journal changes, until it has ended."""
-        async for action in (await self._opened_gate()).watch(action_id):
+        """The action each time that its journal changes, until it has ended or nobody runs it."""
+        async for action in (await self._opened()).watch(action_id):
             yield action
+
+    async def action(self, wanted: str) -> Action:
+        """The action of that id or unique prefix. Raises Refused (5)."""
+        return await (await self._opened()).action(wanted)
 
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Newest first."""
-        return await (await self._opened_journal()).actions(self._context.name, open_only=open_only, limit=limit)
-
-    async def action(self, wanted: str) -> Action:
-        """The action of that id, or of that unique prefix. Raises CommandError(5)."""
-        found = await (await self._opened_journal()).action(self._context.name, wanted.upper())
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            raise CommandError(EXIT_NOT_FOUND, "not_found", f'no action "{wanted}"', fix="`teal action list`")
-        names = ", ".join(each.id or "" for each in found)
-        raise CommandError(EXIT_NOT_FOUND, "ambiguous", f'"{wanted}" means {len(found)} actions', fix=names)
+        return await (await self._opened()).actions(open_only=open_only, limit=limit)
 
     async def audit_records(self) -> list[AuditRecord]:
         """The chain, oldest first."""
-        return await (await self._opened_journal()).audit_records()
+        return await (await self._opened()).audit_records()
 
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""
-        return await (await self._opened_journal()).audit_lines()
+        return await (await self._opened()).journal.audit_lines()
 
     async def verify_audit(self) -> AuditVerdict:
         """Walk the chain."""
-        return await (await self._opened_journal()).audit_verify()
+        return await (await self._opened()).verify_audit()
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-        journal, name = await self._opened_journal(), self._context.name
-        opened = await journal.open_action(name, deployment.service)
-        flip = await journal.last_switch(name, deployment.service)
-        moved = await journal.last_switch(name, deployment.service, ("flip", "rollback"))
-        return replace(
-            deployment,
-            action=opened.id if opened else None,
-            last_switch=_last_switch(moved[0]) if moved else None,
-            rollback=self._offer(deployment, *flip) if flip else None,
-        )
+        enriched = await (await self._opened()).enrich(deployment)
+        offer, last = enriched.rollback, enriched.last_switch
+        if offer is None or last is None:
+            return enriched
+        settings = shared_settings(self._adapters.entry("deployments", deployment.backend).data)
+        until = last.at + timedelta(seconds=settings.rollback_window)
+        return replace(enriched, rollback=replace(offer, until=until))
 
     async def aclose(self) -> None:
         """Close the journal; safe to call twice."""
-        if self._journal is not None:
-            await self._journal.aclose()
-            self._journal = None
+        if self._gate is not None:
+            await self._gate.journal.aclose()
             self._gate = None
 
-    # ---- inside
+    # ---- what the gate is made of
 
-    async def _location(self) -> JournalLocation:
-        configured = self._context.config.journal
-        return journal_location(await reveal(configured) if configured else None, os.environ)
+    async def switch(self, service: str) -> SwitchTarget:
+        """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
+        return SwitchTarget(self._adapters.switch(service), self._target("deployments", service))
 
-    async def _opened_journal(self) -> Journal:
-        if self._journal is None:
-            self._journal = Journal(await self._location())
-        return self._journal
+    async def pipelines(self, backend: str) -> PipelinesTarget:
+        """As `switch`."""
+        return PipelinesTarget(self._adapters.pipelines(backend), self._target("pipelines", backend))
 
-    async def _opened_gate(self) -> "Gate":
+    async def _opened(self) -> Gate:
         if self._gate is None:
-            from console.ordering import make_gate
+            config = self._context.config
+            location = journal_location(await reveal(config.journal) if config.journal else None, os.environ)
+            policy = Policy(
+                context=self._context.name,
+                protected=config.protected,
+                read_only=config.read_only,
+                freeze=config.freeze,
+                zone=zone_of(config.timezone),
+                lock=config.lock,
+                shared_journal=location.shared,
+                notes=(location.finding,) if location.finding and not self._context.sandbox else (),
+            )
 
-            self._gate = make_gate(self._context, self._adapters, await self._opened_journal(), self.actor)
+            async def launch(action_id: str) -> None:
+                from console.runner import launch_detached
+
+                await launch_detached(action_id, location)
+
+            self._gate = Gate(policy, Journal(location), self, self.actor, launch)
         return self._gate
 
-    def _offer(self, deployment: Deployment, flip: Action, undone_by: str | None) -> RollbackOffer:
-        if undone_by is not None or deployment.live != flip.to:
-            reason = "the last switch was rolled back" if undone_by else f"{flip.to.upper()} is not live any more"
-            return RollbackOffer(to=None, ready=False, reason=reason)
-        back = deployment.colors.get(flip.from_)
-        ready = back is not None and back.healthy is True
-        window = shared_settings(self._adapters.entry("deployments", deployment.backend).data).rollback_window
-        return RollbackOffer(
-            to=flip.from_,
-            ready=ready,
-            instant=ready,
-            until=flip.ended_at + timedelta(seconds=window) if flip.ended_at else None,
-            reason="" if ready else (back.detail if back else "this color is gone"),
-        )
-
-
-def _last_switch(flip: Action) -> LastSwitch | None:
-    at = flip.ended_at or flip.started_at
-    if at is None:
-        return None
-    return LastSwitch(at=at, by=flip.actor.login if flip.actor else "", from_=flip.from_, to=flip.to, action=flip.id)
+    def _target(self, port: Port, name: str) -> dict[str, object]:
+        entry = self._adapters.entry(port, name)
+        context = self._adapters.context_of(entry)
+        return describe(port, entry.type, name, entry.data, base_dir=context.base_dir, state_dir=context.state_dir)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,12 +16,12 @@ from backends.ports import LogQuery, PipelineInfo
 from console.adapters import Adapters
 from console.config import Entry
 from console.derive import impact, judge_quality
-from console.errors import ConfigError
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.orders import Orders
 from console.select import Selection
 from console.snapshots import SnapshotFiles
 from console.store import Snapshot, SourceKey, Store
+from console.zones import zone_of
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
@@ -207,16 +206,6 @@ class Session:
             items = tuple(judge_quality(list(snapshot.items), runs, self._config.links))
             if items != snapshot.items:
                 self.store.put(replace(snapshot, items=items))
-
-
-def zone_of(name: str) -> tzinfo:
-    """The zone of that name; the host's for an empty one. Raises ConfigError."""
-    if not name:
-        return datetime.now().astimezone().tzinfo or UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ConfigError(f'timezone = "{name}" is not known', fix='use a name like "Europe/Berlin"') from None
 
 
 @contextlib.asynccontextmanager

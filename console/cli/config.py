@@ -16,7 +16,8 @@ from console.config_schema import config_schema
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError
 from console.output import document, error_reports, print_json
 from console.select import Selection
-from console.session import Session, opened, zone_of
+from console.session import Session, opened
+from console.zones import zone_of
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -4,14 +4,10 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from console.errors import CommandError
-
-if TYPE_CHECKING:
-    from actions.models import Refused
 
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
@@ -48,17 +44,9 @@ def _unexpected(error: Exception) -> int:
     from actions.models import Refused
 
     if isinstance(error, Refused):
-        return _refused(error)
+        return _say(error.exit_code, error.error.kind, error.error.message, error.error.fix)
     path = write_crash_file(error)
     return _say(EXIT_INTERNAL, "internal", f"{type(error).__name__}: this is a defect", f"report it with {path}")
-
-
-def _refused(refusal: "Refused") -> int:
-    for finding in refusal.findings:
-        if finding.level == "block":
-            fix = f" ({finding.fix})" if finding.fix else ""
-            click.echo(f"teal: {finding.code}: {finding.text}{fix}", err=True)
-    return _say(refusal.exit_code, refusal.error.kind, refusal.error.message, refusal.error.fix)
 
 
 def _say(code: int, kind: str, message: str, fix: str) -> int:

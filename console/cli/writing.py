@@ -44,8 +44,9 @@ async def _act(common: Common, writing: Writing, make_request: RequestMaker, wai
         try:
             action = await session.orders.submit(plan, consent, foreground=writing.foreground)
         except Refused as refusal:
-            _print_action(common, session, refused_action(plan, refusal, actor=session.orders.actor), ())
-            raise
+            action = refused_action(plan, refusal, actor=session.orders.actor)
+            _print_action(common, session, action, refusal_lines(refusal))
+            return refusal.exit_code
         return await _follow(common, writing, session, action, request, wait_for_run)
 
 
@@ -140,13 +141,24 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
     return replace(consent, confirmed=click.confirm(f"{plan.kind.capitalize()} {plan.service}?", err=True))
 
 
+def refusal_lines(refusal: Refused) -> list[str]:
+    """Why it was refused: each finding that forbids it, and what to do."""
+    blocks = [finding for finding in refusal.findings if finding.level == "block"]
+    reasons = [(finding.text, finding.fix) for finding in blocks] or [(refusal.error.message, refusal.error.fix)]
+    return ["refused, nothing changed", *(f"  {UNICODE.critical} {_with_fix(*reason)}" for reason in reasons)]
+
+
+def _with_fix(text: str, fix: str) -> str:
+    return f"{text} ({fix})" if fix else text
+
+
 def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
     arrow = f"   {plan.from_} → {plan.to}" if plan.from_ or plan.to else ""
     lines = [f"{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
-    lines += [f"  {symbols[f.level]} {f.text}" + (f" ({f.fix})" if f.fix else "") for f in ordered]
+    lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, finding.fix)}" for finding in ordered]
     lines += [f"  {effect}" for effect in plan.summary.effects] or ["  nothing to do: it is so already"]
     lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo else []
     return [*lines, f"  plan  {plan.hash}"]
@@ -164,7 +176,7 @@ def action_lines(action: Action) -> list[str]:
         )
         lines.append(f"requests {report.requests}  errors {report.errors}  first new {first}  last old {last}")
     if action.error is not None:
-        lines.append(f"{action.error.message}" + (f" ({action.error.fix})" if action.error.fix else ""))
+        lines.append(_with_fix(action.error.message, action.error.fix))
     if action.ref:
         lines.append(f"run {action.ref}")
     if action.undo and action.changed:
