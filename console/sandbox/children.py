@@ -14,20 +14,23 @@ STOP_GRACE_S = 4.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_AFTER_S = 0.2, 5.0, 10.0
 
 
-def choose_ports(directory: Path) -> dict[str, int]:
-    """The ports of last time where they are free, else the stable ones, else any. Raises OSError where none is."""
-    before, chosen = files.read_json(directory / files.PORTS), dict[str, int]()
+def claim_ports(directory: Path) -> dict[str, socket.socket]:
+    """Listening sockets on the ports of last time where they are free, else on the stable ones, else on any.
+
+    They stay open until the child has them: a port that was free a moment ago may be another sandbox's by now.
+    Raises OSError where no port is free.
+    """
+    before, claimed = files.read_json(directory / files.PORTS), dict[str, socket.socket]()
     for name, stable in STABLE_PORTS.items():
         wishes = [before[name]] if isinstance(before.get(name), int) else []
         for port in (*wishes, stable, 0):
             try:
-                with listen(port) as listener:
-                    chosen[name] = listener.getsockname()[1]
+                claimed[name] = listen(port)
                 break
             except (OSError, OverflowError):
                 if port == 0:
                     raise
-    return chosen
+    return claimed
 
 
 def listen(port: int) -> socket.socket:
@@ -44,23 +47,30 @@ def listen(port: int) -> socket.socket:
 
 
 class Child:
-    """One serving process. It ends by itself when its stdin closes, which the kernel does when the supervisor dies."""
+    """One serving process: `python -P -m MODULE DIR LISTENING_FD [ARGUMENT…]`.
+
+    It ends by itself when its stdin closes, which the kernel does when the supervisor dies.
+    """
 
     def __init__(
-        self, name: str, port: int, module: str, directory: Path, arguments: list[str], log: Callable[[str, str], None]
+        self, name: str, listener: socket.socket, arguments: list[str], log: Callable[[str, str], None]
     ) -> None:
-        self.name, self.port = name, port
-        self._module, self._directory, self._arguments, self._log = module, directory, arguments, log
+        """`arguments`: module, directory, and what follows the descriptor."""
+        self.name, self.port = name, int(listener.getsockname()[1])
+        self._listener: socket.socket | None = listener
+        self._arguments, self._log = arguments, log
         self._process: asyncio.subprocess.Process | None = None
         self._started_at, self._pause_s, self._again_at = 0.0, FIRST_PAUSE_S, 0.0
         self.held_down = False
 
     async def start(self) -> None:
         """Raises OSError where the port was taken by another process meanwhile."""
-        with listen(self.port) as listener:
-            command = [sys.executable, "-P", "-m", self._module, str(self._directory), str(listener.fileno())]
+        listener, self._listener = self._listener or listen(self.port), None
+        with listener:
+            module, directory, *others = self._arguments
+            command = [sys.executable, "-P", "-m", module, directory, str(listener.fileno()), *others]
             self._process = await asyncio.create_subprocess_exec(
-                *command, *self._arguments, stdin=asyncio.subprocess.PIPE, pass_fds=(listener.fileno(),)
+                *command, stdin=asyncio.subprocess.PIPE, pass_fds=(listener.fileno(),)
             )
         self._started_at = time.monotonic()
 

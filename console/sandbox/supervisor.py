@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from console.sandbox import files, settings, suites, warehouse
-from console.sandbox.children import Child, choose_ports
+from console.sandbox.children import Child, claim_ports
 from console.sandbox.load import TARGETS, ask
 from console.sandbox.schedule import FirstRunFailed, Schedule
 
@@ -93,13 +93,15 @@ class Supervisor:
         if not isinstance(weights, dict) or not set(weights) <= set(files.COLORS):
             first = {"weights": {"blue": 100, "green": 0}, "generation": 1, "stamp": "", "at": files.now_text()}
             files.write_json(directory / files.SWITCH, first)
-        self._ports = ports = choose_ports(directory)
+        listeners = claim_ports(directory)
+        self._ports = ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
         files.write_json(directory / files.PORTS, ports)
         files.write_text(directory / files.CONFIG, settings.render(settings.document(directory, ports)))
-        self._children["router"] = Child("router", ports["router"], "console.sandbox.router", directory, [], self._log)
-        for color in files.COLORS:
-            module = "console.sandbox.service"
-            self._children[color] = Child(color, ports[color], module, directory, [color], self._log)
+        for name, listener in listeners.items():
+            arguments = ["console.sandbox.service", str(directory), name]
+            if name == "router":
+                arguments = ["console.sandbox.router", str(directory)]
+            self._children[name] = Child(name, listener, arguments, self._log)
         told = ", ".join(f"{name} on {port}" for name, port in ports.items())
         self._log("INFO", f"starting: {told}")
 

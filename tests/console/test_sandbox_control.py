@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from console.sandbox import control, files
+from console.sandbox.children import claim_ports
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
 from console.sandbox.fetch import fetch
 from tests.console.sandbox_tools import until
@@ -251,6 +252,15 @@ def test_two_that_start_at_once_get_the_same_one_although_its_ports_are_taken(st
     assert infos[0].port != port
     assert answers(infos[0].port)
     assert len([found for found in processes(state) if "sandbox.supervisor" in found.command]) == 1
+
+
+def test_ports_are_held_from_choice_to_use(tmp_path: Path) -> None:
+    claims = [claim_ports(tmp_path) for _ in range(3)]
+    ports = [listener.getsockname()[1] for claim in claims for listener in claim.values()]
+    for claim in claims:
+        for listener in claim.values():
+            listener.close()
+    assert len(set(ports)) == 9
 
 
 def test_it_ends_by_itself_when_nobody_uses_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
