@@ -1,0 +1,336 @@
+"""The one gate: every order of every front door is planned, guarded, journalled and launched here, and nowhere else."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from actions import outcome
+from actions.audit import AuditEntry, AuditKind, AuditRecord, AuditVerdict
+from actions.guards import Policy, refusal
+from actions.ids import digest, new_id, now
+from actions.journal import Journal
+from actions.lease import is_held, owner_file
+from actions.models import ENDED, Action, ActionError, Actor, Consent, Finding, Plan, Refused, Request
+from actions.rows import Changes, Draft
+from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
+from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
+from actions.switching import BACK_STEPS, FORWARD_STEPS
+from actions.targets import Targets
+from actions.who import host_name
+from backends.errors import BackendError
+from backends.models import Deployment, LastSwitch, RollbackOffer
+from backends.text import clean
+
+MIN_HASH_CHARS = 6
+WATCH_POLL_S = 0.1
+OWNER_WAIT_S = 15.0
+OWNER_POLL_S = 0.05
+ORPHAN_AFTER_S = 1.0
+
+Launch = Callable[[str], Awaitable[None]]
+
+
+class Gate:
+    """Plans and submits orders of one context. `launch` starts the runner of an action, outside of this process."""
+
+    def __init__(self, policy: Policy, journal: Journal, targets: Targets, actor: Actor, launch: Launch) -> None:
+        self.policy = policy
+        self.journal = journal
+        self.actor = actor
+        self._targets = targets
+        self._launch = launch
+
+    # ---- orders
+
+    async def plan(self, request: Request) -> Plan:
+        """What would be done, from what is observed now. Raises Refused or BackendError; writes nothing."""
+        if request.kind in RUN_KINDS:
+            backend = request.service.partition("/")[0]
+            return await plan_run(request, self.policy, await self._targets.pipelines(backend))
+        target = await self._targets.switch(request.service)
+        make = plan_flip if request.kind == "flip" else plan_rollback
+        return await make(request, self.policy, self.journal, target)
+
+    async def submit(self, plan: Plan, consent: Consent, *, launch: Launch | None = None) -> Action:
+        """Observe again, guard, journal, launch. Returns the open action, or one that has ended with nothing to do.
+
+        Raises Refused, with nothing changed: 3 by a guard, 6 where the plan no longer holds, the service is held or the
+        key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
+        """
+        launch = launch or self._launch
+        recorded = await self._recorded(plan, consent)
+        if recorded is not None:
+            return recorded
+        try:
+            fresh = await self._same_plan(plan, consent)
+            queued_to = fresh.expected.get("queued_to", "")
+            if not queued_to:
+                await self._free(fresh)
+            if not fresh.already:
+                self._guard(fresh, consent)
+        except Refused as no:
+            await self._tell_refusal(plan, consent, no)
+            raise
+        if queued_to:
+            return await self._queue(fresh, consent, queued_to, launch)
+        return await self._begin(fresh, consent, launch)
+
+    # ---- reading
+
+    async def action(self, wanted: str) -> Action:
+        """The action of that id or unique prefix. Raises Refused (5) for none or several."""
+        found = await self.journal.action(self.policy.context, wanted) if wanted else []
+        exact = [action for action in found if action.id == wanted.upper()]
+        if len(exact or found) == 1:
+            return self._judged((exact or found)[0])
+        shown = clean(wanted, 64)
+        if not found:
+            raise Refused(5, ActionError(kind="not_found", message=f"no action {shown}", fix="`teal action list`"))
+        ids = ", ".join(str(action.id) for action in found)
+        raise Refused(5, ActionError(kind="ambiguous", message=f"{shown} could be: {ids}", fix="more of the id"))
+
+    async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
+        """Newest first."""
+        found = await self.journal.actions(self.policy.context, open_only=open_only, limit=limit)
+        return [self._judged(action) for action in found]
+
+    async def watch(self, action_id: str) -> AsyncIterator[Action]:
+        """The action each time that it changes, until it has ended or nobody runs it any more. Raises Refused (5)."""
+        last: Action | None = None
+        alone_since: float | None = None
+        clock = asyncio.get_running_loop().time
+        while True:
+            found = await self.action(action_id)
+            if found != last:
+                last = found
+                yield found
+            if not found.open:
+                return
+            if self.orphaned(found):
+                alone_since = clock() if alone_since is None else alone_since
+                if clock() - alone_since > ORPHAN_AFTER_S:
+                    return
+            else:
+                alone_since = None
+            await asyncio.sleep(WATCH_POLL_S)
+
+    def orphaned(self, action: Action) -> bool:
+        """Whether nobody runs an open action: on this host its lock file is free, elsewhere its lease is over."""
+        if not action.open or action.id is None:
+            return False
+        owner = action.owner
+        if owner is None:
+            return action.started_at is not None and now() - action.started_at > timedelta(seconds=OWNER_WAIT_S)
+        if owner.host == host_name():
+            return not is_held(owner_file(self.journal.location.directory, action.id))
+        return owner.lease_expires_at is None or owner.lease_expires_at < now()
+
+    async def enrich(self, deployment: Deployment) -> Deployment:
+        """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
+        context, service = self.policy.context, deployment.service
+        occupied = await self.journal.open_action(context, service)
+        moved = await self.journal.last_switch(context, service, ("flip", "rollback"))
+        flip = await self.journal.last_switch(context, service)
+        last = None
+        if moved is not None and moved[0].started_at is not None:
+            by = moved[0].actor.login if moved[0].actor else ""
+            at = moved[0].ended_at or moved[0].started_at
+            last = LastSwitch(at=at, by=by, from_=moved[0].from_, to=moved[0].to, action=moved[0].id)
+        offer = None
+        if occupied is not None and occupied.kind == "flip":
+            offer = _offer(deployment, occupied.from_, None)
+        elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
+            offer = _offer(deployment, flip[0].from_, await self._way_back_until(flip[0]))
+        action = occupied.id if occupied else None
+        return replace(deployment, action=action, last_switch=last, rollback=offer or deployment.rollback)
+
+    async def audit_records(self) -> list[AuditRecord]:
+        """The chain, oldest first."""
+        return await self.journal.audit_records()
+
+    async def verify_audit(self) -> AuditVerdict:
+        """Walk the chain."""
+        return await self.journal.audit_verify()
+
+    def preview(self, plan: Plan) -> Action:
+        """A plan as an action that was not begun."""
+        return outcome.preview(plan, actor=self.actor)
+
+    def refused(self, plan: Plan, no: Refused) -> Action:
+        """The action that a refusal prevented."""
+        return outcome.refused_action(plan, no, actor=self.actor)
+
+    # ---- inside
+
+    async def _way_back_until(self, flip: Action) -> datetime | None:
+        if flip.ended_at is None:
+            return None
+        with contextlib.suppress(BackendError):
+            target = await self._targets.switch(flip.service)
+            return flip.ended_at + timedelta(seconds=target.settings.rollback_window)
+        return None
+
+    async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
+        if not consent.idempotency_key:
+            return None
+        known = await self.journal.by_key(self.policy.context, consent.idempotency_key)
+        if known is None:
+            return None
+        action, request_hash = known
+        if request_hash != _request_hash(plan.request):
+            raise Refused(6, _key_used(action))
+        return self._judged(action)
+
+    async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
+        fresh = await self.plan(plan.request)
+        named = consent.plan_hash.removeprefix("sha256:").lower()
+        if named and len(named) < MIN_HASH_CHARS:
+            words = f"--plan-hash of {len(named)} characters is too short to name a plan"
+            raise Refused(6, ActionError(kind="conflict", message=words, fix=f"at least {MIN_HASH_CHARS}"))
+        agreed = {plan.hash, named or plan.hash}
+        if plan.context != self.policy.context or any(not fresh.hash.startswith(hash_) for hash_ in agreed):
+            message = f"changed since the plan: it was {' and '.join(sorted(agreed))}, now it is {fresh.hash}"
+            detail = f": {fresh.from_} → {fresh.to}" if fresh.to else ""
+            error = ActionError(kind="conflict", message=message + detail, fix="look at the new plan, then agree to it")
+            raise Refused(6, error, findings=fresh.findings)
+        return fresh
+
+    async def _free(self, plan: Plan) -> None:
+        """Raises Refused (6) where the service has an open action; one of a run that nobody runs is closed."""
+        occupied = await self.journal.open_action(plan.context, plan.service)
+        if occupied is None:
+            return
+        if occupied.kind in RUN_KINDS and occupied.id is not None and self.orphaned(occupied):
+            error = ActionError(kind="orphaned", message="its runner died", fix="`teal run list` shows what came of it")
+            entry = self._entry("takeover", plan, "abandoned", action=occupied.id)
+            await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
+            return
+        raise Refused(6, self._held(occupied), findings=plan.findings)
+
+    def _guard(self, plan: Plan, consent: Consent) -> None:
+        error = refusal(self.policy, plan, consent)
+        if error is None:
+            return
+        page = plan.kind == "rollback" and any(
+            finding.level == "block" and finding.code in PAGE_SOMEONE for finding in plan.findings
+        )
+        raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
+
+    async def _begin(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
+        from actions.journal_sql import KeyUsed, Occupied
+
+        steps = RUN_STEPS if plan.kind in RUN_KINDS else FORWARD_STEPS if plan.kind == "flip" else BACK_STEPS
+        draft = Draft(
+            id=new_id(), plan=plan, request_hash=_request_hash(plan.request), actor=self.actor, reason=consent.reason,
+            idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if plan.already else "planned",
+            steps=() if plan.already else steps,
+        )  # fmt: skip
+        audit = [self._command(plan, consent, "already so" if plan.already else "begun", draft.id)]
+        audit += [
+            self._entry("override", plan, finding.code, action=draft.id, detail=finding.text, reason=consent.reason)
+            for finding in plan.findings
+            if finding.code in plan.request.overrides and finding.overridable
+        ]
+        try:
+            action = await self.journal.begin(draft, audit=audit)
+        except Occupied as held:
+            no = Refused(6, self._held(held.action), findings=plan.findings)
+            await self._tell_refusal(plan, consent, no)
+            raise no from None
+        except KeyUsed as used:
+            if used.same:
+                return self._judged(used.action)
+            raise Refused(6, _key_used(used.action)) from None
+        return action if plan.already else await self._start(draft.id, launch)
+
+    async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch) -> Action:
+        """A rollback of an open action is an order to it; where its runner died, another takes it over."""
+        occupied = await self.action(action_id)
+        if occupied.kind != "rollback":
+            entry = self._command(plan, consent, "queued", action_id)
+            queued = await self.journal.enqueue(action_id, "rollback", self.actor, consent.reason, audit=[entry])
+            if not queued:
+                no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="once more"))
+                await self._tell_refusal(plan, consent, no)
+                raise no
+        return await self._start(action_id, launch) if self.orphaned(occupied) else occupied
+
+    async def _start(self, action_id: str, launch: Launch) -> Action:
+        """Launch a runner, and wait until it owns the action: only then may the caller go away."""
+        before = (await self.action(action_id)).owner
+        try:
+            await launch(action_id)
+        except (OSError, BackendError) as error:
+            words = error.message if isinstance(error, BackendError) else str(error)
+            failed = ActionError(kind="internal", message=f"the runner did not start: {words}")
+            if before is None:
+                await self.journal.close_orphan(action_id, Changes(status="aborted", error=failed))
+            return await self.action(action_id)
+        for _ in range(int(OWNER_WAIT_S / OWNER_POLL_S)):
+            action = await self.action(action_id)
+            if not action.open or action.owner != before:
+                return action
+            await asyncio.sleep(OWNER_POLL_S)
+        return await self.action(action_id)
+
+    async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
+        entry = self._entry(
+            "refused", plan, f"exit {no.exit_code}", detail=no.error.message, reason=consent.reason
+        )  # fmt: skip
+        # A refusal stands whether or not it could be written down.
+        with contextlib.suppress(BackendError):
+            await self.journal.audit(entry)
+
+    def _judged(self, action: Action) -> Action:
+        """What a reader must know beyond the rows: that nobody runs it."""
+        if not self.orphaned(action) or action.status in ENDED:
+            return action
+        text = "nobody runs this action: its runner has ended or died"
+        fix = f"teal deploy rollback {action.service}" if action.kind not in RUN_KINDS else "`teal run list`"
+        finding = Finding(level="warning", code="orphaned", text=text, fix=fix)
+        return replace(action, findings=(finding, *action.findings))
+
+    def _held(self, occupied: Action) -> ActionError:
+        fix = f"teal action watch {occupied.id}"
+        if occupied.kind not in RUN_KINDS:
+            fix += f", or teal deploy rollback {occupied.service}"
+        dead = "; nobody runs it any more" if self.orphaned(occupied) else ""
+        return ActionError(kind="held", message=held_words(occupied) + dead, fix=fix)
+
+    def _command(self, plan: Plan, consent: Consent, result: str, action_id: str) -> AuditEntry:
+        expected = {key: plan.expected[key] for key in ("weights", "revision", "state") if key in plan.expected}
+        requested = {"to": plan.to, "effects": plan.summary.effects}
+        return self._entry(
+            "command", plan, result, action=action_id, reason=consent.reason, before=expected, requested=requested
+        )
+
+    def _entry(self, kind: AuditKind, plan: Plan, result: str, **told: object) -> AuditEntry:
+        return AuditEntry(
+            kind=kind, order=plan.kind, context=plan.context, target=plan.service, actor=self.actor,
+            plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo, result=result,
+            **told,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def exit_code(action: Action) -> int:
+    """The exit code of DESIGN §3 for an action's own order; see `outcome.exit_code` for a queued rollback."""
+    return outcome.exit_code(action)
+
+
+def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackOffer:
+    side = deployment.colors.get(to)
+    ready = bool(side and side.healthy)
+    reason = "" if ready else (side.detail if side else f"no color {to}")
+    return RollbackOffer(to=to, ready=ready, instant=ready, until=until, reason=reason)
+
+
+def _request_hash(request: Request) -> str:
+    return digest([request.kind, request.service, request.ref, request.to, request.params])
+
+
+def _key_used(action: Action) -> ActionError:
+    message = f"this idempotency key belongs to {action.id}, another request"
+    return ActionError(kind="conflict", message=message, fix="use another key")

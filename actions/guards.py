@@ -1,0 +1,138 @@
+"""Who may do what, when, and with which words: the table of DESIGN §6 as pure functions, the same for every door."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.models import ActionError, Consent, Finding, GuardClass, Plan
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WINDOW = re.compile(r"\s*([A-Za-z]{3})\s+(\d{1,2}):(\d{2})\s*-\s*([A-Za-z]{3})\s+(\d{1,2}):(\d{2})\s*")
+_MINUTES_A_WEEK = 7 * 24 * 60
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What a context says about writing. `shared_journal`: every console of this context sees this journal; `lock` is
+    "local" where an operator said that he knows it does not. `notes` are findings that every plan shows."""
+
+    context: str
+    protected: bool = False
+    read_only: bool = False
+    freeze: tuple[str, ...] = ()
+    zone: tzinfo
+    lock: str = ""
+    shared_journal: bool = False
+    notes: tuple[Finding, ...] = ()
+
+
+def freeze_problem(window: str) -> str:
+    """Why `window` is not understood; empty where it is."""
+    try:
+        _minutes(window)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def in_window(window: str, at: datetime, zone: tzinfo) -> bool:
+    """Whether `at` lies in `Fri 16:00 - Mon 08:00`, local time of `zone`. Raises ValueError."""
+    begin, end = _minutes(window)
+    local = at.astimezone(zone)
+    minute = local.weekday() * 1440 + local.hour * 60 + local.minute
+    return begin <= minute < end if begin < end else minute >= begin or minute < end
+
+
+def context_findings(policy: Policy, guard_class: GuardClass, at: datetime) -> list[Finding]:
+    """What the context itself says against an action of that class now."""
+    if policy.read_only:
+        text = f"context {policy.context} is read-only: nothing is written from here, not even a rollback"
+        fix = "use a console whose config may write"
+        return [Finding(level="block", code="read-only", text=text, fix=fix)]
+    if guard_class != "3":
+        return []
+    return [*_freeze_findings(policy, at), *_lock_findings(policy)]
+
+
+def with_overrides(findings: Iterable[Finding], overrides: Iterable[str]) -> tuple[Finding, ...]:
+    """A block that may be overridden and was becomes a warning that says so."""
+    named = set(overrides)
+    return tuple(
+        replace(finding, level="warning", text=f"{finding.text} (overridden)")
+        if finding.level == "block" and finding.overridable and finding.code in named
+        else finding
+        for finding in findings
+    )
+
+
+def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:
+    """Why `plan` must not be executed with this consent; None where it may."""
+    blocks = [finding for finding in plan.findings if finding.level == "block"]
+    if blocks:
+        first = blocks[0]
+        fix = first.fix
+        if first.overridable:
+            fix = " or ".join(part for part in (fix, f'--override {first.code} --reason "…"') if part)
+        return ActionError(kind="refused", message=first.text, fix=fix)
+    if plan.guard_class == "0":
+        return None
+    if consent.typed_context and consent.typed_context != policy.context:
+        message = f"{consent.typed_context} was typed, and this is {policy.context}"
+        return _missing(message, "check the context: -C NAME")
+    if policy.protected and plan.guard_class in ("2", "3"):
+        named = consent.typed_context == policy.context
+        if not named and not (plan.guard_class == "2" and consent.armed):
+            return _missing(
+                f"context {policy.context} is protected and was not named",
+                f"--confirm {policy.context}, or ! in the console",
+            )
+        if not consent.reason.strip():
+            return _missing(f"context {policy.context} is protected: a reason is required", '--reason "…"')
+    if plan.request.overrides and not consent.reason.strip():
+        return _missing("a guard is only overridden with a reason", '--reason "…"')
+    if not consent.confirmed:
+        return _missing("not confirmed", "-y" if not consent.interactive else "confirm the plan")
+    return None
+
+
+def _missing(message: str, fix: str) -> ActionError:
+    return ActionError(kind="refused", message=message, fix=fix)
+
+
+def _freeze_findings(policy: Policy, at: datetime) -> list[Finding]:
+    findings = []
+    for window in policy.freeze:
+        try:
+            frozen = in_window(window, at, policy.zone)
+        except ValueError as error:
+            text = f"a freeze window is not understood: {error}"
+            findings.append(Finding(level="block", code="freeze", text=text, fix="correct `freeze`", overridable=True))
+            continue
+        if frozen:
+            text = f"frozen: {window} ({policy.zone})"
+            fix = "wait until it ends"
+            findings.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
+    return findings
+
+
+def _lock_findings(policy: Policy) -> list[Finding]:
+    if not policy.protected or policy.shared_journal or policy.lock == "local":
+        return []
+    text = f"context {policy.context} is protected, and its lock is not shared: another console could act too"
+    fix = 'set a shared `journal`, or lock = "local" where only this host acts'
+    return [Finding(level="block", code="private-lock", text=text, fix=fix)]
+
+
+def _minutes(window: str) -> tuple[int, int]:
+    found = _WINDOW.fullmatch(window)
+    if found is None:
+        raise ValueError(f'"{window}" is not like "Fri 16:00 - Mon 08:00"')
+    return _minute(window, *found.group(1, 2, 3)), _minute(window, *found.group(4, 5, 6))
+
+
+def _minute(window: str, day: str, hour: str, minute: str) -> int:
+    if day.lower() not in _DAYS or int(hour) > 24 or int(minute) > 59 or (int(hour) == 24 and int(minute)):
+        raise ValueError(f'"{window}": {day} {hour}:{minute} is no time of a week')
+    return (_DAYS.index(day.lower()) * 1440 + int(hour) * 60 + int(minute)) % _MINUTES_A_WEEK

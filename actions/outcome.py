@@ -1,0 +1,46 @@
+"""What an action means to whoever ordered it: exit codes, and actions that never were in the journal."""
+
+from actions.models import Action, ActionKind, ActionStatus, Actor, Plan, Refused
+
+EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_AUTH, EXIT_NOT_FOUND, EXIT_CONFLICT, EXIT_NO_ANSWER = 0, 1, 3, 4, 5, 6, 7
+EXIT_STILL_OPEN, EXIT_PAGE_SOMEONE = 8, 9
+_OF_ERROR = {
+    "auth": EXIT_AUTH, "not_found": EXIT_NOT_FOUND, "conflict": EXIT_CONFLICT, "unreachable": EXIT_NO_ANSWER,
+    "timeout": EXIT_NO_ANSWER, "malformed": EXIT_NO_ANSWER, "rate_limited": EXIT_NO_ANSWER,
+}  # fmt: skip
+_OF_STATUS: dict[ActionStatus, int] = {
+    "succeeded": EXIT_DONE, "rolled_back": EXIT_FAILED, "aborted": EXIT_FAILED, "abandoned": EXIT_FAILED,
+    "rollback_failed": EXIT_PAGE_SOMEONE, "in_doubt": EXIT_PAGE_SOMEONE, "conflict": EXIT_CONFLICT,
+}  # fmt: skip
+
+
+def exit_code(action: Action, *, ordered: ActionKind | None = None) -> int:
+    """The exit code of DESIGN §3. `ordered`: what was asked for, where that is not the action's own kind: a rollback
+    that was queued to an open flip is done when the flip is back, or never moved anything."""
+    kind = ordered or action.kind
+    if kind == "rollback" and action.kind != "rollback" and action.status in ("rolled_back", "aborted"):
+        return EXIT_DONE
+    code = _OF_STATUS.get(action.status, EXIT_STILL_OPEN)
+    if action.status != "aborted" or action.changed or action.error is None:
+        return code
+    if action.error.kind == "target_unhealthy":
+        return EXIT_PAGE_SOMEONE if kind == "rollback" else EXIT_FAILED
+    return _OF_ERROR.get(action.error.kind, code)
+
+
+def preview(plan: Plan, *, actor: Actor | None = None) -> Action:
+    """A plan as an action that was not begun: what `--dry-run` prints."""
+    return Action(
+        id=None, kind=plan.kind, service=plan.service, status="planned", phase="plan", from_=plan.from_, to=plan.to,
+        findings=plan.findings, plan_hash=plan.hash, actor=actor, plan=plan.summary, undo=plan.summary.undo,
+        ref=plan.request.ref or None,
+    )  # fmt: skip
+
+
+def refused_action(plan: Plan, refusal: Refused, *, actor: Actor | None = None) -> Action:
+    """The action that a refusal prevented: aborted, nothing changed, `id` null."""
+    return Action(
+        id=None, kind=plan.kind, service=plan.service, status="aborted", phase="plan", from_=plan.from_, to=plan.to,
+        findings=refusal.findings or plan.findings, plan_hash=plan.hash, actor=actor, plan=plan.summary,
+        ref=plan.request.ref or None, error=refusal.error,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Fresh requests without a pause while traffic moves: who answered, from before the write until it is proven."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from actions.models import SwitchReport
+from backends.deployments.common import ProbeResult
+
+RATE_PER_S = 25.0
+NEEDED = 20
+MAX_IN_FLIGHT = 32
+FIRST_ANSWER_S = 0.5
+
+
+Probe = Callable[[], Awaitable[ProbeResult | None]]
+
+
+class Prober:
+    """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of the report's seconds."""
+
+    def __init__(self, probe: Probe, *, rate_per_s: float = RATE_PER_S) -> None:
+        self._probe = probe
+        self._interval = 1 / rate_per_s
+        self._seen: list[ProbeResult] = []
+        self._last: deque[ProbeResult] = deque(maxlen=NEEDED)
+        self._flying: set[asyncio.Task[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
+        self._written_at: float | None = None
+
+    async def start(self) -> None:
+        """Begin, and wait a moment for the first answer: the report covers the time before the write too."""
+        self._task = asyncio.create_task(self._run(), name="probes")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_ANSWER_S):
+                await self._answered.wait()
+
+    def mark_write(self) -> None:
+        """The write begins now."""
+        self._written_at = time.monotonic()
+
+    def of_last(self, color: str) -> int:
+        """How many of the last 20 answers came from `color`."""
+        return sum(seen.color == color for seen in self._last)
+
+    async def proven(self, color: str, deadline_s: float) -> bool:
+        """Waits until the last 20 of 20 answers are `color`'s; False where the deadline comes first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while self.of_last(color) < NEEDED:
+                    self._answered.clear()
+                    await self._answered.wait()
+        return self.of_last(color) >= NEEDED
+
+    def last_error(self) -> str:
+        """Why the newest request that failed did."""
+        return next((seen.error for seen in reversed(self._seen) if seen.color is None), "")
+
+    def report(self, old: str, new: str) -> SwitchReport:
+        """What was seen so far; seconds count from the write, and before it is 0."""
+        zero = self._written_at if self._written_at is not None else time.monotonic()
+        first_new = next((seen.at for seen in self._seen if seen.color == new and seen.at >= zero), None)
+        last_old = next((seen.at for seen in reversed(self._seen) if seen.color == old), None)
+        return SwitchReport(
+            requests=len(self._seen),
+            errors=sum(seen.color is None for seen in self._seen),
+            first_new_s=None if first_new is None else round(first_new - zero, 3),
+            last_old_s=None if last_old is None else round(max(0.0, last_old - zero), 3),
+        )
+
+    async def stop(self) -> None:
+        """End; requests that are under way are not counted."""
+        tasks = [*self._flying, *([self._task] if self._task else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        due = time.monotonic()
+        while True:
+            if len(self._flying) < MAX_IN_FLIGHT:
+                task = asyncio.create_task(self._ask())
+                self._flying.add(task)
+                task.add_done_callback(self._flying.discard)
+            due = max(due + self._interval, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    async def _ask(self) -> None:
+        seen = await self._probe()
+        if seen is not None:
+            self._seen.append(seen)
+            self._last.append(seen)
+            self._answered.set()

@@ -1,0 +1,63 @@
+"""Executes one journalled action: takes its lease, builds what it drives from the journal, follows its strategy."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actions.ids import now
+from actions.journal import Journal
+from actions.lease import TTL_S, LeaseHeld, LeaseLost, owner_file, release, take
+from actions.models import ENDED, Action, Plan
+from actions.runs import RUN_KINDS, RunOrder
+from actions.switching import Switching
+from actions.targets import PipelinesTarget, SwitchTarget
+from actions.who import runner_owner
+from actions.work import Work
+from backends.ports import Closable
+
+Build = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+async def run_action(action_id: str, journal: Journal, build: Build) -> Action | None:
+    """Run an action to its end, or to an open state that waits for a person; None where another runner has it.
+
+    `build` makes the adapter from the target that the journal keeps, its secrets resolved: that comes before the lease.
+    What an earlier runner has done is read from the journal and looked for, never done again unseen.
+    """
+    plan = await journal.plan(action_id)
+    adapter = await build(plan.target)
+    path = owner_file(journal.location.directory, action_id)
+    descriptor = await asyncio.to_thread(take, path)
+    if descriptor is None:
+        await adapter.aclose()
+        return None
+    ended = False
+    try:
+        ended = await _run_owned(action_id, journal, plan, adapter)
+    except (LeaseHeld, LeaseLost):
+        return None
+    finally:
+        await adapter.aclose()
+        release(descriptor, path, ended=ended)
+    found = await journal.action(plan.context, action_id)
+    return found[0] if found else None
+
+
+async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Closable) -> bool:
+    hold = await journal.acquire(action_id, runner_owner(TTL_S, now()))
+    work = Work(journal, hold, plan, await journal.history(action_id))
+    ended = False
+    try:
+        await _strategy(work, plan, adapter)
+        found = await journal.action(plan.context, action_id)
+        ended = bool(found) and found[0].status in ENDED
+    finally:
+        await work.stop(ended=ended)
+    return ended
+
+
+async def _strategy(work: Work, plan: Plan, adapter: Any) -> None:
+    if plan.kind in RUN_KINDS:
+        await RunOrder(work, PipelinesTarget(adapter, plan.target)).run()
+    else:
+        await Switching(work, SwitchTarget(adapter, plan.target)).run()

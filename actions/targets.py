@@ -1,0 +1,53 @@
+"""What an action drives: an adapter handed in, and the description from which a runner builds it again."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
+from backends.ports import Pipelines, Switch
+
+
+class SwitchTarget(Struct, frozen=True):
+    """The switch of one service. `target` is what the journal keeps of it (`describe`)."""
+
+    adapter: Switch
+    target: dict[str, Any]
+
+    @property
+    def settings(self) -> DeploymentConfig:
+        """Colors, probe and times of its config entry. Raises BackendError(config)."""
+        return shared_settings(self.target["config"])
+
+    async def probe(self) -> ProbeResult | None:
+        """One fresh request through the load balancer; None where no probe is configured."""
+        target = self.settings.probe
+        return None if target is None else await fresh_probe(target)
+
+
+class PipelinesTarget(Struct, frozen=True):
+    """One pipelines backend. `target` as for a switch."""
+
+    adapter: Pipelines
+    target: dict[str, Any]
+
+
+class Targets(Protocol):
+    """Where the gate gets its adapters from. Raises BackendError(not_found) naming what there is."""
+
+    async def switch(self, service: str) -> SwitchTarget:
+        """The switch of that service."""
+
+    async def pipelines(self, backend: str) -> PipelinesTarget:
+        """The pipelines backend of that name."""
+
+
+def describe(
+    port: str, kind: str, name: str, config: dict[str, Any], *, base_dir: Path, state_dir: Path
+) -> dict[str, Any]:
+    """The description that the journal keeps: `config` is the entry as it stands in the file, secrets as references."""
+    return {
+        "port": port, "type": kind, "name": name, "config": config,
+        "base_dir": str(base_dir), "state_dir": str(state_dir),
+    }  # fmt: skip

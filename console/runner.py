@@ -1,0 +1,146 @@
+"""The detached runner of one action: `python -P -m console.runner ACTION_ID`, in a process session of its own.
+
+It outlives the console, the SSH connection and Ctrl-C. What it needs is in the journal (whose place comes by the
+environment, since an argument can be read by every user) and in the secrets that its environment or references give.
+"""
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from actions.journal import Journal
+from actions.location import JournalLocation, journal_location
+from actions.models import Action
+from actions.runner import run_action
+from backends.errors import BackendError
+from backends.http import Http
+from backends.registry import AdapterContext, build
+
+JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
+START_TIMEOUT_S = 30.0
+
+
+async def launch_detached(action_id: str, location: JournalLocation) -> None:
+    """Start a runner that is nobody's child. Raises OSError where it can not be started."""
+    environment = {**os.environ, **_import_path(), JOURNAL_VARIABLE: location.url}
+    command = [sys.executable, "-P", "-m", "console.runner", action_id]
+    # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
+    # A child of asyncio would be killed when this program's event loop is taken down.
+    status = await asyncio.to_thread(_start, command, environment)
+    if status != 0:
+        raise OSError(f"exit status {status} of {shlex.join(command)}")
+
+
+def _start(command: list[str], environment: dict[str, str]) -> int:
+    nothing = subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", env=environment,
+            start_new_session=True, timeout=START_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OSError(f"no start in {START_TIMEOUT_S:g} s: {shlex.join(command)}") from None
+    return done.returncode
+
+
+def _import_path() -> dict[str, str]:
+    """The environment in which these packages are found also where they run from a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if root.name in ("site-packages", "dist-packages"):
+        return {}
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([str(root), *others]))}
+
+
+class InProcess:
+    """Runs actions within this process (`--foreground`): for containers and CI jobs that kill what a job leaves.
+
+    `aclose` waits until they have ended.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._running: set[asyncio.Task[Action | None]] = set()
+
+    async def __call__(self, action_id: str) -> None:
+        """Begin to run it; returns at once."""
+        task = asyncio.create_task(run_action(action_id, self._journal, build_described), name=action_id)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def aclose(self) -> None:
+        """Wait for what runs. A failure of a runner is raised here, where nobody else would see it."""
+        await asyncio.gather(*self._running)
+
+
+async def build_described(target: dict[str, Any]) -> Any:
+    """The adapter of a journalled target. Raises BackendError(config)."""
+    http = Http(user_agent="tealdeck-runner")
+    context = AdapterContext(target["name"], Path(target["base_dir"]), Path(target["state_dir"]), http)
+    adapter = build(target["port"], target["type"], target["config"], context)
+    return _Owning(adapter, http)
+
+
+class _Owning:
+    """An adapter together with the HTTP client that was made for it alone."""
+
+    def __init__(self, adapter: Any, http: Http) -> None:
+        self._adapter = adapter
+        self._http = http
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    async def aclose(self) -> None:
+        await self._adapter.aclose()
+        await self._http.aclose()
+
+
+def main() -> int:
+    """Forks: the parent says 0 that the runner has started; what becomes of it is in the journal, or in a log file."""
+    if len(sys.argv) != 2 or JOURNAL_VARIABLE not in os.environ:
+        sys.stderr.write(f"usage: {JOURNAL_VARIABLE}=URL python -P -m console.runner ACTION_ID\n")
+        return 2
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    action_id = sys.argv[1]
+    location = journal_location(os.environ.pop(JOURNAL_VARIABLE), os.environ)
+    try:
+        asyncio.run(_run(action_id, location))
+    except Exception as error:
+        _write_down(location.directory, action_id, error)
+        return 1
+    return 0
+
+
+async def _run(action_id: str, location: JournalLocation) -> None:
+    journal = Journal(location)
+    try:
+        await run_action(action_id, journal, build_described)
+    finally:
+        await journal.aclose()
+
+
+def _write_down(directory: Path, action_id: str, error: Exception) -> None:
+    """A file that only its owner may read; an expected error is one line, anything else its whole trace."""
+    with contextlib.suppress(OSError):
+        place = directory / "runner"
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(place / f"{action_id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with open(descriptor, "a", encoding="utf-8") as stream:
+            if isinstance(error, BackendError):
+                stream.write(f"{error.kind}: {error.message} ({error.fix})\n")
+            else:
+                stream.writelines(traceback.format_exception(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

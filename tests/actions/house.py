@@ -1,0 +1,106 @@
+"""A gate over a real switch, a real journal and a runner: what the tests of actions share."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actions.gate import Gate
+from actions.guards import Policy
+from actions.journal import Journal
+from actions.location import JournalLocation, journal_location
+from actions.models import Action, Consent, Request
+from actions.targets import PipelinesTarget, SwitchTarget, describe
+from actions.who import current_actor
+from backends.deployments.file_switch import FileSwitch
+from backends.errors import BackendError
+from backends.http import Http
+from backends.registry import AdapterContext, build
+from console.runner import InProcess, launch_detached
+from tests.two_colors import TwoColors
+
+YES = Consent(confirmed=True)
+ANALYTICS_FLIP = Request(kind="flip", service="analytics")
+ANALYTICS_ROLLBACK = Request(kind="rollback", service="analytics")
+
+
+class OneService:
+    """`Targets` with the service `analytics` and any pipelines that a test puts in."""
+
+    def __init__(self, service: TwoColors, http: Http, **config: Any) -> None:
+        self._service = service
+        self._http = http
+        self._config = config
+        self.backends: dict[str, PipelinesTarget] = {}
+        self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
+
+    async def switch(self, service: str) -> SwitchTarget:
+        if service != "analytics":
+            raise BackendError("not_found", f'no service "{service}"', fix="known: analytics")
+        config = self._service.config(**self._config)
+        base = self._service.directory
+        context = AdapterContext("analytics", base, base / "state", self._http)
+        adapter = build("deployments", "file-switch", config, context)
+        told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
+        return SwitchTarget(self.wrap(adapter), told)
+
+    async def pipelines(self, backend: str) -> PipelinesTarget:
+        if backend not in self.backends:
+            raise BackendError("not_found", f'no backend "{backend}"', fix="known: none")
+        return self.backends[backend]
+
+
+class House:
+    """`async with House(tmp_path, service)`: `gate`, `targets`, `journal`, and `order` from a request to its end."""
+
+    def __init__(self, state: Path, service: TwoColors, *, detached: bool = False, **config: Any) -> None:
+        self.location: JournalLocation = journal_location(None, {"TEAL_STATE_DIR": str(state)})
+        self.journal = Journal(self.location)
+        self.http = Http()
+        self.targets = OneService(service, self.http, **config)
+        self.in_process = InProcess(self.journal)
+        launch: Callable[[str], Awaitable[None]] = self._detached if detached else self.in_process
+        self.gate = Gate(
+            Policy(context="test", zone=UTC), self.journal, self.targets, current_actor(os.environ), launch
+        )
+
+    async def __aenter__(self) -> "House":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.in_process.aclose()
+        await self.journal.aclose()
+        await self.http.aclose()
+
+    def under(self, **policy: Any) -> Gate:
+        """The same gate under another policy."""
+        self.gate.policy = msgspec.structs.replace(self.gate.policy, **policy)
+        return self.gate
+
+    async def order(self, request: Request, consent: Consent = YES) -> Action:
+        """Plan, submit and watch to the end."""
+        return await self.ended(await self.gate.submit(await self.gate.plan(request), consent))
+
+    async def ended(self, action: Action, deadline_s: float = 30.0) -> Action:
+        """The action when nothing runs it any more."""
+        assert action.id is not None
+        async with asyncio.timeout(deadline_s):
+            async for seen in self.gate.watch(action.id):
+                action = seen
+        return action
+
+    async def reaches(self, action: Action, phase: str, deadline_s: float = 20.0) -> Action:
+        """The action as soon as it is in `phase`."""
+        assert action.id is not None
+        async with asyncio.timeout(deadline_s):
+            async for seen in self.gate.watch(action.id):
+                if seen.phase == phase or not seen.open:
+                    return seen
+        raise AssertionError(f"{phase} was never reached")
+
+    async def _detached(self, action_id: str) -> None:
+        await launch_detached(action_id, self.location)

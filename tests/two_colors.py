@@ -1,0 +1,122 @@
+"""A real service of two colors on loopback, behind a router that follows a switch file: what a deployment test drives."""
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+COLORS = ("blue", "green")
+
+
+@dataclass
+class Fault:
+    """What a color or the router does wrong; the defaults are a healthy one."""
+
+    status: int = 200
+    word: str = "healthy"
+    says: str | None = None  # the color that it claims to be; "" for none
+    body: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class TwoColors:
+    """`async with TwoColors(tmp_path) as service`: `service.config()` is the entry of a `file-switch` deployment."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.switch = directory / "switch.json"
+        self.faults = {color: Fault() for color in COLORS}
+        self.router_status = 200
+        self.router_frozen: str | None = None  # the color that it sends everything to, whatever the file says
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.connections = 0
+        self.ports: dict[str, int] = {}
+        self._servers: dict[str, asyncio.Server] = {}
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self.write({"blue": 100, "green": 0})
+        for name in (*COLORS, "router"):
+            self._servers[name] = await asyncio.start_server(self._handler(name), "127.0.0.1", 0)
+            self.ports[name] = self._servers[name].sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in list(self._servers):
+            await self.stop(name)
+
+    async def stop(self, name: str) -> None:
+        """Take one of them down; connections to it are refused from now on."""
+        server = self._servers.pop(name)
+        server.close()
+        for writer in list(self._writers):
+            writer.close()
+        await asyncio.sleep(0)
+
+    def write(self, weights: dict[str, int], **more: Any) -> None:
+        """Write the switch file as a hand would."""
+        document = {"weights": weights, "generation": 1, "stamp": "hand", "at": "2026-01-01T00:00:00Z", **more}
+        self.switch.write_text(json.dumps(document))
+
+    def weights(self) -> dict[str, int]:
+        """What the switch file says."""
+        found: dict[str, int] = json.loads(self.switch.read_text())["weights"]
+        return found
+
+    def url(self, name: str, path: str = "/health") -> str:
+        """The URL of a color or of the router."""
+        return f"http://127.0.0.1:{self.ports[name]}{path}"
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """Plain data, as TOML would give it."""
+        return {
+            "path": "switch.json",
+            "probe": {"url": self.url("router"), "header": "X-Environment"},
+            "health": {color: self.url(color) for color in COLORS},
+            "bake": "200ms",
+            **more,
+        }
+
+    def _handler(self, name: str) -> Any:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            self._writers.add(writer)
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while head := await reader.readuntil(b"\r\n\r\n"):
+                    lines = head.decode("latin-1").split("\r\n")
+                    headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+                    if name == "router":
+                        self.requests.append((lines[0].split(" ")[1], headers))
+                    writer.write(self._answer(name))
+                    await writer.drain()
+                    if headers.get("connection") == "close":
+                        break
+            self._writers.discard(writer)
+            writer.close()
+
+        return handle
+
+    def _answer(self, name: str) -> bytes:
+        if name == "router":
+            if self.router_status != 200:
+                return _response(self.router_status, b"bad gateway", {})
+            shares = self.weights()
+            name = self.router_frozen or max(shares, key=lambda color: shares[color])
+        fault = self.faults[name]
+        says = name if fault.says is None else fault.says
+        told = {"status": fault.word, "version": f"2.4.{COLORS.index(name)}", "environment": says}
+        if not says:
+            del told["environment"]
+        body = fault.body if fault.body is not None else json.dumps(told).encode()
+        return _response(fault.status, body, {**({"x-environment": says} if says else {}), **fault.headers})
+
+
+def _response(status: int, body: bytes, headers: dict[str, str]) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"content-length: {len(body)}",
+        *(f"{key}: {value}" for key, value in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
