@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -22,6 +23,9 @@ from console.config import Context
 from console.config_model import Port
 from console.zones import zone_of
 
+if TYPE_CHECKING:
+    from console.runner import InProcess
+
 
 class Orders:
     """What a console may order and read of orders. Reading creates no journal, and loads no database library for one
@@ -32,6 +36,7 @@ class Orders:
         self._context = context
         self._adapters = adapters
         self._gate: Gate | None = None
+        self._in_process: InProcess | None = None
 
     @property
     def identity(self) -> str:
@@ -44,14 +49,12 @@ class Orders:
 
     async def submit(self, plan: Plan, consent: Consent, *, foreground: bool = False) -> Action:
         """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then."""
-        from console.runner import run_in_process
-
         gate = await self._opened()
+        if foreground and self._in_process is None:
+            from console.runner import InProcess
 
-        async def run_here(action_id: str) -> None:
-            await run_in_process(action_id, gate.journal.location)
-
-        return await gate.submit(plan, consent, launch=run_here if foreground else None)
+            self._in_process = InProcess(gate.journal)
+        return await gate.submit(plan, consent, launch=self._in_process if foreground else None)
 
     async def watch(self, action_id: str) -> AsyncIterator[Action]:
         """The action each time that its journal changes, until it has ended or nobody runs it."""
@@ -89,7 +92,10 @@ class Orders:
         return replace(enriched, rollback=replace(offer, until=until))
 
     async def aclose(self) -> None:
-        """Close the journal; safe to call twice."""
+        """Wait for what runs in this process, and close the journal; safe to call twice."""
+        if self._in_process is not None:
+            await self._in_process.aclose()
+            self._in_process = None
         if self._gate is not None:
             await self._gate.journal.aclose()
             self._gate = None
@@ -107,7 +113,8 @@ class Orders:
     async def _opened(self) -> Gate:
         if self._gate is None:
             config = self._context.config
-            location = journal_location(await reveal(config.journal) if config.journal else None, os.environ)
+            url = await reveal(config.journal, self._context.base_dir) if config.journal else None
+            location = journal_location(url, os.environ)
             policy = Policy(
                 context=self._context.name,
                 protected=config.protected,
