@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
-from textual import events
+from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -42,12 +42,12 @@ class TealApp(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "palette", "command", id="palette"),
-        Binding("question_mark", "help", "help", id="help"),
-        Binding("r", "refresh_now", "refresh now", id="refresh", show=False),
-        Binding("s", "sources", "sources", id="sources", show=False),
-        Binding("at", "actions", "actions that are or were", id="actions", show=False),
-        Binding("exclamation_mark", "arm", "arm or disarm", id="arm", show=False),
+        Binding("colon", "palette", "command", id="palette", tooltip="find a command or a thing by name"),
+        Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here"),
+        Binding("r", "refresh_now", "read every source now", id="refresh", show=False),
+        Binding("s", "sources", "sources and how they answer", id="sources", show=False),
+        Binding("at", "actions", "actions: open and done", id="actions", show=False),
+        Binding("exclamation_mark", "arm", "arm or disarm a protected context", id="arm", show=False),
         Binding("ctrl+c", "interrupt", "how to quit", id="interrupt", show=False, system=True),
     ]
 
@@ -156,11 +156,9 @@ class TealApp(App[None], inherit_bindings=False):
             return
         self.notify(text, markup=False)
 
-    def copy(self, text: str) -> None:
+    @work(group="copy", exclusive=True, exit_on_error=False)
+    async def copy(self, text: str) -> None:
         """Send text to the clipboard and say so."""
-        self.run_worker(self._copy(text), group="copy", exclusive=True, exit_on_error=False)
-
-    async def _copy(self, text: str) -> None:
         from console.clipboard import copy
 
         if text:

@@ -5,7 +5,8 @@ terminal cells; nothing ever wraps.
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Generic, Literal, TypeVar
 
@@ -18,6 +19,7 @@ Tone = Literal[
     "", "ok", "warning", "critical", "unknown", "running", "muted", "strong", "blue", "green", "brand", "edge", "match"
 ]
 Align = Literal["left", "right"]
+Counted = tuple[str, Tone]
 
 GAP = 2
 MEASURED_ROWS = 200
@@ -196,7 +198,8 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     """How one kind of thing is listed: its columns, its order, what stands below a row and in the title.
 
     `reason` is the line below a row ("" for none); `block` replaces row and reason by lines of its own for a given
-    width, as many as `height` says. `fold` makes rows of items, `item` gives back what a row stands for.
+    width, as many as `height` says. `counted` gives the words that a row is counted under, in the title in
+    `count_order`. `fold` makes rows of items, `item` gives back what a row stands for.
     """
 
     name: str
@@ -204,7 +207,8 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     key: Callable[[T], str]
     health: Callable[[T], str]
     sort_key: Callable[[T], Any]
-    counts: Callable[[Sequence[T]], Line]
+    counted: Callable[[T], tuple[Counted, ...]] = lambda _: ()
+    count_order: tuple[str, ...] = ()
     text: Callable[[T], str]
     fields: Callable[[T], dict[str, str]]
     reason: Callable[[T], str] = lambda _: ""
@@ -216,15 +220,16 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     empty: str = ""
 
 
-def count_words(words: Sequence[tuple[str, Tone]], *, order: Sequence[str]) -> Line:
-    """How often each word occurs, in `order`, as cells: `1 failed`, `2 late`. Each word keeps the tone it came with."""
-    amounts: dict[str, int] = {}
-    tones: dict[str, Tone] = {}
-    for word, tone in words:
-        amounts[word] = amounts.get(word, 0) + 1
-        tones[word] = tone
-    listed = [word for word in order if word in amounts] + sorted(set(amounts) - set(order))
-    return [Cell(f"{amounts[word]} {word}", tones[word]) for word in listed]
+def count_words(amounts: Mapping[Counted, int], order: Sequence[str]) -> Line:
+    """`1 failed`, `2 late`, in `order`; words of what is fine (`ok`) only where nothing else is to be said."""
+    ranked = sorted(amounts, key=lambda word: (order.index(word[0]) if word[0] in order else len(order), word[0]))
+    noticed = [word for word in ranked if word[0] != "ok"] or ranked
+    return [Cell(f"{amounts[word]} {word[0]}", word[1]) for word in noticed]
+
+
+def counts(kind: Kind[T], items: Sequence[Any]) -> Line:
+    """What a title says of `items`."""
+    return count_words(Counter(word for row in kind.fold(items) for word in kind.counted(row)), kind.count_order)
 
 
 def matches(query: str, text: str, fields: Callable[[], dict[str, str]]) -> bool:

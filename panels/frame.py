@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from panels.columns import Cell, Line, Moment
+from panels.columns import Cell, Line, Moment, count_words
 from panels.lines import Lines, ScrollLines, sides, width_of
 from panels.listing import Listing
 from panels.sources import Source, age, empty_words, losses
@@ -74,16 +74,18 @@ class PanelBox(Vertical):
     PanelBox.-ascii:focus-within > .panel--body { border-left: ascii $border; border-right: ascii $border; }
     """
 
-    def __init__(self, body: ScrollLines, *, key: str, title: str, id: str) -> None:  # noqa: A002
+    def __init__(self, body: ScrollLines, *, key: str, title: str, id: str, needs_source: bool = True) -> None:  # noqa: A002
         super().__init__(id=id)
         self.body = body
         self.key, self.title = key, title
         self.empty = body.empty
-        self.needs_source = True
+        self.needs_source = needs_source
         self.sources: tuple[Source, ...] = ()
         self.extra: Line = []
         self._upper, self._lower = Edge(upper=True), Edge(upper=False)
         self._moment: Moment | None = None
+        self._counted: Line = []
+        self._counted_for: tuple[int, frozenset[str]] = (-1, frozenset())
         body.add_class("panel--body")
 
     def compose(self) -> ComposeResult:
@@ -116,8 +118,7 @@ class PanelBox(Vertical):
 
     def _tell(self, moment: Moment) -> None:
         self.body.notices = losses(self.sources, moment.now, moment.symbols)
-        if self.sources or self.needs_source:
-            self.body.empty = empty_words(self.empty, self.sources, moment.now)
+        self.body.empty = empty_words(self.empty, self.sources, moment.now) if self.needs_source else self.empty
 
     def draw(self) -> None:
         """Write both edges anew."""
@@ -127,8 +128,9 @@ class PanelBox(Vertical):
         focused = self.has_focus_within
         self._upper.set_class(not focused, "-blurred")
         self._lower.set_class(not focused, "-blurred")
-        title = [Cell(self.key, "strong" if focused else "muted"), Cell(" "), Cell(self.title, "strong")]
-        counted = self._counts(moment)
+        key = [Cell(f"{self.key} ", "strong" if focused else "muted")] if self.key else []
+        title = [*key, Cell(self.title, "strong")]
+        counted = self._counts()
         parts = [*[cell for cell in counted if cell.tone != "muted"], *self.extra]
         if self.sources:
             parts.append(age(self.sources, moment.now))
@@ -136,18 +138,18 @@ class PanelBox(Vertical):
         self._upper.show(title, parts, moment.symbols)
         self._lower.show(self._filter_words(), [*quiet, *self._hidden_words()], moment.symbols)
 
-    def _counts(self, moment: Moment) -> Line:
+    def _counts(self) -> Line:
+        """What the rows are, counted once for each list that came in: moving the cursor must not cost ten thousand."""
         body = self.body
         if not isinstance(body, Listing):
             return []
-        trusted = [item for item in body.everything if not self._distrusted(body, item)]
-        cells = body.kind.counts(trusted) if trusted else []
-        if len(trusted) < len(body.everything):
-            cells = [*cells, Cell(f"{len(body.everything) - len(trusted)} unknown", "unknown")]
-        return [*cells, Cell(f"{body.waiting} new", "strong")] if body.waiting else cells
-
-    def _distrusted(self, body: Listing[object], item: object) -> bool:
-        return getattr(body.kind.item(item), "backend", None) in body.untrusted
+        if self._counted_for != (body.rows.version, body.untrusted):
+            self._counted_for = (body.rows.version, body.untrusted)
+            words, distrusted = body.rows.count(body.untrusted)
+            self._counted = count_words(words, body.kind.count_order)
+            if distrusted:
+                self._counted = [*self._counted, Cell(f"{distrusted} unknown", "unknown")]
+        return [*self._counted, Cell(f"{body.waiting} new", "strong")] if body.waiting else self._counted
 
     def _filter_words(self) -> Line:
         body = self.body
@@ -155,9 +157,9 @@ class PanelBox(Vertical):
             return []
         words: Line = []
         if body.filter:
-            words.append(Cell(f"/{body.filter}  {len(body.items)} of {len(body.everything)}", "strong"))
-        if body.marks:
-            words.append(Cell(f"{'  ' if words else ''}{len(body.marks)} marked", "strong"))
+            words.append(Cell(f"/{body.filter}  {len(body.rows.shown)} of {len(body.rows)}", "strong"))
+        if body.rows.marks:
+            words.append(Cell(f"{'  ' if words else ''}{len(body.rows.marks)} marked", "strong"))
         return words
 
     def _hidden_words(self) -> Line:

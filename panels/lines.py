@@ -29,6 +29,7 @@ class Lines(Widget):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._painted: dict[int, Strip] = {}
+        self._base = Style.null()
         self.cut = "…"
 
     def line(self, y: int) -> Line:
@@ -41,7 +42,7 @@ class Lines(Widget):
 
     def repaint(self) -> None:
         """Draw the lines that differ from what is on the screen."""
-        size = self.size
+        size, self._base = self.size, self.rich_style
         changed = []
         for y in range(size.height):
             if self._strip(y) != self._painted.get(y):
@@ -49,13 +50,18 @@ class Lines(Widget):
         if changed:
             self.refresh(*changed)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # The style of the widget blends those of all its ancestors: once a frame, not once a line.
+        self._base = self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         strip = self._painted[y] = self._strip(y)
         return strip
 
     def _strip(self, y: int) -> Strip:
         width = self.size.width
-        base = self.rich_style + self.line_style(y)
+        base = self._base + self.line_style(y)
         strip = Strip([Segment(cell.text, base + tone_style(self, cell.tone)) for cell in self.line(y) if cell.text])
         if strip.cell_length > width > 1:
             strip = Strip([*strip.crop(0, width - 1), Segment(self.cut, base)])

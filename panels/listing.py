@@ -1,11 +1,8 @@
 """A list of items, one line each and what belongs below it, that stays where the operator is while data changes."""
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import accumulate
-from operator import attrgetter
 from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec.structs import replace
@@ -14,25 +11,15 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from panels.columns import Cell, Kind, Line, Moment, Placed, Tone, crop, fit, heading, matches, row, text_of
+from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, crop, fit, heading, text_of
+from panels.columns import row as line_of
 from panels.lines import ScrollLines
+from panels.rows import Row, Rows
 
 T = TypeVar("T")
 FROZEN_S = 3.0
 GUTTER = 1
 INDENT = 4
-
-
-class _Row(Generic[T]):
-    """An item as it is listed. What follows from the item alone is worked out once."""
-
-    __slots__ = ("height", "item", "key", "reason", "sort")
-
-    def __init__(self, key: str, item: T, kind: Kind[T]) -> None:
-        self.key, self.item = key, item
-        self.sort = kind.sort_key(item)
-        self.reason = kind.reason(item)
-        self.height = 1
 
 
 class Listing(ScrollLines, Generic[T], inherit_bindings=False):
@@ -97,129 +84,89 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     ) -> None:
         super().__init__(id=id)
         self.kind = kind
+        self.rows: Rows[T] = Rows(kind)
         self.moment = Moment(datetime.now(UTC))
         self.empty = kind.empty
         self.untrusted: frozenset[str] = frozenset()
-        self.filter = ""
-        self.marks: set[str] = set()
-        self.follow = kind.newest_last
+        self.always_focused = False
         self._clock = clock
         self._touched_at = float("-inf")
-        self._rows: dict[str, _Row[T]] = {}
-        self._order: list[_Row[T]] = []
-        self._late: list[_Row[T]] = []
-        self._shown: list[_Row[T]] = []
-        self._starts: list[int] = []
-        self._total = 0
-        self._cursor: str | None = None
-        self._at = 0
         self._placed: list[Placed[T]] = []
         self._thawing = False
-        self._roomy = True
-        self.always_focused = False
 
     # ---- data
 
     def apply(self, items: Iterable[Any], moment: Moment) -> None:
         """Show `items` as of `moment`."""
-        old, kind = self._rows, self.kind
-        rows: dict[str, _Row[T]] = {}
-        for item in kind.fold(list(items)):
-            key = kind.key(item)
-            if key in rows:
-                key = f"{key}\0{len(rows)}"
-            known = old.get(key)
-            rows[key] = known if known is not None and known.item == item else _Row(key, item, kind)
-        terse = moment.roomy != self.moment.roomy
-        self.moment, self._rows = moment, rows
-        if self._clock() - self._touched_at < FROZEN_S:
-            kept = [rows[row.key] for row in self._order if row.key in rows]
-            placed = {row.key for row in kept}
-            self._late = [row for key, row in rows.items() if key not in placed]
-            self._order = kept
+        self.moment = moment
+        frozen = self._clock() - self._touched_at < FROZEN_S
+        self.rows.apply(list(items), frozen=frozen)
+        if frozen:
             self._thaw_later()
-        else:
-            known_first = [rows[row.key] for row in self._order if row.key in rows] if not terse else []
-            placed = {row.key for row in known_first}
-            self._order = known_first + [row for key, row in rows.items() if key not in placed]
-            self._order.sort(key=attrgetter("sort"))
-            self._late = []
-        self.marks &= rows.keys()
         self._arrange()
 
     def thaw(self) -> None:
         """Put every row where it belongs now, whatever was touched."""
         self._touched_at = float("-inf")
-        self._order = sorted([*self._order, *self._late], key=attrgetter("sort"))
-        self._late = []
+        self.rows.thaw()
         self._arrange()
 
     @property
     def waiting(self) -> int:
         """New rows that are held back while the order is frozen."""
-        return len(self._late)
+        return len(self.rows.late)
 
     @property
     def items(self) -> list[T]:
         """The rows that are shown, in order."""
-        return [row.item for row in self._shown]
-
-    @property
-    def everything(self) -> list[T]:
-        """All rows, filtered or not, held back or not."""
-        return [row.item for row in self._rows.values()]
+        return [row.item for row in self.rows.shown]
 
     @property
     def current(self) -> Any | None:
         """The item under the cursor."""
-        return self.kind.item(self._shown[self._at].item) if self._shown else None
+        row = self.rows.current
+        return None if row is None else self.kind.item(row.item)
 
     @property
     def current_text(self) -> str:
         """What is written under the cursor."""
-        return text_of(self._cells(self._shown[self._at], 0)).strip() if self._shown else ""
+        row = self.rows.current
+        return "" if row is None else text_of(self._cells(row, 0)).strip()
 
     @property
     def cursor(self) -> int:
         """The row of the cursor, from 0."""
-        return self._at
+        return self.rows.at
+
+    @property
+    def filter(self) -> str:
+        """What the rows that are shown have to match."""
+        return self.rows.filter
 
     @property
     def marked(self) -> list[Any]:
         """The marked items, in order."""
-        return [self.kind.item(row.item) for row in self._shown if row.key in self.marks]
-
-    @property
-    def worst(self) -> str:
-        """The health of the first row; `ok` for none."""
-        return self.kind.health(self._order[0].item) if self._order else "ok"
+        return [self.kind.item(row.item) for row in self.rows.shown if row.key in self.rows.marks]
 
     def set_filter(self, query: str) -> None:
         """Show only what matches: words, `key:value`, `!word`."""
-        self.filter = query.strip()
+        self.rows.filter = query.strip()
         self._arrange()
 
     def move_to(self, index: int) -> None:
         """Put the cursor on the row `index`, as far as there are rows."""
-        if not self._shown:
-            return
-        index = max(0, min(index, len(self._shown) - 1))
-        moved = self._shown[index].key != self._cursor
-        self._at, self._cursor = index, self._shown[index].key
-        self.follow = self.kind.newest_last and index == len(self._shown) - 1
-        row = self._shown[index]
-        self.reveal(0 if index == 0 else self._starts[index], row.height)
+        moved = self.rows.move_to(index)
+        self._reveal()
         if moved:
             self.post_message(self.Highlighted(self, self.current))
         self.post_message(self.Changed(self))
 
     def move_to_key(self, key: str) -> bool:
         """Put the cursor on the row of that key; False where it is not shown."""
-        for index, shown in enumerate(self._shown):
-            if shown.key == key:
-                self.move_to(index)
-                return True
-        return False
+        index = self.rows.find(key)
+        if index is not None:
+            self.move_to(index)
+        return index is not None
 
     def tick(self, moment: Moment) -> None:
         """Time has passed: write ages anew."""
@@ -229,62 +176,36 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     # ---- arranging
 
     def _arrange(self) -> None:
-        """Filter, count lines, and put cursor and view back to where they were."""
-        line_of_cursor = self._starts[self._at] - self.top if self._shown else 0
-        query = self.filter
-        self._shown = [row for row in self._order if self._matches(row)] if query else list(self._order)
-        self._roomy = self.moment.roomy or self._all_fits()
-        for index, shown in enumerate(self._shown):
-            shown.height = self._height(shown, self._roomy, first=index == 0)
-        ends = list(accumulate(row.height for row in self._shown))
-        self._starts, self._total = [0, *ends[:-1]] if ends else [], ends[-1] if ends else 0
+        rows = self.rows
+        line_of_cursor = rows.start(rows.at) - self.top
+        moved = rows.arrange(roomy=self.moment.roomy, room=self.size.height - len(self.notices))
         self._place()
-        self._restore(line_of_cursor)
+        self._restore_view(line_of_cursor)
+        if moved:
+            self.post_message(self.Highlighted(self, self.current))
         self.post_message(self.Changed(self))
 
-    def _all_fits(self) -> bool:
-        room = self.size.height - len(self.notices)
-        return len(self._shown) <= room and sum(self._height(shown, True) for shown in self._shown) <= room
-
-    def _height(self, shown: _Row[T], roomy: bool, *, first: bool = False) -> int:
-        if self.kind.height is not None:
-            return self.kind.height(shown.item, roomy)
-        return 2 if shown.reason and (roomy or first) else 1
-
-    def _matches(self, shown: _Row[T]) -> bool:
-        return matches(self.filter, self.kind.text(shown.item), lambda: self.kind.fields(shown.item))
-
-    def _restore(self, line_of_cursor: int) -> None:
-        before = self._cursor
-        if self._shown:
-            at = next((index for index, row in enumerate(self._shown) if row.key == self._cursor), None)
-            if self.follow:
-                at = len(self._shown) - 1
-            elif at is None:
-                at = 0 if self._cursor is None else min(self._at, len(self._shown) - 1)
-            self._at, self._cursor = at, self._shown[at].key
-        else:
-            self._at, self._cursor = 0, None
-        if self.size.height:
-            self._restore_view(line_of_cursor)
-        if self._cursor != before:
-            self.post_message(self.Highlighted(self, self.current))
-
     def _restore_view(self, line_of_cursor: int) -> None:
-        start = self._starts[self._at] if self._shown else 0
-        if self.follow:
-            self.top = self._total
+        """Keep the cursor on the line of the screen where it was; the top stays the top, where the worst is."""
+        if not self.size.height:
+            return
+        if self.rows.follow:
+            self.top = self.total
         elif self.top and 0 <= line_of_cursor < self.page:
-            self.top = start - line_of_cursor
-        self.top = max(0, min(self.top, self._total - self.page))
-        if self._shown and self.has_focus:
-            self.reveal(start, self._shown[self._at].height)
+            self.top = self.rows.start(self.rows.at) - line_of_cursor
+        self.top = max(0, min(self.top, self.total - self.page))
+        if self.has_focus:
+            self._reveal()
         self.repaint()
+
+    def _reveal(self) -> None:
+        self.reveal(self.rows.start(self.rows.at), self.rows.height(self.rows.at) if self.rows.shown else 1)
 
     def _place(self) -> None:
         width = self.size.width - 2 * GUTTER
         if width > 0 and self.kind.block is None:
-            self._placed = fit(self.kind.columns, width, [row.item for row in self._shown[:200]], self.moment)
+            shown = [row.item for row in self.rows.shown[:MEASURED_ROWS]]
+            self._placed = fit(self.kind.columns, width, shown, self.moment)
 
     def _thaw_later(self) -> None:
         if self._thawing or not self.is_attached:
@@ -306,71 +227,70 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     @property
     def total(self) -> int:
-        return self._total or 1
+        return self.rows.total or len(self._empty_lines)
+
+    @property
+    def _empty_lines(self) -> list[str]:
+        if len(self.rows) and self.filter:
+            return [f'Nothing matches "{self.filter}"; Esc clears the filter']
+        return self.empty.split("\n")
 
     @property
     def head(self) -> Sequence[Line]:
-        notices = [self._inset(line) for line in self.notices]
+        notices = [_inset(line) for line in self.notices]
         titled = self.kind.block is None and any(place.column.title for place in self._placed)
-        if not self.moment.roomy or not titled or not self._shown or self.size.height < 4:
+        if not self.moment.roomy or not titled or not self.rows.shown or self.size.height < 4:
             return notices
-        return [*notices, self._inset(heading(self._placed))]
+        return [*notices, _inset(heading(self._placed))]
 
     def content_line(self, y: int) -> Line:
-        if not self._shown:
-            words = f'Nothing matches "{self.filter}"; Esc clears the filter' if self.filter else self.empty
-            return self._inset([Cell(words, "muted")])
-        index = bisect_right(self._starts, y) - 1
-        shown = self._shown[index]
-        return self._gutter(shown, index, self._cells(shown, y - self._starts[index]))
+        if not self.rows.shown:
+            return _inset([Cell(self._empty_lines[y], "muted")])
+        index = self.rows.row_at(y)
+        row = self.rows.shown[index]
+        return [self._sign(row, index), *self._cells(row, y - self.rows.start(index))]
 
-    def _inset(self, line: Line) -> Line:
-        return [Cell(" " * GUTTER), *line]
+    def _sign(self, row: Row[T], index: int) -> Cell:
+        cursor = index == self.rows.at and (self.has_focus or self.always_focused)
+        marked = row.key in self.rows.marks
+        plain = self.moment.symbols.arrow.isascii()
+        if marked:
+            return Cell("*" if plain else "●", "strong")
+        return Cell(("|" if plain else "▌") if cursor else " ", "strong")
 
-    def _gutter(self, shown: _Row[T], index: int, line: Line) -> Line:
-        cursor = index == self._at and (self.has_focus or self.always_focused)
-        mark = shown.key in self.marks
-        tone: Tone = "strong" if cursor else "brand" if mark else ""
-        ascii_only = self.moment.symbols.arrow.isascii()
-        sign = ("|" if ascii_only else "▌") if cursor else ("*" if ascii_only else "•") if mark else " "
-        return [Cell("*" if cursor and mark else sign, tone), *line]
-
-    def _cells(self, shown: _Row[T], line: int) -> Line:
+    def _cells(self, row: Row[T], line: int) -> Line:
         width = self.size.width - 2 * GUTTER
         kind, moment = self.kind, self.moment
-        distrusted = getattr(kind.item(shown.item), "backend", None) in self.untrusted
+        distrusted = getattr(kind.item(row.item), "backend", None) in self.untrusted
         if kind.block is not None:
-            lines = kind.block(shown.item, replace(moment, roomy=self._roomy), width)
+            lines = kind.block(row.item, replace(moment, roomy=self.rows.roomy), width)
             cells = lines[line] if line < len(lines) else []
             return [Cell(cell.text, "muted") for cell in cells] if distrusted else cells
         if line:
-            words = crop(shown.reason, width - INDENT, moment.symbols.ellipsis)
-            health = kind.health(shown.item)
-            tone: Tone = "" if health in ("critical", "unknown") and not distrusted else "muted"
-            return [Cell(" " * (INDENT - GUTTER) + words, tone)]
-        cells = row(self._placed, shown.item, moment)
+            words = crop(row.reason, width - INDENT, moment.symbols.ellipsis)
+            loud = kind.health(row.item) in ("critical", "unknown") and not distrusted
+            return [Cell(" " * (INDENT - GUTTER) + words, "" if loud else "muted")]
+        cells = line_of(self._placed, row.item, moment)
         if distrusted and cells:
             return [Cell(moment.symbols.unknown, "unknown"), *[Cell(cell.text, "muted") for cell in cells[1:]]]
         return cells
 
     def line_style(self, y: int) -> Style:
         line = self.top + y - len(self.head)
-        if not (self.has_focus or self.always_focused) or not self._shown or not 0 <= line < self._total:
+        focused = self.has_focus or self.always_focused
+        if not focused or not self.rows.shown or not 0 <= line < self.rows.total:
             return Style.null()
-        if bisect_right(self._starts, line) - 1 != self._at:
+        if self.rows.row_at(line) != self.rows.at:
             return Style.null()
-        return self.get_component_rich_style("listing--cursor", partial=False)
+        return self.get_component_rich_style("listing--cursor")
 
     # ---- events
 
     def on_resize(self, event: events.Resize) -> None:
         self._arrange()
-        self._restore_view(self._starts[self._at] - self.top if self._shown else 0)
-        self.post_message(self.Changed(self))
 
     def on_focus(self) -> None:
-        if self._shown:
-            self.reveal(self._starts[self._at], self._shown[self._at].height)
+        self._reveal()
         self.refresh()
 
     def on_blur(self) -> None:
@@ -378,21 +298,20 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         line = self.top + event.y - len(self.head)
-        if self._shown and 0 <= line < self._total:
+        if self.rows.shown and 0 <= line < self.rows.total:
             self._touch()
-            self.move_to(bisect_right(self._starts, line) - 1)
+            self.move_to(self.rows.row_at(line))
             if event.chain > 1:
                 self.action_select()
 
     def action_move(self, by: int) -> None:
         self._touch()
-        self.move_to(self._at + by)
+        self.move_to(self.rows.at + by)
 
     def action_page(self, by: int) -> None:
         self._touch()
-        if self._shown:
-            target = max(0, min(self._starts[self._at] + by * self.page, self._total - 1))
-            self.move_to(bisect_right(self._starts, target) - 1)
+        line = self.rows.start(self.rows.at) + by * self.page
+        self.move_to(self.rows.row_at(max(0, min(line, self.rows.total - 1))))
 
     def action_first(self) -> None:
         self._touch()
@@ -400,22 +319,28 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     def action_last(self) -> None:
         self._touch()
-        self.move_to(len(self._shown) - 1)
+        self.move_to(len(self.rows.shown) - 1)
 
     def action_select(self) -> None:
         self._touch()
-        if self._shown:
+        if self.rows.shown:
             self.post_message(self.Selected(self, self.current))
 
     def action_mark(self) -> None:
-        self._touch()
-        if self._cursor is not None:
-            self.marks ^= {self._cursor}
+        row = self.rows.current
+        if row is not None:
+            self.rows.marks ^= {row.key}
             self.action_move(1)
             self.repaint()
 
     def action_mark_all(self) -> None:
         self._touch()
-        keys = {row.key for row in self._shown}
-        self.marks = self.marks - keys if keys <= self.marks else self.marks | keys
+        keys = {row.key for row in self.rows.shown}
+        marks = self.rows.marks
+        self.rows.marks = marks - keys if keys <= marks else marks | keys
         self.repaint()
+        self.post_message(self.Changed(self))
+
+
+def _inset(line: Line) -> Line:
+    return [Cell(" " * GUTTER), *line]

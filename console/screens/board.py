@@ -28,7 +28,10 @@ _OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployment
 
 
 class Board(Vertical):
-    """`show` writes what a source said into its panel; `moment` gives the time and how roomy a panel is."""
+    """`show` writes what a source said into its panel; `moment` gives the time and how roomy a panel is.
+
+    `card` stands in the timeline while nothing has happened.
+    """
 
     DEFAULT_CSS = """
     Board {
@@ -43,10 +46,11 @@ class Board(Vertical):
     Board.-zoomed .-hidden { display: none !important; }
     """
 
-    def __init__(self, store: Store, moment: Callable[[str], Moment]) -> None:
+    def __init__(self, store: Store, moment: Callable[[str], Moment], *, card: str = "") -> None:
         super().__init__()
         self._store = store
         self._moment = moment
+        self._card = card
         self.since = timedelta(hours=1)
         self.zoomed = ""
         self.logs = LogView(id="log-lines")
@@ -56,7 +60,7 @@ class Board(Vertical):
             "alerts": PanelBox(Listing(ALERTS), key="3", title="Alerts", id="alerts"),
             "deployments": PanelBox(Listing(DEPLOYMENTS), key="4", title="Deployments", id="deployments"),
             "logs": PanelBox(self.logs, key="5", title="Logs", id="logs"),
-            "timeline": PanelBox(Listing(TIMELINE), key="6", title="Timeline", id="timeline"),
+            "timeline": PanelBox(Listing(TIMELINE), key="6", title="Timeline", id="timeline", needs_source=False),
         }
 
     def compose(self) -> ComposeResult:
@@ -85,9 +89,11 @@ class Board(Vertical):
     def _show(self, name: str) -> None:
         moment, box = self._moment(name), self.boxes[name]
         if name == "timeline":
+            since = ago(self.since.total_seconds())
             events = readings.timeline(self._store, moment.now, self.since)
             self.listing("timeline").apply(events, moment)
-            box.show(moment, (), extra=[Cell(f"since {ago(self.since.total_seconds())}", "muted")])
+            box.empty = self._card or f"Nothing failed, fired or was switched in the last {since}"
+            box.show(moment, (), extra=[Cell(f"since {since}", "muted")])
             return
         panel = cast(Panel, name)
         sources = [readings.source_of(snapshot, moment.now) for snapshot in self._store.snapshots(panel)]
@@ -170,7 +176,7 @@ class Board(Vertical):
         if self.zoomed:
             return
         order = ("pipelines", "deployments", "quality", "alerts")
-        worst = min(order, key=lambda name: (badness(self.listing(name).worst), order.index(name)))
+        worst = min(order, key=lambda name: (badness(self.listing(name).rows.worst()), order.index(name)))
         self.listing(worst).focus()
         if self.listing(worst).items:
             self.listing(worst).move_to(0)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -16,7 +17,7 @@ from backends.models import badness
 from console.screens import readings
 from console.screens.prompt import Prompt
 from console.store import Snapshot
-from panels.columns import Cell, Column, Kind, Line, Moment
+from panels.columns import Cell, Column, Kind, Moment
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
@@ -51,7 +52,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self._read, self._opened = read, opened
         self.list = Listing(kind)
-        self.box = PanelBox(self.list, key="", title=title, id="list")
+        self.box = PanelBox(self.list, key="", title=title, id="list", needs_source=False)
 
     def compose(self) -> ComposeResult:
         self.prompt = Prompt()
@@ -93,11 +94,6 @@ class ListScreen(Screen[None], inherit_bindings=False):
             self.app.pop_screen()
 
 
-def no_counts(_: Sequence[Any]) -> Line:
-    """A list that is not counted in its title."""
-    return []
-
-
 # ---- keys
 
 
@@ -122,11 +118,13 @@ KEYS: Kind[KeyHelp] = Kind(
     key=lambda key: f"{key.order}",
     health=lambda _: "ok",
     sort_key=lambda key: key.order,
-    counts=no_counts,
     text=lambda key: f"{key.keys} {key.does} {key.where} {key.id}",
     fields=lambda key: {"id": key.id, "where": key.where},
     empty="No keys",
 )
+
+
+_WHERE = ("this screen", "everywhere", "this list")
 
 
 def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
@@ -137,12 +135,13 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
         binding = active.binding
         if not binding.description:
             continue
-        name = binding.id or binding.action, binding.description
+        name = binding.id or binding.action, binding.tooltip or binding.description
         shown = screen.app.get_key_display(Binding(binding.key, ""))
         found.setdefault(name, []).append(shown)
         where = "everywhere" if active.node is screen.app else "this screen" if active.node is screen else "this list"
         place.setdefault(name, (where, binding.id or ""))
-    return [KeyHelp(order, " ".join(keys), name[1], *place[name]) for order, (name, keys) in enumerate(found.items())]
+    nearest = sorted(found, key=lambda name: _WHERE.index(place[name][0]))
+    return [KeyHelp(order, " ".join(found[name]), name[1], *place[name]) for order, name in enumerate(nearest)]
 
 
 def help_screen(app: TealApp) -> ListScreen:
@@ -216,7 +215,6 @@ SOURCES: Kind[SourceRow] = Kind(
     key=lambda row: f"{row.snapshot.key.panel}/{row.snapshot.key.name}",
     health=lambda row: row.health,
     sort_key=lambda row: (badness(row.health), row.snapshot.key),
-    counts=no_counts,
     reason=lambda row: row.snapshot.error.fix if row.snapshot.error else "",
     text=lambda row: f"{row.snapshot.key.panel} {row.snapshot.key.name} {row.snapshot.type}",
     fields=lambda row: {"panel": row.snapshot.key.panel, "state": row.health},
@@ -271,7 +269,6 @@ ACTIONS: Kind[Action] = Kind(
     key=lambda action: action.id or action.plan_hash,
     health=lambda action: "running" if action.open else "ok",
     sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
-    counts=no_counts,
     text=lambda action: f"{action.kind} {action.service} {action.status} {action.reason}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},
     empty="No actions yet: x on a run or a service shows what can be done",
@@ -290,8 +287,9 @@ class ActionsScreen(ListScreen):
         self.set_interval(REREAD_S, self._ask)
 
     def _ask(self) -> None:
-        self.run_worker(self._fetch(), exclusive=True, exit_on_error=False)
+        self._fetch()
 
+    @work(exclusive=True, exit_on_error=False)
     async def _fetch(self) -> None:
         self._known = await self.app.session.actions()
         self.show()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -36,6 +36,14 @@ KEY_ORDER = (
     "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
     "logs.error", "logs.follow", "logs.here", "timeline.here",
 )  # fmt: skip
+
+
+SANDBOX_CARD = """\
+SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
+In another terminal   teal sandbox break bad-data   lowers a score and fires an alert; watch them here
+4 then x              plans a flip of traffic from one color to the other; b takes it back
+teal sandbox load     sends traffic while you do; the switch reports what it lost
+teal sandbox fix      makes everything well again"""
 
 
 class TooSmall(Lines):
@@ -70,31 +78,31 @@ class Overview(Screen[None], inherit_bindings=False):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6"),
+        Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),
         *(
-            Binding(str(number), f"zoom('{name}')", f"zoom {name}", id=f"zoom.{number}", show=False)
+            Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False)
             for number, name in enumerate(NAMES, 1) if number > 1
         ),
-        Binding("0", "unzoom", "overview", id="zoom.0", show=False),
+        Binding("0", "unzoom", "all panels", id="zoom.0", show=False),
         Binding("tab", "app.focus_next", "next panel", id="panel.next", show=False),
         Binding("shift+tab", "app.focus_previous", "previous panel", id="panel.previous", show=False),
         Binding("escape,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("q", "leave", "back; on the overview: quit", id="quit", show=False),
-        Binding("slash", "filter", "filter", id="filter"),
+        Binding("slash", "filter", "filter", id="filter", tooltip="filter this list; search the logs"),
         Binding("ampersand", "filter_logs", "only log lines with …", id="logs.filter", show=False),
         Binding("n", "match(1)", "next match", id="match.next", show=False),
         Binding("N", "match(-1)", "previous match", id="match.previous", show=False),
-        Binding("x", "menu", "actions", id="menu"),
-        Binding("a", "acknowledge", "ack", id="acknowledge"),
-        Binding("b", "rollback", "roll back", id="rollback"),
-        Binding("l", "logs_here", "logs", id="logs.here"),
-        Binding("t", "timeline_here", "timeline", id="timeline.here"),
-        Binding("full_stop", "now", "back to now", id="now", show=False),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this"),
+        Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
+        Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
+        Binding("l", "logs_here", "logs", id="logs.here", tooltip="logs at the time of this"),
+        Binding("t", "timeline_here", "timeline", id="timeline.here", tooltip="timeline at the time of this"),
+        Binding("full_stop", "now", "logs and timeline: back to now", id="now", show=False),
         Binding("left_square_bracket", "since(-1)", "look back less", id="since.less", show=False),
         Binding("right_square_bracket", "since(1)", "look back more", id="since.more", show=False),
-        Binding("y", "copy", "copy row", id="copy.row", show=False),
-        Binding("Y", "copy_command", "copy as a teal command", id="copy.command", show=False),
-        Binding("o", "url", "show the URL", id="url", show=False),
+        Binding("y", "copy", "copy this row", id="copy.row", show=False),
+        Binding("Y", "copy_command", "copy the teal command that shows this", id="copy.command", show=False),
+        Binding("o", "url", "show the URL of this", id="url", show=False),
     ]  # fmt: skip
 
     app: TealApp
@@ -111,7 +119,8 @@ class Overview(Screen[None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         self.header = Header(self.app.place)
         self.strip = Strip()
-        self.board = Board(self.app.session.store, self.moment)
+        card = SANDBOX_CARD if self.app.session.context.sandbox else ""
+        self.board = Board(self.app.session.store, self.moment, card=card)
         self.keys = KeyBar(KEY_ORDER)
         self.prompt = Prompt()
         yield self.header
@@ -160,10 +169,11 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _look_for_actions(self) -> None:
         if any(item.action for item in self.app.session.store.items("deployments")):
-            self.run_worker(self._read_actions(), group="actions", exclusive=True, exit_on_error=False)
+            self._read_actions()
         else:
             self._open_actions = []
 
+    @work(group="actions", exclusive=True, exit_on_error=False)
     async def _read_actions(self) -> None:
         self._open_actions = await self.app.session.actions(open_only=True)
         self._show_top()

@@ -43,7 +43,6 @@ COMMANDS: Kind[Command] = Kind(
     key=lambda command: str(command.order),
     health=lambda _: "ok",
     sort_key=lambda command: command.order,
-    counts=lambda _: [],
     text=lambda command: command.words,
     fields=lambda _: {},
     empty="Nothing to do here",
@@ -123,7 +122,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         binding = active.binding
         name = binding.id or binding.action
         if binding.description and active.enabled and not name.startswith(_HIDDEN):
-            found.setdefault(name, (binding.description, binding.key, binding.action, active.node))
+            found.setdefault(name, (binding.tooltip or binding.description, binding.key, binding.action, active.node))
     commands = [
         Command(order, words, screen.app.get_key_display(Binding(key, "")), action, node)
         for order, (words, key, action, node) in enumerate(found.values())
@@ -131,7 +130,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
     if isinstance(screen, Overview):
         for name in ("pipelines", "quality", "alerts", "deployments"):
             listing = screen.board.listing(name)
-            for row in listing.everything:
+            for row in listing.rows.everything():
                 item = listing.kind.item(row)
                 words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
                 commands.append(Command(len(commands), words, "open", item=item))

@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from backends.models import Alert, Health, badness, worst
-from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import ago
 
 _QUIET = ("silenced", "inhibited")
@@ -90,25 +90,24 @@ def reason(group: AlertGroup) -> str:
     return group.first.summary if group.first.state in ("firing", "unknown") else ""
 
 
-def counts(groups: Sequence[AlertGroup]) -> Line:
-    """`2 critical`, `1 warning`, and what asks for nobody: `1 silenced`."""
-    words: list[tuple[str, Tone]] = []
-    for group in groups:
-        for alert in group.alerts:
-            if alert.state == "firing":
-                words.append((alert.health, alert.health))
-            elif alert.state == "acknowledged":
-                words.append(("acked", "muted"))
-            else:
-                words.append((alert.state, "unknown" if alert.state == "unknown" else "muted"))
-    return count_words(words, order=_COUNTED)
+def counted(group: AlertGroup) -> tuple[Counted, ...]:
+    """Each alert by its severity while it fires, else by its state: `acked`, `silenced`."""
+    return tuple(_word(alert) for alert in group.alerts)
+
+
+def _word(alert: Alert) -> Counted:
+    if alert.state == "firing":
+        return alert.health, alert.health
+    if alert.state == "unknown":
+        return "unknown", "unknown"
+    return "acked" if alert.state == "acknowledged" else alert.state, "muted"
 
 
 ALERTS: Kind[AlertGroup] = Kind(
     name="alerts",
     columns=(
         Column(title="", cell=_symbol, max_width=1),
-        Column(title="ALERT", cell=_name, min_width=16, max_width=48, flex=True),
+        Column(title="ALERT", cell=_name, min_width=22, max_width=48, flex=True),
         Column(title="ABOUT", cell=_about, min_width=9, max_width=24, flex=True, priority=4),
         Column(title="SEVERITY", cell=lambda group, _: Cell(group.first.severity, "muted"), max_width=10, priority=6),
         Column(title="STATE", cell=lambda group, _: Cell(group.first.state, _tone(group)), max_width=12, priority=5),
@@ -130,7 +129,8 @@ ALERTS: Kind[AlertGroup] = Kind(
         -_began(group.first),
         group.first.ref,
     ),
-    counts=counts,
+    counted=counted,
+    count_order=_COUNTED,
     reason=reason,
     text=lambda group: " ".join(
         f"{alert.name} {alert.summary} {' '.join(alert.labels.values())}" for alert in group.alerts

@@ -1,21 +1,14 @@
 """Health checks as rows."""
 
-from collections.abc import Sequence
 
 from backends.models import CheckResult, badness
-from panels.columns import Cell, Column, Kind, Line, Tone, count_words
+from panels.columns import Cell, Column, Kind, Tone
 from panels.words import amount
 
 
 def tone(result: CheckResult) -> Tone:
     """The hue of a check: none where it is fine."""
     return "" if result.state == "ok" else result.state
-
-
-def counts(results: Sequence[CheckResult]) -> Line:
-    """`1 critical`; `4 ok` only where nothing else is to be said."""
-    words: list[tuple[str, Tone]] = [(result.state, tone(result)) for result in results]
-    return count_words([pair for pair in words if pair[0] != "ok"] or words, order=("critical", "unknown", "warning"))
 
 
 CHECKS: Kind[CheckResult] = Kind(
@@ -41,7 +34,8 @@ CHECKS: Kind[CheckResult] = Kind(
     key=lambda result: result.ref,
     health=lambda result: result.state,
     sort_key=lambda result: (badness(result.state), result.name),
-    counts=counts,
+    counted=lambda result: ((result.state, tone(result)),),
+    count_order=("critical", "unknown", "warning"),
     text=lambda result: f"{result.name} {result.state} {result.message}",
     fields=lambda result: {"state": result.state, "name": result.name},
     empty="No checks configured",

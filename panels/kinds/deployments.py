@@ -1,17 +1,16 @@
 """Services as blocks: which color is live, what each side serves and how it does, and the way back."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from backends.models import ColorState, Deployment, badness
 from panels.columns import (
     Cell,
     Column,
+    Counted,
     Kind,
     Line,
     Moment,
     Tone,
-    count_words,
     crop,
     fit,
     line_width,
@@ -70,8 +69,8 @@ def way_back(deployment: Deployment, now: datetime) -> Line:
     """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none."""
     offer = deployment.rollback
     if offer is None or offer.to is None:
-        reason = offer.reason if offer else ""
-        return [Cell("no way back" + (f": {reason}" if reason else ""), "muted")]
+        never = "nothing to go back to: no switch yet" if deployment.last_switch is None else "no way back"
+        return [Cell(f"no way back: {offer.reason}" if offer and offer.reason else never, "muted")]
     state = deployment.colors.get(offer.to)
     version = f" {state.version}" if state and state.version else ""
     head = [Cell("back to ", "muted"), Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
@@ -178,16 +177,12 @@ def _ordered(deployment: Deployment) -> list[tuple[str, ColorState]]:
     return sorted(deployment.colors.items(), key=lambda pair: (-(pair[1].weight_pct or 0), pair[0]))
 
 
-def counts(deployments: Sequence[Deployment]) -> Line:
-    """What is wrong: `1 critical`, `1 unknown`; nothing where all is well."""
-    words: list[tuple[str, Tone]] = []
-    for item in deployments:
-        word = health(item)
-        if word == "running":
-            words.append(("moving", "strong"))
-        elif word != "ok":
-            words.append((word, item.health))
-    return count_words(words, order=("critical", "unknown", "warning", "moving"))
+def counted(deployment: Deployment) -> tuple[Counted, ...]:
+    """What is wrong or on the move; nothing where all is well."""
+    word = health(deployment)
+    if word == "running":
+        return (("moving", "strong"),)
+    return () if deployment.health == "ok" else ((deployment.health, deployment.health),)
 
 
 def _versions(deployment: Deployment, _: Moment) -> Cell:
@@ -222,7 +217,8 @@ DEPLOYMENTS: Kind[Deployment] = Kind(
     key=lambda item: item.ref,
     health=health,
     sort_key=lambda item: (badness("running" if item.action and item.health == "ok" else health(item)), item.service),
-    counts=counts,
+    counted=counted,
+    count_order=("critical", "unknown", "warning", "moving"),
     block=block,
     height=height,
     text=lambda item: f"{item.service} {item.live} " + " ".join(state.version or "" for state in item.colors.values()),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from backends.models import PipelineRun, badness
-from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
@@ -18,12 +18,12 @@ def health(run: PipelineRun) -> str:
 
 
 def run_name(run_id: str) -> str:
-    """A run as people say it: `#1842`; of an Airflow id only its time; else the id."""
+    """A run as people say it: `#1842`; of an id with its kind and time in it (as Airflow's) the time; else the id."""
     if run_id.isdigit():
         return f"#{run_id}"
-    kind, separator, date = run_id.partition("__")
+    _, separator, date = run_id.partition("__")
     if separator and len(date) >= 16 and date[4:5] == "-" and date[10:11] == "T":
-        return f"{kind[:6]} {date[5:10]} {date[11:16]}"
+        return f"{date[5:10]} {date[11:16]}"
     return run_id
 
 
@@ -71,14 +71,11 @@ def _took(run: PipelineRun, moment: Moment) -> Cell:
     return Cell(took(seconds))
 
 
-def counts(runs: Sequence[PipelineRun]) -> Line:
-    """`1 failed`, `1 late`, `1 running`; `4 ok` only where nothing else is to be said."""
-    words: list[tuple[str, Tone]] = []
-    for run in runs:
-        word = "late" if run.late and run.state not in ("failed", "unknown") else run.state
-        words.append(("ok" if word in ("success", "skipped") else word, tone(run)))
-    noticed = [pair for pair in words if pair[0] != "ok"]
-    return count_words(noticed or words, order=_COUNTED)
+def counted(run: PipelineRun) -> tuple[Counted, ...]:
+    """`failed`, `late`, `running` …; `ok` for what ended well."""
+    if run.late and run.state not in ("failed", "unknown"):
+        return (("late", "warning"),)
+    return (("ok" if run.state in ("success", "skipped") else run.state, tone(run)),)
 
 
 def _several_backends(runs: Sequence[PipelineRun]) -> bool:
@@ -112,7 +109,8 @@ PIPELINES: Kind[PipelineRun] = Kind(
     key=lambda run: run.ref,
     health=health,
     sort_key=lambda run: (badness(health(run)), -(run.started_at.timestamp() if run.started_at else 0.0), run.pipeline),
-    counts=counts,
+    counted=counted,
+    count_order=_COUNTED,
     reason=reason,
     text=lambda run: f"{run.pipeline} {run.run_id} {run.state} {run.backend} {run.error or ''}",
     fields=lambda run: {

@@ -1,9 +1,8 @@
 """Scores of datasets as rows: the score against its limit, the trend, which check failed."""
 
-from collections.abc import Sequence
 
 from backends.models import QualityScore, badness
-from panels.columns import Cell, Column, Kind, Line, Moment, Tone, count_words
+from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.words import NOTHING, ago, sparkline
 
 TREND = 13
@@ -52,12 +51,6 @@ def _passed(score: QualityScore, _: Moment) -> Cell:
     return Cell(NOTHING if score.total is None else f"{score.passed} of {score.total}", "muted")
 
 
-def counts(scores: Sequence[QualityScore]) -> Line:
-    """`1 critical`, `1 unknown`; `4 ok` only where nothing else is to be said."""
-    words = [(score.state, tone(score)) for score in scores]
-    return count_words([pair for pair in words if pair[0] != "ok"] or words, order=_COUNTED)
-
-
 QUALITY: Kind[QualityScore] = Kind(
     name="quality",
     columns=(
@@ -98,7 +91,8 @@ QUALITY: Kind[QualityScore] = Kind(
     key=lambda score: score.ref,
     health=lambda score: score.state,
     sort_key=lambda score: (badness(score.state), 1.0 if score.score is None else score.score, score.dataset),
-    counts=counts,
+    counted=lambda score: ((score.state, tone(score)),),
+    count_order=_COUNTED,
     reason=reason,
     text=lambda score: f"{score.dataset} {score.state} {score.backend}",
     fields=lambda score: {

@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore
-from panels.columns import Cell, Column, Kind, Line, Moment, Tone
+from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import run_name
 from panels.words import ago, clock
@@ -104,11 +104,6 @@ def _what(event: Event, _: Moment) -> Cell:
     return Cell(event.text, "" if event.health == "ok" else "strong" if event.t0 else "")
 
 
-def counts(_: Sequence[Event]) -> Line:
-    """A timeline is not counted."""
-    return []
-
-
 TIMELINE: Kind[Event] = Kind(
     name="timeline",
     columns=(
@@ -121,10 +116,9 @@ TIMELINE: Kind[Event] = Kind(
     key=lambda event: event.ref,
     health=lambda event: event.health,
     sort_key=lambda event: (event.at, event.ref),
-    counts=counts,
     text=lambda event: event.text,
     fields=lambda event: {"state": event.health},
     item=lambda event: event.item,
     newest_last=True,
-    empty="Nothing happened",
+    empty="Nothing happened yet",
 )

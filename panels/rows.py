@@ -1,0 +1,207 @@
+"""The rows of a list apart from their drawing: what is shown, in which order, on which lines, where the cursor is.
+
+Never imports Textual. What follows from an item alone is worked out once, and an item that comes again equal keeps its
+row: a refresh of ten thousand rows costs little more than comparing them.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+from panels.columns import Counted, Kind, matches
+
+T = TypeVar("T")
+_SORT = attrgetter("sort")
+_LINES = attrgetter("lines")
+_COUNTED = attrgetter("counted")
+
+
+class Row(Generic[T]):
+    """An item as it is listed; `lines` is how many it takes with its reason."""
+
+    __slots__ = ("counted", "item", "key", "lines", "reason", "sort")
+
+    def __init__(self, key: str, item: T, kind: Kind[T]) -> None:
+        self.key, self.item = key, item
+        self.sort = kind.sort_key(item)
+        self.reason = kind.reason(item)
+        self.counted = kind.counted(item)
+        self.lines = 2 if self.reason else 1
+
+
+class Rows(Generic[T]):
+    """Keyed rows with a cursor that stays on its item. `follow` keeps the cursor on the last row."""
+
+    def __init__(self, kind: Kind[T]) -> None:
+        self.kind = kind
+        self.follow = kind.newest_last
+        self.filter = ""
+        self.marks: set[str] = set()
+        self.shown: list[Row[T]] = []
+        self.late: list[Row[T]] = []
+        self.total = 0
+        self.at = 0
+        self.roomy = True
+        self.version = 0
+        self._known: dict[str, Row[T]] = {}
+        self._order: list[Row[T]] = []
+        self._starts: list[int] = []
+        self._cursor: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    # ---- data
+
+    def apply(self, items: Sequence[Any], *, frozen: bool) -> None:
+        """Take a whole new list. `frozen`: the order stays as it is, rows that are new wait in `late`."""
+        known = self._keyed(self.kind.fold(items))
+        if frozen:
+            kept = self._kept(known)
+            self.late = self._others(known, kept)
+            self._order = kept
+        else:
+            # Sorting what is nearly sorted costs one comparison a row, so the old order is where it starts.
+            kept = self._kept(known)
+            self._order = kept + self._others(known, kept)
+            self._order.sort(key=_SORT)
+            self.late = []
+        self._known = known
+        self.marks &= known.keys()
+        self.version += 1
+
+    def thaw(self) -> None:
+        """Put every row where it belongs."""
+        self._order = sorted([*self._order, *self.late], key=_SORT)
+        self.late = []
+
+    def _keyed(self, items: Sequence[T]) -> dict[str, Row[T]]:
+        before, kind = self._known.get, self.kind
+        key_of = kind.key
+        known: dict[str, Row[T]] = {}
+        for item in items:
+            key = key_of(item)
+            row = before(key)
+            known[key] = row if row is not None and (row.item is item or row.item == item) else Row(key, item, kind)
+        if len(known) < len(items):
+            return self._with_twins(items)
+        return known
+
+    def _with_twins(self, items: Sequence[T]) -> dict[str, Row[T]]:
+        """A source that gives one key twice is wrong, but nothing that it says is dropped."""
+        known: dict[str, Row[T]] = {}
+        for item in items:
+            key = self.kind.key(item)
+            key = key if key not in known else f"{key}\0{len(known)}"
+            known[key] = Row(key, item, self.kind)
+        return known
+
+    def _kept(self, known: dict[str, Row[T]]) -> list[Row[T]]:
+        find = known.get
+        return [found for row in self._order if (found := find(row.key)) is not None]
+
+    def _others(self, known: dict[str, Row[T]], kept: list[Row[T]]) -> list[Row[T]]:
+        if len(kept) == len(known):
+            return []
+        placed = {row.key for row in kept}
+        return [row for key, row in known.items() if key not in placed]
+
+    # ---- arranging
+
+    def arrange(self, *, roomy: bool, room: int) -> bool:
+        """Filter, count lines and put the cursor back on its item; True where it had to go to another one.
+
+        Reasons are shown where it is `roomy` or all fits into `room` lines; else only that of the first row.
+        """
+        if self.filter:
+            self.shown = [row for row in self._order if self._matches(row)]
+        else:
+            self.shown = list(self._order)
+        self.roomy = roomy or (len(self.shown) <= room and sum(self._heights(True)) <= room)
+        starts = list(accumulate(self._heights(self.roomy), initial=0))
+        self.total = starts.pop()
+        self._starts = starts
+        return self._restore()
+
+    def _heights(self, roomy: bool) -> Iterable[int]:
+        height = self.kind.height
+        if height is not None:
+            return [height(row.item, roomy) for row in self.shown]
+        if roomy:
+            return map(_LINES, self.shown)
+        return chain([self.shown[0].lines], [1] * (len(self.shown) - 1)) if self.shown else []
+
+    def _matches(self, row: Row[T]) -> bool:
+        return matches(self.filter, self.kind.text(row.item), lambda: self.kind.fields(row.item))
+
+    def _restore(self) -> bool:
+        before, shown = self._cursor, self.shown
+        if not shown:
+            self.at, self._cursor = 0, None
+        elif self.follow:
+            self.at = len(shown) - 1
+        elif before is None:
+            self.at = 0
+        elif self.at >= len(shown) or shown[self.at].key != before:
+            self.at = next(
+                (index for index, row in enumerate(shown) if row.key == before), min(self.at, len(shown) - 1)
+            )
+        if shown:
+            self._cursor = shown[self.at].key
+        return self._cursor != before
+
+    # ---- places
+
+    @property
+    def current(self) -> Row[T] | None:
+        """The row under the cursor."""
+        return self.shown[self.at] if self.shown else None
+
+    def start(self, index: int) -> int:
+        """The first line of a row; 0 where there is none."""
+        return self._starts[index] if index < len(self._starts) else 0
+
+    def height(self, index: int) -> int:
+        """How many lines a row takes."""
+        following = self._starts[index + 1] if index + 1 < len(self._starts) else self.total
+        return following - self.start(index)
+
+    def row_at(self, line: int) -> int:
+        """The row on a line."""
+        return max(0, bisect_right(self._starts, line) - 1)
+
+    def move_to(self, index: int) -> bool:
+        """Put the cursor on a row, as far as there are rows; True where it was on another item."""
+        if not self.shown:
+            return False
+        before = self._cursor
+        self.at = max(0, min(index, len(self.shown) - 1))
+        self._cursor = self.shown[self.at].key
+        self.follow = self.kind.newest_last and self.at == len(self.shown) - 1
+        return self._cursor != before
+
+    def find(self, key: str) -> int | None:
+        """Where the row of that key is shown; None for nowhere."""
+        return next((index for index, row in enumerate(self.shown) if row.key == key), None)
+
+    # ---- amounts
+
+    def everything(self) -> list[T]:
+        """All items, filtered or not, held back or not."""
+        return [row.item for row in self._known.values()]
+
+    def count(self, untrusted: frozenset[str] = frozenset()) -> tuple[Counter[Counted], int]:
+        """How often each word occurs, and how many rows come from sources in `untrusted`, which are not counted."""
+        rows: Iterable[Row[T]] = self._known.values()
+        if untrusted:
+            item_of = self.kind.item
+            rows = [row for row in rows if getattr(item_of(row.item), "backend", None) not in untrusted]
+            return Counter(chain.from_iterable(map(_COUNTED, rows))), len(self._known) - len(rows)
+        return Counter(chain.from_iterable(map(_COUNTED, rows))), 0
+
+    def worst(self) -> str:
+        """The health of the first row of the order; `ok` for none."""
+        return self.kind.health(self._order[0].item) if self._order else "ok"
