@@ -147,13 +147,12 @@ def failure_document(kind: str, message: str, fix: str) -> Document:
     )
 
 
-def reading_exit_code(snapshots: Sequence[Snapshot], *, strict: bool) -> int:
+def reading_exit_code(document: Document | StatusDocument, *, strict: bool) -> int:
     """0 where a source answered; 4 where all were refused; 7 where none answered, or with `strict` any did not."""
-    failed = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
-    if not failed or (len(failed) < len(snapshots) and not strict):
+    failed = [source for source in document.sources if not source.ok]
+    if not failed or (len(failed) < len(document.sources) and not strict):
         return 0
-    kinds = {snapshot.error.kind if snapshot.error else "timeout" for snapshot in failed}
-    return EXIT_AUTH if kinds == {"auth"} else EXIT_UNREACHABLE
+    return EXIT_AUTH if {error.kind for error in document.errors} == {"auth"} else EXIT_UNREACHABLE
 
 
 def worst_first(items: Sequence[Any]) -> list[Any]:

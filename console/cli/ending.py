@@ -1,16 +1,27 @@
 """How a command ends: an exit code, one line on stderr, and a JSON document where one was asked for."""
 
 import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from console.errors import CommandError
+from console.errors import CommandError, Terminated
 
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+def end_on_sigterm() -> None:
+    """SIGTERM ends a command the way Ctrl-C does: what is open is closed, and the exit code says which it was."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def run_command(command: click.Command, arguments: list[str] | None = None) -> int:
@@ -24,6 +35,8 @@ def run_command(command: click.Command, arguments: list[str] | None = None) -> i
         return EXIT_INTERRUPTED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
     except BrokenPipeError:
         return 0
     except click.ClickException as error:

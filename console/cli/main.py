@@ -82,14 +82,17 @@ def teal(
 
 def main() -> None:
     """The console script. Always ends by SystemExit with a code of DESIGN §3."""
-    from console.cli.ending import run_command
+    from console.cli.ending import end_on_sigterm, run_command
 
+    end_on_sigterm()
     code = run_command(teal)
-    # A reader that closed the pipe must not turn a printed answer into a traceback at interpreter exit.
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # A reader that closed the pipe, or a terminal that has gone, must not become a traceback or exit code 120 when the
+    # interpreter flushes at its end.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)
 
 

@@ -56,5 +56,5 @@ async def _read(common: Common, session: Session, answer: Callable[[Session], Aw
             await asyncio.sleep(common.watch_s)
     if found.exit_code is not None:
         return found.exit_code
-    code = reading_exit_code(session.sources(), strict=common.strict)
+    code = reading_exit_code(found.document, strict=common.strict)
     return code if in_time or common.timeout_s is None else code or EXIT_UNREACHABLE

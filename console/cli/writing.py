@@ -13,7 +13,7 @@ from backends.models import Health, Panel
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
-from console.errors import EXIT_REFUSED
+from console.errors import EXIT_REFUSED, Terminated
 from console.output import document, print_lines
 from console.session import Session, opened
 from panels.words import UNICODE, took
@@ -27,10 +27,20 @@ RequestMaker = Callable[[Session], Awaitable[Request]]
 
 def act(common: Common, writing: Writing, make_request: RequestMaker, *, wait_for_run: bool = False) -> int:
     """One order through the gate; returns the exit code of DESIGN §3. Raises Refused, CommandError, BackendError."""
-    return asyncio.run(_act(common, writing, make_request, wait_for_run))
+    begun: list[Action] = []
+    try:
+        return asyncio.run(_act(common, writing, make_request, wait_for_run, begun))
+    except (KeyboardInterrupt, Terminated):
+        if not begun:
+            raise
+        # The runner is detached: the signal ended the watching, not the action.
+        click.echo(f"teal: {begun[0].kind} {begun[0].service} goes on: teal action watch {begun[0].id}", err=True)
+        return EXIT_STILL_OPEN
 
 
-async def _act(common: Common, writing: Writing, make_request: RequestMaker, wait_for_run: bool) -> int:
+async def _act(
+    common: Common, writing: Writing, make_request: RequestMaker, wait_for_run: bool, begun: list[Action]
+) -> int:
     selection = chosen(common)
     async with opened(Session(selection, panels=WRITING_PANELS)) as session:
         request = await make_request(session)
@@ -47,6 +57,8 @@ async def _act(common: Common, writing: Writing, make_request: RequestMaker, wai
             action = refused_action(plan, refusal, actor=session.orders.actor)
             _print_action(common, session, action, refusal_lines(refusal))
             return refusal.exit_code
+        if action.open:
+            begun.append(action)
         return await _follow(common, writing, session, action, request, wait_for_run)
 
 
@@ -75,7 +87,7 @@ async def _watch(common: Common, session: Session, action: Action, deadline: flo
             async for seen in session.watch(action.id):
                 action = seen
                 if common.output == "jsonl":
-                    print_lines([action])
+                    print_lines([action] if action.open else [])
                 elif not common.quiet:
                     _say_steps(action, said)
     except TimeoutError:
@@ -186,8 +198,6 @@ def action_lines(action: Action) -> list[str]:
 
 def _print_action(common: Common, session: Session, action: Action, lines: tuple[str, ...] | list[str]) -> None:
     shown = document("action", [action], context=session.context.name, health=action_health(action))
-    if common.output == "jsonl" and action.id is not None and not action.open:
-        return  # its last frame has been printed
     show(common, Answer(shown, lambda: lines))
 
 

@@ -206,7 +206,7 @@ title = "analytics"
 protected = true
 timezone = "UTC"
 [contexts.production.links]
-rows = [{ pipeline = "production_data_pipeline", datasets = ["transactions"], services = ["analytics"], owner = "data" }]
+rows = [{ pipeline = "production_data_pipeline", datasets = ["transactions"], services = ["analytics"], owner = "d" }]
 [[contexts.production.pipelines]]
 name = "airflow"
 type = "fixed"
