@@ -65,10 +65,10 @@ class Gate:
         if recorded is not None:
             return recorded
         try:
+            if plan.kind != "rollback":
+                await self._free(plan)  # who holds it says more than that it has changed
             fresh = await self._same_plan(plan, consent)
             queued_to = fresh.expected.get("queued_to", "")
-            if not queued_to:
-                await self._free(fresh)
             if not fresh.already:
                 self._guard(fresh, consent)
         except Refused as no:

@@ -136,10 +136,11 @@ class SqlJournal:
             return True
 
     def action(self, context: str, wanted: str) -> list[Action]:
-        """The action of that id, or all of which `wanted` is a prefix (any case)."""
-        column = tables.actions.c.id
-        prefix = wanted.upper().replace("%", "").replace("_", "")
-        query = select(tables.actions).where(tables.actions.c.context == context, column.like(f"{prefix}%")).limit(10)
+        """The action of that id, or up to ten of which `wanted` is a prefix (any case)."""
+        if not wanted.isalnum():
+            return []
+        table = tables.actions
+        query = select(table).where(table.c.context == context, table.c.id.like(f"{wanted.upper()}%")).limit(10)
         with self._database.reading() as connection:
             return [self._whole(connection, row) for row in connection.execute(query).mappings()]
 

@@ -60,10 +60,7 @@ def _import_path() -> dict[str, str]:
 
 
 class InProcess:
-    """Runs actions within this process (`--foreground`): for containers and CI jobs that kill what a job leaves.
-
-    `aclose` waits until they have ended.
-    """
+    """Runs actions within this process: `--foreground`, for containers and CI jobs that kill what a job leaves."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -73,11 +70,20 @@ class InProcess:
         """Begin to run it; returns at once."""
         task = asyncio.create_task(run_action(action_id, self._journal, build_described), name=action_id)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
 
     async def aclose(self) -> None:
-        """Wait for what runs. A failure of a runner is raised here, where nobody else would see it."""
-        await asyncio.gather(*self._running)
+        """Wait until what runs has ended. Raises what a runner failed with, where nobody else would see it."""
+        running, self._running = self._running, set()
+        await asyncio.gather(*running)
+
+
+async def run_in_process(action_id: str, location: JournalLocation) -> None:
+    """Run an action to its end with a journal of its own. Raises BackendError."""
+    journal = Journal(location)
+    try:
+        await run_action(action_id, journal, build_described)
+    finally:
+        await journal.aclose()
 
 
 async def build_described(target: dict[str, Any]) -> Any:
@@ -114,19 +120,11 @@ def main() -> int:
     action_id = sys.argv[1]
     location = journal_location(os.environ.pop(JOURNAL_VARIABLE), os.environ)
     try:
-        asyncio.run(_run(action_id, location))
+        asyncio.run(run_in_process(action_id, location))
     except Exception as error:
         _write_down(location.directory, action_id, error)
         return 1
     return 0
-
-
-async def _run(action_id: str, location: JournalLocation) -> None:
-    journal = Journal(location)
-    try:
-        await run_action(action_id, journal, build_described)
-    finally:
-        await journal.aclose()
 
 
 def _write_down(directory: Path, action_id: str, error: Exception) -> None:

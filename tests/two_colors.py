@@ -1,4 +1,4 @@
-"""A real service of two colors on loopback, behind a router that follows a switch file: what a deployment test drives."""
+"""A real service of two colors on loopback, behind a router that follows a switch file, for tests to drive."""
 
 import asyncio
 import contextlib

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from pathlib import Path
@@ -20,7 +21,7 @@ from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from console.runner import InProcess, launch_detached
+from console.runner import launch_detached, run_in_process
 from tests.two_colors import TwoColors
 
 YES = Consent(confirmed=True)
@@ -62,8 +63,8 @@ class House:
         self.journal = Journal(self.location)
         self.http = Http()
         self.targets = OneService(service, self.http, **config)
-        self.in_process = InProcess(self.journal)
-        launch: Callable[[str], Awaitable[None]] = self._detached if detached else self.in_process
+        self.runners: list[asyncio.Task[None]] = []
+        launch: Callable[[str], Awaitable[None]] = self._detached if detached else self._here
         self.gate = Gate(
             Policy(context="test", zone=UTC), self.journal, self.targets, current_actor(os.environ), launch
         )
@@ -72,7 +73,10 @@ class House:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.in_process.aclose()
+        for runner in self.runners:
+            if sys.exc_info()[0] is not None:
+                runner.cancel()
+        await asyncio.gather(*self.runners, return_exceptions=True)
         await self.journal.aclose()
         await self.http.aclose()
 
@@ -101,6 +105,14 @@ class House:
                 if seen.phase == phase or not seen.open:
                     return seen
         raise AssertionError(f"{phase} was never reached")
+
+    async def _here(self, action_id: str) -> None:
+        self.runners.append(asyncio.create_task(run_in_process(action_id, self.location)))
+
+    async def kill_runner(self) -> None:
+        """End the newest runner of this process as a signal would: nothing more of it is written."""
+        self.runners[-1].cancel()
+        await asyncio.gather(self.runners[-1], return_exceptions=True)
 
     async def _detached(self, action_id: str) -> None:
         await launch_detached(action_id, self.location)

@@ -1,0 +1,127 @@
+"""The audit chain: written with what it tells of, and broken by any change of any byte."""
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actions.audit import AuditEntry, Link, link, record, verify
+from actions.journal import Journal
+from actions.location import journal_location
+from actions.models import Actor
+from actions.rows import Changes
+from tests.actions.test_journal import draft
+
+
+def chain(length: int) -> list[Link]:
+    links: list[Link] = []
+    for seq in range(1, length + 1):
+        prev_hash = links[-1].hash if links else ""
+        entry = AuditEntry(kind="note", detail=f"number {seq}", actor=Actor(login="alice"))
+        links.append(link(seq, prev_hash, "2026-01-01T00:00:00.000000Z", entry))
+    return links
+
+
+def head(links: list[Link]) -> tuple[int, str]:
+    return (links[-1].seq, links[-1].hash)
+
+
+def test_a_chain_that_nobody_touched_holds() -> None:
+    links = chain(5)
+    assert verify(links, head(links)).intact
+    assert verify([], (0, "")).intact
+    assert record(links[2]).detail == "number 3"
+
+
+@given(st.data())
+def test_any_change_names_the_first_broken_record(data: st.DataObject) -> None:
+    links = chain(6)
+    end = head(links)
+    at = data.draw(st.integers(0, 5))
+    row = links[at]
+    how = data.draw(st.sampled_from(["text", "hash", "prev_hash", "remove", "swap", "rehash"]))
+    if how == "remove":
+        del links[at]
+    elif how == "swap":
+        other = data.draw(st.integers(0, 5).filter(lambda index: index != at))
+        links[at] = Link(row.seq, row.prev_hash, row.hash, links[other].text)
+    elif how == "rehash":
+        text = row.text.replace("number", "lumber")
+        links[at] = Link(row.seq, row.prev_hash, hashlib.sha256((row.prev_hash + text).encode()).hexdigest(), text)
+    else:
+        changed = {name: getattr(row, name) for name in ("seq", "prev_hash", "hash", "text")}
+        changed[how] = changed[how] + " "
+        links[at] = Link(**changed)
+    verdict = verify(links, end)
+    assert not verdict.intact
+    assert verdict.broken_at is not None
+    assert at + 1 <= verdict.broken_at <= at + 2
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> Any:
+    journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(tmp_path)}))
+    yield journal
+    await journal.aclose()
+
+
+def tamper(journal: Journal, statement: str) -> None:
+    assert journal.location.path is not None
+    connection = sqlite3.connect(journal.location.path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken_at"),
+    [
+        ("UPDATE audit SET text = replace(text, 'alice', 'mallory') WHERE seq = 2", 2),
+        ("DELETE FROM audit WHERE seq = 2", 3),
+        ("DELETE FROM audit WHERE seq = 3", 3),
+        ("UPDATE audit SET seq = 9 WHERE seq = 1", 2),
+    ],
+)
+async def test_tampering_with_the_database_shows(journal: Journal, statement: str, broken_at: int) -> None:
+    for number in range(3):
+        await journal.audit(AuditEntry(kind="note", actor=Actor(login="alice"), detail=str(number)))
+    assert (await journal.audit_verify()).intact
+    tamper(journal, statement)
+    verdict = await journal.audit_verify()
+    assert (verdict.intact, verdict.broken_at) == (False, broken_at)
+    assert verdict.detail
+
+
+async def test_a_record_that_can_not_be_read_does_not_hide_the_others(journal: Journal) -> None:
+    for number in range(2):
+        await journal.audit(AuditEntry(kind="note", detail=str(number)))
+    tamper(journal, "UPDATE audit SET text = '{' WHERE seq = 1")
+    first, second = await journal.audit_records()
+    assert (first.result, second.detail) == ("unreadable", "1")
+
+
+async def test_a_record_is_written_with_what_it_tells_of_or_not_at_all(journal: Journal) -> None:
+    told = draft(key="k")
+    await journal.begin(told, audit=[AuditEntry(kind="command", action=told.id)])
+    for refused in (draft(key="k"), draft()):
+        with pytest.raises(Exception, match=r"open|key"):
+            await journal.begin(refused, audit=[AuditEntry(kind="command")])
+    await journal.close_orphan(told.id, Changes(status="abandoned"), audit=[AuditEntry(kind="takeover")])
+    assert [found.kind for found in await journal.audit_records()] == ["command", "takeover"]
+
+
+async def test_another_program_can_walk_the_export(journal: Journal) -> None:
+    for number in range(4):
+        await journal.audit(AuditEntry(kind="note", detail=f"ü {number}"))
+    prev_hash = ""
+    for line in await journal.audit_lines():
+        told = json.loads(line)
+        assert told["prev_hash"] == prev_hash
+        assert hashlib.sha256((prev_hash + told["text"]).encode()).hexdigest() == told["hash"]
+        assert json.loads(told["text"])["seq"] == told["seq"]
+        prev_hash = told["hash"]

@@ -1,0 +1,164 @@
+"""The way back: of a flip that is done, of one that runs, of one whose runner died; and a second one finds it done."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actions import outcome
+from actions.gate import exit_code
+from actions.models import Consent, Refused
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+
+
+async def test_a_rollback_undoes_the_last_flip_and_a_second_one_finds_it_done(house: House, service: TwoColors) -> None:
+    flip = await house.order(ANALYTICS_FLIP)
+    back = await house.order(ANALYTICS_ROLLBACK)
+    assert (back.kind, back.status, back.changed, exit_code(back)) == ("rollback", "succeeded", True, 0)
+    assert (back.from_, back.to, service.weights()) == ("green", "blue", BLUE)
+    content = service.switch.read_bytes()
+    again = await house.order(ANALYTICS_ROLLBACK)
+    assert (again.status, again.changed, exit_code(again)) == ("succeeded", False, 0)
+    assert service.switch.read_bytes() == content
+    assert flip.id is not None
+    assert flip.id in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings[0].text
+
+
+async def test_with_no_flip_in_the_journal_there_is_nothing_to_undo(house: House, service: TwoColors) -> None:
+    ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.status, ended.changed) == ("succeeded", False)
+    assert service.weights() == BLUE
+
+
+async def test_only_the_newest_flip_is_undone_and_not_the_one_before_it(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_ROLLBACK)
+    assert service.weights() == GREEN
+    assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
+    assert service.weights() == GREEN
+
+
+async def test_a_rollback_passes_freeze_protection_and_a_private_lock(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    today = datetime.now(UTC)
+    week = f"{today:%a} 00:00 - {today - timedelta(days=1):%a} 23:59"
+    house.under(protected=True, freeze=(week,))
+    assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+    assert service.weights() == BLUE
+
+
+async def test_but_no_read_only_context(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    house.under(read_only=True)
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, service.weights()) == (3, GREEN)
+
+
+async def test_nor_an_unhealthy_side_which_pages_someone(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    await service.stop("blue")
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, service.weights()) == (9, GREEN)
+
+
+async def test_nor_an_unknown_truth(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    service.switch.write_text("{")
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert caught.value.exit_code == 9
+
+
+async def test_a_balancer_that_answers_nothing_good_does_not_hold_a_rollback_up(
+    house: House, service: TwoColors
+) -> None:
+    await house.order(ANALYTICS_FLIP)
+    service.faults["green"].status = 500
+    assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+    assert service.weights() == BLUE
+
+
+async def test_a_rollback_of_a_flip_that_runs_is_queued_to_it(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        assert any(str(flip.id) in effect for effect in plan.summary.effects)
+        queued = await house.gate.submit(plan, Consent(confirmed=True, reason="errors"))
+        ended = await house.ended(queued)
+        assert (queued.id, ended.status, service.weights()) == (flip.id, "rolled_back", BLUE)
+        assert (exit_code(ended), outcome.exit_code(ended, ordered="rollback")) == (1, 0)
+        assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
+
+
+async def test_an_order_before_anything_moved_aborts(house: House, service: TwoColors, monkeypatch: Any) -> None:
+    flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+    await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES)
+    ended = await house.ended(flip)
+    assert ended.status in ("aborted", "rolled_back")
+    assert service.weights() == BLUE
+
+
+@pytest.mark.parametrize("phase", ["preflight", "verify", "bake"])
+async def test_a_dead_runner_is_seen_and_a_rollback_takes_over(tmp_path: Path, service: TwoColors, phase: str) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, phase)
+        await house.kill_runner()
+        orphan = await house.gate.action(str(flip.id))
+        assert orphan.open
+        assert house.gate.orphaned(orphan)
+        assert orphan.findings[0].code == "orphaned"
+        with pytest.raises(Refused) as caught:
+            await house.order(replace(ANALYTICS_FLIP, to="blue" if phase != "preflight" else "green"))
+        assert caught.value.exit_code == 6
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.id, ended.status) == (flip.id, "aborted" if phase == "preflight" else "rolled_back")
+        assert service.weights() == BLUE
+        records = await house.gate.audit_records()
+        assert [record.fence for record in records if record.kind in ("lock", "takeover")] == [1, 2]
+        assert (await house.gate.verify_audit()).intact
+
+
+async def test_a_conflict_is_closed_by_a_rollback(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        service.write({"blue": 50, "green": 50}, stamp="somebody")
+        assert (await house.ended(flip)).status == "conflict"
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.id, ended.status, service.weights()) == (flip.id, "rolled_back", BLUE)
+
+
+async def test_the_deployment_tells_of_action_last_switch_and_way_back(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        adapter = (await house.targets.switch("analytics")).adapter
+
+        async def shown() -> Any:
+            return await house.gate.enrich(await adapter.deployment())
+
+        before = await shown()
+        assert (before.action, before.rollback, before.last_switch) == (None, None, None)
+        assert not house.location.exists()
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        during = await shown()
+        assert (during.action, during.rollback.to, during.rollback.ready) == (flip.id, "blue", True)
+        await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES)
+        await house.ended(flip)
+        assert (await shown()).action is None
+
+
+async def test_the_stamp_in_the_file_names_action_and_step(house: House, service: TwoColors) -> None:
+    flip = await house.order(ANALYTICS_FLIP)
+    found = json.loads(service.switch.read_text())
+    assert (found["stamp"], found["generation"]) == (f"{flip.id}:shift", 2)
