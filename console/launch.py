@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import locale
 import os
+import signal
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 _FRUGAL = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "TEXTUAL_FPS": "20", "ESCDELAY": "200"}
 _PLAIN_TERMINALS = ("linux", "dumb", "vt100", "vt220", "")
 _WIDE_AMBIGUOUS = ("ja", "ko", "zh")
+_LAST_WORDS_S = 1.0
 
 
 def terminal_symbols(environ: Mapping[str, str], encoding: str) -> Symbols:
@@ -37,5 +41,25 @@ def run_console(session: Session, *, ascii_only: bool = False, mouse: bool = Fal
 
     symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
     app = TealApp(session, symbols=symbols)
+    _end_with_the_terminal()
     app.run(mouse=mouse)
     return app.return_code or 0
+
+
+def _end_with_the_terminal() -> None:
+    """End when writing fails because the terminal has gone, in order if that works within a second, else at once.
+
+    Textual writes in a thread that dies of it; its queue then fills up, and the event loop waits for room for ever.
+    """
+    others = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError) or failure.exc_value.errno != errno.EIO:
+            others(failure)
+            return
+        last = threading.Timer(_LAST_WORDS_S, os._exit, (128 + signal.SIGHUP,))
+        last.daemon = True
+        last.start()
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.excepthook = hook

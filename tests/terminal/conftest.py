@@ -1,0 +1,69 @@
+"""One sandbox for all tests in a terminal, and a way to open the console on it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.terminal.harness import Terminal
+
+TEAL = str(Path(sys.executable).with_name("teal"))
+_FROM_OUTSIDE = ("PATH", "PYTHONPATH", "TZ")
+
+Opener = Callable[..., Terminal]
+
+
+class Sandbox:
+    """A sandbox in a state directory of its own."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        kept = {name: os.environ[name] for name in _FROM_OUTSIDE if name in os.environ}
+        self.env = {**kept, "HOME": str(state), "LANG": "C.UTF-8", "TERM": "xterm-256color"}
+        self.env |= {"TEAL_STATE_DIR": str(state), "COLORTERM": "truecolor"}
+
+    def teal(self, *arguments: str, code: int = 0) -> str:
+        """Run `teal` without a terminal; what it printed."""
+        done = subprocess.run(
+            [TEAL, *arguments], env=self.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=90, check=False
+        )
+        assert done.returncode == code, done.stderr.decode()
+        return done.stdout.decode()
+
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        """Every action that there ever was, newest first."""
+        items: list[dict[str, Any]] = msgspec.json.decode(self.teal("action", "list", "-o", "json"))["items"]
+        return items
+
+    @property
+    def switch(self) -> bytes:
+        """The switch file as it is."""
+        return (self.state / "sandbox" / "switch.json").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A running sandbox that the tests share; whoever changes it restores it."""
+    found = Sandbox(tmp_path_factory.mktemp("state"))
+    found.teal("sandbox", "start")
+    yield found
+    found.teal("sandbox", "stop")
+
+
+@pytest.fixture
+def console(sandbox: Sandbox) -> Iterator[Opener]:
+    """`console(*arguments, columns=, rows=, env={}, …)` opens `teal` in a terminal; nothing of it outlives the test."""
+    with ExitStack() as stack:
+
+        def opened(*arguments: str, env: dict[str, str | None] | None = None, **how: Any) -> Terminal:
+            merged = {name: value for name, value in {**sandbox.env, **(env or {})}.items() if value is not None}
+            return stack.enter_context(Terminal([TEAL, *arguments], merged, **how))
+
+        yield opened
