@@ -22,15 +22,15 @@ import msgspec
 from msgspec import Struct, field
 
 from backends.checks.latency import LatencyLimits, judge_latency
+from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, decode_json, redact_url
 from backends.models import CheckResult
 from backends.registry import AdapterContext
-from backends.settings import Duration, Secret, refuse_password_in_url, reveal
+from backends.settings import Duration, Secret, reveal
 from backends.text import clean
 
 SEARCHED_BYTES = 256 * 1024
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
 
 
 class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,19 +50,6 @@ class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 raise ValueError(f"expect.body: not a regular expression: {error}") from None
 
 
-class Authentication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either a user with a password (basic), or a token (bearer)."""
-
-    username: str | None = None
-    password: Secret | None = None
-    token: Secret | None = None
-
-    def __post_init__(self) -> None:
-        basic = self.username is not None and self.password is not None
-        if basic == (self.token is not None) or (self.username is None) != (self.password is None):
-            raise ValueError("auth: { username, password } or { token }")
-
-
 class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to ask, and what to expect. `warn` and `crit` are limits on the time that the whole answer takes."""
 
@@ -76,15 +63,10 @@ class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     auth: Authentication | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.url, str):
-            refuse_password_in_url(self.url)
-            if not self.url.casefold().startswith(("http://", "https://")):
-                raise ValueError("url: it begins with http:// or https://")
+        refuse_bad_url("url", self.url)
         if not re.fullmatch(r"[A-Z]{3,16}", self.method):
             raise ValueError("method: GET, HEAD, POST …")
-        for name, value in self.headers.items():
-            if isinstance(value, str) and name.casefold() in _SECRET_HEADERS:
-                raise ValueError(f'headers.{name}: a literal secret: use a reference, e.g. {{ env = "NAME" }}')
+        refuse_literal_secrets(self.headers)
         if self.timeout <= 0:
             raise ValueError("timeout: more than 0s")
         LatencyLimits(self.warn, self.crit)
@@ -106,16 +88,10 @@ class HttpCheck:
     async def run(self) -> CheckResult:
         """Look once. Raises BackendError(config) where nobody could look: a missing secret, an impossible URL."""
         url = await reveal(self._config.url, self._base_dir)
-        headers = {name: await reveal(value, self._base_dir) for name, value in self._config.headers.items()}
-        basic: tuple[str, str] | None = None
-        if (auth := self._config.auth) is not None:
-            if auth.token is not None:
-                headers["authorization"] = f"Bearer {await auth.token.resolve(self._base_dir)}"
-            elif auth.username is not None and auth.password is not None:
-                basic = (auth.username, await auth.password.resolve(self._base_dir))
+        known = await credentials(self._config.headers, self._config.auth, self._base_dir)
         try:
             answer = await self._http.request(
-                self._config.method, url, headers=headers, auth=basic,
+                self._config.method, url, headers=known.headers, auth=known.auth,
                 timeout=self._config.timeout, accept_errors=True,
             )  # fmt: skip
         except BackendError as error:
