@@ -5,7 +5,6 @@ import ssl
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, field
@@ -130,13 +129,13 @@ async def fresh_probe(target: ProbeTarget) -> ProbeResult:
         # A transport of its own is a new TCP connection, without cookies, proxies or redirects.
         async with (
             asyncio.timeout(PROBE_TIMEOUT_S),
-            httpx.AsyncHTTPTransport(verify=_tls(urlsplit(target.url).scheme)) as transport,
+            httpx.AsyncHTTPTransport(verify=_tls(url.scheme)) as transport,
         ):
             response = await transport.handle_async_request(request)
             await response.aclose()
     except (TimeoutError, httpx.TimeoutException):
         return _failed(began, f"{redact_url(target.url)}: no answer in {PROBE_TIMEOUT_S:g} s")
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return _failed(began, f"{redact_url(target.url)}: {connection_words(error)}")
     return _read_probe(target, response, began)
 

@@ -1,0 +1,132 @@
+"""What every adapter of the port `Switch` does. An adapter's test class inherits this and gives three fixtures:
+
+`adapter` (a fresh one over a service of the colors blue and green, all traffic on blue, both healthy, closed
+afterwards), `meddle`: changes the weights past the adapter, and `sicken`: makes a color unhealthy.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from backends.errors import BackendError
+from backends.models import ColorState, Deployment
+from backends.ports import Switch, SwitchState
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+
+Meddle = Callable[[dict[str, int]], None]
+Sicken = Callable[[str], None]
+
+
+async def conflicts(adapter: Switch, expected: SwitchState, weights: dict[str, int]) -> bool:
+    try:
+        await adapter.shift(expected, weights, stamp="A:shift")
+    except BackendError as error:
+        return error.kind == "conflict" and bool(error.message and error.fix)
+    return False
+
+
+class SwitchContract:
+    async def test_it_says_what_is_live(self, adapter: Switch) -> None:
+        found = await adapter.observe()
+        assert (found.weights, found.live) == (BLUE, "blue")
+        assert found.revision
+        assert await adapter.observe() == found
+
+    async def test_a_shift_is_read_back_with_its_stamp_and_a_new_revision(self, adapter: Switch) -> None:
+        before = await adapter.observe()
+        after = await adapter.shift(before, GREEN, stamp="A:shift")
+        assert (after.weights, after.live, after.stamp) == (GREEN, "green", "A:shift")
+        assert after.revision != before.revision
+        assert await adapter.observe() == after
+
+    async def test_a_shift_there_and_back(self, adapter: Switch) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+        back = await adapter.shift(there, BLUE, stamp="A:shift-back")
+        assert (back.weights, back.stamp) == (BLUE, "A:shift-back")
+
+    async def test_another_state_than_expected_is_a_conflict_and_stays(self, adapter: Switch, meddle: Meddle) -> None:
+        expected = await adapter.observe()
+        meddle(GREEN)
+        there = await adapter.observe()
+        assert await conflicts(adapter, expected, GREEN)
+        assert await conflicts(adapter, expected, BLUE)
+        assert await adapter.observe() == there
+
+    async def test_the_same_weights_written_again_by_another_are_a_conflict_too(
+        self, adapter: Switch, meddle: Meddle
+    ) -> None:
+        expected = await adapter.observe()
+        meddle(GREEN)
+        meddle(BLUE)
+        assert (await adapter.observe()).revision != expected.revision
+        assert await conflicts(adapter, expected, GREEN)
+
+    async def test_of_two_at_once_one_wins(self, adapter: Switch) -> None:
+        expected = await adapter.observe()
+        outcomes = await asyncio.gather(*(conflicts(adapter, expected, GREEN) for _ in range(4)))
+        assert sorted(outcomes) == [False, True, True, True]
+
+    @pytest.mark.parametrize(
+        "weights",
+        [{}, {"blue": 0, "green": 0}, {"blue": 60, "green": 60}, {"blue": 150, "green": -50}, {"purple": 100}],
+    )
+    async def test_weights_that_can_not_be_are_refused(self, adapter: Switch, weights: dict[str, int]) -> None:
+        before = await adapter.observe()
+        with pytest.raises(BackendError):
+            await adapter.shift(before, weights, stamp="A:shift")
+        assert await adapter.observe() == before
+
+    async def test_a_healthy_side_proves_which_it_is(self, adapter: Switch) -> None:
+        for color in ("blue", "green"):
+            health = await adapter.color_health(color)
+            assert health.healthy is True, health.detail
+            assert health.version
+
+    async def test_an_unhealthy_side_says_why(self, adapter: Switch, sicken: Sicken) -> None:
+        sicken("green")
+        health = await adapter.color_health("green")
+        assert health.healthy is False
+        assert health.detail
+        assert (await adapter.color_health("blue")).healthy is True
+
+    async def test_an_unknown_color_is_no_healthy_one(self, adapter: Switch) -> None:
+        health: ColorState = await adapter.color_health("purple")
+        assert health.healthy is None
+        assert "purple" in health.detail
+
+    async def test_the_deployment_shows_three_layers_that_agree(self, adapter: Switch) -> None:
+        found: Deployment = await adapter.deployment()
+        layers = (found.truth.control, found.truth.endpoints, found.truth.data)
+        assert [layer.value for layer in layers] == ["blue"] * 3
+        assert all(layer.at is not None for layer in layers)
+        assert (found.live, found.health) == ("blue", "ok")
+        assert found.ref == f"{found.backend}/{found.service}"
+        assert {color: side.weight_pct for color, side in found.colors.items()} == {"blue": 100.0, "green": 0.0}
+
+    async def test_a_sick_live_side_is_critical_and_a_sick_idle_one_a_warning(
+        self, adapter: Switch, sicken: Sicken
+    ) -> None:
+        sicken("green")
+        assert (await adapter.deployment()).health == "warning"
+        sicken("blue")
+        assert (await adapter.deployment()).health == "critical"
+
+    async def test_a_split_is_mixed(self, adapter: Switch, meddle: Meddle) -> None:
+        meddle({"blue": 90, "green": 10})
+        assert (await adapter.observe()).live == "mixed"
+        assert (await adapter.deployment()).live == "mixed"
+
+    async def test_what_it_would_do_is_said_in_words(self, adapter: Switch) -> None:
+        before = await adapter.observe()
+        lines = adapter.describe_shift(before, GREEN)
+        assert lines[0].startswith("control  ")
+        assert "blue → green" in lines[0]
+        assert before.revision not in " ".join(lines)
+        assert adapter.describe_shift(before, GREEN) == lines
+        assert adapter.manual_commands(GREEN)
+
+    async def test_closing_twice_is_fine(self, adapter: Switch) -> None:
+        await adapter.aclose()
+        await adapter.aclose()

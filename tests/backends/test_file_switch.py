@@ -1,0 +1,373 @@
+"""`file-switch`: the contract in both formats, and what only a file does: edits by hand, commands, disks, rights."""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backends.deployments import file_store
+from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
+from backends.deployments.switch_format import JsonForm, TemplateForm, check_weights, template_problem
+from backends.errors import BackendError
+from backends.http import Http
+from backends.ports import SwitchState
+from backends.registry import AdapterContext, build
+from backends.text import clean
+from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
+from tests.two_colors import COLORS, TwoColors
+
+TEMPLATE = """# who gets the traffic of analytics
+{stamp}
+upstream analytics {
+  server 10.0.0.1:80 weight={blue};
+  server 10.0.0.2:80 weight={green};
+}
+"""
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
+    async with TwoColors(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    http = Http()
+    yield http
+    await http.aclose()
+
+
+def switch_of(service: TwoColors, http: Http, **config: Any) -> FileSwitch:
+    base = service.directory
+    found: FileSwitch = build(
+        "deployments", "file-switch", service.config(**config), AdapterContext("analytics", base, base / "own", http)
+    )
+    return found
+
+
+async def error_of(
+    adapter: FileSwitch, weights: dict[str, int] = GREEN, before: SwitchState | None = None
+) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(before or await adapter.observe(), weights, stamp="A:shift")
+    return caught.value
+
+
+class _OverFiles(SwitchContract):
+    @pytest.fixture
+    def sicken(self, service: TwoColors) -> Sicken:
+        def sicken(color: str) -> None:
+            service.faults[color].status, service.faults[color].word = 503, "unhealthy"
+
+        return sicken
+
+
+class TestJson(_OverFiles):
+    @pytest.fixture
+    async def adapter(self, service: TwoColors, http: Http) -> AsyncIterator[FileSwitch]:
+        adapter = switch_of(service, http)
+        yield adapter
+        await adapter.aclose()
+
+    @pytest.fixture
+    def meddle(self, service: TwoColors) -> Meddle:
+        generations = iter(range(100, 200))
+        return lambda weights: service.write(weights, generation=next(generations))
+
+
+class TestTemplate(_OverFiles):
+    @pytest.fixture
+    async def adapter(self, service: TwoColors, http: Http, meddle: Meddle) -> AsyncIterator[FileSwitch]:
+        # The router of the test follows the JSON beside it: only what stays on blue has a data layer that agrees.
+        adapter = switch_of(service, http, path="analytics.conf", format="template", template=TEMPLATE)
+        meddle(BLUE)
+        yield adapter
+        await adapter.aclose()
+
+    @pytest.fixture
+    def meddle(self, service: TwoColors) -> Meddle:
+        form = TemplateForm(COLORS, TEMPLATE, "#")
+        path = service.directory / "analytics.conf"
+
+        def meddle(weights: dict[str, int]) -> None:
+            before = path.read_bytes() if path.exists() else b""
+            path.write_bytes(form.write(before, weights, "meddler", datetime.now(UTC)))
+
+        return meddle
+
+
+# ---- what is in the file
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[]", "no object"),
+        (b'{"weights": []}', "no object"),
+        (b'{"weights": {"purple": 100}}', "unknown color purple"),
+        (b'{"weights": {"blue": 0, "green": 0}}', "sum to 0"),
+        (b'{"weights": {"blue": 100, "green": 100}}', "sum to 200"),
+        (b'{"weights": {"blue": 1e2, "green": 0}}', "whole number"),
+        (b'{"weights": {"blue": true}}', "whole number"),
+        (b'{"weights": {"\\u001b[31mblue": 100}}', "unknown color"),
+    ],
+)
+async def test_what_can_not_be_trusted_is_unknown_with_the_reason_and_never_written_over(
+    service: TwoColors, http: Http, content: bytes, detail: str
+) -> None:
+    service.switch.write_bytes(content)
+    adapter = switch_of(service, http)
+    found = await adapter.observe()
+    assert (found.weights, found.live) == ({}, "unknown")
+    assert detail in found.detail
+    assert "\x1b" not in found.detail
+    assert (await adapter.deployment()).live == "unknown"
+    assert (await error_of(adapter)).kind == "conflict"
+    assert service.switch.read_bytes() == content
+
+
+async def test_a_missing_file_is_unknown_and_says_how_to_begin(service: TwoColors, http: Http) -> None:
+    service.switch.unlink()
+    adapter = switch_of(service, http)
+    found = await adapter.observe()
+    assert (found.live, "no such file" in found.detail) == ("unknown", True)
+    assert (await error_of(adapter)).kind == "conflict"
+    assert not service.switch.exists()
+    subprocess.run(adapter.manual_commands(GREEN)[0], shell=True, check=True)
+    assert (await adapter.observe()).weights == GREEN
+
+
+async def test_other_keys_of_the_document_are_kept(service: TwoColors, http: Http) -> None:
+    service.write(BLUE, owner="data-platform", generation=7)
+    adapter = switch_of(service, http)
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    found = json.loads(service.switch.read_text())
+    assert (found["owner"], found["generation"], found["stamp"]) == ("data-platform", 8, "A:shift")
+
+
+async def test_a_template_says_its_weights_and_shows_an_edit_by_hand(service: TwoColors, http: Http) -> None:
+    adapter = switch_of(service, http, path="t.conf", format="template", template=TEMPLATE)
+    path = service.directory / "t.conf"
+    subprocess.run(adapter.manual_commands(BLUE)[0], shell=True, check=True)
+    after = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    text = path.read_text()
+    assert "weight=100;\n}" in text
+    assert "10.0.0.1:80 weight=0;" in text
+    assert after.weights == GREEN
+    path.write_text(text.replace("weight=0", "weight=50"))
+    edited = await adapter.observe()
+    assert (edited.weights, "by hand" in edited.detail) == ({}, True)
+    assert (await error_of(adapter, BLUE, after)).kind == "conflict"
+
+
+async def test_a_template_of_the_live_color_alone_can_not_split(service: TwoColors, http: Http) -> None:
+    template = 'map "" $color {\n  {stamp}\n  default {live};\n}\n'
+    adapter = switch_of(service, http, path="map.conf", format="template", template=template)
+    subprocess.run(adapter.manual_commands(BLUE)[0], shell=True, check=True)
+    before = (service.directory / "map.conf").read_bytes()
+    assert "split" in (await error_of(adapter, {"blue": 50, "green": 50})).message
+    assert (service.directory / "map.conf").read_bytes() == before
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    assert "default green;" in (service.directory / "map.conf").read_text()
+
+
+@pytest.mark.parametrize(
+    "template", ["", "{blue} {green}", "{stamp}\n{blue}", "{stamp}\n{stamp}\n{live}", "{stamp} {live}"]
+)
+def test_a_template_that_can_not_work_is_a_config_error(template: str) -> None:
+    assert template_problem(template, COLORS)
+    with pytest.raises(ValueError, match=r"template|stamp"):
+        FileSwitchConfig(path="x", format="template", template=template, health=dict.fromkeys(COLORS, "http://x"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 100), st.text(max_size=20), st.sampled_from(["json", "template"]))
+def test_what_is_written_is_what_is_read(share: int, stamp: str, format_: str) -> None:
+    form = JsonForm(COLORS) if format_ == "json" else TemplateForm(COLORS, TEMPLATE, "#")
+    weights = {"blue": share, "green": 100 - share}
+    content = form.write(b"", weights, clean(stamp), datetime.now(UTC))
+    found = form.read(content)
+    assert (found.weights, found.stamp, found.detail) == (weights, clean(stamp), "")
+    again = form.write(content, weights, clean(stamp), datetime.now(UTC))
+    assert form.read(again).revision != found.revision
+
+
+@given(st.dictionaries(st.sampled_from(["blue", "green", "purple"]), st.integers(-200, 200)))
+def test_only_whole_shares_of_known_colors_that_sum_to_100_can_be(weights: dict[str, int]) -> None:
+    shares = weights.values()
+    possible = set(weights) <= set(COLORS) and sum(shares) == 100 and all(0 <= share <= 100 for share in shares)
+    assert (check_weights(weights, COLORS) == "") is possible
+
+
+@given(st.binary(max_size=200))
+def test_no_content_breaks_the_reader(content: bytes) -> None:
+    for form in (JsonForm(COLORS), TemplateForm(COLORS, TEMPLATE, "#")):
+        found = form.read(content)
+        assert not found.weights or sum(found.weights.values()) == 100
+
+
+# ---- commands
+
+
+async def test_validate_and_reload_run_in_order_with_the_new_file_in_place(service: TwoColors, http: Http) -> None:
+    def says(word: str) -> list[str]:
+        return ["sh", "-c", f"echo {word} >> ran; cat switch.json >> ran"]
+
+    adapter = switch_of(service, http, validate=says("validate"), reload=says("reload"))
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    ran = (service.directory / "ran").read_text()
+    assert ran.index("validate") < ran.index("reload")
+    assert ran.count("A:shift") == 2
+    assert adapter.describe_shift(await adapter.observe(), BLUE)[2].startswith("validate  sh -c")
+
+
+@pytest.mark.parametrize("command", [["sh", "-c", "echo 'unknown directive' >&2; exit 1"], ["/nonexistent", "-t"]])
+@pytest.mark.parametrize("what", ["validate", "reload"])
+async def test_a_command_that_fails_puts_the_old_file_back(
+    service: TwoColors, http: Http, what: str, command: list[str]
+) -> None:
+    before = service.switch.read_bytes()
+    adapter = switch_of(service, http, **{what: command})
+    error = await error_of(adapter)
+    assert error.message.startswith(what)
+    assert "back in place" in error.message
+    assert service.switch.read_bytes() == before
+    assert not [path for path in service.directory.iterdir() if path.name.startswith(".")]
+
+
+async def test_a_command_that_hangs_is_ended(service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 0.2)
+    before = service.switch.read_bytes()
+    assert "no end in 0.2 s" in (await error_of(switch_of(service, http, reload=["sleep", "60"]))).message
+    assert service.switch.read_bytes() == before
+
+
+# ---- the disk
+
+
+async def test_mode_owner_and_symbolic_link_are_kept(service: TwoColors, http: Http) -> None:
+    real = service.directory / "real" / "switch.json"
+    real.parent.mkdir()
+    service.switch.rename(real)
+    service.switch.symlink_to(real)
+    real.chmod(0o640)
+    if os.getuid() == 0:
+        os.chown(real, 12345, 12345)
+    before = real.stat()
+    adapter = switch_of(service, http)
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    after = real.stat()
+    assert service.switch.is_symlink()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert after.st_ino != before.st_ino
+    assert json.loads(real.read_text())["weights"] == GREEN
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace", "fchmod"])
+async def test_a_disk_that_fails_changes_nothing(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = service.switch.read_bytes()
+    adapter = switch_of(service, http)
+    seen = await adapter.observe()
+    monkeypatch.setattr(os, failing, full)
+    error = await error_of(adapter, before=seen)
+    monkeypatch.undo()
+    assert (error.kind, "No space left" in error.message) == ("unreachable", True)
+    assert service.switch.read_bytes() == before
+    assert not [path for path in service.directory.iterdir() if path.name.startswith(".switch")]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+async def test_a_directory_that_may_not_be_written_is_a_matter_of_rights(service: TwoColors, http: Http) -> None:
+    adapter = switch_of(service, http)
+    service.directory.chmod(0o500)
+    try:
+        assert (await error_of(adapter)).kind == "auth"
+    finally:
+        service.directory.chmod(0o700)
+
+
+async def test_no_right_to_keep_the_owner_is_a_matter_of_rights(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    before = service.switch.read_bytes()
+    adapter = switch_of(service, http)
+    seen = await adapter.observe()
+    monkeypatch.setattr(os, "fchmod", denied)
+    assert (await error_of(adapter, before=seen)).kind == "auth"
+    assert service.switch.read_bytes() == before
+
+
+async def test_a_writer_that_keeps_the_lock_is_waited_for_and_then_named(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(service, http)
+    seen = await adapter.observe()
+    monkeypatch.setattr(file_store, "LOCK_WAIT_S", 0.1)
+    with file_store.locked(service.switch):
+        error = await error_of(adapter, before=seen)
+    assert (error.kind, "held by another writer" in error.message) == ("timeout", True)
+    assert (await adapter.shift(seen, GREEN, stamp="A:shift")).weights == GREEN
+
+
+async def test_a_reader_sees_the_old_or_the_new_file_and_nothing_between(service: TwoColors, http: Http) -> None:
+    reader = (
+        "import json, sys\n"
+        f"path = {str(service.switch)!r}\n"
+        "print('ready', flush=True)\n"
+        "seen = 0\n"
+        "while (found := json.load(open(path)))['stamp'] != 'end':\n"
+        "    assert sum(found['weights'].values()) == 100\n"
+        "    seen += 1\n"
+        "print(seen)\n"
+    )
+    process = subprocess.Popen(["python3", "-W", "ignore", "-c", reader], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    adapter = switch_of(service, http)
+    state = await adapter.observe()
+    for number in range(60):
+        stamp = "end" if number == 59 else f"A:{number}"
+        state = await adapter.shift(state, GREEN if number % 2 else BLUE, stamp=stamp)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert int(output) > 0
+
+
+async def test_the_layers_are_shown_as_they_are_where_they_disagree(service: TwoColors, http: Http) -> None:
+    service.router_frozen = "green"
+    found = await switch_of(service, http).deployment()
+    assert (found.truth.control.value, found.truth.data.value, found.live) == ("blue", "green", "mixed")
+    service.router_frozen, service.router_status = None, 502
+    found = await switch_of(service, http).deployment()
+    assert (found.truth.data.value, "502" in found.truth.data.detail) == ("unknown", True)
+
+
+def test_manual_commands_survive_a_shell(tmp_path: Path) -> None:
+    health = dict.fromkeys(COLORS, "http://x")
+    config = FileSwitchConfig(path="it's here/switch.json", health=health, reload=("echo", "a b"))
+    (tmp_path / "it's here").mkdir()
+    adapter = FileSwitch(config, AdapterContext("s", tmp_path, tmp_path, Http()))
+    first, *rest = adapter.manual_commands(GREEN)
+    subprocess.run(first, shell=True, check=True)
+    assert json.loads((tmp_path / "it's here" / "switch.json").read_text())["weights"] == GREEN
+    assert [shlex.split(line) for line in rest] == [["echo", "a b"]]
