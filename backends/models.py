@@ -12,6 +12,7 @@ from msgspec import Struct, field
 Health = Literal["ok", "warning", "critical", "unknown"]
 RunState = Literal["queued", "running", "waiting", "success", "failed", "cancelled", "skipped", "unknown"]
 AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
+SilenceState = Literal["active", "pending", "expired", "unknown"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical", "unknown"]
 Panel = Literal["pipelines", "quality", "alerts", "deployments", "logs", "checks"]
 
@@ -142,14 +143,51 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody."""
+        """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody.
+
+        Neither does one of severity `none`, as a watchdog that always fires.
+        """
         if self.state == "unknown":
             return "unknown"
         if self.state == "pending":
             return "warning"
-        if self.state != "firing":
+        if self.state != "firing" or self.severity == "none":
             return "ok"
         return "critical" if self.severity in ("critical", "page", "error", "emergency") else "warning"
+
+
+class Matcher(Struct, frozen=True, kw_only=True):
+    """One condition on a label: `name="value"`, or with `!=`, `=~`, `!~`. A label that is absent is ""."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def __str__(self) -> str:
+        sign = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
+        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{sign[self.is_regex, self.is_equal]}"{value}"'
+
+
+class Silence(Struct, frozen=True, kw_only=True):
+    """What keeps alerts from notifying anybody until `ends_at`. `matches` counts the alerts that it hides now.
+
+    An acknowledgement is a silence too: `is_ack`, its `comment` without the mark that says so.
+    """
+
+    ref: str
+    backend: str
+    id: str
+    matchers: tuple[Matcher, ...]
+    state: SilenceState
+    raw_state: str = ""
+    created_by: str = ""
+    comment: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    is_ack: bool = False
+    matches: int = 0
 
 
 class ColorState(Struct, frozen=True, kw_only=True):

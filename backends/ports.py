@@ -18,8 +18,10 @@ from backends.models import (
     Deployment,
     LogEntry,
     LogLevel,
+    Matcher,
     PipelineRun,
     QualityScore,
+    Silence,
     TaskRun,
 )
 
@@ -81,6 +83,45 @@ class Alerts(Closable, Protocol):
 
     async def alerts(self) -> list[Alert]:
         """All alerts that are not resolved."""
+
+
+class SilenceResult(Struct, frozen=True, kw_only=True):
+    """A silence after an order: `changed` is false where it was so already. `visible_on` are the peers that show it so
+    now, of all `peers`; `missing` says of each other one why not."""
+
+    id: str
+    changed: bool
+    visible_on: tuple[str, ...]
+    peers: tuple[str, ...]
+    missing: dict[str, str] = {}
+
+
+class Silencer(Alerts, Protocol):
+    """A system of alerts that also keeps them quiet. Each order is idempotent, and sent once: where its answer was
+    lost, the system is looked at for what it would have made, and only then is it an error."""
+
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        """What an acknowledgement of `alert` matches: its name and the labels of the config's `identity` that it has.
+        Not all labels, since some change while it fires. Raises `config` where it has none of them."""
+
+    async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
+        """The alerts that a silence of these matchers would hide now, also those that something hides already."""
+
+    async def silences(self, *, hiding: str | None = None) -> list[Silence]:
+        """All that the system still knows, also expired ones; `hiding`: those that hide the alert of that fingerprint
+        now. Those that end first come first."""
+
+    async def silence(
+        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool
+    ) -> SilenceResult:
+        """One silence of `matchers` by `by` until about `until`: an active equal one that lasts as long is left as it
+        is, one that ends sooner is extended, else one is made."""
+
+    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+        """The silence lasts at least until then. Raises `conflict` for one that has expired."""
+
+    async def expire(self, silence_id: str) -> SilenceResult:
+        """The silence hides nothing any more. Raises `not_found` for one that no peer knows."""
 
 
 class SwitchState(Struct, frozen=True, kw_only=True):
