@@ -26,6 +26,7 @@ ADAPTERS: dict[str, str] = {
     "logs.files": "backends.logs.files:FileLogs",
     "checks.http": "backends.checks.http:HttpCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",
+    "checks.postgres": "backends.checks.postgres:PostgresCheck",
 }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -37,9 +38,9 @@ def until(true: Callable[[], object], what: str, *, within: float = READY_S) -> 
         time.sleep(0.05)
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, and SIGKILL where that is not enough; safe for one that has ended."""
-    process.terminate()
+def end(process: "subprocess.Popen[bytes]", by: signal.Signals = signal.SIGTERM) -> None:
+    """Signalled, and killed where that is not enough; safe for one that has ended."""
+    process.send_signal(by)
     try:
         process.wait(END_S)
     except subprocess.TimeoutExpired:
@@ -48,7 +49,9 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str], log: Path, ready: Callable[[], object]) -> "Iterator[subprocess.Popen[bytes]]":
+def started(
+    command: Sequence[str], log: Path, ready: Callable[[], object], *, end_by: signal.Signals = signal.SIGTERM
+) -> "Iterator[subprocess.Popen[bytes]]":
     """`command` running, its output in `log`, from when `ready()` is true to the end of the block."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -63,4 +66,4 @@ def started(command: Sequence[str], log: Path, ready: Callable[[], object]) -> "
         assert process.poll() is None, f"{command[0]} ended: {log.read_text(errors='replace')[-2000:]}"
         yield process
     finally:
-        end(process)
+        end(process, end_by)
