@@ -21,6 +21,7 @@ from actions.lease_sql import acquire, check, expire, lock_entry, set_owner
 from actions.location import JournalLocation
 from actions.models import ENDED, Action, Actor, Owner, Plan
 from actions.rows import (
+    ORDERS,
     Changes,
     Command,
     Draft,
@@ -279,7 +280,8 @@ class SqlJournal:
 
     def _waiting(self, connection: Connection, action_id: str) -> list[Command]:
         table = tables.commands
-        query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None)).order_by(table.c.id)
+        query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
+        query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
         return [
             Command(id=row.id, word=row.word, actor=msgspec.json.decode(row.actor, type=Actor), reason=row.reason)
             for row in connection.execute(query)

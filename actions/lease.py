@@ -4,6 +4,7 @@ A pid is used again and a clock may jump; a lock ends with the process that hold
 file proves that the owner is dead, whatever the lease says; from another host only an expired lease does.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from actions.location import make_directory
 from actions.models import Owner
 
 TTL_S = 60.0
 RENEW_S = 15.0
+SELF_FENCE_S = 40.0
 TAKE_WAIT_S = 1.0
 _POLL_S = 0.02
 
@@ -49,8 +52,10 @@ def owner_file(directory: Path, action_id: str) -> Path:
 
 def take(path: Path) -> int | None:
     """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o770)
+    make_directory(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    with contextlib.suppress(OSError):  # the umask would keep the other operators of a shared directory out
+        os.fchmod(descriptor, 0o660)
     deadline = time.monotonic() + TAKE_WAIT_S
     while True:
         try:

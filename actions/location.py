@@ -44,6 +44,15 @@ def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalL
     return _in_file(state / FILE_NAME)
 
 
+def make_directory(path: Path) -> None:
+    """A directory inside the journal's: for the same people as that one, whatever the umask says."""
+    if path.is_dir():
+        return
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if _is_shared(path.parent):
+        path.chmod(0o2770)
+
+
 def _in_file(path: Path) -> JournalLocation:
     shared = _is_shared(path.parent)
     finding = None

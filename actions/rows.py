@@ -65,6 +65,10 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     switch: SwitchReport | msgspec.UnsetType = msgspec.UNSET
 
 
+ORDERS = ("rollback",)
+"""The words that a runner of this version obeys; a later one's `pause` is none of its business."""
+
+
 class Command(Struct, frozen=True, kw_only=True):
     """An order to a running action, as `rollback`."""
 

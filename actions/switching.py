@@ -20,6 +20,7 @@ from backends.errors import BackendError
 from backends.ports import SwitchState
 
 VERIFY_S = 120.0
+PROBES_AT_ONCE = 5
 PREFLIGHT_S = 60.0
 HOLD_S = 600.0
 BAKE_SAMPLE_S = 1.0
@@ -47,6 +48,14 @@ class Conflict(Exception):
 
     def __init__(self, found: SwitchState) -> None:
         super().__init__(f"the control object says {_shares(found)}: somebody else changed it")
+
+
+class NotWritten(Exception):
+    """The adapter failed, and the control object is as it was."""
+
+    def __init__(self, error: BackendError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 class InDoubt(Exception):
@@ -121,7 +130,7 @@ class Switching:
             async with asyncio.timeout(work.remaining_s(PREFLIGHT_S)):
                 detail = await self._looked(idle_probes)
         except TimeoutError:
-            raise await self._unfit(Unfit("timeout", "preflight: out of time, nothing was moved")) from None
+            raise await self._unfit(Unfit("deadline", "preflight: out of time, nothing was moved")) from None
         except BackendError as error:
             raise await self._unfit(Unfit(error.kind, error.message, error.fix)) from None
         except Unfit as unfit:
@@ -132,18 +141,20 @@ class Switching:
         found = await self._adapter.observe()
         if not _same(found, self._before):
             raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
-        for number in range(1, idle_probes + 1):
-            health = await self._adapter.color_health(self._to)
-            if not health.healthy:
-                words = f"{self._to.upper()} is not healthy (probe {number} of {idle_probes}): {health.detail}"
-                raise Unfit("target_unhealthy", words, f"make {self._to.upper()} healthy first")
+        for first in range(0, idle_probes, PROBES_AT_ONCE):
+            count = min(PROBES_AT_ONCE, idle_probes - first)
+            for health in await asyncio.gather(*(self._adapter.color_health(self._to) for _ in range(count))):
+                if not health.healthy:
+                    words = f"{self._to.upper()} is not healthy, asked {idle_probes} times: {health.detail}"
+                    raise Unfit("target_unhealthy", words, f"make {self._to.upper()} healthy first")
         proof = ""
         if self._work.plan.kind == "flip" and self._from in self._settings.colors:
             for _ in range(SELF_TEST_PROBES):
                 seen = await self._target.probe()
                 if seen is None or seen.color != self._from:
                     why = "there is no probe" if seen is None else seen.error or f"it says {seen.color}"
-                    raise Unfit("probe", f"the probe does not prove {self._from.upper()} now: {why}", "see DESIGN §6")
+                    fix = "see that the probe's URL answers"
+                    raise Unfit("probe", f"the probe does not prove {self._from.upper()} now: {why}", fix)
             proof = f", a fresh request proves {self._from.upper()}"
         return f"{self._to.upper()} healthy in {idle_probes} of {idle_probes} probes{proof}"
 
@@ -163,20 +174,24 @@ class Switching:
             prober.mark_write()
         try:
             detail = await uninterrupted(self._move(step, expected, weights))
-        except (BackendError, Conflict, InDoubt) as error:
-            words = error.message if isinstance(error, BackendError) else str(error)
-            await self._work.end(step, "failed", words)
-            if isinstance(error, InDoubt) or (isinstance(error, Conflict) and self._has_moved()):
+        except NotWritten as unwritten:
+            error = unwritten.error
+            await self._work.end(step, "failed", error.message)
+            raise Unfit(error.kind, error.message, error.fix) from None
+        except (Conflict, InDoubt) as stop:
+            await self._work.end(step, "failed", str(stop))
+            if isinstance(stop, InDoubt) or self._has_moved():
                 raise
-            kind = error.kind if isinstance(error, BackendError) else "conflict"
-            fix = error.fix if isinstance(error, BackendError) else "look again, then plan anew"
-            raise Unfit(kind, words, fix) from None
+            raise Unfit("conflict", str(stop), "look again, then plan anew") from None
         await self._work.end(step, "succeeded", detail)
 
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
         """Intent, compare and write, observation. Returns what was observed, in words."""
         stamp = f"{self._work.action_id}:{step}"
-        found = await self._adapter.observe()
+        try:
+            found = await self._adapter.observe()
+        except BackendError as error:
+            raise NotWritten(error) from None
         if found.weights != weights or found.stamp != stamp:
             if not _same(found, expected):
                 raise Conflict(found)
@@ -196,7 +211,7 @@ class Switching:
     async def _settle(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str
     ) -> SwitchState:
-        """What came of a write that failed: ours, not written (raises `error` again), somebody else's, or unknown."""
+        """What came of a write that failed: ours. Raises NotWritten, Conflict or InDoubt."""
         unread = error.message
         for wait_s in READ_AGAIN_S:
             try:
@@ -208,7 +223,7 @@ class Switching:
             if found.weights == weights and found.stamp == stamp:
                 return found
             if _same(found, before):
-                raise error
+                raise NotWritten(error)
             raise Conflict(found)
         raise InDoubt(f"{error.message}; and it can not be read: {unread}")
 

@@ -1,6 +1,7 @@
 """An action at work: its lease, its steps and its orders. A strategy writes to the journal through this."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -8,9 +9,10 @@ from typing import Any, TypeVar
 from actions.audit import AuditEntry, AuditKind
 from actions.ids import now
 from actions.journal import Journal
-from actions.lease import RENEW_S, Hold, LeaseLost
+from actions.lease import RENEW_S, SELF_FENCE_S, Hold, LeaseLost
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.rows import Changes, Command, Event, Told, steps_of
+from backends.errors import BackendError
 
 ORDER_POLL_S = 0.1
 
@@ -34,7 +36,7 @@ class Work:
         self.history = history
         self._journal = journal
         self._hold = hold
-        self._began = time.monotonic()
+
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
     async def stop(self, *, ended: bool) -> None:
@@ -151,15 +153,20 @@ class Work:
 
     async def _order(self) -> Command:
         while True:
-            waiting = await self._journal.waiting(self.action_id)
-            if waiting:
-                return waiting[0]
+            # A journal that is busy for a moment is asked again; what must be written there says if it is gone.
+            with contextlib.suppress(BackendError):
+                waiting = await self._journal.waiting(self.action_id)
+                if waiting:
+                    return waiting[0]
             await asyncio.sleep(ORDER_POLL_S)
 
     async def _renew(self) -> None:
-        while True:
+        renewed = time.monotonic()
+        while time.monotonic() - renewed < SELF_FENCE_S:
             await asyncio.sleep(RENEW_S)
-            self._hold = await self._journal.renew(self._hold)
+            with contextlib.suppress(BackendError):
+                self._hold = await self._journal.renew(self._hold)
+                renewed = time.monotonic()
 
     async def _write(
         self,

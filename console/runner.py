@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from actions.journal import Journal
-from actions.location import JournalLocation, journal_location
+from actions.location import JournalLocation, journal_location, make_directory
 from actions.models import Action
 from actions.runner import run_action
 from backends.errors import BackendError
@@ -131,7 +131,7 @@ def _write_down(directory: Path, action_id: str, error: Exception) -> None:
     """A file that only its owner may read; an expected error is one line, anything else its whole trace."""
     with contextlib.suppress(OSError):
         place = directory / "runner"
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(place)
         descriptor = os.open(place / f"{action_id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(descriptor, "a", encoding="utf-8") as stream:
             if isinstance(error, BackendError):

@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from actions.gate import exit_code
 from actions.models import Action, Consent, Refused, Request
+from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.ports import SwitchState
-from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -194,20 +195,6 @@ async def test_the_same_key_and_request_is_done_once(house: House, service: TwoC
     assert other.exit_code == 6
 
 
-class EditsFirst:
-    """A switch that somebody edits between the runner's look and its write."""
-
-    def __init__(self, adapter: FileSwitch, edit: Any) -> None:
-        self._adapter, self._edit = adapter, edit
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._adapter, name)
-
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
-        self._edit()
-        return await self._adapter.shift(expected, weights, stamp=stamp)
-
-
 async def test_an_edit_between_look_and_write_is_a_conflict_and_stays(
     house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,3 +309,39 @@ async def test_two_at_once_one_wins_the_other_hears_who_and_what(house: House, s
         assert won[0].id in no.error.message
         assert house.gate.actor.login in no.error.message
     assert (await house.ended(won[0])).status == "succeeded"
+
+
+async def test_a_journal_that_fails_after_the_write_does_not_call_it_undone(
+    tmp_path: Any, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise BackendError("unreachable", "journal: disk full")
+
+    async with House(tmp_path / "state", service) as house:
+        monkeypatch.setattr(Work, "observed", full)
+        opened = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
+        assert (opened.status, opened.open, service.weights()) == ("running", True, GREEN)
+        assert house.gate.orphaned(opened)
+        monkeypatch.undo()
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.id, ended.status, service.weights()) == (opened.id, "rolled_back", BLUE)
+
+
+async def test_a_journal_that_fails_before_the_write_leaves_traffic_alone(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise BackendError("unreachable", "journal: disk full")
+
+    monkeypatch.setattr(Work, "intent", full)
+    opened = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
+    assert (opened.changed, service.weights()) == (False, BLUE)
+
+
+async def test_an_order_that_a_later_version_knows_is_not_taken_for_a_rollback(
+    tmp_path: Any, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, bake="1s") as house:
+        opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.journal.enqueue(str(opened.id), "pause", house.gate.actor, "")
+        assert (await house.ended(opened)).status == "succeeded"
