@@ -76,7 +76,7 @@ class TealApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         self.set_keymap(self.session.context.keymap)
-        self.app_resume_signal.subscribe(self, lambda _: self.disarm())
+        self.app_resume_signal.subscribe(self, self._resumed)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
@@ -98,6 +98,11 @@ class TealApp(App[None], inherit_bindings=False):
         going_on = [f"{action.id}  {action.kind} {action.service}: {action.status}" for action in open_actions]
         words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
         self.exit(message=Text("\n".join(words)) if words else None)
+
+    def _resumed(self, _: App[Any]) -> None:
+        """Back from a stop: nobody watched meanwhile, and the shell has written over the screen."""
+        self.disarm()
+        self.refresh(layout=True)
 
     def _end(self, number: int) -> None:
         self.exit(return_code=128 + number)
