@@ -255,7 +255,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """Unknown or mixed truth is worst; then an unhealthy side that takes traffic, then a dead way back."""
+        """Unknown or mixed truth is worst; then an unhealthy side that takes traffic, then no proof or no way back."""
         if self.live == "unknown":
             return "unknown"
         if self.live == "mixed":
@@ -265,7 +265,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
             return "critical"
         if any(color.healthy is None for color in taking):
             return "unknown"
-        return "ok" if all(color.healthy for color in self.colors.values()) else "warning"
+        proven = self.truth.data.value != "unknown"
+        return "ok" if proven and all(color.healthy for color in self.colors.values()) else "warning"
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):

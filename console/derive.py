@@ -17,11 +17,16 @@ def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
     return list(newest.values())
 
 
-def judge_quality(scores: list[QualityScore], runs: list[PipelineRun], links: Links) -> list[QualityScore]:
-    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset."""
+def judge_quality(
+    scores: list[QualityScore], runs: list[PipelineRun], links: Links, *, read_at: datetime
+) -> list[QualityScore]:
+    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset.
+
+    A run that ended after `read_at`, when the scores were read, says nothing of them: they may be new already.
+    """
     last_success: dict[str, PipelineRun] = {}
     for run in runs:
-        if run.state == "success" and run.started_at is not None:
+        if run.state == "success" and run.ended_at is not None and run.ended_at <= read_at:
             last_success.setdefault(run.pipeline, run)
     return [_judge(score, last_success, links) for score in scores]
 

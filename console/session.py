@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from actions.models import Action, Consent, Plan, Request
 from backends.models import Item, LogEntry, Panel, PipelineRun, TaskRun
 from backends.ports import LogQuery, PipelineInfo
+from backends.text import clean
+from console import moment
 from console.adapters import Adapters
 from console.config import Entry
 from console.derive import impact, judge_quality
@@ -27,6 +29,7 @@ PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "l
 RUN_LIMIT = 200
 LOG_LIMIT = 500
 OPEN_ACTION_INTERVAL_S = 1.0
+TITLE_CHARS = 60
 
 
 class ContextInfo(Struct, frozen=True):
@@ -59,7 +62,7 @@ class Session:
         self.orders = Orders(selection.context, self.adapters)
         self.context = ContextInfo(
             name=selection.context.name,
-            title=self._config.title or selection.context.name,
+            title=clean(self._config.title, TITLE_CHARS) or selection.context.name,
             protected=self._config.protected,
             read_only=self._config.read_only,
             sandbox=selection.context.sandbox,
@@ -178,7 +181,8 @@ class Session:
 
     async def _fetch_scores(self, entry: Entry) -> tuple[Item, ...]:
         scores = await self.adapters.quality(entry.name).scores()
-        return tuple(judge_quality(scores, self.store.items("pipelines"), self._config.links))
+        runs = self.store.items("pipelines")
+        return tuple(judge_quality(scores, runs, self._config.links, read_at=moment.utc_now()))
 
     async def _fetch_alerts(self, entry: Entry) -> tuple[Item, ...]:
         return tuple(await self.adapters.alerts(entry.name).alerts())
@@ -201,11 +205,17 @@ class Session:
             self._rejudge()
 
     def _rejudge(self) -> None:
-        runs = self.store.items("pipelines")
+        """Judge the scores by the runs that are known now; read them anew where one that writes them has ended since."""
+        writers = {row.pipeline for row in self._config.links.rows if row.datasets}
+        runs = [run for run in self.store.items("pipelines") if run.pipeline in writers]
         for snapshot in self.store.snapshots("quality"):
-            items = tuple(judge_quality(list(snapshot.items), runs, self._config.links))
+            if snapshot.fetched_at is None:
+                continue
+            items = tuple(judge_quality(list(snapshot.items), runs, self._config.links, read_at=snapshot.fetched_at))
             if items != snapshot.items:
                 self.store.put(replace(snapshot, items=items))
+            if any(run.ended_at is not None and run.ended_at > snapshot.fetched_at for run in runs):
+                self._feeds[snapshot.key].wake()
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,26 @@ DOCS = Path(__file__).parent
 OVERVIEW_SIZE = (120, 40)
 PLAN_SIZE = (100, 26)
 SETTLE_S = 4.0
+TWO_READS_S = 14.0  # the rates of a color are the difference between two reads, ten seconds apart
+SANDBOX_SPEED = "12"  # a picture with a history in it, without waiting an hour for it
+HISTORY_S = 25.0
 
 
 def main() -> int:
     """Start a sandbox, break its data, drive some traffic, take the pictures, stop it."""
     with tempfile.TemporaryDirectory(prefix="teal-shots-") as state:
         os.environ |= {"TEAL_STATE_DIR": state, "HOME": state, "TEXTUAL_ANIMATIONS": "none"}
+        os.environ["TEAL_SANDBOX_SPEED"] = SANDBOX_SPEED
         os.environ.pop("TEAL_CONFIG", None)
         try:
             teal("sandbox", "start", "-q")
+            time.sleep(HISTORY_S)
             for order in (
                 ["deploy", "flip", "analytics", "-y", "--reason", "2.4.1 go"],
                 ["sandbox", "break", "bad-data"],
             ):
                 teal(*order)
-            traffic = subprocess.Popen([sys.executable, "-m", "console.cli.main", "sandbox", "load", "--for", "30s"])
+            traffic = subprocess.Popen([sys.executable, "-m", "console.cli.main", "sandbox", "load", "--for", "60s"])
             try:
                 asyncio.run(shoot())
             finally:
@@ -50,6 +56,7 @@ async def shoot() -> None:
     from console.session import Session
 
     async with _running(TealApp(Session(select(None, None))), OVERVIEW_SIZE) as app:
+        await asyncio.sleep(TWO_READS_S)
         _save(app, "overview.svg")
     app = TealApp(Session(select(None, None)))
     async with _running(app, PLAN_SIZE):

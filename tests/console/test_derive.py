@@ -1,0 +1,75 @@
+"""What follows from several backends at once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from backends.models import Alert, PipelineRun, QualityScore
+from console.config_model import LinkRow, Links
+from console.derive import impact, judge_quality, latest_runs, panel_health
+from console.store import Snapshot, SourceError, SourceKey
+
+NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
+LINKS = Links(
+    rows=(LinkRow(pipeline="load", datasets=("orders",), services=("shop",), owner="data", channel="#oncall"),)
+)
+
+
+def score(minutes_ago: float, dataset: str = "orders") -> QualityScore:
+    return QualityScore(
+        ref=f"dq/{dataset}", backend="dq", dataset=dataset, score=0.99, warn=0.95, crit=0.8, state="ok",
+        evaluated_at=NOW - timedelta(minutes=minutes_ago),
+    )  # fmt: skip
+
+
+def run(started_ago: float, ended_ago: float, state: str = "success", pipeline: str = "load") -> PipelineRun:
+    return PipelineRun(
+        ref=f"air/{pipeline}/{started_ago}", backend="air", pipeline=pipeline, run_id=str(started_ago), state=state,  # type: ignore[arg-type]
+        started_at=NOW - timedelta(minutes=started_ago), ended_at=NOW - timedelta(minutes=ended_ago),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "runs", "state"),
+    [
+        (30, [run(20, 10)], "unknown"),
+        (15, [run(20, 10)], "ok"),
+        (30, [run(20, 10, "failed")], "ok"),
+        (30, [run(20, 10, pipeline="other")], "ok"),
+        (30, [run(20, -1)], "ok"),
+        (30, [], "ok"),
+    ],
+    ids=["older", "of that run", "the run failed", "another pipeline", "ended after the scores were read", "no runs"],
+)
+def test_a_score_older_than_the_last_good_run_is_unknown(evaluated, runs, state):
+    [judged] = judge_quality([score(evaluated)], runs, LINKS, read_at=NOW)
+    assert judged.state == state
+    assert (judged.reason is None) == (state == "ok")
+
+
+def test_the_newest_run_of_each_pipeline_counts():
+    runs = [run(5, 4, "failed"), run(20, 10), run(6, 5, pipeline="other")]
+    assert [found.run_id for found in latest_runs(runs)] == ["5", "6"]
+
+
+def test_impact_names_what_is_linked_and_whom_to_tell():
+    alert = Alert(
+        ref="am/1", backend="am", fingerprint="1", name="Bad", severity="critical", state="firing",
+        labels={"dataset": "orders"},
+    )  # fmt: skip
+    assert impact(alert, LINKS) == [
+        "pipeline load",
+        "datasets orders",
+        "services shop",
+        "owner data",
+        "channel #oncall",
+    ]
+    assert impact(score(1, "nobody knows"), LINKS) == []
+
+
+def test_a_lost_source_is_never_ok():
+    fine = Snapshot(key=SourceKey("quality", "a"), type="sql", items=(score(1),), fetched_at=NOW)
+    lost = Snapshot(key=SourceKey("quality", "b"), type="sql", error=SourceError("unreachable", "refused", ""))
+    assert panel_health([fine], NOW) == "ok"
+    assert panel_health([fine, lost], NOW) == "unknown"
+    assert panel_health([fine], NOW + timedelta(minutes=10)) == "unknown"
