@@ -21,25 +21,29 @@ ENTRY_POINT_GROUP = "tealdeck.backends"
 ADAPTERS: dict[str, str] = {
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
     "quality.sql": "backends.quality.sql:SqlQuality",
+    "alerts.alertmanager": "backends.alerts.alertmanager:Alertmanager",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "logs.files": "backends.logs.files:FileLogs",
     "checks.http": "backends.checks.http:HttpCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",
     "checks.postgres": "backends.checks.postgres:PostgresCheck",
+    "checks.redis": "backends.checks.redis:RedisCheck",
 }
 
 
 class AdapterContext(msgspec.Struct, frozen=True):
     """What an adapter is given besides its config: its name, where relative paths start, the shared HTTP client.
 
-    `state_dir` is a private directory for what the adapter itself must remember between two processes.
+    `state_dir` is a private directory for what the adapter itself must remember between two processes; `watchdog` names
+    the alert of this context that always fires.
     """
 
     name: str
     base_dir: Path
     state_dir: Path
     http: Http
+    watchdog: str = ""
 
 
 def adapter_types(port: str) -> list[str]:

@@ -29,8 +29,8 @@ class Limits(Struct, frozen=True):
         """Both as ranges of the monitoring plugins: `80` for at most, `21:` for at least, empty for none."""
         end = ":" if self.at_least else ""
         return (
-            "" if self.warn is None else f"{self.warn:g}{end}",
-            "" if self.crit is None else f"{self.crit:g}{end}",
+            "" if self.warn is None else number(self.warn) + end,
+            "" if self.crit is None else number(self.crit) + end,
         )
 
 
@@ -85,6 +85,11 @@ class Findings:
             latency_ms=None if seconds is None else seconds * 1000,
             perfdata=tuple(self._perfdata),
         )
+
+
+def number(value: float) -> str:
+    """As perfdata writes it: no exponent below a quadrillion (of bytes, say), no noise of binary fractions."""
+    return f"{value:.15g}"
 
 
 def critical(name: str, message: str, *, seconds: float | None = None) -> CheckResult:

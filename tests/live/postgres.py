@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from tests.live.process import free_port, started
+from tests.live.process import free_port, run, started
 from tests.live.require import program
 
 DEBIAN = "/usr/lib/postgresql/*/bin/"
@@ -93,12 +93,6 @@ class PostgresServer:
         except psycopg.OperationalError:
             return False
         return True
-
-
-def run(command: list[str]) -> None:
-    """To its end; AssertionError with what it said where it failed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/", check=False)
-    assert done.returncode == 0, done.stderr
 
 
 @contextlib.contextmanager

@@ -30,6 +30,13 @@ def accepts(port: int) -> bool:
         return False
 
 
+def run(command: Sequence[str]) -> str:
+    """A command to its end, and what it printed; AssertionError with what it complained of where it failed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/", check=False)
+    assert done.returncode == 0, f"{command[0]}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
 def until(true: Callable[[], object], what: str, *, within: float = READY_S) -> None:
     """Poll until `true()`; AssertionError naming `what` after `within` seconds."""
     deadline = time.monotonic() + within
