@@ -16,12 +16,14 @@ from rich.text import Text
 from textual import events, work
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from actions.models import Action, Request
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore
 from console.arming import Arming
 from console.screens.overview import Overview
+from panels.ascii import AsciiOnly
 from panels.header import Place
 from panels.keybar import KeyBar
 from panels.theme import TEAL
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 WATCH_INPUT_S = 1.0
 CLOSE_S = 3.0
 EXIT_INTERNAL = 70
+_KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
 
 class TealApp(App[None], inherit_bindings=False):
@@ -59,6 +62,7 @@ class TealApp(App[None], inherit_bindings=False):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._ascii_only = AsciiOnly() if symbols.arrow.isascii() else None
         super().__init__()
         self.session = session
         self.symbols = symbols
@@ -67,6 +71,18 @@ class TealApp(App[None], inherit_bindings=False):
         self.animation_level = "none"
         self.register_theme(TEAL)
         self.theme = TEAL.name
+
+    # ---- how it is drawn
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Where there is only ASCII, nothing else gets through, whichever widget drew it."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii_only] if self._ascii_only else filters
+
+    def get_key_display(self, binding: Binding) -> str:
+        """The name of a key, in ASCII where nothing else is shown."""
+        shown = super().get_key_display(binding)
+        return _KEY_WORDS.get(shown, shown) if self._ascii_only else shown
 
     # ---- life
 

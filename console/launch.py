@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 _FRUGAL = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "TEXTUAL_FPS": "20", "ESCDELAY": "200"}
 _PLAIN_TERMINALS = ("linux", "dumb", "vt100", "vt220", "")
 _WIDE_AMBIGUOUS = ("ja", "ko", "zh")
+_COERCED = "C.UTF-8"  # what Python itself puts into LC_CTYPE where the locale is C (PEP 538): it says nothing
 _LAST_WORDS_S = 1.0
 
 
 def terminal_symbols(environ: Mapping[str, str], encoding: str) -> Symbols:
     """ASCII where the terminal or the locale cannot show the symbols in one cell each, else Unicode."""
-    language = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    language = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
+    if environ.get("LC_CTYPE") == _COERCED and not environ.get("LC_ALL"):
+        language = environ.get("LANG") or "C"
     utf8 = codecs.lookup(encoding).name == "utf-8"
     plain = environ.get("TERM", "") in _PLAIN_TERMINALS or not utf8 or language in ("C", "POSIX")
     return ASCII if plain or language[:2] in _WIDE_AMBIGUOUS else UNICODE

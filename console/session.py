@@ -205,7 +205,7 @@ class Session:
             self._rejudge()
 
     def _rejudge(self) -> None:
-        """Judge the scores by the runs that are known now; read them anew where one that writes them has ended since."""
+        """Judge the scores by the runs that are known now; read them anew where a run that writes them has ended."""
         writers = {row.pipeline for row in self._config.links.rows if row.datasets}
         runs = [run for run in self.store.items("pipelines") if run.pipeline in writers]
         for snapshot in self.store.snapshots("quality"):

@@ -71,7 +71,8 @@ def teal(
     ctx.obj = {"config": config, "context": context, "no_color": no_color}
     if ctx.invoked_subcommand is not None:
         return
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    # TERM=dumb says that text cannot be placed: a console would be a heap of lines there.
+    if sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
         from console.cli.console import open_console
 
         ctx.exit(open_console(config, context, ascii_only=ascii_only, mouse=mouse, color=not no_color))

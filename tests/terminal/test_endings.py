@@ -78,9 +78,7 @@ def test_ctrl_c_says_how_to_quit_and_ends_nothing(console: Opener) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_ends_it_at_once_and_restores_the_terminal(
-    console: Opener, number: signal.Signals, code: int
-) -> None:
+def test_a_signal_ends_it_at_once_and_restores_the_terminal(console: Opener, number: signal.Signals, code: int) -> None:
     terminal = console()
     terminal.shows("live BLUE")
     terminal.signal(number)

@@ -16,6 +16,7 @@ OURS = re.compile(  # all that Textual says to a terminal here; what it copies o
     rb"\x1b\[[0-9;]*[mH]|\x1b\[\?(?:25|7|1004|1049|2004|2026)[hl]|\x1b\[\?20(?:26|48)\$p|\x1b\[>\d+u|\x1b\[<u"
     rb"|\x1b\]22;[a-z]*\x07|\r"
 )
+PAYLOAD = b"cm0gLXJmIC8="
 LINES = {
     "clipboard": "\x1b]52;c;cm0gLXJmIC8=\x07clipboard one \x1b]52;c;cm0gLXJmIC8=\x1b\\ clipboard two",
     "title": "\x1b]0;owned\x07title \x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\",
@@ -56,18 +57,16 @@ def assert_clean(terminal: Terminal) -> None:
     text = terminal.raw.decode()
     assert not [char for char in set(text) if unicodedata.category(char) in ("Cf", "Cs", "Co") and char != "\u200d"]
     assert not re.search("[\x80-\x9f]", text)
-    assert b"cm0gLXJmIC8=" not in terminal.raw
+    assert PAYLOAD not in terminal.raw
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(120, 40), (80, 24)])
-def test_no_byte_of_a_log_line_speaks_to_the_terminal(
-    console: Opener, hostile: Path, columns: int, rows: int
-) -> None:
+def test_no_byte_of_a_log_line_speaks_to_the_terminal(console: Opener, hostile: Path, columns: int, rows: int) -> None:
     terminal = console("-c", str(hostile), columns=columns, rows=rows)
     terminal.shows("5 Logs", "the last line")
     terminal.send("5")
     terminal.hides("4 Deployments")
-    terminal.shows("clipboard one", "markup [bold]x[/] [/] [0] [@click=app.quit]q[/]", "the last line")
+    terminal.shows("clipboard", "markup [bold]x[/] [/] [0] [@click=app.quit]q[/]", "the last line")
     terminal.settle()
     assert_clean(terminal)
     assert "analytics" in terminal.lines[0]
@@ -86,9 +85,12 @@ def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name
     config.write_text('[contexts.h]\n[[contexts.h.logs]]\nname = "app"\ntype = "files"\npaths = ["app.log"]\n')
     config.chmod(0o600)
     terminal = console("-c", str(config), columns=100, rows=30)
-    terminal.shows("5 Logs", name if name not in ("c1",) else "c1")
-    terminal.send("5\r")
+    terminal.shows("5 Logs", name)
+    terminal.send("5")
+    terminal.hides("4 Deployments")
+    terminal.send("\r")
     terminal.hides("5 Logs")
+    terminal.shows(name, "app.log")
     terminal.settle()
     assert_clean(terminal)
     assert terminal.process.poll() is None

@@ -1,0 +1,84 @@
+"""No key of the overview writes, and no key typed ahead submits a plan that nobody has seen."""
+
+import string
+
+import msgspec
+import pytest
+
+from tests.terminal.conftest import Opener, Sandbox
+from tests.terminal.harness import ESCAPE, Terminal
+
+pytestmark = pytest.mark.xdist_group("terminal")
+PANELS = ("1 Pipelines", "2 Quality", "3 Alerts", "4 Deployments", "5 Logs")
+LEAVES = "q"
+
+
+def home(terminal: Terminal) -> None:
+    """Back on the overview, wherever the last keys led."""
+    for _ in range(8):
+        if all(panel in terminal.text for panel in PANELS) and "? help" in terminal.lines[-1]:
+            return
+        terminal.send(ESCAPE)
+        terminal.settle(0.15)
+    raise AssertionError(terminal.text)
+
+
+@pytest.mark.parametrize("panel", "134")
+def test_no_printable_key_writes(console: Opener, sandbox: Sandbox, panel: str) -> None:
+    switch = sandbox.switch
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE", "production_data_pipeline")
+    seen = set()
+    for key in (string.printable[:95]).replace(LEAVES, ""):
+        terminal.send(panel)
+        terminal.settle(0.02)
+        terminal.send(key)
+        terminal.settle(0.02)
+        seen.add(terminal.text)
+        terminal.send(ESCAPE)
+        terminal.settle(0.02)
+    home(terminal)
+    assert len(seen) > 10
+    terminal.send("q")
+    assert terminal.ends() == 0
+    assert sandbox.actions == []
+    assert sandbox.switch == switch
+
+
+@pytest.mark.parametrize("burst", [b"\r" * 40, b"\t\r" * 20, b"y\r\t\t\r \r" * 8], ids=["enter", "tab-enter", "mixed"])
+@pytest.mark.parametrize("way", ["xf", "b"])
+def test_keys_typed_ahead_submit_nothing(console: Opener, sandbox: Sandbox, way: str, burst: bytes) -> None:
+    switch = sandbox.switch
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE")
+    terminal.send("4")
+    terminal.hides("1 Pipelines")
+    terminal.send(way.encode() + burst)
+    terminal.until(lambda: "Plan" in terminal.text or "Action" in terminal.text)
+    terminal.settle(0.3)
+    assert sandbox.actions == []
+    assert sandbox.switch == switch
+
+
+def test_a_plan_that_was_seen_is_submitted_by_its_button(console: Opener, sandbox: Sandbox) -> None:
+    """The counterpart: with patience the same keys do flip, and `b` takes it back."""
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE")
+    terminal.send("4")
+    terminal.hides("1 Pipelines")
+    terminal.send("x")
+    terminal.shows("Enter plans it")
+    terminal.send("f")
+    terminal.shows("BLUE → GREEN", "Reason")
+    try:
+        terminal.send("a reason")
+        terminal.shows("a reason")
+        terminal.send("\t\t")
+        terminal.settle()
+        terminal.send("\r")
+        terminal.shows("succeeded", timeout_s=30.0)
+        (flip,) = sandbox.actions
+        assert (flip["kind"], flip["status"], flip["to"], flip["reason"]) == ("flip", "succeeded", "green", "a reason")
+    finally:
+        if msgspec.json.decode(sandbox.switch)["weights"].get("green"):
+            sandbox.teal("deploy", "rollback", "analytics", "-y", "-o", "json")
