@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,26 +21,24 @@ HISTORY_S = 25.0
 
 def main() -> int:
     """Start a sandbox, break its data, drive some traffic, take the pictures, stop it."""
-    with tempfile.TemporaryDirectory(prefix="teal-shots-") as state:
-        os.environ |= {"TEAL_STATE_DIR": state, "HOME": state, "TEXTUAL_ANIMATIONS": "none"}
-        os.environ["TEAL_SANDBOX_SPEED"] = SANDBOX_SPEED
-        os.environ.pop("TEAL_CONFIG", None)
+    state = Path(tempfile.gettempdir()) / "teal-shots"  # the same each time: a plan shows it
+    os.environ |= {"TEAL_STATE_DIR": str(state), "HOME": str(state), "TEXTUAL_ANIMATIONS": "none"}
+    os.environ["TEAL_SANDBOX_SPEED"] = SANDBOX_SPEED
+    os.environ.pop("TEAL_CONFIG", None)
+    try:
+        teal("sandbox", "start", "-q")
+        time.sleep(HISTORY_S)
+        teal("deploy", "flip", "analytics", "-y", "--reason", "2.4.1 go")
+        teal("sandbox", "break", "bad-data")
+        traffic = subprocess.Popen([sys.executable, "-m", "console.cli.main", "sandbox", "load", "--for", "60s"])
         try:
-            teal("sandbox", "start", "-q")
-            time.sleep(HISTORY_S)
-            for order in (
-                ["deploy", "flip", "analytics", "-y", "--reason", "2.4.1 go"],
-                ["sandbox", "break", "bad-data"],
-            ):
-                teal(*order)
-            traffic = subprocess.Popen([sys.executable, "-m", "console.cli.main", "sandbox", "load", "--for", "60s"])
-            try:
-                asyncio.run(shoot())
-            finally:
-                traffic.terminate()
-                traffic.wait(timeout=10)
+            asyncio.run(shoot())
         finally:
-            teal("sandbox", "stop")
+            traffic.terminate()
+            traffic.wait(timeout=10)
+    finally:
+        teal("sandbox", "stop")
+        shutil.rmtree(state)
     return 0
 
 
