@@ -21,7 +21,7 @@ LINES = {
     "clipboard": "\x1b]52;c;cm0gLXJmIC8=\x07clipboard one \x1b]52;c;cm0gLXJmIC8=\x1b\\ clipboard two",
     "title": "\x1b]0;owned\x07title \x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\",
     "move": "\x1b[2J\x1b[H\x1b[31mmove\x1b[5A\x1b[1;1Hcursor \x1b[?1049l\x1b[?1000h\x1bc reset \x1b#8",
-    "c1": "c1 \x9b2J \x9d52;c;cm0gLXJmIC8=\x9c \x90q\x9c \x85 \x84end",
+    "c1": "c1 \x9b2J \x9d52;c;eA==\x9c \x90q\x9c \x85 \x84end",
     "controls": "controls \x00\x01\x07\x08\x08\x08\x0b\x0c\x0e\x0f\x7f\rreturn",
     "report": "report \x1b[6n\x1b[c\x1b[>c\x1b[5n\x1b[?6n\x05",
     "markup": "markup [bold]x[/] [/] [0] [@click=app.quit]q[/] $error {x} [link=http://x]y[/link] [",
@@ -90,7 +90,7 @@ def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name
     terminal.hides("4 Deployments")
     terminal.send("\r")
     terminal.hides("5 Logs")
-    terminal.shows(name, "app.log")
+    terminal.shows("Log line of app", name)
     terminal.settle()
     assert_clean(terminal)
     assert terminal.process.poll() is None

@@ -1,12 +1,13 @@
 """No key of the overview writes, and no key typed ahead submits a plan that nobody has seen."""
 
 import string
+import time
 
 import msgspec
 import pytest
 
 from tests.terminal.conftest import Opener, Sandbox
-from tests.terminal.harness import ESCAPE, Terminal
+from tests.terminal.harness import ESCAPE, PATIENCE_S, Terminal
 
 pytestmark = pytest.mark.xdist_group("terminal")
 PANELS = ("1 Pipelines", "2 Quality", "3 Alerts", "4 Deployments", "5 Logs")
@@ -15,12 +16,11 @@ LEAVES = "q"
 
 def home(terminal: Terminal) -> None:
     """Back on the overview, wherever the last keys led."""
-    for _ in range(8):
-        if all(panel in terminal.text for panel in PANELS) and "? help" in terminal.lines[-1]:
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not all(panel in terminal.text for panel in PANELS):
+        assert time.monotonic() < deadline, terminal.text
         terminal.send(ESCAPE)
-        terminal.settle(0.15)
-    raise AssertionError(terminal.text)
+        terminal.settle(0.2)
 
 
 @pytest.mark.parametrize("panel", "134")

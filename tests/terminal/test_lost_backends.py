@@ -76,7 +76,7 @@ def test_lost_backends_are_said_and_hold_up_nothing(console: Opener, lost: Path)
     assert painted < 10.0
     assert answered < 5.0
     terminal.shows("refusing", "refused")
-    terminal.shows("not-there.db")
+    terminal.shows("scores no data")
     terminal.send("s")
     terminal.shows("Sources", "refusing", "silent")
     terminal.send(ESCAPE)
