@@ -31,12 +31,22 @@ class BackendError(Exception):
     """A backend did not do what was asked of it.
 
     ``kind`` decides the exit code (DESIGN §3), ``message`` is one cleaned line saying what and where,
-    ``fix`` one line saying what to do. Neither ever holds a secret.
+    ``fix`` one line saying what to do. Neither ever holds a secret. ``status`` is the HTTP status, where one was
+    answered: from 400 to 499 the system said no, anything else leaves open what became of an order.
     """
 
-    def __init__(self, kind: ErrorKind, message: str, *, fix: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        fix: str = "",
+        retry_after_s: float | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.message = message
         self.fix = fix or _WHAT_TO_DO[kind]
         self.retry_after_s = retry_after_s
+        self.status = status

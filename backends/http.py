@@ -7,7 +7,7 @@ import ssl
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,13 +46,17 @@ class _PassingError(BackendError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole response: status, lower-cased headers, body of at most `MAX_BODY_BYTES`, seconds it took."""
+    """A whole response: status, lower-cased headers, body of at most `MAX_BODY_BYTES`, seconds it took.
+
+    `certificate_ends`: when the server's certificate stops being valid; None without TLS or where it is not verified.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     seconds: float
     url: str
+    certificate_ends: datetime | None = None
 
     def decode(self, shape: type[T]) -> T:
         """The JSON body as `shape`. Raises BackendError(malformed) naming the bad field: `$.data[3].state`."""
@@ -121,6 +125,7 @@ class Http:
                     timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)),
                 ) as response,
             ):  # fmt: skip
+                certificate_ends = _certificate_ends(response)
                 body = await _read_bounded(response, where)
         except (TimeoutError, httpx.TimeoutException):
             raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
@@ -141,7 +146,7 @@ class Http:
             words = connection_words(error)
             kind = BackendError if words.startswith("certificate") else _PassingError
             raise kind("unreachable", f"{where}: {_redacted(words, secrets)}") from None
-        answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where)
+        answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where, certificate_ends)
         if answer.status >= 300 and not accept_errors:
             raise _status_error(answer, secrets)
         return answer
@@ -221,6 +226,15 @@ def connection_words(error: BaseException) -> str:
     return words
 
 
+def _certificate_ends(response: "httpx.Response") -> datetime | None:
+    stream = response.extensions.get("network_stream")  # gone once the body has been read
+    connection = stream.get_extra_info("ssl_object") if stream is not None else None
+    certificate = connection.getpeercert() if connection is not None else None
+    if not certificate or "notAfter" not in certificate:
+        return None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
+
+
 async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
     chunks: list[bytes] = []
     size = 0
@@ -248,6 +262,7 @@ def _status_error(answer: Answer, secrets: list[str]) -> BackendError:
         kind,
         f"{answer.url}: HTTP {answer.status}{detail}",
         retry_after_s=_seconds_of(answer.headers.get("retry-after", "")),
+        status=answer.status,
     )
 
 

@@ -70,4 +70,6 @@ class Adapters:
     def context_of(self, entry: Entry) -> AdapterContext:
         """What an adapter is given besides its config."""
         own_state = state_dir() / "adapters" / self.context.name / entry.port
-        return AdapterContext(entry.name, self.context.base_dir, own_state, self.http)
+        return AdapterContext(
+            entry.name, self.context.base_dir, own_state, self.http, watchdog=self.context.config.watchdog
+        )

@@ -1,0 +1,69 @@
+"""Matchers of silences: read from text, chosen for an acknowledgement, compared with labels."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from backends.errors import BackendError
+from backends.models import Alert, Matcher
+
+_TEXT = re.compile(r"\s*(?P<name>[^=!~\s{}\",]+)\s*(?P<sign>=~|!=|!~|=)\s*(?P<value>.*?)\s*", re.DOTALL)
+_CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def parse_matcher(text: str) -> Matcher:
+    """`name=value`, `name!=value`, `name=~regex`, `name!~regex`; the value may stand in double quotes, without escapes
+    in it then. Raises ValueError."""
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise ValueError(f'"{text}" is not like name=value, name!=value, name=~regex or name!~regex')
+    value = found["value"]
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if not value and found["sign"] in ("=", "=~"):
+        raise ValueError(f'"{text}" has no value: it would match every alert without that label')
+    return Matcher(
+        name=found["name"],
+        value=value,
+        is_regex=found["sign"].endswith("~"),
+        is_equal=not found["sign"].startswith("!"),
+    )
+
+
+def as_filter(matcher: Matcher) -> str:
+    """The matcher as Alertmanager's `filter` takes it; a name outside of the classic form needs quotes (0.27)."""
+    text = str(matcher)
+    if _CLASSIC_NAME.fullmatch(matcher.name):
+        return text
+    quoted = matcher.name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"{text.removeprefix(matcher.name)}'
+
+
+def identity_matchers(alert: Alert, identity: Iterable[str]) -> tuple[Matcher, ...]:
+    """Matchers on the name of `alert` and on those labels of `identity` that it has. Raises BackendError(config) for
+    none of them, since a silence of no matchers hides everything."""
+    names = dict.fromkeys(["alertname", *identity])
+    found = tuple(Matcher(name=name, value=alert.labels[name]) for name in names if alert.labels.get(name))
+    if not found:
+        words = f"{alert.ref} has none of the labels {', '.join(names)}"
+        raise BackendError("config", words, fix="name labels that it has in `identity`")
+    return found
+
+
+def may_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+    """False where a matcher without a regular expression rules `labels` out. Regular expressions are left to the
+    system that they are meant for: its dialect is another one, and a bad one would hang this process."""
+    return all(
+        matcher.is_regex or (labels.get(matcher.name, "") == matcher.value) == matcher.is_equal for matcher in matchers
+    )
+
+
+def refuse_all_embracing(matchers: Iterable[Matcher]) -> None:
+    """BackendError(config) for matchers that do not ask for any label to be there: they would hide everything."""
+    if not any(matcher.value and matcher.is_equal for matcher in matchers):
+        words = "a silence of these matchers would hide everything"
+        raise BackendError("config", words, fix="name at least one label and its value")
+
+
+def in_words(matchers: Iterable[Matcher]) -> str:
+    """`{alertname="X", dataset="y"}`."""
+    return "{" + ", ".join(str(matcher) for matcher in matchers) + "}"
