@@ -11,16 +11,21 @@ crit = "2s"
 timeout = "5s"
 headers = { Authorization = { env = "API_AUTHORIZATION" } }
 auth = { username = "oncall", password = { env = "API_PASSWORD" } }   # or: auth = { token = { env = "API_TOKEN" } }
+certificate_warn = "21d"                # at least so long the certificate of an https URL should still be valid
+certificate_crit = "7d"
 ```
 """
 
 import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
+from backends.checks.certificate import CERTIFICATE_CRIT, CERTIFICATE_WARN, certificate_limits, measure_certificate
+from backends.checks.findings import Findings, critical
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
@@ -51,7 +56,8 @@ class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to ask, and what to expect. `warn` and `crit` are limits on the time that the whole answer takes."""
+    """What to ask, and what to expect. `warn` and `crit` are limits on the time that the whole answer takes,
+    `certificate_*` on how long the server's certificate is still valid."""
 
     url: str | Secret
     method: str = "GET"
@@ -61,6 +67,8 @@ class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     timeout: Duration = Duration(5)
     headers: dict[str, str | Secret] = field(default_factory=dict)
     auth: Authentication | None = None
+    certificate_warn: Duration = CERTIFICATE_WARN
+    certificate_crit: Duration = CERTIFICATE_CRIT
 
     def __post_init__(self) -> None:
         refuse_bad_url("url", self.url)
@@ -70,6 +78,7 @@ class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.timeout <= 0:
             raise ValueError("timeout: more than 0s")
         LatencyLimits(self.warn, self.crit)
+        certificate_limits(self.certificate_warn, self.certificate_crit)
 
 
 class HttpCheck:
@@ -97,31 +106,20 @@ class HttpCheck:
         except BackendError as error:
             if error.kind in ("config", "internal"):
                 raise
-            return self._failed(error.message)
-        if wrong := _disappointment(answer, self._config.expect):
-            return self._failed(wrong, answer.seconds)
-        state, words, perfdata = judge_latency(answer.seconds, self._limits)
-        return CheckResult(
-            ref=self._name,
-            name=self._name,
-            state=state,
-            message=f"{answer.status} {_word(answer)} in {words}",
-            latency_ms=answer.seconds * 1000,
-            perfdata=(perfdata,),
+            return critical(self._name, error.message)
+        findings = Findings(self._name)
+        wrong = _disappointment(answer, self._config.expect)
+        state, words, datum = judge_latency(answer.seconds, self._limits)
+        findings.add(
+            state if wrong is None else "critical", wrong or f"{answer.status} {_word(answer)} in {words}", datum
         )
+        if answer.certificate_ends is not None:
+            limits = certificate_limits(self._config.certificate_warn, self._config.certificate_crit)
+            measure_certificate(findings, answer.certificate_ends - datetime.now(UTC), limits)
+        return findings.result(f"{answer.status} {_word(answer)} in {words}", seconds=answer.seconds)
 
     async def aclose(self) -> None:
         """Nothing of its own is open."""
-
-    def _failed(self, message: str, seconds: float | None = None) -> CheckResult:
-        return CheckResult(
-            ref=self._name,
-            name=self._name,
-            state="critical",
-            message=message,
-            latency_ms=seconds * 1000 if seconds is not None else None,
-            perfdata=(judge_latency(seconds, self._limits)[2],) if seconds is not None else (),
-        )
 
 
 def _disappointment(answer: Answer, expect: Expectation) -> str | None:
