@@ -29,6 +29,7 @@ ADAPTERS: dict[str, str] = {
     "checks.tcp": "backends.checks.tcp:TcpCheck",
     "checks.postgres": "backends.checks.postgres:PostgresCheck",
     "checks.redis": "backends.checks.redis:RedisCheck",
+    "checks.blackbox": "backends.checks.blackbox:BlackboxCheck",
 }
 
 

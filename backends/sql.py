@@ -5,12 +5,10 @@ SQLAlchemy is imported by the first query, in its thread. A relative SQLite path
 
 import asyncio
 import os
-import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -18,6 +16,7 @@ from urllib.parse import quote
 from backends.errors import BackendError, ErrorKind
 from backends.settings import Secret, reveal
 from backends.text import clean
+from backends.threads import DaemonThreads
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -76,7 +75,7 @@ class Database:
         self._timeout_s = timeout_s
         self._engine: sa.Engine | None = None
         self._opening = threading.Lock()
-        self._threads = _DaemonThreads(LANES, "sql")
+        self._threads = DaemonThreads(LANES, "sql")
 
     async def open(self) -> None:
         """Resolve the URL and load its driver, without a connection. Raises BackendError(config)."""
@@ -220,40 +219,3 @@ class Database:
 
     def _error(self, kind: ErrorKind, words: str, fix: str = "") -> BackendError:
         return BackendError(kind, f"{self.where}: {words}", fix=fix or _FIX.get(kind, ""))
-
-
-class _DaemonThreads:
-    """A few threads that do not keep the program from ending while a driver hangs in a system call."""
-
-    def __init__(self, size: int, name: str) -> None:
-        self._size = size
-        self._name = name
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._count = 0
-
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Queue `work`; a future that is cancelled before its turn is never run."""
-        future: Future[T] = Future()
-        self._jobs.put((future, work))
-        if self._count < self._size:
-            self._count += 1
-            threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
-        return future
-
-    def close(self) -> None:
-        """Each thread ends after what it is doing."""
-        for _ in range(self._count):
-            self._jobs.put(None)
-        self._jobs, self._count = queue.SimpleQueue(), 0
-
-
-def _work(jobs: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]") -> None:
-    while (job := jobs.get()) is not None:
-        future, work = job
-        if not future.set_running_or_notify_cancel():
-            continue
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-        del job, future, work  # an idle thread must not keep the last rows alive

@@ -1,0 +1,46 @@
+"""Threads for blocking work that may never come back: a driver in a system call, a file system that hangs."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class DaemonThreads:
+    """A few threads that do not keep the program from ending while a driver hangs in a system call."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._count = 0
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Queue `work`; a future that is cancelled before its turn is never run."""
+        future: Future[T] = Future()
+        self._jobs.put((future, work))
+        if self._count < self._size:
+            self._count += 1
+            threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()
+        return future
+
+    def close(self) -> None:
+        """Each thread ends after what it is doing."""
+        for _ in range(self._count):
+            self._jobs.put(None)
+        self._jobs, self._count = queue.SimpleQueue(), 0
+
+
+def _work(jobs: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]") -> None:
+    while (job := jobs.get()) is not None:
+        future, work = job
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+        del job, future, work  # an idle thread must not keep the last rows alive
