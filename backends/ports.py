@@ -86,14 +86,15 @@ class Alerts(Closable, Protocol):
 
 
 class SilenceResult(Struct, frozen=True, kw_only=True):
-    """A silence after an order: `changed` is false where it was so already. `visible_on` are the peers that show it so
-    now, of all `peers`; `missing` says of each other one why not."""
+    """A silence after an order: `changed` is false where it was so already. Of all `peers`, `visible_on` show it so
+    now, those `behind` answer and do not, and `lost` says why the others cannot be asked."""
 
     id: str
     changed: bool
-    visible_on: tuple[str, ...]
     peers: tuple[str, ...]
-    missing: dict[str, str] = {}
+    visible_on: tuple[str, ...]
+    behind: tuple[str, ...] = ()
+    lost: dict[str, str] = {}
 
 
 class Silencer(Alerts, Protocol):

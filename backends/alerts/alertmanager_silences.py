@@ -5,20 +5,20 @@ are looked at for what it would have made.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from backends.alerts.alertmanager_merge import merge_silences
 from backends.alerts.alertmanager_peers import Peer, answered, ask_all, said_no
-from backends.alerts.alertmanager_wire import WireSilence, ack_comment, silence_body
+from backends.alerts.alertmanager_wire import WireSilence, ack_comment, silence_body, silence_model
 from backends.alerts.matchers import refuse_all_embracing
+from backends.alerts.silences import SAME_TIME, equal_silence, lasts
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
 
 LOOK_AGAIN_S = 0.1
-SAME_TIME = timedelta(seconds=1)
 _KEPT_FIELDS = ("id", "matchers", "startsAt", "endsAt", "createdBy", "comment", "annotations")
 
 Holds = Callable[[WireSilence | None], bool]
@@ -37,10 +37,11 @@ class Silences:
         """As the port says."""
         refuse_all_embracing(matchers)
         known = answered(await ask_all(self._peers, Peer.silences))
-        equal = equal_silence(merge_silences(known.values()).values(), matchers, by=by, ack=ack)
+        merged = merge_silences(known.values())
+        equal = equal_silence([silence_model("", wire, 0) for wire in merged.values()], matchers, by=by, ack=ack)
         if equal is not None:
-            if lasts(equal.ends_at, until):
-                return await self._seen(equal.id, _lasting(equal.ends_at), changed=False)
+            if lasts(equal, until):
+                return await self._seen(equal.id, _lasting(merged[equal.id].ends_at), changed=False)
             return await self.extend(equal.id, until)
         starts_at = datetime.now(UTC)
         text = ack_comment(comment) if ack else comment
@@ -110,42 +111,29 @@ class Silences:
 
     async def _seen(self, silence_id: str, holds: Holds, *, changed: bool) -> SilenceResult:
         """Look at every peer until it shows the silence as `holds` says, or time is up."""
-        outcomes = await asyncio.gather(*(self._why_not(peer, silence_id, holds) for peer in self._peers))
-        missing = {peer.name: why for peer, why in zip(self._peers, outcomes, strict=True) if why}
-        names = tuple(peer.name for peer in self._peers)
-        visible = tuple(name for name in names if name not in missing)
-        return SilenceResult(id=silence_id, changed=changed, visible_on=visible, peers=names, missing=missing)
+        shown = await asyncio.gather(*(self._shown(peer, silence_id, holds) for peer in self._peers))
+        outcomes = dict(zip((peer.name for peer in self._peers), shown, strict=True))
+        return SilenceResult(
+            id=silence_id,
+            changed=changed,
+            peers=tuple(outcomes),
+            visible_on=tuple(name for name, outcome in outcomes.items() if outcome is True),
+            behind=tuple(name for name, outcome in outcomes.items() if outcome is False),
+            lost={name: outcome.message for name, outcome in outcomes.items() if isinstance(outcome, BackendError)},
+        )
 
-    async def _why_not(self, peer: Peer, silence_id: str, holds: Holds) -> str:
+    async def _shown(self, peer: Peer, silence_id: str, holds: Holds) -> bool | BackendError:
         deadline = asyncio.get_running_loop().time() + self._visible_within_s
         while True:
             try:
                 found = await peer.silence(silence_id)
             except BackendError as error:
-                return error.message
+                return error
             if holds(found[0] if found else None):
-                return ""
+                return True
             if asyncio.get_running_loop().time() >= deadline:
-                return f"does not show it after {self._visible_within_s:g} s"
+                return False
             await asyncio.sleep(LOOK_AGAIN_S)
-
-
-def equal_silence(
-    silences: Iterable[WireSilence], matchers: tuple[Matcher, ...], *, by: str, ack: bool
-) -> WireSilence | None:
-    """The active silence of `by` on exactly these matchers, that which lasts longest."""
-    equal = [
-        silence for silence in silences
-        if silence.state in ("active", "pending") and silence.is_ack == ack
-        and silence.created_by == by and silence.same_matchers(matchers)
-    ]  # fmt: skip
-    return max(equal, key=lambda silence: silence.ends_at, default=None)
-
-
-def lasts(ends_at: datetime, until: datetime) -> bool:
-    """Whether a silence that ends then is as good as one until `until`: a tenth less makes no other silence of it."""
-    asked = until - datetime.now(UTC)
-    return ends_at >= until - max(asked / 10, SAME_TIME)
 
 
 def _lasting(until: datetime) -> Holds:

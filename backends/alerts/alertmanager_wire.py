@@ -49,10 +49,6 @@ class WireMatcher(Struct, frozen=True, rename="camel"):
     is_regex: bool = False
     is_equal: bool = True
 
-    def model(self) -> Matcher:
-        """As it came, not cleaned: this one is compared and sent."""
-        return Matcher(name=self.name, value=self.value, is_regex=self.is_regex, is_equal=self.is_equal)
-
 
 class WireSilenceStatus(Struct, frozen=True):
     """Of a silence."""
@@ -86,10 +82,6 @@ class WireSilence(Struct, frozen=True, rename="camel"):
     def reason(self) -> str:
         """The comment without the mark of an acknowledgement."""
         return clean(self.comment.removeprefix(ACK_MARK).strip(), 500)
-
-    def same_matchers(self, matchers: Iterable[Matcher]) -> bool:
-        """Whether it matches on exactly these, in whatever order."""
-        return {matcher.model() for matcher in self.matchers} == set(matchers)
 
 
 class WirePosted(Struct, frozen=True):
