@@ -34,13 +34,13 @@ def test_first_screen_has_all_panels_with_data(console: Opener, columns: int, ro
 
 def test_too_small_says_so_and_comes_back(console: Opener) -> None:
     terminal = console(columns=40, rows=12)
-    terminal.shows("teal needs 60×16", "is 40×12", "q quits")
+    terminal.shows("teal needs 60", "this terminal", "q quits")
     terminal.resize(100, 30)
     terminal.shows(*PANELS, "live BLUE")
     terminal.settle()
     assert_drawn(terminal, 100, 30)
     terminal.resize(40, 12)
-    terminal.shows("is 40×12")
+    terminal.shows("teal needs 60")
     terminal.send("q")
     assert terminal.ends() == 0
 
