@@ -30,6 +30,8 @@ ADAPTERS: dict[str, str] = {
     "checks.postgres": "backends.checks.postgres:PostgresCheck",
     "checks.redis": "backends.checks.redis:RedisCheck",
     "checks.blackbox": "backends.checks.blackbox:BlackboxCheck",
+    "checks.freshness": "backends.checks.freshness:FreshnessCheck",
+    "checks.backup": "backends.checks.backup:BackupCheck",
 }
 
 

@@ -1,0 +1,160 @@
+"""Health of backups in files: the newest one's age and size, and its size against the one before.
+
+```toml
+[[contexts.production.checks]]
+name = "warehouse-backup"
+type = "backup"
+path = "/backups/warehouse-*.dump"      # a glob, `**` too; or a list of them
+warn = "26h"
+crit = "50h"
+min_bytes = 1_000_000
+shrunk = 0.5                            # smaller than this share of the one before is a warning
+```
+"""
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import Iterator
+from glob import has_magic, iglob
+from itertools import islice, takewhile
+from pathlib import Path
+
+from msgspec import Struct
+
+from backends.checks.age import age_limits, measure_age
+from backends.checks.findings import Findings, Limits, critical
+from backends.errors import BackendError, ErrorKind
+from backends.models import CheckResult
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean
+from backends.threads import DaemonThreads
+
+MAX_FILES = 100_000
+
+
+class BackupCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which files are backups. One that was written to within `settle` is not finished, and not judged where an older
+    one is there."""
+
+    path: str | tuple[str, ...]
+    warn: Duration = Duration(26 * 3600)
+    crit: Duration = Duration(50 * 3600)
+    min_bytes: int = 1
+    shrunk: float = 0.5
+    settle: Duration = Duration(60)
+    timeout: Duration = Duration(5)
+
+    def __post_init__(self) -> None:
+        if not all(pattern.strip() for pattern in self.patterns) or not self.patterns:
+            raise ValueError("path: not empty")
+        if self.min_bytes < 1:
+            raise ValueError("min_bytes: 1 or more")
+        if not 0 <= self.shrunk <= 1:
+            raise ValueError("shrunk: 0 to 1")
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+        age_limits(self.warn, self.crit)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """One or more globs."""
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+class BackupFile(Struct, frozen=True, order=True):
+    """A backup as the file system tells of it; they sort by age, oldest first."""
+
+    written_at: float
+    size: int
+    path: str
+
+
+class BackupCheck:
+    """`Check` of files, in a thread that may be left behind where their file system hangs."""
+
+    api = 1
+    Config = BackupCheckConfig
+
+    def __init__(self, config: BackupCheckConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._base_dir = context.base_dir
+        self._threads = DaemonThreads(1, "backup")
+        self._where = clean(", ".join(config.patterns), 200)
+
+    async def run(self) -> CheckResult:
+        """Look once. Raises BackendError where the files cannot be looked at."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._config.timeout):
+                files = await asyncio.wrap_future(self._threads.submit(self._newest))
+        except TimeoutError:
+            raise BackendError("timeout", f"{self._where}: no answer in {self._config.timeout}") from None
+        except OSError as error:
+            kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
+            raise BackendError(kind, f"{clean(str(error.filename), 200)}: {error.strerror}") from None
+        if not files:
+            return critical(self._name, f"no file matches {self._where}")
+        return self._judged(files, seconds=time.monotonic() - began)
+
+    async def aclose(self) -> None:
+        """Let the thread end; safe to call twice."""
+        self._threads.close()
+
+    def _judged(self, files: list[BackupFile], *, seconds: float) -> CheckResult:
+        now = time.time()
+        finished = [file for file in files if now - file.written_at >= self._config.settle] or files
+        newest = finished[-1]
+        name = clean(Path(newest.path).name, 120)
+        findings = Findings(self._name)
+        words = measure_age(findings, now - newest.written_at, name, age_limits(self._config.warn, self._config.crit))
+        smallest = Limits(crit=self._config.min_bytes, at_least=True)
+        size_words = f"{name} is empty" if newest.size == 0 else f"{name} has only {_size(newest.size)}"
+        findings.measured("size", newest.size, size_words, limits=smallest, unit="B")
+        if len(finished) > 1 and 0 < newest.size < (before := finished[-2].size) * self._config.shrunk:
+            share = f"{newest.size / before:.0%} of the one before"
+            findings.fault("warning", f"{name} has {_size(newest.size)}, {share}")
+        findings.measured("files", len(files))
+        return findings.result(f"{words}, {_size(newest.size)}", seconds=seconds)
+
+    def _newest(self) -> list[BackupFile]:
+        paths = {path for pattern in self._config.patterns for path in self._matches(pattern)}
+        if not paths:
+            for pattern in self._config.patterns:
+                _refuse_unreadable(self._base_dir / Path(pattern).expanduser())
+        return sorted(file for path in paths if (file := _file(path)) is not None)
+
+    def _matches(self, pattern: str) -> Iterator[str]:
+        absolute = str(self._base_dir / Path(pattern).expanduser())
+        found = 0
+        for path in islice(iglob(absolute, recursive=True), MAX_FILES + 1):
+            found += 1
+            yield path
+        if found > MAX_FILES:
+            raise OSError(0, f"more than {MAX_FILES} files: narrow the path", pattern)
+
+
+def _refuse_unreadable(pattern: Path) -> None:
+    """`glob` finds nothing in a directory that is not there or may not be read, and says nothing of it."""
+    fixed = takewhile(lambda part: not has_magic(part), pattern.parent.parts)
+    with os.scandir(Path(*fixed)):
+        pass
+
+
+def _file(path: str) -> BackupFile | None:
+    try:
+        found = Path(path).stat()
+    except FileNotFoundError:  # rotated away meanwhile
+        return None
+    return BackupFile(found.st_mtime, found.st_size, path) if stat.S_ISREG(found.st_mode) else None
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
