@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from actions import outcome
+from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
 from actions.audit import AuditEntry, AuditKind, AuditRecord, AuditVerdict
 from actions.guards import Policy, refusal
 from actions.ids import digest, new_id, now
 from actions.journal import Journal
 from actions.lease import is_held, owner_file
-from actions.models import ENDED, Action, ActionError, Actor, Consent, Finding, Plan, Refused, Request
+from actions.models import ENDED, Action, ActionError, ActionKind, Actor, Consent, Finding, Plan, Refused, Request
 from actions.rows import Changes, Draft
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
@@ -29,6 +30,7 @@ WATCH_POLL_S = 0.1
 OWNER_WAIT_S = 15.0
 OWNER_POLL_S = 0.05
 ORPHAN_AFTER_S = 1.0
+ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Launch = Callable[[str], Awaitable[None]]
 
@@ -50,6 +52,9 @@ class Gate:
         if request.kind in RUN_KINDS:
             backend = request.service.partition("/")[0]
             return await plan_run(request, self.policy, await self._targets.pipelines(backend))
+        if request.kind in ALERT_KINDS:
+            silencer = await self._targets.silencer(request.service.partition("/")[0])
+            return await plan_alert(request, self.policy, silencer, str(self.actor))
         target = await self._targets.switch(request.service)
         make = plan_flip if request.kind == "flip" else plan_rollback
         return await make(request, self.policy, self.journal, target)
@@ -203,8 +208,9 @@ class Gate:
         occupied = await self.journal.open_action(plan.context, plan.service)
         if occupied is None:
             return
-        if occupied.kind in RUN_KINDS and occupied.id is not None and self.orphaned(occupied):
-            error = ActionError(kind="orphaned", message="its runner died", fix="`teal run list` shows what came of it")
+        if occupied.kind in ONE_ORDER_STEPS and occupied.id is not None and self.orphaned(occupied):
+            fix = f"{_overview(occupied.kind)} shows what came of it"
+            error = ActionError(kind="orphaned", message="its runner died", fix=fix)
             entry = self._entry("takeover", plan, "abandoned", action=occupied.id)
             await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
             return
@@ -222,7 +228,7 @@ class Gate:
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         from actions.journal_sql import KeyUsed, Occupied
 
-        steps = RUN_STEPS if plan.kind in RUN_KINDS else FORWARD_STEPS if plan.kind == "flip" else BACK_STEPS
+        steps = ONE_ORDER_STEPS.get(plan.kind) or (FORWARD_STEPS if plan.kind == "flip" else BACK_STEPS)
         draft = Draft(
             id=new_id(), plan=plan, request_hash=_request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if plan.already else "planned",
@@ -289,13 +295,13 @@ class Gate:
         if not self.orphaned(action) or action.status in ENDED:
             return action
         text = "nobody runs this action: its runner has ended or died"
-        fix = f"teal deploy rollback {action.service}" if action.kind not in RUN_KINDS else "`teal run list`"
+        fix = _overview(action.kind) or f"teal deploy rollback {action.service}"
         finding = Finding(level="warning", code="orphaned", text=text, fix=fix)
         return replace(action, findings=(finding, *action.findings))
 
     def _held(self, occupied: Action) -> ActionError:
         fix = f"teal action watch {occupied.id}"
-        if occupied.kind not in RUN_KINDS:
+        if occupied.kind not in ONE_ORDER_STEPS:
             fix += f", or teal deploy rollback {occupied.service}"
         dead = "; nobody runs it any more" if self.orphaned(occupied) else ""
         return ActionError(kind="held", message=held_words(occupied) + dead, fix=fix)
@@ -328,7 +334,15 @@ def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackO
 
 
 def _request_hash(request: Request) -> str:
-    return digest([request.kind, request.service, request.ref, request.to, request.params])
+    asked = [request.kind, request.service, request.ref, request.to, request.params]
+    return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
+
+
+def _overview(kind: ActionKind) -> str:
+    """The command that shows what an order of one step came to; empty for what moves traffic."""
+    if kind in RUN_KINDS:
+        return "`teal run list`"
+    return "`teal alert silences`" if kind in ALERT_KINDS else ""
 
 
 def _key_used(action: Action) -> ActionError:

@@ -90,6 +90,8 @@ def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:
             )
         if not consent.reason.strip():
             return _missing(f"context {policy.context} is protected: a reason is required", '--reason "…"')
+    if plan.needs_reason and not consent.reason.strip():
+        return _missing(plan.needs_reason, '--reason "…"')
     if plan.request.overrides and not consent.reason.strip():
         return _missing("a guard is only overridden with a reason", '--reason "…"')
     if not consent.confirmed:

@@ -5,7 +5,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-ActionKind = Literal["flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause"]
+from backends.models import Matcher
+
+ActionKind = Literal[
+    "flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause", "ack", "silence", "extend", "unsilence"
+]
 GuardClass = Literal["0", "1", "2", "3", "R"]
 ActionStatus = Literal[
     "planned", "awaiting_approval", "running", "paused", "in_doubt", "conflict", "rolling_back",
@@ -18,13 +22,16 @@ ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted
 
 GUARD_CLASS: dict[ActionKind, GuardClass] = {
     "flip": "3", "rollback": "R", "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2",
+    "ack": "1", "silence": "1", "extend": "1", "unsilence": "1",
 }  # fmt: skip
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """What an operator asked for, bound to the thing itself. `service`: a deployment, or `backend/pipeline` of a run.
+    """What an operator asked for, bound to the thing itself. `service`: a deployment, `backend/pipeline` of a run, or
+    `backend/…` of an alert or a silence.
 
-    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` a trigger's.
+    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` a trigger's. Of
+    alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
     """
 
     kind: ActionKind
@@ -32,6 +39,8 @@ class Request(Struct, frozen=True, kw_only=True):
     ref: str = ""
     to: str = ""
     params: dict[str, Any] = field(default_factory=dict)
+    matchers: tuple[Matcher, ...] = ()
+    for_s: float | None = None
     timeout_s: float | None = None
     overrides: tuple[str, ...] = ()
 
@@ -59,7 +68,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `already` means that reality is the target now: nothing will be written. `expected` is the control state that the
     write compares with, as plain data; `target` the adapter that will be driven: port, type, name, config with secret
-    references unresolved.
+    references unresolved. `needs_reason` says why it must not be done without one; empty: it may.
     """
 
     kind: ActionKind
@@ -77,6 +86,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     expected: dict[str, Any] = field(default_factory=dict)
     target: dict[str, Any] = field(default_factory=dict)
     request: Request
+    needs_reason: str = ""
 
     @property
     def blocked(self) -> bool:
@@ -120,6 +130,9 @@ class Actor(Struct, frozen=True, kw_only=True):
     ssh_source: str = ""
     host: str = ""
     tty: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sudo_user or self.login}@{self.host}"
 
 
 class ActionError(Struct, frozen=True, kw_only=True):

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from actions.alert_order import AlertOrder
+from actions.alerts import ALERT_KINDS
 from actions.ids import now
 from actions.journal import Journal
 from actions.lease import TTL_S, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.models import ENDED, Action, Plan
 from actions.runs import RUN_KINDS, RunOrder
 from actions.switching import Switching
-from actions.targets import PipelinesTarget, SwitchTarget
+from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work
 from backends.ports import Closable
@@ -48,7 +50,8 @@ async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Clos
     work = Work(journal, hold, plan, await journal.history(action_id))
     ended = False
     try:
-        await _strategy(work, plan, adapter)
+        (begun,) = await journal.action(plan.context, action_id)
+        await _strategy(work, plan, adapter, begun.reason)
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
     finally:
@@ -56,8 +59,10 @@ async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Clos
     return ended
 
 
-async def _strategy(work: Work, plan: Plan, adapter: Any) -> None:
+async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str) -> None:
     if plan.kind in RUN_KINDS:
         await RunOrder(work, PipelinesTarget(adapter, plan.target)).run()
+    elif plan.kind in ALERT_KINDS:
+        await AlertOrder(work, SilencerTarget(adapter, plan.target), reason).run()
     else:
         await Switching(work, SwitchTarget(adapter, plan.target)).run()

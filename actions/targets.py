@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
-from backends.ports import Pipelines, Switch
+from backends.ports import Pipelines, Silencer, Switch
 
 
 class SwitchTarget(Struct, frozen=True):
@@ -33,6 +33,13 @@ class PipelinesTarget(Struct, frozen=True):
     target: dict[str, Any]
 
 
+class SilencerTarget(Struct, frozen=True):
+    """One system of alerts that can silence. `target` as for a switch."""
+
+    adapter: Silencer
+    target: dict[str, Any]
+
+
 class Targets(Protocol):
     """Where the gate gets its adapters from. Raises BackendError(not_found) naming what there is."""
 
@@ -41,6 +48,9 @@ class Targets(Protocol):
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """The pipelines backend of that name."""
+
+    async def silencer(self, backend: str) -> SilencerTarget:
+        """The system of alerts of that name. Raises BackendError(config) for one that cannot silence."""
 
 
 def describe(

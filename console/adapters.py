@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Alerts, Check, Logs, Pipelines, Quality, Switch
+from backends.ports import Alerts, Check, Logs, Pipelines, Quality, Silencer, Switch
 from backends.registry import AdapterContext, build
 from console.config import Context, Entry
 from console.config_model import Port
@@ -30,6 +30,13 @@ class Adapters:
     def alerts(self, name: str) -> Alerts:
         """As `pipelines`."""
         return cast(Alerts, self._get("alerts", name))
+
+    def silencer(self, name: str) -> Silencer:
+        """The source of alerts of that name, where it can silence; else BackendError(config). As `pipelines`."""
+        found = self._get("alerts", name)
+        if not hasattr(found, "silence"):
+            raise BackendError("config", f"alerts.{name} only reads: nothing is acknowledged or silenced there")
+        return cast(Silencer, found)
 
     def switch(self, name: str) -> Switch:
         """The switch of the service of that name; as `pipelines`."""

@@ -13,7 +13,7 @@ from actions.guards import Policy
 from actions.journal import Journal
 from actions.location import journal_location
 from actions.models import Action, Consent, Plan, Request
-from actions.targets import PipelinesTarget, SwitchTarget, describe
+from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.common import shared_settings
 from backends.models import Deployment
@@ -41,7 +41,7 @@ class Orders:
     @property
     def identity(self) -> str:
         """Who acts: the user behind sudo, or the login user, at this host."""
-        return f"{self.actor.sudo_user or self.actor.login}@{self.actor.host}"
+        return str(self.actor)
 
     async def plan(self, request: Request) -> Plan:
         """What would be done; nothing is written. Raises Refused or BackendError."""
@@ -109,6 +109,10 @@ class Orders:
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """As `switch`."""
         return PipelinesTarget(self._adapters.pipelines(backend), self._target("pipelines", backend))
+
+    async def silencer(self, backend: str) -> SilencerTarget:
+        """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
+        return SilencerTarget(self._adapters.silencer(backend), self._target("alerts", backend))
 
     async def _opened(self) -> Gate:
         if self._gate is None:

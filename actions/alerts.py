@@ -1,0 +1,213 @@
+"""Orders to a system of alerts, planned: acknowledge, silence, extend, unsilence, with what they would hide now."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from actions.guards import Policy, context_findings, with_overrides
+from actions.ids import digest, now
+from actions.models import GUARD_CLASS, ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
+from actions.targets import SilencerTarget
+from backends.alerts.matchers import in_words
+from backends.alerts.silences import equal_silence, lasts
+from backends.errors import BackendError
+from backends.models import Alert, Silence
+from backends.ports import Silencer
+from backends.settings import Duration
+from backends.text import clean
+
+ALERT_KINDS = frozenset({"ack", "silence", "extend", "unsilence"})
+ALERT_STEPS = ("preflight", "order", "verify")
+DEFAULT_FOR_S = {"ack": 3600.0, "silence": 7200.0, "extend": 3600.0}
+SHORT_S = 7200.0
+LONG_S = 86400.0
+LONGEST_S = 366 * 86400.0
+MAX_MATCHES = 100
+SERVICE_LABELS = ("service", "app", "pipeline", "dag_id")
+_NAMED = 5
+
+
+class _Order(Struct, frozen=True, kw_only=True):
+    """What an order comes to: a state from → to, effects that are agreed to and facts that may change meanwhile."""
+
+    from_: str = ""
+    to: str = ""
+    effects: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    undo: str = ""
+    already: bool = False
+    expected: dict[str, Any] = {}
+
+
+async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, by: str) -> Plan:
+    """What would be sent, and what it would hide now. Raises Refused for an alert or a silence that is not there."""
+    for_s = _for_s(request)
+    match request.kind:
+        case "extend":
+            order = await _extension(request, target.adapter, for_s)
+        case "unsilence":
+            order = await _end_of_silence(request, target.adapter)
+        case _:
+            order = await _new_silence(request, target.adapter, for_s, clean(by, 100))
+    guard_class: GuardClass = "2" if for_s > SHORT_S else GUARD_CLASS[request.kind]
+    at = now()
+    findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
+    uid = [policy.context, target.target.get("type"), target.target.get("name")]
+    identity = [request.kind, request.service, request.ref, request.matchers, for_s, order.from_, order.to, uid]
+    return Plan(
+        kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
+        protected=policy.protected, from_=order.from_, to=order.to,
+        findings=with_overrides(findings, request.overrides),
+        summary=PlanSummary(
+            effects=() if order.already else (*order.effects, *order.facts),
+            preconditions=(), undo="" if order.already else order.undo,
+        ),
+        hash=digest([*identity, order.effects]), made_at=at, already=order.already,
+        expected={**order.expected, "by": clean(by, 100), "until": at + timedelta(seconds=for_s)},
+        target=target.target, request=request,
+        needs_reason=f"over {Duration(LONG_S)} only with a reason" if for_s > LONG_S else "",
+    )  # fmt: skip
+
+
+def _for_s(request: Request) -> float:
+    for_s = DEFAULT_FOR_S.get(request.kind, 0.0) if request.for_s is None else request.for_s
+    if request.kind != "unsilence" and not 0 < for_s <= LONGEST_S:
+        raise BackendError("config", f"for {for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", fix="--for 2h")
+    return for_s
+
+
+# ---- ack and silence
+
+
+async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: str) -> _Order:
+    alert = await _alert(adapter, request.ref) if request.ref else None
+    matchers = request.matchers if alert is None else adapter.ack_matchers(alert)
+    matched = await adapter.matching(matchers)
+    ack = request.kind == "ack"
+    equal = equal_silence(await adapter.silences(), matchers, by=by, ack=ack)
+    told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
+    longer = f"extend   {equal.id}, which is the same and ends sooner" if equal is not None else ""
+    named = f"teal alert unsilence {alert.ref}" if alert else "teal alert unsilence ID; teal alert silences shows it"
+    return _Order(
+        from_=alert.state if alert else "",
+        to="acknowledged" if ack else "silenced",
+        effects=(told, longer) if longer else (told,),
+        facts=(f"hides    {_counted(matched)} now",),
+        findings=tuple(_doubts(alert, matched, by)),
+        undo=named,
+        already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
+        expected={"matchers": matchers, "matches": len(matched)},
+    )
+
+
+def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str) -> list[Finding]:
+    findings: list[Finding] = []
+    if alert is not None and all(each.fingerprint != alert.fingerprint for each in matched):
+        text = f"what an acknowledgement matches on does not match {alert.ref} itself: nothing would be hidden"
+        findings.append(Finding(level="block", code="no-match", text=text, fix="silence it by -m NAME=VALUE"))
+    elif not matched:
+        text = "it matches no alert now"
+        findings.append(Finding(level="warning", code="no-match", text=text, fix="check the spelling"))
+    others = _other_services(alert, matched)
+    if len(matched) > MAX_MATCHES or others:
+        also = f", also of {', '.join(others[:_NAMED])}" if others else ""
+        text = f"it would hide {_count(matched)}{also}"
+        code, fix = f"matches-{len(matched)}", "narrow it down"
+        findings.append(Finding(level="block", code=code, text=text, fix=fix, overridable=True))
+    if alert is not None and alert.ack is not None and alert.ack.by != by:
+        until = f" until {alert.ack.until:%Y-%m-%d %H:%M}Z" if alert.ack.until else ""
+        text = f"{alert.ack.by} has acknowledged it{until}"
+        findings.append(Finding(level="warning", code="acknowledged", text=text))
+    return findings
+
+
+def _other_services(alert: Alert | None, matched: Sequence[Alert]) -> list[str]:
+    """Services of other people: for one alert, all but its own; for matchers, where they reach over several."""
+    services = dict.fromkeys(name for each in matched if (name := _service(each)))
+    if alert is not None:
+        return [name for name in services if name != _service(alert)]
+    return list(services) if len(services) > 1 else []
+
+
+def _service(alert: Alert) -> str:
+    return next((alert.labels[label] for label in SERVICE_LABELS if alert.labels.get(label)), "")
+
+
+def _count(matched: Sequence[Alert]) -> str:
+    return "1 alert" if len(matched) == 1 else f"{len(matched)} alerts"
+
+
+def _counted(matched: Sequence[Alert]) -> str:
+    names: dict[str, int] = {}
+    for alert in matched:
+        names[alert.group or alert.name] = names.get(alert.group or alert.name, 0) + 1
+    told = [name if count == 1 else f"{name} ×{count}" for name, count in list(names.items())[:_NAMED]]
+    more = ["…"] if len(names) > _NAMED else []
+    return f"{_count(matched)}: {', '.join([*told, *more])}" if matched else "no alert"
+
+
+async def _alert(adapter: Silencer, ref: str) -> Alert:
+    found = next((alert for alert in await adapter.alerts() if alert.ref == ref), None)
+    if found is None:
+        raise _not_found(f"no alert {clean(ref, 200)}", "`teal alert list`")
+    return found
+
+
+# ---- extend and unsilence
+
+
+async def _extension(request: Request, adapter: Silencer, for_s: float) -> _Order:
+    found = await _hiding(request, adapter)
+    if not found:
+        raise _not_found(f"nothing silences {clean(request.ref, 200)}", f"teal alert silence {clean(request.ref, 200)}")
+    silence = found[-1]
+    findings = []
+    if silence.state == "expired":
+        text = f"silence {silence.id} has expired"
+        findings.append(Finding(level="block", code="expired", text=text, fix="make a new one"))
+    by = silence.created_by
+    return _Order(
+        effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
+        facts=(f"hides    {silence.matches} alerts now",),
+        findings=tuple(findings),
+        undo=f"teal alert unsilence {silence.ref}",
+        already=not findings and lasts(silence, now() + timedelta(seconds=for_s)),
+        expected={"silence_id": silence.id},
+    )
+
+
+async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
+    found = await _hiding(request, adapter)
+    if not found:
+        alert = await _alert(adapter, request.ref)
+        return _Order(from_=alert.state, to=alert.state, already=True)
+    if len(found) > 1:
+        ids = ", ".join(silence.ref for silence in found)
+        words = f"{len(found)} silences hide {clean(request.ref, 200)}"
+        raise Refused(5, ActionError(kind="ambiguous", message=words, fix=f"name one of {ids}"))
+    silence = found[0]
+    matchers = " ".join(f"-m {shlex.quote(str(matcher))}" for matcher in silence.matchers)
+    return _Order(
+        from_=silence.state,
+        to="expired",
+        effects=(f"expire   {silence.id} of {silence.created_by}: {in_words(silence.matchers)}",),
+        facts=(f"shows    {silence.matches} alerts again",),
+        undo=f"teal alert silence {matchers}",
+        already=silence.state == "expired",
+        expected={"silence_id": silence.id},
+    )
+
+
+async def _hiding(request: Request, adapter: Silencer) -> list[Silence]:
+    """The silence that `ref` names, or those that hide the alert that it names, which end last at the end."""
+    wanted = request.ref.partition("/")[2]
+    named = [silence for silence in await adapter.silences() if silence.id == wanted]
+    return named or await adapter.silences(hiding=wanted)
+
+
+def _not_found(message: str, fix: str) -> Refused:
+    return Refused(5, ActionError(kind="not_found", message=message, fix=fix))
