@@ -229,9 +229,17 @@ class TealApp(App[None], inherit_bindings=False):
     # ---- keys
 
     def action_palette(self) -> None:
-        from console.screens.palette import Palette
+        from console.screens.palette import Command, Palette
 
-        self.push_screen(Palette(self.screen))
+        async def chosen(command: Command | None) -> None:
+            if command is None:
+                return
+            if command.item is not None:
+                self.open_item(command.item)
+            else:
+                await self.run_action(command.action, command.node)
+
+        self.push_screen(Palette(self.screen), chosen)
 
     def action_help(self) -> None:
         from console.screens.lists import help_screen

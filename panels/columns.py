@@ -23,6 +23,7 @@ Counted = tuple[str, Tone]
 
 GAP = 2
 MEASURED_ROWS = 200
+EXTRA = 5
 
 
 class Moment(Struct, frozen=True):
@@ -51,7 +52,8 @@ Line = list[Cell]
 class Column(Struct, Generic[T], frozen=True, kw_only=True):
     """One column. It is as wide as what it shows, within `min_width` and `max_width`; `flex` takes what is left.
 
-    `priority` 0 is never dropped; of the others the highest number goes first. `tail` keeps the end of a text that is
+    `priority` 0 is never dropped; of the others the highest number goes first, and those from EXTRA on are there only
+    where no other column has to be narrower for them. `tail` keeps the end of a text that is
     too long, for what has its newest at the end. `when` says whether the items need the column.
     """
 
@@ -124,13 +126,20 @@ def fit(
         widths = [_least(*pair) for pair in shown]
         return sum(widths) + sum(_gap(width) for width in widths[:-1])
 
-    while total() > width and any(column.priority for column, _ in shown):
-        shown.remove(max(shown, key=lambda pair: pair[0].priority))
+    def last_to_stay() -> tuple[Column[T], int]:
+        return max(shown, key=lambda pair: pair[0].priority)
+
+    while total() > width and last_to_stay()[0].priority:
+        shown.remove(last_to_stay())
+    while sum(max(0, wanted - _least(column, wanted)) for column, wanted in shown) > width - total():
+        if last_to_stay()[0].priority < EXTRA:
+            break
+        shown.remove(last_to_stay())
     widths = [_least(*pair) for pair in shown]
     spare = width - total()
     flexible = [index for index, (column, _) in enumerate(shown) if column.flex]
     for index in flexible:
-        grown = min(max(0, shown[index][1] - widths[index]), spare)
+        grown = max(0, min(shown[index][1] - widths[index], spare))
         widths[index] += grown
         spare -= grown
     if flexible and spare > 0:

@@ -38,7 +38,7 @@ class Edge(Lines):
     @property
     def text(self) -> str:
         """The words, without the line."""
-        return " ".join(cell.text for cell in [*self._left, *self._right] if cell.text.strip())
+        return " ".join(" ".join(cell.text for cell in [*self._left, *self._right]).split())
 
     def line(self, y: int) -> Line:
         plain = self.symbols.arrow.isascii()

@@ -6,6 +6,7 @@ from textual.timer import Timer
 
 from panels.columns import Cell, Line, Tone
 from panels.lines import Lines, width_of
+from panels.words import UNICODE, Symbols
 
 SAID_S = 6.0
 
@@ -18,11 +19,15 @@ class KeyBar(Lines):
     def __init__(self, order: tuple[str, ...] = (), *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._order = order
+        self.plain = False
         self._keys: Line = []
         self._said: Cell | None = None
         self._timer: Timer | None = None
 
     def on_mount(self) -> None:
+        symbols = getattr(self.app, "symbols", UNICODE)
+        self.plain = isinstance(symbols, Symbols) and symbols.arrow.isascii()
+        self.cut = "~" if self.plain else "…"
         self.screen.bindings_updated_signal.subscribe(self, self._read)
         self.call_after_refresh(self._read, self.screen)
 
@@ -68,5 +73,9 @@ class KeyBar(Lines):
         self._keys = []
         for name in ranked:
             binding = shown[name]
-            self._keys += [Cell(self.app.get_key_display(binding), "strong"), Cell(f" {binding.description}", "muted")]
+            key = self.app.get_key_display(binding)
+            self._keys += [
+                Cell("Enter" if key == "⏎" and self.plain else key, "strong"),
+                Cell(f" {binding.description}", "muted"),
+            ]
         self.repaint()

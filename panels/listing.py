@@ -256,7 +256,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         plain = self.moment.symbols.arrow.isascii()
         if marked:
             return Cell("*" if plain else "●", "strong")
-        return Cell(("|" if plain else "▌") if cursor else " ", "strong")
+        return Cell(("=" if plain else "▌") if cursor else " ", "strong")
 
     def _cells(self, row: Row[T], line: int) -> Line:
         width = self.size.width - 2 * GUTTER

@@ -197,7 +197,7 @@ class LogView(ScrollLines, inherit_bindings=False):
         milliseconds = moment.roomy if self.milliseconds is None else self.milliseconds
         width = 12 if milliseconds else 8
         cursor = y == self._at and self.has_focus
-        bar = "|" if moment.symbols.arrow.isascii() else "▌"
+        bar = "=" if moment.symbols.arrow.isascii() else "▌"
         source = pad(entry.source, self._placed[0].width, ellipsis=moment.symbols.ellipsis) if self._placed else ""
         level = tone(entry)
         return [

@@ -51,8 +51,10 @@ class TooSmall(Lines):
 
     def line(self, y: int) -> Line:
         if y == 0:
-            return [Cell("teal needs 60×16; this terminal", "strong")]
-        return [Cell(f"is {self.size.width}×{self.size.height}. q quits; or: teal status", "muted")] if y == 1 else []
+            return [Cell("teal needs 60 by 16; this terminal", "strong")]
+        return (
+            [Cell(f"is {self.size.width} by {self.size.height}. q quits; or: teal status", "muted")] if y == 1 else []
+        )
 
 
 class Overview(Screen[None], inherit_bindings=False):

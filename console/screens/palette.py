@@ -49,7 +49,7 @@ COMMANDS: Kind[Command] = Kind(
 )
 
 
-class Palette(ModalScreen[None], inherit_bindings=False):
+class Palette(ModalScreen[Command], inherit_bindings=False):
     """Commands of the screen below, narrowed while typing."""
 
     AUTO_FOCUS = "Input"
@@ -96,13 +96,8 @@ class Palette(ModalScreen[None], inherit_bindings=False):
         event.stop()
         self._list.action_select()
 
-    async def on_listing_selected(self, event: Listing.Selected) -> None:
-        command: Command = event.item
-        await self.app.pop_screen()
-        if command.item is not None:
-            self.app.open_item(command.item)
-        else:
-            await self.app.run_action(command.action, command.node)
+    def on_listing_selected(self, event: Listing.Selected) -> None:
+        self.dismiss(event.item)
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:
@@ -112,7 +107,7 @@ class Palette(ModalScreen[None], inherit_bindings=False):
         self._list.action_move(by)
 
     def action_back(self) -> None:
-        self.app.pop_screen()
+        self.dismiss(None)
 
 
 def commands_of(screen: Screen[Any]) -> list[Command]:

@@ -67,8 +67,9 @@ def _symbol(group: AlertGroup, moment: Moment) -> Cell:
     return Cell(moment.symbols.of(word), _tone(group))
 
 
-def _name(group: AlertGroup, _: Moment) -> Cell:
-    more = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
+def _name(group: AlertGroup, moment: Moment) -> Cell:
+    times = "x" if moment.symbols.arrow.isascii() else "×"
+    more = f" {times}{len(group.alerts)}" if len(group.alerts) > 1 else ""
     tone: Tone = "strong" if group.health == "critical" else "" if group.health != "ok" else "muted"
     return Cell(group.first.name + more, tone)
 

@@ -1,6 +1,5 @@
 """Health checks as rows."""
 
-
 from backends.models import CheckResult, badness
 from panels.columns import Cell, Column, Kind, Tone
 from panels.words import amount

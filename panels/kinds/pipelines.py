@@ -91,16 +91,16 @@ PIPELINES: Kind[PipelineRun] = Kind(
             title="SOURCE",
             cell=lambda run, _: Cell(run.backend, "muted"),
             max_width=12,
-            priority=4,
+            priority=5,
             when=_several_backends,
         ),
         Column(title="RUN", cell=lambda run, _: Cell(run_name(run.run_id), "muted"), max_width=18, priority=2),
         Column(
-            title="STATE", cell=lambda run, _: Cell(run.raw_state or run.state, tone(run)), max_width=12, priority=7
+            title="STATE", cell=lambda run, _: Cell(run.raw_state or run.state, tone(run)), max_width=12, priority=8
         ),
-        Column(title="TRIGGER", cell=lambda run, _: Cell(run.trigger or NOTHING, "muted"), max_width=12, priority=6),
+        Column(title="TRIGGER", cell=lambda run, _: Cell(run.trigger or NOTHING, "muted"), max_width=12, priority=7),
         Column(
-            title="USUAL", cell=lambda run, _: Cell(took(run.usual_s), "muted"), max_width=7, align="right", priority=5
+            title="USUAL", cell=lambda run, _: Cell(took(run.usual_s), "muted"), max_width=7, align="right", priority=6
         ),
         Column(title="LAST 12", cell=_history, min_width=7, max_width=HISTORY, flex=True, tail=True, priority=3),
         Column(title="AGO", cell=_ago, min_width=4, max_width=4, align="right", priority=1),

@@ -1,6 +1,5 @@
 """Scores of datasets as rows: the score against its limit, the trend, which check failed."""
 
-
 from backends.models import QualityScore, badness
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.words import NOTHING, ago, sparkline
@@ -67,7 +66,7 @@ QUALITY: Kind[QualityScore] = Kind(
             title="SOURCE",
             cell=lambda score, _: Cell(score.backend, "muted"),
             max_width=12,
-            priority=5,
+            priority=6,
             when=lambda scores: len({score.backend for score in scores}) > 1,
         ),
         Column(
@@ -76,7 +75,7 @@ QUALITY: Kind[QualityScore] = Kind(
             max_width=11,
             priority=7,
         ),
-        Column(title="CHECKS", cell=_passed, max_width=12, align="right", priority=6),
+        Column(title="CHECKS", cell=_passed, max_width=12, align="right", priority=5),
         Column(
             title="TREND",
             cell=lambda score, moment: Cell(trend(score, TREND, moment.symbols.bars), "muted"),

@@ -100,8 +100,9 @@ def _tone(event: Event) -> Tone:
     return event.health if event.health in ("critical", "warning", "unknown") else "muted"  # type: ignore[return-value]
 
 
-def _what(event: Event, _: Moment) -> Cell:
-    return Cell(event.text, "" if event.health == "ok" else "strong" if event.t0 else "")
+def _what(event: Event, moment: Moment) -> Cell:
+    text = event.text.replace("→", "->").replace("×", "x") if moment.symbols.arrow.isascii() else event.text
+    return Cell(text, "" if event.health == "ok" else "strong" if event.t0 else "")
 
 
 TIMELINE: Kind[Event] = Kind(

@@ -1,0 +1,151 @@
+"""Keys: every one resolves, has a name, can be remapped, is shown in the help; none is a control letter."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from textual.binding import Binding
+from textual.dom import DOMNode
+
+from console.app import TealApp
+from console.screens.board import Board
+from console.screens.item_detail import ItemDetail
+from console.screens.lists import ListScreen, keys_of
+from console.screens.overview import Overview
+from console.screens.palette import Palette, commands_of
+from console.screens.prompt import Prompt
+from panels.keybar import KeyBar
+from panels.listing import Listing
+from panels.logview import LogView
+from tests.console.fakes import NOW, FakeContext, incident
+
+OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, ItemDetail, Palette, Prompt]
+
+
+def bindings(owner: type[DOMNode]) -> Iterator[Binding]:
+    yield from Binding.make_bindings(owner.BINDINGS)
+
+
+@pytest.mark.parametrize("owner", OURS)
+def test_every_binding_resolves_to_an_action_and_has_an_id(owner: type[DOMNode]) -> None:
+    for binding in bindings(owner):
+        assert binding.id, binding
+        target, _, name = binding.action.rpartition(".")
+        name = name.partition("(")[0]
+        node: Any = TealApp if target == "app" else owner
+        assert hasattr(node, f"action_{name}"), binding
+
+
+@pytest.mark.parametrize("owner", OURS)
+def test_no_control_letter_alt_or_function_key_means_anything(owner: type[DOMNode]) -> None:
+    for binding in bindings(owner):
+        assert not binding.key.startswith(("ctrl+", "alt+", "f1", "f2")) or binding.id == "interrupt", binding
+
+
+def test_textuals_own_control_keys_are_gone() -> None:
+    keys = {binding.key for owner in OURS for binding in bindings(owner)}
+    assert not keys & {"ctrl+q", "ctrl+p"}
+    assert not TealApp.ENABLE_COMMAND_PALETTE
+
+
+async def test_the_keymap_of_the_config_moves_a_key() -> None:
+    session = incident(FakeContext(keymap={"zoom.2": "7", "help": "H", "list.down": "J"}))
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        await pilot.press("2")
+        assert overview.board.zoomed == ""
+        await pilot.press("7")
+        assert overview.board.zoomed == "quality"
+        before = overview.board.listing("quality").cursor
+        await pilot.press("J")
+        assert overview.board.listing("quality").cursor == before + 1
+        await pilot.pause()
+        assert "H help" in overview.query_one(KeyBar).text
+        shown = {key.id: key.keys for key in keys_of(overview)}
+        assert shown["help"] == "H"
+        assert shown["zoom.2"] == "7"
+
+
+async def test_help_is_made_from_the_bindings_of_what_has_focus() -> None:
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        in_a_list = {key.id for key in keys_of(app.screen)}
+        await pilot.press("5")
+        in_the_logs = {key.id for key in keys_of(app.screen)}
+        assert "list.mark" in in_a_list - in_the_logs
+        assert "logs.follow" in in_the_logs - in_a_list
+        assert {"zoom.1", "help", "palette", "filter"} <= in_a_list & in_the_logs
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, ListScreen)
+        assert len(app.screen.list.items) == len(in_the_logs)
+        await pilot.press("q")
+        assert isinstance(app.screen, Overview)
+
+
+async def test_the_footer_shows_only_what_can_be_done_here() -> None:
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        bar = app.screen.query_one(KeyBar)
+        await pilot.pause()
+        assert "x actions" in bar.text
+        assert "b roll back" not in bar.text
+        await pilot.press("4")
+        await pilot.pause()
+        assert "b roll back" in bar.text
+        assert "Esc back" in bar.text
+        await pilot.press("2")
+        await pilot.pause()
+        assert "x actions" not in bar.text
+
+
+async def test_the_palette_runs_a_command_and_opens_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(TealApp, "open_item", lambda self, item: opened.append(item))
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("colon", *"alerts alone", "enter")
+        await pilot.pause()
+        assert app.screen.query_one(Board).zoomed == "alerts"
+        await pilot.press("colon", *"customer_360", "enter")
+        await pilot.pause()
+        assert [item.pipeline for item in opened] == ["customer_360"]
+        await pilot.press("colon", "escape")
+        assert isinstance(app.screen, Overview)
+
+
+async def test_the_palette_offers_nothing_that_cannot_be_done() -> None:
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        words = [command.words for command in commands_of(app.screen)]
+        assert "plan a rollback of this service" not in words
+        await pilot.press("4")
+        words = [command.words for command in commands_of(app.screen)]
+        assert "plan a rollback of this service" in words
+
+
+async def test_sources_actions_and_details_open_and_close() -> None:
+    app = TealApp(incident(), now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("s")
+        await pilot.pause()
+        assert isinstance(app.screen, ListScreen)
+        assert app.screen.list.items[0].snapshot.key.name == "loki"
+        await pilot.press("q", "at")
+        await pilot.pause()
+        assert isinstance(app.screen, ListScreen)
+        assert app.screen.list.items == []
+        await pilot.press("q")
+        for panel, words in (("2", "transaction_amount"), ("3", "Labels"), ("5", "GET /api/transactions")):
+            await pilot.press(panel, "enter")
+            await pilot.pause()
+            assert isinstance(app.screen, ItemDetail)
+            assert words in app.screen.query_one("#lines").text  # type: ignore[attr-defined]
+            await pilot.press("q", "0")

@@ -1,0 +1,289 @@
+"""The overview at both sizes: what is on it, that it survives its data, and that no key of it writes."""
+
+import string
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.app import TealApp
+from console.screens.overview import Overview
+from panels.header import Header, Strip
+from panels.keybar import KeyBar
+from panels.lines import Lines
+from panels.words import ASCII, UNICODE, Symbols
+from tests.console.fakes import NOW, FakeContext, FakeSession, alert, deployment, incident, log, run, score
+
+BOTH = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+
+
+@asynccontextmanager
+async def console(
+    session: FakeSession, size: tuple[int, int] = (120, 40), symbols: Symbols = UNICODE
+) -> AsyncIterator[tuple[TealApp, Overview, Pilot[None]]]:
+    app = TealApp(session, symbols=symbols, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen_stack[0]
+        assert isinstance(overview, Overview)
+        yield app, overview, pilot
+
+
+def text(app: TealApp) -> str:
+    """Everything that is drawn, as text."""
+    lines = []
+    for widget in app.screen.query(Lines):
+        if widget.size.area:
+            lines += [widget.render_line(y).text for y in range(widget.size.height)]
+    return "\n".join(lines)
+
+
+@BOTH
+async def test_all_five_panels_are_there_with_key_counts_and_age(size: tuple[int, int]) -> None:
+    async with console(incident(), size) as (app, overview, _):
+        captions = {name: box.caption for name, box in overview.board.boxes.items()}
+        assert captions["pipelines"] == "1 Pipelines 1 failed 1 late 1 running 4s"
+        assert captions["quality"] == "2 Quality 1 critical 1 unknown 1 warning 9s"
+        assert captions["alerts"] == "3 Alerts 2 critical 3 warning 2s"
+        assert captions["deployments"] == "4 Deployments 1 moving 3s"
+        assert captions["logs"] == "5 Logs following stale 3m"
+        for name in ("pipelines", "quality", "alerts", "deployments", "logs"):
+            region = overview.board.boxes[name].region
+            assert region.width >= 30
+            assert region.height >= 6
+        shown = text(app)
+        for words in ("production_data_pipeline", "0.71 < 0.80", "DataQualityDegradation", "MIXED", "ERROR"):
+            assert words in shown
+
+
+@BOTH
+async def test_focus_starts_on_the_worst_row(size: tuple[int, int]) -> None:
+    async with console(incident(), size) as (_, overview, _pilot):
+        assert overview.board.focused == "pipelines"
+        assert getattr(overview.board.current, "pipeline", "") == "production_data_pipeline"
+    session = FakeSession()
+    session.put("pipelines", "airflow", run("fine", "1", "success"))
+    session.put("alerts", "am", alert("Bad", "critical", 1))
+    async with console(session, size) as (_, overview, _pilot):
+        assert overview.board.focused == "alerts"
+
+
+@BOTH
+async def test_the_header_says_where_who_how_and_what_is_live(size: tuple[int, int]) -> None:
+    async with console(incident(), size) as (app, _, _pilot):
+        line = app.screen.query_one(Header).render_line(0).text
+        assert "PRODUCTION" in line
+        assert "critical" in line
+        assert "MIXED" in line
+        assert "READ-ONLY" in line
+    session = FakeSession(FakeContext(name="sandbox", sandbox=True, protected=False))
+    session.put("deployments", "analytics", deployment())
+    async with console(session, size) as (app, _, _pilot):
+        line = app.screen.query_one(Header).render_line(0).text
+        assert "SANDBOX" in line
+        assert "live GREEN 2.4.1" in line
+        assert "as oncall@bastion-1" in line or size == (80, 24)
+        assert "13:02 UTC" in line
+
+
+async def test_the_strip_is_there_only_when_something_is_wrong() -> None:
+    async with console(incident()) as (app, _, _pilot):
+        strip = app.screen.query_one(Strip)
+        assert strip.display
+        assert strip.text.split("   ") == [
+            "@ fraud-model: action 8A1 is open",
+            "✗ warehouse connection refused",
+            "? logs loki stale 3m: no answer in 10 s",
+        ]
+    session = FakeSession()
+    session.put("pipelines", "airflow", run("fine", "1", "success"))
+    async with console(session) as (app, _, _pilot):
+        assert not app.screen.query_one(Strip).display
+
+
+async def test_the_first_paint_does_no_reading_and_then_it_starts() -> None:
+    session = incident()
+    started_at_paint: list[Any] = []
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        started_at_paint.append([call for call in session.calls if call[0] == "start"])
+        await pilot.pause(0.2)
+        assert ("start", None) in session.calls
+    assert ("aclose", None) in session.calls
+
+
+async def test_no_key_on_the_overview_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    for name in ("open_item", "open_menu", "open_plan", "open_action", "copy", "leave", "push_screen"):
+        monkeypatch.setattr(TealApp, name, lambda self, *args, name=name: opened.append(name))
+    session = incident()
+    async with console(session, (80, 24)) as (app, overview, pilot):
+        for panel in ("pipelines", "quality", "alerts", "deployments", "logs", "timeline"):
+            overview.board.zoom(panel)
+            await pilot.pause()
+            for key in [*string.ascii_letters, *string.digits, "enter", "exclamation_mark", "asterisk", "at", "colon"]:
+                app.simulate_key(key)
+            await pilot.pause()
+    assert {"open_menu", "open_plan", "open_item", "push_screen"} <= set(opened)
+    assert not {call for call, _ in session.calls} - {"start", "refresh", "actions", "aclose"}
+
+
+async def test_new_data_arrives_and_a_lost_source_is_state() -> None:
+    session = incident()
+    async with console(session) as (app, overview, pilot):
+        session.put("alerts", "am", age_s=130, error="connection refused")
+        await pilot.pause(0.3)
+        assert overview.board.boxes["alerts"].caption == "3 Alerts stale 2m"
+        assert "? am stale 2m: connection refused" in text(app)
+        session.put("alerts", "am", alert("Fresh", "critical", 0), age_s=0)
+        await pilot.pause(0.3)
+        assert overview.board.boxes["alerts"].caption == "3 Alerts 1 critical 0s"
+
+
+async def test_a_data_flood_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = incident()
+    async with console(session) as (_, overview, pilot):
+        shows: list[set[str]] = []
+        monkeypatch.setattr(overview.board, "show", lambda names: shows.append(set(names)))
+        for n in range(500):
+            session.put("logs", "app", log(1, "info", "app", f"line {n}"))
+        await pilot.pause(0.25)
+        assert shows == [{"logs"}]
+
+
+@BOTH
+async def test_zoom_filter_and_the_way_back(size: tuple[int, int]) -> None:
+    async with console(incident(), size) as (app, overview, pilot):
+        await pilot.press("2")
+        assert overview.board.zoomed == "quality"
+        assert overview.board.boxes["quality"].region.width >= size[0] - 2
+        assert not overview.board.boxes["logs"].display
+        await pilot.press("slash", *"prod", "enter")
+        await pilot.pause()
+        assert [item.dataset for item in overview.board.listing("quality").items] == ["products"]
+        assert "1 of 4" in text(app)
+        await pilot.press("escape")
+        assert len(overview.board.listing("quality").items) == 4
+        await pilot.press("escape")
+        assert overview.board.zoomed == ""
+        assert overview.board.boxes["logs"].display
+
+
+async def test_the_timeline_has_a_place_of_its_own_where_there_is_none_on_the_overview() -> None:
+    async with console(incident(), (80, 24)) as (_, overview, pilot):
+        assert not overview.board.boxes["timeline"].region.area
+        await pilot.press("6")
+        await pilot.pause()
+        assert overview.board.boxes["timeline"].region.height > 15
+
+
+async def test_l_and_t_go_to_the_time_of_a_thing() -> None:
+    async with console(incident()) as (_, overview, pilot):
+        await pilot.press("l")
+        assert overview.board.zoomed == "logs"
+        entry = overview.board.logs.current
+        assert entry is not None
+        assert entry.at is not None
+        assert abs(entry.at - (NOW - timedelta(minutes=2))) < timedelta(seconds=30)
+        await pilot.press("0", "full_stop", "1", "t")
+        assert overview.board.zoomed == "timeline"
+        assert getattr(overview.board.current, "pipeline", "") == "production_data_pipeline"
+
+
+async def test_search_in_the_logs_marks_and_moves() -> None:
+    async with console(incident()) as (_, overview, pilot):
+        await pilot.press("5", "slash", *"get", "enter", "N")
+        assert overview.board.logs.current is not None
+        assert overview.board.logs.current.message.startswith("GET /api/customers")
+        await pilot.press("escape")
+        assert overview.board.logs.search == ""
+        assert overview.board.zoomed == "logs"
+
+
+async def test_since_moves_in_steps_and_tells_the_session() -> None:
+    session = incident()
+    async with console(session) as (_, overview, pilot):
+        await pilot.press("right_square_bracket")
+        assert overview.board.since == session.since == timedelta(hours=3)
+        assert "since 3h" in overview.board.boxes["timeline"].caption
+        await pilot.press(*["left_square_bracket"] * 9)
+        assert overview.board.since == timedelta(minutes=5)
+        assert ("refresh", "pipelines") in session.calls
+
+
+async def test_arming_is_for_protected_contexts_and_shows() -> None:
+    session = incident()
+    async with console(session) as (app, _, pilot):
+        assert "READ-ONLY" in app.screen.query_one(Header).render_line(0).text
+        await pilot.press("exclamation_mark")
+        assert "ARMED" in app.screen.query_one(Header).render_line(0).text
+        await pilot.press("exclamation_mark")
+        assert "ARMED" not in app.screen.query_one(Header).render_line(0).text
+        assert not session.armed
+    session = incident(FakeContext(read_only=True))
+    async with console(session) as (app, _, pilot):
+        await pilot.press("exclamation_mark")
+        assert not session.armed
+        assert "read_only" in app.screen.query_one(KeyBar).text
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 15), (30, 8), (1, 1)])
+async def test_a_terminal_too_small_says_so(size: tuple[int, int]) -> None:
+    async with console(incident(), size) as (app, _, pilot):
+        assert not app.screen.query_one(Header).display
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause(0.2)
+        assert app.screen.query_one(Header).display
+        assert "production_data_pipeline" in text(app)
+
+
+async def test_a_resize_storm_is_survived() -> None:
+    async with console(incident()) as (app, _, pilot):
+        for width, height in [(80, 24), (200, 60), (60, 16), (10, 3), (120, 40), (79, 23)] * 3:
+            await pilot.resize_terminal(width, height)
+        await pilot.pause(0.2)
+        assert "production_data_pipeline" in text(app)
+
+
+async def test_ascii_draws_nothing_else() -> None:
+    session = incident()
+    async with console(session, (80, 24), ASCII) as (app, overview, _):
+        shown = text(app).replace("→", "").replace("–", "-")
+        assert [char for char in shown if not char.isascii()] == []
+        assert overview.board.boxes["pipelines"].has_class("-ascii")
+
+
+async def test_markup_in_data_is_text() -> None:
+    session = FakeSession()
+    session.put("quality", "scores", score("[red]x[/red][/]", 0.1, "critical", 1))
+    session.put("alerts", "am", alert("[@click=app.exit]a[/]", "critical", 1, summary="[/]"))
+    session.put("logs", "app", log(1, "error", "[b]", "[/nothing] [0]"))
+    async with console(session) as (app, _, pilot):
+        await pilot.press("tab", "tab", "tab", "tab")
+        shown = text(app)
+        assert "[red]x[/red][/]" in shown
+        assert "[/nothing] [0]" in shown
+
+
+async def test_quitting_names_the_actions_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from actions.models import Action
+
+    session = incident()
+    open_action = Action(
+        id="7F3", kind="flip", service="analytics", status="running", phase="bake", from_="blue", to="green"
+    )
+
+    async def actions(*, open_only: bool = False) -> list[Action]:
+        return [open_action]
+
+    monkeypatch.setattr(session, "actions", actions)
+    said: list[Any] = []
+    monkeypatch.setattr(TealApp, "exit", lambda self, *args, message=None, **more: said.append(message))
+    async with console(session) as (app, _, pilot):
+        await pilot.pause(0.2)
+        assert "flip analytics BLUE → GREEN, bake" in app.screen.query_one(Strip).text
+        await pilot.press("q")
+    assert "7F3  flip analytics: running" in str(said[0])

@@ -1,0 +1,219 @@
+"""What each kind of thing says: the worst first, its reason in one line, its counts in the title."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from backends.models import (
+    Acknowledgement,
+    Alert,
+    ColorState,
+    FailedExpectation,
+    RollbackOffer,
+    RunState,
+    Truth,
+    TruthLayer,
+)
+from panels.columns import Kind, Line, Moment, counts, display_width, fit, row, text_of
+from panels.kinds import alerts, deployments, pipelines, quality, timeline
+from panels.words import ASCII
+from tests.console.fakes import NOW, ago, alert, deployment, incident, run, score
+
+MOMENT = Moment(NOW)
+STORE = incident().store
+
+
+@dataclass
+class Listed:
+    """Rows of a kind as text."""
+
+    kind: Kind[Any]
+    items: list[Any]
+
+    def lines(self, width: int = 100) -> list[str]:
+        rows = sorted(self.kind.fold(self.items), key=self.kind.sort_key)
+        placed = fit(self.kind.columns, width, rows, MOMENT)
+        return [text_of(row(placed, item, MOMENT)) for item in rows]
+
+
+def words(line: Line) -> list[str]:
+    return [cell.text for cell in line]
+
+
+def test_pipelines_are_sorted_worst_first() -> None:
+    states = [text.split()[0] for text in Listed(pipelines.PIPELINES, STORE.items("pipelines")).lines()]
+    assert states == ["✗", "▲", "…", "✓", "✓"]
+
+
+def test_an_unknown_state_is_worse_than_a_warning_and_says_its_word() -> None:
+    odd = run("p", "1", "unknown", raw_state="deferred")
+    late = run("q", "2", "running", late=True, started_at=ago(minutes=3), usual_s=60)
+    assert sorted([late, odd], key=pipelines.PIPELINES.sort_key) == [odd, late]
+    assert pipelines.reason(odd) == 'state "deferred" is not known here'
+    assert pipelines.reason(late) == "late: usually 1m"
+
+
+def test_a_run_that_goes_on_shows_tasks_and_one_that_ended_its_duration() -> None:
+    lines = "\n".join(Listed(pipelines.PIPELINES, STORE.items("pipelines")).lines(120))
+    assert "8 of 9" in lines
+    assert "4m12s" in lines
+
+
+@pytest.mark.parametrize(
+    ("run_id", "shown"),
+    [
+        ("1842", "#1842"),
+        ("scheduled__2026-08-22T14:00:00+00:00", "08-22 14:00"),
+        ("manual__x", "manual__x"),
+        ("", ""),
+    ],
+)
+def test_runs_are_called_as_people_say_them(run_id: str, shown: str) -> None:
+    assert pipelines.run_name(run_id) == shown
+
+
+def test_counts_name_what_is_wrong_and_ok_only_alone() -> None:
+    assert words(counts(pipelines.PIPELINES, STORE.items("pipelines"))) == ["1 failed", "1 late", "1 running"]
+    fine = [run("a", "1", "success"), run("b", "2", "success")]
+    assert words(counts(pipelines.PIPELINES, fine)) == ["2 ok"]
+    assert words(counts(pipelines.PIPELINES, [])) == []
+
+
+def test_a_breached_limit_shows_both_numbers() -> None:
+    assert quality.score_words(score("a", 0.71, "critical", 1)) == "0.71 < 0.80"
+    assert quality.score_words(score("a", 0.93, "warning", 1)) == "0.93 < 0.95"
+    assert quality.score_words(score("a", 0.99, "ok", 1)) == "0.99"
+    assert quality.score_words(score("a", None, "unknown", 1)) == "no data"
+
+
+def test_a_quality_reason_is_the_first_failed_check() -> None:
+    failures = (FailedExpectation("amount", "37 rows"), FailedExpectation("currency", ""))
+    assert quality.reason(score("a", 0.7, "critical", 1, failures=failures)) == "amount: 37 rows  (+1 more)"
+    assert quality.reason(score("a", 0.99, "ok", 1, failures=failures)) == ""
+    assert quality.reason(score("a", 0.7, "unknown", 1, failures=failures, reason="too old")) == "too old"
+
+
+def test_a_fall_shows_in_the_trend_and_bars_stay_within_their_height() -> None:
+    bars = quality.trend(score("a", 0.1, "critical", 1), 13, "01234567")
+    assert len(bars) == 13
+    assert bars[-1] == "0"
+    assert bars[0] > bars[-1]
+
+
+def test_alerts_of_one_name_group_and_state_are_one_row() -> None:
+    lines = Listed(alerts.ALERTS, STORE.items("alerts")).lines()
+    assert sum("ProcessingLatency" in line for line in lines) == 1
+    assert any("ProcessingLatency ×3" in line for line in lines)
+    assert [line.split()[0] for line in lines] == ["✗", "✗", "▲", "◌", "◌"]
+
+
+def test_alerts_without_a_group_and_of_other_state_stay_apart() -> None:
+    one, two = alert("A", "critical", 1, fingerprint="1"), alert("A", "critical", 2, fingerprint="2")
+    assert len(alerts.fold([one, two])) == 2
+    grouped = [alert("A", "critical", 1, fingerprint=name, group="g", state=state) for name, state in
+               (("1", "firing"), ("2", "firing"), ("3", "silenced"))]  # fmt: skip
+    assert sorted(len(group.alerts) for group in alerts.fold(grouped)) == [1, 2]
+    assert alerts.ALERTS.item(alerts.fold(grouped)[0]) in grouped
+
+
+def test_an_acknowledged_alert_says_by_whom_and_until_when() -> None:
+    taken = alert(
+        "A", "critical", 1, state="acknowledged", ack=Acknowledgement(by="mia", until=NOW + timedelta(hours=1))
+    )
+    assert "mia until 14:02" in Listed(alerts.ALERTS, [taken]).lines()[0]
+    assert words(counts(alerts.ALERTS, [taken])) == ["1 acked"]
+
+
+def block(item: Any, width: int = 50, moment: Moment = MOMENT) -> list[str]:
+    lines = deployments.block(item, moment, width)
+    assert len(lines) == deployments.height(item, moment.roomy)
+    return [text_of(line) for line in lines]
+
+
+def test_a_service_says_what_is_live_and_the_way_back_in_words() -> None:
+    lines = block(deployment())
+    assert lines[0].split() == ["analytics", "live", "GREEN", "2.4.1"]
+    assert lines[1].split()[:2] == ["▶", "GREEN"]
+    assert lines[2].split()[0] == "BLUE"
+    assert lines[3].strip() == "back to BLUE 2.4.0: ready, at once  (12m ago)"
+
+
+def test_layers_that_disagree_are_said_and_never_dropped() -> None:
+    truth = Truth(control=TruthLayer(value="green"), endpoints=TruthLayer(value="green"), data=TruthLayer(value="blue"))
+    item = deployment("analytics", "mixed", truth=truth, colors=deployment().colors)
+    for roomy in (True, False):
+        lines = block(item, 30, Moment(NOW, roomy=roomy))
+        assert any("control GREEN · endpoints GREEN" in line for line in lines)
+    assert deployments.health(item) == "critical"
+    assert words(counts(deployments.DEPLOYMENTS, [item])) == ["1 critical"]
+
+
+def test_a_split_made_by_an_open_action_is_on_the_move_and_no_fault() -> None:
+    layer = TruthLayer(value="mixed")
+    item = deployment(
+        "m", "mixed", colors=deployment().colors, action="8A1", truth=Truth(control=layer, endpoints=layer, data=layer)
+    )
+    assert deployments.health(item) == "running"
+    assert any("action 8A1 is open" in line for line in block(item, 30, Moment(NOW, roomy=False)))
+
+
+def test_an_unready_way_back_and_a_side_that_is_down_are_said() -> None:
+    colors = {
+        "green": ColorState(version="2", weight_pct=100, healthy=True),
+        "blue": ColorState(version="1", weight_pct=0, healthy=False),
+    }
+    item = deployment(colors=colors, rollback=RollbackOffer(to="blue", ready=False, reason="health answers 503"))
+    lines = block(item, 60)
+    assert "down" in lines[2]
+    assert lines[3].strip() == "back to BLUE 1: not ready, health answers 503"
+
+
+@pytest.mark.parametrize("width", [20, 26, 30, 40, 48, 80, 118])
+def test_a_block_never_wraps(width: int) -> None:
+    for item in STORE.items("deployments"):
+        for line in deployments.block(item, MOMENT, width)[1:3]:
+            assert display_width(text_of(line)) <= width
+
+
+def test_the_timeline_marks_where_it_began_and_what_came_before() -> None:
+    items = [item for panel in ("pipelines", "quality", "alerts", "deployments") for item in STORE.items(panel)]
+    earlier = deployment("other", "green")
+    found = timeline.events([*items, earlier], NOW - timedelta(hours=1))
+    assert [event.at for event in found] == sorted(event.at for event in found)
+    zero = next(event for event in found if event.t0)
+    assert zero.text == "transactions scored 0.71"
+    assert all(event.before.endswith("before") for event in found if event.at < zero.at)
+    assert timeline.events(items, NOW) == []
+
+
+def test_a_run_that_ends_well_is_news_only_after_a_failure() -> None:
+    good, bad, again = (
+        run("p", str(n), cast(RunState, state), started_at=ago(minutes=9 - n), ended_at=ago(minutes=8 - n))
+        for n, state in enumerate(("success", "failed", "success"))
+    )
+    texts = [event.text for event in timeline.events([good, bad, again], ago(hours=1))]
+    assert texts == ["p #1 failed", "p #2 succeeded again"]
+
+
+def test_ascii_rows_hold_nothing_else() -> None:
+    moment = Moment(NOW, symbols=ASCII)
+    listed: list[tuple[Kind[Any], list[Any]]] = [
+        (pipelines.PIPELINES, STORE.items("pipelines")),
+        (quality.QUALITY, STORE.items("quality")),
+        (alerts.ALERTS, STORE.items("alerts")),
+    ]
+    for kind, items in listed:
+        rows = list(kind.fold(items))
+        placed = fit(kind.columns, 118, rows, moment)
+        for item in rows:
+            assert text_of(row(placed, item, moment)).replace("–", "-").isascii()
+
+
+def test_hostile_names_stay_one_line_of_plain_cells() -> None:
+    hostile = Alert(ref="a/1", backend="a", fingerprint="1", name="[red]x[/red] [/] [0] 漢字🔥", severity="critical",
+                    state="firing", summary="[link=x]y", labels={"service": "[b]"})  # fmt: skip
+    line = Listed(alerts.ALERTS, [hostile]).lines(60)[0]
+    assert "[red]x[/red]" in line
+    assert display_width(line) == 60

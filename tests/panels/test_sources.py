@@ -1,0 +1,36 @@
+"""The age of data, and what is said when a source is lost."""
+
+from datetime import timedelta
+
+from panels.columns import text_of
+from panels.sources import Source, age, empty_words, losses
+from panels.words import UNICODE
+from tests.console.fakes import NOW
+
+FRESH = Source(name="am", fetched_at=NOW - timedelta(seconds=4))
+LOST = Source(
+    name="loki", fetched_at=NOW - timedelta(minutes=2), trust="warning", error="connection refused", fix="start it"
+)
+NEVER = Source(name="gone", trust="unknown", error="no such host")
+WAITING = Source(name="slow")
+
+
+def test_the_age_is_that_of_the_oldest_and_loud_when_a_source_is_lost() -> None:
+    assert age([FRESH], NOW).text == "4s"
+    assert age([FRESH], NOW).tone == "muted"
+    assert (age([FRESH, LOST], NOW).text, age([FRESH, LOST], NOW).tone) == ("stale 2m", "warning")
+    assert (age([FRESH, NEVER], NOW).text, age([FRESH, NEVER], NOW).tone) == ("no data", "unknown")
+    assert age([WAITING], NOW).text == "reading"
+    assert age([], NOW).text == "not configured"
+
+
+def test_each_lost_source_says_why_and_what_to_do() -> None:
+    lines = [text_of(line) for line in losses([FRESH, LOST, NEVER, WAITING], NOW, UNICODE)]
+    assert lines == ["? loki stale 2m: connection refused  → start it", "? gone no data: no such host"]
+
+
+def test_an_empty_panel_says_who_was_asked_and_when() -> None:
+    assert empty_words("No alerts firing", [FRESH], NOW) == "No alerts firing (1 source, 4s ago)"
+    assert empty_words("No alerts firing", [WAITING], NOW) == "Waiting for slow"
+    assert empty_words("No alerts firing", [NEVER], NOW) == "Nothing is known"
+    assert empty_words("No alerts firing", [], NOW) == "No alerts firing: no source configured"
