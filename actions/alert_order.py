@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from actions.alerts import ALERT_STEPS, MAX_MATCHES
+from actions.alerts import ALERT_STEPS, MAX_MATCHES, counted
 from actions.models import ActionError
 from actions.rows import Changes
 from actions.targets import SilencerTarget
@@ -56,9 +56,9 @@ class AlertOrder:
         if "matchers" in self._expected:
             found = len(await self._adapter.matching(self._matchers()))
             if found > max(MAX_MATCHES, self._expected["matches"]):
-                message = f"it would hide {found} alerts now, {self._expected['matches']} when it was planned"
+                message = f"it would hide {counted(found)} now, {self._expected['matches']} when it was planned"
                 raise BackendError("conflict", message)
-            detail = f"it matches {found} alerts"
+            detail = f"it matches {counted(found)}"
         await self._work.end("preflight", "succeeded", detail)
 
     async def _send(self) -> SilenceResult:
@@ -92,7 +92,7 @@ class AlertOrder:
         with contextlib.suppress(BackendError):
             for silence in await self._adapter.silences():
                 if silence.id == silence_id and silence.state == "active":
-                    return f", hides {silence.matches} alerts"
+                    return f", hides {counted(silence.matches)}"
         return ""
 
     def _matchers(self) -> tuple[Matcher, ...]:

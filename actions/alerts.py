@@ -27,7 +27,7 @@ LONG_S = 86400.0
 LONGEST_S = 366 * 86400.0
 MAX_MATCHES = 100
 SERVICE_LABELS = ("service", "app", "pipeline", "dag_id")
-_NAMED = 5
+_SHOWN = 5
 
 
 class _Order(Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: st
         from_=alert.state if alert else "",
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
-        facts=(f"hides    {_counted(matched)} now",),
+        facts=(f"hides    {_named(matched)} now",),
         findings=tuple(_doubts(alert, matched, by)),
         undo=named,
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
@@ -114,8 +114,8 @@ def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str) -> list[Find
         findings.append(Finding(level="warning", code="no-match", text=text, fix="check the spelling"))
     others = _other_services(alert, matched)
     if len(matched) > MAX_MATCHES or others:
-        also = f", also of {', '.join(others[:_NAMED])}" if others else ""
-        text = f"it would hide {_count(matched)}{also}"
+        also = f", also of {', '.join(others[:_SHOWN])}" if others else ""
+        text = f"it would hide {counted(len(matched))}{also}"
         code, fix = f"matches-{len(matched)}", "narrow it down"
         findings.append(Finding(level="block", code=code, text=text, fix=fix, overridable=True))
     if alert is not None and alert.ack is not None and alert.ack.by != by:
@@ -137,17 +137,18 @@ def _service(alert: Alert) -> str:
     return next((alert.labels[label] for label in SERVICE_LABELS if alert.labels.get(label)), "")
 
 
-def _count(matched: Sequence[Alert]) -> str:
-    return "1 alert" if len(matched) == 1 else f"{len(matched)} alerts"
+def counted(alerts: int) -> str:
+    """So many, in words."""
+    return "1 alert" if alerts == 1 else f"{alerts} alerts"
 
 
-def _counted(matched: Sequence[Alert]) -> str:
+def _named(matched: Sequence[Alert]) -> str:
     names: dict[str, int] = {}
     for alert in matched:
         names[alert.group or alert.name] = names.get(alert.group or alert.name, 0) + 1
-    told = [name if count == 1 else f"{name} ×{count}" for name, count in list(names.items())[:_NAMED]]
-    more = ["…"] if len(names) > _NAMED else []
-    return f"{_count(matched)}: {', '.join([*told, *more])}" if matched else "no alert"
+    told = [name if count == 1 else f"{name} ×{count}" for name, count in list(names.items())[:_SHOWN]]
+    more = ["…"] if len(names) > _SHOWN else []
+    return f"{counted(len(matched))}: {', '.join([*told, *more])}" if matched else "no alert"
 
 
 async def _alert(adapter: Silencer, ref: str) -> Alert:
@@ -172,7 +173,7 @@ async def _extension(request: Request, adapter: Silencer, for_s: float) -> _Orde
     by = silence.created_by
     return _Order(
         effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
-        facts=(f"hides    {silence.matches} alerts now",),
+        facts=(f"hides    {counted(silence.matches)} now",),
         findings=tuple(findings),
         undo=f"teal alert unsilence {silence.ref}",
         already=not findings and lasts(silence, now() + timedelta(seconds=for_s)),
@@ -195,7 +196,7 @@ async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
         from_=silence.state,
         to="expired",
         effects=(f"expire   {silence.id} of {silence.created_by}: {in_words(silence.matchers)}",),
-        facts=(f"shows    {silence.matches} alerts again",),
+        facts=(f"shows    {counted(silence.matches)} again",),
         undo=f"teal alert silence {matchers}",
         already=silence.state == "expired",
         expected={"silence_id": silence.id},

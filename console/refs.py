@@ -1,12 +1,21 @@
 """From what an operator typed to the one thing that is meant."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from backends.models import Alert, CheckResult, Deployment, PipelineRun, QualityScore
+from backends.models import PipelineRun
 from console.errors import EXIT_NOT_FOUND, CommandError
 
-Referable = TypeVar("Referable", PipelineRun, QualityScore, Alert, Deployment, CheckResult)
+
+class HasRef(Protocol):
+    """What can be named on the command line."""
+
+    @property
+    def ref(self) -> str:
+        """Unique over all backends."""
+
+
+Referable = TypeVar("Referable", bound=HasRef)
 
 MAX_CANDIDATES = 5
 

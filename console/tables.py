@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from actions.models import Action
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TaskRun
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -62,6 +62,13 @@ def _checks(score: QualityScore, view: View) -> str:
 
 def _alert_state(alert: Alert, view: View) -> str:
     return _state(alert.health if alert.state == "firing" else alert.state, alert.state)
+
+
+def _ends(silence: Silence, view: View) -> str:
+    if silence.ends_at is None:
+        return NOTHING
+    left = (silence.ends_at - view.now).total_seconds()
+    return f"in {took(left)}" if left >= 0 else f"{ago(-left)} ago"
 
 
 def _colors(deployment: Deployment, view: View) -> str:
@@ -121,6 +128,16 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
         Field("SUMMARY", lambda alert, view: alert.summary),
         Field("LABELS", lambda alert, view: " ".join(f"{key}={value}" for key, value in sorted(alert.labels.items()))),
+    ),
+    Silence: (
+        Field("STATE", lambda silence, view: _state("acknowledged" if silence.is_ack else "silenced", silence.state)),
+        Field("KIND", lambda silence, view: "ack" if silence.is_ack else "silence"),
+        Field("ENDS", _ends, right=True),
+        Field("BY", lambda silence, view: silence.created_by),
+        Field("HIDES", lambda silence, view: str(silence.matches), right=True),
+        Field("MATCHERS", lambda silence, view: " ".join(str(matcher) for matcher in silence.matchers)),
+        Field("COMMENT", lambda silence, view: silence.comment),
+        Field("REF", lambda silence, view: silence.ref),
     ),
     Deployment: (
         Field("STATE", lambda deployment, view: _state(deployment.health, deployment.health)),

@@ -1,12 +1,12 @@
 """The peers of one Alertmanager cluster over HTTP: read all of them side by side, write to one."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from backends.alerts.alertmanager_merge import PeerRead
 from backends.alerts.alertmanager_wire import WireAlert, WirePosted, WireSilence
@@ -18,6 +18,7 @@ from backends.models import Matcher
 from backends.settings import Secret
 
 API = "/api/v2"
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 T = TypeVar("T")
 
@@ -82,8 +83,10 @@ class Peer:
 
     async def silence(self, silence_id: str) -> tuple[WireSilence, dict[str, Any]] | None:
         """One silence, decoded and as it came; None where this peer does not know it, or no such id can be."""
+        if not _ID.fullmatch(silence_id):
+            return None
         try:
-            answer = await self._get(f"/silence/{quote(silence_id, safe='')}")
+            answer = await self._get(f"/silence/{silence_id}")
         except BackendError as error:
             if error.status in (404, 422):
                 return None
@@ -95,8 +98,8 @@ class Peer:
         return (await self._door.request("POST", f"{self._base}/silences", json=body)).decode(WirePosted).id
 
     async def delete(self, silence_id: str) -> None:
-        """Expire a silence, once. Raises as `post`."""
-        await self._door.request("DELETE", f"{self._base}/silence/{quote(silence_id, safe='')}")
+        """Expire a silence that is there, once. Raises as `post`."""
+        await self._door.request("DELETE", f"{self._base}/silence/{silence_id}")
 
     async def _get(self, path: str, **request: Any) -> Answer:
         return await self._door.request("GET", self._base + path, **request)

@@ -1,14 +1,25 @@
-"""`teal alert`: what is firing."""
+"""`teal alert`: what is firing, and keeping it quiet."""
+
+import asyncio
+import contextlib
+from typing import Any
 
 import click
 
-from backends.models import Alert
-from console.cli.options import Common, common_options
+from actions.models import ActionKind, Request
+from backends.alerts.matchers import in_words, parse_matcher
+from backends.errors import BackendError
+from backends.models import Alert, Matcher, Silence
+from console import moment
+from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
 from console.cli.showing import Answer
+from console.cli.writing import RequestMaker, act
+from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, worst_first
 from console.refs import find
 from console.session import Session
+from console.store import Snapshot, SourceError, SourceKey
 from console.tables import View, item_table
 
 
@@ -51,6 +62,140 @@ def show(common: Common, ref: str) -> int:
         return Answer(shown, lambda: _lines(session, found))
 
     return read(common, ("alerts",), answer)
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 1h]")
+@click.argument("ref")
+def ack(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
+    """Acknowledge an alert: a silence on what identifies it, marked as an acknowledgement."""
+    return act(common, writing, _on_alert(common, "ack", ref, for_s), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 2h]")
+@click.option("-m", "--matcher", "texts", multiple=True, metavar="K=V", help="Also K!=V, K=~REGEX, K!~REGEX.")
+@click.option("--source", default="", metavar="NAME", help="Where, if several sources of alerts can silence.")
+@click.argument("ref", required=False)
+def silence(
+    common: Common, writing: Writing, for_s: float | None, texts: tuple[str, ...], source: str, ref: str | None
+) -> int:
+    """Silence an alert by what identifies it, or everything that all matchers match."""
+    if (ref is None) == (not texts):
+        raise CommandError(EXIT_USAGE, "usage", "either REF or -m K=V", fix="teal alert silence -m dataset=customers")
+    if ref is not None:
+        return act(common, writing, _on_alert(common, "silence", ref, for_s), panels=("alerts",))
+    matchers = _matchers(texts)
+
+    async def request(session: Session) -> Request:
+        service = f"{_silencer(session, source)}/{in_words(matchers)}"
+        return Request(kind="silence", service=service, matchers=matchers, for_s=for_s, timeout_s=common.timeout_s)
+
+    return act(common, writing, request, panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long from now.  [default: 1h]")
+@click.argument("ref", metavar="REF|ID")
+def extend(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
+    """Let a silence, or the one that hides an alert, last longer."""
+    return act(common, writing, _on_silence(common, "extend", ref, for_s), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@writing_options
+@click.argument("ref", metavar="REF|ID")
+def unsilence(common: Common, writing: Writing, ref: str) -> int:
+    """End a silence, or the one that hides an alert."""
+    return act(common, writing, _on_silence(common, "unsilence", ref, None), panels=("alerts",))
+
+
+@alert.command()
+@common_options()
+@click.option("--expired", is_flag=True, help="Also those that are over.")
+def silences(common: Common, expired: bool) -> int:
+    """Silences and acknowledgements, those that end first at the top."""
+
+    async def answer(session: Session) -> Answer:
+        snapshots = await _silences(session)
+        items = [item for snapshot in snapshots for item in snapshot.items if expired or item.state != "expired"]
+        found = document(
+            "alert.silences",
+            sorted(items, key=lambda item: (item.state == "expired", item.ends_at)),
+            context=session.context.name,
+            snapshots=snapshots,
+            limit=common.limit,
+            health="unknown" if any(snapshot.error for snapshot in snapshots) else "ok",
+        )
+        return Answer(found, lambda: item_table(Silence, found.items, View.at_now(session.context.zone)))
+
+    return read(common, (), answer)
+
+
+def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
+    async def request(session: Session) -> Request:
+        await session.read(deadline_s=common.timeout_s)
+        found = find(session.store.items("alerts"), ref, "alert")
+        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s, timeout_s=common.timeout_s)
+
+    return request
+
+
+def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
+    async def request(session: Session) -> Request:
+        snapshots, _ = await asyncio.gather(_silences(session), session.read(deadline_s=common.timeout_s))
+        known: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
+        found = find([*session.store.items("alerts"), *known], ref, "alert or silence").ref
+        return Request(kind=kind, service=found, ref=found, for_s=for_s, timeout_s=common.timeout_s)
+
+    return request
+
+
+def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:
+    try:
+        return tuple(parse_matcher(text) for text in texts)
+    except ValueError as error:
+        raise CommandError(EXIT_USAGE, "usage", str(error), fix="-m dataset=customers") from None
+
+
+def _silencers(session: Session) -> list[str]:
+    """The sources of alerts that can silence."""
+    names = []
+    for entry in session.adapters.context.entries["alerts"]:
+        with contextlib.suppress(BackendError):
+            session.adapters.silencer(entry.name)
+            names.append(entry.name)
+    return names
+
+
+def _silencer(session: Session, wanted: str) -> str:
+    known = _silencers(session)
+    found = [name for name in known if wanted in ("", name)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(known) or "none"
+    message = "several sources of alerts can silence" if found else f"no source of alerts that can silence {wanted}"
+    raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message.rstrip(), fix=f"--source {names}")
+
+
+async def _silences(session: Session) -> list[Snapshot]:
+    async def one(name: str) -> Snapshot:
+        entry = session.adapters.entry("alerts", name)
+        key = SourceKey("alerts", name)
+        try:
+            items = await session.adapters.silencer(name).silences()
+        except BackendError as error:
+            return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
+        return Snapshot(key=key, type=entry.type, items=tuple(items), fetched_at=moment.utc_now())
+
+    return list(await asyncio.gather(*map(one, _silencers(session))))
 
 
 def _lines(session: Session, alert: Alert) -> list[str]:

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from actions.models import Action
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
 
@@ -16,6 +16,7 @@ ITEMS: dict[str, Any] = {
     "quality.show": QualityScore,
     "alert.list": Alert,
     "alert.show": Alert,
+    "alert.silences": Silence,
     "deploy.status": Deployment,
     "deploy.history": Action,
     "log": LogEntry,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import click
 
+from actions.alerts import ALERT_KINDS
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
 from backends.models import Health, Panel
@@ -25,11 +26,21 @@ WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
 RequestMaker = Callable[[Session], Awaitable[Request]]
 
 
-def act(common: Common, writing: Writing, make_request: RequestMaker, *, wait_for_run: bool = False) -> int:
-    """One order through the gate; returns the exit code of DESIGN §3. Raises Refused, CommandError, BackendError."""
+def act(
+    common: Common,
+    writing: Writing,
+    make_request: RequestMaker,
+    *,
+    wait_for_run: bool = False,
+    panels: tuple[Panel, ...] = WRITING_PANELS,
+) -> int:
+    """One order through the gate; returns the exit code of DESIGN §3. Raises Refused, CommandError, BackendError.
+
+    `panels`: those that `make_request` may read, to find what is meant.
+    """
     begun: list[Action] = []
     try:
-        return asyncio.run(_act(common, writing, make_request, wait_for_run, begun))
+        return asyncio.run(_act(common, writing, make_request, panels, wait_for_run, begun))
     except (KeyboardInterrupt, Terminated):
         if not begun:
             raise
@@ -39,10 +50,15 @@ def act(common: Common, writing: Writing, make_request: RequestMaker, *, wait_fo
 
 
 async def _act(
-    common: Common, writing: Writing, make_request: RequestMaker, wait_for_run: bool, begun: list[Action]
+    common: Common,
+    writing: Writing,
+    make_request: RequestMaker,
+    panels: tuple[Panel, ...],
+    wait_for_run: bool,
+    begun: list[Action],
 ) -> int:
     selection = chosen(common)
-    async with opened(Session(selection, panels=WRITING_PANELS)) as session:
+    async with opened(Session(selection, panels=panels)) as session:
         request = await make_request(session)
         plan = await session.plan(_with_overrides(request, writing))
         if writing.dry_run:
@@ -190,7 +206,7 @@ def action_lines(action: Action) -> list[str]:
     if action.error is not None:
         lines.append(_with_fix(action.error.message, action.error.fix))
     if action.ref:
-        lines.append(f"run {action.ref}")
+        lines.append(f"{'ref' if action.kind in ALERT_KINDS else 'run'} {action.ref}")
     if action.undo and action.changed:
         lines.append(f"undo: {action.undo}")
     return lines

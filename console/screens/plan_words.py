@@ -12,10 +12,12 @@ from panels.words import Symbols
 VERB: dict[ActionKind, str] = {
     "flip": "Flip", "rollback": "Roll back", "trigger": "Trigger", "retry": "Retry", "cancel": "Cancel",
     "pause": "Pause", "unpause": "Unpause",
+    "ack": "Acknowledge", "silence": "Silence", "extend": "Extend the silence of", "unsilence": "Unsilence",
 }  # fmt: skip
 BUTTON: dict[ActionKind, str] = {
     "flip": "Flip traffic", "rollback": "Roll back", "trigger": "Trigger run", "retry": "Retry run",
     "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule",
+    "ack": "Acknowledge", "silence": "Silence", "extend": "Extend silence", "unsilence": "Unsilence",
 }  # fmt: skip
 MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({"flip", "rollback"})
 _HASH_CHARS = 8

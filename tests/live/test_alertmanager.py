@@ -1,0 +1,231 @@
+"""`alertmanager` and `teal alert` against two real peers, with amtool as the witness."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.alerts.alertmanager import Alertmanager
+from backends.http import Http
+from backends.registry import AdapterContext, build
+from console.cli.ending import run_command
+from console.cli.main import teal
+from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
+from tests.backends.silencer_contract import SilencerContract, in_hours
+from tests.live.alertmanager import Cluster, alertmanagers
+
+pytestmark = pytest.mark.live
+
+CUSTOMERS = {"alertname": NAME, "dataset": "customers", "severity": "critical", "service": "analytics"}
+TRANSACTIONS = {**CUSTOMERS, "dataset": "transactions"}
+INHIBITED = {"alertname": "SlowLoad", "dataset": "customers", "severity": "warning", "service": "analytics"}
+CONFIG = """
+default_context = "production"
+[contexts.production]
+[[contexts.production.alerts]]
+name = "am"
+type = "alertmanager"
+urls = {urls}
+visible_within = "20s"
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with alertmanagers(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def adapter(cluster: Cluster) -> AsyncIterator[Alertmanager]:
+    http = Http()
+    config = {"urls": cluster.urls, "visible_within": "20s"}
+    adapter: Alertmanager = build("alerts", "alertmanager", config, AdapterContext("am", Path(), Path(), http))
+    yield adapter
+    await http.aclose()
+
+
+@pytest.fixture
+def raise_alerts(cluster: Cluster) -> RaiseAlerts:
+    def raised(alerts: list[Raised]) -> None:
+        cluster.fire(
+            [
+                ({"alertname": NAME, "dataset": alert.dataset, "severity": "critical"}, {"summary": f"{alert.score}"})
+                for alert in alerts
+            ]
+        )
+
+    return raised
+
+
+@pytest.fixture
+def lose(cluster: Cluster) -> Lose:
+    def lose() -> None:
+        for peer in cluster.peers:
+            peer.stop()
+
+    return lose
+
+
+class TestRealAlertmanager(AlertsContract):
+    pass
+
+
+class TestRealSilences(SilencerContract):
+    pass
+
+
+class Teal:
+    """The command line over the cluster, in this process."""
+
+    def __init__(self, cluster: Cluster, directory: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = directory / "config.toml"
+        config.write_text(CONFIG.format(urls=json.dumps(cluster.urls)))
+        config.chmod(0o600)
+        monkeypatch.setenv("TEAL_CONFIG", str(config))
+        monkeypatch.setenv("TEAL_STATE_DIR", str(directory / "state"))
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *words: str) -> tuple[int, Any]:
+        """The exit code, and the JSON document."""
+        arguments = [*words, "-o", "json"]
+        self._monkeypatch.setattr("sys.argv", ["teal", *arguments])
+        self._capsys.readouterr()
+        code = run_command(teal, arguments)
+        return code, json.loads(self._capsys.readouterr().out)
+
+    def order(self, *words: str, code: int = 0) -> Any:
+        """The action that an order was."""
+        found, document = self("alert", *words, "-y")
+        (action,) = document["items"]
+        assert found == code, action
+        return action
+
+    def alerts(self) -> dict[str, str]:
+        """Dataset and name to state."""
+        return {f"{item['labels'].get('dataset')} {item['name']}": item["state"] for item in self.list()}
+
+    def list(self) -> list[Any]:
+        """All alerts."""
+        items: list[Any] = self("alert", "list", "--limit", "0")[1]["items"]
+        return items
+
+    def ref(self, dataset: str, name: str = NAME) -> str:
+        """Of one alert."""
+        found = [
+            item["ref"] for item in self.list() if (item["labels"].get("dataset"), item["name"]) == (dataset, name)
+        ]
+        return str(found[0])
+
+
+@pytest.fixture
+def teal_alert(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Teal:
+    cluster.fire([(labels, {}) for labels in (CUSTOMERS, TRANSACTIONS, INHIBITED)])
+    return Teal(cluster, tmp_path, capsys, monkeypatch)
+
+
+def test_the_list_names_what_amtool_names_in_the_same_states(cluster: Cluster, teal_alert: Teal) -> None:
+    teal_alert.order("ack", teal_alert.ref("transactions"), "--reason", "on it")
+    listed = teal_alert.list()
+    for peer in cluster.peers:
+        assert {item["fingerprint"]: item["raw_state"] for item in listed} == peer.states()
+    assert teal_alert.alerts() == {
+        f"customers {NAME}": "firing", f"transactions {NAME}": "acknowledged", "customers SlowLoad": "inhibited",
+    }  # fmt: skip
+
+
+def test_one_ack_is_one_silence_that_amtool_shows_on_both_peers(cluster: Cluster, teal_alert: Teal) -> None:
+    ref = teal_alert.ref("customers")
+    action = teal_alert.order("ack", ref, "--reason", "looking at it")
+    assert (action["status"], action["changed"], action["to"]) == ("succeeded", True, "acknowledged")
+    assert "visible on 2/2 peers, hides 1 alert" in [step["detail"] for step in action["steps"]]
+    for peer in cluster.peers:
+        (silence,) = peer.silences()
+        assert action["ref"] == f"am/{silence['id']}"
+        assert silence["comment"] == "ACK! looking at it"
+        assert {matcher["name"]: matcher["value"] for matcher in silence["matchers"]} == {
+            "alertname": NAME, "dataset": "customers", "service": "analytics",
+        }  # fmt: skip
+    again = teal_alert.order("ack", ref, "--reason", "looking at it")
+    assert (again["status"], again["changed"]) == ("succeeded", False)
+    assert [len(peer.silences()) for peer in cluster.peers] == [1, 1]
+
+
+def test_a_silence_from_its_plan_to_its_end(cluster: Cluster, teal_alert: Teal) -> None:
+    code, document = teal_alert("alert", "silence", "-m", f"alertname={NAME}", "--for", "30m", "--dry-run")
+    plan = document["items"][0]["plan"]
+    assert code == 0
+    assert f"hides    2 alerts: {NAME} service=analytics ×2 now" in plan["effects"]
+    assert [peer.silences() for peer in cluster.peers] == [[], []]
+    made = teal_alert.order("silence", "-m", f"alertname={NAME}", "--for", "30m")
+    ref = made["ref"]
+    extended = teal_alert.order("extend", ref, "--for", "1h")
+    assert (extended["changed"], extended["ref"]) == (True, ref)
+    assert teal_alert.order("extend", teal_alert.ref("customers"), "--for", "1h")["changed"] is False
+    (listed,) = teal_alert("alert", "silences")[1]["items"]
+    assert (listed["ref"], listed["matches"], listed["is_ack"]) == (ref, 2, False)
+    assert [silence["id"] for peer in cluster.peers for silence in peer.silences()] == [listed["id"]] * 2
+    ended = teal_alert.order("unsilence", teal_alert.ref("customers"))
+    assert (ended["changed"], ended["to"]) == (True, "expired")
+    assert [peer.silences() for peer in cluster.peers] == [[], []]
+    assert teal_alert.order("unsilence", ref)["changed"] is False
+    assert teal_alert.order("unsilence", teal_alert.ref("customers"))["changed"] is False
+    assert set(teal_alert.alerts().values()) == {"firing", "inhibited"}
+
+
+def test_one_peer_stopped_loses_no_alert_and_is_said(cluster: Cluster, teal_alert: Teal) -> None:
+    before = teal_alert.alerts()
+    cluster.peers[0].stop()
+    after = teal_alert.alerts()
+    assert before.items() < after.items()
+    assert after.keys() - before.keys() == {"None AlertmanagerPeer"}
+    assert after["None AlertmanagerPeer"] == "unknown"
+    action = teal_alert.order("ack", teal_alert.ref("customers"))
+    assert any("visible on 1/2 peers" in step["detail"] for step in action["steps"])
+    assert len(cluster.peers[1].silences()) == 1
+    cluster.peers[0].start()
+    cluster.peers[1].stop()
+    code, document = teal_alert("alert", "list")
+    assert code == 0
+    assert document["health"] == "unknown"
+    cluster.peers[0].stop()
+    code, document = teal_alert("alert", "list")
+    assert (code, document["health"], document["errors"][0]["kind"]) == (7, "unknown", "unreachable")
+
+
+def test_a_silence_over_a_crowd_asks_for_the_count(cluster: Cluster, teal_alert: Teal) -> None:
+    cluster.fire([({**CUSTOMERS, "dataset": f"d{number}"}, {}) for number in range(137)])
+    words = ("silence", "-m", f"alertname={NAME}")
+    refused = teal_alert.order(*words, code=3)
+    assert "--override matches-137" in refused["error"]["fix"]
+    teal_alert.order(*words, "--override", "matches-136", "--reason", "migration", code=3)
+    assert cluster.peers[0].silences() == []
+    done = teal_alert.order(*words, "--override", "matches-137", "--reason", "migration")
+    assert done["changed"] is True
+    assert set(teal_alert.alerts().values()) == {"silenced"}
+
+
+async def test_five_thousand_alerts_of_two_peers(cluster: Cluster, adapter: Alertmanager) -> None:
+    many: list[tuple[dict[str, str], dict[str, str]]] = [
+        (
+            {"alertname": f"Alert{number % 40}", "instance": f"host-{number}", "service": f"s{number % 7}"},
+            {},
+        )
+        for number in range(5000)
+    ]
+    cluster.fire(many)
+    await adapter.alerts()
+    began = time.perf_counter()
+    alerts = await adapter.alerts()
+    print(f"5,000 alerts of 2 real peers read and merged in {(time.perf_counter() - began) * 1000:.0f} ms")
+    assert len(alerts) == 5000
+    assert len({alert.group for alert in alerts}) == 280
+    matchers = adapter.ack_matchers(alerts[0])
+    result = await adapter.silence(matchers, until=in_hours(1), by="alice", comment="", ack=True)
+    assert result.visible_on == result.peers
