@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from actions.audit import AuditRecord, AuditVerdict
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal import Journal
@@ -76,6 +76,10 @@ class Orders:
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""
         return await (await self._opened()).journal.audit_lines()
+
+    async def append_audit(self, *entries: AuditEntry) -> None:
+        """Add to the chain what changed nothing: a note."""
+        await (await self._opened()).journal.audit(*entries)
 
     async def verify_audit(self) -> AuditVerdict:
         """Walk the chain."""

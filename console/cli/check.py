@@ -1,154 +1,202 @@
 """`teal check`: one line and an exit code for monitoring, within nine seconds."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
-from backends.models import (
-    Alert,
-    CheckResult,
-    Deployment,
-    Health,
-    Item,
-    Panel,
-    PerfDatum,
-    PipelineRun,
-    QualityScore,
-    badness,
-    worst,
-)
+from backends.errors import BackendError
+from backends.models import CheckResult, Panel, badness, worst
+from console.check_output import EXIT_OF_HEALTH, FORMATS, write
+from console.check_results import JUDGED_PANELS, check_results
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
-from console.derive import latest_runs, panel_health
 from console.errors import CommandError
 from console.output import document
+from console.ranges import Range, judged_by, parse_range
+from console.select import SANDBOX
 from console.session import Session, opened
-from console.store import Snapshot
 
 BUDGET_S = 9.0
-EXIT_OF_HEALTH: dict[Health, int] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
-WORD_OF_HEALTH: dict[Health, str] = {"ok": "OK", "warning": "WARNING", "critical": "CRITICAL", "unknown": "UNKNOWN"}
-JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
+READ_S = 8.0
+EXIT_UNKNOWN = EXIT_OF_HEALTH["unknown"]
+NOTHING = CheckResult(ref="teal", name="teal", state="unknown", message="no checks configured")
 
 
-@click.command()
-@common_options(("nagios", "json", "jsonl"))
+class RangeType(click.ParamType[Any]):
+    """A threshold of the monitoring plugins."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Range:
+        """Raises click's usage error for anything else."""
+        try:
+            return parse_range(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CheckCommand(click.Command):
+    """A command whose usage errors are unknown (3), as monitoring expects: 2 would be critical."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """As click does."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if not any(word.startswith(("-o", "--output")) for word in given):
+                write(f"UNKNOWN: {error.format_message()}\n")
+            raise CommandError(EXIT_UNKNOWN, "usage", error.format_message(), fix="teal check --help") from None
+
+
+@click.command(cls=CheckCommand)
+@common_options(("nagios", "json", "jsonl", "junit", "prom"))
 @click.option("--list", "list_only", is_flag=True, help="The names that can be checked.")
+@click.option("--warning", type=RangeType(), metavar="RANGE", help="Warn where the first value of NAME is outside.")
+@click.option("--critical", type=RangeType(), metavar="RANGE", help="The same, critical.")
+@click.option("--record", is_flag=True, help="Keep changes of state in the journal.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-def check(common: Common, list_only: bool, names: tuple[str, ...]) -> int:
-    """For monitoring: exit 0 ok, 1 warning, 2 critical, 3 unknown or not configured.
+def check(
+    common: Common,
+    list_only: bool,
+    warning: Range | None,
+    critical: Range | None,
+    record: bool,
+    names: tuple[str, ...],
+) -> int:
+    """For monitoring: exit 0 ok, 1 warning, 2 critical, 3 unknown, not configured or wrongly called.
 
     NAMEs are checks of the config, or pipelines, quality, alerts, deployments as a whole; all of them by default.
+    RANGE is [@]START:END as the monitoring plugins write it, and adds to the limits of the config.
     """
-    try:
-        return asyncio.run(_check(common, list_only, names))
-    except CommandError as error:
-        if common.output == "nagios":
-            click.echo(f"UNKNOWN: {error.message} ({error.fix})")
-            return EXIT_OF_HEALTH["unknown"]
-        error.exit_code = EXIT_OF_HEALTH["unknown"]
-        raise
+    with _budget() as told:
+        failure: CommandError | None = None
+        try:
+            if (warning or critical) and not names:
+                raise CommandError(
+                    EXIT_UNKNOWN, "usage", "--warning and --critical need NAMEs", fix="teal check --list"
+                )
+            asyncio.run(_check(common, list_only, record, names, (warning, critical), told))
+        except (CommandError, BackendError) as error:
+            failure = CommandError(EXIT_UNKNOWN, error.kind, error.message, fix=error.fix)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            failure = _defect(error)
+        if failure is not None and not told:
+            told.append(_unable(common, failure))
+        return told[0]
 
 
-async def _check(common: Common, list_only: bool, names: tuple[str, ...]) -> int:
+async def _check(
+    common: Common,
+    list_only: bool,
+    record: bool,
+    names: tuple[str, ...],
+    ranges: tuple[Range | None, Range | None],
+    told: list[int],
+) -> None:
     selection = chosen(common)
+    if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
+        raise CommandError(EXIT_UNKNOWN, "config", "no config", fix="write one, or say -C sandbox to check the sandbox")
     entries = selection.context.entries
     known = [entry.name for entry in entries["checks"]] + [panel for panel in JUDGED_PANELS if entries[panel]]
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise CommandError(3, "not_found", f'no check "{unknown[0]}"', fix=f"there are: {', '.join(known) or 'none'}")
+        raise CommandError(
+            EXIT_UNKNOWN, "not_found", f'no check "{unknown[0]}"', fix=f"there are: {', '.join(known) or 'none'}"
+        )
     if list_only:
-        click.echo("".join(f"{name}\n" for name in known), nl=False)
-        return 0
+        write("".join(f"{name}\n" for name in known))
+        told.append(0)
+        return
     wanted = names or tuple(known)
     panels: list[Panel] = [panel for panel in JUDGED_PANELS if panel in wanted]
     if "quality" in panels and "pipelines" not in panels:
         panels.append("pipelines")
+    entries = {**entries, "checks": tuple(entry for entry in entries["checks"] if entry.name in wanted)}
+    selection = replace(selection, context=replace(selection.context, entries=entries))
     async with opened(Session(selection, panels=("checks", *panels))) as session:
-        await session.read(deadline_s=min(common.timeout_s or BUDGET_S, BUDGET_S))
-        results = [result for result in _results(session) if result.name in wanted]
-        shown = document(
-            "check",
-            sorted(results, key=lambda result: badness(result.state)),
-            context=session.context.name,
-            snapshots=session.sources(),
-            health=worst([result.state for result in results]),
-        )
-        if common.output == "nagios":
-            click.echo("\n".join(nagios_lines(shown.items)))
-        else:
-            show(common, Answer(shown, list))
-        return EXIT_OF_HEALTH[shown.health]
+        await session.read(deadline_s=min(common.timeout_s or READ_S, READ_S))
+        results = [result for result in check_results(session) if result.name in wanted]
+        if any(ranges):
+            results = [judged_by(result, *ranges) for result in results]
+        results.sort(key=lambda result: badness(result.state))
+        _show(common, session, results)
+        told.append(EXIT_OF_HEALTH[worst([result.state for result in results])])
+        if record:
+            await _record(session, results)
 
 
-def _results(session: Session) -> list[CheckResult]:
-    sources = session.sources()
-    results: list[CheckResult] = []
-    for snapshot in sources:
-        if snapshot.key.panel != "checks":
-            continue
-        results += snapshot.items if snapshot.error is None and snapshot.items else [_lost(snapshot)]
-    for panel in JUDGED_PANELS:
-        own = [snapshot for snapshot in sources if snapshot.key.panel == panel]
-        if own:
-            results.append(_judged(panel, own))
-    return results
+def _show(common: Common, session: Session, results: list[CheckResult]) -> None:
+    if common.output in FORMATS:
+        write(FORMATS[common.output](results or [NOTHING], session.context.name))
+        return
+    health = worst([result.state for result in results])
+    shown = document("check", results, context=session.context.name, snapshots=session.sources(), health=health)
+    show(common, Answer(shown, list))
 
 
-def _lost(snapshot: Snapshot) -> CheckResult:
-    message = snapshot.error.message if snapshot.error else "no answer in time"
-    return CheckResult(ref=snapshot.key.name, name=snapshot.key.name, state="unknown", message=message)
+async def _record(session: Session, results: list[CheckResult]) -> None:
+    from console.check_record import record_changes
+
+    try:
+        await record_changes(session.orders, session.context.name, results)
+    except BackendError as error:
+        click.echo(f"teal: not recorded: {error.message} ({error.fix})", err=True)
 
 
-def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
-    items = [item for snapshot in snapshots for item in snapshot.items]
-    items = latest_runs(items) if panel == "pipelines" else items
-    bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
-    lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
-    named = [_name(item) for item in bad[:3]]
-    message = "; ".join([*lost, *named]) or f"{len(items)} ok"
-    if len(bad) > 3:
-        message += f" and {len(bad) - 3} more"
-    counts = (PerfDatum(label="total", value=len(items), min=0), PerfDatum(label="not_ok", value=len(bad), min=0))
-    return CheckResult(ref=panel, name=panel, state=panel_health(snapshots), message=message, perfdata=counts)
+def _unable(common: Common, error: CommandError) -> int:
+    """Where nothing could be checked, that is what the output says; JSON is left to the common ending."""
+    if common.output not in FORMATS:
+        raise error
+    message = f"{error.message} ({error.fix})" if error.fix else error.message
+    if common.output == "nagios":
+        write(f"UNKNOWN: {message}\n")
+    else:
+        result = CheckResult(ref="teal", name="teal", state="unknown", message=message)
+        write(FORMATS[common.output]([result], common.context or ""))
+        click.echo(f"teal: {message}", err=True)
+    return EXIT_UNKNOWN
 
 
-def _name(item: Item) -> str:
-    match item:
-        case Alert():
-            return f"{item.name} {item.summary}".strip()
-        case PipelineRun():
-            return f"{item.pipeline} {item.state}"
-        case QualityScore():
-            return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
-        case Deployment():
-            return f"{item.service} live {item.live}"
-        case _:
-            return item.message
+def _defect(error: Exception) -> CommandError:
+    from console.cli.ending import write_crash_file
+
+    path = write_crash_file(error)
+    return CommandError(
+        EXIT_UNKNOWN, "internal", f"{type(error).__name__}: this is a defect", fix=f"report it with {path}"
+    )
 
 
-def nagios_lines(results: Sequence[CheckResult]) -> list[str]:
-    """The monitoring plugins' output: a status line with all perfdata, then one line a check that is not ok."""
-    if not results:
-        return ["UNKNOWN: no checks configured"]
-    state = worst([result.state for result in results])
-    bad = [result for result in results if result.state != "ok"]
-    text = f"{bad[0].name}: {bad[0].message}" if bad else f"{len(results)} checks"
-    if len(bad) > 1:
-        text += f" (and {len(bad) - 1} more)"
-    perfdata = " ".join(_perfdatum(result, datum) for result in results for datum in result.perfdata)
-    first = f"{WORD_OF_HEALTH[state]}: {_safe(text)}" + (f" | {perfdata}" if perfdata else "")
-    return [first, *(f"{WORD_OF_HEALTH[result.state]}: {result.name}: {_safe(result.message)}" for result in results)]
+@contextlib.contextmanager
+def _budget() -> Iterator[list[int]]:
+    """Ends the process after `BUDGET_S`, whatever it hangs in: a resolver, a file system, a driver that closes.
 
+    The list gets the exit code as soon as the output is written.
+    """
+    told: list[int] = []
 
-def _perfdatum(result: CheckResult, datum: PerfDatum) -> str:
-    label = f"{result.name}_{datum.label}".replace("'", "''").replace("=", "_")
-    value = "U" if datum.value is None else f"{datum.value:g}{datum.unit}"
-    limits = [datum.warn, datum.crit, *("" if limit is None else f"{limit:g}" for limit in (datum.min, datum.max))]
-    return f"'{label}'={value};{';'.join(limits)}".rstrip(";")
+    def give_up() -> None:
+        if not told:
+            write(f"UNKNOWN: no answer in {BUDGET_S:g} s\n")
+        sys.stdout.flush()
+        os._exit(told[0] if told else EXIT_UNKNOWN)
 
-
-def _safe(text: str) -> str:
-    return text.replace("|", "/")  # a bar begins the perfdata
+    timer = threading.Timer(BUDGET_S, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield told
+    finally:
+        timer.cancel()

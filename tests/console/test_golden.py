@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from console import moment
+from console import check_output, moment
 from console.cli.ending import run_command
 from console.cli.main import teal
 from tests.console import fixed_adapters
@@ -43,6 +43,13 @@ CASES = {
     "check-lost.nagios": (3, ["check", "vault"]),
     "check-list.nagios": (0, ["check", "--list"]),
     "check.json": (2, ["check", "-o", "json"]),
+    "check.junit": (2, ["check", "-o", "junit"]),
+    "check.prom": (2, ["check", "-o", "prom"]),
+    "check-range.nagios": (1, ["check", "api", "--warning", "0.01", "--critical", "~:0.1"]),
+    "check-usage.nagios": (3, ["check", "api", "--warning", "soon"]),
+    "check-usage.json": (3, ["check", "--warning", "1", "-o", "json"]),
+    "check-not-found.junit": (3, ["check", "nothing", "-C", "production", "-o", "junit"]),
+    "check-not-found.prom": (3, ["check", "nothing", "-C", "production", "-o", "prom"]),
     "context-list.json": (0, ["context", "list", "-o", "json", "--fields", "name,title,protected,default"]),
     "not-found.json": (5, ["run", "show", "nothing", "-o", "json"]),
     "no-service.json": (5, ["deploy", "status", "nothing", "-o", "json"]),
@@ -59,6 +66,7 @@ def fixed_world(tmp_path, monkeypatch):
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(registry, "ADAPTERS", {**registry.ADAPTERS, **fixed_adapters.ADAPTERS})
     monkeypatch.setattr(moment, "utc_now", lambda: fixed_adapters.NOW)
+    monkeypatch.setattr(check_output, "host_name", lambda: "ops-1")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -1,0 +1,65 @@
+"""What `teal check` judges: the checks of the config, and each panel as a whole."""
+
+from backends.models import (
+    Alert,
+    CheckResult,
+    Deployment,
+    Item,
+    Panel,
+    PerfDatum,
+    PipelineRun,
+    QualityScore,
+    badness,
+)
+from console.derive import latest_runs, panel_health
+from console.session import Session
+from console.store import Snapshot
+
+JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
+
+
+def check_results(session: Session) -> list[CheckResult]:
+    """One result a check, and one a panel that has sources; what was not heard of is unknown."""
+    sources = session.sources()
+    results: list[CheckResult] = []
+    for snapshot in sources:
+        if snapshot.key.panel != "checks":
+            continue
+        results += snapshot.items if snapshot.error is None and snapshot.items else [_lost(snapshot)]
+    for panel in JUDGED_PANELS:
+        own = [snapshot for snapshot in sources if snapshot.key.panel == panel]
+        if own:
+            results.append(_judged(panel, own))
+    return results
+
+
+def _lost(snapshot: Snapshot) -> CheckResult:
+    message = snapshot.error.message if snapshot.error else "no answer in time"
+    return CheckResult(ref=snapshot.key.name, name=snapshot.key.name, state="unknown", message=message)
+
+
+def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
+    items = [item for snapshot in snapshots for item in snapshot.items]
+    items = latest_runs(items) if panel == "pipelines" else items
+    bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
+    lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
+    named = [_name(item) for item in bad[:3]]
+    message = "; ".join([*lost, *named]) or f"{len(items)} ok"
+    if len(bad) > 3:
+        message += f" and {len(bad) - 3} more"
+    counts = (PerfDatum(label="total", value=len(items), min=0), PerfDatum(label="not_ok", value=len(bad), min=0))
+    return CheckResult(ref=panel, name=panel, state=panel_health(snapshots), message=message, perfdata=counts)
+
+
+def _name(item: Item) -> str:
+    match item:
+        case Alert():
+            return f"{item.name} {item.summary}".strip()
+        case PipelineRun():
+            return f"{item.pipeline} {item.state}"
+        case QualityScore():
+            return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
+        case Deployment():
+            return f"{item.service} live {item.live}"
+        case _:
+            return item.message
