@@ -15,7 +15,7 @@ from actions.guards import Policy
 from actions.journal import Journal
 from actions.location import JournalLocation, journal_location
 from actions.models import Action, Consent, Request
-from actions.targets import PipelinesTarget, SwitchTarget, describe
+from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -37,6 +37,7 @@ class OneService:
         self._http = http
         self._config = config
         self.backends: dict[str, PipelinesTarget] = {}
+        self.silencers: dict[str, SilencerTarget] = {}
         self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
 
     async def switch(self, service: str) -> SwitchTarget:
@@ -53,6 +54,11 @@ class OneService:
         if backend not in self.backends:
             raise BackendError("not_found", f'no backend "{backend}"', fix="known: none")
         return self.backends[backend]
+
+    async def silencer(self, backend: str) -> SilencerTarget:
+        if backend not in self.silencers:
+            raise BackendError("not_found", f'no alerts source "{backend}"', fix="known: none")
+        return self.silencers[backend]
 
 
 class House:
