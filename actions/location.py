@@ -75,4 +75,5 @@ def _is_shared(directory: Path) -> bool:
 
 
 def _home(env: Mapping[str, str]) -> Path:
-    return Path(env.get("HOME") or os.path.expanduser("~")) / ".local" / "state"
+    home = env.get("HOME") or os.path.expanduser("~")
+    return Path("/" if home == "~" else home) / ".local" / "state"  # a user id without a home

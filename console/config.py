@@ -14,6 +14,7 @@ from backends.registry import adapter_class
 from backends.settings import Secret, decode_hook, refuse_password_in_url
 from console.config_model import PORTS, ConfigFile, ContextConfig, Port
 from console.errors import ConfigError, Problem
+from console.paths import home
 from console.toml_lines import line_numbers, line_of
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
@@ -62,8 +63,8 @@ def search_path(explicit: str | None) -> list[Path]:
     named = explicit or os.environ.get("TEAL_CONFIG")
     if named:
         return [Path(named).expanduser()]
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return [home / "tealdeck" / "config.toml", SYSTEM_CONFIG]
+    base = Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config")
+    return [base / "tealdeck" / "config.toml", SYSTEM_CONFIG]
 
 
 def find_config(explicit: str | None = None) -> Path | None:

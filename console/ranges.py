@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from backends.models import CheckResult, Health, PerfDatum, worst
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_RANGE = re.compile(rf"(@?)(?:(~|{_NUMBER}|):)?({_NUMBER})?")
+_RANGE = re.compile(rf"(@?)(?:(~|{_NUMBER}|):)?({_NUMBER})?", re.ASCII)
 
 
 class Range(Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
+from console.paths import home
 from console.store import Snapshot, SourceKey
 
 LIFE_S = 24 * 3600.0
@@ -38,7 +39,7 @@ def cache_dir(environ: dict[str, str] | None = None) -> Path:
     env = os.environ if environ is None else environ
     if state := env.get("TEAL_STATE_DIR"):
         return Path(state) / "snapshots"
-    return Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tealdeck" / "snapshots"
+    return Path(env.get("XDG_CACHE_HOME") or home() / ".cache") / "tealdeck" / "snapshots"
 
 
 class SnapshotFiles:
