@@ -16,8 +16,9 @@ from panels.words import UNICODE, Symbols
 
 T = TypeVar("T")
 Tone = Literal[
-    "", "ok", "warning", "critical", "unknown", "running", "muted", "strong", "blue", "green", "brand", "edge", "match"
-]
+    "", "ok", "warning", "critical", "unknown", "running", "muted", "strong",
+    "blue", "green", "brand", "edge", "focused", "match",
+]  # fmt: skip
 Align = Literal["left", "right"]
 Counted = tuple[str, Tone]
 

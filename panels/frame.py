@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from panels.columns import Cell, Line, Moment, count_words
+from panels.columns import Cell, Line, Moment, Tone, count_words
 from panels.lines import Lines, ScrollLines, sides, width_of
 from panels.listing import Listing
 from panels.sources import Source, age, empty_words, losses
@@ -18,16 +18,14 @@ from panels.words import UNICODE, Symbols
 class Edge(Lines):
     """The upper or lower edge of a box with words set into it, left and right."""
 
-    DEFAULT_CSS = """
-    Edge { height: 1; color: $foreground; }
-    Edge.-blurred > .tone--edge { color: $border-blurred; }
-    """
+    DEFAULT_CSS = "Edge { height: 1; }"
 
     def __init__(self, *, upper: bool) -> None:
         super().__init__()
         self._upper = upper
         self._left: Line = []
         self._right: Line = []
+        self.focused = False
         self.symbols: Symbols = UNICODE
 
     def show(self, left: Sequence[Cell], right: Sequence[Cell], symbols: Symbols) -> None:
@@ -49,8 +47,9 @@ class Edge(Lines):
         parts = self._right
         while len(parts) > 1 and width_of(left) + width_of(self._joined(parts)) > width:
             parts = [*parts[:-2], parts[-1]]
-        inner = sides(left, self._joined(parts), width, Cell(dash, "edge"))
-        return [Cell(corners[0] + dash, "edge"), *inner, Cell(dash + corners[1], "edge")]
+        tone: Tone = "focused" if self.focused else "edge"
+        inner = sides(left, self._joined(parts), width, Cell(dash, tone))
+        return [Cell(corners[0] + dash, tone), *inner, Cell(dash + corners[1], tone)]
 
     def _joined(self, parts: Sequence[Cell]) -> Line:
         line: Line = [Cell(" ")]
@@ -126,8 +125,7 @@ class PanelBox(Vertical):
         if moment is None:
             return
         focused = self.has_focus_within
-        self._upper.set_class(not focused, "-blurred")
-        self._lower.set_class(not focused, "-blurred")
+        self._upper.focused = self._lower.focused = focused
         key = [Cell(f"{self.key} ", "strong" if focused else "muted")] if self.key else []
         title = [*key, Cell(self.title, "strong")]
         counted = self._counts()

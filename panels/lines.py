@@ -5,7 +5,6 @@ what was last drawn, so that a refresh that changes nothing writes nothing (an S
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -16,20 +15,19 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from panels.columns import Cell, Line, Moment
-from panels.theme import TONE_CLASSES, TONE_CSS, tone_style
+from panels.theme import Styles, styles_of
 
 
 class Lines(Widget):
     """A widget of fixed lines: `line(y)` gives the cells, `line_style(y)` what lies under them."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
-    DEFAULT_CSS = f"Lines {{ {TONE_CSS} }}"
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._painted: dict[int, Strip] = {}
         self._base = Style.null()
+        self._styles = styles_of({})
         self.cut = "…"
 
     def line(self, y: int) -> Line:
@@ -42,7 +40,8 @@ class Lines(Widget):
 
     def repaint(self) -> None:
         """Draw the lines that differ from what is on the screen."""
-        size, self._base = self.size, self.rich_style
+        size = self.size
+        self._look()
         changed = []
         for y in range(size.height):
             if self._strip(y) != self._painted.get(y):
@@ -51,18 +50,27 @@ class Lines(Widget):
             self.refresh(*changed)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        # The style of the widget blends those of all its ancestors: once a frame, not once a line.
-        self._base = self.rich_style
+        self._look()
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         strip = self._painted[y] = self._strip(y)
         return strip
 
+    @property
+    def styles_of_tones(self) -> Styles:
+        """What tones look like in this theme."""
+        return self._styles
+
+    def _look(self) -> None:
+        # The style of a widget blends those of all its ancestors: once a frame, not once a line.
+        self._base = self.rich_style
+        self._styles = styles_of(self.app.theme_variables)
+
     def _strip(self, y: int) -> Strip:
-        width = self.size.width
+        width, styles = self.size.width, self._styles
         base = self._base + self.line_style(y)
-        strip = Strip([Segment(cell.text, base + tone_style(self, cell.tone)) for cell in self.line(y) if cell.text])
+        strip = Strip([Segment(cell.text, base + styles.style(cell.tone)) for cell in self.line(y) if cell.text])
         if strip.cell_length > width > 1:
             strip = Strip([*strip.crop(0, width - 1), Segment(self.cut, base)])
         return strip.adjust_cell_length(width, base)

@@ -28,10 +28,6 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     While it was touched in the last three seconds the order does not change and new rows wait (`waiting`).
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"listing--cursor"}
-    DEFAULT_CSS = """
-    Listing > .listing--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", id="list.up", show=False),
         Binding("down,j", "move(1)", "down", id="list.down", show=False),
@@ -282,7 +278,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             return Style.null()
         if self.rows.row_at(line) != self.rows.at:
             return Style.null()
-        return self.get_component_rich_style("listing--cursor")
+        return self.styles_of_tones.cursor
 
     # ---- events
 

@@ -33,10 +33,6 @@ def tone(entry: LogEntry) -> Tone:
 class LogView(ScrollLines, inherit_bindings=False):
     """Log entries, one line each. `apply` takes all that are known; the view stays where it is, or follows the end."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"logs--cursor"}
-    DEFAULT_CSS = """
-    LogView > .logs--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", id="logs.up", show=False),
         Binding("down,j", "move(1)", "down", id="logs.down", show=False),
@@ -218,7 +214,7 @@ class LogView(ScrollLines, inherit_bindings=False):
 
     def line_style(self, y: int) -> Style:
         on_cursor = self.has_focus and self._entries and self.top + y - len(self.head) == self._at
-        return self.get_component_rich_style("logs--cursor") if on_cursor else Style.null()
+        return self.styles_of_tones.cursor if on_cursor else Style.null()
 
     def on_resize(self, event: events.Resize) -> None:
         self.top = len(self._entries) if self.follow else self.top

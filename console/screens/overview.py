@@ -114,6 +114,8 @@ class Overview(Screen[None], inherit_bindings=False):
         self._dirty: set[str] = set()
         self._waiting = False
         self._touched = False
+        self._begun = False
+        self._was_roomy = False
         self._open_actions: list[Action] = []
 
     # ---- building
@@ -134,13 +136,14 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         self._forget = self.app.session.store.listen(self._on_snapshot)
+        self.redraw()
         self.call_after_refresh(self._begin)
 
     def on_unmount(self) -> None:
         self._forget()
 
     def _begin(self) -> None:
-        self.redraw()
+        self._begun = True
         self.set_interval(TICK_S, self._tick)
         self.app.begin()
 
@@ -149,6 +152,7 @@ class Overview(Screen[None], inherit_bindings=False):
     def redraw(self) -> None:
         """Show everything anew."""
         self._dirty = set(NAMES)
+        self._was_roomy = self._roomy
         self._flush()
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
@@ -197,16 +201,20 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def moment(self, name: str = "") -> Moment:
         """Now, for a panel: roomy where there is height for headings and reasons."""
-        roomy = self.size.height >= TALL or bool(name and name == self.board.zoomed)
+        roomy = self._roomy or bool(name and name == self.board.zoomed)
         return Moment(self.app.now(), self.app.session.context.zone, self.app.symbols, roomy)
 
     def on_resize(self) -> None:
-        if self.is_mounted:
+        if self._begun and self._was_roomy != self._roomy:
             self.call_after_refresh(self.redraw)
 
     def on_screen_resume(self) -> None:
-        if self.is_mounted:
+        if self._begun:
             self.call_after_refresh(self.redraw)
+
+    @property
+    def _roomy(self) -> bool:
+        return self.app.size.height >= TALL
 
     # ---- what happens in the panels
 
