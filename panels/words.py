@@ -1,4 +1,4 @@
-"""How states, ages and amounts are written: one vocabulary for the screen and for headless tables. Never imports Textual.
+"""How states, ages and amounts are written: one vocabulary for screen and headless tables. Never imports Textual.
 
 Every state is a symbol and a word or place, so it reads on a monochrome terminal; hue only repeats it (SCREENS).
 """
