@@ -28,7 +28,7 @@ def nagios(results: Sequence[CheckResult], context: str) -> str:
         text += f" (and {len(bad) - 1} more)"
     perfdata = " ".join(_perfdatum(result, datum) for result in results for datum in result.perfdata)
     first = f"{WORD_OF_HEALTH[state]}: {_no_bar(text)}" + (f" | {perfdata}" if perfdata else "")
-    rest = [f"{WORD_OF_HEALTH[result.state]}: {result.name}: {_no_bar(result.message)}" for result in results]
+    rest = [f"{WORD_OF_HEALTH[result.state]}: {_no_bar(f'{result.name}: {result.message}')}" for result in results]
     return "\n".join([first, *rest]) + "\n"
 
 
@@ -133,7 +133,7 @@ def _escaped(text: str) -> str:
 
 
 def _perfdatum(result: CheckResult, datum: PerfDatum) -> str:
-    label = f"{result.name}_{datum.label}".replace("'", "''").replace("=", "_")
+    label = _no_bar(f"{result.name}_{datum.label}").replace("'", "''").replace("=", "_")
     limits = [datum.warn, datum.crit, *("" if limit is None else f"{limit:.15g}" for limit in (datum.min, datum.max))]
     return f"'{label}'={measured(datum)};{';'.join(limits)}".rstrip(";")
 
