@@ -17,8 +17,9 @@ from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
 from tests.backends.checks_contract import BuildCheck, CheckContract, consistent
-from tests.live.process import until
+from tests.live.process import free_port, until
 from tests.live.redis import PASSWORD, RedisServer, redis
+from tests.tls import Authority
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("redis")]
 
@@ -240,6 +241,20 @@ async def test_a_unix_socket(server: RedisServer, tmp_path: Path) -> None:
     path.unlink(missing_ok=True)
     result = await look(check_of(server, tmp_path, url=f"unix://{path}"))
     assert (result.state, result.message) == ("critical", f"{path}: no such file or directory")
+
+
+async def test_tls(server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.certificate(days=30)
+    server.stop()
+    tls_port = free_port()
+    arguments = ["--tls-port", str(tls_port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
+    server.start(*arguments, "--tls-ca-cert-file", str(authority.bundle), "--tls-auth-clients", "no")
+    check = check_of(server, tmp_path, url=f"rediss://127.0.0.1:{tls_port}")
+    result = await look(check)
+    assert (result.state, "certificate not trusted: " in result.message) == ("critical", True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    assert (await look(check)).state == "ok"
 
 
 @pytest.mark.parametrize(
