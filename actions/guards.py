@@ -67,15 +67,17 @@ def with_overrides(findings: Iterable[Finding], overrides: Iterable[str]) -> tup
     )
 
 
+def way_past(finding: Finding) -> str:
+    """What to do about it, and the override where there is one."""
+    override = f'--override {finding.code} --reason "…"' if finding.level == "block" and finding.overridable else ""
+    return " or ".join(part for part in (finding.fix, override) if part)
+
+
 def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:
     """Why `plan` must not be executed with this consent; None where it may."""
     blocks = [finding for finding in plan.findings if finding.level == "block"]
     if blocks:
-        first = blocks[0]
-        fix = first.fix
-        if first.overridable:
-            fix = " or ".join(part for part in (fix, f'--override {first.code} --reason "…"') if part)
-        return ActionError(kind="refused", message=first.text, fix=fix)
+        return ActionError(kind="refused", message=blocks[0].text, fix=way_past(blocks[0]))
     if plan.guard_class == "0":
         return None
     if consent.typed_context and consent.typed_context != policy.context:

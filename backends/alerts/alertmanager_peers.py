@@ -72,7 +72,12 @@ class Peer:
 
     async def alerts(self, matchers: Sequence[Matcher] = ()) -> PeerRead:
         """All alerts that are not resolved, or those that `matchers` match."""
-        answer = await self._get("/alerts", params={"filter": [as_filter(matcher) for matcher in matchers]})
+        try:
+            answer = await self._get("/alerts", params={"filter": [as_filter(matcher) for matcher in matchers]})
+        except BackendError as error:
+            if matchers and error.status == HTTPStatus.BAD_REQUEST:
+                raise BackendError("config", error.message, fix="correct the matchers", status=error.status) from None
+            raise
         # Thousands of alerts take longer to decode than a frame may.
         alerts = await asyncio.to_thread(decode_json, answer.body, list[WireAlert], where=answer.url)
         return PeerRead(self.name, _clock(answer), alerts)
@@ -122,7 +127,8 @@ async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) ->
         raise errors[0]
     kinds = {error.kind for error in errors}
     words = "; ".join(error.message for error in errors)
-    raise BackendError(kinds.pop() if len(kinds) == 1 else "unreachable", f"no peer answers: {words}")
+    kind = kinds.pop() if len(kinds) == 1 else "unreachable"
+    raise BackendError(kind, f"no peer has an answer: {words}", fix=errors[0].fix if kind == errors[0].kind else "")
 
 
 def answered(outcomes: Mapping[Peer, T | BackendError]) -> dict[Peer, T]:

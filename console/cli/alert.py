@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -17,10 +18,11 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, worst_first
-from console.refs import find
+from console.refs import Referable, find
 from console.session import Session
 from console.store import Snapshot, SourceError, SourceKey
 from console.tables import View, item_table
+from panels.words import clock
 
 
 @click.group()
@@ -142,7 +144,7 @@ def silences(common: Common, expired: bool) -> int:
 def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
     async def request(session: Session) -> Request:
         await session.read(deadline_s=common.timeout_s)
-        found = find(session.store.items("alerts"), ref, "alert")
+        found = _found(session, session.store.items("alerts"), ref, "alert")
         return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s, timeout_s=common.timeout_s)
 
     return request
@@ -151,11 +153,22 @@ def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -
 def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
     async def request(session: Session) -> Request:
         snapshots, _ = await asyncio.gather(_silences(session), session.read(deadline_s=common.timeout_s))
-        known: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
-        found = find([*session.store.items("alerts"), *known], ref, "alert or silence").ref
+        silences: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
+        found = _found(session, [*session.store.items("alerts"), *silences], ref, "silence").ref
         return Request(kind=kind, service=found, ref=found, for_s=for_s, timeout_s=common.timeout_s)
 
     return request
+
+
+def _found(session: Session, items: Sequence[Referable], ref: str, noun: str) -> Referable:
+    """As `find`; what is not there because its source is lost is no "not found". Raises BackendError for that."""
+    try:
+        return find(items, ref, noun)
+    except CommandError as missing:
+        errors = [snapshot.error for snapshot in session.sources() if snapshot.error is not None]
+        if missing.kind != "not_found" or not errors:
+            raise
+        raise BackendError(errors[0].kind, errors[0].message, fix=errors[0].fix) from None
 
 
 def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:
@@ -201,5 +214,8 @@ async def _silences(session: Session) -> list[Snapshot]:
 def _lines(session: Session, alert: Alert) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
     lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
+    if alert.ack is not None:
+        until = f" until {clock(alert.ack.until, session.context.zone)}" if alert.ack.until else ""
+        lines.append(f"ack         {alert.ack.by}{until}  {alert.ack.reason}  {alert.ack.silence_id or ''}".rstrip())
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []
     return lines + [f"linked      {line}" for line in session.impact(alert.ref)]

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from actions.alerts import ALERT_KINDS
+from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
 from backends.models import Health, Panel
@@ -172,7 +173,7 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
 def refusal_lines(refusal: Refused) -> list[str]:
     """Why it was refused: each finding that forbids it, and what to do."""
     blocks = [finding for finding in refusal.findings if finding.level == "block"]
-    reasons = [(finding.text, finding.fix) for finding in blocks] or [(refusal.error.message, refusal.error.fix)]
+    reasons = [(finding.text, way_past(finding)) for finding in blocks] or [(refusal.error.message, refusal.error.fix)]
     return ["refused, nothing changed", *(f"  {UNICODE.critical} {_with_fix(*reason)}" for reason in reasons)]
 
 
@@ -186,7 +187,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [f"{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
-    lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, finding.fix)}" for finding in ordered]
+    lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
     lines += [f"  {effect}" for effect in plan.summary.effects] or ["  nothing to do: it is so already"]
     lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo else []
     return [*lines, f"  plan  {plan.hash}"]
