@@ -41,6 +41,7 @@ PLAN_TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 30.0
 MAX_AGE_S = 60.0
 AGE_STEP_S = 5
+SEEN_S = 0.5
 REASON_CHARS = 500
 
 
@@ -150,9 +151,9 @@ class PlanScreen(Page):
     async def _make(self) -> None:
         await self._plan()
         self._show()
-        # Keys that were typed before the form was painted are in the queues of the app and of this screen, where
-        # nothing has focus yet: both are drained before anything gets it.
-        self.call_after_refresh(self.app.call_later, self.call_later, self._focus_first)
+        # Nothing has focus yet, so that keys typed before anybody can have seen the form are dropped: what a slow line
+        # still holds back of it, and what is left in the queues of the app and of this screen, which are drained.
+        self.call_after_refresh(self.set_timer, SEEN_S, self._open_soon)
 
     async def _plan(self) -> bool:
         """Make the plan. False where there is none, and why is on screen."""
@@ -164,6 +165,9 @@ class PlanScreen(Page):
             return False
         self._refusal = []
         return True
+
+    def _open_soon(self) -> None:
+        self.app.call_later(self.call_later, self._focus_first)
 
     def _focus_first(self) -> None:
         if not self.is_attached:

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.xdist_group("terminal")
 PANELS = ("1 Pipelines", "2 Quality", "3 Alerts", "4 Deployments", "5 Logs")
 SLOW_BYTES_S = 4000
 ANSWER_S = 8.0
+SPLIT_S = 0.12
 COLOR = re.compile(rb"\x1b\[[0-9;]*m")
 
 
@@ -105,18 +106,27 @@ def test_color_is_there_by_default(console: Opener) -> None:
     assert any(_is_hue(sequence) for sequence in colored(bytes(terminal.raw)))
 
 
+def cursor(terminal: Terminal) -> str:
+    """The pipeline under the cursor."""
+    return next((line.split()[1] for line in terminal.lines if line.startswith("│▌")), "")
+
+
 def test_a_split_escape_sequence_is_one_key(console: Opener) -> None:
     terminal = console()
     terminal.shows("monitoring_and_alerting", "production_data_pipeline")
     terminal.send("1")
     terminal.hides("4 Deployments")
-    terminal.send("k" * 9)
-    terminal.until(lambda: terminal.cell(3, 1).data == "▌" or terminal.cell(2, 1).data == "▌")
-    first = next(row for row in range(40) if terminal.cell(row, 1).data == "▌")
+    terminal.send("g")
+    terminal.until(lambda: cursor(terminal))
+    terminal.settle()
+    first = cursor(terminal)
+    began = time.monotonic()
     terminal.send(b"\x1b")
-    time.sleep(0.1)
+    time.sleep(SPLIT_S)
     terminal.send(b"[B")
-    terminal.until(lambda: terminal.cell(first, 1).data == " ")
+    if time.monotonic() - began > 1.5 * SPLIT_S:
+        pytest.skip("this machine is too busy to send half a key in time")
+    terminal.until(lambda: cursor(terminal) not in ("", first))
     assert "4 Deployments" not in terminal.text
     assert "looking back" not in terminal.text
 
