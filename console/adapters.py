@@ -35,7 +35,8 @@ class Adapters:
         """The source of alerts of that name, where it can silence; else BackendError(config). As `pipelines`."""
         found = self._get("alerts", name)
         if not hasattr(found, "silence"):
-            raise BackendError("config", f"alerts.{name} only reads: nothing is acknowledged or silenced there")
+            words = f"alerts.{name} only reads: nothing is acknowledged or silenced there"
+            raise BackendError("config", words, fix="do it in the system that its alerts come from")
         return cast(Silencer, found)
 
     def switch(self, name: str) -> Switch:
