@@ -195,6 +195,16 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
         raise BackendError("malformed", f"{where}: {clean(str(error), 200)}") from None
 
 
+def refusal(
+    answer: Answer, *, headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None, said: str = ""
+) -> BackendError:
+    """The error for an `answer` of status 300 and above that was accepted; `said`: the system's own words for it.
+
+    `headers` and `auth` are those of the request: what they hold does not come back in the message.
+    """
+    return _status_error(answer, _secrets("", headers, auth), said)
+
+
 def redact_url(url: str) -> str:
     """Scheme, host, port and path of `url`: no user, no password, no query (it may hold a token)."""
     try:
@@ -250,10 +260,12 @@ async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
     return b"".join(chunks)
 
 
-def _status_error(answer: Answer, secrets: list[str]) -> BackendError:
+def _status_error(answer: Answer, secrets: list[str], said: str = "") -> BackendError:
     kind = _KIND_OF_STATUS.get(answer.status, "unreachable" if answer.status >= 500 else "malformed")
     detail = ""
-    if answer.status < 400:
+    if said:
+        detail = ": " + _redacted(said, secrets)
+    elif answer.status < 400:
         detail = f" to {redact_url(answer.headers.get('location', ''))}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
         detail = ": " + _redacted(answer.body[:300].decode("utf-8", "replace"), secrets)

@@ -4,6 +4,7 @@ A third party adds its own by the entry point group `tealdeck.backends`, say `qu
 whose class has `api = 1`, `Config` and the methods of its port.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.ports import Metrics
 from backends.settings import decode_hook
 from backends.text import clean
 
@@ -19,9 +21,12 @@ API = 1
 ENTRY_POINT_GROUP = "tealdeck.backends"
 
 ADAPTERS: dict[str, str] = {
+    "metrics.prometheus": "backends.metrics.prometheus:PrometheusMetrics",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
+    "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",
     "quality.sql": "backends.quality.sql:SqlQuality",
     "alerts.alertmanager": "backends.alerts.alertmanager:Alertmanager",
+    "alerts.prometheus": "backends.alerts.prometheus:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "logs.files": "backends.logs.files:FileLogs",
@@ -35,11 +40,17 @@ ADAPTERS: dict[str, str] = {
 }
 
 
+def no_metrics(name: str) -> Metrics:
+    """Stands where no context is: Raises BackendError(not_found)."""
+    raise BackendError("not_found", f'no metrics source "{name}" here')
+
+
 class AdapterContext(msgspec.Struct, frozen=True):
     """What an adapter is given besides its config: its name, where relative paths start, the shared HTTP client.
 
     `state_dir` is a private directory for what the adapter itself must remember between two processes; `watchdog` names
-    the alert of this context that always fires.
+    the alert of this context that always fires. `metrics` hands out the metrics source of that name of the context,
+    which closes it; it raises BackendError for an unknown or broken one, so it is called where it is needed first.
     """
 
     name: str
@@ -47,6 +58,7 @@ class AdapterContext(msgspec.Struct, frozen=True):
     state_dir: Path
     http: Http
     watchdog: str = ""
+    metrics: Callable[[str], Metrics] = no_metrics
 
 
 def adapter_types(port: str) -> list[str]:

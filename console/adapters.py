@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Alerts, Check, Logs, Pipelines, Quality, Silencer, Switch
+from backends.ports import Alerts, Check, Logs, Metrics, Pipelines, Quality, Silencer, Switch
 from backends.registry import AdapterContext, build
 from console.config import Context, Entry
 from console.config_model import Port
@@ -47,6 +47,10 @@ class Adapters:
         """As `pipelines`."""
         return cast(Logs, self._get("logs", name))
 
+    def metrics(self, name: str) -> Metrics:
+        """As `pipelines`."""
+        return cast(Metrics, self._get("metrics", name))
+
     def check(self, name: str) -> Check:
         """As `pipelines`."""
         return cast(Check, self._get("checks", name))
@@ -79,5 +83,6 @@ class Adapters:
         """What an adapter is given besides its config."""
         own_state = state_dir() / "adapters" / self.context.name / entry.port
         return AdapterContext(
-            entry.name, self.context.base_dir, own_state, self.http, watchdog=self.context.config.watchdog
-        )
+            entry.name, self.context.base_dir, own_state, self.http,
+            watchdog=self.context.config.watchdog, metrics=self.metrics,
+        )  # fmt: skip

@@ -15,6 +15,7 @@ from backends.http import Http
 from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adapter_types, build
 
 METHODS = {
+    "metrics": ("instant", "range", "series_exist"),
     "pipelines": ("runs", "tasks", "task_log", "pipelines", "trigger", "retry", "cancel", "set_paused"),
     "quality": ("scores",),
     "alerts": ("alerts",),
@@ -22,7 +23,7 @@ METHODS = {
     "logs": ("query", "follow"),
     "checks": ("run",),
 }
-SDKS = ("sqlalchemy", "httpx", "textual", "rich", "alembic", "click")
+SDKS = ("sqlalchemy", "requests", "prometheus_api_client", "httpx", "textual", "rich", "alembic", "click")
 
 
 class Acme:
@@ -112,7 +113,7 @@ def test_an_unknown_type_is_answered_with_those_that_there_are() -> None:
 
 
 def test_a_third_party_is_loaded_when_it_is_named(points: dict[str, Point], context: AdapterContext) -> None:
-    assert adapter_types("quality") == ["acme", "future", "odd", "sql"]
+    assert adapter_types("quality") == ["acme", "future", "odd", "prometheus", "sql"]
     assert points["quality.acme"].loads == 0
     adapter = build("quality", "acme", {"url": "x"}, context)
     assert isinstance(adapter, Acme)

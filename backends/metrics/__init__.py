@@ -1,0 +1,1 @@
+"""Numbers over time: the adapters of the port `Metrics`."""

@@ -1,0 +1,94 @@
+"""What Prometheus' HTTP API answers to queries, and how it is read into samples and series.
+
+Source: https://prometheus.io/docs/prometheus/latest/querying/api/. Values are strings, since JSON has no NaN.
+VictoriaMetrics says `isPartial` where Thanos has a warning.
+"""
+
+import math
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Raw, Struct
+
+from backends.ports import Point, Sample, Series
+from backends.text import clean, clean_labels
+
+PARTIAL = "partial answer"
+MAX_WARNINGS = 5
+
+
+class Envelope(Struct, frozen=True, rename="camel"):
+    """Around every answer: `error` where it is none, else `data`."""
+
+    status: str = ""
+    data: Raw = Raw(b"null")
+    error_type: str = ""
+    error: str = ""
+    warnings: list[str] | None = None
+    is_partial: bool = False
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """Its warnings, cleaned."""
+        words = [clean(warning, 300) for warning in (self.warnings or ())[:MAX_WARNINGS]]
+        return (*words, PARTIAL) if self.is_partial else tuple(words)
+
+
+class QueryData(Struct, frozen=True, rename="camel"):
+    """What an instant query found, as the shape that `result_type` names."""
+
+    result_type: str
+    result: Raw
+
+
+class WireSample(Struct, frozen=True):
+    """Of a vector. A native histogram has no value."""
+
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    histogram: tuple[float, Raw] | None = None
+
+
+class WireSeries(Struct, frozen=True):
+    """Of a matrix; `histograms` stand where there are no values."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
+
+
+def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
+    """Raises msgspec.ValidationError for a result of another shape, ValueError for a type that has no values."""
+    if data.result_type == "vector":
+        return [_sample(wire, warnings) for wire in msgspec.json.decode(data.result, type=list[WireSample])]
+    if data.result_type == "scalar":
+        value = msgspec.json.decode(data.result, type=tuple[float, str])
+        return [_sample(WireSample(metric={}, value=value), warnings)]
+    raise ValueError(f"the query returns a {clean(data.result_type, 40)}, not a number for each series")
+
+
+def series_of(wire: WireSeries, warnings: tuple[str, ...]) -> Series:
+    """Points that are no finite number have the value None."""
+    points = tuple(Point(_time(at), _number(text)[0]) for at, text in wire.values)
+    return Series(labels=clean_labels(wire.metric), points=points, warnings=warnings)
+
+
+def _sample(wire: WireSample, warnings: tuple[str, ...]) -> Sample:
+    labels = clean_labels(wire.metric)
+    if wire.value is None:
+        at = wire.histogram[0] if wire.histogram else 0.0
+        return Sample(labels=labels, value=None, at=_time(at), reason="native histogram", warnings=warnings)
+    value, reason = _number(wire.value[1])
+    return Sample(labels=labels, value=value, at=_time(wire.value[0]), reason=reason, warnings=warnings)
+
+
+def _number(text: str) -> tuple[float | None, str]:
+    """A finite number, or why it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None, clean(text, 40) or "no value"
+    return (value, "") if math.isfinite(value) else (None, clean(text, 40))
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
