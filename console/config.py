@@ -78,11 +78,12 @@ def find_config(explicit: str | None = None) -> Path | None:
     return found
 
 
-def load_config(path: Path) -> Config:
+def load_config(path: Path, *, check_entries: bool = True) -> Config:
     """Read `path` and `contexts/*.toml` beside it.
 
     Raises ConfigError for a file that cannot be used at all: unreadable, writable by others, not TOML. Everything
     else is a problem: an entry with one is kept and marked, so that a bad Slack reference does not stop a rollback.
+    Without `check_entries` no adapter is imported: what is wrong with an entry is raised when its adapter is built.
     """
     text = _read(path)
     data = _parse(path, text)
@@ -99,7 +100,7 @@ def load_config(path: Path) -> Config:
         sources[extra.stem] = (extra, extra_text, (), _parse(extra, extra_text))
     contexts = {}
     for name, (source, source_text, prefix, table) in sources.items():
-        context, found = _load_context(name, source, source_text, prefix, table)
+        context, found = _load_context(name, source, source_text, prefix, table, check_entries)
         problems += found
         contexts[name] = context
     default = data.get("default_context")
@@ -129,7 +130,7 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 
 
 def _load_context(
-    name: str, path: Path, text: str, prefix: tuple[str, ...], table: dict[str, Any]
+    name: str, path: Path, text: str, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
 ) -> tuple[Context, list[Problem]]:
     lines = line_numbers(text)
     problems = [
@@ -142,7 +143,7 @@ def _load_context(
         rows = table.get(port, [])
         for index, row in enumerate(rows if isinstance(rows, list) else []):
             if isinstance(row, dict):
-                entry, found = _load_entry(path, lines, (*prefix, port, index), port, row, seen)
+                entry, found = _load_entry(path, lines, (*prefix, port, index), port, row, seen, check_entries)
                 problems += [msgspec.structs.replace(problem, context=name, entry=entry.name) for problem in found]
                 seen.append(entry)
         entries[port] = tuple(seen)
@@ -162,6 +163,7 @@ def _load_entry(
     port: Port,
     row: dict[str, Any],
     others: list[Entry],
+    check: bool,
 ) -> tuple[Entry, list[Problem]]:
     kind = row.get("type")
     name = row.get("name", kind)
@@ -176,12 +178,13 @@ def _load_entry(
         return Entry(port, str(name), str(kind), data, "no type"), problems
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
-    try:
-        shape = adapter_class(port, kind).Config
-    except BackendError as error:
-        problem(error.message, error.fix, (*where, "type"))
-    else:
-        problems += _struct_problems(path, lines, data, shape, where)
+    if check:
+        try:
+            shape = adapter_class(port, kind).Config
+        except BackendError as error:
+            problem(error.message, error.fix, (*where, "type"))
+        else:
+            problems += _struct_problems(path, lines, data, shape, where)
     for key, value in data.items():
         for text in _strings(value):
             try:

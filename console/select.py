@@ -32,18 +32,19 @@ def select(
     context_name: str | None,
     *,
     start_sandbox: bool = False,
+    check_entries: bool = True,
     on_progress: Callable[[str], None] | None = None,
 ) -> Selection:
-    """The context to work on. `on_progress` hears of a sandbox that is started.
+    """The context to work on. `check_entries`: as `load_config`. `on_progress` hears of a sandbox that is started.
 
     Raises CommandError: no config, an unusable one, an unknown context.
     """
     path = find_config(config_file)
-    config = load_config(path) if path else None
+    config = load_config(path, check_entries=check_entries) if path else None
     if config is None or (context_name == SANDBOX and SANDBOX not in config.contexts):
         if context_name not in (None, SANDBOX):
             raise ConfigError(f'no config, so no context "{context_name}"', fix="run `teal config init`")
-        return _sandbox(start_sandbox, on_progress)
+        return _sandbox(start_sandbox, check_entries, on_progress)
     context = pick_context(config, context_name)
     return _usable(config, context)
 
@@ -57,7 +58,7 @@ def _usable(config: Config, context: Context) -> Selection:
     return Selection(context, config.keymap, own)
 
 
-def _sandbox(start: bool, on_progress: Callable[[str], None] | None) -> Selection:
+def _sandbox(start: bool, check_entries: bool, on_progress: Callable[[str], None] | None) -> Selection:
     from msgspec.structs import replace
 
     from console.sandbox.control import ensure_running, running
@@ -65,6 +66,6 @@ def _sandbox(start: bool, on_progress: Callable[[str], None] | None) -> Selectio
     info = ensure_running(on_progress=on_progress) if start else running()
     if info is None:
         raise NoConfig()
-    config = load_config(info.config_path)
+    config = load_config(info.config_path, check_entries=check_entries)
     selection = _usable(config, pick_context(config, SANDBOX))
     return replace(selection, context=replace(selection.context, sandbox=True))

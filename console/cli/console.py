@@ -1,19 +1,25 @@
 """`teal` alone: the console."""
 
-import click
+import sys
 
 from console.launch import run_console
 from console.select import select
 from console.session import Session
 
 
-def open_console(config: str | None, context: str | None, *, ascii_only: bool, mouse: bool, color: bool) -> int:
+def open_console(
+    config: str | None = None,
+    context: str | None = None,
+    *,
+    ascii_only: bool = False,
+    mouse: bool = False,
+    color: bool = True,
+) -> int:
     """Open the console on a context, starting the sandbox where there is no config; returns the exit code."""
 
     def say(line: str) -> None:
-        click.echo(f"teal: {line}", err=True)
+        sys.stderr.write(f"teal: {line}\n")
 
-    selection = select(config, context, start_sandbox=True, on_progress=say)
-    for problem in selection.problems:
-        say(f"disabled: {problem}")
+    # Each entry is checked when its adapter is built, after the first paint; its panel says what is wrong with it.
+    selection = select(config, context, start_sandbox=True, check_entries=False, on_progress=say)
     return run_console(Session(selection), ascii_only=ascii_only, mouse=mouse, color=color)

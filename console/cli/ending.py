@@ -3,12 +3,15 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
+from console.errors import EXIT_USAGE, CommandError, Terminated
 
-from console.errors import CommandError, Terminated
+if TYPE_CHECKING:
+    import click
 
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
@@ -24,24 +27,39 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, terminate)
 
 
-def run_command(command: click.Command, arguments: list[str] | None = None) -> int:
-    """Run `command` and return its exit code; nothing but a signal gets past this."""
-    try:
-        result = command.main(arguments, standalone_mode=False)
+def run_command(command: "click.Command", arguments: list[str] | None = None) -> int:
+    """Run `command` and return its exit code; nothing gets past this."""
+    import click
+
+    def run() -> int:
+        try:
+            result = command.main(arguments, standalone_mode=False)
+        except click.exceptions.Exit as ending:
+            return ending.exit_code
+        except click.Abort:
+            return EXIT_INTERRUPTED
+        except click.ClickException as error:
+            raise CommandError(EXIT_USAGE, "usage", error.format_message(), fix=_help_of(error)) from None
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as ending:
-        return ending.exit_code
-    except click.Abort:
-        return EXIT_INTERRUPTED
+
+    return ended(run)
+
+
+def _help_of(error: "click.ClickException") -> str:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path} --help`" if context else ""
+
+
+def ended(run: Callable[[], int]) -> int:
+    """What `run` returns, or the exit code of what it raised, said in one line."""
+    try:
+        return run()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Terminated:
         return EXIT_TERMINATED
     except BrokenPipeError:
         return 0
-    except click.ClickException as error:
-        where = f" See `{error.ctx.command_path} --help`." if isinstance(error, click.UsageError) and error.ctx else ""
-        return _say(2, "usage", error.format_message(), where.strip())
     except CommandError as error:
         return _say(error.exit_code, error.kind, error.message, error.fix)
     except Exception as error:
@@ -63,7 +81,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _say(code: int, kind: str, message: str, fix: str) -> int:
-    click.echo(f"teal: {message}" + (f" ({fix})" if fix else ""), err=True)
+    sys.stderr.write(f"teal: {message}" + (f" ({fix})" if fix else "") + "\n")
     if _wants_json(sys.argv[1:]):
         from console.output import failure_document, print_json
 

@@ -11,8 +11,8 @@ import pytest
 
 from backends import registry
 from console import check_output, moment
+from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.cli.main import teal
 from tests.console import fixed_adapters
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -34,7 +34,7 @@ RUN = """
 import json, sys
 sys.argv = ["teal", *json.loads(sys.argv[1])]
 from console.cli.ending import run_command
-from console.cli.main import teal
+from console.cli.commands import teal
 code = run_command(teal)
 print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """

@@ -1,0 +1,79 @@
+"""The commands of `teal`. A command's module is imported when the command is called, never before."""
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from console.cli.main import can_show_console
+from console.version import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "status": ("console.cli.status:status", "Every panel once."),
+    "check": ("console.cli.check:check", "For monitoring: 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "run": ("console.cli.run:run", "Pipeline runs: list, show, trigger, retry, cancel, pause, log."),
+    "quality": ("console.cli.quality:quality", "Quality scores: list, show."),
+    "alert": ("console.cli.alert:alert", "Alerts: list, show."),
+    "deploy": ("console.cli.deploy:deploy", "Deployments: status, flip, rollback, history."),
+    "log": ("console.cli.log:log", "Log lines, merged in time order."),
+    "action": ("console.cli.action:action", "Actions: list, show, watch."),
+    "audit": ("console.cli.audit:audit", "The audit: list, verify, export."),
+    "context": ("console.cli.context:context", "Contexts of the config: list, show."),
+    "config": ("console.cli.config:config", "The config: init, validate, show, schema."),
+    "schema": ("console.cli.schema:schema", "The JSON Schema of a document."),
+    "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform: start, stop, status, reset, break, fix, load."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and help, and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click does, with the nearest known name where there is none."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f' Did you mean "{near[0]}"?' if near else ""
+            raise click.UsageError(f'No such command "{args[0]}".{hint}', ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="teal", message="%(prog)s %(version)s")
+@click.option("-c", "--config", metavar="FILE", help="Config file.")
+@click.option("-C", "--context", metavar="NAME", help="Context of the config (TEAL_CONTEXT).")
+@click.option("--no-color", is_flag=True, help="No color (NO_COLOR too).")
+@click.option("--ascii", "ascii_only", is_flag=True, help="The console without box drawing and symbols.")
+@click.option("--mouse", is_flag=True, help="The console with the mouse.")
+@click.pass_context
+def teal(
+    ctx: click.Context, config: str | None, context: str | None, no_color: bool, ascii_only: bool, mouse: bool
+) -> None:
+    """A terminal operations console for data platforms. Alone it opens the console; with no terminal: `teal status`."""
+    ctx.obj = {"config": config, "context": context, "no_color": no_color}
+    if ctx.invoked_subcommand is not None:
+        return
+    if can_show_console():
+        from console.cli.console import open_console
+
+        ctx.exit(open_console(config, context, ascii_only=ascii_only, mouse=mouse, color=not no_color))
+    from console.cli.status import status
+
+    ctx.invoke(status)
