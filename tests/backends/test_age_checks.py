@@ -192,6 +192,7 @@ async def test_a_file_system_that_hangs_is_bounded_in_time(tmp_path: Path, monke
     [
         ("freshness", {"url": "postgresql://u:p@host/"}, "a password inside a URL"),
         ("freshness", {"query": " "}, "query"),
+        ("freshness", {"metrics": "prom"}, "url, metrics"),
         ("freshness", {"warn": "3h"}, "warn, crit"),
         ("backup", {"path": ""}, "path"),
         ("backup", {"path": []}, "path"),
