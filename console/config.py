@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from backends.settings import Secret, decode_hook, refuse_password_in_url
 from console.config_model import PORTS, ConfigFile, ContextConfig, Port
 from console.errors import ConfigError, Problem
 from console.paths import home
-from console.toml_lines import line_numbers, line_of
+from console.toml_lines import KeyPath, line_numbers, line_of
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
 ENTRY_KEYS = ("type", "name")
@@ -85,33 +86,31 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
     else is a problem: an entry with one is kept and marked, so that a bad Slack reference does not stop a rollback.
     Without `check_entries` no adapter is imported: what is wrong with an entry is raised when its adapter is built.
     """
-    text = _read(path)
-    data = _parse(path, text)
-    problems = _struct_problems(path, line_numbers(text), data, ConfigFile, ())
-    tables = data.get("contexts", {})
-    sources: dict[str, tuple[Path, str, tuple[str, ...], dict[str, Any]]] = {
-        name: (path, text, ("contexts", name), table) for name, table in tables.items() if isinstance(table, dict)
+    main = _Source(path)
+    data = main.parse()
+    problems = _struct_problems(main, data, ConfigFile, ())
+    sources: dict[str, tuple[_Source, tuple[str, ...], dict[str, Any]]] = {
+        name: (main, ("contexts", name), table)
+        for name, table in _dict(data.get("contexts")).items()
+        if isinstance(table, dict)
     }
     for extra in sorted((path.parent / "contexts").glob("*.toml")):
-        extra_text = _read(extra)
         if extra.stem in sources:
             problems.append(Problem(extra, 1, extra.stem, "this context is in the main file too", "keep one of them"))
             continue
-        sources[extra.stem] = (extra, extra_text, (), _parse(extra, extra_text))
+        own = _Source(extra)
+        sources[extra.stem] = (own, (), own.parse())
     contexts = {}
-    for name, (source, source_text, prefix, table) in sources.items():
-        context, found = _load_context(name, source, source_text, prefix, table, check_entries)
+    for name, (source, prefix, table) in sources.items():
+        context, found = _load_context(name, source, prefix, table, check_entries)
         problems += found
         contexts[name] = context
     default = data.get("default_context")
     if not isinstance(default, str) or not default:
         default = next(iter(contexts), "")
     elif default not in contexts:
-        lines = line_numbers(text)
         message = f'default_context is "{default}", which is not a context'
-        problems.append(
-            Problem(path, line_of(lines, ("default_context",)), "default_context", message, _known(contexts))
-        )
+        problems.append(main.problem(("default_context",), message, _known(contexts)))
     keymap = {key: value for key, value in _dict(data.get("keymap")).items() if isinstance(value, str)}
     return Config(path, default, keymap, contexts, tuple(problems))
 
@@ -130,12 +129,11 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 
 
 def _load_context(
-    name: str, path: Path, text: str, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
+    name: str, source: "_Source", prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
 ) -> tuple[Context, list[Problem]]:
-    lines = line_numbers(text)
     problems = [
         msgspec.structs.replace(problem, context=name)
-        for problem in _struct_problems(path, lines, table, ContextConfig, prefix)
+        for problem in _struct_problems(source, table, ContextConfig, prefix)
     ]
     entries: dict[Port, tuple[Entry, ...]] = {}
     for port in PORTS:
@@ -143,7 +141,7 @@ def _load_context(
         rows = table.get(port, [])
         for index, row in enumerate(rows if isinstance(rows, list) else []):
             if isinstance(row, dict):
-                entry, found = _load_entry(path, lines, (*prefix, port, index), port, row, seen, check_entries)
+                entry, found = _load_entry(source, (*prefix, port, index), port, row, seen, check_entries)
                 problems += [msgspec.structs.replace(problem, context=name, entry=entry.name) for problem in found]
                 seen.append(entry)
         entries[port] = tuple(seen)
@@ -153,13 +151,12 @@ def _load_context(
     except msgspec.ValidationError:
         settings = ContextConfig()  # its problems are fatal for this context and were listed above
     digest = hashlib.sha256(msgspec.json.encode(table, order="sorted", enc_hook=str)).hexdigest()[:16]
-    return Context(name, settings, entries, path.parent.resolve(), path, digest), problems
+    return Context(name, settings, entries, source.path.parent.resolve(), source.path, digest), problems
 
 
 def _load_entry(
-    path: Path,
-    lines: dict[tuple[str | int, ...], int],
-    where: tuple[str | int, ...],
+    source: "_Source",
+    where: KeyPath,
     port: Port,
     row: dict[str, Any],
     others: list[Entry],
@@ -170,8 +167,8 @@ def _load_entry(
     data = {key: value for key, value in row.items() if key not in ENTRY_KEYS}
     problems: list[Problem] = []
 
-    def problem(message: str, fix: str = "", at: tuple[str | int, ...] = where) -> None:
-        problems.append(Problem(path, line_of(lines, at), _dotted(at), message, fix))
+    def problem(message: str, fix: str = "", at: KeyPath = where) -> None:
+        problems.append(source.problem(at, message, fix))
 
     if not isinstance(kind, str) or not isinstance(name, str):
         problem("every entry needs a type", 'add e.g. type = "prometheus"')
@@ -184,7 +181,7 @@ def _load_entry(
         except BackendError as error:
             problem(error.message, error.fix, (*where, "type"))
         else:
-            problems += _struct_problems(path, lines, data, shape, where)
+            problems += _struct_problems(source, data, shape, where)
     for key, value in data.items():
         for text in _strings(value):
             try:
@@ -195,58 +192,68 @@ def _load_entry(
     return Entry(port, name, kind, data, reason), problems
 
 
-def _struct_problems(
-    path: Path, lines: dict[tuple[str | int, ...], int], data: dict[str, Any], shape: type, where: tuple[str | int, ...]
-) -> list[Problem]:
+def _struct_problems(source: "_Source", data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
     """Every field of `data` that does not fit `shape`, each on its own: one bad key does not hide the next."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    problems = []
+    problems: list[Problem] = []
     for key, value in data.items():
         at = (*where, key)
-        line = line_of(lines, at)
         if key not in fields:
-            problems.append(Problem(path, line, _dotted(at), f'unknown key "{key}"', _nearest(key, list(fields))))
-            continue
-        if isinstance(value, str) and fields[key].type in (Secret, Secret | None):
-            problems.append(Problem(path, line, _dotted(at), "a literal secret", 'use a reference: { env = "NAME" }'))
-            continue
-        inner = _inner_problems(path, lines, value, fields[key].type, at)
-        problems += inner
-        if inner:
-            continue
-        try:
-            msgspec.convert(value, fields[key].type, dec_hook=decode_hook)
-        except msgspec.ValidationError as error:
-            message, _, inside = str(error).partition(" - at `$")
-            problems.append(Problem(path, line, _dotted(at) + inside.rstrip("`"), message, ""))
+            problems.append(source.problem(at, f'unknown key "{key}"', _nearest(key, list(fields))))
+        elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
+            problems.append(source.problem(at, "a literal secret", 'use a reference: { env = "NAME" }'))
+        else:
+            problems += _value_problems(source, value, fields[key].type, at)
     for key, field in fields.items():
         if field.required and key not in data:
-            at = (*where, key)
-            problems.append(Problem(path, line_of(lines, where), _dotted(at), f'"{key}" is missing', ""))
-    if not problems:
-        try:
-            msgspec.convert(data, shape, dec_hook=decode_hook)
-        except msgspec.ValidationError as error:
-            problems.append(Problem(path, line_of(lines, where), _dotted(where), str(error), ""))
-    return problems
+            problems.append(source.problem((*where, key), f'"{key}" is missing'))
+    return problems or _misfit(source, data, shape, where)
 
 
-def _inner_problems(
-    path: Path, lines: dict[tuple[str | int, ...], int], value: Any, kind: Any, where: tuple[str | int, ...]
-) -> list[Problem]:
-    """The same for a table, or a list of tables, inside of a table."""
+def _value_problems(source: "_Source", value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+    """The same for what stands behind one key: a value, a table, or a list of tables."""
     shapes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-    if len(shapes) != 1 or shapes[0] is Secret:
-        return []
-    if isinstance(value, dict):
-        return _struct_problems(path, lines, value, shapes[0], where)
-    elements = enumerate(value) if isinstance(value, list) else ()
-    return [
-        problem
-        for index, element in elements
-        if isinstance(element, dict)
-        for problem in _struct_problems(path, lines, element, shapes[0], (*where, index))
-    ]
+    inner: list[Problem] = []
+    if len(shapes) == 1 and shapes[0] is not Secret:
+        if isinstance(value, dict):
+            inner = _struct_problems(source, value, shapes[0], where)
+        for index, element in enumerate(value) if isinstance(value, list) else ():
+            if isinstance(element, dict):
+                inner += _struct_problems(source, element, shapes[0], (*where, index))
+    return inner or _misfit(source, value, kind, where)
+
+
+def _misfit(source: "_Source", value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+    try:
+        msgspec.convert(value, kind, dec_hook=decode_hook)
+    except msgspec.ValidationError as error:
+        message, _, inside = str(error).partition(" - at `$")
+        return [msgspec.structs.replace(found := source.problem(where, message), path=found.path + inside.rstrip("`"))]
+    return []
+
+
+class _Source:
+    """One file. Where its keys stand is looked up only when there is something to say of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._text = _read(path)
+
+    def parse(self) -> dict[str, Any]:
+        """Raises ConfigError."""
+        try:
+            return tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{self.path}: {error}", fix="correct the TOML") from None
+
+    def problem(self, where: KeyPath, message: str, fix: str = "") -> Problem:
+        """What is wrong at a key, with the line of it or of what is around it."""
+        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        return Problem(self.path, line_of(self._lines, where), dotted, message, fix)
+
+    @cached_property
+    def _lines(self) -> dict[KeyPath, int]:
+        return line_numbers(self._text)
 
 
 def _read(path: Path) -> str:
@@ -261,17 +268,6 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: {error.strerror}", fix="check its owner and mode") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}", fix="save it as UTF-8") from None
-
-
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}", fix="correct the TOML") from None
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 def _nearest(key: str, known: list[str]) -> str:

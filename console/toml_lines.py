@@ -2,7 +2,7 @@
 
 import re
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY = re.compile(
@@ -11,14 +11,14 @@ _KEY = re.compile(
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
-def line_numbers(text: str) -> dict[Path, int]:
+def line_numbers(text: str) -> dict[KeyPath, int]:
     """The line (from 1) of each table header and each key outside inline tables, by its path from the root.
 
     Array elements have their index in the path: `("contexts", "production", "quality", 0, "warn")`.
     """
-    found: dict[Path, int] = {}
-    table: Path = ()
-    lengths: dict[Path, int] = {}
+    found: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    lengths: dict[KeyPath, int] = {}
     closing = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if closing:
@@ -33,19 +33,19 @@ def line_numbers(text: str) -> dict[Path, int]:
     return found
 
 
-def line_of(lines: dict[Path, int], path: Path) -> int | None:
+def line_of(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
     """The line of `path`, or of the nearest table or key around it."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
 
 
-def _parts(dotted: str) -> Path:
+def _parts(dotted: str) -> KeyPath:
     return tuple(part.strip("\"'") for part in _PART.findall(dotted))
 
 
-def _table_path(names: Path, is_element: bool, lengths: dict[Path, int]) -> Path:
-    path: Path = ()
+def _table_path(names: KeyPath, is_element: bool, lengths: dict[KeyPath, int]) -> KeyPath:
+    path: KeyPath = ()
     for position, name in enumerate(names):
         path = (*path, name)
         if is_element and position == len(names) - 1:

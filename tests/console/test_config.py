@@ -145,3 +145,10 @@ def test_lines_inside_multi_line_strings_are_no_keys(write):
         ("body", 9),
         ("wrong", 13),
     ]
+
+
+def test_a_default_context_that_is_none_is_said(write):
+    [problem] = load_config(write(GOOD.replace('"production"', '"prod"', 1))).problems
+    assert 'default_context is "prod"' in problem.message
+    assert problem.line == 2
+    assert problem.fix == "contexts: production"
