@@ -11,8 +11,8 @@ import pytest
 from backends.alerts.alertmanager import Alertmanager
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from console.cli.ending import run_command
 from console.cli.commands import teal
+from console.cli.ending import run_command
 from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
 from tests.backends.silencer_contract import SilencerContract, in_hours
 from tests.live.alertmanager import Cluster, alertmanagers
