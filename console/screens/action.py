@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -74,7 +73,6 @@ class ActionScreen(Page):
         self.action: Action | None = None
         self._red_at_start = red(session.store)
         self._trouble: list[Row] = []
-        self._stop_listening: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
         with Frame(title="Action", id="frame"):
@@ -89,13 +87,12 @@ class ActionScreen(Page):
 
     def on_mount(self) -> None:
         self.query_one(Frame).titles(left=f"Action {self.action_id}", right="reading the journal…")
-        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self.listen(self._on_snapshot)
         self._follow()
         self.set_interval(1.0, self._tick)
 
     def on_unmount(self, event: Unmount) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
+        self.stop_listening()
 
     def on_resize(self, event: Resize) -> None:
         self._show_subject()

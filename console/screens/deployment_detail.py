@@ -73,7 +73,6 @@ class DeploymentDetail(Page):
         self.history: list[Action] = []
         self._stale: list[Row] = []
         self._listed: list[str | None] = []
-        self._stop_listening: Callable[[], None] | None = None
         self._fetched_age: Callable[[], float | None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -91,13 +90,12 @@ class DeploymentDetail(Page):
     def on_mount(self) -> None:
         for snapshot in self.session.store.snapshots("deployments"):
             self._take(snapshot)
-        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self.listen(self._on_snapshot)
         self._show()
         self.set_interval(AGES_S, self._show)
 
     def on_unmount(self, event: Unmount) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
+        self.stop_listening()
 
     def on_resize(self, event: Resize) -> None:
         self.call_after_refresh(self._show)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -42,7 +41,6 @@ class ItemDetail(Page):
     def __init__(self, session: Session, item: Detailed) -> None:
         super().__init__(session)
         self._item = item
-        self._forget: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
         with Frame(title=title_of(self._item), id="item"), VerticalScroll():
@@ -50,12 +48,11 @@ class ItemDetail(Page):
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
-        self._forget = self.session.store.listen(lambda _: self.show())
+        self.listen(lambda _: self.show())
         self.show()
 
     def on_unmount(self) -> None:
-        if self._forget is not None:
-            self._forget()
+        self.stop_listening()
 
     def show(self) -> None:
         """Write everything anew."""

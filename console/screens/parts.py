@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from console.session import Session
+    from console.store import Snapshot
 
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
 MUTED = "dim"
@@ -198,6 +200,7 @@ class Page(Screen[None]):
         super().__init__()
         self.session = session
         self._armed_as_shown = session.armed
+        self._stop_listening: Callable[[], None] | None = None
 
     def on_mount(self) -> None:
         self._armed_as_shown = self.armed
@@ -229,6 +232,22 @@ class Page(Screen[None]):
         if context.protected and not context.read_only:
             limits = "armed" if self.armed else "read-only (! arms)"
         return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> None:
+        """Hear of each snapshot until this screen goes."""
+        self._stop_listening = self.session.store.listen(listener)
+
+    def stop_listening(self) -> None:
+        """Hear of none any more; safe to call twice."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
+
+    def remove(self) -> AwaitRemove:
+        """Go. What this screen reads and hears ends before its widgets do: an answer would find nothing to show it."""
+        self.workers.cancel_node(self)
+        self.stop_listening()
+        return super().remove()
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -91,7 +90,6 @@ class RunDetail(Page):
         self._reading = False
         self._log_of = ""
         self._listed: list[str] = []
-        self._stop_listening: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
         with Frame(title="Run", id="frame"):
@@ -106,14 +104,13 @@ class RunDetail(Page):
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
-        self._stop_listening = self.session.store.listen(self._on_snapshot)
+        self.listen(self._on_snapshot)
         self._show()
         self._read()
         self.set_interval(POLL_S, self._poll)
 
     def on_unmount(self, event: Unmount) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
+        self.stop_listening()
 
     def on_resize(self, event: Resize) -> None:
         self.call_after_refresh(self._show)

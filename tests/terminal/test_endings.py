@@ -109,7 +109,7 @@ def test_a_lost_terminal_ends_it(console: Opener, controlling: bool) -> None:
 
 def test_a_lost_terminal_with_much_to_draw_ends_it(console: Opener) -> None:
     """Nobody takes what is drawn any more: waiting for room in Textual's queue would be waiting for ever."""
-    terminals = [console(controlling=False) for _ in range(3)]
+    terminals = [console(controlling=False, env={"TEXTUAL_FPS": "240"}) for _ in range(3)]
     for terminal in terminals:
         terminal.shows("live BLUE")
     for terminal in terminals:
