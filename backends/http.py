@@ -70,6 +70,7 @@ class Http:
         self._user_agent = user_agent
         self._verify = verify
         self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
 
     async def get(
         self, url: str, *, attempts: int = MAX_ATTEMPTS, timeout: float = READ_TIMEOUT_S, **request: Any
@@ -108,6 +109,7 @@ class Http:
         `timeout`: seconds for the whole answer. Raises BackendError of kind auth, not_found, unreachable, timeout,
         rate_limited, malformed or conflict, and config for what cannot be sent at all.
         """
+        client = await self._opened()
         import httpx
 
         where = redact_url(url)
@@ -119,7 +121,7 @@ class Http:
         try:
             async with (
                 asyncio.timeout(timeout),
-                self._open().stream(
+                client.stream(
                     method, url, params=params, headers=headers, content=content,
                     auth=auth or httpx.USE_CLIENT_DEFAULT,
                     timeout=httpx.Timeout(timeout, connect=min(CONNECT_TIMEOUT_S, timeout)),
@@ -157,26 +159,31 @@ class Http:
             await self._client.aclose()
             self._client = None
 
-    def _open(self) -> "httpx.AsyncClient":
-        if self._client is None:
-            import httpx
+    async def _opened(self) -> "httpx.AsyncClient":
+        # Importing httpx and reading the CA bundle take 0.2 s on a small machine: keys must be answered meanwhile.
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make_client)
+            return self._client
 
-            try:
-                verify: ssl.SSLContext | bool = (
-                    ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
-                )
-                self._client = httpx.AsyncClient(
-                    headers={"user-agent": self._user_agent},
-                    verify=verify,
-                    mounts=dict.fromkeys(_NEVER_BY_PROXY),
-                )
-            except OSError as error:
-                raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
-            except (ImportError, ValueError) as error:
-                raise BackendError(
-                    "config", f"proxy of the environment: {clean(str(error), 200)}", fix="correct HTTP_PROXY, ALL_PROXY"
-                ) from None
-        return self._client
+    def _make_client(self) -> "httpx.AsyncClient":
+        import httpx
+
+        try:
+            verify: ssl.SSLContext | bool = (
+                ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
+            )
+            return httpx.AsyncClient(
+                headers={"user-agent": self._user_agent},
+                verify=verify,
+                mounts=dict.fromkeys(_NEVER_BY_PROXY),
+            )
+        except OSError as error:
+            raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
+        except (ImportError, ValueError) as error:
+            raise BackendError(
+                "config", f"proxy of the environment: {clean(str(error), 200)}", fix="correct HTTP_PROXY, ALL_PROXY"
+            ) from None
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:

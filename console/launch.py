@@ -43,6 +43,7 @@ def run_console(session: Session, *, ascii_only: bool = False, mouse: bool = Fal
     from console.app import TealApp
 
     symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
+    session.show_kept()
     app = TealApp(session, symbols=symbols)
     _end_with_the_terminal()
     app.run(mouse=mouse)

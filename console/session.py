@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "l
 RUN_LIMIT = 200
 LOG_LIMIT = 500
 OPEN_ACTION_INTERVAL_S = 1.0
+# The first reads import what their adapters need, and that would keep the screen from showing the kept data.
+KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
 
 
@@ -76,18 +79,33 @@ class Session:
         self.store = Store()
         self._files = SnapshotFiles(selection.context.name, selection.context.digest)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
+        self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.store.listen(self._after_put)
 
     # ---- reading
 
-    def start(self) -> None:
-        """Begin: what was kept on disk first, with its true age, then the feeds. Call it after the first paint."""
-        for key in self._feeds:
-            snapshot = self._files.load(key)
-            if snapshot is not None:
+    def preload(self) -> None:
+        """Begin to read what was kept on disk, in a thread: it may be a slow disk, and nobody waits for it."""
+        executor = ThreadPoolExecutor(1)
+        self._kept = executor.submit(lambda: [self._files.load(key) for key in self._feeds])
+        executor.shutdown(wait=False)
+
+    def show_kept(self) -> None:
+        """Put what was kept into the store, with its true age, if it has been read; does not wait."""
+        if self._kept is None or not self._kept.done():
+            return
+        for snapshot in self._kept.result():
+            if snapshot is not None and self.store.get(snapshot.key) is None:
                 self.store.put(snapshot)
-        self._tasks = [asyncio.create_task(feed.run(), name=str(key)) for key, feed in self._feeds.items()]
+        self._kept = None
+
+    def start(self) -> None:
+        """Begin the feeds; call it after the first paint, on the event loop."""
+        loop = asyncio.get_running_loop()
+        if self._kept is not None:
+            self._kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self.show_kept))
+        self._tasks = [asyncio.create_task(self._run_feeds(), name="feeds")]
 
     async def read(self, *, deadline_s: float | None = None) -> bool:
         """Read every source once, side by side. False where the deadline came first."""
@@ -153,6 +171,12 @@ class Session:
         await self.orders.aclose()
 
     # ---- inside
+
+    async def _run_feeds(self) -> None:
+        await asyncio.sleep(KEPT_DATA_FIRST_S)
+        async with asyncio.TaskGroup() as group:
+            for key, feed in self._feeds.items():
+                group.create_task(feed.run(), name=str(key))
 
     def _feeds_of(self, panel: Panel) -> list[Feed]:
         fetchers: dict[Panel, Callable[[Entry], Any]] = {
