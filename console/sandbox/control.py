@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from console.errors import EXIT_UNREACHABLE, CommandError
 from console.paths import state_dir
 from console.sandbox import files
 
@@ -34,13 +35,11 @@ FAULTS: dict[str, str] = {
 }
 
 
-class SandboxError(Exception):
+class SandboxError(CommandError):
     """The sandbox cannot do what was asked: one line what, one line what to do."""
 
     def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
+        super().__init__(EXIT_UNREACHABLE, "unreachable", message, fix=fix)
 
 
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):
