@@ -209,7 +209,7 @@ class Check(Closable, Protocol):
 
 class Sample(Struct, frozen=True, kw_only=True):
     """One value of a query at a time. `value` is None where it is no finite number; `reason` then says what it is
-    (`NaN`, `+Inf`, `native histogram`). `warnings`: what the system said about the whole answer, say that it is partial.
+    (`NaN`, `+Inf`, `native histogram`). `warnings`: what the system said about the whole answer, as that it is partial.
     """
 
     labels: dict[str, str]

@@ -132,7 +132,7 @@ class TealApp(App[None], inherit_bindings=False):
 
     def _fatal_error(self) -> None:
         """One line and the name of a crash file. Textual would print local variables, and those hold secrets."""
-        from console.cli.ending import write_crash_file
+        from console.crash import write_crash_file
 
         error = sys.exc_info()[1] or RuntimeError("unknown")
         place = write_crash_file(error)

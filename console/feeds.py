@@ -11,6 +11,7 @@ from msgspec import Struct
 from backends.errors import BackendError
 from backends.text import clean
 from console import moment
+from console.crash import write_crash_file
 from console.store import Snapshot, SourceError, SourceKey, Store
 
 DEADLINE_S = 15.0
@@ -60,7 +61,11 @@ class Feed:
         """Read until cancelled."""
         try:
             while True:
-                await self.read()
+                try:
+                    await self.read()
+                except Exception as defect:
+                    # Not the backend's: whoever listens to the store failed. The next snapshot may be shown well.
+                    write_crash_file(defect)
                 self._wake.clear()
                 try:
                     async with asyncio.timeout(self._wait_s()):

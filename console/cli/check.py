@@ -171,7 +171,7 @@ def _unable(common: Common, error: CommandError) -> int:
 
 
 def _defect(error: Exception) -> CommandError:
-    from console.cli.ending import write_crash_file
+    from console.crash import write_crash_file
 
     path = write_crash_file(error)
     return CommandError(

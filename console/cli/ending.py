@@ -1,11 +1,8 @@
 """How a command ends: an exit code, one line on stderr, and a JSON document where one was asked for."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import EXIT_USAGE, CommandError, Terminated
@@ -76,6 +73,8 @@ def _unexpected(error: Exception) -> int:
 
     if isinstance(error, Refused):
         return _say(error.exit_code, error.error.kind, error.error.message, error.error.fix)
+    from console.crash import write_crash_file
+
     path = write_crash_file(error)
     return _say(EXIT_INTERNAL, "internal", f"{type(error).__name__}: this is a defect", f"report it with {path}")
 
@@ -93,23 +92,3 @@ def _wants_json(arguments: list[str]) -> bool:
     """Asked of the raw arguments, since the failure may be that they do not parse."""
     joined = " ".join(arguments)
     return any(form in f"{joined} " for form in ("-o json ", "--output json ", "-ojson ", "--output=json "))
-
-
-def write_crash_file(error: BaseException) -> Path | str:
-    """Where it broke, as file, line and function: never a value of a variable, never the message of the error."""
-    import traceback
-
-    from console.paths import state_dir
-
-    lines = [f"{datetime.now(UTC).isoformat()} {type(error).__module__}.{type(error).__name__}"]
-    lines += [
-        f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    path = state_dir() / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError:
-        return "\n".join(lines)
-    return path

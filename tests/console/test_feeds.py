@@ -162,3 +162,25 @@ def test_a_full_or_read_only_disk_costs_only_the_cache(tmp_path):
     files = SnapshotFiles("production", "abc", tmp_path / "file")
     files.save(Snapshot(key=SourceKey("checks", "api"), type="http", items=(OK,), fetched_at=datetime.now(UTC)))
     assert files.load(SourceKey("checks", "api")) is None
+
+
+async def test_a_listener_that_fails_ends_no_feed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
+    store, reads = Store(), 0
+
+    async def counted():
+        nonlocal reads
+        reads += 1
+        return (OK,)
+
+    def fails(_: Snapshot) -> None:
+        raise RuntimeError("a defect of a panel")
+
+    store.listen(fails)
+    task = asyncio.create_task(feed(store, "api", counted, interval_s=0.01).run())
+    while reads < 3:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    assert store.items("checks") == [OK]
+    [first, *_] = tmp_path.glob("crash-*.txt")
+    assert "RuntimeError" in first.read_text()

@@ -1,0 +1,24 @@
+"""What is written down when this program itself is at fault."""
+
+import os
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from console.paths import state_dir
+
+
+def write_crash_file(error: BaseException) -> Path | str:
+    """Where it broke, as file, line and function: never a value of a variable, never the message of the error."""
+    lines = [f"{datetime.now(UTC).isoformat()} {type(error).__module__}.{type(error).__name__}"]
+    lines += [
+        f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    path = state_dir() / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError:
+        return "\n".join(lines)
+    return path
