@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.errors import BackendError
-from backends.metrics.prometheus_api import Access, Entrance, PrometheusApi, refuse_bad_server
+from backends.metrics.prometheus_api import FIX_QUERY, Access, Entrance, PrometheusApi, refuse_bad_server
 from backends.metrics.prometheus_wire import QueryData, samples_of
 from backends.ports import Sample, Series
 from backends.registry import AdapterContext
@@ -69,8 +69,8 @@ class PrometheusMetrics:
         data, envelope = await self.server.read("query", QueryData, params)
         try:
             samples = samples_of(data, envelope.said)
-        except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            raise BackendError("malformed", f"{self.server.where}: {clean(str(error), 200)}") from None
+        except (msgspec.ValidationError, ValueError) as error:
+            raise BackendError("malformed", f"{self.server.where}: {clean(str(error), 200)}", fix=FIX_QUERY) from None
         if not samples and envelope.said:
             raise self.server.nothing_proven(envelope.said)
         return samples

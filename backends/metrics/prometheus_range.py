@@ -75,6 +75,7 @@ class BoundedSession(requests.Session):
 
     def __init__(self, entrance: Entrance, deadline: float) -> None:
         super().__init__()
+        self.headers["user-agent"] = "tealdeck"
         self.trust_env = False  # or a .netrc would replace the credentials
         self.proxies = dict(get_environ_proxies(entrance.base))
         self.verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
@@ -90,7 +91,10 @@ class BoundedSession(requests.Session):
             given["data"] = given.pop("params")
         began = time.monotonic()
         response = super().request(method, url, *args, **given)
-        body = self._whole(response)
+        try:
+            body = self._whole(response)
+        finally:
+            response.raw.close()  # closing the session would leave it open
         answer = Answer(
             response.status_code, response.headers, body, time.monotonic() - began, redact_url(str(url))
         )  # fmt: skip
@@ -116,7 +120,6 @@ class BoundedSession(requests.Session):
                 )
             chunks.append(chunk)
             self._left()
-        response.raw.close()
         return b"".join(chunks)
 
     def _left(self) -> float:

@@ -57,7 +57,7 @@ class WireSeries(Struct, frozen=True):
 
 
 def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
-    """Raises msgspec.ValidationError for a result of another shape, ValueError for a type that has no values."""
+    """Raises msgspec.ValidationError for a result of another shape, ValueError for a type without values."""
     if data.result_type == "vector":
         return [_sample(wire, warnings) for wire in msgspec.json.decode(data.result, type=list[WireSample])]
     if data.result_type == "scalar":
@@ -67,7 +67,7 @@ def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
 
 
 def series_of(wire: WireSeries, warnings: tuple[str, ...]) -> Series:
-    """Points that are no finite number have the value None."""
+    """Points that are no finite number have the value None. Raises ValueError for what is no time."""
     points = tuple(Point(_time(at), _number(text)[0]) for at, text in wire.values)
     return Series(labels=clean_labels(wire.metric), points=points, warnings=warnings)
 
@@ -91,4 +91,7 @@ def _number(text: str) -> tuple[float | None, str]:
 
 
 def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError):
+        raise ValueError(f"{seconds:g} is no time") from None

@@ -90,7 +90,7 @@ class PrometheusQuality:
         became of the trend where there is nothing else."""
         metrics, now = self._metrics.get(), datetime.now(UTC)
         current, failed, trend = await asyncio.gather(
-            self._current(metrics, now), self._failed(metrics), self._trend(metrics, now)
+            self._current(metrics), self._failed(metrics), self._trend(metrics, now)
         )
         past: Mapping[str, list[Row]] = {} if isinstance(trend, BackendError) else trend
         names = current.keys() | past.keys() | {clean(name, 200) for name in self._config.datasets}
@@ -123,11 +123,9 @@ class PrometheusQuality:
         score = score_of(self._name, dataset, past, self._limits, now)
         return replace(score, state="unknown", reason="no data now")
 
-    async def _current(self, metrics: Metrics, now: datetime) -> dict[str, Row]:
+    async def _current(self, metrics: Metrics) -> dict[str, Row]:
         """The row of each dataset: the worst of its series, evaluated when the oldest of them was."""
-        samples, times = await asyncio.gather(
-            metrics.instant(self._config.query, at=now), metrics.instant(self._when, at=now)
-        )
+        samples, times = await asyncio.gather(metrics.instant(self._config.query), metrics.instant(self._when))
         when: dict[str, float] = {}
         for sample in times:
             if sample.value is not None:
@@ -155,7 +153,7 @@ class PrometheusQuality:
             if sample.value is None or sample.value > 0:
                 check = sample.labels.get(self._config.check_label, "(no name)")
                 found.setdefault(self._dataset(sample.labels), []).append(check)
-        return {name: sorted(set(checks)) for name, checks in found.items()}
+        return {name: list(dict.fromkeys(checks)) for name, checks in found.items()}
 
     async def _trend(self, metrics: Metrics, now: datetime) -> dict[str, list[Row]] | BackendError:
         """The distinct evaluations of each dataset that the steps of the window fall on, oldest first."""
