@@ -259,7 +259,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         if self.live == "unknown":
             return "unknown"
         if self.live == "mixed":
-            return "critical"
+            return "warning" if self.action else "critical"  # a split is somebody's plan, or nobody's
         taking = [color for color in self.colors.values() if (color.weight_pct or 0) > 0]
         if any(color.healthy is False for color in taking):
             return "critical"

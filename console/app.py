@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -18,6 +19,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.timer import Timer
 
 from actions.models import Action, Request
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 WATCH_INPUT_S = 1.0
 CLOSE_S = 3.0
+SETTLE_S = 0.3
 EXIT_INTERNAL = 70
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
@@ -68,6 +71,7 @@ class TealApp(App[None], inherit_bindings=False):
         self.symbols = symbols
         self.now = now
         self.arming = Arming(clock)
+        self._settling: Timer | None = None
         self.animation_level = "none"
         self.register_theme(TEAL)
         self.theme = TEAL.name
@@ -114,6 +118,12 @@ class TealApp(App[None], inherit_bindings=False):
         going_on = [f"{action.id}  {action.kind} {action.service}: {action.status}" for action in open_actions]
         words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
         self.exit(message=Text("\n".join(words)) if words else None)
+
+    def on_resize(self) -> None:
+        """Draw everything anew once the size has settled: what was under way for an older size may have come last."""
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(SETTLE_S, partial(self.refresh, layout=True))
 
     def _resumed(self, _: App[Any]) -> None:
         """Back from a stop: nobody watched meanwhile, and the shell has written over the screen."""
@@ -203,7 +213,11 @@ class TealApp(App[None], inherit_bindings=False):
             from console.screens.deployment_detail import DeploymentDetail
 
             self.push_screen(DeploymentDetail(self.session, item))
-        elif isinstance(item, QualityScore | Alert | CheckResult | LogEntry):
+        elif isinstance(item, Alert):
+            from console.screens.alert_detail import AlertDetail
+
+            self.push_screen(AlertDetail(self.session, item))
+        elif isinstance(item, QualityScore | CheckResult | LogEntry):
             from console.screens.item_detail import ItemDetail
 
             self.push_screen(ItemDetail(self.session, item))
@@ -219,6 +233,16 @@ class TealApp(App[None], inherit_bindings=False):
         from console.screens.plan import PlanScreen
 
         self.push_screen(PlanScreen(self.session, request))
+
+    def acknowledge(self, alert: Alert) -> None:
+        """The plan of an acknowledgement, or why there is none."""
+        from console.screens.choices import acknowledgement
+
+        choice = acknowledgement(alert, self.session)
+        if choice.reason or choice.request is None:
+            self.say(choice.reason)
+        else:
+            self.open_plan(choice.request)
 
     def open_action(self, action_id: str) -> None:
         """An action while it runs, or as it ended."""

@@ -135,7 +135,7 @@ def _checks(ports: dict[str, int]) -> list[dict[str, Any]]:
     checks.append(
         {"name": "warehouse", "type": "http", "url": _url(ports["router"], "/api/v1/status"), "expect": status}
     )
-    checks.append({"name": "ingress", "type": "tcp", "host": "127.0.0.1", "port": ports["router"], "warn": "100ms"})
+    checks.append({"name": "ingress", "type": "tcp", "host": "127.0.0.1", "port": ports["router"], "warn": "1s"})
     return checks
 
 

@@ -56,7 +56,7 @@ def test_resize_storm_leaves_a_right_screen(console: Opener) -> None:
         terminal.pump(chance.choice((0.0, 0.0, 0.01)))
     terminal.resize(100, 30)
     terminal.shows(*PANELS, "live BLUE")
-    terminal.settle(0.2)
+    terminal.settle(0.5)
     assert_drawn(terminal, 100, 30)
     terminal.send("q")
     assert terminal.ends() == 0
