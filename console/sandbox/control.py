@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from console.errors import EXIT_UNREACHABLE, CommandError
+from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.paths import state_dir
 from console.sandbox import files
 
@@ -40,6 +40,14 @@ class SandboxError(CommandError):
 
     def __init__(self, message: str, fix: str) -> None:
         super().__init__(EXIT_UNREACHABLE, "unreachable", message, fix=fix)
+
+
+class FaultError(SandboxError):
+    """What was named is no fault: a mistake of the command line, whatever state the sandbox is in."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message, fix)
+        self.exit_code, self.kind = EXIT_USAGE, "usage"
 
 
 class SandboxInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from console.sandbox import files, settings
-from console.sandbox.control import FAULTS, SandboxError, SandboxInfo, running, sandbox_dir
+from console.sandbox.control import FAULTS, FaultError, SandboxError, SandboxInfo, running, sandbox_dir
 from console.sandbox.fetch import fetch
 
 OF_A_COLOR = ("bad-release", "slow-color", "crash-color")
@@ -30,7 +30,7 @@ def inject(fault: str) -> str:
     if name in OF_A_COLOR:
         detail["color"] = _color(info, wish or "idle")
     elif wish:
-        raise SandboxError(f"{name} concerns no color", f"teal sandbox break {name}")
+        raise FaultError(f"{name} concerns no color", f"teal sandbox break {name}")
     with _changed(directory) as faults:
         faults[name] = detail
     return _observe(directory, name, detail.get("color", ""), broken=True)
@@ -38,11 +38,11 @@ def inject(fault: str) -> str:
 
 def fix(fault: str | None) -> str:
     """Take one fault away, or all, and return once that can be seen. Raises SandboxError."""
-    _sandbox()
-    directory = sandbox_dir()
     name = fault.partition(":")[0] if fault else None
     if name is not None:
         _known(name)
+    _sandbox()
+    directory = sandbox_dir()
     before = files.read_json(directory / files.FAULTS).get("faults", {})
     gone = [found for found in before if name in (None, found)]
     if not gone:
@@ -58,7 +58,7 @@ def _known(name: str) -> None:
     if name not in FAULTS:
         near = get_close_matches(name, FAULTS, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise SandboxError(f'no fault "{name}"', f"{hint}there are: {', '.join(FAULTS)}")
+        raise FaultError(f'no fault "{name}"', f"{hint}there are: {', '.join(FAULTS)}")
 
 
 def _sandbox() -> SandboxInfo:
@@ -72,7 +72,7 @@ def _color(info: SandboxInfo, wish: str) -> str:
     if wish in files.COLORS:
         return wish
     if wish not in ("idle", "live"):
-        raise SandboxError(f'no color "{wish}"', f"one of: idle, live, {', '.join(files.COLORS)}")
+        raise FaultError(f'no color "{wish}"', f"one of: idle, live, {', '.join(files.COLORS)}")
     weights = files.read_json(info.config_path.parent / files.SWITCH).get("weights", {})
     ordered = sorted(files.COLORS, key=lambda color: weights.get(color, 0))
     return ordered[0] if wish == "idle" else ordered[-1]

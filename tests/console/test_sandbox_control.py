@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from console.errors import EXIT_USAGE
 from console.sandbox import control, files
 from console.sandbox.children import claim_ports
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
@@ -151,6 +152,7 @@ def test_a_fault_that_is_none_is_refused(up: SandboxInfo, fault: str, message: s
         control.inject(fault)
     assert error.value.message == message
     assert error.value.fix.startswith(fix)
+    assert error.value.exit_code == EXIT_USAGE
     assert control.running() == up
 
 
