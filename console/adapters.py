@@ -14,9 +14,9 @@ from console.paths import state_dir
 class Adapters:
     """Builds what the config names. An entry with a problem raises it again each time it is asked for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, http: Http | None = None) -> None:
         self.context = context
-        self.http = Http()
+        self.http = http or Http()
         self._built: dict[tuple[Port, str], Any] = {}
 
     def pipelines(self, name: str) -> Pipelines:

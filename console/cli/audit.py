@@ -73,5 +73,6 @@ def _table(records: Sequence[Any]) -> list[str]:
     rows = []
     for record in records:
         data = plain(record)
-        rows.append([str(data.get(name, "")) for name in ("seq", "at", "kind", "action", "target", "result")])
-    return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT"])
+        names = ("seq", "at", "kind", "action", "target", "result", "detail")
+        rows.append([str(data.get(name, "")) for name in names])
+    return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])

@@ -17,9 +17,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deploy": ("console.cli.deploy:deploy", "Deployments: status, flip, rollback, history."),
     "log": ("console.cli.log:log", "Log lines, merged in time order."),
     "action": ("console.cli.action:action", "Actions: list, show, watch."),
+    "note": ("console.cli.note:note", "Write a sentence down in the audit."),
     "audit": ("console.cli.audit:audit", "The audit: list, verify, export."),
     "context": ("console.cli.context:context", "Contexts of the config: list, show."),
     "config": ("console.cli.config:config", "The config: init, validate, show, schema."),
+    "doctor": ("console.cli.doctor:doctor", "What works: each backend, the journal, the state, the config."),
+    "completion": ("console.cli.completion:completion", "The completion script of a shell: bash, zsh, fish."),
     "schema": ("console.cli.schema:schema", "The JSON Schema of a document."),
     "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform: start, stop, status, reset, break, fix, load."),
 }

@@ -57,6 +57,8 @@ COMMANDS = [
     ["config", "show"],
     ["config", "schema"],
     ["schema"],
+    ["doctor"],
+    ["completion", "bash"],
     ["sandbox", "status"],
 ]
 

@@ -1,0 +1,51 @@
+"""`teal doctor`: what of a context works, seen from this host: each backend, the journal, the state, the config."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from backends.models import worst
+from console.cli.options import Common, common_options
+from console.cli.reading import READ_TIMEOUT_S
+from console.cli.showing import Answer, show
+from console.diagnosis import Diagnosis, diagnose
+from console.output import document, reading_exit_code, table, worst_first
+from console.select import select
+from panels.words import NOTHING, UNICODE, amount
+
+HEADERS = ("STATE", "WHAT", "NAME", "TYPE", "REACHED", "AUTHORIZED", "MAY", "MS", "SKEW S", "DETAIL")
+RIGHT = (False, False, False, False, False, False, False, True, True)
+
+
+@click.command()
+@common_options()
+def doctor(common: Common) -> int:
+    """What works, worst first: backends, journal, state directory, config. Exit 7 where no backend answers."""
+    selection = select(common.config, common.context)
+    snapshots, found = asyncio.run(diagnose(selection, deadline_s=common.timeout_s or READ_TIMEOUT_S))
+    shown = document(
+        "doctor",
+        worst_first(found),
+        context=selection.context.name,
+        snapshots=snapshots,
+        limit=common.limit,
+        health=worst([each.health for each in found]),
+    )
+    show(common, Answer(shown, lambda: _table(shown.items)))
+    return reading_exit_code(shown, strict=common.strict)
+
+
+def _table(found: Sequence[Diagnosis]) -> list[str]:
+    def row(each: Diagnosis) -> list[str]:
+        state = f"{UNICODE.of(each.health)} {each.health}"
+        numbers = (amount(each.latency_ms), amount(each.clock_skew_s, digits=1))
+        known = (_word(each.reachable), _word(each.authorized), ", ".join(each.may))
+        detail = f"{each.detail} ({each.fix})" if each.fix else each.detail
+        return [state, each.subject, each.name, each.type, *known, *numbers, detail]
+
+    return table([row(each) for each in found], headers=HEADERS, right=RIGHT)
+
+
+def _word(known: bool | None) -> str:
+    return {True: "yes", False: "no", None: NOTHING}[known]

@@ -1,0 +1,253 @@
+"""What of a context works, seen from this host. Everything is asked once, side by side, and nothing is changed."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.journal import Journal
+from actions.location import journal_location
+from backends.errors import BackendError, ErrorKind
+from backends.http import Answer, Http, redact_url
+from backends.models import CheckResult, Health, Panel, worst
+from backends.ports import LogQuery
+from backends.settings import reveal
+from console import moment
+from console.adapters import Adapters
+from console.config import Context, Entry
+from console.config_model import Port
+from console.errors import Problem
+from console.feeds import DEADLINE_S, Feed, Source, read_all
+from console.paths import state_dir
+from console.select import Selection
+from console.store import Snapshot, SourceError, SourceKey, Store
+
+SKEW_WARNING_S = 5.0
+SKEW_CRITICAL_S = 60.0
+ASKED: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks")
+_WRITES: dict[Port, tuple[str, str]] = {
+    "pipelines": ("trigger", "run"), "alerts": ("silence", "silence"), "deployments": ("shift", "switch"),
+}  # fmt: skip
+# What a kind of error says of the way to a system; of all others nothing is known.
+_REACHED: dict[ErrorKind, bool] = {
+    "auth": True, "malformed": True, "rate_limited": True, "not_found": True, "unreachable": False, "timeout": False,
+}  # fmt: skip
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. `subject`: a port of the config, `journal`, `state` or `config`.
+
+    `reachable` and `authorized` are None where that is not known. `latency_ms` is that of the first read, connecting
+    included. `clock_skew_s`: how far the server's clock is ahead of ours, where it says the time. `may`: what can be
+    done from here.
+    """
+
+    subject: str
+    name: str
+    type: str = ""
+    health: Health
+    reachable: bool | None = None
+    authorized: bool | None = None
+    may: tuple[str, ...] = ()
+    latency_ms: int | None = None
+    clock_skew_s: float | None = None
+    detail: str = ""
+    fix: str = ""
+
+
+async def diagnose(selection: Selection, *, deadline_s: float) -> tuple[list[Snapshot], list[Diagnosis]]:
+    """What each backend answered, and the findings on all of it, those of the backends first."""
+    context = selection.context
+    adapters = Adapters(context, DatedHttp())
+    skews: dict[SourceKey, list[float]] = {}
+    try:
+        snapshots = await _asked(adapters, skews, deadline_s)
+        found = [_of_backend(adapters, snapshot, skews.get(snapshot.key, [])) for snapshot in snapshots]
+    finally:
+        await adapters.aclose()
+    found += [await _of_journal(context, os.environ), _of_state(state_dir()), *_of_config(context, selection.problems)]
+    return snapshots, found
+
+
+_heard: ContextVar[list[float]] = ContextVar("_heard")
+
+
+class DatedHttp(Http):
+    """Compares each server's clock with ours while its answers pass."""
+
+    async def request(self, method: str, url: str, **request: Any) -> Answer:
+        """As `Http.request`."""
+        answer = await super().request(method, url, **request)
+        skew = clock_skew(answer, moment.utc_now())
+        if skew is not None and (heard := _heard.get(None)) is not None:
+            heard.append(skew)
+        return answer
+
+
+def clock_skew(answer: Answer, received_at: datetime) -> float | None:
+    """Seconds that the server's clock is ahead; None where it does not say, or where a cache says what was then.
+
+    `Date` has whole seconds: what is smaller than one means nothing.
+    """
+    from email.utils import parsedate_to_datetime
+
+    if "age" in answer.headers:
+        return None
+    try:
+        said = parsedate_to_datetime(answer.headers.get("date", ""))
+    except ValueError:
+        return None
+    theirs = said.replace(tzinfo=said.tzinfo or UTC) + timedelta(seconds=0.5)
+    return (theirs - received_at).total_seconds() + answer.seconds / 2
+
+
+async def _asked(adapters: Adapters, skews: dict[SourceKey, list[float]], deadline_s: float) -> list[Snapshot]:
+    store = Store()
+    sources = []
+    for port in ASKED:
+        for entry in adapters.context.entries[port]:
+            key = SourceKey(cast(Panel, port), entry.name)
+            skews[key] = []
+            sources.append(Source(key, entry.type, partial(_ask, adapters, entry, skews[key])))
+    feeds = [Feed(source, store, interval_s=deadline_s, deadline_s=min(deadline_s, DEADLINE_S)) for source in sources]
+    await read_all(feeds, deadline_s=deadline_s)
+    return [store.get(source.key) or Snapshot(key=source.key, type=source.type) for source in sources]
+
+
+async def _ask(adapters: Adapters, entry: Entry, heard: list[float]) -> tuple[Any, ...]:
+    """The cheapest read of its port."""
+    _heard.set(heard)
+    match entry.port:
+        case "metrics":
+            await adapters.metrics(entry.name).series_exist("up")
+        case "pipelines":
+            await adapters.pipelines(entry.name).runs(limit=1)
+        case "quality":
+            await adapters.quality(entry.name).scores()
+        case "alerts":
+            await adapters.alerts(entry.name).alerts()
+        case "deployments":
+            await adapters.switch(entry.name).deployment()
+        case "logs":
+            await adapters.logs(entry.name).query(LogQuery(limit=1))
+        case "checks":
+            return (await adapters.check(entry.name).run(),)
+    return ()
+
+
+def _of_backend(adapters: Adapters, snapshot: Snapshot, skews: Sequence[float]) -> Diagnosis:
+    port, name = cast(Port, snapshot.key.panel), snapshot.key.name
+    answered = snapshot.error is None and snapshot.fetched_at is not None
+    nearest: float | None = min(skews, key=lambda seconds: abs(seconds), default=None)
+    found = Diagnosis(
+        subject=port,
+        name=name,
+        type=snapshot.type,
+        health="ok",
+        reachable=True,
+        authorized=True,
+        may=_may(adapters, port, name) if answered else (),
+        latency_ms=None if snapshot.latency_ms is None else round(snapshot.latency_ms),
+        clock_skew_s=None if nearest is None else round(nearest, 1) + 0.0,  # no "-0.0"
+    )
+    return _with_skew(_with_answer(found, snapshot, answered))
+
+
+def _with_answer(found: Diagnosis, snapshot: Snapshot, answered: bool) -> Diagnosis:
+    result = next((item for item in snapshot.items if isinstance(item, CheckResult)), None)
+    if result is not None and answered:
+        # Where it is bad, only its own words say whether the way there is, or the thing itself.
+        known = True if result.state in ("ok", "warning") else None
+        return replace(found, health=result.state, detail=result.message, reachable=known, authorized=known)
+    if answered:
+        return found
+    error = snapshot.error or SourceError("timeout", "no answer in time", "raise --timeout")
+    return replace(
+        found,
+        health="critical",
+        reachable=_REACHED.get(error.kind),
+        authorized=False if error.kind == "auth" else None,
+        detail=error.message,
+        fix=error.fix,
+    )
+
+
+def _with_skew(found: Diagnosis) -> Diagnosis:
+    skew = found.clock_skew_s
+    if skew is None or abs(skew) < SKEW_WARNING_S:
+        return found
+    words = f"its clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's"
+    return replace(
+        found,
+        health=worst([found.health, "critical" if abs(skew) >= SKEW_CRITICAL_S else "warning"]),
+        detail="; ".join(filter(None, (found.detail, words))),
+        fix=found.fix or "synchronize both clocks (NTP)",
+    )
+
+
+def _may(adapters: Adapters, port: Port, name: str) -> tuple[str, ...]:
+    method, word = _WRITES.get(port, ("", ""))
+    readers = {"pipelines": adapters.pipelines, "alerts": adapters.alerts, "deployments": adapters.switch}
+    writes = method and not adapters.context.config.read_only and hasattr(readers[port](name), method)
+    return ("read", word) if writes else ("read",)
+
+
+async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:
+    config = context.config
+    try:
+        location = journal_location(await reveal(config.journal, context.base_dir) if config.journal else None, env)
+    except BackendError as error:
+        return Diagnosis(subject="journal", name="", health="critical", detail=error.message, fix=error.fix)
+    place = redact_url(location.url) if location.path is None else str(location.path)
+    if location.path is not None and (problem := _not_writable(location.path)):
+        return Diagnosis(
+            subject="journal", name=place, health="critical", detail=problem, fix="nothing can be done here"
+        )
+    journal = Journal(location)
+    try:
+        await journal.actions(context.name, limit=1)
+    except BackendError as error:
+        return Diagnosis(subject="journal", name=place, health="critical", detail=error.message, fix=error.fix)
+    finally:
+        await journal.aclose()
+    finding = None if context.sandbox else location.finding
+    if finding is None:
+        return Diagnosis(subject="journal", name=place, health="ok")
+    return Diagnosis(subject="journal", name=place, health="warning", detail=finding.text, fix=finding.fix)
+
+
+def _of_state(directory: Path) -> Diagnosis:
+    problem = _not_writable(directory)
+    fix = "set TEAL_STATE_DIR to a directory of your own" if problem else ""
+    return Diagnosis(
+        subject="state", name=str(directory), health="critical" if problem else "ok", detail=problem, fix=fix
+    )
+
+
+def _of_config(context: Context, problems: Sequence[Problem]) -> list[Diagnosis]:
+    if not problems:
+        return [Diagnosis(subject="config", name=str(context.source), health="ok")]
+    return [
+        Diagnosis(
+            subject="config",
+            name=f"{problem.file}:{problem.line}" if problem.line else str(problem.file),
+            health="critical",
+            detail=f"{problem.path}: {problem.message}",
+            fix=problem.fix,
+        )
+        for problem in problems
+    ]
+
+
+def _not_writable(path: Path) -> str:
+    """Why nothing can be written at `path`, or be made there; empty where it can."""
+    there = next((each for each in (path, *path.parents) if each.exists()), path)
+    if there != path and not there.is_dir():
+        return f"{there} is not a directory"
+    return "" if os.access(there, os.W_OK) else f"{there} cannot be written"
