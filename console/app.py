@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import select
 import signal
 import sys
@@ -22,7 +23,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from actions.models import Action, Request
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore
+from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore
 from console.arming import Arming
 from console.screens.overview import Overview
 from panels.ascii import AsciiOnly
@@ -42,7 +43,10 @@ _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": 
 
 
 class TealApp(App[None], inherit_bindings=False):
-    """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something."""
+    """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something.
+
+    `item`: what it opens on.
+    """
 
     TITLE = "teal"
     ENABLE_COMMAND_PALETTE = False
@@ -64,12 +68,14 @@ class TealApp(App[None], inherit_bindings=False):
         symbols: Symbols = UNICODE,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
+        item: Item | None = None,
     ) -> None:
         self._ascii_only = AsciiOnly() if symbols.arrow.isascii() else None
         super().__init__()
         self.session = session
         self.symbols = symbols
         self.now = now
+        self._first = item
         self.arming = Arming(clock)
         self._settling: Timer | None = None
         self.animation_level = "none"
@@ -106,7 +112,11 @@ class TealApp(App[None], inherit_bindings=False):
 
     def begin(self) -> None:
         """Called once by the overview, after the first paint: now there may be I/O."""
+        gc.freeze()
+        gc.enable()
         self.session.start()
+        if self._first is not None:
+            self.call_later(self.open_item, self._first)
 
     async def on_unmount(self) -> None:
         with contextlib.suppress(TimeoutError):

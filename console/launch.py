@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from panels.words import ASCII, UNICODE, Symbols
 
 if TYPE_CHECKING:
+    from backends.models import Item
     from console.session import Session
 
-# 20 frames a second are more than a link needs; 200 ms let a split escape sequence arrive before it counts as Esc.
-_FRUGAL = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "TEXTUAL_FPS": "20", "ESCDELAY": "200"}
+# 200 ms let a split escape sequence arrive before it counts as Esc; 20 frames a second are more than a link needs.
+_SETTINGS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "ESCDELAY": "200"}
+_OVER_SSH = {"TEXTUAL_FPS": "20"}
 _PLAIN_TERMINALS = ("linux", "dumb", "vt100", "vt220", "")
 _WIDE_AMBIGUOUS = ("ja", "ko", "zh")
 _COERCED = "C.UTF-8"  # what Python itself puts into LC_CTYPE where the locale is C (PEP 538): it says nothing
@@ -34,9 +36,20 @@ def terminal_symbols(environ: Mapping[str, str], encoding: str) -> Symbols:
     return ASCII if plain or language[:2] in _WIDE_AMBIGUOUS else UNICODE
 
 
-def run_console(session: Session, *, ascii_only: bool = False, mouse: bool = False, color: bool = True) -> int:
-    """Run the console until it is left; returns its exit code. Nothing is read before the first paint."""
-    for name, value in _FRUGAL.items():
+def run_console(
+    session: Session,
+    *,
+    ascii_only: bool = False,
+    mouse: bool = False,
+    color: bool = True,
+    item: Item | None = None,
+) -> int:
+    """Run the console until it is left; returns its exit code. Nothing is read before the first paint.
+
+    `item` is what it is opened on.
+    """
+    over_ssh = _OVER_SSH if os.environ.get("SSH_CONNECTION") else {}
+    for name, value in {**_SETTINGS, **over_ssh}.items():
         os.environ.setdefault(name, value)
     if not color:
         os.environ["NO_COLOR"] = "1"
@@ -44,7 +57,7 @@ def run_console(session: Session, *, ascii_only: bool = False, mouse: bool = Fal
 
     symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
     session.show_kept()
-    app = TealApp(session, symbols=symbols)
+    app = TealApp(session, symbols=symbols, item=item)
     _end_with_the_terminal()
     app.run(mouse=mouse)
     return app.return_code or 0

@@ -57,11 +57,7 @@ def show(common: Common, ref: str) -> int:
     """One alert: its labels, since when, its runbook."""
 
     async def answer(session: Session) -> Answer:
-        found = find(session.store.items("alerts"), ref, "alert")
-        shown = document(
-            "alert.show", [found], context=session.context.name, snapshots=session.sources(), health=found.health
-        )
-        return Answer(shown, lambda: _lines(session, found))
+        return shown_alert(session, find(session.store.items("alerts"), ref, "alert"))
 
     return read(common, ("alerts",), answer)
 
@@ -139,6 +135,14 @@ def silences(common: Common, expired: bool) -> int:
         return Answer(found, lambda: item_table(Silence, found.items, View.at_now(session.context.zone)))
 
     return read(common, (), answer)
+
+
+def shown_alert(session: Session, found: Alert) -> Answer:
+    """An alert with its labels."""
+    shown = document(
+        "alert.show", [found], context=session.context.name, snapshots=session.sources(), health=found.health
+    )
+    return Answer(shown, lambda: _lines(session, found))
 
 
 def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:

@@ -11,6 +11,7 @@ from console.version import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("console.cli.status:status", "Every panel once."),
     "check": ("console.cli.check:check", "For monitoring: 0 ok, 1 warning, 2 critical, 3 unknown."),
+    "open": ("console.cli.open:open_", "One thing, by ref or URL: in the console; printed where there is no terminal."),
     "run": ("console.cli.run:run", "Pipeline runs: list, show, trigger, retry, cancel, pause, log."),
     "quality": ("console.cli.quality:quality", "Quality scores: list, show."),
     "alert": ("console.cli.alert:alert", "Alerts: list, show."),

@@ -2,6 +2,7 @@
 
 import sys
 
+from backends.models import Item
 from console.launch import run_console
 from console.select import select
 from console.session import Session
@@ -14,8 +15,12 @@ def open_console(
     ascii_only: bool = False,
     mouse: bool = False,
     color: bool = True,
+    item: Item | None = None,
 ) -> int:
-    """Open the console on a context, starting the sandbox where there is no config; returns the exit code."""
+    """Open the console on a context, or on one `item` of it, starting the sandbox where there is no config.
+
+    Returns the exit code.
+    """
 
     def say(line: str) -> None:
         sys.stderr.write(f"teal: {line}\n")
@@ -24,4 +29,4 @@ def open_console(
     selection = select(config, context, start_sandbox=True, check_entries=False, on_progress=say)
     session = Session(selection)
     session.preload()
-    return run_console(session, ascii_only=ascii_only, mouse=mouse, color=color)
+    return run_console(session, ascii_only=ascii_only, mouse=mouse, color=color, item=item)

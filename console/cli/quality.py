@@ -46,13 +46,17 @@ def show(common: Common, ref: str) -> int:
     """One dataset: its score, the checks that failed, its trend."""
 
     async def answer(session: Session) -> Answer:
-        score = find(session.store.items("quality"), ref, "dataset")
-        found = document(
-            "quality.show", [score], context=session.context.name, snapshots=session.sources(), health=score.health
-        )
-        return Answer(found, lambda: _lines(session, score))
+        return shown_score(session, find(session.store.items("quality"), ref, "dataset"))
 
     return read(common, PANELS, answer)
+
+
+def shown_score(session: Session, score: QualityScore) -> Answer:
+    """A score with the checks that failed and its trend."""
+    found = document(
+        "quality.show", [score], context=session.context.name, snapshots=session.sources(), health=score.health
+    )
+    return Answer(found, lambda: _lines(session, score))
 
 
 def _lines(session: Session, score: QualityScore) -> list[str]:

@@ -51,13 +51,7 @@ def show(common: Common, ref: str) -> int:
     """One run with its tasks. REF may be a unique prefix, PIPELINE@latest or PIPELINE@failed."""
 
     async def answer(session: Session) -> Answer:
-        found = find_run(session.store.items("pipelines"), ref)
-        tasks = await session.tasks(found)
-        item = {**plain(found), "tasks": [plain(task) for task in tasks]}
-        shown = document(
-            "run.show", [item], context=session.context.name, snapshots=session.sources(), health=found.health
-        )
-        return Answer(shown, lambda: _run_lines(session, found, tasks))
+        return await shown_run(session, find_run(session.store.items("pipelines"), ref))
 
     return read(common, ("pipelines",), answer)
 
@@ -144,6 +138,14 @@ def pause(common: Common, writing: Writing, pipeline: str) -> int:
 def unpause(common: Common, writing: Writing, pipeline: str) -> int:
     """Resume the schedule of PIPELINE."""
     return _set_paused(common, writing, "unpause", pipeline)
+
+
+async def shown_run(session: Session, found: PipelineRun) -> Answer:
+    """A run with its tasks. Raises BackendError."""
+    tasks = await session.tasks(found)
+    item = {**plain(found), "tasks": [plain(task) for task in tasks]}
+    shown = document("run.show", [item], context=session.context.name, snapshots=session.sources(), health=found.health)
+    return Answer(shown, lambda: _run_lines(session, found, tasks))
 
 
 def _set_paused(common: Common, writing: Writing, kind: ActionKind, pipeline: str) -> int:

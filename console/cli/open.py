@@ -1,0 +1,97 @@
+"""`teal open`: one thing, by its ref or the address of its page: in the console, or printed."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import click
+
+from backends.models import Alert, CheckResult, Deployment, Item, Panel, PipelineRun, QualityScore
+from console.cli.alert import shown_alert
+from console.cli.main import can_show_console
+from console.cli.options import Common, common_options
+from console.cli.quality import shown_score
+from console.cli.reading import READ_TIMEOUT_S, chosen
+from console.cli.run import shown_run
+from console.cli.showing import Answer, show
+from console.errors import EXIT_NOT_FOUND, CommandError
+from console.output import document, error_reports
+from console.refs import find, find_run
+from console.session import Session, opened
+from console.tables import View, item_table
+
+PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks")
+
+
+@click.command("open")
+@common_options()
+@click.argument("ref", metavar="REF|URL")
+def open_(common: Common, ref: str) -> int:
+    """The console, opened on a run, dataset, alert, service or check. With no terminal, or with -o json: it is printed.
+
+    URL is that of a page which the source of the thing links: of a run, an alert's runbook or its rule.
+    """
+    on_screen = common.output == "table" and common.watch_s is None and can_show_console()
+    found = asyncio.run(_found(common, ref, on_screen=on_screen))
+    if not on_screen:
+        return 0
+    from console.cli.console import open_console
+
+    return open_console(common.config, common.context, color=common.color, item=found)
+
+
+async def _found(common: Common, wanted: str, *, on_screen: bool) -> Item:
+    """The item; printed already where it is not for the screen. Raises CommandError(5)."""
+    async with opened(Session(chosen(common), panels=PANELS)) as session:
+        await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
+        try:
+            found = find_item(session, wanted)
+        except CommandError as missing:
+            lost = ", ".join(str(error.source) for error in error_reports(session.sources()))
+            if lost and missing.kind == "not_found":
+                fix = f"{missing.fix}; nothing was heard of {lost}"
+                raise CommandError(missing.exit_code, missing.kind, missing.message, fix=fix) from None
+            raise
+        if not on_screen:
+            show(common, await _shown(session, found))
+        return found
+
+
+def find_item(session: Session, wanted: str) -> Item:
+    """What is meant: by address, by `PIPELINE@latest`, by ref. Raises CommandError(5)."""
+    items: list[Any] = [item for panel in PANELS for item in session.store.items(panel)]
+    if "://" in wanted:
+        return _by_address(items, wanted)
+    if "@" in wanted:
+        return find_run(session.store.items("pipelines"), wanted)
+    found: Item = find(items, wanted, "thing")
+    return found
+
+
+def _by_address(items: Sequence[Item], address: str) -> Item:
+    asked = _plain(address)
+    for item in items:
+        known = (getattr(item, name, None) for name in ("url", "source_url", "runbook_url"))
+        if any(asked == _plain(each) for each in known if each):
+            return item
+    fix = "give its ref: `teal run list --fields ref`, `teal alert list --fields ref`"
+    raise CommandError(EXIT_NOT_FOUND, "not_found", f"nothing here has the page {address}", fix=fix)
+
+
+def _plain(address: str) -> str:
+    return unquote(address).rstrip("/")
+
+
+async def _shown(session: Session, found: Item) -> Answer:
+    match found:
+        case PipelineRun():
+            return await shown_run(session, found)
+        case QualityScore():
+            return shown_score(session, found)
+        case Alert():
+            return shown_alert(session, found)
+    kind = "deploy.status" if isinstance(found, Deployment) else "check"
+    assert isinstance(found, Deployment | CheckResult), found
+    shown = document(kind, [found], context=session.context.name, snapshots=session.sources(), health=found.health)
+    return Answer(shown, lambda: item_table(type(found), [found], View.at_now(session.context.zone)))
