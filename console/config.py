@@ -1,6 +1,5 @@
 """Finding, reading and checking a config file. Nothing here connects anywhere."""
 
-import hashlib
 import os
 import stat
 import tomllib
@@ -41,8 +40,15 @@ class Context(msgspec.Struct, frozen=True):
     entries: dict[Port, tuple[Entry, ...]]
     base_dir: Path
     source: Path
-    digest: str
+    table: dict[str, Any]
     sandbox: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What the config says, as 16 hex digits: data that was kept under another one is not of this context."""
+        from hashlib import sha256  # 3 ms of OpenSSL, and the console's first paint needs none
+
+        return sha256(msgspec.json.encode(self.table, order="sorted", enc_hook=str)).hexdigest()[:16]
 
     def entry(self, port: Port, name: str) -> Entry | None:
         """The entry of that name, or None."""
@@ -150,8 +156,7 @@ def _load_context(
         settings = msgspec.convert(usable, ContextConfig, dec_hook=decode_hook)
     except msgspec.ValidationError:
         settings = ContextConfig()  # its problems are fatal for this context and were listed above
-    digest = hashlib.sha256(msgspec.json.encode(table, order="sorted", enc_hook=str)).hexdigest()[:16]
-    return Context(name, settings, entries, source.path.parent.resolve(), source.path, digest), problems
+    return Context(name, settings, entries, source.path.parent.resolve(), source.path, table), problems
 
 
 def _load_entry(

@@ -1,7 +1,6 @@
 """The operator's time zone."""
 
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from console.errors import ConfigError
 
@@ -10,6 +9,8 @@ def zone_of(name: str) -> tzinfo:
     """The zone of that name; the host's for an empty one. Raises ConfigError."""
     if not name:
         return datetime.now().astimezone().tzinfo or UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
