@@ -54,7 +54,7 @@ class PrometheusAlerts:
         self._metrics = SourceMetrics(config, context)
 
     async def alerts(self) -> list[Alert]:
-        """All that is not inactive. Raises BackendError."""
+        """All that is not inactive, by name, since the server has no order of its own. Raises BackendError."""
         server = self._metrics.prometheus().server
         try:
             rules, _ = await server.read("rules", WireRules)
@@ -65,7 +65,7 @@ class PrometheusAlerts:
             alerts = [self._alert(alert, server.where) for alert in found.alerts]
         else:
             alerts = await asyncio.to_thread(self._of_rules, rules, server)  # thousands take longer than a frame may
-        return self._watched(alerts)
+        return sorted(self._watched(alerts), key=lambda alert: (alert.name, alert.ref))
 
     async def aclose(self) -> None:
         """Safe to call twice."""

@@ -99,7 +99,7 @@ class MetricsContract:
 
     async def test_a_long_query(self, adapter: Metrics, metric: str, put: Put) -> None:
         put(7, now() - MINUTE)
-        query = metric + "".join(f" or {metric}_{number}" for number in range(900))
+        query = metric + "".join(f" or {metric}_{number}" for number in range(12_000 // (len(metric) + 7)))
         assert len(query) > 10_000
         (sample,), (series,) = await adapter.instant(query), await over(adapter, query)
         assert (sample.value, series.points[-1].value) == (7, 7)
@@ -107,8 +107,8 @@ class MetricsContract:
     async def test_a_lost_system_is_an_error_that_says_what_to_do(
         self, adapter: Metrics, metric: str, put: Put, lose: Lose
     ) -> None:
-        put(1, now())
-        assert await adapter.instant(metric, at=now() + timedelta(seconds=1))
+        put(1, now() - MINUTE)
+        assert await adapter.instant(metric)
         lose()
         for answer in (adapter.instant(metric), over(adapter, metric), adapter.series_exist(metric)):
             with pytest.raises(BackendError) as caught:

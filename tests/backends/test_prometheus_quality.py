@@ -38,8 +38,9 @@ async def connect(fake: FakePrometheus, tmp_path: Path) -> AsyncIterator[Connect
     def connected(**config: Any) -> PrometheusQuality:
         config = {"query": SCORE, **({} if "url" in config else {"metrics": "prom"}), **config}
         context = AdapterContext("scores", tmp_path, tmp_path, http, metrics={"prom": prom}.__getitem__)
-        built.append(build("quality", "prometheus", config, context))
-        return built[-1]
+        adapter: PrometheusQuality = build("quality", "prometheus", config, context)
+        built.append(adapter)
+        return adapter
 
     yield connected
     for adapter in built:
