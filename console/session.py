@@ -5,14 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.models import Action, Consent, Plan, Request
-from backends.models import Item, LogEntry, Panel, PipelineRun, TaskRun
+from backends.errors import BackendError
+from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, Silence, TaskRun
 from backends.ports import LogQuery, PipelineInfo
 from backends.text import clean
 from console import moment
@@ -77,7 +78,6 @@ class Session:
         self.since = since
         self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
         self.store = Store()
-        self._files = SnapshotFiles(selection.context.name, selection.context.digest)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -135,6 +135,26 @@ class Session:
         found = await self.adapters.pipelines(backend).pipelines()
         return next((info for info in found if info.pipeline == pipeline), None)
 
+    def why_not_silenced(self, backend: str) -> str:
+        """Why alerts of that source cannot be acknowledged or silenced from here; empty where they can."""
+        try:
+            self.adapters.silencer(backend)
+        except BackendError as error:
+            return f"{error.message}; {error.fix}" if error.fix else error.message
+        return ""
+
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        """What an acknowledgement of `alert` matches. Raises BackendError, also where its source cannot silence."""
+        return self.adapters.silencer(alert.backend).ack_matchers(alert)
+
+    async def matching(self, backend: str, matchers: tuple[Matcher, ...]) -> list[Alert]:
+        """The alerts that a silence of these matchers would hide now. Raises BackendError."""
+        return await self.adapters.silencer(backend).matching(matchers)
+
+    async def silences_of(self, alert: Alert) -> list[Silence]:
+        """What hides `alert` now, those that end first at the top. Raises BackendError."""
+        return await self.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
+
     def impact(self, ref: str) -> list[str]:
         """Who is downstream of what `ref` names, one line each, from the links of the config."""
         items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
@@ -172,6 +192,11 @@ class Session:
 
     # ---- inside
 
+    @cached_property
+    def _files(self) -> SnapshotFiles:
+        context = self._selection.context
+        return SnapshotFiles(context.name, context.digest)
+
     async def _run_feeds(self) -> None:
         await asyncio.sleep(KEPT_DATA_FIRST_S)
         async with asyncio.TaskGroup() as group:
@@ -194,7 +219,7 @@ class Session:
                 self.store,
                 interval_s=interval,
                 deadline_s=DEADLINE_S,
-                keep=self._files.save,
+                keep=lambda snapshot: self._files.save(snapshot),
             )
             for entry in self._selection.context.entries[panel]
         ]

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from console.session import Session
 
 _STILL_RUNNING = ("queued", "running", "waiting")
-_ALERT_CHOICES = (("a", "acknowledge"), ("s", "silence"), ("e", "extend"), ("u", "unsilence"))
+_NOT_HIDDEN = ("firing", "pending")
 
 
 class Choice(Struct, frozen=True, kw_only=True):
     """One entry of the menu. `reason` says why it cannot be done (empty: it can); `note` what to know before.
 
-    What it opens: a plan of `request`, the trigger form (`form`), or, where `pauses`, a plan to pause or unpause.
+    What it opens: a plan of `request`; the form of a trigger or a silence (`form`); or, where `pauses`, a plan to pause
+    or unpause.
     """
 
     id: str
@@ -41,8 +42,7 @@ def choices(item: Item, session: Session) -> list[Choice]:
         case Deployment():
             found = _deployment_choices(item, session)
         case Alert():
-            reason = "this source cannot be acknowledged from here"
-            found = [Choice(id=f"alert.{label}", key=key, label=label, reason=reason) for key, label in _ALERT_CHOICES]
+            found = _alert_choices(item, session)
         case _:
             found = []
     keymap = session.context.keymap
@@ -133,6 +133,46 @@ def _no_flip(deployment: Deployment, color: str) -> str:
     if side.healthy is None:
         return f"whether {name} is healthy is not known" + _because(side.detail)
     return "" if side.healthy else f"{name} is not healthy" + _because(side.detail)
+
+
+def acknowledgement(alert: Alert, session: Session) -> Choice:
+    """The choice to acknowledge `alert`, which `a` takes without the menu."""
+    known = alert.ack
+    return Choice(
+        id="alert.acknowledge",
+        key="a",
+        label="acknowledge it for 1h",
+        reason=_not_silenced(alert, session),
+        note=f"acknowledged by {known.by} already" if known is not None else "",
+        request=Request(kind="ack", service=alert.ref, ref=alert.ref),
+    )
+
+
+def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
+    reason = _not_silenced(alert, session)
+    nothing = "nothing silences it" if alert.state in _NOT_HIDDEN and alert.ack is None else ""
+    return [
+        acknowledgement(alert, session),
+        Choice(id="alert.silence", key="s", label="silence it, or more than it, for a time", reason=reason, form=True),
+        Choice(
+            id="alert.extend",
+            key="e",
+            label="extend what silences it to 1h from now",
+            reason=reason or nothing,
+            request=Request(kind="extend", service=alert.ref, ref=alert.ref),
+        ),
+        Choice(
+            id="alert.unsilence",
+            key="u",
+            label="unsilence it",
+            reason=reason or nothing,
+            request=Request(kind="unsilence", service=alert.ref, ref=alert.ref),
+        ),
+    ]
+
+
+def _not_silenced(alert: Alert, session: Session) -> str:
+    return _forbidden("ack", session) or session.why_not_silenced(alert.backend)
 
 
 def _because(detail: str) -> str:

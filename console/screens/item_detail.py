@@ -1,4 +1,4 @@
-"""One score, alert, check or log line in full: every field, what failed, how it went, who is downstream."""
+"""One score, check or log line in full: every field, what failed, how it went, who is downstream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class ItemDetail(Page):
     """Keeps up with the store: the item is looked up again by its ref with each snapshot."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "menu", "actions", id="menu"),
         Binding("y", "copy", "copy", id="copy.row", show=False),
         Binding("o", "url", "show the URL", id="url", show=False),
     ]
@@ -40,10 +39,10 @@ class ItemDetail(Page):
 
     def __init__(self, session: Session, item: Detailed) -> None:
         super().__init__(session)
-        self._item = item
+        self.item = item
 
     def compose(self) -> ComposeResult:
-        with Frame(title=title_of(self._item), id="item"), VerticalScroll():
+        with Frame(title=title_of(self.item), id="item"), VerticalScroll():
             yield Paragraphs(LEAD, id="lines")
         yield KeyBar(KEY_ORDER)
 
@@ -57,30 +56,30 @@ class ItemDetail(Page):
     def show(self) -> None:
         """Write everything anew."""
         gone = False
-        if panel := _PANELS.get(type(self._item)):
-            ref = getattr(self._item, "ref", "")
+        if panel := _PANELS.get(type(self.item)):
+            ref = getattr(self.item, "ref", "")
             found = next((item for item in self.session.store.items(panel) if item.ref == ref), None)
-            gone, self._item = found is None, found or self._item
-        self.query_one(Frame).titles(title_of(self._item), self._heading(gone))
+            gone, self.item = found is None, found or self.item
+        self.query_one(Frame).titles(title_of(self.item), self._heading(gone))
         self.query_one("#lines", Paragraphs).show(self.rows())
 
     def _heading(self, gone: bool) -> Content:
-        health = self._item.health
+        health = self.item.health
         words = "no longer there" if gone else health
         return Content.assemble(mark(health, self.of), " ", Content.styled(words, style_of(health)), "  ", self.place())
 
     def rows(self) -> list[Row]:
         """All that is known, one row a field."""
-        item = self._item
+        item = self.item
         match item:
             case QualityScore():
-                return [*self._score(item), *self._impact()]
-            case Alert():
-                return [*self._alert(item), *self._impact()]
+                return [*self._score(item), *self.impact()]
             case CheckResult():
                 return self._check(item)
             case LogEntry():
                 return self._entry(item)
+            case _:
+                return []
 
     def _score(self, score: QualityScore) -> list[Row]:
         rows = [row("score", score_words(score), style_of(score.state))]
@@ -88,7 +87,7 @@ class ItemDetail(Page):
         rows.append(row("limits", f"warning below {score.warn:.2f}, critical below {score.crit:.2f}"))
         if score.total is not None:
             rows.append(row("checks", f"{score.passed} of {score.total} passed"))
-        rows.append(row("measured", self._when(score.evaluated_at)))
+        rows.append(row("measured", self.when(score.evaluated_at)))
         if score.trend:
             values = [point.score for point in score.trend]
             bars = trend(score, TREND_WIDTH, self.of.bars)
@@ -96,27 +95,9 @@ class ItemDetail(Page):
         rows += [row("source", score.backend)]
         rows += [row("run", score.run_ref)] if score.run_ref else []
         if score.failures:
-            rows += [_SPACE, row(Content.styled("Failed checks", STRONG), "")]
+            rows += heading("Failed checks")
             rows += [row(mark("critical", self.of), f"{failure.check}: {failure.detail}") for failure in score.failures]
         return rows
-
-    def _alert(self, alert: Alert) -> list[Row]:
-        rows = [row("summary", alert.summary or "none given")]
-        rows.append(row("state", f"{alert.state}, severity {alert.severity}", style_of(alert.health)))
-        rows.append(row("since", self._when(alert.since)))
-        if alert.ack is not None:
-            until = f" until {clock(alert.ack.until, self.session.context.zone)}" if alert.ack.until else ""
-            rows.append(row("acknowledged", f"by {alert.ack.by}{until}: {alert.ack.reason}".rstrip(": ")))
-        pairs = (
-            ("group", alert.group),
-            ("source", alert.backend),
-            ("runbook", alert.runbook_url),
-            ("url", alert.source_url),
-        )
-        rows += [row(name, value) for name, value in pairs if value]
-        rows += [row("told", ", ".join(alert.targets))] if alert.targets else []
-        rows += [_SPACE, row(Content.styled("Labels", STRONG), "")]
-        return rows + [row(name, value) for name, value in sorted(alert.labels.items())]
 
     def _check(self, check: CheckResult) -> list[Row]:
         rows = [row("says", check.message, style_of(check.state)), row("took", amount(check.latency_ms, " ms"))]
@@ -128,17 +109,19 @@ class ItemDetail(Page):
         return rows
 
     def _entry(self, entry: LogEntry) -> list[Row]:
-        rows = [row("at", self._when(entry.at)), row("level", entry.level, style_of(entry.health))]
+        rows = [row("at", self.when(entry.at)), row("level", entry.level, style_of(entry.health))]
         rows += [row("source", entry.source), row("message", entry.message)]
         return rows + [row(name, value) for name, value in sorted(entry.labels.items())]
 
-    def _impact(self) -> list[Row]:
-        lines = self.session.impact(getattr(self._item, "ref", ""))
+    def impact(self) -> list[Row]:
+        """Who is downstream, under a heading; nothing where nobody is."""
+        lines = self.session.impact(getattr(self.item, "ref", ""))
         if not lines:
             return []
-        return [_SPACE, row(Content.styled("Downstream", STRONG), ""), *(row("", line) for line in lines)]
+        return [*heading("Downstream"), *(row("", line) for line in lines)]
 
-    def _when(self, at: datetime | None) -> str:
+    def when(self, at: datetime | None) -> str:
+        """A time with its date, its zone and how long ago it was."""
         if at is None:
             return "not known"
         zone = self.session.context.zone
@@ -146,21 +129,18 @@ class ItemDetail(Page):
         return f"{at.astimezone(zone):%Y-%m-%d} {clock(at, zone)} {zone_name(at, zone)}, {ago(age)} ago"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "menu":
-            return isinstance(self._item, Alert)
-        return bool(url_of(self._item)) if action == "url" else True
-
-    def action_menu(self) -> None:
-        self.app.open_menu(self._item)
+        return bool(url_of(self.item)) if action == "url" else True
 
     def action_copy(self) -> None:
         self.app.copy(self.query_one("#lines", Paragraphs).text)
 
     def action_url(self) -> None:
-        self.app.say(url_of(self._item))
+        self.app.say(url_of(self.item))
 
 
-_SPACE = row(" ", "")
+def heading(text: str) -> list[Row]:
+    """A free line and a title."""
+    return [row(" ", ""), row(Content.styled(text, STRONG), "")]
 
 
 def title_of(item: Detailed) -> str:

@@ -20,6 +20,7 @@ from console.screens.choices import Choice, choices
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
+from console.screens.silence import SilenceForm
 from console.screens.trigger import TriggerForm
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class ActionMenu(ModalScreen[None]):
             self.query_one("#said", Paragraphs).show([row(mark("block", of), choice.reason, style_of("block"))])
         elif choice.form and isinstance(self.item, PipelineRun):
             self._go(TriggerForm(self.session, self.item.backend, self.item.pipeline))
+        elif choice.form and isinstance(self.item, Alert):
+            self._go(SilenceForm(self.session, self.item))
         elif choice.pauses and isinstance(self.item, PipelineRun):
             self._pause(self.item)
         elif choice.request is not None:

@@ -321,7 +321,9 @@ class Overview(Screen[None], inherit_bindings=False):
         self.app.open_menu(self.board.current)
 
     def action_acknowledge(self) -> None:
-        self.app.open_menu(self.board.current)
+        item = self.board.current
+        if isinstance(item, Alert):
+            self.app.acknowledge(item)
 
     def action_rollback(self) -> None:
         item = self.board.current

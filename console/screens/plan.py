@@ -189,8 +189,14 @@ class PlanScreen(Page):
         return self.plan is not None and self.plan.protected and self.plan.guard_class == "3"
 
     @property
-    def _must_reason(self) -> bool:
-        return self.plan is not None and self.plan.protected and self.plan.guard_class in ("2", "3")
+    def _why_reason(self) -> str:
+        """Why it must not be done without a reason; empty where it may. As the gate sees it."""
+        plan = self.plan
+        if plan is None:
+            return ""
+        if plan.protected and plan.guard_class in ("2", "3"):
+            return "a reason is needed in a protected context"
+        return plan.needs_reason or ("a guard is only overridden with a reason" if plan.request.overrides else "")
 
     @property
     def _offered(self) -> bool:
@@ -217,7 +223,7 @@ class PlanScreen(Page):
         self.query_one("#go").display = offered
         self.query_one("#reason-field").display = offered
         self.query_one("#context-field").display = offered and self._must_type
-        self.query_one("#reason-hint", Static).update("" if self._must_reason else Content("may stay empty"))
+        self.query_one("#reason-hint", Static).update("" if self._why_reason else Content("may stay empty"))
         name = self.session.context.name
         self.query_one("#context-hint", Static).update(Content.assemble("type ", (name, "bold"), " to confirm"))
         self.query_one("#hash", Static).update(
@@ -273,8 +279,8 @@ class PlanScreen(Page):
 
     def _lacking(self) -> bool:
         """True where something is still to be typed; it gets the focus."""
-        if self._must_reason and not self._value("reason"):
-            return self._ask("reason", "a reason is needed in a protected context")
+        if self._why_reason and not self._value("reason"):
+            return self._ask("reason", self._why_reason)
         if self._must_type and self._value("context") != self.session.context.name:
             return self._ask("context", f"type {self.session.context.name} into Context to confirm")
         return False

@@ -21,6 +21,7 @@ from backends.models import (
     QualityScore,
     RollbackOffer,
     RunState,
+    Silence,
     TaskRun,
     TrendPoint,
     Truth,
@@ -87,6 +88,12 @@ class FakeSession:
         return []
 
     def impact(self, item: Any) -> list[str]:
+        return []
+
+    def why_not_silenced(self, backend: str) -> str:
+        return ""
+
+    async def silences_of(self, alert: Alert) -> list[Silence]:
         return []
 
     def sources(self) -> list[Snapshot]:

@@ -14,13 +14,18 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from actions.models import Action, Actor, Consent, Finding, Plan, PlanSummary, Request, Step, SwitchReport
+from backends.alerts.matchers import identity_matchers, may_match
+from backends.errors import BackendError
 from backends.models import (
+    Alert,
     ColorState,
     Deployment,
     LastSwitch,
     LogEntry,
+    Matcher,
     PipelineRun,
     RollbackOffer,
+    Silence,
     TaskRun,
     Truth,
     TruthLayer,
@@ -196,10 +201,27 @@ class FakeSession:
         self.info: PipelineInfo | None = PipelineInfo(pipeline="etl", params={"rows": 500, "day": "2024-01-01"})
         self.requests: list[Request] = []
         self.task_reads = 0
+        self.why_not = ""
+        self.silences: list[Silence] | BackendError = []
 
     def put(self, panel: Any, *items: Any) -> None:
         key = SourceKey(panel, items[0].backend if hasattr(items[0], "backend") else "x")
         self.store.put(Snapshot(key=key, type="fake", items=items, fetched_at=datetime.now(UTC)))
+
+    def why_not_silenced(self, backend: str) -> str:
+        return self.why_not
+
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        return identity_matchers(alert, ["dataset"])
+
+    async def matching(self, backend: str, matchers: tuple[Matcher, ...]) -> list[Alert]:
+        alerts: Any = self.store.items("alerts")
+        return [alert for alert in alerts if may_match(matchers, alert.labels)]
+
+    async def silences_of(self, alert: Alert) -> list[Silence]:
+        if isinstance(self.silences, BackendError):
+            raise self.silences
+        return self.silences
 
     def refresh(self, panel: Any = None) -> None:
         pass

@@ -46,7 +46,11 @@ ALERT = Alert(ref="r/1", backend="r", fingerprint="1", name="Errors", severity="
         (a_deployment(action="7F3"), False, True, False, {"f": "action 7F3 is open on it; @ shows it", "b": ""}),
         (a_deployment(rollback=None), False, True, False, {"b": "nothing to roll back to"}),
         (a_deployment(rollback=RollbackOffer(to="green", ready=False, reason="sick")), False, True, False, {"b": ""}),
-        (ALERT, False, True, False, dict.fromkeys("aseu", "this source cannot be acknowledged from here")),
+        (ALERT, False, True, False, {"a": "", "s": "", "e": "nothing silences it", "u": "nothing silences it"}),
+        (ALERT, True, False, False, {"a": "", "s": ""}),
+        (ALERT, True, True, True, dict.fromkeys("aseu", "production is read-only (config)")),
+        (replace(ALERT, state="silenced"), False, True, False, dict.fromkeys("aseu", "")),
+        (replace(ALERT, state="acknowledged"), False, True, False, dict.fromkeys("aseu", "")),
     ],
 )  # fmt: skip
 def test_what_is_offered_and_why_not(
@@ -55,6 +59,12 @@ def test_what_is_offered_and_why_not(
     session: Any = FakeSession(protected=protected, armed=armed, read_only=read_only)
     found = {choice.key: choice.reason for choice in choices(item, session)}
     assert {key: found[key] for key in expected} == expected
+
+
+def test_a_source_that_only_reads_says_why_nothing_is_silenced_there() -> None:
+    session: Any = FakeSession()
+    session.why_not = "alerts.r only reads"
+    assert {choice.key: choice.reason for choice in choices(ALERT, session)} == dict.fromkeys("aseu", session.why_not)
 
 
 def test_orders_are_bound_to_the_thing_itself() -> None:

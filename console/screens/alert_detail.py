@@ -1,0 +1,110 @@
+"""One alert in full: since when, who has acknowledged it until when and why, what silences it, where to read on."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+
+from backends.errors import BackendError
+from backends.models import Alert, Silence
+from console.screens.item_detail import ItemDetail, heading
+from console.screens.parts import MUTED, Row, mark, row, style_of
+from panels.words import ago, clock, zone_name
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+READ_TIMEOUT_S = 10.0
+
+
+class AlertDetail(ItemDetail):
+    """Reads what silences the alert when it is opened, and again whenever its state or its acknowledgement changes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "menu", "actions", id="menu"),
+        Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
+    ]
+
+    def __init__(self, session: Session, alert: Alert) -> None:
+        super().__init__(session, alert)
+        self._silences: list[Row] = []
+        self._looked_at: Alert | None = None
+
+    @property
+    def alert(self) -> Alert:
+        """As it was last seen."""
+        assert isinstance(self.item, Alert)
+        return self.item
+
+    def show(self) -> None:
+        super().show()
+        before, now = self._looked_at, self.alert
+        if before is None or (before.state, before.ack) != (now.state, now.ack):
+            self._looked_at = now
+            self._look()
+
+    @work(exclusive=True)
+    async def _look(self) -> None:
+        if self.session.why_not_silenced(self.alert.backend):
+            return
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                silences = await self.session.silences_of(self.alert)
+        except (BackendError, TimeoutError) as error:
+            words = f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}"
+            self._silences = [row(mark("unknown", self.of), words, style_of("unknown"))]
+        else:
+            self._silences = [line for silence in silences for line in self._silence(silence)]
+        super().show()
+
+    def rows(self) -> list[Row]:
+        alert = self.alert
+        rows = [row("summary", alert.summary or "none given")]
+        rows.append(row("state", self._state(alert), style_of(alert.health)))
+        rows.append(row("since", self.when(alert.since)))
+        if ack := alert.ack:
+            rows.append(row("acknowledged", f"by {ack.by}{self._until(ack.until)}"))
+            rows += [row("", ack.reason)] if ack.reason else []
+        pairs = (
+            ("group", alert.group),
+            ("source", alert.backend),
+            ("told", ", ".join(alert.targets)),
+            ("runbook", alert.runbook_url),
+            ("url", alert.source_url),
+        )
+        rows += [row(name, value) for name, value in pairs if value]
+        rows += [*heading("Labels"), *(row(name, value) for name, value in sorted(alert.labels.items()))]
+        if self._silences:
+            rows += [*heading("Silenced by"), *self._silences]
+        return rows + self.impact()
+
+    @staticmethod
+    def _state(alert: Alert) -> str:
+        raw = f" ({alert.raw_state})" if alert.raw_state and alert.state == "unknown" else ""
+        return f"{alert.state}{raw}, severity {alert.severity or 'none given'}"
+
+    def _silence(self, silence: Silence) -> list[Row]:
+        kind = "acknowledgement" if silence.is_ack else "silence"
+        who = f"{kind} by {silence.created_by or 'nobody named'}{self._until(silence.ends_at)}"
+        rows = [row(silence.state, f"{who}, hides {silence.matches}")]
+        rows += [row("", silence.comment)] if silence.comment else []
+        return [*rows, row("", " ".join(map(str, silence.matchers)), MUTED), row("", silence.id, MUTED)]
+
+    def _until(self, at: datetime | None) -> str:
+        if at is None:
+            return ""
+        zone, now = self.session.context.zone, self.app.now()
+        left = (at - now).total_seconds()
+        date = f"{at.astimezone(zone):%Y-%m-%d} " if at.astimezone(zone).date() != now.astimezone(zone).date() else ""
+        ending = f"{ago(left)} left" if left > 0 else "over"
+        return f" until {date}{clock(at, zone)} {zone_name(at, zone)} ({ending})"
+
+    def action_menu(self) -> None:
+        self.app.open_menu(self.alert)
+
+    def action_acknowledge(self) -> None:
+        self.app.acknowledge(self.alert)
