@@ -11,6 +11,7 @@ from actions.outcome import exit_code
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
+from console.cli.showing import show as show_answer
 from console.cli.writing import action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, print_lines
@@ -69,10 +70,11 @@ async def _watch(common: Common, action_id: str | None) -> int:
             found = frame
             if common.output == "table":
                 _say_new_steps(session, found, said)
-            else:
+            elif common.output == "jsonl":
                 print_lines([found])
-        if common.output == "table":
-            sys.stdout.write("".join(f"{line}\n" for line in action_lines(found)))
+        if common.output != "jsonl":
+            ended = document("action", [found], context=session.context.name, health=action_health(found))
+            show_answer(common, Answer(ended, lambda: action_lines(found)))
         return exit_code(found)
 
 

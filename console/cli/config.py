@@ -30,6 +30,12 @@ class Finding(msgspec.Struct, frozen=True):
     fix: str
 
 
+class Written(msgspec.Struct, frozen=True):
+    """The file that was written."""
+
+    file: str
+
+
 @click.group()
 def config() -> None:
     """The config."""
@@ -49,7 +55,8 @@ def init(common: Common, force: bool) -> int:
         os.chmod(target, 0o600)
     except OSError as error:
         raise ConfigError(f"{target}: {error.strerror}", fix="check the directory") from None
-    click.echo(str(target))
+    written = document("config.init", [Written(str(target))], context=None, health="ok")
+    show(common, Answer(written, lambda: [str(target)]))
     return 0
 
 

@@ -89,11 +89,13 @@ def _words(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
-class _Said(msgspec.Struct, frozen=True):
+class Said(msgspec.Struct, frozen=True):
+    """What was done, in a sentence."""
+
     message: str
 
 
 def _say(common: Common, message: str) -> int:
-    shown = document("sandbox", [_Said(message)], context="sandbox", health="ok")
+    shown = document("sandbox", [Said(message)], context="sandbox", health="ok")
     show(common, Answer(shown, lambda: [message]))
     return 0

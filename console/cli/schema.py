@@ -5,13 +5,30 @@ from typing import Any
 import click
 import msgspec
 
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.models import Action
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
+from console.cli.config import Finding, Written
+from console.cli.context import ContextSummary
+from console.cli.sandbox import Said
+from console.diagnosis import Diagnosis
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
+from console.sandbox.control import SandboxInfo
+from console.sandbox.load import LoadReport
 
+
+class RunWithTasks(PipelineRun, frozen=True, kw_only=True):
+    """A run as `run show` prints it."""
+
+    tasks: tuple[TaskRun, ...]
+
+
+# What the items of each kind of document are.
 ITEMS: dict[str, Any] = {
     "run.list": PipelineRun,
+    "run.show": RunWithTasks,
+    "run.log": LogEntry,
     "quality.list": QualityScore,
     "quality.show": QualityScore,
     "alert.list": Alert,
@@ -23,7 +40,27 @@ ITEMS: dict[str, Any] = {
     "check": CheckResult,
     "action": Action,
     "action.list": Action,
+    "note": AuditEntry,
+    "audit.list": AuditRecord,
+    "audit.verify": AuditVerdict,
+    "audit.export": AuditRecord,
+    "context.list": ContextSummary,
+    "context.show": ContextSummary,
+    "config.init": Written,
+    "config.validate": Finding,
+    "config.show": dict[str, Any],
+    "doctor": Diagnosis,
+    "sandbox": Said,
+    "sandbox.status": SandboxInfo,
+    "sandbox.load": LoadReport,
+    "error": Any,
 }
+# What the lists of `teal/v1/status` are of.
+STATUS_ITEMS: dict[str, Any] = {
+    "pipelines": PipelineRun, "quality": QualityScore, "alerts": Alert, "deployments": Deployment, "logs": LogEntry,
+    "checks": CheckResult, "actions": Action,
+}  # fmt: skip
+KINDS = ("status", *ITEMS)
 
 
 @click.command()
@@ -31,7 +68,7 @@ ITEMS: dict[str, Any] = {
 def schema(kind: str | None) -> int:
     """The JSON Schema of a KIND of document; without one, the names of all kinds."""
     if kind is None:
-        click.echo("\n".join(["status", *ITEMS]))
+        click.echo("\n".join(KINDS))
         return 0
     print_json(document_schema(kind.removeprefix(SCHEMA_PREFIX)))
     return 0
@@ -39,13 +76,14 @@ def schema(kind: str | None) -> int:
 
 def document_schema(kind: str) -> dict[str, Any]:
     """The schema of one kind. Raises CommandError(5) naming those that there are."""
-    if kind == "status":
-        return msgspec.json.schema(StatusDocument)
-    if kind not in ITEMS:
-        known = ", ".join(["status", *ITEMS])
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
         raise CommandError(EXIT_NOT_FOUND, "not_found", f'no schema "{kind}"', fix=f"there are: {known}")
-    found, components = msgspec.json.schema_components([Document, ITEMS[kind]], ref_template="#/$defs/{name}")
-    envelope = components["Document"]
-    envelope["properties"]["items"] = {"type": "array", "items": found[1]}
-    envelope["properties"]["schema"] = {"const": SCHEMA_PREFIX + kind}
-    return {"$ref": "#/$defs/Document", "$defs": components}
+    shape: Any = StatusDocument if kind == "status" else Document
+    lists = STATUS_ITEMS if kind == "status" else {"items": ITEMS[kind]}
+    found, components = msgspec.json.schema_components([shape, *lists.values()], ref_template="#/$defs/{name}")
+    properties = components[shape.__name__]["properties"]
+    for name, items in zip(lists, found[1:], strict=True):
+        properties[name] = {"type": "array", "items": items}
+    properties["schema"] = {"const": SCHEMA_PREFIX + kind}
+    return {**found[0], "$defs": components}

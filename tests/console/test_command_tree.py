@@ -1,0 +1,190 @@
+"""Every command of the tree: it has the options that all have, and what it prints as JSON is what `teal schema` says.
+
+A command that is new has to be written down here, with a call that prints its document.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+import pytest
+
+from backends import registry
+from console.cli.commands import teal
+from console.cli.ending import run_command
+from console.cli.schema import ITEMS, KINDS, STATUS_ITEMS, document_schema
+from console.output import SCHEMA_PREFIX, Document, StatusDocument
+from console.sandbox import control
+from console.sandbox.load import LoadReport
+from tests.console import fixed_adapters
+
+COMMON = {
+    "config", "context", "output", "fields", "limit", "watch", "no_color", "timeout", "strict", "quiet", "verbose",
+}  # fmt: skip
+WRITING = {
+    "dry_run", "plan_hash", "yes", "confirm", "reason", "override", "detach", "foreground", "idempotency_key",
+    "wait_timeout",
+}  # fmt: skip
+# They print a text of another language, and know no context.
+WITHOUT_OPTIONS = {"schema", "config schema", "completion"}
+LOCAL = """
+[[contexts.production.pipelines]]
+name = "dags"
+type = "local"
+history = "sqlite:///runs.db"
+logs = "logs"
+dags = [{ name = "nightly", tasks = [{ name = "one", command = ["true"] }] }]
+"""
+EMPTY_HERE = ("error", "alert.silences", "deploy.history")
+# Command, kind of document, exit code, arguments. `error` for those that find nothing to do in this world.
+CALLS: dict[str, tuple[str, int, list[str]]] = {
+    "status": ("status", 0, []),
+    "check": ("check", 2, []),
+    "open": ("alert.show", 0, ["am/42"]),
+    "run list": ("run.list", 0, []),
+    "run show": ("run.show", 0, ["airflow/production"]),
+    "run log": ("run.log", 0, ["customer_360@latest"]),
+    "run trigger": ("action", 0, ["nightly", "--dry-run"]),
+    "run retry": ("error", 5, ["nothing"]),
+    "run cancel": ("error", 5, ["nothing"]),
+    "run pause": ("action", 0, ["nightly", "--dry-run"]),
+    "run unpause": ("action", 0, ["nightly", "--dry-run"]),
+    "quality list": ("quality.list", 0, []),
+    "quality show": ("quality.show", 0, ["transactions"]),
+    "alert list": ("alert.list", 0, []),
+    "alert show": ("alert.show", 0, ["42"]),
+    "alert ack": ("error", 2, ["42"]),
+    "alert silence": ("error", 2, ["42"]),
+    "alert extend": ("error", 2, ["42"]),
+    "alert unsilence": ("error", 2, ["42"]),
+    "alert silences": ("alert.silences", 0, []),
+    "deploy status": ("deploy.status", 0, []),
+    "deploy flip": ("error", 5, ["nothing"]),
+    "deploy rollback": ("error", 5, ["nothing"]),
+    "deploy history": ("deploy.history", 0, []),
+    "log": ("log", 0, []),
+    "action list": ("action.list", 0, []),
+    "action show": ("action", 0, ["ACTION"]),
+    "action watch": ("action", 0, ["ACTION"]),
+    "note": ("note", 0, ["disk replaced"]),
+    "audit list": ("audit.list", 0, []),
+    "audit verify": ("audit.verify", 0, []),
+    "audit export": ("audit.export", 0, []),
+    "context list": ("context.list", 0, []),
+    "context show": ("context.show", 0, []),
+    "config init": ("config.init", 0, ["-c", "new/config.toml"]),
+    "config validate": ("config.validate", 7, []),
+    "config show": ("config.show", 0, []),
+    "doctor": ("doctor", 0, []),
+    "sandbox start": ("sandbox.status", 0, []),
+    "sandbox stop": ("sandbox", 0, []),
+    "sandbox status": ("sandbox.status", 0, []),
+    "sandbox reset": ("sandbox.status", 0, []),
+    "sandbox break": ("sandbox", 0, ["bad-data"]),
+    "sandbox fix": ("sandbox", 0, []),
+    "sandbox load": ("sandbox.load", 0, []),
+}
+
+
+def leaves(command: click.Command, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None, f"{path} {name}"
+        yield from leaves(inner, f"{path} {name}".lstrip())
+
+
+TREE = dict(leaves(teal))
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    config = tmp_path / "config.toml"
+    config.write_text(fixed_adapters.CONFIG.replace("protected = true", "") + LOCAL)
+    config.chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEAL_CONFIG", str(config))
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(registry, "ADAPTERS", {**registry.ADAPTERS, **fixed_adapters.ADAPTERS})
+    info = control.SandboxInfo(
+        pid=1, boot_id="b", version="0", url="http://127.0.0.1:1", config="c", started_at="2026-11-21T13:02:31Z"
+    )
+    report = LoadReport(requests=2, errors=0, by_color={"blue": 2}, p95_ms=1.5, seconds=1.0, reasons={})
+    answers = {"ensure_running": info, "running": info, "reset": info, "stop": True, "load": report}
+    for name, answer in {**answers, "inject": "broken", "fix": "fixed"}.items():
+        monkeypatch.setattr(control, name, lambda *_, answer=answer, **__: answer)
+
+
+def an_action(capsys: pytest.CaptureFixture[str]) -> str:
+    assert run_command(teal, ["run", "pause", "nightly", "-y", "--foreground", "-o", "json"]) == 0
+    found: str = json.loads(capsys.readouterr().out)["items"][0]["id"]
+    return found
+
+
+def as_printed(value: Any) -> Any:
+    return json.loads(msgspec.json.encode(value))
+
+
+def test_every_command_is_called_here_and_no_other():
+    assert set(CALLS) == set(TREE) - WITHOUT_OPTIONS
+
+
+@pytest.mark.parametrize("name", sorted(set(TREE) - WITHOUT_OPTIONS))
+def test_a_command_has_the_options_that_all_have(name):
+    options = {option.name: option for option in TREE[name].params}
+    assert set(options) >= COMMON
+    assert {"json", "jsonl"} <= set(options["output"].type.choices)
+    assert not WRITING & set(options) or set(options) >= WRITING
+    assert TREE[name].help, "a line of help"
+
+
+def test_what_needs_a_confirmation_is_what_changes_something():
+    writing = {name for name in TREE if "dry_run" in {option.name for option in TREE[name].params}}
+    assert writing == {
+        *(f"run {word}" for word in ("trigger", "retry", "cancel", "pause", "unpause")),
+        *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
+        *(f"deploy {word}" for word in ("flip", "rollback")),
+    }
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_its_json_is_what_the_schema_says(name, world, capsys, monkeypatch):
+    kind, expected_code, arguments = CALLS[name]
+    if name.startswith(("action", "audit")):
+        done = an_action(capsys)
+        arguments = [done if word == "ACTION" else word for word in arguments]
+    call = [*name.split(), "-o", "json", *arguments]
+    monkeypatch.setattr("sys.argv", ["teal", *call])
+    code = run_command(teal, call)
+    printed = capsys.readouterr().out
+    document = json.loads(printed)
+    assert (code, document["schema"]) == (expected_code, SCHEMA_PREFIX + kind), printed
+    shape: type = StatusDocument if kind == "status" else Document
+    lists = STATUS_ITEMS if kind == "status" else {"items": ITEMS[kind]}
+    envelope = msgspec.convert(document, shape, strict=True)
+    assert as_printed(envelope) == document, "no key more, no key less"
+    properties = document_schema(kind)["$defs"][shape.__name__]["properties"]
+    assert set(properties) == set(document)
+    for key, item in lists.items():
+        assert properties[key]["type"] == "array"
+        for each in document[key]:
+            assert as_printed(msgspec.convert(each, item)) == each
+    if kind not in EMPTY_HERE:
+        assert all(document[key] for key in lists if key != "actions"), "without items it proves nothing of them"
+
+
+def test_every_kind_has_a_schema_and_the_list_names_it(capsys):
+    assert run_command(teal, ["schema"]) == 0
+    assert capsys.readouterr().out.split() == list(KINDS)
+    for kind in KINDS:
+        assert run_command(teal, ["schema", SCHEMA_PREFIX + kind]) == 0
+        found = json.loads(capsys.readouterr().out)
+        envelope = found["$defs"][found["$ref"].rpartition("/")[2]]
+        assert envelope["properties"]["schema"] == {"const": SCHEMA_PREFIX + kind}
+    assert {kind for kind, _, _ in CALLS.values()} == set(KINDS)
+    assert run_command(teal, ["schema", "nothing"]) == 5
