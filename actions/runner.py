@@ -1,7 +1,6 @@
 """Executes one journalled action: takes its lease, builds what it drives from the journal, follows its strategy."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actions.alert_order import AlertOrder
@@ -10,14 +9,13 @@ from actions.ids import now
 from actions.journal import Journal
 from actions.lease import TTL_S, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.models import ENDED, Action, Plan
+from actions.notices import Notices
 from actions.runs import RUN_KINDS, RunOrder
 from actions.switching import Switching
-from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
+from actions.targets import Build, PipelinesTarget, SilencerTarget, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work
 from backends.ports import Closable
-
-Build = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 async def run_action(action_id: str, journal: Journal, build: Build) -> Action | None:
@@ -33,27 +31,33 @@ async def run_action(action_id: str, journal: Journal, build: Build) -> Action |
     if descriptor is None:
         await adapter.aclose()
         return None
-    ended = False
-    try:
-        ended = await _run_owned(action_id, journal, plan, adapter)
-    except (LeaseHeld, LeaseLost):
-        return None
-    finally:
-        await adapter.aclose()
-        release(descriptor, path, ended=ended)
+    async with Notices(journal, plan, build) as notices:
+        ended = False
+        try:
+            ended = await _run_owned(action_id, journal, plan, adapter, notices)
+        except (LeaseHeld, LeaseLost):
+            return None
+        finally:
+            await adapter.aclose()
+            release(descriptor, path, ended=ended)
     found = await journal.action(plan.context, action_id)
     return found[0] if found else None
 
 
-async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Closable) -> bool:
+async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Closable, notices: Notices) -> bool:
     hold = await journal.acquire(action_id, runner_owner(TTL_S, now()))
-    work = Work(journal, hold, plan, await journal.history(action_id))
+    history = await journal.history(action_id)
+    work = Work(journal, hold, plan, history)
     ended = False
     try:
         (begun,) = await journal.action(plan.context, action_id)
+        if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
+            notices.started(begun)
         await _strategy(work, plan, adapter, begun.reason)
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
+        if found:
+            notices.ended(found[0])
     finally:
         await work.stop(ended=ended)
     return ended

@@ -1,5 +1,6 @@
 """What an action drives: an adapter handed in, and the description from which a runner builds it again."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -7,6 +8,9 @@ from msgspec import Struct
 
 from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
 from backends.ports import Pipelines, Silencer, Switch
+
+Build = Callable[[dict[str, Any]], Awaitable[Any]]
+"""Makes the adapter of a description, its secrets resolved when it needs them. Raises BackendError(config)."""
 
 
 class SwitchTarget(Struct, frozen=True):
@@ -56,7 +60,10 @@ class Targets(Protocol):
 def describe(
     port: str, kind: str, name: str, config: dict[str, Any], *, base_dir: Path, state_dir: Path
 ) -> dict[str, Any]:
-    """The description that the journal keeps: `config` is the entry as it stands in the file, secrets as references."""
+    """The description that the journal keeps: `config` is the entry as it stands in the file, secrets as references.
+
+    That of what an action drives may have a key `notify` more: the descriptions of those who are told of the action.
+    """
     return {
         "port": port, "type": kind, "name": name, "config": config,
         "base_dir": str(base_dir), "state_dir": str(state_dir),

@@ -7,9 +7,9 @@ by `backends.registry` and closed once with `aclose()`.
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from backends.models import (
     Alert,
@@ -250,3 +250,31 @@ class Metrics(Closable, Protocol):
 
     async def series_exist(self, metric: str) -> bool:
         """Whether any series of that name or selector has a value now: tells a misspelt name from no traffic."""
+
+
+EventKind = Literal["started", "succeeded", "failed", "rolled_back", "rollback_failed"]
+
+
+class ActionEvent(Struct, frozen=True, kw_only=True):
+    """What became of an action, for those who do not look at the console. `kind` is that of the action, `action` its
+    id, `from` and `to` colors or states (empty where there are none), `by` who ordered it; `text` says it in one line.
+    """
+
+    what: EventKind
+    context: str
+    kind: str
+    service: str
+    from_: str = field(name="from")
+    to: str
+    by: str
+    reason: str
+    action: str
+    at: datetime
+    text: str
+
+
+class Notifier(Closable, Protocol):
+    """Where people are told of actions. Each event is sent once: it may be lost, and is never told twice."""
+
+    async def notify(self, event: ActionEvent) -> None:
+        """Returns when the system has taken it. No message of an error holds the address, which is a secret."""

@@ -37,6 +37,10 @@ ADAPTERS: dict[str, str] = {
     "checks.blackbox": "backends.checks.blackbox:BlackboxCheck",
     "checks.freshness": "backends.checks.freshness:FreshnessCheck",
     "checks.backup": "backends.checks.backup:BackupCheck",
+    "notify.slack": "backends.notify.slack:SlackNotifier",
+    "notify.webhook": "backends.notify.webhook:WebhookNotifier",
+    "notify.email": "backends.notify.email:EmailNotifier",
+    "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Alerts, Check, Logs, Metrics, Pipelines, Quality, Silencer, Switch
+from backends.ports import Alerts, Check, Logs, Metrics, Notifier, Pipelines, Quality, Silencer, Switch
 from backends.registry import AdapterContext, build
 from console.config import Context, Entry
 from console.config_model import Port
@@ -54,6 +54,10 @@ class Adapters:
     def check(self, name: str) -> Check:
         """As `pipelines`."""
         return cast(Check, self._get("checks", name))
+
+    def notifier(self, name: str) -> Notifier:
+        """As `pipelines`."""
+        return cast(Notifier, self._get("notify", name))
 
     def entry(self, port: Port, name: str) -> Entry:
         """The entry of that name. Raises BackendError(not_found) with the names that there are."""

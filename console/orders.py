@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from actions.models import Action, Consent, Plan, Request
 from actions.who import current_actor
+from backends.errors import BackendError
 from backends.models import Deployment
 from backends.settings import reveal
 from console.adapters import Adapters
-from console.config import Context
+from console.config import Context, Entry
 from console.config_model import Port
 from console.zones import zone_of
 
@@ -155,8 +156,23 @@ class Orders:
         return self._gate
 
     def _target(self, port: Port, name: str) -> dict[str, object]:
+        told = [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
+        entry = self._adapters.entry(port, name)
+        return {**self._described(entry, entry.data), "notify": told}
+
+    def _described(self, entry: Entry, data: dict[str, Any]) -> dict[str, object]:
         from actions.targets import describe
 
-        entry = self._adapters.entry(port, name)
         context = self._adapters.context_of(entry)
-        return describe(port, entry.type, name, entry.data, base_dir=context.base_dir, state_dir=context.state_dir)
+        return describe(
+            entry.port, entry.type, entry.name, data, base_dir=context.base_dir, state_dir=context.state_dir
+        )
+
+    def _harmless(self, entry: Entry) -> dict[str, Any]:
+        """The data of a notify entry; none of a broken one, which may hold a secret written out: no journal keeps it,
+        and the runner says that it is broken."""
+        try:
+            self._adapters.notifier(entry.name)
+        except BackendError:
+            return {}
+        return entry.data

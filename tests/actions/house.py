@@ -38,6 +38,7 @@ class OneService:
         self._config = config
         self.backends: dict[str, PipelinesTarget] = {}
         self.silencers: dict[str, SilencerTarget] = {}
+        self.notify: list[dict[str, Any]] = []
         self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
 
     async def switch(self, service: str) -> SwitchTarget:
@@ -48,7 +49,7 @@ class OneService:
         context = AdapterContext("analytics", base, base / "state", self._http)
         adapter = build("deployments", "file-switch", config, context)
         told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
-        return SwitchTarget(self.wrap(adapter), told)
+        return SwitchTarget(self.wrap(adapter), {**told, "notify": self.notify})
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         if backend not in self.backends:

@@ -22,6 +22,7 @@ METHODS = {
     "deployments": ("deployment", "observe", "color_health", "shift", "describe_shift", "manual_commands"),
     "logs": ("query", "follow"),
     "checks": ("run",),
+    "notify": ("notify",),
 }
 SDKS = ("sqlalchemy", "requests", "prometheus_api_client", "httpx", "textual", "rich", "alembic", "click")
 

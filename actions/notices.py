@@ -1,0 +1,110 @@
+"""Tells those whom a config names what becomes of an action, beside it: nothing here fails or delays the action.
+
+Each is told at most once, in order, in at most `NOTIFY_S` for one event. Who could not be told is said in the audit.
+"""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Any, Self
+
+from actions.audit import AuditEntry
+from actions.ids import now
+from actions.journal import Journal
+from actions.models import Action, ActionStatus, Plan
+from actions.targets import Build
+from backends.errors import BackendError
+from backends.ports import ActionEvent, EventKind
+from backends.text import clean
+
+NOTIFY_S = 5.0
+
+_OUTCOME: dict[ActionStatus, EventKind] = {
+    "succeeded": "succeeded", "rolled_back": "rolled_back", "rollback_failed": "rollback_failed",
+    "aborted": "failed", "abandoned": "failed", "conflict": "failed", "in_doubt": "failed",
+}  # fmt: skip
+
+
+class Notices:
+    """`async with` around the run of one action; what is told is on its way at once, and waited for at the end."""
+
+    def __init__(self, journal: Journal, plan: Plan, build: Build) -> None:
+        self._journal = journal
+        self._plan = plan
+        self._build = build
+        self._lines: list[asyncio.Queue[ActionEvent | None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        for description in self._plan.target.get("notify", ()):
+            line: asyncio.Queue[ActionEvent | None] = asyncio.Queue()
+            self._lines.append(line)
+            self._tasks.append(asyncio.create_task(self._deliver(description, line), name="notify"))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._put(None)
+        if isinstance(error, asyncio.CancelledError):
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def started(self, action: Action) -> None:
+        """The action begins."""
+        self._put(event_of("started", self._plan, action))
+
+    def ended(self, action: Action) -> None:
+        """The action has ended, or stopped where a person must look; other open states are nobody's news."""
+        what = _OUTCOME.get(action.status)
+        if what is not None:
+            self._put(event_of(what, self._plan, action))
+
+    def _put(self, event: ActionEvent | None) -> None:
+        for line in self._lines:
+            line.put_nowait(event)
+
+    async def _deliver(self, description: dict[str, Any], line: asyncio.Queue[ActionEvent | None]) -> None:
+        while (event := await line.get()) is not None:
+            try:
+                async with asyncio.timeout(NOTIFY_S):
+                    await self._tell(description, event)
+            except TimeoutError:
+                await self._missed(description, event, f"no answer in {NOTIFY_S:g} s")
+            except BackendError as error:
+                await self._missed(description, event, error.message)
+            except Exception as error:  # of an adapter that is not ours: its words may hold a secret
+                await self._missed(description, event, type(error).__name__)
+
+    async def _tell(self, description: dict[str, Any], event: ActionEvent) -> None:
+        notifier = await self._build(description)
+        try:
+            await notifier.notify(event)
+        finally:
+            await notifier.aclose()
+
+    async def _missed(self, description: dict[str, Any], event: ActionEvent, why: str) -> None:
+        entry = AuditEntry(
+            kind="note", step="notify", action=event.action, order=self._plan.kind, context=event.context,
+            target=event.service, result=f"notify.{description['name']} was not told: {event.what}", detail=why,
+        )  # fmt: skip
+        with contextlib.suppress(BackendError):
+            await self._journal.audit(entry)
+
+
+def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
+    """What is told of `action`, every string cleaned."""
+    by = clean(str(action.actor), 200) if action.actor else ""
+    way = f" {clean(action.from_, 64)} → {clean(action.to, 64)}" if action.to else ""
+    words = f"{plan.context}: {action.kind} {clean(action.service, 200)}{way} {what.replace('_', ' ')}"
+    if what == "started":
+        words += f" by {by}" if by else ""
+        words += f": {clean(action.reason, 500)}" if action.reason else ""
+    elif action.error is not None:
+        words += f": {clean(action.error.message, 1000)}"
+    return ActionEvent(
+        what=what, context=plan.context, kind=action.kind, service=clean(action.service, 200),
+        from_=clean(action.from_, 64), to=clean(action.to, 64), by=by, reason=clean(action.reason),
+        action=action.id or "", at=now(), text=words,
+    )  # fmt: skip

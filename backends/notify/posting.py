@@ -1,0 +1,44 @@
+"""One POST to an address that is a secret itself: what fails is said by its label, never by its URL."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backends.errors import BackendError
+from backends.http import Http, redact_url
+
+POST_TIMEOUT_S = 4.0
+MIN_SECRET_CHARS = 3
+
+
+async def post(
+    http: Http,
+    url: str,
+    body: Any,
+    *,
+    label: str,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    timeout: float = POST_TIMEOUT_S,
+) -> None:
+    """Send `body` as JSON, once. Raises BackendError as `Http.request`, with `label` where the URL would stand."""
+    failure: BackendError
+    try:
+        await http.request("POST", url, json=body, headers=headers, auth=auth, timeout=timeout)
+        return
+    except BackendError as error:
+        # What a server says to a refused order may quote the path, which is the token of many a webhook.
+        said = f"HTTP {error.status}" if error.status is not None else _without(url, error)
+        failure = BackendError(error.kind, f"{label}: {said}", fix=error.fix, status=error.status)
+    # Outside of the handler: no error that knows the URL is its context.
+    raise failure
+
+
+def _without(url: str, error: BackendError) -> str:
+    if error.kind == "config":
+        return "its URL or a header cannot be sent"
+    said = error.message.removeprefix(redact_url(url)).removeprefix(": ")
+    parts = {url, *url.replace("?", "/").replace("&", "/").replace("=", "/").split("/")[3:]}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= MIN_SECRET_CHARS:
+            said = said.replace(part, "***")
+    return said

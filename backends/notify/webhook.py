@@ -1,0 +1,50 @@
+"""Any HTTP endpoint that takes an event as JSON.
+
+```toml
+type = "webhook"
+url = { env = "HOOK_URL" }
+headers = { Authorization = { env = "HOOK_TOKEN" } }
+```
+"""
+
+from msgspec import Struct, field
+
+from backends.credentials import credentials, refuse_bad_url, refuse_literal_secrets
+from backends.notify.posting import POST_TIMEOUT_S, post
+from backends.ports import ActionEvent
+from backends.registry import AdapterContext
+from backends.settings import Duration, Secret, reveal
+
+
+class WebhookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`url` is a reference where it holds a token; no message ever says it."""
+
+    url: str | Secret
+    headers: dict[str, str | Secret] = field(default_factory=dict)
+    timeout: Duration = Duration(POST_TIMEOUT_S)
+
+    def __post_init__(self) -> None:
+        refuse_bad_url("url", self.url)
+        refuse_literal_secrets(self.headers)
+
+
+class WebhookNotifier:
+    """A POST of each event, field for field."""
+
+    api = 1
+    Config = WebhookConfig
+
+    def __init__(self, config: WebhookConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._context = context
+
+    async def notify(self, event: ActionEvent) -> None:
+        """Raises BackendError."""
+        base_dir = self._context.base_dir
+        url = await reveal(self._config.url, base_dir)
+        headers = (await credentials(self._config.headers, None, base_dir)).headers
+        label = f"notify.{self._context.name}"
+        await post(self._context.http, url, event, label=label, headers=headers, timeout=self._config.timeout)
+
+    async def aclose(self) -> None:
+        """Nothing of its own is open."""

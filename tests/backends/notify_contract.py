@@ -1,0 +1,97 @@
+"""What every adapter of the port `Notifier` does. An adapter's test class inherits this and gives two fixtures:
+
+`notifier`: a fresh one named `mine` with a `timeout` of 500 ms, closed afterwards, and `system`: what it writes to. All
+of its addresses and credentials hold the text `SECRET`.
+"""
+
+import asyncio
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import pytest
+
+from backends.errors import BackendError
+from backends.ports import ActionEvent, EventKind, Notifier
+
+SECRET = "Zx81SpectrumToken"
+
+
+class System(Protocol):
+    def arrived(self) -> list[str]:
+        """The text of each event that it has taken, unescaped."""
+
+    def fail(self, how: str) -> None:
+        """From now on: `hang`, `refuse` (an error of the server), `close` (the connection), or empty."""
+
+    async def stop(self) -> None: ...
+
+
+def event(what: EventKind = "failed", **told: Any) -> ActionEvent:
+    given: dict[str, Any] = {
+        "what": what, "context": "production", "kind": "flip", "service": "analytics", "from_": "blue", "to": "green",
+        "by": "maria@ops1", "reason": "release 2.4", "action": "01HZX", "at": datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+        "text": f"production: flip analytics blue → green {what}", **told,
+    }  # fmt: skip
+    return ActionEvent(**given)
+
+
+def says_nothing_secret(error: BackendError) -> None:
+    assert error.message.startswith("notify.mine: ")
+    assert error.message.isprintable()
+    whole = "".join(traceback.format_exception(error)) + error.message + error.fix
+    assert SECRET not in whole
+
+
+class NotifierContract:
+    async def test_it_arrives(self, notifier: Notifier, system: System) -> None:
+        await notifier.notify(event())
+        assert system.arrived() == ["production: flip analytics blue → green failed"]
+
+    async def test_text_of_others_stays_text(self, notifier: Notifier, system: System) -> None:
+        hostile = "<!channel> & <script> \"quoted\" 'x' .\\r\\n → ü"
+        await notifier.notify(event(text=hostile, reason=hostile))
+        assert system.arrived() == [hostile]
+
+    @pytest.mark.parametrize("what", ["succeeded", "failed", "rolled_back", "rollback_failed"])
+    async def test_every_end_is_taken(self, notifier: Notifier, system: System, what: EventKind) -> None:
+        await notifier.notify(event(what))
+
+    async def test_several_at_once(self, notifier: Notifier, system: System) -> None:
+        texts = [f"event {number}" for number in range(3)]
+        await asyncio.gather(*(notifier.notify(event(text=text)) for text in texts))
+        assert sorted(system.arrived()) == texts
+
+    async def test_a_system_that_hangs_is_left_in_time(self, notifier: Notifier, system: System) -> None:
+        system.fail("hang")
+        began = time.monotonic()
+        with pytest.raises(BackendError) as caught:
+            await notifier.notify(event())
+        assert (caught.value.kind, time.monotonic() - began < 3) == ("timeout", True)
+        says_nothing_secret(caught.value)
+
+    @pytest.mark.parametrize("how", ["refuse", "close"])
+    async def test_a_system_that_fails_is_an_error_and_gets_it_once(
+        self, notifier: Notifier, system: System, how: str
+    ) -> None:
+        system.fail(how)
+        with pytest.raises(BackendError) as caught:
+            await notifier.notify(event())
+        says_nothing_secret(caught.value)
+        system.fail("")
+        await notifier.notify(event(text="again"))
+        assert system.arrived() == ["again"]
+
+    async def test_a_system_that_is_gone_is_unreachable(self, notifier: Notifier, system: System) -> None:
+        await system.stop()
+        with pytest.raises(BackendError) as caught:
+            await notifier.notify(event())
+        assert caught.value.kind == "unreachable"
+        assert "connection refused" in caught.value.message
+        says_nothing_secret(caught.value)
+
+    async def test_closing_twice(self, notifier: Notifier, system: System) -> None:
+        await notifier.notify(event())
+        await notifier.aclose()
+        await notifier.aclose()

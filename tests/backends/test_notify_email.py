@@ -1,0 +1,141 @@
+"""Mail against a real SMTP server on loopback, in clear and with STARTTLS."""
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.errors import BackendError
+from backends.http import Http
+from backends.ports import Notifier
+from backends.registry import AdapterContext, build
+from tests.backends.notify_contract import SECRET, NotifierContract, event, says_nothing_secret
+from tests.backends.smtp_server import SmtpServer
+from tests.tls import Authority
+
+LOGIN = ("teal", SECRET)
+
+
+class Mailbox:
+    def __init__(self, server: SmtpServer) -> None:
+        self.server = server
+
+    def arrived(self) -> list[str]:
+        return [mail.get_content().splitlines()[0] for mail in self.server.mails]
+
+    def fail(self, how: str) -> None:
+        self.server.fault = {"refuse": "reject"}.get(how, how)
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SmtpServer]:
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    async with SmtpServer(login=LOGIN) as server:
+        yield server
+
+
+def made(server: SmtpServer, base_dir: Path, **config: Any) -> Notifier:
+    given = {
+        "host": "127.0.0.1", "port": server.port, "starttls": False, "user": "teal",
+        "password": {"env": "SMTP_PASSWORD"}, "from": "teal@example.com", "to": ["a@example.com", "b@example.com"],
+        "timeout": "500ms", **config,
+    }  # fmt: skip
+    found: Notifier = build("notify", "email", given, AdapterContext("mine", base_dir, base_dir, Http()))
+    return found
+
+
+@pytest.fixture
+async def notifier(server: SmtpServer, tmp_path: Path) -> AsyncIterator[Notifier]:
+    notifier = made(server, tmp_path)
+    yield notifier
+    await notifier.aclose()
+
+
+class TestEmail(NotifierContract):
+    @pytest.fixture
+    def system(self, server: SmtpServer) -> Mailbox:
+        return Mailbox(server)
+
+
+async def test_what_a_mail_says(notifier: Notifier, server: SmtpServer) -> None:
+    await notifier.notify(event())
+    (mail,) = server.mails
+    assert server.recipients == ["a@example.com", "b@example.com"]
+    assert (mail["From"], mail["To"]) == ("teal@example.com", "a@example.com, b@example.com")
+    assert mail["Subject"] == "production: flip analytics blue → green failed"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert "reason: release 2.4" in mail.get_content().splitlines()
+
+
+async def test_a_line_break_makes_no_header(notifier: Notifier, server: SmtpServer) -> None:
+    await notifier.notify(event(text="x\r\nBcc: evil@example.com", reason="y\r\n.\r\nMAIL FROM:<evil@example.com>"))
+    (mail,) = server.mails
+    assert (mail["Bcc"], len(server.recipients)) == (None, 2)
+
+
+async def test_starttls_with_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.certificate(days=30))
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    async with SmtpServer(tls=tls, login=LOGIN) as server:
+        notifier = made(server, tmp_path, starttls=True, timeout="5s")
+        await notifier.notify(event())
+        await notifier.aclose()
+        assert (server.encrypted, len(server.mails)) == (True, 1)
+
+
+async def test_starttls_with_a_strange_certificate_sends_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*authority.certificate(days=30))
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    async with SmtpServer(tls=tls, login=LOGIN) as server:
+        notifier = made(server, tmp_path, starttls=True, timeout="5s")
+        with pytest.raises(BackendError, match="certificate not trusted"):
+            await notifier.notify(event())
+        await notifier.aclose()
+        assert server.mails == []
+
+
+async def test_a_server_without_starttls_is_not_written_to(server: SmtpServer, tmp_path: Path) -> None:
+    notifier = made(server, tmp_path, starttls=True)
+    with pytest.raises(BackendError, match="does not offer STARTTLS") as caught:
+        await notifier.notify(event())
+    await notifier.aclose()
+    assert (caught.value.kind, server.mails) == ("config", [])
+
+
+async def test_a_wrong_password_is_not_repeated(
+    notifier: Notifier, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMTP_PASSWORD", f"{SECRET}-old")
+    with pytest.raises(BackendError) as caught:
+        await notifier.notify(event())
+    assert caught.value.kind == "auth"
+    says_nothing_secret(caught.value)
+
+
+async def test_who_is_not_taken_is_named_and_the_others_get_it(notifier: Notifier, server: SmtpServer) -> None:
+    server.fault = "refuse"
+    with pytest.raises(BackendError, match=r"no mail is taken for a@example\.com") as caught:
+        await notifier.notify(event())
+    assert (caught.value.kind, len(server.mails)) == ("not_found", 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"host": "smtp.example.com"}, {"user": ""}, {"password": None}, {"to": []}, {"to": ["x"]}, {"from": "a@b\nc"}],
+)
+async def test_what_is_refused(server: SmtpServer, tmp_path: Path, config: dict[str, Any]) -> None:
+    with pytest.raises(BackendError) as caught:
+        made(server, tmp_path, **config)
+    assert caught.value.kind == "config"

@@ -1,0 +1,84 @@
+"""What an order takes along from the config to the journal, and from there to a runner."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actions.models import Consent, Request
+from console.adapters import Adapters
+from console.config import load_config, pick_context
+from console.orders import Orders
+from tests.backends.faulty_server import FaultyServer
+from tests.two_colors import TwoColors
+
+TOKEN = "Zx81SpectrumToken"
+FLIP = Request(kind="flip", service="analytics")
+
+
+def written(service: TwoColors, notify: str) -> Path:
+    path = service.directory / "config.toml"
+    urls = ", ".join(f'{color} = "{service.url(color)}"' for color in ("blue", "green"))
+    path.write_text(f"""
+default_context = "c"
+[contexts.c]
+[[contexts.c.deployments]]
+name = "analytics"
+type = "file-switch"
+path = "switch.json"
+probe = {{ url = "{service.url("router")}", header = "X-Environment" }}
+health = {{ {urls} }}
+bake = "200ms"
+{notify}
+""")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("check_entries", [True, False])
+async def test_those_who_are_told_come_from_the_config_and_no_secret_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_entries: bool
+) -> None:
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    async with TwoColors(tmp_path) as service, FaultyServer() as receiver:
+        monkeypatch.setenv("HOOK_URL", f"{receiver.url}/{TOKEN}")
+        notify = f"""
+[[contexts.c.notify]]
+type = "webhook"
+url = {{ env = "HOOK_URL" }}
+timeout = "3s"
+[[contexts.c.notify]]
+name = "broken"
+type = "slack"
+webhook = "https://hooks.example.com/{TOKEN}"
+"""
+        config = load_config(written(service, notify), check_entries=check_entries)
+        context = pick_context(config, None)
+        adapters = Adapters(context)
+        orders = Orders(context, adapters)
+        try:
+            plan = await orders.plan(FLIP)
+            told = [(each["type"], each["name"], each["config"]) for each in plan.target["notify"]]
+            assert told == [
+                ("webhook", "webhook", {"url": {"env": "HOOK_URL"}, "timeout": "3s"}),
+                ("slack", "broken", {}),
+            ]
+            assert TOKEN.encode() not in msgspec.json.encode(plan)
+            action = await orders.submit(plan, Consent(confirmed=True), foreground=True)
+            async for seen in orders.watch(str(action.id)):
+                action = seen
+            assert action.status == "succeeded"
+        finally:
+            await orders.aclose()
+            await adapters.aclose()
+        assert [json.loads(request.body)["what"] for request in receiver.requests] == ["started", "succeeded"]
+        orders = Orders(context, adapters)
+        missed = [record for record in await orders.audit_records() if record.step == "notify"]
+        await orders.aclose()
+        assert [record.result for record in missed] == [
+            "notify.broken was not told: started",
+            "notify.broken was not told: succeeded",
+        ]
+        for file in (tmp_path / "state").rglob("*"):
+            assert not file.is_file() or TOKEN.encode() not in file.read_bytes()
