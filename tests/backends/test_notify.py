@@ -1,5 +1,6 @@
 """Notifiers over HTTP against a real server on loopback."""
 
+import asyncio
 import html
 import json
 from collections.abc import AsyncIterator
@@ -106,6 +107,24 @@ class TestSlack(NotifierContract):
         monkeypatch.setenv("HOOK_URL", hidden)
         with pytest.raises(BackendError) as caught:
             await made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}).notify(event())
+        says_nothing_secret(caught.value)
+
+    async def test_a_server_that_quotes_the_path_is_not_repeated(
+        self, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            line = await reader.readuntil(b"\r\n")
+            writer.write(b"what is " + line + b"\r\n")
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(quote, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            monkeypatch.setenv("HOOK_URL", f"http://127.0.0.1:{port}/T0/{SECRET}?token={SECRET}2")
+            with pytest.raises(BackendError, match=r"what is .*\*\*\*") as caught:
+                await made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}).notify(event())
+        assert caught.value.kind == "malformed"
         says_nothing_secret(caught.value)
 
 
