@@ -29,7 +29,7 @@ from console.screens.overview import Overview
 from panels.ascii import AsciiOnly
 from panels.header import Place
 from panels.keybar import KeyBar
-from panels.theme import TEAL
+from panels.themes import DEFAULT, THEMES
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class TealApp(App[None], inherit_bindings=False):
         self.arming = Arming(clock)
         self._settling: Timer | None = None
         self.animation_level = "none"
-        self.register_theme(TEAL)
-        self.theme = TEAL.name
+        for theme in THEMES.values():
+            self.register_theme(theme)
+        self.theme = THEMES[session.context.theme or DEFAULT].name
 
     # ---- how it is drawn
 
@@ -289,6 +290,10 @@ class TealApp(App[None], inherit_bindings=False):
         from console.screens.lists import actions_screen
 
         self.push_screen(actions_screen(self))
+
+    def action_look(self, name: str) -> None:
+        """Take on the theme of that name, until the console is left; `theme` in the config keeps it."""
+        self.theme = THEMES[name].name
 
     def action_refresh_now(self) -> None:
         self.session.refresh()

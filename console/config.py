@@ -12,7 +12,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.registry import adapter_class
 from backends.settings import Secret, decode_hook, refuse_password_in_url
-from console.config_model import PORTS, ConfigFile, ContextConfig, Port
+from console.config_model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
 from console.errors import ConfigError, Problem
 from console.paths import home
 from console.toml_lines import KeyPath, line_numbers, line_of
@@ -63,6 +63,7 @@ class Config(msgspec.Struct, frozen=True):
     keymap: dict[str, str]
     contexts: dict[str, Context]
     problems: tuple[Problem, ...]
+    theme: str = ""
 
 
 def search_path(explicit: str | None) -> list[Path]:
@@ -118,7 +119,8 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
         message = f'default_context is "{default}", which is not a context'
         problems.append(main.problem(("default_context",), message, _known(contexts)))
     keymap = {key: value for key, value in _dict(data.get("keymap")).items() if isinstance(value, str)}
-    return Config(path, default, keymap, contexts, tuple(problems))
+    theme = next((name for name in get_args(ThemeName) if name == data.get("theme")), "")
+    return Config(path, default, keymap, contexts, tuple(problems), theme)
 
 
 def pick_context(config: Config, name: str | None) -> Context:

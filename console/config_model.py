@@ -10,6 +10,8 @@ from backends.settings import Duration, Secret
 Port = Literal["metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify"]
 PORTS: tuple[Port, ...] = get_args(Port)
 
+ThemeName = Literal["", "dark", "light", "color-blind", "ansi", "mono"]
+
 PANEL_INTERVAL_S: dict[Panel, float] = {
     "alerts": 10.0, "deployments": 10.0, "logs": 10.0, "pipelines": 15.0, "checks": 30.0, "quality": 60.0,
 }  # fmt: skip
@@ -64,8 +66,10 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole file. `keymap` maps binding ids to keys, as Textual's `App.set_keymap` takes them."""
+    """A whole file. `keymap` maps binding ids to keys, as Textual's `App.set_keymap` takes them; `theme` is how the
+    console looks: empty is `dark`."""
 
     default_context: str = ""
+    theme: ThemeName = ""
     keymap: dict[str, str] = field(default_factory=dict)
     contexts: dict[str, dict[str, Any]] = field(default_factory=dict)

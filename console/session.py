@@ -47,6 +47,7 @@ class ContextInfo(Struct, frozen=True):
     zone: tzinfo
     keymap: dict[str, str]
     identity: str
+    theme: str = ""
 
 
 class Session:
@@ -73,6 +74,7 @@ class Session:
             zone=zone_of(self._config.timezone),
             keymap=selection.keymap,
             identity=self.orders.identity,
+            theme=selection.theme,
         )
         self.armed = not self._config.protected
         self.since = since

@@ -30,6 +30,7 @@ class Header(Lines):
     DEFAULT_CSS = """
     Header { height: 1; background: $panel; }
     Header.-protected { background: $error 22%; }
+    Header.-protected:ansi { background: transparent; }
     """
 
     def __init__(self, place: Place, *, id: str | None = None) -> None:  # noqa: A002

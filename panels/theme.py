@@ -93,11 +93,11 @@ def _styles(colors: tuple[str, ...], cursor: tuple[str, ...]) -> Styles:
 
 def _style(color: str, *, wanted: str, text_style: str) -> Style:
     found = _rich(color)
-    # A theme may leave a text color to be worked out against each background ("auto 60%"): dim says the same.
+    # A theme may leave a text color to be worked out against each background ("auto 60%"): dim says the same. The
+    # terminal's own color is left out: under the cursor it would be that of another ground.
     dim = bool(wanted) and found is None
-    return Style(
-        color=found, bold=text_style == "bold" or None, reverse=text_style == "reverse" or None, dim=dim or None
-    )
+    own = None if found is None or found.is_default else found
+    return Style(color=own, bold=text_style == "bold" or None, reverse=text_style == "reverse" or None, dim=dim or None)
 
 
 def _rich(color: str) -> RichColor | None:

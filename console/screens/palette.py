@@ -16,6 +16,7 @@ from textual.widgets import Input
 from console.screens.overview import Overview
 from panels.columns import Cell, Column, Kind, Moment
 from panels.listing import Listing
+from panels.themes import THEMES
 
 if TYPE_CHECKING:
     from console.app import TealApp
@@ -129,6 +130,8 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
                 item = listing.kind.item(row)
                 words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
                 commands.append(Command(len(commands), words, "open", item=item))
+    for name in THEMES:
+        commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     return commands
 
 

@@ -43,6 +43,7 @@ class FakeContext(Struct, frozen=True, kw_only=True):
     zone: tzinfo = UTC
     keymap: dict[str, str] = {}
     identity: str = "oncall@bastion-1"
+    theme: str = ""
 
 
 class FakeSession:
