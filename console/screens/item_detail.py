@@ -118,7 +118,7 @@ class ItemDetail(Page):
         lines = self.session.impact(getattr(self.item, "ref", ""))
         if not lines:
             return []
-        return [*heading("Downstream"), *(row("", line) for line in lines)]
+        return [*heading("Linked"), *(row("", line) for line in lines)]
 
     def when(self, at: datetime | None) -> str:
         """A time with its date, its zone and how long ago it was."""
