@@ -67,8 +67,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     async def _run(self, base_dir: Path | None) -> str:
         command = self.command or ()
-        try:
-            process = await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -76,21 +76,30 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
                 cwd=base_dir,
                 start_new_session=True,  # away from the terminal: a prompt would write over the screen
             )
-        except OSError as error:
-            raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
+        )
         try:
+            # Shielded: what is cancelled while it starts has children already, and only its process group ends those.
+            process = await asyncio.shield(starting)
             async with asyncio.timeout(SECRET_COMMAND_TIMEOUT_S):
                 output, _ = await process.communicate()
         except TimeoutError:
             raise SecretError(f"secret command {command[0]}: no answer in {SECRET_COMMAND_TIMEOUT_S:.0f} s") from None
+        except OSError as error:
+            raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
         finally:
-            if process.returncode is None:  # out of time or cancelled: its children hold the pipe, too
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
+            await _end_group(starting)
         if process.returncode != 0:
             raise SecretError(f"secret command {command[0]}: exit status {process.returncode}")
         return output.decode("utf-8", "replace").rstrip("\r\n")
+
+
+async def _end_group(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:
+    """End what still runs, out of time or cancelled: its children hold the pipe, too."""
+    with contextlib.suppress(OSError):
+        process = await starting
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def reveal(value: str | Secret, base_dir: Path | None = None) -> str:
