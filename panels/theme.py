@@ -101,6 +101,8 @@ def _style(color: str, *, wanted: str, text_style: str) -> Style:
 
 
 def _rich(color: str) -> RichColor | None:
+    if not color:
+        return None  # before a theme is known; `parse` would look for names that are near to nothing
     try:
         return Color.parse(color).rich_color
     except ColorParseError:
