@@ -160,14 +160,6 @@ class Gate:
         """Walk the chain."""
         return await self.journal.audit_verify()
 
-    def preview(self, plan: Plan) -> Action:
-        """A plan as an action that was not begun."""
-        return outcome.preview(plan, actor=self.actor)
-
-    def refused(self, plan: Plan, no: Refused) -> Action:
-        """The action that a refusal prevented."""
-        return outcome.refused_action(plan, no, actor=self.actor)
-
     # ---- inside
 
     async def _way_back_until(self, flip: Action) -> datetime | None:
@@ -319,11 +311,6 @@ class Gate:
             plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo, result=result,
             **told,  # type: ignore[arg-type]
         )  # fmt: skip
-
-
-def exit_code(action: Action) -> int:
-    """The exit code of DESIGN §3 for an action's own order; see `outcome.exit_code` for a queued rollback."""
-    return outcome.exit_code(action)
 
 
 def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackOffer:

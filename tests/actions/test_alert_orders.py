@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from actions.gate import exit_code
 from actions.models import Action, Consent, Plan, Refused, Request
+from actions.outcome import exit_code
 from actions.targets import SilencerTarget, describe
 from backends.alerts.alertmanager import Alertmanager
 from backends.errors import BackendError

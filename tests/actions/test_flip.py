@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions.gate import exit_code
 from actions.models import Action, Consent, Refused, Request
+from actions.outcome import exit_code
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError

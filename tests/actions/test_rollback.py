@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from actions import outcome
-from actions.gate import exit_code
 from actions.models import Consent, Refused
+from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actions.gate import exit_code
 from actions.models import Action, Consent, Refused, Request
+from actions.outcome import exit_code
 from actions.targets import PipelinesTarget, describe
 from backends.errors import BackendError
 from backends.models import PipelineRun
