@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from backends.models import Finding as Finding
 from backends.models import Matcher
 
 ActionKind = Literal[
@@ -16,7 +17,6 @@ ActionStatus = Literal[
     "succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned",
 ]  # fmt: skip
 StepStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
-FindingLevel = Literal["block", "warning", "ok"]
 
 ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned"})
 
@@ -43,16 +43,6 @@ class Request(Struct, frozen=True, kw_only=True):
     for_s: float | None = None
     timeout_s: float | None = None
     overrides: tuple[str, ...] = ()
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at before acting. `block` forbids; `--override` names a `code`; `fix`: what to do."""
-
-    level: FindingLevel
-    code: str
-    text: str
-    fix: str = ""
-    overridable: bool = False
 
 
 class PlanSummary(Struct, frozen=True, kw_only=True):

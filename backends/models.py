@@ -190,6 +190,19 @@ class Silence(Struct, frozen=True, kw_only=True):
     matches: int = 0
 
 
+FindingLevel = Literal["block", "warning", "ok"]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at before acting. `block` forbids; `--override` names a `code`; `fix`: what to do."""
+
+    level: FindingLevel
+    code: str
+    text: str
+    fix: str = ""
+    overridable: bool = False
+
+
 class ColorState(Struct, frozen=True, kw_only=True):
     """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100."""
 

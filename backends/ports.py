@@ -16,6 +16,7 @@ from backends.models import (
     CheckResult,
     ColorState,
     Deployment,
+    Finding,
     LogEntry,
     LogLevel,
     Matcher,
@@ -23,6 +24,7 @@ from backends.models import (
     QualityScore,
     Silence,
     TaskRun,
+    TruthLayer,
 )
 
 
@@ -129,12 +131,14 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     """What the control object says: weights in percent by color, and a token that changes with every write to it.
 
     `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
+    `stamp` and `fence` are those of the last write, where the object can carry them.
     """
 
     weights: dict[str, int]
     revision: str
     detail: str = ""
     stamp: str = ""
+    fence: int = 0
 
     @property
     def live(self) -> str:
@@ -151,17 +155,36 @@ class Switch(Closable, Protocol):
     `shift` is compare-and-swap: it writes only where the control object still equals `expected`.
     """
 
+    @property
+    def splits(self) -> bool:
+        """Whether shares between 0 and 100 percent can be written."""
+
+    @property
+    def deployer(self) -> "Deployer | None":
+        """How a version gets onto a side; None where neither the system nor a `deploy` command of the config can."""
+
     async def deployment(self) -> Deployment:
         """Everything a panel shows of the service; costs a read of control, endpoints and one fresh request."""
 
     async def observe(self) -> SwitchState:
         """The control object now, never from a cache."""
 
+    async def endpoints(self) -> TruthLayer:
+        """What is behind the control object now: a color where only sides of that color can be reached."""
+
     async def color_health(self, color: str) -> ColorState:
         """One side asked directly: is it healthy, which version, and did it prove to be this color."""
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
-        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`) in the same write.
+    async def request_counts(self) -> dict[str, int]:
+        """Requests that each side has taken since it began to count; a side that can not say is not in it."""
+
+    async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+        """What the system itself says of this shift: permissions, a dry run, other owners of the switch, the capacity
+        of the side that gains traffic, whether the write outlives a reload. Nothing is written."""
+
+    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`) and the `fence` of the
+        writer's lease in the same write.
 
         Returns the state read back. Raises `conflict` where the object is not `expected`; nothing is written then.
         """
@@ -171,6 +194,57 @@ class Switch(Closable, Protocol):
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Shell commands that a person could type to reach `weights` without this program."""
+
+
+class Deployed(Struct, frozen=True, kw_only=True):
+    """What runs on one side: `artifact` is what the system calls it (an image), `revision` changes with every write."""
+
+    version: str | None
+    artifact: str = ""
+    desired: int | None = None
+    ready: int | None = None
+    revision: str = ""
+    stamp: str = ""
+    detail: str = ""
+
+
+class Rollout(Struct, frozen=True, kw_only=True):
+    """How far a version is on its side; `detail` in words (`2 of 3 ready`, `ImagePullBackOff: …`)."""
+
+    state: Literal["progressing", "complete", "failed"]
+    detail: str
+    ready: int | None = None
+    desired: int | None = None
+
+
+class Deployer(Protocol):
+    """The way a version gets onto the side that has no traffic. Each write is compare-and-swap against `expected`, and
+    is refused (`conflict`) on a side that takes traffic at that moment."""
+
+    async def deployed(self, color: str) -> Deployed:
+        """What runs there now, never from a cache."""
+
+    async def deploy_preflight(self, color: str, version: str) -> list[Finding]:
+        """Permissions, a paused or missing workload, autoscaler limits, a malformed version. Nothing is written."""
+
+    async def deploy(
+        self, expected: Deployed, color: str, version: str, *, replicas: int | None, stamp: str, fence: int = 0
+    ) -> Deployed:
+        """Put `version` there, with at least `replicas` (None: as many as it has). Returns what was read back."""
+
+    async def rollout(self, color: str, version: str) -> Rollout:
+        """How far `version` is on that side; `failed` only for what this version itself did."""
+
+    async def restore(
+        self, expected: Deployed, color: str, recorded: Deployed, *, stamp: str, fence: int = 0
+    ) -> Deployed:
+        """Put back what was recorded before a deploy: artifact and size."""
+
+    async def retire(self, expected: Deployed, color: str, *, stamp: str, fence: int = 0) -> Deployed:
+        """Take the side's capacity down to nothing; nothing is deleted."""
+
+    def describe_deploy(self, color: str, version: str) -> list[str]:
+        """What `deploy` would write, in words, one effect a line."""
 
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):

@@ -17,8 +17,8 @@ from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
 from backends.deployments.switch_format import MAX_BYTES, JsonForm, TemplateForm, check_weights, template_problem
 from backends.errors import BackendError
-from backends.models import ColorState, Deployment, Truth, TruthLayer
-from backends.ports import ProbeTarget, SwitchState
+from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
 
 
@@ -58,6 +58,16 @@ class FileSwitch:
             else TemplateForm(config.colors, config.template, config.comment)
         )
         self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
+
+    @property
+    def splits(self) -> bool:
+        """JSON carries weights; a template is one color."""
+        return self._config.format == "json"
+
+    @property
+    def deployer(self) -> Deployer | None:
+        """None yet: no way to put a version on a side."""
+        return None
 
     async def deployment(self) -> Deployment:
         """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
@@ -105,7 +115,22 @@ class FileSwitch:
         header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
         return await color_health(self._http, color, url, header=header)
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
+    async def endpoints(self) -> TruthLayer:
+        """The sides that the file sends traffic to, each asked at its own health URL."""
+        control = await self._control()
+        colors = self._config.colors
+        sides = await asyncio.gather(*(self.color_health(color) for color in colors))
+        return _endpoints(control, dict(zip(colors, sides, strict=True)), datetime.now(UTC))
+
+    async def request_counts(self) -> dict[str, int]:
+        """Not known: the file takes no requests."""
+        return {}
+
+    async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+        """Nothing beyond what planning and health have looked at."""
+        return []
+
+    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
         """Compare and write under a lock; returns what was read back.
 
         Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be or a
