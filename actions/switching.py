@@ -113,6 +113,7 @@ class Switching:
             await self._go_back(str(failure), by_hand=False)
 
     async def _forward(self) -> None:
+        await self._classify("shift")
         if not self._has_moved():
             await self._preflight(IDLE_PROBES)
         prober = Prober(self._target.probe)
@@ -202,11 +203,30 @@ class Switching:
                 found = await self._settle(error, found, weights, stamp)
         if found.weights != weights or found.stamp != stamp:
             raise Conflict(found)
+        await self._observed(step, found)
+        return _shares(found)
+
+    async def _classify(self, step: str) -> None:
+        """What came of the write that an earlier runner began and did not live to see: looked for before anything else,
+        since a preflight would take it for somebody else's change. Raises Conflict or InDoubt."""
+        work = self._work
+        intent = work.happened("intent", step)
+        if intent is None or work.happened("observed", step) is not None:
+            return
+        requested = intent.data["requested"]
+        before = SwitchState(weights=intent.data["before"]["weights"], revision=intent.data["before"]["revision"])
+        lost = BackendError("internal", "the runner that wrote it died")
+        try:
+            found = await self._settle(lost, before, requested["weights"], requested["stamp"])
+        except NotWritten:
+            return
+        await self._observed(step, found)
+
+    async def _observed(self, step: str, found: SwitchState) -> None:
         undone = self._work.plan.expected.get("undoes") or None
         await self._work.observed(
             step, _state(found), "applied", changes=Changes(changed=True), undone=undone if step == "shift" else None
         )
-        return _shares(found)
 
     async def _settle(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str
@@ -370,6 +390,7 @@ class Switching:
         work = self._work
         prober = Prober(self._target.probe)
         try:
+            await self._classify("shift")
             if not self._has_moved():
                 await self._preflight(SELF_TEST_PROBES)
             await self._shift(prober, "shift", self._before, full(self._settings, self._to))

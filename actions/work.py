@@ -132,7 +132,13 @@ class Work:
     # ---- orders
 
     async def unless_ordered(self, doing: Coroutine[Any, Any, T]) -> T:
-        """`doing`, cancelled at its next wait when an order comes. Raises Ordered; writes under way are finished."""
+        """`doing`, cancelled at its next wait when an order comes, and not begun where one waits already. Raises
+        Ordered; writes under way are finished."""
+        with contextlib.suppress(BackendError):
+            waiting = await self._journal.waiting(self.action_id)
+            if waiting:
+                doing.close()
+                raise Ordered(waiting[0])
         work = asyncio.create_task(doing)
         orders = asyncio.create_task(self._order())
         try:

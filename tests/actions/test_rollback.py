@@ -9,8 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from actions import outcome
-from actions.models import Consent, Refused
+from actions.models import Action, Consent, Refused
 from actions.outcome import exit_code
+from actions.work import Work
+from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -127,6 +129,39 @@ async def test_a_dead_runner_is_seen_and_a_rollback_takes_over(tmp_path: Path, s
         records = await house.gate.audit_records()
         assert [record.fence for record in records if record.kind in ("lock", "takeover")] == [1, 2]
         assert (await house.gate.verify_audit()).intact
+
+
+async def test_a_write_that_its_runner_did_not_live_to_see_is_looked_for_before_anything_else(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip = await dies_unobserved(house, monkeypatch)
+    await house.gate._start(str(flip.id), house.gate._launch)
+    ended = await house.ended(flip)
+    assert (ended.status, ended.error, ended.changed, service.weights()) == ("succeeded", None, True, GREEN)
+
+
+async def test_a_waiting_rollback_comes_before_what_its_runner_would_do(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip = await dies_unobserved(house, monkeypatch)
+    begun = len(await house.journal.history(str(flip.id)))
+    ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.id, ended.status, service.weights()) == (flip.id, "rolled_back", BLUE)
+    since = (await house.journal.history(str(flip.id)))[begun:]
+    assert "preflight" not in {told.event.step for told in since}
+
+
+async def dies_unobserved(house: House, monkeypatch: pytest.MonkeyPatch) -> Action:
+    """A flip whose runner ended with the write done and nothing of it in the journal."""
+
+    async def full(*_: Any, **__: Any) -> None:
+        raise BackendError("unreachable", "journal: disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "observed", full)
+        flip = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
+    assert (flip.status, flip.changed) == ("running", False)
+    return flip
 
 
 async def test_a_conflict_is_closed_by_a_rollback(tmp_path: Path, service: TwoColors) -> None:
