@@ -1,10 +1,13 @@
 """The journal's database: its connection rules, its transactions, its schema brought up to date. Loads SQLAlchemy.
 
-Alembic is loaded only where an upgrade is needed; the usual start asks one plain query.
+Alembic is loaded only where an upgrade is needed; the usual start asks two plain queries.
 """
 
+import fcntl
 import os
+import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,8 @@ from backends.errors import BackendError
 from backends.text import clean
 
 BUSY_TIMEOUT_MS = 5000
+CREATION_DEADLINE_S = 30.0
+_POLL_S = 0.02
 _READ_ONLY = "tealdeck_read_only"
 _KNOWN = ("0001",)
 
@@ -29,10 +34,9 @@ class Database:
     def __init__(self, location: JournalLocation) -> None:
         self._where = str(location.path or "(database)")
         with self._errors():
-            if location.path is not None:
-                _create_file(location.path)
             self._engine = _open_engine(location)
-            _bring_up_to_date(self._engine, self._where)
+            if not _is_up_to_date(self._engine, location, self._where):
+                _bring_up_to_date(self._engine, location, self._where)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -84,7 +88,6 @@ def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours: the driver's own is deferred, and lets two writers collide
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
@@ -95,9 +98,58 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
+def _is_up_to_date(engine: Engine, location: JournalLocation, where: str) -> bool:
+    """Whether it can be used as it is. Raises BackendError(config) for one that a newer program wrote."""
+    if not location.exists():
+        return False
+    return _schema_version(engine, where) == SCHEMA_VERSION and (location.path is None or _is_wal(engine))
+
+
+def _bring_up_to_date(engine: Engine, location: JournalLocation, where: str) -> None:
+    """Create or upgrade it, one process at a time: the others wait, and find it done."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with _alone(location, where):
+        if location.path is not None:
+            _create_file(location.path)
+            _use_wal(engine)
+        _schema_version(engine, where)  # what came meanwhile may be of a newer program
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+@contextmanager
+def _alone(location: JournalLocation, where: str) -> Iterator[None]:
+    """The directory locked while the file in it is made. Not the file: to close a second descriptor of it would drop
+    the locks that SQLite holds on it in this process."""
+    if location.path is None:
+        yield
+        return
+    location.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(location.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + CREATION_DEADLINE_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    message = f"journal {where}: another process has been creating it for {CREATION_DEADLINE_S:g} s"
+                    raise BackendError("timeout", message, fix="see who keeps its directory locked") from None
+                time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _create_file(path: Path) -> None:
     """An empty file with the rights that its directory asks for, before SQLite makes one with the umask's."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     mode = 0o660 if path.parent.stat().st_mode & stat.S_ISGID else 0o600
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -107,19 +159,26 @@ def _create_file(path: Path) -> None:
     os.close(descriptor)
 
 
-def _bring_up_to_date(engine: Engine, where: str) -> None:
-    """Upgrade an older or empty database. Raises BackendError(config) for one that a newer program wrote."""
-    if _schema_version(engine, where) == SCHEMA_VERSION:
-        return
-    from alembic import command
-    from alembic.config import Config
+def _is_wal(engine: Engine) -> bool:
+    with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
+        return connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+
+def _use_wal(engine: Engine) -> None:
+    """The file remembers it. SQLite fails at once, whatever the busy timeout, while another connection is open."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    raw = engine.raw_connection()
+    try:
+        while True:
+            try:
+                raw.cursor().execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if time.monotonic() >= deadline:
+                    raise OperationalError("PRAGMA journal_mode=WAL", None, error) from None
+                time.sleep(_POLL_S)
+    finally:
+        raw.close()
 
 
 def _schema_version(engine: Engine, where: str) -> str:
