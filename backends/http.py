@@ -64,11 +64,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Http:
-    """The shared client. Created on first use; `verify` is a CA bundle path, or false for none."""
+    """The shared client. Created on first use; `verify` is a CA bundle path, a TLS context, or false for none.
 
-    def __init__(self, *, user_agent: str = "tealdeck", verify: str | bool = True) -> None:
+    An adapter whose system has a TLS identity or a proxy of its own makes one for itself, and closes it.
+    """
+
+    def __init__(
+        self, *, user_agent: str = "tealdeck", verify: str | bool | ssl.SSLContext = True, proxy: str | None = None
+    ) -> None:
         self._user_agent = user_agent
         self._verify = verify
+        self._proxy = proxy
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
 
@@ -176,6 +182,7 @@ class Http:
             return httpx.AsyncClient(
                 headers={"user-agent": self._user_agent},
                 verify=verify,
+                proxy=self._proxy,
                 mounts=dict.fromkeys(_NEVER_BY_PROXY),
             )
         except OSError as error:

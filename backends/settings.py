@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,30 +68,56 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     async def _run(self, base_dir: Path | None) -> str:
         command = self.command or ()
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                cwd=base_dir,
-                start_new_session=True,  # away from the terminal: a prompt would write over the screen
-            )
-        )
         try:
-            # Shielded: what is cancelled while it starts has children already, and only its process group ends those.
-            process = await asyncio.shield(starting)
-            async with asyncio.timeout(SECRET_COMMAND_TIMEOUT_S):
-                output, _ = await process.communicate()
+            ran = await run_quietly(command, cwd=base_dir, timeout_s=SECRET_COMMAND_TIMEOUT_S)
         except TimeoutError:
             raise SecretError(f"secret command {command[0]}: no answer in {SECRET_COMMAND_TIMEOUT_S:.0f} s") from None
         except OSError as error:
             raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
-        finally:
-            await _end_group(starting)
-        if process.returncode != 0:
-            raise SecretError(f"secret command {command[0]}: exit status {process.returncode}")
-        return output.decode("utf-8", "replace").rstrip("\r\n")
+        if ran.status != 0:
+            raise SecretError(f"secret command {command[0]}: exit status {ran.status}")
+        return ran.output.decode("utf-8", "replace").rstrip("\r\n")
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """A command that has ended: its exit status, what it wrote to stdout, and to stderr where that was asked for."""
+
+    status: int
+    output: bytes
+    complaint: bytes = b""
+
+
+async def run_quietly(
+    command: Sequence[str],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    keep_stderr: bool = False,
+) -> Ran:
+    """Without stdin and away from the terminal; its process group is ended where it takes too long or is cancelled.
+
+    Raises TimeoutError and OSError.
+    """
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE if keep_stderr else asyncio.subprocess.DEVNULL,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,  # away from the terminal: a prompt would write over the screen
+        )
+    )
+    try:
+        # Shielded: what is cancelled while it starts has children already, and only its process group ends those.
+        process = await asyncio.shield(starting)
+        async with asyncio.timeout(timeout_s):
+            output, complaint = await process.communicate()
+        return Ran(process.returncode or 0, output, complaint or b"")
+    finally:
+        await _end_group(starting)
 
 
 async def _end_group(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:

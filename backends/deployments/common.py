@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from msgspec import Struct, field
 
 from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words, redact_url
-from backends.models import ColorState
+from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.settings import Duration, decode_hook
 from backends.text import clean
@@ -85,8 +86,10 @@ async def color_health(http: Http, color: str, url: str, *, header: str = ProbeT
     """
     try:
         answer = await http.request(
-            "GET", url, timeout=HEALTH_TIMEOUT_S, accept_errors=True, headers={"cache-control": "no-cache"}
-        )
+            "GET", url, timeout=HEALTH_TIMEOUT_S, accept_errors=True,
+            # A connection that is kept stays with the process it met, also when a balancer has long left that.
+            headers={"cache-control": "no-cache", "connection": "close"},
+        )  # fmt: skip
     except BackendError as error:
         return ColorState(healthy=None if error.kind in _NOBODY_COULD_LOOK else False, detail=error.message)
     return _judge(answer, color, header)
@@ -138,6 +141,27 @@ async def fresh_probe(target: ProbeTarget) -> ProbeResult:
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return _failed(began, f"{redact_url(target.url)}: {connection_words(error)}")
     return _read_probe(target, response, began)
+
+
+async def data_layer(target: ProbeTarget | None, colors: tuple[str, ...]) -> TruthLayer:
+    """What one fresh request says is live. Never raises."""
+    if target is None:
+        return TruthLayer(value="unknown", detail="no probe in the config", at=datetime.now(UTC))
+    seen = await fresh_probe(target)
+    now = datetime.now(UTC)
+    if seen.color is None:
+        return TruthLayer(value="unknown", detail=seen.error, at=now)
+    if seen.color not in colors:
+        return TruthLayer(value="unknown", detail=f"answered as {seen.color}, which is no color here", at=now)
+    return TruthLayer(value=seen.color, detail=f"a fresh request took {seen.seconds * 1000:.0f} ms", at=now)
+
+
+def live_color(truth: Truth) -> str:
+    """A color where all layers that could be read agree; nothing is live on the word of fewer than the control."""
+    known = {layer.value for layer in (truth.control, truth.endpoints, truth.data) if layer.value != "unknown"}
+    if truth.control.value in ("unknown", "mixed"):
+        return truth.control.value
+    return truth.control.value if known == {truth.control.value} else "mixed"
 
 
 def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -> ProbeResult:

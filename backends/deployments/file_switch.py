@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from backends.deployments.common import DeploymentConfig, color_health, fresh_probe
+from backends.deployments.common import DeploymentConfig, color_health, data_layer, live_color
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
 from backends.deployments.switch_format import MAX_BYTES, JsonForm, TemplateForm, check_weights, template_problem
@@ -61,8 +61,8 @@ class FileSwitch:
 
     @property
     def splits(self) -> bool:
-        """JSON carries weights; a template is one color."""
-        return self._config.format == "json"
+        """JSON carries weights; so does a template, unless it says `{live}`."""
+        return "{live}" not in self._config.template
 
     @property
     def deployer(self) -> Deployer | None:
@@ -74,7 +74,7 @@ class FileSwitch:
         colors = self._config.colors
         control, data, sides, traffic = await asyncio.gather(
             self._control(),
-            self._data(),
+            data_layer(self._config.probe, colors),
             asyncio.gather(*(self.color_health(color) for color in colors)),
             asyncio.gather(*(self._traffic(color) for color in colors)),
         )
@@ -98,7 +98,7 @@ class FileSwitch:
             ref=f"{self._service}/{self._service}",
             backend=self._service,
             service=self._service,
-            live=_live(truth),
+            live=live_color(truth),
             colors=states,
             truth=truth,
         )
@@ -217,17 +217,6 @@ class FileSwitch:
         except BackendError as error:
             return SwitchState(weights={}, revision="", detail=error.message)
 
-    async def _data(self) -> TruthLayer:
-        if self._config.probe is None:
-            return TruthLayer(value="unknown", detail="no probe in the config", at=datetime.now(UTC))
-        seen = await fresh_probe(self._config.probe)
-        now = datetime.now(UTC)
-        if seen.color is None:
-            return TruthLayer(value="unknown", detail=seen.error, at=now)
-        if seen.color not in self._config.colors:
-            return TruthLayer(value="unknown", detail=f"answered as {seen.color}, which is no color here", at=now)
-        return TruthLayer(value=seen.color, detail=f"a fresh request took {seen.seconds * 1000:.0f} ms", at=now)
-
     async def _traffic(self, color: str) -> Traffic:
         exposition = self._expositions.get(color)
         return await exposition.traffic() if exposition else Traffic()
@@ -243,14 +232,6 @@ def _endpoints(control: SwitchState, states: dict[str, ColorState], now: datetim
 
 def _word(state: ColorState) -> str:
     return "healthy" if state.healthy else f"{'unknown' if state.healthy is None else 'unhealthy'}: {state.detail}"
-
-
-def _live(truth: Truth) -> str:
-    """A color where all layers that could be read agree; nothing is live on the word of fewer than the file."""
-    known = {layer.value for layer in (truth.control, truth.endpoints, truth.data) if layer.value != "unknown"}
-    if truth.control.value in ("unknown", "mixed"):
-        return truth.control.value
-    return truth.control.value if known == {truth.control.value} else "mixed"
 
 
 def _shares(weights: dict[str, int]) -> str:

@@ -113,7 +113,14 @@ class SwitchContract:
         sicken("blue")
         assert (await adapter.deployment()).health == "critical"
 
-    async def test_a_split_is_mixed(self, adapter: Switch, meddle: Meddle) -> None:
+    async def test_a_split_is_mixed_or_refused(self, adapter: Switch, meddle: Meddle) -> None:
+        if not adapter.splits:
+            before = await adapter.observe()
+            with pytest.raises(BackendError) as caught:
+                await adapter.shift(before, {"blue": 90, "green": 10}, stamp="A:shift")
+            assert caught.value.kind == "config"
+            assert await adapter.observe() == before
+            return
         meddle({"blue": 90, "green": 10})
         assert (await adapter.observe()).live == "mixed"
         assert (await adapter.deployment()).live == "mixed"

@@ -3,6 +3,7 @@
 import os
 import shutil
 from glob import glob
+from typing import NoReturn
 
 import pytest
 
@@ -13,8 +14,11 @@ def program(name: str, *elsewhere: str) -> str:
     """The path of `name`: on PATH, or the newest match of the globs in `elsewhere`. Skips or fails where it is not."""
     found = sorted(match for pattern in elsewhere for match in glob(pattern))
     path = found[-1] if found else shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_BESIDE_PATH}")
-    if path is not None:
-        return path
+    return path or missing(f"{name} is not installed")
+
+
+def missing(what: str) -> NoReturn:
+    """Skips, or fails where none may be skipped."""
     if os.environ.get("TEAL_REQUIRE_LIVE") == "1":
-        pytest.fail(f"TEAL_REQUIRE_LIVE=1, but {name} is not installed")
-    pytest.skip(f"{name} is not installed")
+        pytest.fail(f"TEAL_REQUIRE_LIVE=1, but {what}")
+    pytest.skip(what)

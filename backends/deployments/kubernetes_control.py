@@ -1,0 +1,181 @@
+"""The selector of a Service as the switch: what it says, and the one patch that moves it.
+
+All of a JSON patch is applied in one write of the object or not at all, so its `test` operations are the
+compare-and-swap, and the selector, the fence and the stamp cannot come apart.
+"""
+
+import asyncio
+import hashlib
+import time
+from typing import Any
+
+import msgspec
+
+from backends.deployments.kubernetes_wire import Service
+from backends.errors import BackendError
+from backends.kubernetes_api import FIELD_MANAGER, WRITE_BOUND_S, KubernetesApi
+from backends.ports import SwitchState
+from backends.text import clean
+
+OP = "tealdeck.io/op"
+FENCE = "tealdeck.io/fence"
+SENDS = 3
+READ_AGAIN_S = 0.3
+LATE_S = WRITE_BOUND_S + 2.0
+_REFUSED_BUT_MAY_PASS = frozenset({409, 422, 429})
+
+
+class ServiceControl:
+    """One Service whose selector has the color under `label`."""
+
+    def __init__(self, api: KubernetesApi, name: str, label: str, colors: tuple[str, ...]) -> None:
+        self._api = api
+        self._name = name
+        self._label = label
+        self._colors = colors
+
+    async def read(self) -> Service:
+        """The object now. Raises BackendError."""
+        return await self._api.get(await self._path(), Service)
+
+    def state(self, service: Service) -> SwitchState:
+        """The weights; empty with the reason where the selector names no single color."""
+        revision = _revision(service)
+        stamp, fence = service.metadata.annotation(OP), service.metadata.annotation(FENCE)
+        selector = service.spec.selector or {}
+        color = selector.get(self._label)
+        detail = ""
+        if not selector:
+            detail = "its selector is empty: it chooses no pods"
+        elif color is None:
+            detail = f'its selector has no "{self._label}": pods of every color match'
+        elif color not in self._colors:
+            detail = f"its selector says {self._label}={clean(color, 64)}, which is no color here"
+        return SwitchState(
+            weights={} if detail else {one: 100 if one == color else 0 for one in self._colors},
+            revision=revision,
+            detail=f"Service {self._name}: {detail}" if detail else "",
+            stamp=clean(stamp, 128),
+            fence=int(fence) if fence.isdecimal() else 0,
+        )
+
+    def patch(self, service: Service, color: str, *, stamp: str, fence: int) -> list[dict[str, Any]]:
+        """From `service` as it was read to `color`; fails where uid, selector, fence or stamp are others by then."""
+        metadata = service.metadata
+        annotations = metadata.annotations or {}
+        operations = [
+            _operation("test", ("metadata", "uid"), metadata.uid),
+            _operation("test", ("spec", "selector"), service.spec.selector),
+        ]
+        for key in (FENCE, OP):
+            if key in annotations:
+                operations.append(_operation("test", ("metadata", "annotations", key), annotations[key]))
+        if FENCE not in annotations or OP not in annotations:
+            # Nothing can be tested that is not there (a `test` for null passes on some servers). The first write
+            # takes the object over as a whole, and each one after it only what it changes.
+            operations.append(_operation("test", ("metadata", "resourceVersion"), metadata.resource_version))
+        if not annotations:
+            operations.append(_operation("add", ("metadata", "annotations"), {}))
+        return [
+            *operations,
+            _operation("replace", ("spec", "selector", self._label), color),
+            _operation("add", ("metadata", "annotations", FENCE), str(fence)),
+            _operation("add", ("metadata", "annotations", OP), stamp),
+        ]
+
+    async def write(self, expected: SwitchState, color: str, *, stamp: str, fence: int) -> SwitchState:
+        """Compare and swap. Returns what was read back.
+
+        A write without an answer is looked for, and sent again, which its tests make harmless. Raises BackendError:
+        `conflict`; that of the API server where it refused; `timeout` or `unreachable` only when a write that is not
+        seen by then can no longer come.
+        """
+        weights = {one: 100 if one == color else 0 for one in self._colors}
+        doubt: BackendError | None = None
+        settled_at, sends = 0.0, 0
+        while True:
+            try:
+                service = await self.read()
+            except BackendError:
+                if doubt is None:
+                    raise
+                if time.monotonic() >= settled_at:
+                    raise doubt from None
+                await asyncio.sleep(READ_AGAIN_S)
+                continue
+            found = self.state(service)
+            if doubt is not None and (found.weights, found.stamp) == (weights, stamp):
+                return found
+            self._must_be(found, expected, stamp, fence)
+            if sends >= SENDS and doubt is not None:
+                if time.monotonic() >= settled_at:
+                    raise doubt
+                await asyncio.sleep(READ_AGAIN_S)
+                continue
+            sends += 1
+            try:
+                await self._api.patch(
+                    await self._path(), self.patch(service, color, stamp=stamp, fence=fence), msgspec.Raw
+                )
+            except BackendError as error:
+                if error.status is None or error.status >= 500:
+                    doubt, settled_at = error, time.monotonic() + LATE_S
+                elif doubt is None and (error.status not in _REFUSED_BUT_MAY_PASS or sends >= SENDS):
+                    raise
+                await asyncio.sleep(error.retry_after_s if error.retry_after_s is not None else READ_AGAIN_S)
+            else:
+                return self.state(await self.read())
+
+    async def rehearse(self, color: str) -> None:
+        """The patch as a dry run: permissions and admission, without effect. Raises BackendError."""
+        service = await self.read()
+        found = self.state(service)
+        operations = self.patch(service, color, stamp=f"{found.stamp or 'preflight'}", fence=found.fence)
+        await self._api.patch(await self._path(), operations, msgspec.Raw, dry_run=True)
+
+    def _must_be(self, found: SwitchState, expected: SwitchState, stamp: str, fence: int) -> None:
+        if not found.weights:
+            raise BackendError("conflict", f"{found.detail}: not written over", fix="put its selector right by hand")
+        if (found.weights, found.revision) != (expected.weights, expected.revision):
+            by = f", stamp {found.stamp}" if found.stamp else ""
+            raise BackendError("conflict", f"Service {self._name}: it says {found.live.upper()}{by}: changed")
+        action = stamp.partition(":")[0]
+        if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
+            words = f"action {action} has been taken over: fence {found.fence}, ours is {fence}"
+            raise BackendError("conflict", f"Service {self._name}: {words}", fix=f"teal action watch {action}")
+
+    async def _path(self) -> str:
+        return await self._api.path("v1", "services", self._name)
+
+
+def selector_writers(service: Service, label: str) -> list[tuple[str, str]]:
+    """(manager, operation) of all but us who own the color in the selector."""
+    return [
+        (clean(entry.manager, 64), entry.operation)
+        for entry in service.metadata.managed_fields or ()
+        if entry.owns("spec", "selector", label) and entry.manager != FIELD_MANAGER
+    ]
+
+
+def _revision(service: Service) -> str:
+    """Changes with every write to the selector, and not with those to anything else. That of the whole object does,
+    and would make a conflict of a label that a controller adds; it has to do where nobody notes who wrote what."""
+    metadata = service.metadata
+    writers = [
+        [entry.manager, entry.operation, str(entry.time)]
+        for entry in metadata.managed_fields or ()
+        if entry.owns("spec", "selector")
+    ]
+    what = [
+        metadata.uid,
+        service.spec.selector,
+        metadata.annotation(FENCE),
+        metadata.annotation(OP),
+        sorted(writers) or metadata.resource_version,
+    ]
+    return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
+
+
+def _operation(op: str, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    return {"op": op, "path": pointer, "value": value}

@@ -1,0 +1,196 @@
+"""What a cluster says of a shift before it is made: rights, a dry run, capacity, and who else writes the selector."""
+
+import asyncio
+from typing import Any
+
+from msgspec import Struct
+
+from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, selector_writers
+from backends.deployments.kubernetes_sides import Sides, waiting_words
+from backends.deployments.kubernetes_wire import Autoscaler, Items, Service
+from backends.errors import BackendError
+from backends.kubeconfig import Access
+from backends.kubernetes_api import KubernetesApi
+from backends.models import Finding
+from backends.text import clean
+
+SWITCH_RIGHTS = (("get", "", "services"), ("patch", "", "services"), ("list", "", "pods"))
+_OWNERS = {
+    "argocd": "Argo CD", "helm": "Helm", "kustomize-controller": "Flux", "helm-controller": "Flux",
+    "rollouts-controller": "Argo Rollouts", "flagger": "Flagger",
+}  # fmt: skip
+_MARKS = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "meta.helm.sh/release-name": "Helm",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+_LET_IT_BE = {
+    "Argo CD": "ignoreDifferences on /spec/selector with RespectIgnoreDifferences=true, or it switches back",
+    "Helm": "keep the selector out of the chart, or the next upgrade switches back or fails with a conflict",
+    "Flux": "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent on the Service, or it switches back",
+}
+_ROLLOUTS_MARK = "argo-rollouts.argoproj.io/managed-by-rollouts"
+
+
+class _ReviewStatus(Struct):
+    allowed: bool = False
+    reason: str = ""
+
+
+class _AccessReview(Struct):
+    status: _ReviewStatus
+
+
+class _WhoStatus(Struct, rename="camel"):
+    user_info: dict[str, Any] = {}
+
+
+class _SelfReview(Struct):
+    status: _WhoStatus
+
+
+async def identity_findings(api: KubernetesApi) -> list[Finding]:
+    """As whom, and where."""
+    access = await api.access()
+    who = access.user_name
+    try:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        review = await api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body, _SelfReview)
+        who = str(review.status.user_info.get("username", "")) or who
+    except BackendError as error:
+        if error.kind not in ("not_found", "auth", "malformed"):  # a cluster before 1.28 does not know it
+            raise
+    namespace = await api.namespace()
+    text = f"as {clean(who, 128) or 'nobody'} at {access.where}, namespace {clean(namespace, 64)}"
+    return [Finding(level="ok", code="identity", text=text), *_loose(access)]
+
+
+def _loose(access: Access) -> list[Finding]:
+    found = []
+    if not access.pinned:
+        text = f"no `kube_context` in the config: {access.where} is what `kubectl config use-context` chose last"
+        found.append(Finding(level="warning", code="context", text=text, fix=f'kube_context = "{access.where}"'))
+    if access.cluster.insecure_skip_tls_verify:
+        text = f"the certificate of {access.where} is not checked (insecure-skip-tls-verify)"
+        found.append(Finding(level="warning", code="tls", text=text, fix="certificate-authority in the kubeconfig"))
+    return found
+
+
+async def check_rights(api: KubernetesApi, wanted: tuple[tuple[str, str, str], ...]) -> Finding:
+    """Asks for each (verb, group, resource). Raises BackendError(auth) that names those that are missing."""
+    namespace = await api.namespace()
+
+    async def allowed(verb: str, group: str, resource: str) -> bool:
+        spec = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": spec},
+        }
+        review = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, _AccessReview)
+        return review.status.allowed
+
+    answers = await asyncio.gather(*(allowed(*one) for one in wanted))
+    missing = [f"{verb} {resource}" for (verb, _, resource), yes in zip(wanted, answers, strict=True) if not yes]
+    if missing:
+        access = await api.access()
+        who = clean(access.user_name, 64) or "nobody"
+        raise BackendError(
+            "auth",
+            f"{who} at {access.where} may not {', '.join(missing)} in namespace {clean(namespace, 64)}",
+            fix="grant it by a Role and a RoleBinding, or use another `kube_context`",
+            status=403,
+        )
+    words = ", ".join(f"{verb} {resource}" for verb, _, resource in wanted)
+    return Finding(level="ok", code="permissions", text=f"may {words}")
+
+
+async def rehearsal(control: ServiceControl, to: str) -> Finding:
+    """The same patch as a dry run. Raises BackendError(auth) where it is not allowed."""
+    try:
+        await control.rehearse(to)
+    except BackendError as error:
+        if error.kind == "auth" or error.status is None or error.status >= 500:
+            raise
+        return _block("dry-run", f"the API server refuses the change: {error.message}", "see what its admission wants")
+    return Finding(level="ok", code="dry-run", text="the API server would take the change")
+
+
+async def capacity(sides: Sides, service: Service, live: str, to: str) -> list[Finding]:
+    """Ready pods of the whole new selector, against those that have the traffic now."""
+    gaining, losing = await asyncio.gather(
+        sides.pods(service, to), sides.pods(service, live) if live != to else asyncio.sleep(0, [])
+    )
+    ready, needed = sum(pod.is_ready for pod in gaining), sum(pod.is_ready for pod in losing)
+    if ready == 0:
+        why = waiting_words(gaining)
+        text = f"no pod behind the new selector is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
+        return [_block("endpoints", text, f"scale {to.upper()} up, and wait until it is ready")]
+    if ready < needed:
+        text = f"{to.upper()} has {ready} ready, {live.upper()} carries the traffic with {needed}"
+        fix = f"scale {to.upper()} to {needed} first"
+        return [Finding(level="block", code="capacity", text=text, fix=fix, overridable=True)]
+    return [
+        Finding(level="ok", code="endpoints", text=f"{ready} ready behind the new selector, {needed} behind the old")
+    ]
+
+
+def ownership(service: Service, name: str, label: str) -> list[Finding]:
+    """Who else writes the selector: their next reconciliation takes the switch back."""
+    metadata = service.metadata
+    if metadata.annotation(_ROLLOUTS_MARK) or "rollouts-pod-template-hash" in (service.spec.selector or {}):
+        text = f"Service {name} belongs to an Argo Rollouts Rollout, which writes its selector"
+        return [_block("owner", text, "drive the Rollout: promote or abort it")]
+    found: list[Finding] = []
+    writers = selector_writers(service, label)
+    owners = [manager for manager, operation in writers if operation == "Apply" or _owner_name(manager)]
+    marks = {word for mark, word in _MARKS.items() if metadata.annotation(mark) or metadata.label(mark)}
+    if metadata.label("app.kubernetes.io/managed-by") == "Helm":
+        marks.add("Helm")
+    named = sorted({_owner_name(owner) or owner for owner in owners})
+    if len(named) > 1:
+        text = f"{' and '.join(named)} both own the color in the selector of Service {name}"
+        found.append(
+            Finding(
+                level="block", code="owners", text=text, fix="leave it to one of them, or to none", overridable=True
+            )
+        )
+    for word in sorted(set(named) | marks):
+        text = f"{word} manages Service {name}" + (" and owns its selector" if word in named else "")
+        fix = _LET_IT_BE.get(word, "take the selector out of what it applies, or it switches back")
+        found.append(Finding(level="warning", code="owner", text=text, fix=fix))
+    fence = metadata.annotation(FENCE)
+    if fence and not fence.isdecimal():
+        text = f'the annotation {FENCE} says "{clean(fence, 64)}": not written by this program'
+        found.append(_block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
+    return found
+
+
+async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:
+    """Whether an autoscaler of that Deployment lets it be as large as it has to be."""
+    try:
+        found = await api.get(await api.path("autoscaling/v1", "horizontalpodautoscalers"), Items[Autoscaler])
+    except BackendError as error:
+        if error.kind in ("auth", "not_found"):
+            text = f"whether an autoscaler limits {color.upper()} is not known: {error.message}"
+            return [Finding(level="warning", code="autoscaler", text=text, fix="grant list horizontalpodautoscalers")]
+        raise
+    for one in found.items:
+        target = one.spec.scale_target_ref
+        if (target.kind, target.name) == ("Deployment", deployment) and one.spec.max_replicas < needed:
+            name = clean(one.metadata.name, 128)
+            text = f"autoscaler {name} keeps {color.upper()} at {one.spec.max_replicas} at most, {needed} are needed"
+            fix = f"raise maxReplicas of {name}"
+            return [Finding(level="block", code="autoscaler", text=text, fix=fix, overridable=True)]
+    return []
+
+
+def _owner_name(manager: str) -> str:
+    folded = manager.casefold()
+    return next((word for part, word in _OWNERS.items() if part in folded), "")
+
+
+def _block(code: str, text: str, fix: str) -> Finding:
+    return Finding(level="block", code=code, text=text, fix=fix)

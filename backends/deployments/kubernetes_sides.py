@@ -1,0 +1,173 @@
+"""The pods of each color, and which of them a Service reaches."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from backends.deployments.kubernetes_wire import (
+    Container,
+    Endpoints,
+    EndpointSlice,
+    Items,
+    Pod,
+    Service,
+    Workload,
+    image_version,
+)
+from backends.errors import BackendError
+from backends.kubernetes_api import KubernetesApi
+from backends.models import ColorState, TruthLayer
+from backends.text import clean
+
+_WAITING_IS_BAD = ("BackOff", "Err", "Error", "Invalid")
+
+
+class Reached(Struct, frozen=True):
+    """The names of the pods behind a Service. `leaving`: terminating, and still answering."""
+
+    ready: tuple[str, ...]
+    not_ready: tuple[str, ...]
+    leaving: tuple[str, ...]
+    seen_in: str
+
+
+class Sides:
+    """What runs of each color. Reads only."""
+
+    def __init__(
+        self, api: KubernetesApi, service: str, label: str, deployments: dict[str, str], container: str
+    ) -> None:
+        self._api = api
+        self._service = service
+        self._label = label
+        self._deployments = deployments
+        self._container = container
+
+    async def pods(self, service: Service, color: str) -> list[Pod]:
+        """Those that the Service would choose were its selector on `color`: the whole of it, not the color alone."""
+        chosen = (service.spec.selector or {}) | {self._label: color}
+        selector = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
+        path = await self._api.path("v1", "pods")
+        return (await self._api.get(path, Items[Pod], params={"labelSelector": selector})).items
+
+    async def workload(self, color: str) -> Workload | None:
+        """The Deployment of `color`; None where the config names none, or nobody lets us look."""
+        name = self._deployments.get(color)
+        if name is None:
+            return None
+        try:
+            return await self._api.get(await self._api.path("apps/v1", "deployments", name), Workload)
+        except BackendError as error:
+            if error.kind == "auth":
+                return None
+            raise
+
+    async def state(self, service: Service, color: str) -> ColorState:
+        """How many pods are ready, of how many, with which version. `healthy` is what readiness says: False where none
+        is ready, None where they cannot be read. Never raises."""
+        try:
+            pods, workload = await asyncio.gather(self.pods(service, color), self.workload(color))
+        except BackendError as error:
+            return ColorState(healthy=None, detail=error.message)
+        staying = [pod for pod in pods if not pod.is_leaving]
+        ready = sum(pod.is_ready for pod in staying)
+        desired = workload.spec.replicas if workload is not None else len(staying)
+        versions = sorted({image_version(self.image(pod)) or "?" for pod in staying})
+        if not versions and workload is not None:
+            versions = [image_version(_image(workload.spec.template.spec.containers, self._container)) or "?"]
+        words = f"{ready} of {desired} ready"
+        if ready < desired and (why := waiting_words(staying)):
+            words += f", {why}"
+        return ColorState(
+            version="+".join(versions) or None, ready=ready, desired=desired, healthy=ready > 0, detail=words
+        )
+
+    async def reached(self) -> Reached | None:
+        """What is behind the Service now: EndpointSlices, else Endpoints (the role `view` reads only those), else None.
+
+        Raises BackendError where it was no refusal that kept us from both.
+        """
+        params = {"labelSelector": f"kubernetes.io/service-name={self._service}"}
+        for version in ("v1", "v1beta1"):  # clusters before 1.21 have only the latter
+            try:
+                path = await self._api.path(f"discovery.k8s.io/{version}", "endpointslices")
+                return _of_slices((await self._api.get(path, Items[EndpointSlice], params=params)).items)
+            except BackendError as error:
+                if error.kind not in ("auth", "not_found"):
+                    raise
+        try:
+            return _of_endpoints(await self._api.get(await self._api.path("v1", "endpoints", self._service), Endpoints))
+        except BackendError as error:
+            if error.kind == "not_found":
+                return Reached((), (), (), "no Endpoints")
+            if error.kind != "auth":
+                raise
+        return None
+
+    async def endpoints(self, service: Service, colors: tuple[str, ...]) -> TruthLayer:
+        """A color where every endpoint that takes requests is a pod of it. Never raises."""
+        try:
+            reached, sides = await asyncio.gather(
+                self.reached(), asyncio.gather(*(self.pods(service, color) for color in colors))
+            )
+        except BackendError as error:
+            return TruthLayer(value="unknown", detail=error.message, at=datetime.now(UTC))
+        now = datetime.now(UTC)
+        if reached is None:
+            words = "this user may read neither EndpointSlices nor Endpoints"
+            return TruthLayer(value="unknown", detail=words, at=now)
+        color_of = {
+            pod.metadata.name: color for color, pods in zip(colors, sides, strict=True) for pod in pods
+        }  # fmt: skip
+        taking = Counter(color_of.get(name, "another") for name in reached.ready)
+        words = "   ".join(f"{color.upper()} {count} ready" for color, count in sorted(taking.items())) or "none ready"
+        for count, word in ((len(reached.not_ready), "not ready"), (len(reached.leaving), "terminating")):
+            words += f", {count} {word}" if count else ""
+        value = "unknown" if not taking or "another" in taking else next(iter(taking)) if len(taking) == 1 else "mixed"
+        return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now)
+
+    def image(self, pod: Pod) -> str:
+        """The image of the container that carries the version."""
+        return _image(pod.spec.containers, self._container)
+
+
+def waiting_words(pods: list[Pod]) -> str:
+    """Why containers do not start, the most frequent reason first (`ImagePullBackOff: Back-off pulling image …`)."""
+    reasons: Counter[str] = Counter()
+    for pod in pods:
+        for status in pod.status.container_statuses or ():
+            waiting = status.state.waiting if status.state else None
+            if waiting is not None and any(part in waiting.reason for part in _WAITING_IS_BAD):
+                reasons[clean(f"{waiting.reason}: {waiting.message}".rstrip(": "), 200)] += 1
+    return reasons.most_common(1)[0][0] if reasons else ""
+
+
+def _image(containers: list[Container], name: str) -> str:
+    chosen = [one for one in containers if not name or one.name == name]
+    return chosen[0].image if chosen else ""
+
+
+def _of_slices(slices: list[EndpointSlice]) -> Reached:
+    ready: list[str] = []
+    not_ready: list[str] = []
+    leaving: list[str] = []
+    for endpoint in (one for piece in slices for one in piece.endpoints or ()):
+        name = endpoint.target_ref.name if endpoint.target_ref else ""
+        conditions = endpoint.conditions
+        if conditions is not None and conditions.terminating:
+            leaving.append(name)
+        elif conditions is not None and conditions.ready is False:
+            not_ready.append(name)
+        else:
+            ready.append(name)
+    return Reached(tuple(ready), tuple(not_ready), tuple(leaving), "EndpointSlices")
+
+
+def _of_endpoints(endpoints: Endpoints) -> Reached:
+    def names(which: str) -> tuple[str, ...]:
+        addresses = [one for subset in endpoints.subsets or () for one in getattr(subset, which) or ()]
+        return tuple(address.target_ref.name if address.target_ref else "" for address in addresses)
+
+    return Reached(names("addresses"), names("not_ready_addresses"), (), "Endpoints")

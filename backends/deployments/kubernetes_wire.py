@@ -1,0 +1,272 @@
+"""The objects of the Kubernetes API, with the fields that are read of them.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/
+"""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
+
+from backends.text import clean
+
+T = TypeVar("T")
+
+
+class ManagedFields(Struct, rename="camel"):
+    """Who wrote which fields last (`fieldsV1`: a tree of `f:name`)."""
+
+    manager: str = ""
+    operation: str = ""
+    time: datetime | None = None
+    fields_v1: dict[str, Any] | None = None
+    subresource: str = ""
+
+    def owns(self, *path: str) -> bool:
+        """Whether the field at that path is in the tree."""
+        tree: Any = self.fields_v1
+        for part in path:
+            if not isinstance(tree, dict) or f"f:{part}" not in tree:
+                return False
+            tree = tree[f"f:{part}"]
+        return True
+
+
+class Metadata(Struct, rename="camel"):
+    """Of any object."""
+
+    name: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    managed_fields: list[ManagedFields] | None = None
+    deletion_timestamp: datetime | None = None
+
+    def label(self, key: str) -> str:
+        """Its value; empty where there is none."""
+        return (self.labels or {}).get(key, "")
+
+    def annotation(self, key: str) -> str:
+        """Its value; empty where there is none."""
+        return (self.annotations or {}).get(key, "")
+
+
+class Items(Struct, Generic[T]):
+    """A list of objects."""
+
+    items: list[T]
+
+
+class ServiceSpec(Struct, rename="camel"):
+    """A Service; without a selector somebody else keeps its endpoints."""
+
+    selector: dict[str, str] | None = None
+    type: str = ""
+
+
+class Service(Struct):
+    """v1."""
+
+    metadata: Metadata
+    spec: ServiceSpec
+
+
+class Condition(Struct, rename="camel"):
+    """Of a pod or a Deployment."""
+
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_update_time: datetime | None = None
+
+
+class StateReason(Struct, rename="camel"):
+    """Why a container waits or has ended."""
+
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+
+
+class ContainerState(Struct):
+    """One of them is set."""
+
+    waiting: StateReason | None = None
+    terminated: StateReason | None = None
+
+
+class ContainerStatus(Struct, rename="camel"):
+    """A container as it is."""
+
+    name: str
+    image: str = ""
+    ready: bool = False
+    restart_count: int = 0
+    state: ContainerState | None = None
+
+
+class Container(Struct):
+    """A container as it is wanted."""
+
+    name: str
+    image: str = ""
+
+
+class PodSpec(Struct):
+    """The same of a pod and of a template for pods."""
+
+    containers: list[Container] = []
+
+
+class PodStatus(Struct, rename="camel"):
+    """A pod as it is."""
+
+    phase: str = ""
+    conditions: list[Condition] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+
+
+class Pod(Struct):
+    """v1."""
+
+    metadata: Metadata
+    spec: PodSpec
+    status: PodStatus
+
+    @property
+    def is_ready(self) -> bool:
+        """It takes traffic of a Service that selects it."""
+        conditions = {one.type: one.status for one in self.status.conditions or ()}
+        return conditions.get("Ready") == "True" and not self.is_leaving
+
+    @property
+    def is_leaving(self) -> bool:
+        """It is being deleted, or its work has ended."""
+        return self.metadata.deletion_timestamp is not None or self.status.phase in ("Succeeded", "Failed")
+
+
+class Template(Struct):
+    """What pods of a Deployment are made from."""
+
+    metadata: Metadata
+    spec: PodSpec
+
+
+class LabelSelector(Struct, rename="camel"):
+    """Which pods are its own."""
+
+    match_labels: dict[str, str] | None = None
+
+
+class DeploymentSpec(Struct, rename="camel"):
+    """A Deployment as it is wanted."""
+
+    template: Template
+    selector: LabelSelector
+    replicas: int = 1
+    paused: bool = False
+
+
+class DeploymentStatus(Struct, rename="camel"):
+    """A Deployment as it is."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    conditions: list[Condition] | None = None
+
+
+class Workload(Struct):
+    """apps/v1 Deployment."""
+
+    metadata: Metadata
+    spec: DeploymentSpec
+    status: DeploymentStatus
+
+
+class ObjectReference(Struct):
+    """The pod behind an endpoint."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class EndpointAddress(Struct, rename="camel"):
+    """One address of an Endpoints."""
+
+    target_ref: ObjectReference | None = None
+
+
+class EndpointSubset(Struct, rename="camel"):
+    """Addresses that share ports."""
+
+    addresses: list[EndpointAddress] | None = None
+    not_ready_addresses: list[EndpointAddress] | None = None
+
+
+class Endpoints(Struct):
+    """v1."""
+
+    subsets: list[EndpointSubset] | None = None
+
+
+class EndpointConditions(Struct):
+    """Null means true, and `serving` null means `ready`."""
+
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class Endpoint(Struct, rename="camel"):
+    """One of an EndpointSlice."""
+
+    conditions: EndpointConditions | None = None
+    target_ref: ObjectReference | None = None
+
+
+class EndpointSlice(Struct):
+    """discovery.k8s.io, v1 and v1beta1."""
+
+    endpoints: list[Endpoint] | None = None
+
+
+class ScaleTarget(Struct):
+    """What an autoscaler scales."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class AutoscalerSpec(Struct, rename="camel"):
+    """Its limits."""
+
+    scale_target_ref: ScaleTarget
+    max_replicas: int
+    min_replicas: int | None = None
+
+
+class Autoscaler(Struct):
+    """autoscaling/v1 HorizontalPodAutoscaler."""
+
+    metadata: Metadata
+    spec: AutoscalerSpec
+
+
+def image_version(image: str) -> str | None:
+    """The tag of an image, else the digest it is pinned to; None where it says neither."""
+    name, _, digest = image.partition("@")
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    return clean(tag if colon else digest, 128) or None
+
+
+def image_repository(image: str) -> str:
+    """The image without tag and digest."""
+    name = image.partition("@")[0]
+    directory, slash, last = name.rpartition("/")
+    return f"{directory}{slash}{last.partition(':')[0]}"
