@@ -9,8 +9,9 @@ from backends.models import Finding as Finding
 from backends.models import Matcher
 
 ActionKind = Literal[
-    "flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause", "ack", "silence", "extend", "unsilence"
-]
+    "flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause", "approve", "ack", "silence", "extend",
+    "unsilence",
+]  # fmt: skip
 GuardClass = Literal["0", "1", "2", "3", "R"]
 ActionStatus = Literal[
     "planned", "awaiting_approval", "running", "paused", "in_doubt", "conflict", "rolling_back",
@@ -22,6 +23,7 @@ ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted
 
 GUARD_CLASS: dict[ActionKind, GuardClass] = {
     "flip": "3", "rollback": "R", "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2",
+    "approve": "2",
     "ack": "1", "silence": "1", "extend": "1", "unsilence": "1",
 }  # fmt: skip
 
@@ -30,8 +32,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """What an operator asked for, bound to the thing itself. `service`: a deployment, `backend/pipeline` of a run, or
     `backend/…` of an alert or a silence.
 
-    `ref` is the run for retry and cancel; `to` the color for a flip (empty: the other one); `params` a trigger's. Of
-    alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
+    `ref` is the run for retry, cancel and approve; `to` a flip's color (empty: the other one); `params` a trigger's.
+    Of alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
     """
 
     kind: ActionKind

@@ -65,7 +65,7 @@ async def _run_owned(action_id: str, journal: Journal, plan: Plan, adapter: Clos
 
 async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str) -> None:
     if plan.kind in RUN_KINDS:
-        await RunOrder(work, PipelinesTarget(adapter, plan.target)).run()
+        await RunOrder(work, PipelinesTarget(adapter, plan.target), reason).run()
     elif plan.kind in ALERT_KINDS:
         await AlertOrder(work, SilencerTarget(adapter, plan.target), reason).run()
     else:

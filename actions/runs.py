@@ -1,4 +1,5 @@
-"""Orders to pipelines: trigger, retry, cancel, pause and unpause, planned, sent once, and looked for afterwards."""
+"""Orders to pipelines: trigger, retry, cancel, approve, pause and unpause, planned, sent once, and looked
+for afterwards."""
 
 import asyncio
 import contextlib
@@ -12,12 +13,12 @@ from actions.targets import PipelinesTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError
 from backends.models import PipelineRun
-from backends.ports import PipelineInfo, Pipelines
+from backends.ports import Approval, PipelineInfo, Pipelines
 from backends.text import clean
 
-RUN_KINDS = frozenset({"trigger", "retry", "cancel", "pause", "unpause"})
+RUN_KINDS = frozenset({"trigger", "retry", "cancel", "approve", "pause", "unpause"})
 RUN_STEPS = ("preflight", "order", "verify")
-LOOK_RUNS = 500
+MAX_NAMED = 12
 SEEN_WITHIN_S = 30.0
 LOOK_AGAIN_S = 0.3
 _ENDED = frozenset({"success", "failed", "cancelled", "skipped"})
@@ -27,7 +28,7 @@ _AMBIGUOUS = frozenset({"timeout", "unreachable", "malformed", "internal"})
 async def plan_run(request: Request, policy: Policy, target: PipelinesTarget) -> Plan:
     """What would be sent to the backend. Raises Refused for a pipeline or a run that is not there."""
     backend, _, pipeline = request.service.partition("/")
-    if request.kind in ("retry", "cancel"):
+    if request.kind in ("retry", "cancel", "approve"):
         return await _plan_for_run(request, policy, target, backend, pipeline)
     info = await _info(target.adapter, pipeline, request.service)
     if request.kind == "trigger":
@@ -48,20 +49,54 @@ async def _plan_for_run(request: Request, policy: Policy, target: PipelinesTarge
         message = f"no run {clean(request.ref, 200)}"
         raise Refused(5, ActionError(kind="not_found", message=message, fix="`teal run list`"))
     findings: list[Finding] = []
+    effects: tuple[str, ...] = ()
     already = False
+    to = "cancelled"
     if request.kind == "retry":
-        effect = f"retry  the failed and skipped tasks of {run.ref}"
-        if run.state not in ("failed", "cancelled", "skipped"):
-            text = f"{run.ref} is {run.state}: only an ended run that did not succeed is retried"
-            findings.append(Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew"))
+        effects, findings = await _retry(target.adapter, run)
+        to = "queued"
+    elif request.kind == "approve":
+        effects, findings = await _approval(target.adapter, run)
+        to = "running"
     else:
-        effect = f"cancel  {run.ref}"
+        effects = (f"cancel  {run.ref}",)
         already = run.state in _ENDED
-    to = "queued" if request.kind == "retry" else "cancelled"
     expected = {"run_id": run_id, "state": run.state, "started_at": run.started_at, "ended_at": run.ended_at}
     if already:
         to = run.state
-    return _plan(request, policy, target, run.state, to, (effect,), findings, expected, already)
+    return _plan(request, policy, target, run.state, to, effects, findings, expected, already)
+
+
+async def _retry(adapter: Pipelines, run: PipelineRun) -> tuple[tuple[str, ...], list[Finding]]:
+    if run.state not in ("failed", "cancelled", "skipped"):
+        text = f"{run.ref} is {run.state}: only an ended run that did not succeed is retried"
+        return (), [Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")]
+    tasks = await adapter.retry_preview(run.pipeline, run.run_id)
+    effect = f"retry  {len(tasks)} of the tasks of {run.ref}: {_named(tasks)}"
+    if not tasks:
+        text = f"no task of {run.ref} would run again"
+        return (), [Finding(level="block", code="nothing-to-retry", text=text, fix="trigger anew")]
+    return (effect,), []
+
+
+async def _approval(adapter: Pipelines, run: PipelineRun) -> tuple[tuple[str, ...], list[Finding]]:
+    waiting = await adapter.approvals(run.pipeline, run.run_id)
+    mine = [each.name for each in waiting if each.mine]
+    if mine:
+        others = [each for each in waiting if not each.mine]
+        findings = [Finding(level="warning", code="others", text=_not_mine(each)) for each in others]
+        return (f"approve  {_named(mine)} of {run.ref}",), findings
+    text = "; ".join(_not_mine(each) for each in waiting) or f"nothing in {run.ref} waits for an approval"
+    return (), [Finding(level="block", code="no-approval", text=text, fix="`teal run show` says what it waits for")]
+
+
+def _not_mine(approval: Approval) -> str:
+    return f"{approval.name} waits for somebody else" + (f": {approval.detail}" if approval.detail else "")
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def _plan(
@@ -117,17 +152,22 @@ async def _info(adapter: Pipelines, pipeline: str, service: str) -> PipelineInfo
 
 
 async def _find(adapter: Pipelines, pipeline: str, run_id: str) -> PipelineRun | None:
-    runs = await adapter.runs(limit=LOOK_RUNS)
-    return next((run for run in runs if (run.pipeline, run.run_id) == (pipeline, run_id)), None)
+    try:
+        return await adapter.run(pipeline, run_id)
+    except BackendError as error:
+        if error.kind == "not_found":
+            return None
+        raise
 
 
 class RunOrder:
-    """One order to a pipeline. `run` returns when the action has ended."""
+    """One order to a pipeline. `reason` goes with an approval; `run` returns when the action has ended."""
 
-    def __init__(self, work: Work, target: PipelinesTarget) -> None:
+    def __init__(self, work: Work, target: PipelinesTarget, reason: str) -> None:
         self._work = work
         self._adapter = target.adapter
         self._request = work.plan.request
+        self._reason = reason
         self._backend, _, self._pipeline = self._request.service.partition("/")
         self._run_id: str = work.plan.expected.get("run_id", "")
         self._ref = f"{self._backend}/{self._pipeline}/{self._run_id}" if self._run_id else ""
@@ -196,6 +236,8 @@ class RunOrder:
                 await adapter.retry(pipeline, self._run_id)
             case "cancel":
                 await adapter.cancel(pipeline, self._run_id)
+            case "approve":
+                await adapter.approve(pipeline, self._run_id, self._reason)
             case "pause" | "unpause":
                 await adapter.set_paused(pipeline, self._request.kind == "pause")
             case kind:
@@ -225,6 +267,8 @@ class RunOrder:
         if kind == "cancel" and run.state not in _ENDED:
             return None
         if kind == "retry" and not self._was_retried(run):
+            return None
+        if kind == "approve" and any(each.mine for each in await self._adapter.approvals(run.pipeline, run.run_id)):
             return None
         return f"{run.ref} is {run.state}"
 

@@ -74,6 +74,18 @@ class TaskRun(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class TimelineEvent(Struct, frozen=True, kw_only=True):
+    """Something that happened in an outside system: `kind` is its word for it (`trigger`, `paused`, `deployment`),
+    `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
+    """
+
+    at: datetime
+    kind: str
+    ref: str
+    text: str
+    url: str | None = None
+
+
 class FailedExpectation(Struct, frozen=True):
     """A quality check that failed, and what it found in words."""
 

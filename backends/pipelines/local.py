@@ -27,7 +27,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,11 +36,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import msgspec
 
 from backends.errors import BackendError, ErrorKind
-from backends.models import LogEntry, PipelineRun, TaskRun
+from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines import local_lock
-from backends.pipelines.local_dag import DagConfig, RunSpec, in_order, is_run_id
+from backends.pipelines.following import follow_by_reading
+from backends.pipelines.local_dag import DagConfig, RunSpec, default_param, in_order, is_run_id
+from backends.pipelines.local_logs import task_log
 from backends.pipelines.local_rows import Baseline, pipeline_run, run_state, task_run
-from backends.ports import LogQuery, PipelineInfo
+from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Secret, encode_hook, refuse_password_in_url, reveal
 from backends.text import clean
@@ -51,7 +53,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HISTORY_LENGTH = 12
-LOG_LINES = 5000
 _LOCK_WAIT_S = 2.0
 _START_TIMEOUT_S = 20.0
 
@@ -91,6 +92,15 @@ class LocalPipelines:
         """Newest first: runs since a time, at most `limit`, and always open ones and the last of each pipeline."""
         return await self._with_history(lambda history: self._runs(history, since, limit))
 
+    async def run(self, pipeline: str, run_id: str) -> PipelineRun:
+        """One run now. Raises `not_found`."""
+
+        def read(history: "History") -> PipelineRun:
+            row = _found(history, pipeline, run_id)
+            return self._shown(history, [row], time.time())[0]
+
+        return await self._with_history(read)
+
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The tasks of one run in topological order. Raises `not_found`."""
 
@@ -108,15 +118,32 @@ class LocalPipelines:
             known = [row["task"] for row in history.tasks_of(_found(history, pipeline, run_id)["id"])]
             if task is not None and task not in known:
                 raise BackendError("not_found", clean(f"no task {task} in run {run_id} of {pipeline}"))
-            return self._task_log(self._directory(pipeline, run_id), known if task is None else [task])
+            return task_log(self._directory(pipeline, run_id), known if task is None else [task])
 
         return await self._with_history(read)
+
+    def follow_log(self, pipeline: str, run_id: str, task: str | None = None) -> AsyncIterator[LogEntry]:
+        """The lines of `task_log`, read again each second until the run has ended."""
+
+        async def ended() -> bool:
+            return (await self.run(pipeline, run_id)).state not in ("queued", "running")
+
+        return follow_by_reading(lambda: self.task_log(pipeline, run_id, task), ended)
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """None: who did what here is in the journal of this program."""
+        return []
 
     async def pipelines(self) -> list[PipelineInfo]:
         """The DAGs of the config, in its order."""
         paused = await self._with_history(lambda history: history.paused())
         return [
-            PipelineInfo(pipeline=dag.name, schedule=dag.schedule, paused=dag.name in paused, params=dag.params)
+            PipelineInfo(
+                pipeline=dag.name,
+                schedule=dag.schedule,
+                paused=dag.name in paused,
+                params=tuple(default_param(name, default) for name, default in dag.params.items()),
+            )
             for dag in self._config.dags
         ]
 
@@ -146,6 +173,17 @@ class LocalPipelines:
             lambda history: self._trigger(history, dag, run_id, given, clean(trigger, 64), logical_at)
         )
 
+    async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
+        """The tasks of an ended run that did not succeed. Raises `not_found`, and `conflict` while the run is open."""
+
+        def read(history: "History") -> list[str]:
+            row = _found(history, pipeline, run_id)
+            if row["ended_at"] is None and self._lost(row) != "runner lost":
+                raise _still_running(pipeline, run_id)
+            return [task["task"] for task in history.tasks_of(row["id"]) if task["state"] != "success"]
+
+        return await self._with_history(read)
+
     async def retry(self, pipeline: str, run_id: str) -> None:
         """Queue all tasks of an ended run that did not succeed, with the DAG as it was. Of a success, nothing.
 
@@ -171,6 +209,16 @@ class LocalPipelines:
         """Remember that the schedule is paused; whoever triggers on schedule asks `pipelines()`."""
         self._dag(pipeline)
         await self._with_history(lambda history: history.set_paused(pipeline, paused))
+
+    async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
+        """None: nothing here waits for a person. Raises `not_found`."""
+        await self._with_history(lambda history: _found(history, pipeline, run_id))
+        return []
+
+    async def approve(self, pipeline: str, run_id: str, comment: str) -> None:
+        """Raises `not_found`, else `conflict`: nothing waits."""
+        await self.approvals(pipeline, run_id)
+        raise BackendError("conflict", clean(f"nothing in run {run_id} of {pipeline} waits for an approval"))
 
     async def aclose(self) -> None:
         """Close the connections to the history; runs go on."""
@@ -222,40 +270,30 @@ class LocalPipelines:
         return None if held else "runner lost"
 
     def _runs(self, history: "History", since: datetime | None, limit: int) -> list[PipelineRun]:
-        names = list(self._dags)
-        rows = history.listed(names, since.timestamp() if since else None, limit)
+        rows = history.listed(list(self._dags), since.timestamp() if since else None, limit)
+        kept: list[Mapping[str, Any]] = []
+        seen: set[str] = set()
+        for row in rows:
+            if row["pipeline"] in seen and row["ended_at"] is not None and len(kept) >= limit:
+                continue
+            seen.add(row["pipeline"])
+            kept.append(row)
+        return self._shown(history, kept, time.time())
+
+    def _shown(self, history: "History", rows: Sequence[Mapping[str, Any]], now: float) -> list[PipelineRun]:
+        names = list(dict.fromkeys(row["pipeline"] for row in rows))
         latest = history.last_of_each(names, HISTORY_LENGTH)
         successes = history.last_of_each(names, Baseline.RUNS + 1, "success")
         lost = {row["id"]: self._lost(row) for group in (rows, *latest.values()) for row in group}
         histories = {
             name: tuple(run_state(row, lost[row["id"]]) for row in reversed(group)) for name, group in latest.items()
         }
-        now = time.time()
-        found: list[PipelineRun] = []
-        seen: set[str] = set()
+        found = []
         for row in rows:
-            name = row["pipeline"]
-            if name in seen and row["ended_at"] is not None and len(found) >= limit:
-                continue
-            seen.add(name)
-            baseline = Baseline.of(successes[name], leave_out=row["id"])
-            found.append(pipeline_run(row, self._name, histories[name], baseline, lost[row["id"]], now))
+            baseline = Baseline.of(successes[row["pipeline"]], leave_out=row["id"])
+            states = histories[row["pipeline"]]
+            found.append(pipeline_run(row, self._name, states, baseline, lost[row["id"]], now))
         return found
-
-    def _task_log(self, directory: Path, names: list[str]) -> list[LogEntry]:
-        from backends.logs.following import with_sort_time
-        from backends.logs.reading import LineFormat, search_file
-
-        timed: list[tuple[int, LogEntry]] = []
-        for name in names:
-            for path in directory.glob(f"{name}.*.log"):
-                number = path.name.removeprefix(f"{name}.").removesuffix(".log")
-                if number.isdigit():
-                    line_format = LineFormat(labels={"task": name, "try": number})
-                    lines = search_file(path, LogQuery(limit=LOG_LINES), line_format, source=name)
-                    timed += with_sort_time(lines)
-        timed.sort(key=lambda pair: pair[0])
-        return [entry for _, entry in timed[-LOG_LINES:]]
 
     def _trigger(
         self, history: "History", dag: DagConfig, run_id: str, params: str, trigger: str, logical_at: float
@@ -295,7 +333,7 @@ class LocalPipelines:
     def _retry(self, history: "History", pipeline: str, run_id: str) -> None:
         row = _found(history, pipeline, run_id)
         if row["ended_at"] is None and not self._close_if_lost(history, row):
-            raise BackendError("conflict", f"run {run_id} of {pipeline} is running", fix="cancel it first, or wait")
+            raise _still_running(pipeline, run_id)
         if row["state"] == "success":
             return
         lock = self._take_lock(pipeline, run_id)
@@ -358,6 +396,10 @@ class LocalPipelines:
         finally:
             os.close(lock)
         return True
+
+
+def _still_running(pipeline: str, run_id: str) -> BackendError:
+    return BackendError("conflict", f"run {run_id} of {pipeline} is running", fix="cancel it first, or wait")
 
 
 def _found(history: "History", pipeline: str, run_id: str) -> Mapping[str, Any]:

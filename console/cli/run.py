@@ -125,6 +125,15 @@ def cancel(common: Common, writing: Writing, ref: str) -> int:
 @run.command()
 @common_options()
 @writing_options
+@click.argument("ref")
+def approve(common: Common, writing: Writing, ref: str) -> int:
+    """Say yes to what of a run waits for a person."""
+    return act(common, writing, _request_on(common, "approve", ref))
+
+
+@run.command()
+@common_options()
+@writing_options
 @click.argument("pipeline")
 def pause(common: Common, writing: Writing, pipeline: str) -> int:
     """Stop the schedule of PIPELINE."""

@@ -123,9 +123,8 @@ def _say_steps(action: Action, said: set[str]) -> None:
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:
     backend, pipeline, run_id = ref.split("/", 2)
     while deadline is None or time.monotonic() < deadline:
-        runs = await session.adapters.pipelines(backend).runs(limit=200)
-        run = next((run for run in runs if run.pipeline == pipeline and run.run_id == run_id), None)
-        if run is not None and run.state not in ("queued", "running", "waiting"):
+        run = await session.adapters.pipelines(backend).run(pipeline, run_id)
+        if run.state not in ("queued", "running", "waiting"):
             click.echo(f"{UNICODE.of(run.state)} {run.ref} {run.state} in {took(run.duration_s)}", err=True)
             return 0 if run.state == "success" else 1
         await asyncio.sleep(RUN_POLL_S)

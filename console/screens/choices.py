@@ -84,6 +84,13 @@ def _run_choices(run: PipelineRun, session: Session) -> list[Choice]:
             request=Request(kind="pause", service=service),
             pauses=True,
         ),
+        Choice(
+            id="run.approve",
+            key="v",
+            label="approve what waits in it",
+            reason=_forbidden("approve", session) or ("" if run.state == "waiting" else "nothing in it waits"),
+            request=Request(kind="approve", service=service, ref=run.ref),
+        ),
     ]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from console.session import Session
 
 _KEYS = (
-    ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"),
+    ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"), ("v", "run.approve"),
     ("f", "deploy.flip"), ("b", "deploy.rollback"),
     ("a", "alert.acknowledge"), ("s", "alert.silence"), ("e", "alert.extend"), ("u", "alert.unsilence"),
 )  # fmt: skip

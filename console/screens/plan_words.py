@@ -11,12 +11,12 @@ from panels.words import Symbols
 
 VERB: dict[ActionKind, str] = {
     "flip": "Flip", "rollback": "Roll back", "trigger": "Trigger", "retry": "Retry", "cancel": "Cancel",
-    "pause": "Pause", "unpause": "Unpause",
+    "pause": "Pause", "unpause": "Unpause", "approve": "Approve",
     "ack": "Acknowledge", "silence": "Silence", "extend": "Extend the silence of", "unsilence": "Unsilence",
 }  # fmt: skip
 BUTTON: dict[ActionKind, str] = {
     "flip": "Flip traffic", "rollback": "Roll back", "trigger": "Trigger run", "retry": "Retry run",
-    "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule",
+    "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule", "approve": "Approve",
     "ack": "Acknowledge", "silence": "Silence", "extend": "Extend silence", "unsilence": "Unsilence",
 }  # fmt: skip
 MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({"flip", "rollback"})

@@ -85,7 +85,7 @@ class TriggerForm(Page):
             self.query_one(Frame).titles(right="not readable")
             self.query_one("#cancel").focus()
             return
-        self.defaults = dict(info.params) if info else {}
+        self.defaults = {param.name: param.default for param in info.params} if info else {}
         about = "JSON where it parses, else a string. What stays as it is is not sent."
         rows = [row("", about, MUTED)]
         if info is not None and info.paused:

@@ -6,7 +6,8 @@ The failing one has a task `works` and a task `breaks` that depends on it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -51,7 +52,7 @@ async def in_state(adapter: Pipelines, pipeline: str, run_id: str, state: str) -
     return await until(look)
 
 
-async def refused(order: Awaitable[None]) -> str:
+async def refused(order: Awaitable[Any]) -> str:
     """The kind of error that an order ends with."""
     with pytest.raises(BackendError) as caught:
         await order
@@ -95,6 +96,9 @@ class PipelinesContract:
         assert list(tasks).index("works") < list(tasks).index("breaks")
         assert tasks["breaks"].depends_on == ("works",)
         assert (tasks["works"].state, tasks["breaks"].state) == ("success", "failed")
+        assert set(await adapter.retry_preview(names.fails, "r1")) >= {"breaks"}
+        assert "works" not in await adapter.retry_preview(names.fails, "r1")
+        assert await adapter.run(names.fails, "r1") == run, "a preview changes nothing"
         await adapter.retry(names.fails, "r1")
         await ended(adapter, names.fails, "r1")
         again = {task.task: task for task in await adapter.tasks(names.fails, "r1")}
@@ -112,10 +116,38 @@ class PipelinesContract:
         times = [entry.at for entry in whole if entry.at]
         assert times == sorted(times)
 
+    async def test_a_log_is_followed_to_the_end_of_its_run(self, adapter: Pipelines, names: Names) -> None:
+        await adapter.trigger(names.succeeds, "r1", {})
+        async with asyncio.timeout(60):
+            followed = [entry async for entry in adapter.follow_log(names.succeeds, "r1")]
+        assert (await adapter.run(names.succeeds, "r1")).state == "success"
+        key = [(entry.at_ns, entry.message) for entry in await adapter.task_log(names.succeeds, "r1")]
+        assert sorted((entry.at_ns, entry.message) for entry in followed) == sorted(key)
+        assert key
+
+    async def test_nothing_waits_for_an_approval(self, adapter: Pipelines, names: Names) -> None:
+        await adapter.trigger(names.succeeds, "r1", {})
+        await ended(adapter, names.succeeds, "r1")
+        assert await adapter.approvals(names.succeeds, "r1") == []
+        assert await refused(adapter.approve(names.succeeds, "r1", "looks good")) == "conflict"
+        assert await adapter.retry_preview(names.succeeds, "r1") == []
+
+    async def test_events_are_within_their_bounds_and_in_order(self, adapter: Pipelines, names: Names) -> None:
+        began = datetime.now(UTC)
+        await adapter.set_paused(names.succeeds, True)
+        await adapter.set_paused(names.succeeds, False)
+        until = datetime.now(UTC)
+        found = await adapter.events(began, until)
+        times = [event.at for event in found]
+        assert times == sorted(times)
+        assert all(began <= at <= until for at in times)
+        assert all(event.text and event.ref for event in found)
+
     async def test_cancel_while_it_runs(self, adapter: Pipelines, names: Names) -> None:
         await adapter.trigger(names.lasts, "r1", {})
         await in_state(adapter, names.lasts, "r1", "running")
         assert await refused(adapter.retry(names.lasts, "r1")) == "conflict"
+        assert await refused(adapter.retry_preview(names.lasts, "r1")) == "conflict"
         await adapter.cancel(names.lasts, "r1")
         run = await ended(adapter, names.lasts, "r1")
         assert (run.state, run.health) == ("cancelled", "warning")
@@ -142,7 +174,8 @@ class PipelinesContract:
     async def test_what_is_not_there(self, adapter: Pipelines, names: Names) -> None:
         assert await refused(adapter.trigger("nope", "r1", {})) == "not_found"
         assert await refused(adapter.set_paused("nope", True)) == "not_found"
-        for order in (adapter.retry, adapter.cancel):
+        assert await refused(adapter.approve(names.succeeds, "nope", "")) == "not_found"
+        for order in (adapter.run, adapter.retry_preview, adapter.retry, adapter.cancel, adapter.approvals):
             assert await refused(order(names.succeeds, "nope")) == "not_found"
         with pytest.raises(BackendError, match="nope"):
             await adapter.tasks(names.succeeds, "nope")

@@ -16,7 +16,22 @@ from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adap
 
 METHODS = {
     "metrics": ("instant", "range", "series_exist"),
-    "pipelines": ("runs", "tasks", "task_log", "pipelines", "trigger", "retry", "cancel", "set_paused"),
+    "pipelines": (
+        "runs",
+        "run",
+        "tasks",
+        "task_log",
+        "follow_log",
+        "events",
+        "pipelines",
+        "trigger",
+        "retry_preview",
+        "retry",
+        "cancel",
+        "set_paused",
+        "approvals",
+        "approve",
+    ),
     "quality": ("scores",),
     "alerts": ("alerts",),
     "deployments": ("deployment", "observe", "color_health", "shift", "describe_shift", "manual_commands"),

@@ -21,7 +21,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from backends.ports import LogQuery, PipelineInfo
+from backends.ports import LogQuery, PipelineInfo, PipelineParam
 from backends.registry import AdapterContext
 
 NOW = datetime(2026, 11, 21, 13, 2, 31, tzinfo=UTC)
@@ -104,7 +104,7 @@ class FixedPipelines(Fixed):
         return await FixedLogs.query(self, LogQuery())  # type: ignore[arg-type]
 
     async def pipelines(self) -> list[PipelineInfo]:
-        return [PipelineInfo(pipeline="production_data_pipeline", params={"rows": 500})]
+        return [PipelineInfo(pipeline="production_data_pipeline", params=(PipelineParam(name="rows", default=500),))]
 
 
 class FixedQuality(Fixed):

@@ -30,7 +30,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from backends.ports import PipelineInfo
+from backends.ports import PipelineInfo, PipelineParam
 from console.screens.parts import Paragraphs
 from console.store import Snapshot, SourceKey, Store
 
@@ -198,7 +198,10 @@ class FakeSession:
         self.news: asyncio.Queue[Action | None] = asyncio.Queue()
         self.all_actions: list[Action] = [an_action(status="succeeded", ended_at=ago(5))]
         self.task_list = some_tasks()
-        self.info: PipelineInfo | None = PipelineInfo(pipeline="etl", params={"rows": 500, "day": "2024-01-01"})
+        self.info: PipelineInfo | None = PipelineInfo(
+            pipeline="etl",
+            params=(PipelineParam(name="rows", default=500), PipelineParam(name="day", default="2024-01-01")),
+        )
         self.requests: list[Request] = []
         self.task_reads = 0
         self.why_not = ""

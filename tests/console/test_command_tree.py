@@ -49,6 +49,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "run trigger": ("action", 0, ["nightly", "--dry-run"]),
     "run retry": ("error", 5, ["nothing"]),
     "run cancel": ("error", 5, ["nothing"]),
+    "run approve": ("error", 5, ["nothing"]),
     "run pause": ("action", 0, ["nightly", "--dry-run"]),
     "run unpause": ("action", 0, ["nightly", "--dry-run"]),
     "quality list": ("quality.list", 0, []),
@@ -146,7 +147,7 @@ def test_a_command_has_the_options_that_all_have(name):
 def test_what_needs_a_confirmation_is_what_changes_something():
     writing = {name for name in TREE if "dry_run" in {option.name for option in TREE[name].params}}
     assert writing == {
-        *(f"run {word}" for word in ("trigger", "retry", "cancel", "pause", "unpause")),
+        *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
         *(f"deploy {word}" for word in ("flip", "rollback")),
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from textual.widgets import Button, Input
@@ -127,6 +127,7 @@ async def test_names_are_never_markup_and_it_fits() -> None:
         assert outside(menu, "#box, #choices") == []
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a loaded machine is no defect
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)))
 def test_a_param_is_what_it_was(value: Any) -> None:
     assert parse(write(value)) == value
