@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from backends.deployments.common import DeploymentConfig, color_health, data_layer, live_color
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.kubernetes_control import ServiceControl
+from backends.deployments.kubernetes_deployer import KubernetesDeployer
 from backends.deployments.kubernetes_preflight import (
     SWITCH_RIGHTS,
     autoscaling,
@@ -40,7 +41,7 @@ from backends.deployments.kubernetes_sides import Sides
 from backends.deployments.kubernetes_wire import Service
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
-from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_api import WRITE_BOUND_S, KubernetesApi
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
@@ -90,6 +91,19 @@ class KubernetesSwitch:
         )
         self._control = ServiceControl(self._api, config.service, config.color_label, config.colors)
         self._sides = Sides(self._api, config.service, config.color_label, config.deployments, config.container)
+        self._deployer = (
+            KubernetesDeployer(
+                self._api,
+                self._control,
+                self._sides,
+                label=config.color_label,
+                deployments=config.deployments,
+                container=config.container,
+                repository=config.image,
+            )
+            if config.deployments
+            else None
+        )
         self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
 
     @property
@@ -99,8 +113,13 @@ class KubernetesSwitch:
 
     @property
     def deployer(self) -> Deployer | None:
-        """The Deployments of the config."""
-        return None
+        """The Deployments of the config; None where it names none."""
+        return self._deployer
+
+    @property
+    def late_write_s(self) -> float:
+        """What the API server is told to give a write up after, and a little for its clock."""
+        return WRITE_BOUND_S + 2.0
 
     async def deployment(self) -> Deployment:
         """The Service, what it reaches, the pods of each color and one fresh request, side by side.

@@ -6,14 +6,13 @@ compare-and-swap, and the selector, the fence and the stamp cannot come apart.
 
 import asyncio
 import hashlib
-import time
 from typing import Any
 
 import msgspec
 
 from backends.deployments.kubernetes_wire import Service
 from backends.errors import BackendError
-from backends.kubernetes_api import FIELD_MANAGER, WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes_api import FIELD_MANAGER, KubernetesApi
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -21,7 +20,6 @@ OP = "tealdeck.io/op"
 FENCE = "tealdeck.io/fence"
 SENDS = 3
 READ_AGAIN_S = 0.3
-LATE_S = WRITE_BOUND_S + 2.0
 _REFUSED_BUT_MAY_PASS = frozenset({409, 422, 429})
 
 
@@ -64,67 +62,61 @@ class ServiceControl:
         metadata = service.metadata
         annotations = metadata.annotations or {}
         operations = [
-            _operation("test", ("metadata", "uid"), metadata.uid),
-            _operation("test", ("spec", "selector"), service.spec.selector),
+            operation("test", ("metadata", "uid"), metadata.uid),
+            operation("test", ("spec", "selector"), service.spec.selector),
         ]
         for key in (FENCE, OP):
             if key in annotations:
-                operations.append(_operation("test", ("metadata", "annotations", key), annotations[key]))
+                operations.append(operation("test", ("metadata", "annotations", key), annotations[key]))
         if FENCE not in annotations or OP not in annotations:
             # Nothing can be tested that is not there (a `test` for null passes on some servers). The first write
             # takes the object over as a whole, and each one after it only what it changes.
-            operations.append(_operation("test", ("metadata", "resourceVersion"), metadata.resource_version))
+            operations.append(operation("test", ("metadata", "resourceVersion"), metadata.resource_version))
         if not annotations:
-            operations.append(_operation("add", ("metadata", "annotations"), {}))
+            operations.append(operation("add", ("metadata", "annotations"), {}))
         return [
             *operations,
-            _operation("replace", ("spec", "selector", self._label), color),
-            _operation("add", ("metadata", "annotations", FENCE), str(fence)),
-            _operation("add", ("metadata", "annotations", OP), stamp),
+            operation("replace", ("spec", "selector", self._label), color),
+            operation("add", ("metadata", "annotations", FENCE), str(fence)),
+            operation("add", ("metadata", "annotations", OP), stamp),
         ]
 
     async def write(self, expected: SwitchState, color: str, *, stamp: str, fence: int) -> SwitchState:
         """Compare and swap. Returns what was read back.
 
         A write without an answer is looked for, and sent again, which its tests make harmless. Raises BackendError:
-        `conflict`; that of the API server where it refused; `timeout` or `unreachable` only when a write that is not
-        seen by then can no longer come.
+        `conflict`, `auth`, what the API server refused it for; `timeout` or `unreachable` where nobody knows what came
+        of it, and it may still come for `WRITE_BOUND_S`.
         """
         weights = {one: 100 if one == color else 0 for one in self._colors}
         doubt: BackendError | None = None
-        settled_at, sends = 0.0, 0
-        while True:
+        refused: BackendError | None = None
+        for sent in range(SENDS + 1):
             try:
                 service = await self.read()
-            except BackendError:
-                if doubt is None:
-                    raise
-                if time.monotonic() >= settled_at:
-                    raise doubt from None
-                await asyncio.sleep(READ_AGAIN_S)
-                continue
+            except BackendError as error:
+                raise doubt or error from None
             found = self.state(service)
             if doubt is not None and (found.weights, found.stamp) == (weights, stamp):
                 return found
             self._must_be(found, expected, stamp, fence)
-            if sends >= SENDS and doubt is not None:
-                if time.monotonic() >= settled_at:
-                    raise doubt
-                await asyncio.sleep(READ_AGAIN_S)
-                continue
-            sends += 1
+            if sent == SENDS:
+                break
+            operations = self.patch(service, color, stamp=stamp, fence=fence)
             try:
-                await self._api.patch(
-                    await self._path(), self.patch(service, color, stamp=stamp, fence=fence), msgspec.Raw
-                )
+                await self._api.patch(await self._path(), operations, msgspec.Raw)
             except BackendError as error:
                 if error.status is None or error.status >= 500:
-                    doubt, settled_at = error, time.monotonic() + LATE_S
-                elif doubt is None and (error.status not in _REFUSED_BUT_MAY_PASS or sends >= SENDS):
+                    doubt = error
+                elif doubt is None and error.status not in _REFUSED_BUT_MAY_PASS:
                     raise
+                refused = error
                 await asyncio.sleep(error.retry_after_s if error.retry_after_s is not None else READ_AGAIN_S)
             else:
                 return self.state(await self.read())
+        failure = doubt or refused
+        assert failure is not None
+        raise failure
 
     async def rehearse(self, color: str) -> None:
         """The patch as a dry run: permissions and admission, without effect. Raises BackendError."""
@@ -176,6 +168,7 @@ def _revision(service: Service) -> str:
     return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
 
 
-def _operation(op: str, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def operation(op: str, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """One of a JSON patch (RFC 6902), its path as a JSON pointer (RFC 6901)."""
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return {"op": op, "path": pointer, "value": value}

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, selector_writers
 from backends.deployments.kubernetes_sides import Sides, waiting_words
-from backends.deployments.kubernetes_wire import Autoscaler, Items, Service
+from backends.deployments.kubernetes_wire import Autoscaler, Items, Metadata, Service
 from backends.errors import BackendError
 from backends.kubeconfig import Access
 from backends.kubernetes_api import KubernetesApi
@@ -146,9 +146,6 @@ def ownership(service: Service, name: str, label: str) -> list[Finding]:
     found: list[Finding] = []
     writers = selector_writers(service, label)
     owners = [manager for manager, operation in writers if operation == "Apply" or _owner_name(manager)]
-    marks = {word for mark, word in _MARKS.items() if metadata.annotation(mark) or metadata.label(mark)}
-    if metadata.label("app.kubernetes.io/managed-by") == "Helm":
-        marks.add("Helm")
     named = sorted({_owner_name(owner) or owner for owner in owners})
     if len(named) > 1:
         text = f"{' and '.join(named)} both own the color in the selector of Service {name}"
@@ -157,15 +154,34 @@ def ownership(service: Service, name: str, label: str) -> list[Finding]:
                 level="block", code="owners", text=text, fix="leave it to one of them, or to none", overridable=True
             )
         )
-    for word in sorted(set(named) | marks):
-        text = f"{word} manages Service {name}" + (" and owns its selector" if word in named else "")
+    for word in named:
+        text = f"{word} owns the color in the selector of Service {name}"
         fix = _LET_IT_BE.get(word, "take the selector out of what it applies, or it switches back")
         found.append(Finding(level="warning", code="owner", text=text, fix=fix))
+    found += [
+        one for one in owners_by_mark(metadata, f"Service {name}", "the selector") if one.text.split()[0] not in named
+    ]
     fence = metadata.annotation(FENCE)
     if fence and not fence.isdecimal():
         text = f'the annotation {FENCE} says "{clean(fence, 64)}": not written by this program'
         found.append(_block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
     return found
+
+
+def owners_by_mark(metadata: Metadata, what: str, field: str) -> list[Finding]:
+    """The tools that say by a label or an annotation that `what` is theirs, and may put `field` back."""
+    marks = {word for mark, word in _MARKS.items() if metadata.annotation(mark) or metadata.label(mark)}
+    if metadata.label("app.kubernetes.io/managed-by") == "Helm":
+        marks.add("Helm")
+    return [
+        Finding(
+            level="warning",
+            code="owner",
+            text=f"{word} manages {what}",
+            fix=_LET_IT_BE.get(word, "").replace("the selector", field) or f"keep {field} out of what it applies",
+        )
+        for word in sorted(marks)
+    ]
 
 
 async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:

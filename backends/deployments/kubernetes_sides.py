@@ -76,7 +76,7 @@ class Sides:
         desired = workload.spec.replicas if workload is not None else len(staying)
         versions = sorted({image_version(self.image(pod)) or "?" for pod in staying})
         if not versions and workload is not None:
-            versions = [image_version(_image(workload.spec.template.spec.containers, self._container)) or "?"]
+            versions = [image_version(image_of(workload.spec.template.spec.containers, self._container)) or "?"]
         words = f"{ready} of {desired} ready"
         if ready < desired and (why := waiting_words(staying)):
             words += f", {why}"
@@ -130,7 +130,7 @@ class Sides:
 
     def image(self, pod: Pod) -> str:
         """The image of the container that carries the version."""
-        return _image(pod.spec.containers, self._container)
+        return image_of(pod.spec.containers, self._container)
 
 
 def waiting_words(pods: list[Pod]) -> str:
@@ -144,7 +144,8 @@ def waiting_words(pods: list[Pod]) -> str:
     return reasons.most_common(1)[0][0] if reasons else ""
 
 
-def _image(containers: list[Container], name: str) -> str:
+def image_of(containers: list[Container], name: str) -> str:
+    """That of the container of this name (empty: the first); empty where there is none."""
     chosen = [one for one in containers if not name or one.name == name]
     return chosen[0].image if chosen else ""
 
