@@ -1,4 +1,4 @@
-"""The kubeconfig as `kubectl` reads it: which cluster, as whom, with which TLS; and what is wrong with it, in a line."""
+"""The kubeconfig as `kubectl` reads it: which cluster, as whom, with which TLS; and what is wrong with it."""
 
 import asyncio
 import base64
