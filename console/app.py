@@ -22,7 +22,6 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
-from actions.models import Action, Request
 from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore
 from console.arming import Arming
 from console.screens.overview import Overview
@@ -33,6 +32,7 @@ from panels.themes import DEFAULT, THEMES
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
+    from actions.models import Action, Request
     from console.session import Session
 
 WATCH_INPUT_S = 1.0

@@ -1,11 +1,13 @@
 """Finding, reading and checking a config file. Nothing here connects anywhere."""
 
+from __future__ import annotations
+
 import os
 import stat
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -15,7 +17,9 @@ from backends.settings import Secret, decode_hook, refuse_password_in_url
 from console.config_model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
 from console.errors import ConfigError, Problem
 from console.paths import home
-from console.toml_lines import KeyPath, line_numbers, line_of
+
+if TYPE_CHECKING:
+    from console.toml_lines import KeyPath
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
 ENTRY_KEYS = ("type", "name")
@@ -137,7 +141,7 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 
 
 def _load_context(
-    name: str, source: "_Source", prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
+    name: str, source: _Source, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
 ) -> tuple[Context, list[Problem]]:
     problems = [
         msgspec.structs.replace(problem, context=name)
@@ -162,7 +166,7 @@ def _load_context(
 
 
 def _load_entry(
-    source: "_Source",
+    source: _Source,
     where: KeyPath,
     port: Port,
     row: dict[str, Any],
@@ -199,7 +203,7 @@ def _load_entry(
     return Entry(port, name, kind, data, reason), problems
 
 
-def _struct_problems(source: "_Source", data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
+def _struct_problems(source: _Source, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
     """Every field of `data` that does not fit `shape`, each on its own: one bad key does not hide the next."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     problems: list[Problem] = []
@@ -217,7 +221,7 @@ def _struct_problems(source: "_Source", data: dict[str, Any], shape: type, where
     return problems or _misfit(source, data, shape, where)
 
 
-def _value_problems(source: "_Source", value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+def _value_problems(source: _Source, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
     """The same for what stands behind one key: a value, a table, or a list of tables."""
     shapes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
     inner: list[Problem] = []
@@ -230,7 +234,7 @@ def _value_problems(source: "_Source", value: Any, kind: Any, where: KeyPath) ->
     return inner or _misfit(source, value, kind, where)
 
 
-def _misfit(source: "_Source", value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+def _misfit(source: _Source, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
     try:
         msgspec.convert(value, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
@@ -255,11 +259,15 @@ class _Source:
 
     def problem(self, where: KeyPath, message: str, fix: str = "") -> Problem:
         """What is wrong at a key, with the line of it or of what is around it."""
+        from console.toml_lines import line_of  # only what is wrong is looked for
+
         dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
         return Problem(self.path, line_of(self._lines, where), dotted, message, fix)
 
     @cached_property
     def _lines(self) -> dict[KeyPath, int]:
+        from console.toml_lines import line_numbers
+
         return line_numbers(self._text)
 
 

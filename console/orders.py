@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from actions.models import Action, Consent, Plan, Request
-from actions.who import current_actor
+from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment
 from backends.settings import reveal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.audit import AuditEntry, AuditRecord, AuditVerdict
     from actions.gate import Gate
+    from actions.models import Action, Actor, Consent, Plan, Request
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.runner import InProcess
 
@@ -32,16 +33,20 @@ class Orders:
     that is not there."""
 
     def __init__(self, context: Context, adapters: Adapters) -> None:
-        self.actor = current_actor(os.environ)
         self._context = context
         self._adapters = adapters
         self._gate: Gate | None = None
         self._in_process: InProcess | None = None
 
+    @cached_property
+    def actor(self) -> Actor:
+        """Who orders, as the audit keeps it."""
+        return current_actor(os.environ)
+
     @property
     def identity(self) -> str:
         """Who acts: the user behind sudo, or the login user, at this host."""
-        return str(self.actor)
+        return acting_as(os.environ)
 
     async def plan(self, request: Request) -> Plan:
         """What would be done; nothing is written. Raises Refused or BackendError."""

@@ -1,17 +1,18 @@
 """The composition root of one context: its adapters, its feeds, its store, and the gate for its orders."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.models import Action, Consent, Plan, Request
 from backends.errors import BackendError
 from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, Silence, TaskRun
 from backends.ports import LogQuery, PipelineInfo
@@ -26,6 +27,9 @@ from console.select import Selection
 from console.snapshots import SnapshotFiles
 from console.store import Snapshot, SourceKey, Store
 from console.zones import zone_of
+
+if TYPE_CHECKING:
+    from actions.models import Action, Consent, Plan, Request
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200

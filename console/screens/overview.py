@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from actions.models import Action, Request
 from backends.models import Alert, Deployment, PipelineRun
 from console.screens import readings
 from console.screens.about import command_of, time_of, url_of
@@ -26,6 +25,7 @@ from panels.logview import LogView
 from panels.words import ago
 
 if TYPE_CHECKING:
+    from actions.models import Action
     from console.app import TealApp
 
 FLUSH_S = 0.1
@@ -328,6 +328,8 @@ class Overview(Screen[None], inherit_bindings=False):
     def action_rollback(self) -> None:
         item = self.board.current
         if isinstance(item, Deployment):
+            from actions.models import Request
+
             self.app.open_plan(Request(kind="rollback", service=item.service, ref=item.ref))
 
     def action_logs_here(self) -> None:

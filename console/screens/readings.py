@@ -1,9 +1,11 @@
 """From what the store knows to what the panels show."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from actions.models import Action
 from backends.models import CheckResult, Deployment, Health, Item, LogEntry, badness, worst
 from console.derive import latest_runs, panel_health
 from console.store import Snapshot, Store
@@ -11,6 +13,9 @@ from panels.header import Trouble
 from panels.kinds.timeline import Event, events
 from panels.sources import Source
 from panels.words import Symbols
+
+if TYPE_CHECKING:
+    from actions.models import Action
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
