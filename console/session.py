@@ -258,6 +258,23 @@ class Session:
     def _after_put(self, snapshot: Snapshot) -> None:
         if snapshot.key.panel == "pipelines":
             self._rejudge()
+        elif snapshot.key.panel == "alerts":
+            self._show_once()
+
+    def _show_once(self) -> None:
+        """Of an alert that a Prometheus fires and its Alertmanager has, show the Alertmanager's."""
+        snapshots = self.store.snapshots("alerts")
+        managers = [found for found in snapshots if found.type == "alertmanager" and found.trust() == "ok"]
+        if not managers:
+            return
+        arrived = [alert for manager in managers for alert in manager.items]
+        from console.same_alerts import without_arrived
+
+        for snapshot in snapshots:
+            if snapshot.type == "prometheus":
+                items = without_arrived(snapshot.items, arrived, moment.utc_now())
+                if items != snapshot.items:
+                    self.store.put(replace(snapshot, items=items))
 
     def _rejudge(self) -> None:
         """Judge the scores by the runs that are known now; read them anew where a run that writes them has ended."""
