@@ -29,6 +29,7 @@ ADAPTERS: dict[str, str] = {
     "alerts.prometheus": "backends.alerts.prometheus:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
+    "deployments.haproxy": "backends.deployments.haproxy:HaproxySwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes:KubernetesSwitch",
     "logs.files": "backends.logs.files:FileLogs",
     "checks.http": "backends.checks.http:HttpCheck",
