@@ -28,6 +28,7 @@ JSON_PATCH = "application/json-patch+json"
 FIELD_MANAGER = "tealdeck"
 WRITE_BOUND_S = 8.0
 """The API server gives a write up after this (`?timeout=`): it cannot be applied later."""
+WRITE_TIMEOUT_S = WRITE_BOUND_S + 1.0
 READ_ATTEMPTS = 3
 MAX_WAIT_S = 2.0
 _PASSING = frozenset({429, 502, 503, 504})
@@ -102,7 +103,7 @@ class KubernetesApi:
         )
         answer = await self.send(
             "PATCH", path, params=params, content=msgspec.json.encode(operations), content_type=JSON_PATCH,
-            timeout=WRITE_BOUND_S + 1,
+            timeout=WRITE_TIMEOUT_S,
         )  # fmt: skip
         return answer.decode(shape)
 

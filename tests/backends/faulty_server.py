@@ -84,7 +84,7 @@ class FaultyServer:
                 if failing:
                     await FAULTS[self.fault](self, writer)
                     break
-                await self.send(writer, self.status, json.dumps(self.healthy).encode(), self.extra_headers)
+                await self.respond(writer, request)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away, which is what many tests are about
         finally:
@@ -92,6 +92,10 @@ class FaultyServer:
             writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
+
+    async def respond(self, writer: asyncio.StreamWriter, request: Received) -> None:
+        """The good answer; a subclass may look at what was asked."""
+        await self.send(writer, self.status, json.dumps(self.healthy).encode(), self.extra_headers)
 
     async def send(
         self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: dict[str, str] | None = None
