@@ -377,6 +377,10 @@ class Metrics(Closable, Protocol):
     async def series_exist(self, metric: str) -> bool:
         """Whether any series of that name or selector has a value now: tells a misspelt name from no traffic."""
 
+    def names(self, query: str) -> tuple[str, ...]:
+        """The metrics that `query` reads, each as `series_exist` takes it. Asks nobody; a query that is none of this
+        system gives what it can."""
+
 
 EventKind = Literal["started", "succeeded", "failed", "rolled_back", "rollback_failed"]
 

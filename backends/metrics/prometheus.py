@@ -15,6 +15,7 @@ Instant queries go by HTTP as all else does; range queries by prometheus-api-cli
 """
 
 import asyncio
+import re
 import time
 from datetime import datetime
 from functools import partial
@@ -25,6 +26,7 @@ from msgspec import Struct
 from backends.errors import BackendError
 from backends.metrics.prometheus_api import FIX_QUERY, Access, Entrance, PrometheusApi, refuse_bad_server
 from backends.metrics.prometheus_wire import QueryData, samples_of
+from backends.metrics.promql import metric_names
 from backends.ports import Sample, Series
 from backends.registry import AdapterContext
 from backends.settings import Secret
@@ -32,6 +34,7 @@ from backends.text import clean
 from backends.threads import DaemonThreads
 
 LANES = 2
+_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 class PrometheusConfig(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +100,12 @@ class PrometheusMetrics:
         """As the port says; "now" reaches back as far as the server's lookback, usually 5 min."""
         return bool(await self.instant(f"count({metric}\n)"))
 
+    def names(self, query: str) -> tuple[str, ...]:
+        """As the port says; a name that is no plain word comes as a selector."""
+        return tuple(
+            name if _PLAIN.fullmatch(name) else f"{{__name__={_quoted(name)}}}" for name in metric_names(query)
+        )
+
     async def version(self) -> str:
         """What the server says it is; empty where it does not say, as behind some proxies."""
         try:
@@ -109,6 +118,10 @@ class PrometheusMetrics:
     async def aclose(self) -> None:
         """End the threads after what they do; safe to call twice."""
         self._threads.close()
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _read_range(

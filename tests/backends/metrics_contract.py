@@ -75,6 +75,16 @@ class MetricsContract:
         assert {(after - before).total_seconds() for before, after in itertools.pairwise(times)} == {60}
         assert [point.value for point in series.points][:3] == [4, 3, 2]
 
+    async def test_the_names_in_a_query_can_be_asked_for(
+        self, adapter: Metrics, metric: str, put: Put, asked: Asked
+    ) -> None:
+        names = adapter.names(metric)
+        assert names
+        assert not any([await adapter.series_exist(name) for name in names])
+        put(1, now() - MINUTE, color="blue")
+        assert all([await adapter.series_exist(name) for name in names])
+        assert adapter.names(asked.refused) == adapter.names(asked.no_number) == ()
+
     async def test_a_refused_query_has_the_systems_words(self, adapter: Metrics, asked: Asked) -> None:
         for answer in (adapter.instant(asked.refused), over(adapter, asked.refused)):
             with pytest.raises(BackendError, match=asked.words) as caught:

@@ -1,0 +1,58 @@
+"""What becomes of a stage: the verdicts of its gates taken together. Pure, as `judge`.
+
+How long missing evidence is borne is for whoever watches: below 100 percent `hold_s`, then traffic goes back; at 100
+percent until a person decides.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from actions.gates import Gate
+from actions.judge import PASSES_NEEDED, GateState, Stage
+
+HOLD_S = 600.0
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """`pass`: the stage may end. `waiting`: go on looking, nothing is amiss. `inconclusive`: evidence is missing, no
+    step forward. `fail`: back."""
+
+    word: Literal["pass", "waiting", "inconclusive", "fail"]
+    words: str = ""
+
+
+def stage_time_s(gates: Sequence[Gate], wanted_s: float) -> float:
+    """Seconds that a stage takes at least: three samples of each gate must lie wholly within it."""
+    least = (float(gate.window) + (PASSES_NEEDED - 1) * gate.every_s(wanted_s) for gate in gates if not gate.dry_run)
+    return max([wanted_s, *least])
+
+
+def hold_s(gates: Sequence[Gate]) -> float:
+    """Seconds for which the most impatient gate bears missing evidence."""
+    return min((float(gate.hold) for gate in gates if not gate.dry_run), default=HOLD_S)
+
+
+def decide(gates: Sequence[Gate], states: Sequence[GateState], stage: Stage, now: datetime) -> Decision:
+    """From the states of `gates`, in their order; a dry run is not counted.
+
+    Missing evidence is no trouble before the time of the stage is over, except where a source does not answer.
+    """
+    counted = [(gate, state) for gate, state in zip(gates, states, strict=True) if not gate.dry_run]
+    failed = next((state for _, state in counted if state.word == "fail"), None)
+    if failed is not None:
+        return Decision(word="fail", words=f"{failed.gate}: {failed.words}")
+    over = now >= stage.over
+    missing = [state for _, state in counted if state.word != "pass"]
+    holding = [state for state in missing if over or state.outage_since is not None]
+    if holding:
+        return Decision(word="inconclusive", words=_words(holding))
+    if missing or not over:
+        return Decision(word="waiting", words=_words(missing))
+    return Decision(word="pass", words=_words([state for _, state in counted]))
+
+
+def _words(states: Sequence[GateState]) -> str:
+    return "; ".join(f"{state.gate}: {state.words or state.reason}" for state in states)
