@@ -34,7 +34,7 @@ async def plan_run(request: Request, policy: Policy, target: PipelinesTarget) ->
     if request.kind == "trigger":
         params = " ".join(f"{key}={value}" for key, value in sorted(request.params.items())) or "its defaults"
         effect = f"trigger  {request.service} with {params}"
-        findings = _paused(info)
+        findings = _doubts(info)
         return _plan(request, policy, target, "", "queued", (effect,), findings, {"run_id": f"manual__{new_id()}"})
     wanted = "paused" if request.kind == "pause" else "active"
     found = "paused" if info.paused else "active"
@@ -134,21 +134,26 @@ def _undo(request: Request) -> str:
     return words.get(request.kind, "")
 
 
-def _paused(info: PipelineInfo) -> list[Finding]:
+def _doubts(info: PipelineInfo) -> list[Finding]:
+    findings = []
+    if info.note:
+        findings.append(Finding(level="warning", code="note", text=f"{info.pipeline}: {info.note}"))
     if not info.paused:
-        return []
+        return findings
     text = f"the schedule of {info.pipeline} is paused: the run may wait until it is not"
-    return [Finding(level="warning", code="paused", text=text, fix=f"teal run unpause {info.pipeline}")]
+    fix = f"teal run unpause {info.pipeline}"
+    return [*findings, Finding(level="warning", code="paused", text=text, fix=fix)]
 
 
 async def _info(adapter: Pipelines, pipeline: str, service: str) -> PipelineInfo:
-    known = await adapter.pipelines()
-    found = next((info for info in known if info.pipeline == pipeline), None)
-    if found is None:
-        names = ", ".join(info.pipeline for info in known) or "none"
-        message = f"no pipeline {clean(service, 200)}"
-        raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {names}"))
-    return found
+    try:
+        return await adapter.pipeline(pipeline)
+    except BackendError as error:
+        if error.kind != "not_found":
+            raise
+    known = ", ".join(info.pipeline for info in (await adapter.pipelines())[:MAX_NAMED]) or "none"
+    message = f"no pipeline {clean(service, 200)}"
+    raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {known}"))
 
 
 async def _find(adapter: Pipelines, pipeline: str, run_id: str) -> PipelineRun | None:
@@ -257,8 +262,7 @@ class RunOrder:
     async def _look(self) -> str | None:
         kind = self._request.kind
         if kind in ("pause", "unpause"):
-            known = await self._adapter.pipelines()
-            paused = next((info.paused for info in known if info.pipeline == self._pipeline), None)
+            paused = (await self._adapter.pipeline(self._pipeline)).paused
             word = "paused" if paused else "active"
             return f"{self._pipeline} is {word}" if paused is (kind == "pause") else None
         run = await _find(self._adapter, self._pipeline, self._run_id)

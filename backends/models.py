@@ -30,7 +30,10 @@ def worst(healths: list[Health]) -> Health:
 
 
 class PipelineRun(Struct, frozen=True, kw_only=True):
-    """One run of a pipeline. `tasks_*` count its tasks; `history`: the pipeline's last states, newest last."""
+    """One run of a pipeline. `tasks_*` count its tasks; `history`: the pipeline's last states, newest last.
+
+    `note`: what the system knows beside its state (why it is still queued, that its code changed since the last good).
+    """
 
     ref: str
     backend: str
@@ -50,6 +53,7 @@ class PipelineRun(Struct, frozen=True, kw_only=True):
     history: tuple[RunState, ...] = ()
     url: str | None = None
     error: str | None = None
+    note: str = ""
 
     @property
     def health(self) -> Health:

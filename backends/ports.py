@@ -59,7 +59,10 @@ class Pipelines(Closable, Protocol):
         triggered, deployed. Runs that began and ended by themselves are not repeated here."""
 
     async def pipelines(self) -> list["PipelineInfo"]:
-        """The pipelines that can be triggered."""
+        """The pipelines that can be triggered; without their params where those cost a request each."""
+
+    async def pipeline(self, pipeline: str) -> "PipelineInfo":
+        """One pipeline with its params. Raises `not_found`."""
 
     async def trigger(self, pipeline: str, run_id: str, params: dict[str, Any]) -> None:
         """Start a run under the given id. The same id again is no second run. Raises `conflict` for an id in use

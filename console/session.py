@@ -136,10 +136,9 @@ class Session:
         """The log of a task, or of the whole run. Raises BackendError."""
         return await self.adapters.pipelines(run.backend).task_log(run.pipeline, run.run_id, task)
 
-    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo | None:
-        """What can be triggered under that name. Raises BackendError."""
-        found = await self.adapters.pipelines(backend).pipelines()
-        return next((info for info in found if info.pipeline == pipeline), None)
+    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo:
+        """What can be triggered under that name. Raises BackendError, also not_found."""
+        return await self.adapters.pipelines(backend).pipeline(pipeline)
 
     def why_not_silenced(self, backend: str) -> str:
         """Why alerts of that source cannot be acknowledged or silenced from here; empty where they can."""

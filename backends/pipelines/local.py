@@ -37,11 +37,11 @@ import msgspec
 
 from backends.errors import BackendError, ErrorKind
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
-from backends.pipelines import local_lock
+from backends.pipelines import baseline, local_lock
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.local_dag import DagConfig, RunSpec, default_param, in_order, is_run_id
 from backends.pipelines.local_logs import task_log
-from backends.pipelines.local_rows import Baseline, pipeline_run, run_state, task_run
+from backends.pipelines.local_rows import pipeline_run, run_state, task_run
 from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Secret, encode_hook, refuse_password_in_url, reveal
@@ -146,6 +146,11 @@ class LocalPipelines:
             )
             for dag in self._config.dags
         ]
+
+    async def pipeline(self, pipeline: str) -> PipelineInfo:
+        """One DAG. Raises `not_found`."""
+        self._dag(pipeline)
+        return next(info for info in await self.pipelines() if info.pipeline == pipeline)
 
     async def trigger(
         self,
@@ -283,16 +288,17 @@ class LocalPipelines:
     def _shown(self, history: "History", rows: Sequence[Mapping[str, Any]], now: float) -> list[PipelineRun]:
         names = list(dict.fromkeys(row["pipeline"] for row in rows))
         latest = history.last_of_each(names, HISTORY_LENGTH)
-        successes = history.last_of_each(names, Baseline.RUNS + 1, "success")
+        successes = history.last_of_each(names, baseline.RUNS + 1, "success")
         lost = {row["id"]: self._lost(row) for group in (rows, *latest.values()) for row in group}
         histories = {
             name: tuple(run_state(row, lost[row["id"]]) for row in reversed(group)) for name, group in latest.items()
         }
         found = []
         for row in rows:
-            baseline = Baseline.of(successes[row["pipeline"]], leave_out=row["id"])
+            others = (each["duration_s"] for each in successes[row["pipeline"]] if each["id"] != row["id"])
+            usual = baseline.Baseline.of(others)
             states = histories[row["pipeline"]]
-            found.append(pipeline_run(row, self._name, states, baseline, lost[row["id"]], now))
+            found.append(pipeline_run(row, self._name, states, usual, lost[row["id"]], now))
         return found
 
     def _trigger(

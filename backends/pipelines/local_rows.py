@@ -1,15 +1,12 @@
-"""From rows of the history to models; and how long a run usually takes."""
+"""From rows of the history to models."""
 
 import json
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
-
 from backends.models import PipelineRun, RunState, TaskRun, run_states
+from backends.pipelines.baseline import Baseline
 from backends.text import clean
 
 _STATES: dict[str, RunState] = {
@@ -20,31 +17,6 @@ _STATES: dict[str, RunState] = {
     "cancelled": "cancelled",
     "skipped": "skipped",
 }
-
-
-class Baseline(Struct, frozen=True):
-    """Median and p95 (nearest rank) of the last successes, in seconds; null with fewer than `ENOUGH` of them."""
-
-    usual_s: float | None = None
-    p95_s: float | None = None
-
-    RUNS = 20
-    ENOUGH = 8
-
-    @classmethod
-    def of(cls, successes: Sequence[Mapping[str, Any]], *, leave_out: int) -> "Baseline":
-        """From successes, newest first, without the run that is to be judged."""
-        durations = [row["duration_s"] for row in successes if row["id"] != leave_out and row["duration_s"] is not None]
-        durations = sorted(durations[: cls.RUNS])
-        if len(durations) < cls.ENOUGH:
-            return cls()
-        return cls(statistics.median(durations), durations[math.ceil(0.95 * len(durations)) - 1])
-
-    def is_late(self, duration_s: float | None) -> bool:
-        """Above 1.25 × p95 and five minutes over it."""
-        if duration_s is None or self.p95_s is None:
-            return False
-        return duration_s > 1.25 * self.p95_s and duration_s > self.p95_s + 300
 
 
 def run_state(row: Mapping[str, Any], lost: str | None) -> RunState:

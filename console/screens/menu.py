@@ -131,7 +131,7 @@ class ActionMenu(ModalScreen[None]):
         except (Refused, BackendError) as error:
             self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
             return
-        kind = "unpause" if info is not None and info.paused else "pause"
+        kind = "unpause" if info.paused else "pause"
         request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")  # type: ignore[arg-type]
         self._go(PlanScreen(self.session, request))
 

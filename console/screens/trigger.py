@@ -85,10 +85,10 @@ class TriggerForm(Page):
             self.query_one(Frame).titles(right="not readable")
             self.query_one("#cancel").focus()
             return
-        self.defaults = {param.name: param.default for param in info.params} if info else {}
+        self.defaults = {param.name: param.default for param in info.params}
         about = "JSON where it parses, else a string. What stays as it is is not sent."
         rows = [row("", about, MUTED)]
-        if info is not None and info.paused:
+        if info.paused:
             text = "its schedule is paused; a run that is triggered may wait until it is not"
             rows.append(row(mark("warning", self.of), text))
         self.query_one("#about", Paragraphs).show(rows)

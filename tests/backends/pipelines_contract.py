@@ -67,6 +67,8 @@ class PipelinesContract:
         known = await adapter.pipelines()
         assert {info.pipeline for info in known} >= set(names)
         assert not any(info.paused for info in known)
+        assert (await adapter.pipeline(names.fails)).pipeline == names.fails
+        assert await refused(adapter.pipeline("nope")) == "not_found"
 
     async def test_a_run_succeeds(self, adapter: Pipelines, names: Names) -> None:
         await adapter.trigger(names.succeeds, "r1", {})

@@ -15,8 +15,8 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import PipelineRun
 from backends.pipelines import local_lock
+from backends.pipelines.baseline import Baseline
 from backends.pipelines.local import LocalPipelines
-from backends.pipelines.local_rows import Baseline
 from backends.registry import AdapterContext, build
 from tests.backends.pipelines_contract import Names, PipelinesContract, ended, in_state, refused, run_of, until
 
@@ -327,7 +327,7 @@ async def timed(adapter: LocalPipelines) -> float:
 
 def test_late_is_above_one_and_a_quarter_p95_and_five_minutes_over() -> None:
     def baseline(*durations: float) -> Baseline:
-        return Baseline.of([{"id": n, "duration_s": d} for n, d in enumerate(durations)], leave_out=-1)
+        return Baseline.of(durations)
 
     assert baseline(*[60.0] * 7) == Baseline()
     assert not baseline(*[60.0] * 7).is_late(9999)
@@ -335,7 +335,7 @@ def test_late_is_above_one_and_a_quarter_p95_and_five_minutes_over() -> None:
     assert (short.is_late(359), short.is_late(361)) == (False, True)
     assert (long.is_late(4999), long.is_late(5001)) == (False, True)
     assert baseline(*range(1, 21)).p95_s == 19
-    assert Baseline.of([{"id": 1, "duration_s": 9.0}] * 8, leave_out=1) == Baseline()
+    assert Baseline.of([9.0] * 7 + [None]) == Baseline()
 
 
 async def test_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:

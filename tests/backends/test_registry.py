@@ -24,6 +24,7 @@ METHODS = {
         "follow_log",
         "events",
         "pipelines",
+        "pipeline",
         "trigger",
         "retry_preview",
         "retry",

@@ -103,6 +103,12 @@ class FixedPipelines(Fixed):
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         return await FixedLogs.query(self, LogQuery())  # type: ignore[arg-type]
 
+    async def run(self, pipeline: str, run_id: str) -> PipelineRun:
+        return next(run for run in await self.runs() if (run.pipeline, run.run_id) == (pipeline, run_id))
+
+    async def pipeline(self, pipeline: str) -> PipelineInfo:
+        return next(info for info in await self.pipelines() if info.pipeline == pipeline)
+
     async def pipelines(self) -> list[PipelineInfo]:
         return [PipelineInfo(pipeline="production_data_pipeline", params=(PipelineParam(name="rows", default=500),))]
 

@@ -198,7 +198,7 @@ class FakeSession:
         self.news: asyncio.Queue[Action | None] = asyncio.Queue()
         self.all_actions: list[Action] = [an_action(status="succeeded", ended_at=ago(5))]
         self.task_list = some_tasks()
-        self.info: PipelineInfo | None = PipelineInfo(
+        self.info = PipelineInfo(
             pipeline="etl",
             params=(PipelineParam(name="rows", default=500), PipelineParam(name="day", default="2024-01-01")),
         )
@@ -236,7 +236,7 @@ class FakeSession:
     async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
         return some_log(task or "all")
 
-    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo | None:
+    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo:
         return self.info
 
     async def plan(self, request: Request) -> Plan:
