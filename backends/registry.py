@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP = "tealdeck.backends"
 
 ADAPTERS: dict[str, str] = {
     "metrics.prometheus": "backends.metrics.prometheus:PrometheusMetrics",
+    "pipelines.airflow": "backends.pipelines.airflow:AirflowPipelines",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
     "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",
     "quality.sql": "backends.quality.sql:SqlQuality",

@@ -1,0 +1,243 @@
+"""The REST API of Airflow 2 (`/api/v1`) and 3 (`/api/v2`): which of them a server has, and how it is entered.
+
+Source: the OpenAPI descriptions inside the packages apache-airflow 2.11 (`airflow/api_connexion/openapi/v1.yaml`) and
+apache-airflow-core 3.3 (`airflow/api_fastapi/core_api/openapi/v2-rest-api-generated.yaml`).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct, field
+
+from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.errors import BackendError, ErrorKind
+from backends.http import Answer, Http, refusal
+from backends.registry import AdapterContext
+from backends.settings import Duration, Secret, reveal
+from backends.text import clean
+
+T = TypeVar("T")
+
+PAGE = 100  # `maximum_page_limit`, to which servers cut a larger one without a word
+MAX_REQUESTS = 4
+_CREDENTIALS = "check `auth` of this entry: a user with a password, or a token"
+_NOT_AIRFLOW = "check the URL: it is what the browser shows, without /home and without /api/…"
+
+
+class AirflowAccess(Struct, frozen=True, kw_only=True):
+    """What a config says of a server. Without `auth`, a server that hands tokens to all is asked for one."""
+
+    url: str | Secret
+    auth: Authentication | None = None
+    headers: dict[str, str | Secret] = field(default_factory=dict)
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        refuse_bad_url("url", self.url)
+        refuse_literal_secrets(self.headers)
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+
+
+class Version(Struct, frozen=True):
+    """What `/version` says: `3.3.2`."""
+
+    version: str
+
+
+class _Token(Struct, frozen=True):
+    access_token: str
+
+
+class _Invalid(Struct, frozen=True):
+    loc: tuple[Any, ...] = ()
+    msg: str = ""
+
+
+class _Complaint(Struct, frozen=True):
+    """RFC 7807 of v1, and FastAPI's `detail` of v2 in its three shapes."""
+
+    title: str = ""
+    detail: Any = None
+
+    def words(self) -> str:
+        detail = self.detail
+        if isinstance(detail, list):
+            invalid = [msgspec.convert(each, _Invalid) for each in detail if isinstance(each, dict)]
+            return "; ".join(f"{'.'.join(map(str, each.loc[1:]))}: {each.msg}" for each in invalid)
+        if isinstance(detail, dict):
+            return str(detail.get("reason") or detail.get("message") or "")  # `statement` would be SQL
+        return str(detail or self.title).split("\n\n")[0]
+
+
+def path_of(*parts: str) -> str:
+    """A path of the API. Run ids hold `:` and `+`, and names of DAGs a dot or a space."""
+    return "/" + "/".join(quote(part, safe="~") for part in parts)
+
+
+class AirflowApi:
+    """One server. Every method raises BackendError; a 401 is answered by one login, then it is an error."""
+
+    def __init__(self, access: AirflowAccess, context: AdapterContext) -> None:
+        self._access = access
+        self._http: Http = context.http
+        self._base_dir = context.base_dir
+        self._version: Version | None = None
+        self._token: str | None = None
+        self._entering = asyncio.Lock()
+        self._requests = asyncio.Semaphore(MAX_REQUESTS)
+
+    async def version(self) -> Version:
+        """Asked once; `forget` asks anew."""
+        async with self._entering:
+            if self._version is None:
+                self._version = await self._detect()
+            return self._version
+
+    def forget(self) -> None:
+        """The server may be another by now: it was upgraded, or its URL leads elsewhere."""
+        self._version = None
+
+    async def is_v2(self) -> bool:
+        """Whether it is Airflow 3."""
+        return int((await self.version()).version.split(".")[0]) >= 3
+
+    async def at_least(self, major: int, minor: int) -> bool:
+        """Whether the server has what came with that version."""
+        numbers = (await self.version()).version.split(".")[:2]
+        return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in numbers) >= (major, minor)
+
+    async def base(self) -> str:
+        """The URL of the deployment, without a slash at its end."""
+        return (await reveal(self._access.url, self._base_dir)).rstrip("/")
+
+    async def get(self, path: str, shape: type[T], params: Mapping[str, Any] | None = None) -> T:
+        """A GET of the API, decoded."""
+        return (await self._send("GET", path, params=params)).decode(shape)
+
+    async def raw(self, path: str, params: Mapping[str, Any] | None = None, accept: str = "application/json") -> Answer:
+        """A GET of the API whose body is read by the caller."""
+        return await self._send("GET", path, params=params, accept=accept)
+
+    async def write(
+        self, method: str, path: str, shape: type[T], json: Any, params: Mapping[str, Any] | None = None
+    ) -> T:
+        """One order, sent once (twice only where the first was refused with 401)."""
+        return (await self._send(method, path, json=json, params=params)).decode(shape)
+
+    # ---- inside
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+    ) -> Answer:
+        is_v2 = await self.is_v2()
+        url = await self.base() + ("/api/v2" if is_v2 else "/api/v1") + path
+        if is_v2 and self._token is None and self._access.auth is not None and self._access.auth.password is not None:
+            await self._login(stale=None)  # v2 takes no password with a request
+        async with self._requests:
+            for attempt in (1, 2):
+                token = self._token
+                headers, auth = await self._credentials()
+                headers = {"accept": accept, **headers}
+                answer = await self._request(method, url, params, headers, json, auth)
+                if answer.status == 401 and attempt == 1 and await self._login(stale=token):
+                    continue
+                break
+        if answer.status >= 300:
+            raise self._error(answer, headers, auth)
+        return answer
+
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        json: Any = None,
+        auth: tuple[str, str] | None = None,
+    ) -> Answer:
+        told: dict[str, Any] = {"params": params, "headers": headers, "auth": auth, "timeout": self._access.timeout}
+        if method == "GET":
+            return await self._get(url, told)
+        return await self._http.request(method, url, json=json, accept_errors=True, **told)
+
+    async def _get(self, url: str, told: dict[str, Any]) -> Answer:
+        """Retried where the trouble may pass; what it was answered with an error of its own is the caller's."""
+        answer = await self._http.get(url, accept_errors=True, **told)
+        if answer.status in (429, 502, 503, 504):
+            return await self._http.get(url, **told)
+        return answer
+
+    async def _detect(self) -> Version:
+        base = await self.base()
+        headers, auth = await self._credentials()
+        found: BackendError | None = None
+        for prefix in ("/api/v2", "/api/v1"):
+            answer = await self._request("GET", f"{base}{prefix}/version", None, headers, auth=auth)
+            if answer.status >= 300:
+                found = self._error(answer, headers, auth)
+                if answer.status == 404:
+                    continue
+                raise found
+            version = answer.decode(Version)
+            if not version.version[:1].isdigit():
+                break
+            return Version(clean(version.version, 40))
+        raise BackendError(
+            found.kind if found else "malformed", f"{base}: no REST API of Airflow there", fix=_NOT_AIRFLOW
+        )
+
+    async def _credentials(self) -> tuple[dict[str, str], tuple[str, str] | None]:
+        known = await credentials(self._access.headers, self._access.auth, self._base_dir)
+        if self._token is not None:
+            return {**known.headers, "authorization": f"Bearer {self._token}"}, None
+        return known.headers, known.auth
+
+    async def _login(self, stale: str | None) -> bool:
+        """Get what opens the door; False where nothing new can be had. A token of the config is read anew, since a
+        command may hand out a fresh one each time; v1 has no other login."""
+        access = self._access
+        if access.auth is not None and access.auth.token is not None:
+            return access.auth.token.command is not None
+        if self._version is None or not await self.is_v2():
+            return False
+        async with self._entering:
+            if self._token is not None and self._token != stale:
+                return True  # somebody else was first
+            self._token = None
+            known = await credentials(access.headers, access.auth, self._base_dir)
+            url = f"{await self.base()}/auth/token"
+            if known.auth is None:
+                answer = await self._request("GET", url, None, known.headers)
+            else:
+                body = {"username": known.auth[0], "password": known.auth[1]}
+                answer = await self._request("POST", url, None, known.headers, body)
+            if answer.status in (404, 405):
+                return False
+            if answer.status >= 300:
+                raise self._error(answer, known.headers, known.auth)
+            self._token = answer.decode(_Token).access_token
+            return True
+
+    def _error(self, answer: Answer, headers: Mapping[str, str], auth: tuple[str, str] | None) -> BackendError:
+        words = ""
+        if "json" in answer.headers.get("content-type", ""):
+            try:
+                words = clean(msgspec.json.decode(answer.body, type=_Complaint).words(), 300)
+            except msgspec.MsgspecError:
+                words = ""
+        error = refusal(answer, headers=headers, auth=auth, said=words)
+        kind: ErrorKind = error.kind
+        if answer.status in (400, 422) and words:
+            kind = "config"  # what we asked for cannot be: a bad param, a run of a kind that is not allowed
+        fix = _CREDENTIALS if kind == "auth" else "correct what was asked for" if kind == "config" else ""
+        return BackendError(kind, error.message, fix=fix, retry_after_s=error.retry_after_s, status=answer.status)
