@@ -104,8 +104,25 @@ class TrendPoint(Struct, frozen=True):
     score: float
 
 
+class Freshness(Struct, frozen=True, kw_only=True):
+    """How new the newest row of a dataset was when somebody looked: `loaded_at` the row, `checked_at` the look.
+
+    The limits are its age in seconds, where there are any. `unknown` also where nobody has looked for longer than that.
+    """
+
+    state: Health
+    loaded_at: datetime | None = None
+    checked_at: datetime | None = None
+    warn_after_s: float | None = None
+    error_after_s: float | None = None
+
+
 class QualityScore(Struct, frozen=True, kw_only=True):
-    """The quality of one dataset. `score` is 0..1, null where there is no data; `warn` and `crit` are lower limits."""
+    """The quality of one dataset. `score` is 0..1, null where there is no data; `warn` and `crit` are lower limits.
+
+    `suite` is what was evaluated, where a dataset has several. `failures` are checks that the data did not pass, and
+    `errors` those that gave no verdict. `downstream`: what is made of the dataset, those who read it first.
+    """
 
     ref: str
     backend: str
@@ -122,6 +139,10 @@ class QualityScore(Struct, frozen=True, kw_only=True):
     trend: tuple[TrendPoint, ...] = ()
     run_ref: str | None = None
     reason: str | None = None
+    suite: str = ""
+    errors: tuple[FailedExpectation, ...] = ()
+    freshness: Freshness | None = None
+    downstream: tuple[str, ...] = ()
 
     @property
     def health(self) -> Health:

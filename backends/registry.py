@@ -24,6 +24,7 @@ ADAPTERS: dict[str, str] = {
     "metrics.prometheus": "backends.metrics.prometheus:PrometheusMetrics",
     "pipelines.airflow": "backends.pipelines.airflow:AirflowPipelines",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
+    "quality.dbt": "backends.quality.dbt:DbtQuality",
     "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",
     "quality.sql": "backends.quality.sql:SqlQuality",
     "alerts.alertmanager": "backends.alerts.alertmanager:Alertmanager",

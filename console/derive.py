@@ -1,5 +1,6 @@
 """What no single backend can say: what belongs together, and what follows from it. Pure functions over models."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -20,7 +21,8 @@ def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
 def judge_quality(
     scores: list[QualityScore], runs: list[PipelineRun], links: Links, *, read_at: datetime
 ) -> list[QualityScore]:
-    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset.
+    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset, and
+    with the run that wrote what they are about, where their system does not name it.
 
     A run that ended after `read_at`, when the scores were read, says nothing of them: they may be new already.
     """
@@ -28,7 +30,20 @@ def judge_quality(
     for run in runs:
         if run.state == "success" and run.ended_at is not None and run.ended_at <= read_at:
             last_success.setdefault(run.pipeline, run)
-    return [_judge(score, last_success, links) for score in scores]
+    return [_judge(_with_run(score, runs, links), last_success, links) for score in scores]
+
+
+def _with_run(score: QualityScore, runs: list[PipelineRun], links: Links) -> QualityScore:
+    """The newest run of a linked pipeline that had begun when the score was measured."""
+    if score.run_ref is not None or score.evaluated_at is None:
+        return score
+    writers = {row.pipeline for row in links.rows if score.dataset in row.datasets}
+    begun = [
+        (run.started_at, run.ref)
+        for run in runs
+        if run.pipeline in writers and run.started_at is not None and run.started_at <= score.evaluated_at
+    ]
+    return replace(score, run_ref=max(begun)[1]) if begun else score
 
 
 def _judge(score: QualityScore, last_success: dict[str, PipelineRun], links: Links) -> QualityScore:
@@ -66,10 +81,13 @@ def names_of(item: Item, links: Links) -> set[str]:
             return set()
 
 
-def impact(item: Item, links: Links) -> list[str]:
-    """Who is downstream of `item` and whom to tell, one line each."""
+def impact(item: Item, links: Links, scores: Sequence[QualityScore] = ()) -> list[str]:
+    """Who is downstream of `item` and whom to tell, one line each: by the links, and by what the systems of quality
+    know to be made of its datasets (`scores`)."""
     lines = []
-    for row in related(names_of(item, links), links):
+    names = names_of(item, links)
+    linked = names | {dataset for row in related(names, links) for dataset in row.datasets}
+    for row in related(names, links):
         parts = [
             ("pipeline", row.pipeline),
             ("datasets", ", ".join(row.datasets)),
@@ -77,6 +95,7 @@ def impact(item: Item, links: Links) -> list[str]:
         ]
         parts += [("owner", row.owner), ("channel", row.channel)]
         lines += [f"{label} {value}" for label, value in parts if value]
+    lines += [f"downstream {name}" for score in scores if score.dataset in linked for name in score.downstream]
     return list(dict.fromkeys(lines))
 
 

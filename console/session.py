@@ -161,10 +161,10 @@ class Session:
         return await self.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
 
     def impact(self, ref: str) -> list[str]:
-        """Who is downstream of what `ref` names, one line each, from the links of the config."""
+        """Who is downstream of what `ref` names, one line each, from the links of the config and the scores."""
         items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
         found = next((item for item in items if getattr(item, "ref", None) == ref), None)
-        return impact(found, self._config.links) if found is not None else []
+        return impact(found, self._config.links, self.store.items("quality")) if found is not None else []
 
     # ---- orders
 

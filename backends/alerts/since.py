@@ -1,17 +1,13 @@
 """Since when each alert is there: a small JSON file, shared by all processes that evaluate the same rules."""
 
 import contextlib
-import fcntl
-import os
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-LOCK_WAIT_S = 2.0
+from backends.state_file import StateFile
 
 
 class SinceFile:
@@ -19,7 +15,7 @@ class SinceFile:
 
     def __init__(self, path: Path) -> None:
         self.trouble = ""
-        self._path = path
+        self._file = StateFile(path)
 
     def update(self, seen: Mapping[str, Sequence[str]], blind: set[str], now: datetime) -> dict[str, datetime]:
         """When each fingerprint of `seen` (by rule) was seen first: `now` for a new one. Blocks for 2 s at most.
@@ -32,12 +28,12 @@ class SinceFile:
             before = self._read()
             after = _merge(before, seen, blind, now)
             if after != before:
-                with self._locked():
+                with self._file.locked():
                     after = _merge(before := self._read(), seen, blind, now)
                     if after != before:
-                        self._write(after)
+                        self._file.replace(msgspec.json.encode(after))
         except OSError as error:
-            self.trouble = f"{self._path.name}: {error.strerror or error}"
+            self.trouble = f"{self._file.path.name}: {error.strerror or error}"
             after = before = self._read_or_nothing()
         return {
             fingerprint: datetime.fromtimestamp(at, UTC)
@@ -48,43 +44,14 @@ class SinceFile:
 
     def _read(self) -> dict[str, dict[str, float]]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, dict[str, float]])
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(self._file.read() or b"{}", type=dict[str, dict[str, float]])
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return {}  # a damaged file costs the ages, not the alerts
 
     def _read_or_nothing(self) -> dict[str, dict[str, float]]:
         with contextlib.suppress(OSError):
             return self._read()
         return {}
-
-    def _write(self, content: dict[str, dict[str, float]]) -> None:
-        handle, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)
-        try:
-            with open(handle, "wb") as file:
-                file.write(msgspec.json.encode(content))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The lock is a file beside it, since the file itself is replaced."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self._path.with_name(f".{self._path.name}.lock"), "ab") as lock:
-            deadline = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise OSError("locked by another process") from None
-                    time.sleep(0.02)
-            yield
 
 
 def _merge(

@@ -100,10 +100,10 @@ def _why_not_current(at: datetime | None, raw: Any, times: list[datetime], limit
     if at is None:
         return "evaluated_at is empty" if raw is None else f"evaluated_at is not a time: {clean(str(raw), 40)}"
     if at - now > CLOCK_SKEW:
-        return f"evaluated {_rounded((at - now).total_seconds())} in the future: is evaluated_at UTC?"
+        return f"evaluated {in_words((at - now).total_seconds())} in the future: is evaluated_at UTC?"
     cadence = limits.cadence_s or _cadence(times)
     if cadence is not None and (now - at).total_seconds() > 2 * cadence:
-        return f"older than twice its cadence of {_rounded(cadence)}"
+        return f"older than twice its cadence of {in_words(cadence)}"
     return None
 
 
@@ -116,7 +116,8 @@ def _cadence(times: list[datetime]) -> float | None:
     return max(LEAST_CADENCE_S, statistics.median(intervals))
 
 
-def _rounded(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A duration as people say it: `42s`, `5m`, `26h`."""
     step = 1 if seconds < 600 else 60 if seconds < 86400 else 3600
     return str(Duration(round(seconds / step) * step))
 

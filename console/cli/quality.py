@@ -10,6 +10,7 @@ from console.output import document, worst_first
 from console.refs import find
 from console.session import Session
 from console.tables import View, item_table
+from panels.kinds.quality import freshness_words
 from panels.words import clock
 
 # The runs are read too: a score that is older than the last good run of its pipeline is unknown (DESIGN §2).
@@ -62,6 +63,11 @@ def shown_score(session: Session, score: QualityScore) -> Answer:
 def _lines(session: Session, score: QualityScore) -> list[str]:
     zone = session.context.zone
     lines = item_table(QualityScore, [score], View.at_now(zone))
+    lines += [f"suite       {score.suite}"] if score.suite else []
+    lines += [f"why         {score.reason}"] if score.reason else []
     lines += [f"failed      {failure.check}: {failure.detail}" for failure in score.failures]
+    lines += [f"no verdict  {error.check}: {error.detail}" for error in score.errors]
+    lines += [f"freshness   {freshness_words(score.freshness, zone)}"] if score.freshness is not None else []
+    lines += [f"run         {score.run_ref}"] if score.run_ref else []
     lines += [f"measured    {clock(point.at, zone)}  {point.score:.3f}" for point in score.trend[-12:]]
     return lines + [f"linked      {line}" for line in session.impact(score.ref)]

@@ -14,7 +14,7 @@ from backends.models import Alert, CheckResult, LogEntry, Panel, QualityScore
 from console.screens.about import url_of
 from console.screens.parts import KEY_ORDER, STRONG, Frame, Page, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
-from panels.kinds.quality import score_words, trend
+from panels.kinds.quality import freshness_words, score_words, trend
 from panels.words import ago, amount, clock, zone_name
 
 if TYPE_CHECKING:
@@ -92,11 +92,18 @@ class ItemDetail(Page):
             values = [point.score for point in score.trend]
             bars = trend(score, TREND_WIDTH, self.of.bars)
             rows.append(row("trend", f"{bars}  {min(values):.2f} to {max(values):.2f} over {len(values)} measurements"))
+        if score.freshness is not None:
+            words = freshness_words(score.freshness, self.session.context.zone)
+            rows.append(row("freshness", words, style_of(score.freshness.state)))
+        rows += [row("suite", score.suite)] if score.suite else []
         rows += [row("source", score.backend)]
         rows += [row("run", score.run_ref)] if score.run_ref else []
         if score.failures:
             rows += heading("Failed checks")
             rows += [row(mark("critical", self.of), f"{failure.check}: {failure.detail}") for failure in score.failures]
+        if score.errors:
+            rows += heading("Checks without a verdict")
+            rows += [row(mark("unknown", self.of), f"{error.check}: {error.detail}") for error in score.errors]
         return rows
 
     def _check(self, check: CheckResult) -> list[Row]:

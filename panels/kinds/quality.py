@@ -1,8 +1,10 @@
 """Scores of datasets as rows: the score against its limit, the trend, which check failed."""
 
-from backends.models import QualityScore, badness
+from datetime import tzinfo
+
+from backends.models import Freshness, QualityScore, badness
 from panels.columns import Cell, Column, Kind, Moment, Tone
-from panels.words import NOTHING, ago, sparkline
+from panels.words import NOTHING, ago, clock, sparkline, zone_name
 
 TREND = 13
 _COUNTED = ("critical", "unknown", "warning", "ok")
@@ -22,6 +24,17 @@ def score_words(score: QualityScore) -> str:
         if score.score < limit:
             return f"{shown} < {limit:.2f}"
     return shown
+
+
+def freshness_words(freshness: Freshness, zone: tzinfo) -> str:
+    """`critical: newest row of 2026-01-01 00:00:00 UTC, limits 12h / 1d, looked at 10:00:00`."""
+    words = []
+    if (row := freshness.loaded_at) is not None:
+        words.append(f"newest row of {row.astimezone(zone):%Y-%m-%d} {clock(row, zone)} {zone_name(row, zone)}")
+    limits = [ago(limit) for limit in (freshness.warn_after_s, freshness.error_after_s) if limit is not None]
+    words += ["limits " + " / ".join(limits)] if limits else []
+    words += [f"looked at {clock(freshness.checked_at, zone)}"] if freshness.checked_at is not None else []
+    return f"{freshness.state}: " + (", ".join(words) or "not measured")
 
 
 def reason(score: QualityScore) -> str:
@@ -60,6 +73,13 @@ QUALITY: Kind[QualityScore] = Kind(
             min_width=10,
             max_width=40,
             flex=True,
+        ),
+        Column(
+            title="SUITE",
+            cell=lambda score, _: Cell(score.suite, "muted"),
+            max_width=24,
+            priority=3,
+            when=lambda scores: len({score.dataset for score in scores}) < len(scores),
         ),
         Column(title="SCORE", cell=lambda score, _: Cell(score_words(score), tone(score)), min_width=11, max_width=11),
         Column(

@@ -130,7 +130,9 @@ def test_an_unknown_type_is_answered_with_those_that_there_are() -> None:
 
 
 def test_a_third_party_is_loaded_when_it_is_named(points: dict[str, Point], context: AdapterContext) -> None:
-    assert adapter_types("quality") == ["acme", "future", "odd", "prometheus", "sql"]
+    types = adapter_types("quality")
+    assert types == sorted(types)
+    assert {"acme", "future", "odd", "prometheus", "sql"} <= set(types)
     assert points["quality.acme"].loads == 0
     adapter = build("quality", "acme", {"url": "x"}, context)
     assert isinstance(adapter, Acme)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.alerts import since as since_module
+from backends import state_file
 from backends.alerts.rules import RuleAlerts, fill, fingerprint_of
 from backends.errors import BackendError
 from backends.http import Http
@@ -221,7 +221,7 @@ async def test_a_state_file_that_cannot_be_written_does_not_silence_alerts(wareh
 
 
 async def test_a_lock_that_is_held_is_not_waited_for_forever(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(since_module, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(state_file, "LOCK_WAIT_S", 0.1)
     write(warehouse, ("customers", 0.5))
     with open(warehouse / ".alerts.json.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

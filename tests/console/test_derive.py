@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
 from console.config_model import LinkRow, Links
@@ -65,6 +66,24 @@ def test_impact_names_what_is_linked_and_whom_to_tell():
         "channel #oncall",
     ]
     assert impact(score(1, "nobody knows"), LINKS) == []
+
+
+def test_a_score_names_the_run_that_wrote_what_it_is_about():
+    runs = [run(5, 4), run(20, 10), run(30, 28), run(11, 9, pipeline="other")]
+    [judged] = judge_quality([score(8)], runs, LINKS, read_at=NOW - timedelta(minutes=6))
+    assert judged.run_ref == "air/load/20"
+    known = replace(score(8), run_ref="dbt/said/so")
+    assert judge_quality([known], runs, LINKS, read_at=NOW)[0].run_ref == "dbt/said/so"
+    assert judge_quality([score(40)], runs, LINKS, read_at=NOW)[0].run_ref is None
+
+
+def test_impact_of_a_run_names_what_is_made_of_its_datasets():
+    made = replace(score(8, "orders"), downstream=("dashboard kpis (Finance)", "revenue"))
+    elsewhere = replace(score(8, "others"), downstream=("nobody",))
+    assert impact(run(20, 10), LINKS, [made, elsewhere])[-2:] == [
+        "downstream dashboard kpis (Finance)",
+        "downstream revenue",
+    ]
 
 
 def test_a_lost_source_is_never_ok():
