@@ -152,9 +152,9 @@ class Gate:
         action = occupied.id if occupied else None
         return replace(deployment, action=action, last_switch=last, rollback=offer or deployment.rollback)
 
-    async def audit_records(self) -> list[AuditRecord]:
+    async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
-        return await self.journal.audit_records()
+        return await self.journal.audit_records(since=since)
 
     async def verify_audit(self) -> AuditVerdict:
         """Walk the chain."""

@@ -6,6 +6,7 @@ Reading a journal that does not exist finds nothing, creates nothing and loads n
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
@@ -125,9 +126,9 @@ class Journal:
         """Append to the chain what changed nothing else."""
         await self._do(lambda sql: sql.audit(entries))
 
-    async def audit_records(self) -> list[AuditRecord]:
+    async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
-        return await self._look([], lambda sql: sql.audit_records())
+        return await self._look([], lambda sql: sql.audit_records(since))
 
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""

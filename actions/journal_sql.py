@@ -4,7 +4,7 @@ Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and f
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -261,10 +261,10 @@ class SqlJournal:
         with self._database.writing() as connection:
             append(connection, entries)
 
-    def audit_records(self) -> list[AuditRecord]:
+    def audit_records(self, since: datetime | None) -> list[AuditRecord]:
         """The chain, oldest first."""
         with self._database.reading() as connection:
-            return [record(found) for found in links(connection)]
+            return [record(found) for found in links(connection, since)]
 
     def audit_lines(self) -> list[str]:
         """The chain for another program: one JSON object a line, the hashed text in it."""

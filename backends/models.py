@@ -14,7 +14,7 @@ RunState = Literal["queued", "running", "waiting", "success", "failed", "cancell
 AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
 SilenceState = Literal["active", "pending", "expired", "unknown"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical", "unknown"]
-Panel = Literal["pipelines", "quality", "alerts", "deployments", "logs", "checks"]
+Panel = Literal["pipelines", "quality", "alerts", "deployments", "logs", "checks", "timeline"]
 
 _BADNESS: dict[str, int] = {"critical": 0, "unknown": 1, "warning": 2, "running": 3, "ok": 4}
 
@@ -81,6 +81,7 @@ class TaskRun(Struct, frozen=True, kw_only=True):
 class TimelineEvent(Struct, frozen=True, kw_only=True):
     """Something that happened in an outside system: `kind` is its word for it (`trigger`, `paused`, `deployment`),
     `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
+    `until` is the end of what lasted.
     """
 
     at: datetime
@@ -88,6 +89,8 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     ref: str
     text: str
     url: str | None = None
+    health: Health = "ok"
+    until: datetime | None = None
 
 
 class FailedExpectation(Struct, frozen=True):
@@ -368,7 +371,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
         return self.state
 
 
-Item = PipelineRun | QualityScore | Alert | Deployment | LogEntry | CheckResult
+Item = PipelineRun | QualityScore | Alert | Deployment | LogEntry | CheckResult | TimelineEvent
 
 
 def run_states(words: dict[str, RunState], raw: str) -> RunState:

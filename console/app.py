@@ -22,7 +22,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
-from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore
+from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
 from console.arming import Arming
 from console.screens.overview import Overview
 from panels.ascii import AsciiOnly
@@ -232,6 +232,12 @@ class TealApp(App[None], inherit_bindings=False):
             from console.screens.item_detail import ItemDetail
 
             self.push_screen(ItemDetail(self.session, item))
+        elif isinstance(item, TimelineEvent) and item.kind == "action":
+            self.open_action(item.ref)
+        elif isinstance(item, TimelineEvent):
+            known = (found for found in self.session.store.items("pipelines") if found.ref == item.ref)
+            if (run := next(known, None)) is not None:
+                self.open_item(run)
 
     def open_menu(self, item: Any) -> None:
         """What can be done with an item."""

@@ -9,6 +9,7 @@ from backends.models import (
     PerfDatum,
     PipelineRun,
     QualityScore,
+    TimelineEvent,
     badness,
 )
 from console.derive import latest_runs, panel_health
@@ -61,5 +62,7 @@ def _name(item: Item) -> str:
             return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
         case Deployment():
             return f"{item.service} live {item.live}"
+        case TimelineEvent():
+            return item.text
         case _:
             return item.message

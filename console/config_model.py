@@ -13,7 +13,8 @@ PORTS: tuple[Port, ...] = get_args(Port)
 ThemeName = Literal["", "dark", "light", "color-blind", "ansi", "mono"]
 
 PANEL_INTERVAL_S: dict[Panel, float] = {
-    "alerts": 10.0, "deployments": 10.0, "logs": 10.0, "pipelines": 15.0, "checks": 30.0, "quality": 60.0,
+    "alerts": 10.0, "deployments": 10.0, "logs": 10.0, "pipelines": 15.0, "checks": 30.0, "timeline": 30.0,
+    "quality": 60.0,
 }  # fmt: skip
 REFRESH_S = 10.0
 

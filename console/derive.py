@@ -106,8 +106,8 @@ def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Heal
         trusted = snapshot.trust(now)
         if trusted == "unknown" or (snapshot.error is not None and snapshot.fetched_at is None):
             healths.append("unknown")
-        elif snapshot.key.panel == "logs":
-            healths.append("ok")  # an ERROR line of the past is evidence, not a state
+        elif snapshot.key.panel in ("logs", "timeline"):
+            healths.append("ok")  # what was in the past is evidence, not a state
         else:
             items = list(snapshot.items)
             items = latest_runs(items) if snapshot.key.panel == "pipelines" else items

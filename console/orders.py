@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +74,9 @@ class Orders:
         """Newest first."""
         return await (await self._opened()).actions(open_only=open_only, limit=limit)
 
-    async def audit_records(self) -> list[AuditRecord]:
+    async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
-        return await (await self._opened()).audit_records()
+        return await (await self._opened()).audit_records(since=since)
 
     async def audit_lines(self) -> list[str]:
         """The chain as JSON lines with the text that was hashed."""

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from backends.text import clean
 from console import moment
 from console.adapters import Adapters
 from console.config import Entry
+from console.config_model import Port
 from console.derive import impact, judge_quality
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.orders import Orders
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
 LOG_LIMIT = 500
+ACTION_LIMIT = 200
 OPEN_ACTION_INTERVAL_S = 1.0
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
@@ -63,6 +65,7 @@ class Session:
         *,
         panels: tuple[Panel, ...] = PANELS,
         since: timedelta = timedelta(hours=1),
+        until: datetime | None = None,
         log_query: LogQuery | None = None,
     ) -> None:
         self._selection = selection
@@ -82,6 +85,7 @@ class Session:
         )
         self.armed = not self._config.protected
         self.since = since
+        self.until = until
         self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
         self.store = Store()
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
@@ -217,6 +221,8 @@ class Session:
             "logs": self._fetch_logs,
             "checks": self._fetch_check,
         }
+        if panel == "timeline":
+            return self._history_feeds()
         interval = self._config.interval_s(panel)
         return [
             Feed(
@@ -229,8 +235,41 @@ class Session:
             for entry in self._selection.context.entries[panel]
         ]
 
+    def _history_feeds(self) -> list[Feed]:
+        """What changed, from all that remembers: the journal, the pipelines' own events, alerts over time."""
+        entries = self._selection.context.entries
+        sources = [Source(SourceKey("timeline", "journal"), "journal", self._fetch_journal)]
+        for port, fetch in (("pipelines", self._fetch_events), ("metrics", self._fetch_firings)):
+            sources += [
+                Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name))
+                for entry in entries[cast(Port, port)]
+            ]
+        interval = self._config.interval_s("timeline")
+        return [Feed(source, self.store, interval_s=interval, deadline_s=DEADLINE_S) for source in sources]
+
+    def window(self) -> tuple[datetime, datetime]:
+        """From when to when everything is looked at: the one clock of runs, logs and timeline."""
+        until = self.until or moment.utc_now()
+        return until - self.since, until
+
+    async def _fetch_journal(self) -> tuple[Item, ...]:
+        from console import history
+
+        since, until = self.window()
+        actions = await self.orders.actions(limit=ACTION_LIMIT)
+        records = await self.orders.audit_records(since=since)
+        return (*history.of_actions(actions, since, until), *history.of_notes(records, since, until))
+
+    async def _fetch_events(self, name: str) -> tuple[Item, ...]:
+        return tuple(await self.adapters.pipelines(name).events(*self.window()))
+
+    async def _fetch_firings(self, name: str) -> tuple[Item, ...]:
+        from console.history import of_metrics
+
+        return tuple(await of_metrics(self.adapters.metrics(name), name, *self.window()))
+
     async def _fetch_runs(self, entry: Entry) -> tuple[Item, ...]:
-        after = datetime.now(UTC) - self.since
+        after, _ = self.window()
         return tuple(await self.adapters.pipelines(entry.name).runs(since=after, limit=RUN_LIMIT))
 
     async def _fetch_scores(self, entry: Entry) -> tuple[Item, ...]:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import click
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from console.check_results import JUDGED_PANELS, check_results
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
+from console.config_model import Port
 from console.errors import CommandError
 from console.output import document
 from console.ranges import Range, judged_by, parse_range
@@ -110,7 +111,9 @@ async def _check(
     if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
         raise CommandError(EXIT_UNKNOWN, "config", "no config", fix="write one, or say -C sandbox to check the sandbox")
     entries = selection.context.entries
-    known = [entry.name for entry in entries["checks"]] + [panel for panel in JUDGED_PANELS if entries[panel]]
+    known = [entry.name for entry in entries["checks"]] + [
+        panel for panel in JUDGED_PANELS if entries[cast(Port, panel)]
+    ]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise CommandError(

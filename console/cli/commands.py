@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("console.cli.log:log", "Log lines, merged in time order."),
     "action": ("console.cli.action:action", "Actions: list, show, watch."),
     "note": ("console.cli.note:note", "Write a sentence down in the audit."),
+    "timeline": ("console.cli.timeline:timeline", "What changed: runs, switches, alerts, quality, notes, actions."),
     "audit": ("console.cli.audit:audit", "The audit: list, verify, export."),
     "context": ("console.cli.context:context", "Contexts of the config: list, show."),
     "config": ("console.cli.config:config", "The config: init, validate, show, schema."),

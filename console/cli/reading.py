@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import click
 
@@ -37,11 +37,12 @@ def read(
     *,
     start_sandbox: bool = False,
     since: timedelta = DEFAULT_SINCE,
+    until: datetime | None = None,
     log_query: LogQuery | None = None,
 ) -> int:
     """Read `panels` and print what `answer` makes of them; returns the exit code. Raises CommandError."""
     selection = chosen(common, start_sandbox=start_sandbox)
-    session = Session(selection, panels=panels, since=since, log_query=log_query)
+    session = Session(selection, panels=panels, since=since, until=until, log_query=log_query)
     return asyncio.run(_read(common, session, answer))
 
 

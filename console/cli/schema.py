@@ -11,6 +11,7 @@ from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRu
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
 from console.cli.sandbox import Said
+from console.cli.timeline import Change
 from console.diagnosis import Diagnosis
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
@@ -41,6 +42,7 @@ ITEMS: dict[str, Any] = {
     "action": Action,
     "action.list": Action,
     "note": AuditEntry,
+    "timeline": Change,
     "audit.list": AuditRecord,
     "audit.verify": AuditVerdict,
     "audit.export": AuditRecord,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from backends.models import Alert, Deployment, LogEntry, PipelineRun, QualityScore
+from backends.models import Alert, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
 
 
 def time_of(item: Any) -> datetime | None:
@@ -17,7 +17,7 @@ def time_of(item: Any) -> datetime | None:
             return item.since
         case Deployment():
             return item.last_switch.at if item.last_switch else None
-        case LogEntry():
+        case LogEntry() | TimelineEvent():
             return item.at
         case _:
             return None

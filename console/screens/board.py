@@ -24,7 +24,7 @@ from panels.logview import LogView
 from panels.words import ago
 
 NAMES = ("pipelines", "quality", "alerts", "deployments", "logs", "timeline")
-_OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
+_OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
 
 
 class Board(Vertical):

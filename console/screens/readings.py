@@ -53,7 +53,7 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
 def timeline(store: Store, now: datetime, since: timedelta) -> list[Event]:
     """What happened in the last `since`."""
     items: list[Item] = [
-        item for panel in ("pipelines", "quality", "alerts", "deployments") for item in store.items(panel)
+        item for panel in ("pipelines", "quality", "alerts", "deployments", "timeline") for item in store.items(panel)
     ]
     return events(items, now - since)
 

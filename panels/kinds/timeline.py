@@ -1,11 +1,12 @@
 """What changed, in one order: ends of runs, switches, alerts, scores that fell. T0 is where it began to go wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore
+from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import run_name
@@ -13,53 +14,65 @@ from panels.words import ago, clock
 
 
 class Event(Struct, frozen=True):
-    """Something that happened: when, to what, in words. `t0` marks the first of what is wrong now."""
+    """Something that happened: when, to what, in words. `t0` marks the first of what is wrong now; `before` says how
+    long before that another one was."""
 
     ref: str
     at: datetime
     health: str
     text: str
     item: Item
+    kind: str
     t0: bool = False
     before: str = ""
 
 
-def events(items: Iterable[Item], since: datetime) -> list[Event]:
-    """What happened after `since`, oldest first. What came before T0 says how long before.
+def events(items: Iterable[Item], since: datetime, until: datetime | None = None) -> list[Event]:
+    """What happened after `since`, up to `until`, oldest first. What came before T0 says how long before.
 
     A run that ends well is no change, except where the one before it did not.
     """
     everything = list(items)
-    found = [event for item in everything for event in _of(item)]
+    told = {item.ref for item in everything if isinstance(item, TimelineEvent)}
+    found = [event for item in everything for event in _of(item, told)]
     found += _of_alerts([item for item in everything if isinstance(item, Alert)])
     found += _recoveries([item for item in everything if isinstance(item, PipelineRun)])
-    found = sorted((event for event in found if event.at >= since), key=lambda event: (event.at, event.ref))
+    found = sorted(
+        (event for event in found if since <= event.at and (until is None or event.at <= until)),
+        key=lambda event: (event.at, event.ref),
+    )
     wrong = [event for event in found if event.health in ("critical", "unknown")]
     return [_relative(event, wrong[0]) for event in found] if wrong else found
 
 
 def _relative(event: Event, first: Event) -> Event:
     if event is first:
-        return Event(event.ref, event.at, event.health, event.text, event.item, t0=True)
+        return replace(event, t0=True)
     if event.at < first.at:
-        before = f"{ago((first.at - event.at).total_seconds())} before"
-        return Event(event.ref, event.at, event.health, event.text, event.item, before=before)
+        return replace(event, before=f"{ago((first.at - event.at).total_seconds())} before")
     return event
 
 
-def _of(item: Item) -> Iterable[Event]:
+def _of(item: Item, told: Set[str]) -> Iterable[Event]:
+    """`told`: actions that tell of themselves, so that the switch they made is not told twice."""
     match item:
         case PipelineRun() if item.ended_at is not None and item.health != "ok":
             words = f"{_run(item)} {item.raw_state or item.state}" + (f": {item.error}" if item.error else "")
-            yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item)
+            yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
             if (began := _breached_since(item)) is not None:
-                yield Event(f"{item.ref}#quality", began, item.state, f"{item.dataset} scored {item.score:.2f}", item)
-        case Deployment() if item.last_switch is not None:
+                yield Event(
+                    f"{item.ref}#quality", began, item.state, f"{item.dataset} scored {item.score:.2f}", item, "quality"
+                )
+        case TimelineEvent():
+            yield Event(
+                f"{item.ref}#{item.kind}@{item.at.timestamp()}", item.at, item.health, item.text, item, item.kind
+            )
+        case Deployment() if item.last_switch is not None and item.last_switch.action not in told:
             switch = item.last_switch
             way = f"{switch.from_.upper()} → {switch.to.upper()}"
             words = f"{item.service} {way}" + (f" by {switch.by}" if switch.by else "")
-            yield Event(f"{item.ref}#switch", switch.at, "ok", words, item)
+            yield Event(f"{item.ref}#switch", switch.at, "ok", words, item, "switch")
         case _:
             return
 
@@ -70,7 +83,7 @@ def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
         if first.since is not None:
             several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
             words = f"{first.name}{several} {first.state}" + (f": {first.summary}" if first.summary else "")
-            yield Event(f"{first.ref}#alert", first.since, group.health, words, first)
+            yield Event(f"{first.ref}#alert", first.since, group.health, words, first, "alert")
 
 
 def _recoveries(runs: Sequence[PipelineRun]) -> Iterable[Event]:
@@ -79,7 +92,7 @@ def _recoveries(runs: Sequence[PipelineRun]) -> Iterable[Event]:
     for at, run in sorted(ended, key=lambda pair: pair[0]):
         last = before.get((run.backend, run.pipeline))
         if run.state == "success" and last is not None and last.state == "failed":
-            yield Event(f"{run.ref}#end", at, "ok", f"{_run(run)} succeeded again", run)
+            yield Event(f"{run.ref}#end", at, "ok", f"{_run(run)} succeeded again", run, "run")
         before[run.backend, run.pipeline] = run
 
 

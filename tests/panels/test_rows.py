@@ -121,7 +121,7 @@ def test_a_list_with_the_newest_last_follows_its_end_until_left() -> None:
     rows: Rows[Event] = Rows(TIMELINE)
 
     def event(n: int) -> Event:
-        return Event(str(n), ago(seconds=100 - n), "ok", f"event {n}", run("p", "1", "success"))
+        return Event(str(n), ago(seconds=100 - n), "ok", f"event {n}", run("p", "1", "success"), "run")
 
     rows.apply([event(1), event(2)], frozen=False)
     rows.arrange(roomy=True, room=9)

@@ -1,0 +1,78 @@
+"""`teal timeline`: what changed, in one order, and what changed before it began to go wrong."""
+
+from datetime import datetime, timedelta
+
+import click
+from msgspec import Struct
+
+from backends.models import Panel
+from console.cli.options import DURATION, TIME, Common, common_options
+from console.cli.reading import read
+from console.cli.showing import Answer
+from console.output import document
+from console.session import Session
+from panels.kinds.timeline import Event, events
+from panels.words import UNICODE, clock
+
+PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One line of the timeline. `t0`: the first of what is wrong; `before_s`: seconds that it came before that."""
+
+    at: datetime
+    kind: str
+    ref: str
+    health: str
+    text: str
+    url: str | None
+    t0: bool
+    before_s: float | None
+
+
+def changes(session: Session) -> list[Change]:
+    """What the store knows of the window, oldest first."""
+    since, until = session.window()
+    found = events([item for panel in PANELS for item in session.store.items(panel)], since, until)
+    first = next((event.at for event in found if event.t0), None)
+    return [_change(event, first) for event in found]
+
+
+def _change(event: Event, first: datetime | None) -> Change:
+    before_s = (first - event.at).total_seconds() if first is not None and event.before else None
+    url = getattr(event.item, "url", None) or getattr(event.item, "source_url", None)
+    ref = getattr(event.item, "ref", event.ref)
+    return Change(
+        at=event.at, kind=event.kind, ref=ref, health=event.health, text=event.text, url=url, t0=event.t0,
+        before_s=before_s,
+    )  # fmt: skip
+
+
+def lines_of(found: list[Change], session: Session) -> list[str]:
+    """As a table: time, state, T0, words, how long before."""
+    zone = session.context.zone
+    lines = []
+    for change in found:
+        before = f"  ({change.before_s / 60:.0f}m before)" if change.before_s is not None else ""
+        mark = "T0" if change.t0 else "  "
+        lines.append(f"{clock(change.at, zone)}  {UNICODE.of(change.health)} {mark}  {change.text}{before}")
+    return lines
+
+
+@click.command()
+@common_options()
+@click.option(
+    "--since", "since_s", type=DURATION, default="1h", show_default=True, metavar="TIME", help="How far back."
+)
+@click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
+def timeline(common: Common, since_s: float, until: datetime | None) -> int:
+    """What changed: runs, switches, alerts, quality, notes, actions, in one order."""
+
+    async def answer(session: Session) -> Answer:
+        found = changes(session)
+        shown = document(
+            "timeline", found, context=session.context.name, snapshots=session.sources(), limit=common.limit
+        )
+        return Answer(shown, lambda: lines_of(list(shown.items), session))
+
+    return read(common, PANELS, answer, since=timedelta(seconds=since_s), until=until)

@@ -1,0 +1,103 @@
+"""What the timeline remembers: actions, notes, alerts that came and went, in one order with what is so now."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from actions.audit import AuditRecord
+from actions.models import Action, Actor
+from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
+from backends.ports import Point, Series
+from console.history import of_actions, of_metrics, of_notes
+from panels.kinds.timeline import events
+
+NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+SINCE = NOW - timedelta(hours=1)
+
+
+def ago(minutes: float) -> datetime:
+    return NOW - timedelta(minutes=minutes)
+
+
+def action(status: str = "succeeded", *, ended: float | None = 10, **fields: Any) -> Action:
+    return Action(
+        id="7F3", kind="flip", service="analytics", status=status, phase="", from_="blue", to="green",  # type: ignore[arg-type]
+        started_at=ago(12), ended_at=ago(ended) if ended is not None else None, actor=Actor(login="alice"), **fields,
+    )  # fmt: skip
+
+
+def test_an_action_is_told_where_it_ended_with_who_and_why() -> None:
+    (event,) = of_actions([action(reason="2.4.1 go")], SINCE, NOW)
+    assert (event.at, event.ref, event.health) == (ago(10), "7F3", "ok")
+    assert event.text == 'flip analytics BLUE → GREEN succeeded by alice: "2.4.1 go"'
+    assert of_actions([action("rollback_failed")], SINCE, NOW)[0].health == "critical"
+
+
+def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:
+    assert [event.at for event in of_actions([action("running", ended=None)], SINCE, NOW)] == [ago(12)]
+    assert of_actions([action(ended=90)], SINCE, NOW) == []
+
+
+def test_notes_say_who_wrote_them_and_recorded_checks_what_changed() -> None:
+    records = [
+        AuditRecord(seq=1, at=ago(90).isoformat(), kind="note", detail="too old"),
+        AuditRecord(seq=2, at=ago(5).isoformat(), kind="note", detail="called the vendor", actor=Actor(login="mia")),
+        AuditRecord(seq=3, at=ago(4).isoformat(), kind="note", target="check:db", result="critical", detail="refused"),
+        AuditRecord(seq=4, at=ago(3).isoformat(), kind="command", detail="no note"),
+        AuditRecord(seq=5, at="", kind="note", detail="unreadable"),
+    ]
+    assert [event.text for event in of_notes(records, SINCE, NOW)] == ["mia: called the vendor", "db critical: refused"]
+
+
+class Ranges:
+    def __init__(self, *series: Series) -> None:
+        self.series = list(series)
+
+    async def range(self, query: str, *, start: datetime, end: datetime, step: float) -> list[Series]:
+        assert 'alertstate="firing"' in query
+        assert (start, end, step) == (SINCE, NOW, 15.0)
+        return self.series
+
+
+def series(*minutes: float) -> Series:
+    points = tuple(Point(ago(at), 1.0) for at in minutes)
+    return Series(labels={"alertname": "HighErrorRate", "service": "analytics", "severity": "page"}, points=points)
+
+
+async def test_each_time_that_an_alert_fired_and_stopped_is_told_once() -> None:
+    found = await of_metrics(Ranges(series(50, 49.75, 49.5, 20, 19.75)), "prom", SINCE, NOW)  # type: ignore[arg-type]
+    assert [(event.at, event.text, event.health) for event in found] == [
+        (ago(50), "HighErrorRate analytics fired for 45s", "critical"),
+        (ago(20), "HighErrorRate analytics fired for 30s", "critical"),
+    ]
+
+
+async def test_what_still_fires_is_left_to_the_alerts() -> None:
+    assert await of_metrics(Ranges(series(1, 0.75, 0.5, 0.25, 0)), "prom", SINCE, NOW) == []  # type: ignore[arg-type]
+
+
+def test_a_switch_whose_action_tells_of_itself_is_not_told_twice() -> None:
+    layer = TruthLayer(value="green")
+    service = Deployment(
+        ref="a/analytics", backend="a", service="analytics", live="green", colors={},
+        truth=Truth(control=layer, endpoints=layer, data=layer),
+        last_switch=LastSwitch(at=ago(10), by="alice", from_="blue", to="green", action="7F3"),
+    )  # fmt: skip
+    told = of_actions([action()], SINCE, NOW)
+    assert [event.kind for event in events([service, *told], SINCE)] == ["action"]
+    assert [event.kind for event in events([service], SINCE)] == ["switch"]
+
+
+def test_t0_is_the_first_that_is_wrong_and_what_came_before_says_how_long() -> None:
+    alert = Alert(
+        ref="am/1", backend="am", fingerprint="1", name="Down", severity="critical", state="firing", since=ago(4)
+    )
+    found = events([*of_actions([action()], SINCE, NOW), alert], SINCE, NOW)
+    assert [(event.kind, event.t0, event.before) for event in found] == [
+        ("action", False, "6m before"),
+        ("alert", True, ""),
+    ]
+
+
+def test_nothing_after_the_end_of_the_window_is_told() -> None:
+    event = TimelineEvent(at=ago(1), kind="paused", ref="air/load", text="mia paused load")
+    assert events([event], SINCE, ago(2)) == []
