@@ -325,7 +325,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
 class LogEntry(Struct, frozen=True, kw_only=True):
     """One line of a log. `at_ns` is the time in nanoseconds as a string, since JSON numbers lose it.
 
-    Both are null for a line without a time of its own: a time is never made up.
+    Both are null for a line without a time of its own: a time is never made up. `late`: it was merged with the lines of
+    other sources, and came when younger ones had been handed out already.
     """
 
     at: datetime | None
@@ -334,6 +335,7 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     level: LogLevel = "unknown"
     message: str
     labels: dict[str, str] = field(default_factory=dict)
+    late: bool = False
 
     @property
     def health(self) -> Health:

@@ -326,7 +326,10 @@ class Logs(Closable, Protocol):
         """The last `limit` matching lines, oldest first."""
 
     def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
-        """Matching lines as they are written, from now on, until the iterator is closed."""
+        """First what `query` would give (nothing with `limit=0`), then matching lines as they are written, until the
+        iterator is closed: none between the two is lost, none comes twice. `since` bounds only the first part.
+
+        What had to be skipped is said by a line of `backends.logs.merging.gap`."""
 
 
 class Check(Closable, Protocol):

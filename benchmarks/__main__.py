@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import idle, refresh, startup, verdicts
+from benchmarks import idle, logs, refresh, startup, verdicts
 from benchmarks.timing import environment
 
 
@@ -18,7 +18,7 @@ def main() -> int:
         measurements = startup.measure(env, directory, url)
         for measurement in measurements:
             print(measurement)
-        within = [refresh.report(), idle.report(env, directory, url)]
+        within = [refresh.report(), idle.report(env, directory, url), logs.report(env, directory)]
     print(f"verdicts of {verdicts.RUNS:,} canaries: no bad one promoted, under 1 % of the healthy rolled back")
     within.append(verdicts.report())
     return 0 if all(within) and all(measurement.within for measurement in measurements) else 1

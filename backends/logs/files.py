@@ -3,7 +3,7 @@
 ```toml
 [[contexts.production.logs]]
 type = "files"
-paths = ["/var/log/analytics/*.log"]   # globs, `**` too
+paths = ["/var/log/analytics/*.log*"]  # globs, `**` too; `.gz` files are read, never followed
 timezone = "Europe/Berlin"             # of times without an offset; default: that of this host
 encoding = "utf-8"
 ```
@@ -11,15 +11,16 @@ encoding = "utf-8"
 
 import asyncio
 import glob
+import heapq
 import re
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends.errors import BackendError, ErrorKind
 from backends.logs.following import Follower, with_sort_time
@@ -87,21 +88,25 @@ class FileLogs:
             stop.set()
 
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
-        """Matching lines of all files as they are written, rotated and truncated ones included. Raises as `query`."""
-        wanted = self._filter(query)
-        follower = Follower(self._files, wanted, self._format)
+        """As the port says, over all files, rotated and truncated ones included. Raises as `query`."""
+        wanted = self._filter(structs.replace(query, since=None))
+        follower = Follower(self._plain_files, wanted, self._format)
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"logs-{self._name}")
         loop = asyncio.get_running_loop()
+        stop = threading.Event()
         try:
-            while True:
-                try:
+            try:
+                ends = await loop.run_in_executor(executor, follower.begin)
+                entries = await loop.run_in_executor(executor, lambda: self._query(query, stop.is_set, ends))
+                while True:
+                    for entry in entries:
+                        yield entry
+                    await asyncio.sleep(POLL_S)
                     entries = await loop.run_in_executor(executor, follower.poll)
-                except OSError as error:
-                    raise self._unreadable(error) from None
-                for entry in entries:
-                    yield entry
-                await asyncio.sleep(POLL_S)
+            except OSError as error:
+                raise self._unreadable(error) from None
         finally:
+            stop.set()
             executor.submit(follower.close)
             executor.shutdown(wait=False)
 
@@ -116,21 +121,29 @@ class FileLogs:
             self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"logs-{self._name}")
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _query(self, query: LogQuery, stopped: Callable[[], bool]) -> list[LogEntry]:
+    def _query(
+        self, query: LogQuery, stopped: Callable[[], bool], ends: Mapping[Path, int] | None = None
+    ) -> list[LogEntry]:
+        """`ends`: where the follower of each file begins; a plain file that has none is read by it from its start."""
         self._filter(query)
         if query.limit <= 0:
             return []
         timed: list[tuple[int, LogEntry]] = []
         unreadable: list[OSError] = []
         files = self._files()
-        for path in files:
+        oldest_wanted = 0
+        for changed, path in sorted(self._changes(files, unreadable), reverse=True):
+            if changed < oldest_wanted:
+                break  # what is written into a file is not younger than the file
             try:
-                if stat.S_ISREG(path.stat().st_mode):
-                    timed += with_sort_time(search_file(path, query, self._format, stopped=stopped))
+                end = None if ends is None or path.suffix == ".gz" else ends.get(path, 0)
+                timed = with_sort_time(search_file(path, query, self._format, end=end, stopped=stopped)) + timed
             except FileNotFoundError:
                 continue  # rotated away between the look and the open
             except OSError as error:
                 unreadable.append(error)
+            if len(timed) >= query.limit:
+                oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
         if unreadable and len(unreadable) == len(files):
             raise self._unreadable(unreadable[0])
         timed.sort(key=lambda pair: pair[0])
@@ -142,9 +155,27 @@ class FileLogs:
         ]
         return lost + [entry for _, entry in timed[-query.limit :]]
 
+    def _changes(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
+        """Each regular file with the nanosecond of its last change."""
+        found = []
+        for path in files:
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                unreadable.append(error)
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((status.st_mtime_ns, path))
+        return found
+
     def _files(self) -> list[Path]:
         found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}
-        return [Path(path) for path in sorted(found) if not path.endswith(".gz")][:MAX_FILES]
+        return [Path(path) for path in sorted(found)][:MAX_FILES]
+
+    def _plain_files(self) -> list[Path]:
+        return [path for path in self._files() if path.suffix != ".gz"]
 
     def _filter(self, query: LogQuery) -> LineFilter:
         try:

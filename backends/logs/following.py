@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from backends.logs.lines import MAX_LINE_BYTES, parse_line
+from backends.logs.merging import gap
 from backends.logs.reading import LineFilter, LineFormat
 from backends.models import LogEntry
 
 PARTIAL_LINE_S = 1.0
 GONE_FILE_S = 10.0  # a writer may hold a rotated file open for a while
+MAX_BEHIND = 256 * 1024 * 1024  # more than this unread: the writer is faster than the reader
+KEPT_BEHIND = 8 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 _BYTES_PER_POLL = 4 * 1024 * 1024
 
@@ -25,12 +28,20 @@ class GrowingFile:
     """One open file, read from an offset on. Keeps at most one partial line of `MAX_LINE_BYTES`."""
 
     def __init__(self, path: Path, *, from_end: bool) -> None:
-        self.source = path.stem
+        self.path, self.source = path, path.stem
         self._file = path.open("rb", buffering=0)
-        self._offset = self._file.seek(0, os.SEEK_END) if from_end else 0
+        self._offset = self.begins = self._last_line() if from_end else 0
         self._partial = bytearray()
         self._overflowed = False
         self._last_read = time.monotonic()
+        self.skipped = 0
+
+    def _last_line(self) -> int:
+        """Where the line begins that is being written; the end where none is, or where it is too long already."""
+        size = self._file.seek(0, os.SEEK_END)
+        start = self._file.seek(max(0, size - MAX_LINE_BYTES))
+        newline = self._file.read(size - start).rfind(b"\n")
+        return start + newline + 1 if newline >= 0 or start == 0 else size
 
     def read(self) -> list[bytes]:
         """The lines that were finished since the last call; a partial one when nothing came for a second."""
@@ -40,6 +51,8 @@ class GrowingFile:
             lines += self.flush()
             self._offset, self._overflowed = 0, False
         budget = _BYTES_PER_POLL
+        if size - self._offset > MAX_BEHIND:
+            self._skip(size - KEPT_BEHIND)
         while self._offset < size and budget > 0:
             self._file.seek(self._offset)
             chunk = self._file.read(min(_READ_BYTES, size - self._offset))
@@ -52,6 +65,19 @@ class GrowingFile:
         if self._partial and time.monotonic() - self._last_read >= PARTIAL_LINE_S:
             lines += self.flush()
         return lines
+
+    def _skip(self, to: int) -> None:
+        """Go on at the first line after an offset, and count what lies before it."""
+        self._partial.clear()
+        self._file.seek(self._offset)
+        while self._offset < to:
+            chunk = self._file.read(min(_READ_BYTES, to - self._offset))
+            self._offset += len(chunk)
+            self.skipped += chunk.count(b"\n")
+        self.skipped += 1
+        while (chunk := self._file.read(MAX_LINE_BYTES)) and (end := chunk.find(b"\n")) < 0:
+            self._offset += len(chunk)
+        self._offset += end + 1 if chunk else 0
 
     def _split(self, chunk: bytes, lines: list[bytes]) -> None:
         *finished, rest = chunk.split(b"\n")
@@ -93,6 +119,11 @@ class Follower:
         self._from_end = from_end
         self._files: dict[Inode, GrowingFile] = {}
 
+    def begin(self) -> dict[Path, int]:
+        """Open what is there; the offset in each file up to which its lines are no news. Raises OSError as `poll`."""
+        self._open_new()
+        return {file.path: file.begins for file in self._files.values()}
+
     def poll(self) -> list[LogEntry]:
         """New matching lines of all files, in time order; a line without a time stays behind the one before it.
 
@@ -101,7 +132,10 @@ class Follower:
         present = self._open_new()
         timed: list[tuple[int, LogEntry]] = []
         for inode, file in list(self._files.items()):
-            entries = [entry for raw in file.read() for entry in self._entries(raw, file.source)]
+            lines = file.read()
+            entries = [gap(file.source, file.skipped, "written faster than they can be read")] if file.skipped else []
+            file.skipped = 0
+            entries += [entry for raw in lines for entry in self._entries(raw, file.source)]
             if inode not in present and file.idle_s() > GONE_FILE_S:
                 entries += [entry for raw in file.flush() for entry in self._entries(raw, file.source)]
                 file.close()

@@ -1,14 +1,17 @@
 """Reading a log file from its end: in blocks, within a window of time, without ever holding the file.
 
 A line longer than `MAX_LINE_BYTES` is cut there; what is held at once is one block and the lines that were asked for.
+Blocks are read, not mapped: a mapped file that its writer truncates in place ends the reader with SIGBUS.
 """
 
+import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import AnyStr, BinaryIO
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -42,8 +45,13 @@ class LineFilter:
     def __init__(self, query: LogQuery) -> None:
         self.since, self.until, self.level = query.since, query.until, query.level
         self.pattern = re.compile(query.grep) if query.grep else None
-        self.by_line = bool(query.grep and _LINE_EDGES.search(query.grep))
-        self.in_block = re.compile(query.grep, re.MULTILINE) if query.grep and not self.by_line else None
+        self._in_block: re.Pattern[str] | None = None
+        self._in_bytes: tuple[re.Pattern[bytes], re.Pattern[bytes]] | None = None
+        if query.grep and not _LINE_EDGES.search(query.grep):
+            self._in_block = re.compile(query.grep, re.MULTILINE)
+            if query.grep.isascii():
+                raw = query.grep.encode()
+                self._in_bytes = re.compile(raw, re.MULTILINE), re.compile(raw)
 
     def accepts(self, entry: LogEntry) -> bool:
         """Level and time; a line without a time lies behind one that was accepted."""
@@ -58,22 +66,26 @@ class LineFilter:
         """The lines of a block that may be accepted, in file order; bytes where nothing had to be decoded."""
         if self.pattern is None:
             return _bad_lines(block) if self.level in _BAD else block.split(b"\n")
+        if self._in_bytes is not None and block.isascii():  # then a pattern means the same in bytes, at 4 x the speed
+            return _matching_lines(block, *self._in_bytes, b"\n")
         text = block.decode(encoding, "replace")
-        if self.in_block is None:
+        if self._in_block is None:
             return [line for line in text.split("\n") if self.pattern.search(line, 0, MAX_LINE_BYTES)]
-        return _matching_lines(text, self.in_block, self.pattern)
+        return _matching_lines(text, self._in_block, self.pattern, "\n")
 
     def matches(self, text: str) -> bool:
         """The pattern alone, on one line."""
         return self.pattern is None or self.pattern.search(text) is not None
 
 
-def _matching_lines(text: str, in_block: "re.Pattern[str]", in_line: "re.Pattern[str]") -> list[str]:
-    lines: list[str] = []
+def _matching_lines(
+    text: AnyStr, in_block: "re.Pattern[AnyStr]", in_line: "re.Pattern[AnyStr]", newline: AnyStr
+) -> list[AnyStr]:
+    lines: list[AnyStr] = []
     position = 0
     while position < len(text) and (found := in_block.search(text, position)):
-        start = text.rfind("\n", position, found.start()) + 1 or position
-        end = text.find("\n", found.start())
+        start = text.rfind(newline, position, found.start()) + 1 or position
+        end = text.find(newline, found.start())
         end = len(text) if end < 0 else end
         line = text[start : min(end, start + MAX_LINE_BYTES)]
         if in_line.search(line):
@@ -101,30 +113,87 @@ def search_file(
     line_format: LineFormat,
     *,
     source: str = "",
+    end: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[LogEntry]:
-    """The last `query.limit` matching lines of one file, in file order. Raises OSError and re.error.
+    """The last `query.limit` matching lines of one file, up to the offset `end`, in file order.
+
+    Raises OSError and re.error.
 
     `since` and `until` are found by bisection. A file whose lines have no times is read as far as `limit` asks, unless
-    its last change was before `since`.
+    its last change was before `since`. A `.gz` file can only be read from its start.
     """
     wanted = LineFilter(query)
-    newest_first: list[LogEntry] = []
     source = source or path.stem
+    if path.suffix == ".gz":
+        return _search_compressed(path, query, wanted, line_format, source.removesuffix(".log"), stopped)
     with path.open("rb") as file:
-        start, end = _window(file, query, line_format)
-        for block in blocks_backwards(file, start, end):
-            for line in reversed(wanted.candidates(block, line_format.encoding)):
-                if len(newest_first) >= query.limit or stopped():
-                    break
-                if not line.strip():
-                    continue
-                entry = _parse(line, source, line_format)
-                if wanted.accepts(entry):
-                    newest_first.append(entry)
-            if len(newest_first) >= query.limit or stopped():
-                break
+        start, until = _window(file, query, line_format)
+        end = until if end is None else min(end, until)
+        return _last_accepted(blocks_backwards(file, start, end), query.limit, wanted, line_format, source, stopped)
+
+
+def _last_accepted(
+    blocks: Iterable[bytes],
+    limit: int,
+    wanted: LineFilter,
+    line_format: LineFormat,
+    source: str,
+    stopped: Callable[[], bool],
+) -> list[LogEntry]:
+    """The last `limit` lines of blocks that come last one first."""
+    newest_first: list[LogEntry] = []
+    for block in blocks:
+        for line in reversed(wanted.candidates(block, line_format.encoding)):
+            if len(newest_first) >= limit or stopped():
+                return newest_first[::-1]
+            if not line.strip():
+                continue
+            entry = _parse(line, source, line_format)
+            if wanted.accepts(entry):
+                newest_first.append(entry)
+        if len(newest_first) >= limit or stopped():
+            break
     return newest_first[::-1]
+
+
+def _search_compressed(
+    path: Path,
+    query: LogQuery,
+    wanted: LineFilter,
+    line_format: LineFormat,
+    source: str,
+    stopped: Callable[[], bool],
+) -> list[LogEntry]:
+    """As `search_file`, from the start on: each block replaces the oldest lines that were found so far."""
+    found: deque[LogEntry] = deque(maxlen=query.limit)
+    if query.since is None or path.stat().st_mtime >= query.since.timestamp():
+        for block in compressed_blocks(path):
+            found.extend(_last_accepted([block], query.limit, wanted, line_format, source, stopped))
+            if stopped():
+                break
+    return list(found)
+
+
+def compressed_blocks(path: Path) -> Iterator[bytes]:
+    """Blocks of whole lines of a gzip file. Raises OSError, also where it is no gzip file or ends too early."""
+    import gzip
+    import zlib
+
+    try:
+        with gzip.open(path, "rb") as file:
+            tail = b""
+            while block := file.read(LARGEST_BLOCK):
+                whole, newline, rest = block.rpartition(b"\n")
+                if newline:
+                    yield tail + whole
+                    tail = rest[:MAX_LINE_BYTES]
+                else:
+                    tail = (tail + block)[:MAX_LINE_BYTES]
+            if tail:
+                yield tail
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(errno.EIO, f"broken gzip file: {error}", str(path)) from None
 
 
 def _parse(line: str | bytes, source: str, line_format: LineFormat) -> LogEntry:

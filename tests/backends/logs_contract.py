@@ -23,6 +23,7 @@ class Line(NamedTuple):
     message: str
 
 
+PATIENCE_S = 30.0
 Write = Callable[[list[Line]], None]
 
 
@@ -83,10 +84,28 @@ class LogsContract:
     async def test_follow_gives_what_is_new_and_matches(self, adapter: Logs, write: Write) -> None:
         write(lines(5))
         stream = adapter.follow(LogQuery(grep="new"))
-        waiting = asyncio.ensure_future(take(stream, 2))
+        waiting = asyncio.ensure_future(take(stream, 2, PATIENCE_S))
         await asyncio.sleep(0.4)
-        write([Line(T0, "INFO", "new 1"), Line(T0, "INFO", "old"), Line(T0, "INFO", "new 2")])
+        now = T0 + timedelta(seconds=5)
+        write([Line(now, "INFO", "new 1"), Line(now, "INFO", "old"), Line(now, "INFO", "new 2")])
         assert [entry.message for entry in await waiting] == ["new 1", "new 2"]
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    async def test_follow_begins_with_the_last_lines_and_loses_none(self, adapter: Logs, write: Write) -> None:
+        write(lines(40))
+        stream = adapter.follow(LogQuery(limit=3))
+        assert [entry.message for entry in await take(stream, 3, PATIENCE_S)] == ["line 37", "line 38", "line 39"]
+        waiting = asyncio.ensure_future(take(stream, 30, PATIENCE_S))
+        for number in range(30):
+            write([Line(T0 + timedelta(seconds=40), "INFO", f"new {number}")])
+            await asyncio.sleep(0.01)
+        assert [entry.message for entry in await waiting] == [f"new {number}" for number in range(30)]
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    async def test_since_bounds_only_the_beginning_of_a_follow(self, adapter: Logs, write: Write) -> None:
+        write(lines(40))
+        stream = adapter.follow(LogQuery(since=T0 + timedelta(seconds=38)))
+        assert [entry.message for entry in await take(stream, 2, PATIENCE_S)] == ["line 38", "line 39"]
         await stream.aclose()  # type: ignore[attr-defined]
 
     async def test_close_twice(self, adapter: Logs) -> None:

@@ -1,6 +1,7 @@
 """Log files: the contract, and what only files do: rotate, shrink, merge, be huge or forbidden."""
 
 import asyncio
+import gzip
 import os
 import random
 import re
@@ -15,6 +16,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.files import FileLogs, FilesConfig
 from backends.logs.lines import MAX_LINE_BYTES, time_of
+from backends.logs.merging import missing_lines
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
@@ -67,14 +69,7 @@ class Followed:
 async def followed(adapter: FileLogs, tmp_path: Path) -> AsyncIterator[Followed]:
     append(tmp_path / "app.log", "old\n")
     followed = Followed(adapter, LogQuery())
-    first = asyncio.ensure_future(followed.expect(1))
-    for _ in range(100):  # until the first look is over, what is written may be taken for old
-        append(tmp_path / "app.log", "begin\n")
-        if (await asyncio.wait({first}, timeout=0.1))[0]:
-            break
-    append(tmp_path / "app.log", "sync\n")
-    while await followed.expect(1) != ["sync"]:
-        pass
+    assert await followed.expect(1) == ["old"]  # what was there comes once the follower knows where it ends
     yield followed
     await followed.stream.aclose()  # type: ignore[attr-defined]
 
@@ -222,11 +217,10 @@ async def test_follow_does_not_read_a_rotated_file_again(tmp_path: Path) -> None
     path = tmp_path / "app.log"
     append(path, "old\n")
     stream = adapter.follow(LogQuery())
-    waiting = asyncio.ensure_future(take(stream, 1))
-    await asyncio.sleep(0.4)
+    assert messages(await take(stream, 1)) == ["old"]
     path.rename(tmp_path / "app.log.1")
     append(path, "new\n")
-    assert messages(await waiting) == ["new"]
+    assert messages(await take(stream, 1)) == ["new"]
     await stream.aclose()  # type: ignore[attr-defined]
     await adapter.aclose()
 
@@ -254,3 +248,95 @@ async def test_follow_cuts_a_huge_line(followed: Followed, tmp_path: Path) -> No
     huge, after = await followed.expect(2)
     assert huge.startswith("yyy")
     assert after == "next"
+
+
+async def test_rotated_and_compressed_files_are_read_as_one_log(tmp_path: Path) -> None:
+    rows = lines(300)
+    for name, part in (("app.log.2.gz", rows[:100]), ("app.log.1", rows[100:200]), ("app.log", rows[200:])):
+        raw = text_of(part).encode()
+        (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        os.utime(tmp_path / name, (part[-1].at.timestamp(),) * 2)
+    adapter = logs_in(tmp_path, "app.log*")
+    assert messages(await adapter.query(LogQuery())) == [row.message for row in rows]
+    found = await adapter.query(LogQuery(grep=r"line \d*5$", level="info", limit=25))
+    assert messages(found) == [row.message for row in rows if row.message.endswith("5")][-25:]
+    window = LogQuery(since=rows[98].at, until=rows[101].at)
+    assert messages(await adapter.query(window)) == ["line 98", "line 99", "line 100", "line 101"]
+    await adapter.aclose()
+
+
+async def test_old_files_are_not_opened_for_the_newest_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        part = lines(100 * number + 100)[-100:]
+        append(tmp_path / f"{number}.log", text_of(part))
+        os.utime(tmp_path / f"{number}.log", (part[-1].at.timestamp(),) * 2)
+    opened: list[str] = []
+    real = Path.open
+
+    def counted(path: Path, *arguments: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
+    adapter = logs_in(tmp_path)
+    assert messages(await adapter.query(LogQuery(limit=50)))[-1] == "line 499"
+    assert opened == ["4.log"]
+    await adapter.aclose()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "no gzip"])
+async def test_a_broken_archive_is_said_and_the_rest_is_read(tmp_path: Path, damage: str) -> None:
+    raw = gzip.compress(text_of(lines(5000)).encode())
+    (tmp_path / "old.log.gz").write_bytes(raw[:-2000] if damage == "truncated" else b"plain text\n" * 9)
+    append(tmp_path / "app.log", text_of(lines(1)))
+    adapter = logs_in(tmp_path, "*.log*")
+    lost, fine = await adapter.query(LogQuery())
+    assert (lost.level, fine.message) == ("error", "line 0")
+    assert "old.log.gz" in lost.message
+    assert "gzip" in lost.message
+    await adapter.aclose()
+
+
+async def test_a_compressed_file_is_not_followed(tmp_path: Path) -> None:
+    adapter = logs_in(tmp_path, "*.log*")
+    append(tmp_path / "app.log", "old\n")
+    stream = adapter.follow(LogQuery())
+    assert messages(await take(stream, 1)) == ["old"]
+    (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(b"archived\n"))
+    append(tmp_path / "app.log", "new\n")
+    assert messages(await take(stream, 1)) == ["new"]
+    await stream.aclose()  # type: ignore[attr-defined]
+    await adapter.aclose()
+
+
+async def test_bytes_and_text_find_the_same_lines(adapter: FileLogs, tmp_path: Path) -> None:
+    rows = [Line(T0, "INFO", f"{word} end") for word in ("abc", "äbc", "a\u0660c", "\u212aelvin", "kelvin", "日本語")]
+    append(tmp_path / "app.log", text_of(rows))
+    for grep in (r"\bab", r" \w{3} end$", r"a\dc", "(?i)KELVIN", "日", r"[^a-z ]{3} end", r"(?a) \w{3} end"):
+        expected = [row.message for row in rows if re.search(grep, text_of([row])[:-1])]
+        assert messages(await adapter.query(LogQuery(grep=grep))) == expected, grep
+
+
+async def test_a_line_that_is_being_written_comes_once_and_whole(adapter: FileLogs, tmp_path: Path) -> None:
+    append(tmp_path / "app.log", "whole\nbeg")
+    stream = adapter.follow(LogQuery())
+    assert messages(await take(stream, 1)) == ["whole"]
+    append(tmp_path / "app.log", "un\n")
+    assert messages(await take(stream, 1)) == ["begun"]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_writer_that_is_too_fast_costs_lines_that_are_counted(
+    followed: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.logs.following.MAX_BEHIND", 10_000)
+    monkeypatch.setattr("backends.logs.following.KEPT_BEHIND", 1000)
+    append(tmp_path / "app.log", "".join(f"line {n:04}\n" for n in range(2000)))
+    (missing,) = await take(followed.stream, 1)
+    rest = await followed.expect(1)
+    while rest[-1] != "line 1999":
+        rest += await followed.expect(1)
+    assert rest == [f"line {n:04}" for n in range(2000 - len(rest), 2000)]
+    assert 50 < len(rest) <= 100
+    assert missing_lines(missing) == 2000 - len(rest)
+    assert missing.level == "warning"
