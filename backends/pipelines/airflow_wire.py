@@ -1,5 +1,5 @@
-"""Airflow's answers, v1 and v2, as Structs. A field that only one of the two has is optional; words that a later version
-adds are `unknown`.
+"""Airflow's answers, v1 and v2, as Structs. A field that only one of the two has is optional; words that a later
+version adds are `unknown`.
 """
 
 import re
