@@ -5,7 +5,7 @@ aggregations, operators, the labels of `by (…)` and of matchers, durations, st
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 _TOKEN = re.compile(
     r"""
@@ -60,7 +60,7 @@ def _names(tokens: list[tuple[str, str]]) -> Iterator[str]:
             yield text
 
 
-def _in_braces(tokens: list[tuple[str, str]], at: int) -> Iterator[str]:
+def _in_braces(tokens: list[tuple[str, str]], at: int) -> Generator[str, None, int]:
     """Matchers: the name may be one of them, `{"a.name"}` or `{__name__="name"}`. Returns where they end."""
     while at < len(tokens) and tokens[at][1] != "}":
         kind, text = tokens[at]
