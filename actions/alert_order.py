@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from actions.alerts import ALERT_STEPS, MAX_MATCHES, counted
+from actions.alerts import MAX_MATCHES, counted
 from actions.models import ActionError
 from actions.rows import Changes
 from actions.targets import SilencerTarget
@@ -37,7 +37,7 @@ class AlertOrder:
             result = await uninterrupted(self._send())
         except BackendError as error:
             failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
-            await work.finish("aborted", error=failed, skip=ALERT_STEPS)
+            await work.finish("aborted", error=failed)
             return
         await work.begin("verify")
         words = _visible(result)
@@ -45,7 +45,7 @@ class AlertOrder:
             message = f"silence {result.id} was ordered, and {words}"
             fix = "look at the peers' cluster: what one does not show, it does not do"
             unseen = ActionError(kind="verify_failed", message=message, fix=fix)
-            await work.finish("aborted", error=unseen, skip=ALERT_STEPS)
+            await work.finish("aborted", error=unseen)
             return
         await work.end("verify", "succeeded", words + await self._hidden(result.id))
         await work.finish("succeeded")

@@ -14,11 +14,25 @@ from actions.guards import Policy, refusal
 from actions.ids import digest, new_id, now
 from actions.journal import Journal
 from actions.lease import is_held, owner_file
-from actions.models import ENDED, Action, ActionError, ActionKind, Actor, Consent, Finding, Plan, Refused, Request
+from actions.models import (
+    ENDED,
+    MOVES_FORWARD,
+    MOVES_TRAFFIC,
+    Action,
+    ActionError,
+    ActionKind,
+    Actor,
+    Consent,
+    Finding,
+    Plan,
+    Refused,
+    Request,
+)
+from actions.release_plan import plan_release, plan_retire
 from actions.rows import Changes, Draft
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
+from actions.stages import steps_of_plan
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
-from actions.switching import BACK_STEPS, FORWARD_STEPS
 from actions.targets import Targets
 from actions.who import host_name
 from backends.errors import BackendError
@@ -30,6 +44,7 @@ WATCH_POLL_S = 0.1
 OWNER_WAIT_S = 15.0
 OWNER_POLL_S = 0.05
 ORPHAN_AFTER_S = 1.0
+PLANNERS = {"flip": plan_flip, "release": plan_release, "rollback": plan_rollback, "retire": plan_retire}
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Launch = Callable[[str], Awaitable[None]]
@@ -56,8 +71,7 @@ class Gate:
             silencer = await self._targets.silencer(request.service.partition("/")[0])
             return await plan_alert(request, self.policy, silencer, str(self.actor))
         target = await self._targets.switch(request.service)
-        make = plan_flip if request.kind == "flip" else plan_rollback
-        return await make(request, self.policy, self.journal, target)
+        return await PLANNERS[request.kind](request, self.policy, self.journal, target)
 
     async def submit(self, plan: Plan, consent: Consent, *, launch: Launch | None = None) -> Action:
         """Observe again, guard, journal, launch. Returns the open action, or one that has ended with nothing to do.
@@ -137,7 +151,7 @@ class Gate:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
         context, service = self.policy.context, deployment.service
         occupied = await self.journal.open_action(context, service)
-        moved = await self.journal.last_switch(context, service, ("flip", "rollback"))
+        moved = await self.journal.last_switch(context, service, tuple(MOVES_TRAFFIC))
         flip = await self.journal.last_switch(context, service)
         last = None
         if moved is not None and moved[0].started_at is not None:
@@ -145,7 +159,7 @@ class Gate:
             at = moved[0].ended_at or moved[0].started_at
             last = LastSwitch(at=at, by=by, from_=moved[0].from_, to=moved[0].to, action=moved[0].id)
         offer = None
-        if occupied is not None and occupied.kind == "flip":
+        if occupied is not None and occupied.kind in MOVES_FORWARD:
             offer = _offer(deployment, occupied.from_, None)
         elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
             offer = _offer(deployment, flip[0].from_, await self._way_back_until(flip[0]))
@@ -220,7 +234,7 @@ class Gate:
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         from actions.journal_sql import KeyUsed, Occupied
 
-        steps = ONE_ORDER_STEPS.get(plan.kind) or (FORWARD_STEPS if plan.kind == "flip" else BACK_STEPS)
+        steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
         draft = Draft(
             id=new_id(), plan=plan, request_hash=_request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if plan.already else "planned",
@@ -320,8 +334,16 @@ def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackO
     return RollbackOffer(to=to, ready=ready, instant=ready, until=until, reason=reason)
 
 
+def _steps(plan: Plan) -> tuple[str, ...]:
+    smoke = bool(plan.target.get("config", {}).get("smoke"))
+    stages = tuple(plan.expected.get("stages", (100,)))
+    return steps_of_plan(plan.kind, stages, smoke=smoke, starts="start" in plan.expected)
+
+
 def _request_hash(request: Request) -> str:
     asked = [request.kind, request.service, request.ref, request.to, request.params]
+    if request.version or request.strategy:
+        asked += [request.version, request.strategy]
     return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
 
 

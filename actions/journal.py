@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.lease import Hold
 from actions.location import JournalLocation
-from actions.models import Action, Actor, Owner, Plan
+from actions.models import MOVES_FORWARD, Action, Actor, Owner, Plan
 from actions.rows import Changes, Command, Draft, Event, Told
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Journal:
         return await self._look(None, lambda sql: sql.open_action(context, service))
 
     async def last_switch(
-        self, context: str, service: str, kinds: Sequence[str] = ("flip",)
+        self, context: str, service: str, kinds: Sequence[str] = tuple(MOVES_FORWARD)
     ) -> tuple[Action, str | None] | None:
         """The newest action of `kinds` that moved traffic to stay, and the id of the one that undid it."""
         return await self._look(None, lambda sql: sql.last_switch(context, service, kinds))

@@ -9,8 +9,8 @@ from backends.models import Finding as Finding
 from backends.models import Matcher
 
 ActionKind = Literal[
-    "flip", "rollback", "trigger", "retry", "cancel", "pause", "unpause", "approve", "ack", "silence", "extend",
-    "unsilence",
+    "flip", "release", "rollback", "retire", "trigger", "retry", "cancel", "pause", "unpause", "approve",
+    "ack", "silence", "extend", "unsilence",
 ]  # fmt: skip
 GuardClass = Literal["0", "1", "2", "3", "R"]
 ActionStatus = Literal[
@@ -22,10 +22,22 @@ StepStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
 ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned"})
 
 GUARD_CLASS: dict[ActionKind, GuardClass] = {
-    "flip": "3", "rollback": "R", "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2",
-    "approve": "2",
+    "flip": "3", "release": "3", "retire": "3", "rollback": "R",
+    "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2", "approve": "2",
     "ack": "1", "silence": "1", "extend": "1", "unsilence": "1",
 }  # fmt: skip
+
+
+OrderWord = Literal["pause", "resume", "promote", "accept", "abort", "rollback", "takeover", "abandon"]
+"""What may be ordered of an action that is open."""
+
+ORDER_CLASS: dict[OrderWord, GuardClass] = {
+    "pause": "R", "abort": "R", "rollback": "R",
+    "resume": "3", "promote": "3", "accept": "3", "takeover": "3", "abandon": "3",
+}  # fmt: skip
+MOVES_FORWARD: frozenset[ActionKind] = frozenset({"flip", "release"})
+"""What moves traffic to where it was not, and so can be taken back."""
+MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({*MOVES_FORWARD, "rollback"})
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -34,6 +46,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `ref` is the run for retry, cancel and approve; `to` a flip's color (empty: the other one); `params` a trigger's.
     Of alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
+    `version` is what a release puts on the idle color, `strategy` how traffic is moved there (empty: all at once).
+    With `order` set it is an order to the open action `ref`, whose `kind` and `service` it has.
     """
 
     kind: ActionKind
@@ -45,6 +59,9 @@ class Request(Struct, frozen=True, kw_only=True):
     for_s: float | None = None
     timeout_s: float | None = None
     overrides: tuple[str, ...] = ()
+    version: str = ""
+    strategy: str = ""
+    order: OrderWord | Literal[""] = ""
 
 
 class PlanSummary(Struct, frozen=True, kw_only=True):
@@ -105,6 +122,14 @@ class SwitchReport(Struct, frozen=True, kw_only=True):
     last_old_s: float | None
 
 
+class Hold(Struct, frozen=True, kw_only=True):
+    """Why an open action does not go on. `until`: when it goes back by itself; null where only a person ends it."""
+
+    why: str
+    since: datetime
+    until: datetime | None = None
+
+
 class Owner(Struct, frozen=True, kw_only=True):
     """The runner that holds or held the lease."""
 
@@ -136,7 +161,7 @@ class ActionError(Struct, frozen=True, kw_only=True):
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """An action as everybody sees it (`teal/v1/action`)."""
+    """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing."""
 
     id: str | None
     kind: ActionKind
@@ -158,6 +183,9 @@ class Action(Struct, frozen=True, kw_only=True):
     plan: PlanSummary | None = None
     undo: str = ""
     ref: str | None = None
+    version: str = ""
+    strategy: str = ""
+    hold: Hold | None = None
     error: ActionError | None = None
 
     @property

@@ -33,10 +33,17 @@ class Prober:
 
     async def start(self) -> None:
         """Begin, and wait a moment for the first answer: the report covers the time before the write too."""
+        if self._task is not None:
+            return
         self._task = asyncio.create_task(self._run(), name="probes")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ANSWER_S):
                 await self._answered.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether requests are being sent."""
+        return self._task is not None
 
     def mark_write(self) -> None:
         """The write begins now."""
@@ -54,6 +61,19 @@ class Prober:
                     self._answered.clear()
                     await self._answered.wait()
         return self.of_last(color) >= NEEDED
+
+    def answered(self, color: str, of_last: int) -> tuple[int, int]:
+        """Of the newest answers since the write, at most `of_last`: how many came from `color`, and of how many."""
+        zero = self._written_at or 0.0
+        answers = [seen.color for seen in self._seen if seen.color is not None and seen.at >= zero][-of_last:]
+        return answers.count(color), len(answers)
+
+    async def next_answer(self, at_most_s: float) -> None:
+        """Waits for one more answer, or until the time is over."""
+        self._answered.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self._answered.wait()
 
     def last_error(self) -> str:
         """Why the newest request that failed did."""
@@ -77,6 +97,7 @@ class Prober:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._task = None
 
     async def _run(self) -> None:
         due = time.monotonic()

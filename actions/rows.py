@@ -1,7 +1,7 @@
 """Rows of the journal as the Structs of an action, and back."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct, field
@@ -13,6 +13,8 @@ from actions.models import (
     ActionKind,
     ActionStatus,
     Actor,
+    Hold,
+    OrderWord,
     Owner,
     Plan,
     Step,
@@ -65,8 +67,8 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     switch: SwitchReport | msgspec.UnsetType = msgspec.UNSET
 
 
-ORDERS = ("rollback",)
-"""The words that a runner of this version obeys; a later one's `pause` is none of its business."""
+ORDERS: tuple[str, ...] = get_args(OrderWord)
+"""The words that a runner of this version obeys; those of a later one are none of its business."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -126,15 +128,17 @@ def plan_of(row: Mapping[Any, Any]) -> Plan:
 
 def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
     """An action with its steps, folded from its events."""
-    plan = plan_of(row)
+    plan, told_lines = plan_of(row), list(history)
     kind: ActionKind = row["kind"]
     return Action(
         id=row["id"], kind=kind, service=row["service"], status=row["status"], phase=row["phase"],
         from_=row["from_color"], to=row["to_color"], changed=bool(row["changed"]),
-        started_at=time_of(row["started_at"]), ended_at=time_of(row["ended_at"]), steps=steps_of(history),
+        started_at=time_of(row["started_at"]), ended_at=time_of(row["ended_at"]), steps=steps_of(told_lines),
         switch=_read(row["switch"], SwitchReport), findings=plan.findings, plan_hash=row["plan_hash"],
         reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
         plan=plan.summary, undo=row["undo"], ref=row["ref"], error=_read(row["error"], ActionError),
+        version=plan.request.version, strategy=plan.request.strategy,
+        hold=None if row["ended_at"] else hold_of(told_lines),
     )  # fmt: skip
 
 
@@ -156,6 +160,19 @@ def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
             detail=event.detail or step.detail,
         )
     return tuple(steps.values())
+
+
+def hold_of(history: Iterable[Told]) -> Hold | None:
+    """The hold that the action is in; None where none was begun, or the last one is over."""
+    found: Hold | None = None
+    for line in history:
+        if line.event.kind == "held":
+            since = time_of(line.at)
+            assert since is not None
+            found = Hold(why=line.event.detail, since=since, until=time_of(line.event.data.get("until")))
+        elif line.event.kind == "released":
+            found = None
+    return found
 
 
 def owner_text(owner: Owner) -> tuple[str, str]:

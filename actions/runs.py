@@ -187,12 +187,12 @@ class RunOrder:
             seen = seen or await self._seen()
         except BackendError as error:
             failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
-            await work.finish("aborted", error=failed, skip=RUN_STEPS)
+            await work.finish("aborted", error=failed)
             return
         if seen is None:
             words = f"it was sent, and nothing of it was seen in {SEEN_WITHIN_S:g} s"
             unseen = ActionError(kind="verify_failed", message=words, fix="`teal run list`")
-            await work.finish("aborted", error=unseen, skip=RUN_STEPS)
+            await work.finish("aborted", error=unseen)
             return
         await work.end("verify", "succeeded", seen)
         await work.finish("succeeded")

@@ -10,7 +10,19 @@ from msgspec.structs import replace
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
 from actions.journal import Journal
-from actions.models import GUARD_CLASS, Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.models import (
+    GUARD_CLASS,
+    MOVES_FORWARD,
+    MOVES_TRAFFIC,
+    Action,
+    ActionError,
+    Finding,
+    Plan,
+    PlanSummary,
+    Refused,
+    Request,
+)
+from actions.stages import stages_of
 from actions.targets import SwitchTarget
 from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState
@@ -25,7 +37,8 @@ PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 
 class Move(Struct, frozen=True, kw_only=True):
     """Where traffic would go: `state` is what was observed, `undoes` the flip that a rollback takes back, `queued_to`
-    the open action that would do it."""
+    the open action that would do it. `stages` are the shares of the side that gains traffic; `deploys` says what comes
+    before in words, `start` is what must be brought up there first (a `Deployed` as plain data)."""
 
     state: SwitchState
     to: str
@@ -33,6 +46,9 @@ class Move(Struct, frozen=True, kw_only=True):
     undoes: str = ""
     queued_to: str = ""
     findings: tuple[Finding, ...] = ()
+    stages: tuple[int, ...] = (100,)
+    deploys: tuple[str, ...] = ()
+    start: dict[str, Any] | None = None
 
 
 async def plan_flip(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -42,16 +58,45 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     to = _wanted_color(request, settings, state)
     findings: list[Finding] = []
     if policy.protected and not request.to:
-        findings.append(_block("to", "a protected context wants the color named", f"--to {to.upper() or 'COLOR'}"))
-    occupied = await journal.open_action(policy.context, request.service)
-    if occupied is not None:
-        findings.append(_block("open-action", held_words(occupied), f"teal action watch {occupied.id}"))
-    move = Move(state=state, to=to, already=bool(to) and state.weights == full(settings, to))
+        findings.append(block("to", "a protected context wants the color named", f"--to {to.upper() or 'COLOR'}"))
+    findings += await in_the_way(policy, journal, request.service)
+    stages, unsplit = shares_of(request, target, state)
+    move = Move(state=state, to=to, already=bool(to) and state.weights == full(settings, to), stages=stages)
     if state.live == "mixed":
         findings.append(_mixed(request, state))
     if not move.already:
+        findings += unsplit
         findings += await _evidence(target, move, forward=True)
-    return _plan(request, policy, target, move, findings)
+    return make_plan(request, policy, target, move, findings)
+
+
+async def in_the_way(policy: Policy, journal: Journal, service: str) -> list[Finding]:
+    """What of the past forbids anything new on this service: an open action, and a rollback that failed."""
+    occupied = await journal.open_action(policy.context, service)
+    if occupied is not None:
+        return [block("open-action", held_words(occupied), f"teal action watch {occupied.id}")]
+    last = await journal.last_switch(policy.context, service, tuple(MOVES_TRAFFIC))
+    if last is not None and last[0].status == "rollback_failed":
+        text = f"the rollback of {last[0].id} failed: {last[0].error.message if last[0].error else ''}"
+        fix = "see that production is as it should be"
+        return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
+    return []
+
+
+def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[tuple[int, ...], list[Finding]]:
+    """The stages of the strategy, and why they can not be. Raises Refused for a strategy that is not known."""
+    try:
+        stages = stages_of(request.strategy, target.settings.stages)
+    except ValueError as error:
+        raise Refused(2, ActionError(kind="usage", message=str(error))) from None
+    if len(stages) == 1 and stages[0] == 100:
+        return stages, []
+    if not target.adapter.splits:
+        text = f"{request.service} can not split traffic: no {request.strategy}"
+        return stages, [block("no-weights", text, "--strategy blue-green")]
+    if state.live not in target.settings.colors:
+        return (100,), [block("mixed", "it does not come from one color: no stages", "--strategy blue-green")]
+    return stages, []
 
 
 async def plan_rollback(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -64,8 +109,40 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         move = _take_back_last(await journal.last_switch(policy.context, request.service), state, target.settings)
     findings = list(move.findings)
     if not move.already:
-        findings += await _evidence(target, move, forward=False)
-    return _plan(request, policy, target, move, findings)
+        evidence = await _evidence(target, move, forward=False)
+        if not move.queued_to and any(finding.code == UNHEALTHY for finding in evidence):
+            move, evidence = await _from_cold(request, policy, journal, target, move, evidence)
+        findings += evidence
+    return make_plan(request, policy, target, move, findings)
+
+
+async def _from_cold(
+    request: Request, policy: Policy, journal: Journal, target: SwitchTarget, move: Move, evidence: list[Finding]
+) -> tuple[Move, list[Finding]]:
+    """Where the side was retired, it is started first: slower than a rollback should be, and possible."""
+    last = await journal.last_switch(policy.context, request.service, ("retire",))
+    deployer = target.adapter.deployer
+    if deployer is None or last is None or last[0].to != move.to or last[0].id is None:
+        return move, evidence
+    events = (line.event for line in await journal.history(last[0].id))
+    recorded = next(
+        (event.data["before"] for event in events if (event.kind, event.step) == ("intent", "retire")), None
+    )
+    if recorded is None:
+        return move, evidence
+    what = recorded.get("version") or recorded.get("artifact") or "what was there"
+    text = f"slow: {move.to.upper()} is at zero and must start first, {what}"
+    cold = Finding(level="warning", code="slow-rollback", text=text)
+    lines = tuple(deployer.describe_deploy(move.to, recorded.get("version") or ""))
+    kept = [finding for finding in evidence if finding.code != UNHEALTHY]
+    return replace(move, start=recorded, deploys=lines), [cold, *kept]
+
+
+def staged(settings: DeploymentConfig, from_: str, to: str, share: int) -> dict[str, int]:
+    """`share` percent on `to`, the rest on `from_`; all of it on `to` where it does not come from one color."""
+    if share >= 100 or from_ not in settings.colors:
+        return full(settings, to)
+    return {**dict.fromkeys(settings.colors, 0), from_: 100 - share, to: share}
 
 
 def full(settings: DeploymentConfig, color: str) -> dict[str, int]:
@@ -94,7 +171,7 @@ def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchSta
 
 
 def _take_back_open(occupied: Action, state: SwitchState) -> Move:
-    to = occupied.from_ if occupied.kind == "flip" else occupied.to
+    to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
     queued = Finding(level="ok", code="open-action", text=f"goes to {held_words(occupied)}")
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 
@@ -110,8 +187,8 @@ def _take_back_last(last: tuple[Action, str | None] | None, state: SwitchState, 
         return nothing(f"the last flip, {flip.id}, was undone by {undone_by}")
     if flip.from_ not in settings.colors:
         text = f"the last flip, {flip.id}, came from a split"
-        block = _block("split", text, f"teal deploy flip {flip.service} --to COLOR")
-        return Move(state=state, to=flip.from_, undoes=flip.id or "", findings=(block,))
+        split = block("split", text, f"teal deploy flip {flip.service} --to COLOR")
+        return Move(state=state, to=flip.from_, undoes=flip.id or "", findings=(split,))
     if state.weights == full(settings, flip.from_):
         return nothing(f"{flip.from_.upper()} has all traffic already")
     findings: tuple[Finding, ...] = ()
@@ -129,34 +206,41 @@ async def _evidence(target: SwitchTarget, move: Move, *, forward: bool) -> list[
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
     if move.state.live == "unknown":
         text = f"what is live is unknown: {move.state.detail or 'no weights'}"
-        return [_block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")]
+        return [block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")]
     if not move.to:
-        return [_block("to", "there is more than one other color", "say where to: --to COLOR")]
+        return [block("to", "there is more than one other color", "say where to: --to COLOR")]
     if move.to not in target.settings.colors:
         return []
-    health, probes = await asyncio.gather(
-        target.adapter.color_health(move.to), asyncio.gather(*(target.probe() for _ in range(SELF_TEST_PROBES)))
+    weights = staged(target.settings, move.state.live, move.to, move.stages[0])
+    health, probe, own = await asyncio.gather(
+        target.adapter.color_health(move.to),
+        probe_self_test(target, move.state.live),
+        target.adapter.preflight(move.state, weights),
     )
-    live = move.state.live
-    wanted = set(target.settings.colors) if live == "mixed" else {live}
-    probe = _probe_finding(live, wanted, probes)
     if probe.level == "block" and not forward:
         probe = replace(probe, level="warning")
-    return [_health_finding(move.to, health), probe]
+    return [_health_finding(move.to, health), probe, *own]
 
 
-def _probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None]) -> Finding:
+async def probe_self_test(target: SwitchTarget, live: str) -> Finding:
+    """Whether the probe proves what is live now."""
+    probes = await asyncio.gather(*(target.probe() for _ in range(SELF_TEST_PROBES)))
+    return probe_finding(live, set(target.settings.colors) if live == "mixed" else {live}, probes)
+
+
+def probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None]) -> Finding:
+    """What fresh requests say of `live`."""
     wrong = [seen for seen in probes if seen is None or seen.color not in wanted]
     if not wrong:
         return Finding(level="ok", code="probe", text=f"a fresh request proves {live.upper()} now")
     if wrong[0] is None:
         fix = "add `probe` to the deployment in the config"
-        return _block("probe", "no probe: a switch could not be proven", fix)
+        return block("probe", "no probe: a switch could not be proven", fix)
     if wrong[0].color is None:
         text = f"the probe can not prove what is live: {wrong[0].error}"
-        return _block("probe", text, "see that the probe's URL answers")
+        return block("probe", text, "see that the probe's URL answers")
     text = f"the layers disagree: control says {live.upper()}, a fresh request says {wrong[0].color.upper()}"
-    return _block("layers", text, "wait until they agree, or put the control object right")
+    return block("layers", text, "wait until they agree, or put the control object right")
 
 
 def _health_finding(color: str, health: ColorState) -> Finding:
@@ -164,24 +248,28 @@ def _health_finding(color: str, health: ColorState) -> Finding:
         version = f" {health.version}" if health.version else ""
         return Finding(level="ok", code="health", text=f"{color.upper()}{version} is healthy")
     word = "is not known to be healthy" if health.healthy is None else "is unhealthy"
-    return _block(UNHEALTHY, f"{color.upper()} {word}: {health.detail}", f"make {color.upper()} healthy first")
+    return block(UNHEALTHY, f"{color.upper()} {word}: {health.detail}", f"make {color.upper()} healthy first")
 
 
 def _mixed(request: Request, state: SwitchState) -> Finding:
     shares = ", ".join(f"{color.upper()} {weight} %" for color, weight in state.weights.items())
     if request.to:
         return Finding(level="warning", code="mixed", text=f"traffic is split now: {shares}")
-    return _block("mixed", f"traffic is split now: {shares}", "say where to: --to COLOR")
+    return block("mixed", f"traffic is split now: {shares}", "say where to: --to COLOR")
 
 
-def _block(code: str, text: str, fix: str) -> Finding:
+def block(code: str, text: str, fix: str) -> Finding:
+    """A finding that forbids."""
     return Finding(level="block", code=code, text=text, fix=fix)
 
 
-def _plan(request: Request, policy: Policy, target: SwitchTarget, move: Move, findings: list[Finding]) -> Plan:
+def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move, findings: list[Finding]) -> Plan:
+    """The plan of `move`."""
     settings, state = target.settings, move.state
     weights = full(settings, move.to) if move.to in settings.colors else {}
-    effects = () if move.already or not weights else tuple(target.adapter.describe_shift(state, weights))
+    effects: tuple[str, ...] = ()
+    if not move.already and weights:
+        effects = (*move.deploys, *target.adapter.describe_shift(state, weights), *_stage_lines(settings, move))
     if move.queued_to:
         effects = (*effects, f"order  to {move.queued_to}, which carries it out")
     guard_class = GUARD_CLASS[request.kind]
@@ -206,7 +294,8 @@ def _plan(request: Request, policy: Policy, target: SwitchTarget, move: Move, fi
         already=move.already,
         expected={
             "weights": state.weights, "revision": state.revision, "stamp": state.stamp,
-            "to_weights": weights, "undoes": move.undoes, "queued_to": move.queued_to,
+            "to_weights": weights, "undoes": move.undoes, "queued_to": move.queued_to, "stages": list(move.stages),
+            **({} if move.start is None else {"start": move.start}),
         },
         target=target.target,
         request=request,
@@ -223,11 +312,18 @@ def _hash(
 ) -> str:
     uid = [policy.context, target.get("type"), target.get("name")]
     what = [request.kind, request.service, state.weights, weights, uid, effects]
-    return digest(what)
+    return digest([*what, request.version] if request.version else what)
+
+
+def _stage_lines(settings: DeploymentConfig, move: Move) -> tuple[str, ...]:
+    if len(move.stages) == 1:
+        return ()
+    shares = " → ".join(f"{share} %" for share in move.stages)
+    return (f"stages   {shares}, {settings.stage_time} each, then bake {settings.bake}",)
 
 
 def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, ...]:
-    probes = IDLE_PROBES if request.kind == "flip" else SELF_TEST_PROBES
+    probes = SELF_TEST_PROBES if request.kind == "rollback" else IDLE_PROBES
     return (
         f"the control object still says {state.live.upper()}, unchanged since it was read",
         f"{to.upper()} is healthy in {probes} of {probes} probes before traffic moves",
@@ -235,6 +331,6 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
 
 
 def _undo(request: Request, state: SwitchState) -> str:
-    if request.kind == "flip":
+    if request.kind in MOVES_FORWARD:
         return f"teal deploy rollback {request.service}"
     return f"teal deploy flip {request.service} --to {state.live}"

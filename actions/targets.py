@@ -26,8 +26,10 @@ class SwitchTarget(Struct, frozen=True):
 
     async def probe(self) -> ProbeResult | None:
         """One fresh request through the load balancer; None where no probe is configured."""
-        target = self.settings.probe
-        return None if target is None else await fresh_probe(target)
+        settings = self.settings
+        if settings.probe is None:
+            return None
+        return await fresh_probe(settings.probe, float(settings.probe_timeout))
 
 
 class PipelinesTarget(Struct, frozen=True):

@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any, TypeVar
 
+import msgspec
+
 from actions.audit import AuditEntry, AuditKind
-from actions.ids import now
+from actions.ids import now, time_of, time_text
 from actions.journal import Journal
 from actions.lease import RENEW_S, SELF_FENCE_S, Hold, LeaseLost
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
-from actions.rows import Changes, Command, Event, Told, steps_of
+from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
+from actions.steering import STOPPING, Steering
 from backends.errors import BackendError
 
 ORDER_POLL_S = 0.1
@@ -27,16 +31,25 @@ class Ordered(Exception):
         self.command = command
 
 
+class Parked(Exception):
+    """Whoever runs this action was told to end: the action waits, and its lease is free."""
+
+
 class Work:
     """One action under one lease. Every write carries the fence: LeaseLost ends the runner, never the action."""
 
-    def __init__(self, journal: Journal, hold: Hold, plan: Plan, history: list[Told]) -> None:
+    def __init__(
+        self, journal: Journal, hold: Hold, plan: Plan, history: list[Told], *, park: asyncio.Event | None = None
+    ) -> None:
+        """`park`, once set, makes the runner leave the action to another at the next safe point."""
         self.plan = plan
         self.action_id = hold.action_id
         self.history = history
+        self.steering = Steering(history)
         self._journal = journal
         self._hold = hold
-
+        self._park = park or asyncio.Event()
+        self._shown: tuple[ActionStatus, str] | None = None
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
     async def stop(self, *, ended: bool) -> None:
@@ -45,6 +58,11 @@ class Work:
         await asyncio.gather(self._renewing, return_exceptions=True)
         if not ended:
             await self._journal.let_go(self._hold)
+
+    @property
+    def fence(self) -> int:
+        """The number that every write carries which can: a newer runner's is higher."""
+        return self._hold.fence
 
     def remaining_s(self, at_most: float) -> float:
         """Seconds until the action's own deadline, or `at_most`."""
@@ -55,14 +73,23 @@ class Work:
 
     # ---- telling
 
-    async def begin(self, step: str, detail: str = "") -> None:
-        """The step runs; it is the phase of the action."""
-        await self._write(Event(step=step, kind="begun", status="running", detail=detail), changes=Changes(phase=step))
+    async def begin(self, step: str, detail: str = "", *, lasts_s: float | None = None) -> float:
+        """The step runs; it is the phase of the action. Returns the seconds that are left of `lasts_s`: the end of a
+        step that an earlier runner began stays where it was."""
+        until = None if lasts_s is None else now() + timedelta(seconds=lasts_s)
+        if until is not None and (begun := self._unfinished(step)) is not None:
+            until = time_of(begun.data.get("until")) or until
+        data = {} if until is None else {"until": time_text(until)}
+        event = Event(step=step, kind="begun", status="running", detail=detail, data=data)
+        await self._write(event, changes=Changes(phase=step))
+        return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
 
-    async def progress(self, step: str, detail: str, switch: SwitchReport | None = None) -> None:
+    async def progress(
+        self, step: str, detail: str, switch: SwitchReport | None = None, data: dict[str, Any] | None = None
+    ) -> None:
         """What a running step sees."""
         changes = Changes(switch=switch) if switch is not None else None
-        await self._write(Event(step=step, kind="progress", detail=detail), changes=changes)
+        await self._write(Event(step=step, kind="progress", detail=detail, data=data or {}), changes=changes)
 
     async def end(self, step: str, status: StepStatus, detail: str, **data: Any) -> None:
         """The step is over, and why."""
@@ -71,12 +98,11 @@ class Work:
 
     async def intent(self, step: str, before: dict[str, Any], requested: dict[str, Any]) -> None:
         """What will be written, on disk before it is."""
-        attempt = 1 + sum(line.event.kind == "intent" and line.event.step == step for line in self.history)
+        attempt = 1 + self.attempts(step)
         data = {"before": before, "requested": requested, "attempt": attempt}
         event = Event(step=step, kind="intent", data=data)
         entry = self.entry("intent", step, before=before, requested=requested, attempt=attempt)
         await self._write(event, audit=[entry])
-        self.history.append(Told(id=0, at="", fence=self._hold.fence, event=event))
 
     async def observed(
         self,
@@ -91,31 +117,98 @@ class Work:
         event = Event(step=step, kind="observed", data={"after": after, "result": result})
         entry = self.entry("observed", step, after=after, result=result)
         await self._write(event, changes=changes, audit=[entry], undone=undone)
-        self.history.append(Told(id=0, at="", fence=self._hold.fence, event=event))
 
     def happened(self, kind: str, step: str) -> Event | None:
         """The newest event of that kind in that step, also of an earlier runner."""
         found = (line.event for line in reversed(self.history) if (line.event.kind, line.event.step) == (kind, step))
         return next(found, None)
 
-    async def set(self, status: ActionStatus, phase: str, error: ActionError | None = None) -> None:
-        """An open status: `rolling_back`, `paused`, `conflict`, `in_doubt`."""
-        entry = self.entry("verdict", phase, result=status, detail=error.message if error else "")
-        await self._journal.write(
-            self._hold, changes=Changes(status=status, phase=phase, error=error), audit=[entry]
-        )  # fmt: skip
+    async def note(self, changes: Changes) -> None:
+        """Change the action itself, with no event."""
+        await self._journal.write(self._hold, changes=changes)
 
-    async def finish(
-        self, status: ActionStatus, *, error: ActionError | None = None, skip: tuple[str, ...] = ()
-    ) -> bool:
-        """The end; steps named in `skip` that have not begun are skipped. False where it can not succeed yet, because
-        an order waits."""
+    def unseen(self, step: str) -> Told | None:
+        """The intent of a write whose outcome nobody has recorded."""
+        for line in reversed(self.history):
+            if line.event.step == step and line.event.kind == "observed":
+                return None
+            if line.event.step == step and line.event.kind == "intent":
+                return line
+        return None
+
+    def attempts(self, step: str) -> int:
+        """How often its write was intended."""
+        return sum(line.event.kind == "intent" and line.event.step == step for line in self.history)
+
+    def done(self, step: str) -> bool:
+        """Whether the step has succeeded, under this runner or an earlier one."""
+        verdict = self.happened("verdict", step)
+        return verdict is not None and verdict.status == "succeeded"
+
+    def begun(self, step: str) -> bool:
+        """Whether the step was begun and has no end."""
+        return self._unfinished(step) is not None
+
+    def last_seen(self, step: str) -> float:
+        """Seconds since anything was told of the step."""
+        at = next((time_of(line.at) for line in reversed(self.history) if line.event.step == step), None)
+        return float("inf") if at is None else (now() - at).total_seconds()
+
+    async def set(
+        self, status: ActionStatus, phase: str | None = None, error: ActionError | None = None, **data: Any
+    ) -> None:
+        """An open status: `running`, `rolling_back`, `paused`, `conflict`, `in_doubt`; the phase stays where none is
+        given. `data` is for whoever takes it over."""
+        detail = error.message if error else ""
+        entry = self.entry("verdict", phase or "", result=status, detail=detail)
+        event = Event(step="", kind="status", detail=status, data={**data, "why": detail})
+        changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
+        await self._write(event, changes=changes, audit=[entry])
+        self._shown = (status, detail)
+
+    async def held(self, why: str, seconds: float | None) -> None:
+        """Evidence is missing: nothing moves, for at most `seconds` (None: until somebody decides)."""
+        data = {} if seconds is None else {"until": time_text(now() + timedelta(seconds=seconds))}
+        await self._write(Event(step="", kind="held", detail=why, data=data))
+
+    async def released(self, why: str) -> None:
+        """The hold is over."""
+        if self.hold_left_s() is not None:
+            await self._write(Event(step="", kind="released", detail=why))
+
+    def hold_left_s(self) -> float | None:
+        """Seconds that are left of the hold; infinite where it has no end, None where there is no hold."""
+        hold = hold_of(self.history)
+        if hold is None:
+            return None
+        return float("inf") if hold.until is None else max(0.0, (hold.until - now()).total_seconds())
+
+    def hold_why(self) -> str:
+        """Why the hold was begun; empty where there is none."""
+        hold = hold_of(self.history)
+        return "" if hold is None else hold.why
+
+    async def stand(self, error: ActionError | None = None) -> None:
+        """Say whether it goes on, is paused by an operator or is held (`error` says why)."""
+        status: ActionStatus = "paused" if error is not None or self.steering.paused else "running"
+        if self._shown != (status, error.message if error else ""):
+            await self.set(status, None, error)
+
+    async def safe_point(self) -> None:
+        """Wait here while an operator has paused the action. Nothing is half done at this point."""
+        await self.stand()
+        await self.steering.going.wait()
+        await self.stand()
+
+    async def finish(self, status: ActionStatus, *, error: ActionError | None = None) -> bool:
+        """The end; steps that have not begun are skipped. False where it can not succeed yet, because an order
+        waits."""
         detail = error.message if error else ""
         events = []
         for step in steps_of(await self._journal.history(self.action_id)):
             if step.status == "running":
                 events.append(Event(step=step.name, kind="verdict", status="failed", detail=detail))
-            elif step.status == "pending" and step.name in skip:
+            elif step.status == "pending":
                 events.append(Event(step=step.name, kind="verdict", status="skipped"))
         entry = self.entry("result", "", result=status, detail=detail, undo=self.plan.summary.undo)
         changes = Changes(status=status, phase="", error=error)
@@ -132,39 +225,62 @@ class Work:
     # ---- orders
 
     async def unless_ordered(self, doing: Coroutine[Any, Any, T]) -> T:
-        """`doing`, cancelled at its next wait when an order comes, and not begun where one waits already. Raises
-        Ordered; writes under way are finished."""
-        with contextlib.suppress(BackendError):
-            waiting = await self._journal.waiting(self.action_id)
-            if waiting:
-                doing.close()
-                raise Ordered(waiting[0])
+        """`doing`, cancelled at its next wait when an order to stop comes, and not begun where one waits; those that
+        steer are obeyed beside it. Raises Ordered or Parked; writes under way are finished."""
+        try:
+            if (waiting := await self._look_for_orders()) is not None:
+                raise Ordered(waiting)
+        except BaseException:
+            doing.close()
+            raise
         work = asyncio.create_task(doing)
         orders = asyncio.create_task(self._order())
+        parked = asyncio.create_task(self._park.wait())
         try:
-            await asyncio.wait({work, orders, self._renewing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, orders, parked, self._renewing}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
             if self._renewing.done():
                 raise LeaseLost("the lease could not be renewed")
-            raise Ordered(orders.result())
+            if orders.done():
+                raise Ordered(orders.result())
+            raise Parked
         finally:
-            for task in (work, orders):
+            for task in (work, orders, parked):
                 task.cancel()
-            await asyncio.gather(work, orders, return_exceptions=True)
+            await asyncio.gather(work, orders, parked, return_exceptions=True)
 
     async def obeyed(self, command: Command) -> None:
-        """The order is being carried out."""
+        """The order is being carried out: told first, then marked, so that it is not lost between the two."""
+        data = {"id": command.id, "word": command.word, "by": command.actor.login, "reason": command.reason}
+        detail = f"{command.word} ordered by {command.actor.login}"
+        if not self.steering.obeyed(command):
+            await self._write(Event(step="", kind="order", detail=detail, data=data))
         await self._journal.taken(self._hold, command.id)
 
     async def _order(self) -> Command:
         while True:
+            await asyncio.sleep(ORDER_POLL_S)
             # A journal that is busy for a moment is asked again; what must be written there says if it is gone.
             with contextlib.suppress(BackendError):
-                waiting = await self._journal.waiting(self.action_id)
-                if waiting:
-                    return waiting[0]
-            await asyncio.sleep(ORDER_POLL_S)
+                if (found := await self._look_for_orders()) is not None:
+                    return found
+
+    async def _look_for_orders(self) -> Command | None:
+        """The first order that stops the action; those before it that steer are obeyed."""
+        for command in await self._journal.waiting(self.action_id):
+            if command.word in STOPPING:
+                return command
+            await self.obeyed(command)
+            self.steering.obey(command)
+        return None
+
+    def _unfinished(self, step: str) -> Event | None:
+        """How the step was begun, where it has no end yet."""
+        for line in reversed(self.history):
+            if line.event.step == step and line.event.kind in ("begun", "verdict"):
+                return line.event if line.event.kind == "begun" else None
+        return None
 
     async def _renew(self) -> None:
         renewed = time.monotonic()
@@ -183,6 +299,7 @@ class Work:
         undone: str | None = None,
     ) -> None:
         await self._journal.write(self._hold, event, changes=changes, audit=audit or [], undone=undone)
+        self.history.append(Told(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
 
 
 async def uninterrupted(doing: Coroutine[Any, Any, T]) -> T:

@@ -218,6 +218,10 @@ class Switch(Closable, Protocol):
     def deployer(self) -> "Deployer | None":
         """How a version gets onto a side; None where neither the system nor a `deploy` command of the config can."""
 
+    @property
+    def late_write_s(self) -> float:
+        """For how many seconds a write that was not answered may still take effect; 0 where it never does."""
+
     async def deployment(self) -> Deployment:
         """Everything a panel shows of the service; costs a read of control, endpoints and one fresh request."""
 

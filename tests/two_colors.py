@@ -39,13 +39,17 @@ class TwoColors:
     async def __aenter__(self) -> Self:
         self.write({"blue": 100, "green": 0})
         for name in (*COLORS, "router"):
-            self._servers[name] = await asyncio.start_server(self._handler(name), "127.0.0.1", 0)
-            self.ports[name] = self._servers[name].sockets[0].getsockname()[1]
+            await self.start(name)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for name in list(self._servers):
             await self.stop(name)
+
+    async def start(self, name: str) -> None:
+        """Bring one of them up, on the port that it had before."""
+        self._servers[name] = await asyncio.start_server(self._handler(name), "127.0.0.1", self.ports.get(name, 0))
+        self.ports[name] = self._servers[name].sockets[0].getsockname()[1]
 
     async def stop(self, name: str) -> None:
         """Take one of them down; connections to it are refused from now on."""
@@ -76,6 +80,7 @@ class TwoColors:
             "probe": {"url": self.url("router"), "header": "X-Environment"},
             "health": {color: self.url(color) for color in COLORS},
             "bake": "200ms",
+            "probe_timeout": "20s",
             **more,
         }
 

@@ -29,8 +29,9 @@ _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
 class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The fields that every deployment entry may have (DESIGN §4). Those of gates and stages stay plain data here.
 
-    `health` and `exposition` are URLs by color; `probe` goes through the load balancer. `stages` are percentages by
-    strategy; `deploy` and `smoke` are commands; times are seconds.
+    `health` and `exposition` are URLs by color; `probe` goes through the load balancer, and an answer to either counts
+    within `probe_timeout`. `stages` are percentages by strategy; `deploy`, `retire` and `smoke` are commands; times are
+    seconds.
     """
 
     probe: ProbeTarget | None = None
@@ -45,6 +46,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics: str = ""
     gates: tuple[dict[str, Any], ...] = ()
     deploy: tuple[str, ...] = ()
+    retire: tuple[str, ...] = ()
+    probe_timeout: Duration = Duration(2)
 
     @property
     def colors(self) -> tuple[str, ...]:
@@ -79,14 +82,21 @@ class _Health(Struct):
     detail: Any = None
 
 
-async def color_health(http: Http, color: str, url: str, *, header: str = ProbeTarget(url="").header) -> ColorState:
+async def color_health(
+    http: Http,
+    color: str,
+    url: str,
+    *,
+    header: str = ProbeTarget(url="").header,
+    timeout_s: float = HEALTH_TIMEOUT_S,
+) -> ColorState:
     """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`.
 
     `healthy` is False where it said no or is not there, None where the answer proves nothing. Never raises.
     """
     try:
         answer = await http.request(
-            "GET", url, timeout=HEALTH_TIMEOUT_S, accept_errors=True,
+            "GET", url, timeout=timeout_s, accept_errors=True,
             # A connection that is kept stays with the process it met, also when a balancer has long left that.
             headers={"cache-control": "no-cache", "connection": "close"},
         )  # fmt: skip
@@ -117,7 +127,7 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
     return ColorState(version=version, healthy=True, detail="healthy")
 
 
-async def fresh_probe(target: ProbeTarget) -> ProbeResult:
+async def fresh_probe(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
     """Which color answers a request on a connection of its own, past every cache. Never raises."""
     import httpx
 
@@ -127,27 +137,29 @@ async def fresh_probe(target: ProbeTarget) -> ProbeResult:
         request = httpx.Request(
             "GET", url,
             headers={"cache-control": "no-cache", "connection": "close", "accept": "*/*", "user-agent": "tealdeck"},
-            extensions={"timeout": httpx.Timeout(PROBE_TIMEOUT_S).as_dict()},
+            extensions={"timeout": httpx.Timeout(timeout_s).as_dict()},
         )  # fmt: skip
         # A transport of its own is a new TCP connection, without cookies, proxies or redirects.
         async with (
-            asyncio.timeout(PROBE_TIMEOUT_S),
+            asyncio.timeout(timeout_s),
             httpx.AsyncHTTPTransport(verify=_tls(url.scheme)) as transport,
         ):
             response = await transport.handle_async_request(request)
             await response.aclose()
     except (TimeoutError, httpx.TimeoutException):
-        return _failed(began, f"{redact_url(target.url)}: no answer in {PROBE_TIMEOUT_S:g} s")
+        return _failed(began, f"{redact_url(target.url)}: no answer in {timeout_s:g} s")
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return _failed(began, f"{redact_url(target.url)}: {connection_words(error)}")
     return _read_probe(target, response, began)
 
 
-async def data_layer(target: ProbeTarget | None, colors: tuple[str, ...]) -> TruthLayer:
+async def data_layer(
+    target: ProbeTarget | None, colors: tuple[str, ...], timeout_s: float = PROBE_TIMEOUT_S
+) -> TruthLayer:
     """What one fresh request says is live. Never raises."""
     if target is None:
         return TruthLayer(value="unknown", detail="no probe in the config", at=datetime.now(UTC))
-    seen = await fresh_probe(target)
+    seen = await fresh_probe(target, timeout_s)
     now = datetime.now(UTC)
     if seen.color is None:
         return TruthLayer(value="unknown", detail=seen.error, at=now)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from backends.deployments.common import DeploymentConfig, color_health, data_layer, live_color
+from backends.deployments.common import HEALTH_TIMEOUT_S, DeploymentConfig, color_health, data_layer, live_color
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
 from backends.deployments.switch_format import MAX_BYTES, JsonForm, TemplateForm, check_weights, template_problem
@@ -69,12 +69,17 @@ class FileSwitch:
         """None yet: no way to put a version on a side."""
         return None
 
+    @property
+    def late_write_s(self) -> float:
+        """0: the file is written by this process or not at all."""
+        return 0.0
+
     async def deployment(self) -> Deployment:
         """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
         colors = self._config.colors
         control, data, sides, traffic = await asyncio.gather(
             self._control(),
-            data_layer(self._config.probe, colors),
+            data_layer(self._config.probe, colors, float(self._config.probe_timeout)),
             asyncio.gather(*(self.color_health(color) for color in colors)),
             asyncio.gather(*(self._traffic(color) for color in colors)),
         )
@@ -113,7 +118,9 @@ class FileSwitch:
         if url is None:
             return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
         header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
-        return await color_health(self._http, color, url, header=header)
+        # Both sides are asked where one may have to be given up: a little longer than a fresh request.
+        timeout_s = max(HEALTH_TIMEOUT_S, float(self._config.probe_timeout))
+        return await color_health(self._http, color, url, header=header, timeout_s=timeout_s)
 
     async def endpoints(self) -> TruthLayer:
         """The sides that the file sends traffic to, each asked at its own health URL."""

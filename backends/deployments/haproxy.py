@@ -96,6 +96,11 @@ class HaproxySwitch:
         return not self._static
 
     @property
+    def late_write_s(self) -> float:
+        """HAProxy runs a command when it has read it; one that it has not read goes with the connection."""
+        return 1.0
+
+    @property
     def deployer(self) -> Deployer | None:
         """None: a proxy puts no version anywhere."""
         return None

@@ -96,7 +96,7 @@ class House:
         """Plan, submit and watch to the end."""
         return await self.ended(await self.gate.submit(await self.gate.plan(request), consent))
 
-    async def ended(self, action: Action, deadline_s: float = 30.0) -> Action:
+    async def ended(self, action: Action, deadline_s: float = 120.0) -> Action:
         """The action when nothing runs it any more."""
         assert action.id is not None
         async with asyncio.timeout(deadline_s):
@@ -104,7 +104,16 @@ class House:
                 action = seen
         return action
 
-    async def reaches(self, action: Action, phase: str, deadline_s: float = 20.0) -> Action:
+    async def stands(self, action: Action, status: str, deadline_s: float = 120.0) -> Action:
+        """The action as soon as its status is `status`."""
+        assert action.id is not None
+        async with asyncio.timeout(deadline_s):
+            async for seen in self.gate.watch(action.id):
+                if seen.status == status:
+                    return seen
+        raise AssertionError(f"{status} was never reached")
+
+    async def reaches(self, action: Action, phase: str, deadline_s: float = 120.0) -> Action:
         """The action as soon as it is in `phase`."""
         assert action.id is not None
         async with asyncio.timeout(deadline_s):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actions import way_back
 from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
 from actions.work import Work
@@ -200,9 +201,11 @@ async def test_an_edit_between_look_and_write_is_a_conflict_and_stays(
 ) -> None:
     original = FileSwitch.shift
 
-    async def edited(self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
+    async def edited(
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+    ) -> SwitchState:
         service.write(BLUE, stamp="somebody")
-        return await original(self, expected, weights, stamp=stamp)
+        return await original(self, expected, weights, stamp=stamp, fence=fence)
 
     monkeypatch.setattr(FileSwitch, "shift", edited)
     ended = await house.order(ANALYTICS_FLIP)
@@ -232,8 +235,10 @@ async def test_a_lost_answer_is_looked_for_and_found(
 ) -> None:
     original = FileSwitch.shift
 
-    async def lost(self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str) -> SwitchState:
-        await original(self, expected, weights, stamp=stamp)
+    async def lost(
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+    ) -> SwitchState:
+        await original(self, expected, weights, stamp=stamp, fence=fence)
         raise BackendError("timeout", "no answer")
 
     monkeypatch.setattr(FileSwitch, "shift", lost)
@@ -280,11 +285,38 @@ async def test_no_traffic_goes_back_to_a_dead_side(tmp_path: Any, service: TwoCo
         await house.reaches(opened, "bake")
         await service.stop("blue")
         service.faults["green"].status = 500
+        held = await house.stands(opened, "paused")
+        assert (held.open, exit_code(held), service.weights()) == (True, 9, GREEN)
+        assert held.error is not None
+        assert "BLUE is not healthy" in held.error.message
+        assert held.hold is not None
+        assert held.hold.until is not None
+        await service.start("blue")
+        ended = await house.ended(opened)
+        assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
+async def test_a_side_that_stays_dead_ends_it_with_what_to_type(
+    tmp_path: Any, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way_back, "HEALTHY_AGAIN_S", 1.0)
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(opened, "bake")
+        await service.stop("blue")
+        service.faults["green"].status = 500
         ended = await house.ended(opened)
         assert (ended.status, exit_code(ended), service.weights()) == ("rollback_failed", 9, GREEN)
         assert ended.error is not None
         assert "BLUE is not healthy" in ended.error.message
         assert "switch.json" in ended.error.fix
+        await service.start("blue")
+        service.faults["green"].status = 200
+        no = await refused(house, replace(ANALYTICS_FLIP, to="blue"))
+        assert (no.exit_code, no.error.fix) == (3, no.error.fix)
+        assert "rollback-failed" in no.error.fix
+        over = replace(ANALYTICS_FLIP, to="blue", overrides=("rollback-failed",))
+        assert (await house.order(over, replace(YES, reason="looked at it"))).status == "succeeded"
 
 
 async def test_somebody_elses_change_during_the_bake_is_left_alone(tmp_path: Any, service: TwoColors) -> None:
@@ -343,5 +375,5 @@ async def test_an_order_that_a_later_version_knows_is_not_taken_for_a_rollback(
 ) -> None:
     async with House(tmp_path / "state", service, bake="1s") as house:
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
-        await house.journal.enqueue(str(opened.id), "pause", house.gate.actor, "")
+        await house.journal.enqueue(str(opened.id), "teleport", house.gate.actor, "")
         assert (await house.ended(opened)).status == "succeeded"

@@ -1,0 +1,235 @@
+"""Getting a version onto the side that has no traffic, waiting for it there, and putting back what was there before.
+
+The same protocol as for traffic: intent, compare and write, observation. What was there is in the intent, for the undo.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from actions.endings import Unfit, shares
+from actions.targets import SwitchTarget
+from actions.traffic import READ_AGAIN_S, Traffic, same
+from actions.work import Work, uninterrupted
+from backends.errors import BackendError
+from backends.ports import Deployed, Deployer
+
+ROLLOUT_S = 600.0
+RESTORE_S = 120.0
+LOOK_S = 0.5
+WRITE_TRIES = 2
+_NOTHING = Deployed(version=None)
+
+Write = Callable[[Deployed, str], Awaitable[Deployed]]
+
+
+class Deploying:
+    """What is deployed on the sides of one service, under one action."""
+
+    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic) -> None:
+        self._work = work
+        self._adapter = target.adapter
+        self._traffic = traffic
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was or may have been deployed."""
+        return self._work.attempts("deploy") > 0
+
+    @property
+    def recorded(self) -> Deployed:
+        """What was on the side before this action came."""
+        first = next((line.event for line in self._work.history if _is_intent(line.event, "deploy")), None)
+        return _NOTHING if first is None else msgspec.convert(first.data["before"], Deployed)
+
+    async def deploy(self, color: str, version: str) -> None:
+        """Put `version` on `color`, as large as the live side is, and wait until it is there. Raises Unfit."""
+        deployer = self._deployer()
+        left_s = await self._work.begin("deploy", f"{version} on {color.upper()}", lasts_s=ROLLOUT_S)
+        try:
+            replicas = await self._demand(deployer, color)
+            if not await self._is_there(deployer, color, version, replicas):
+                await uninterrupted(
+                    self._write(
+                        "deploy", color, version,
+                        lambda found, stamp: deployer.deploy(
+                            found, color, version, replicas=replicas, stamp=stamp, fence=self._work.fence
+                        ),
+                    )
+                )  # fmt: skip
+            detail = await self._rolled_out(deployer, "deploy", color, version, self._work.remaining_s(left_s))
+        except BackendError as error:
+            await self._work.end("deploy", "failed", error.message)
+            raise Unfit(_kind(error), f"deploy failed: {error.message}", error.fix) from None
+        except Unfit as unfit:
+            await self._work.end("deploy", "failed", str(unfit))
+            raise
+        await self._work.end("deploy", "succeeded", detail)
+
+    async def start(self, color: str, recorded: Deployed) -> None:
+        """Bring up what was on `color` before it was retired. Raises Unfit."""
+        deployer = self._deployer()
+        left_s = await self._work.begin("start", f"{recorded.version or 'what was there'}", lasts_s=ROLLOUT_S)
+        try:
+            await self._put_back("start", deployer, color, recorded)
+            detail = await self._rolled_out(
+                deployer, "start", color, recorded.version or "", self._work.remaining_s(left_s)
+            )
+        except (BackendError, Unfit) as error:
+            await self._work.end("start", "failed", str(error))
+            raise Unfit("start_failed", f"{color.upper()} does not start: {error}") from None
+        await self._work.end("start", "succeeded", detail)
+
+    async def restore(self, color: str) -> str:
+        """Put back what was on `color` before; what came of it in words. Never raises."""
+        recorded, deployer = self.recorded, self._adapter.deployer
+        if not self.touched or deployer is None:
+            return ""
+        what = recorded.version or recorded.artifact
+        if not what:
+            return f"{color.upper()} is left as it is: nothing was recorded there"
+        await self._work.begin("restore", f"{what} on {color.upper()}")
+        try:
+            await self._put_back("restore", deployer, color, recorded)
+            await self._rolled_out(deployer, "restore", color, recorded.version or "", RESTORE_S)
+        except (BackendError, Unfit) as error:
+            await self._work.end("restore", "failed", str(error))
+            return f"{color.upper()} could not be put back to {what}: {error}"
+        await self._work.end("restore", "succeeded", f"{what} is back on {color.upper()}")
+        return f"{what} is back on {color.upper()}"
+
+    async def retire(self, color: str) -> str:
+        """Take `color` down to nothing. Raises Unfit, BackendError."""
+        deployer = self._deployer()
+        await self._idle(color)
+        found = await uninterrupted(
+            self._write(
+                "retire", color, "",
+                lambda found, stamp: deployer.retire(found, color, stamp=stamp, fence=self._work.fence),
+            )
+        )  # fmt: skip
+        return found.detail or f"{color.upper()} is at {found.desired if found.desired is not None else 'zero'}"
+
+    # ---- inside
+
+    def _deployer(self) -> Deployer:
+        deployer = self._adapter.deployer
+        if deployer is None:
+            raise Unfit("config", "nothing puts a version on a side", "add `deploy` to the deployment in the config")
+        return deployer
+
+    async def _demand(self, deployer: Deployer, color: str) -> int | None:
+        """How large the live side is: the other one must not be smaller when traffic gets there."""
+        live = self._traffic.before.live
+        if live == color or live in ("mixed", "unknown"):
+            return None
+        with contextlib.suppress(BackendError):
+            return (await deployer.deployed(live)).desired
+        return None
+
+    async def _is_there(self, deployer: Deployer, color: str, version: str, replicas: int | None) -> bool:
+        """Whether there is nothing to write: it runs there already, whole, and large enough."""
+        found = await deployer.deployed(color)
+        small = replicas is not None and (found.desired or 0) < replicas
+        if found.version != version or small or self._work.unseen("deploy") is not None:
+            return False
+        return (await deployer.rollout(color, version)).state == "complete"
+
+    async def _idle(self, color: str) -> None:
+        """Raises Unfit where `color` takes traffic, or the control object is not what it was."""
+        found = await self._adapter.observe()
+        if found.weights.get(color, 0) != 0 or not found.weights:
+            raise Unfit("conflict", f"{color.upper()} takes traffic: {shares(found)}", "look again, then plan anew")
+        if not same(found, self._traffic.last):
+            raise Unfit("conflict", f"somebody wrote the control object since: {shares(found)}", "plan anew")
+
+    async def _put_back(self, step: str, deployer: Deployer, color: str, recorded: Deployed) -> None:
+        await uninterrupted(
+            self._write(
+                step, color, recorded.version or "",
+                lambda found, stamp: deployer.restore(found, color, recorded, stamp=stamp, fence=self._work.fence),
+            )
+        )  # fmt: skip
+
+    async def _write(self, step: str, color: str, version: str, write: Write) -> Deployed:
+        """Raises BackendError where it was not written, Unfit where another wrote."""
+        deployer, stamp = self._deployer(), f"{self._work.action_id}:{step}"
+        for attempt in range(1, WRITE_TRIES + 1):
+            before = await deployer.deployed(color)
+            if self._work.attempts(step) and before.stamp == stamp and before.version in (version, None):
+                await self._work.observed(step, _plain(before), "applied")
+                return before
+            await self._idle(color)
+            await self._work.intent(step, _plain(before), {"color": color, "version": version, "stamp": stamp})
+            try:
+                found = await write(before, stamp)
+            except BackendError as error:
+                settled = await self._settled(before, stamp)
+                if settled is None:
+                    await self._work.observed(step, _plain(before), "not applied")
+                    if error.kind not in ("timeout", "unreachable") or attempt == WRITE_TRIES:
+                        raise
+                    continue
+                found = settled
+            await self._work.observed(step, _plain(found), "applied")
+            return found
+        raise AssertionError("unreachable")
+
+    async def _settled(self, before: Deployed, stamp: str) -> Deployed | None:
+        """What a write came to that failed; None where all is as it was. Raises Unfit for another's, or for unknown."""
+        deployer, color = self._deployer(), self._work.plan.to
+        until = time.monotonic() + self._adapter.late_write_s
+        for wait_s in (*READ_AGAIN_S, 0.0):
+            try:
+                found = await deployer.deployed(color)
+            except BackendError:
+                await asyncio.sleep(wait_s)
+                continue
+            while found.revision == before.revision and found.stamp != stamp and time.monotonic() < until:
+                await asyncio.sleep(LOOK_S)
+                found = await deployer.deployed(color)
+            if found.stamp == stamp:
+                return found
+            if found.revision == before.revision:
+                return None
+            raise Unfit("conflict", f"somebody else deployed {found.version} on {color.upper()}", "plan anew")
+        raise Unfit("in_doubt", f"what runs on {color.upper()} can not be read", "look at it by hand")
+
+    async def _rolled_out(self, deployer: Deployer, step: str, color: str, version: str, at_most_s: float) -> str:
+        """Waits for it. Raises Unfit."""
+        until, told = time.monotonic() + at_most_s, ""
+        while True:
+            try:
+                found = await deployer.rollout(color, version)
+                state, detail = found.state, found.detail
+            except BackendError as error:
+                state, detail = "progressing", error.message
+            if state == "complete":
+                return f"{version} on {color.upper()}: {detail}" if version else detail
+            if state == "failed":
+                raise Unfit("deploy_failed", f"{version} does not come up on {color.upper()}: {detail}")
+            if time.monotonic() >= until:
+                words = f"{version} is not up on {color.upper()} in time: {detail}"
+                raise Unfit("deadline", words, "look at what keeps it")
+            if detail != told:
+                told = detail
+                await self._work.progress(step, detail)
+            await asyncio.sleep(min(LOOK_S, max(0.01, until - time.monotonic())))
+
+
+def _plain(found: Deployed) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    return plain
+
+
+def _is_intent(event: Any, step: str) -> bool:
+    return bool(event.kind == "intent" and event.step == step)
+
+
+def _kind(error: BackendError) -> str:
+    """A system that was asked to change something failed at it: the exit code is not that of a read."""
+    return error.kind if error.kind in ("auth", "conflict", "config") else "deploy_failed"

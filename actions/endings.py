@@ -1,0 +1,43 @@
+"""Why a way forward or back comes to its end."""
+
+from actions.models import ActionError
+from backends.errors import BackendError
+from backends.ports import SwitchState
+
+
+class Unfit(Exception):
+    """What must hold before traffic moves does not hold; nothing has moved."""
+
+    def __init__(self, kind: str, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.error = ActionError(kind=kind, message=message, fix=fix)
+
+
+class Failed(Exception):
+    """Traffic has moved, and it is not as it should be."""
+
+
+class Conflict(Exception):
+    """The control object is neither what was expected nor what this action wrote."""
+
+    def __init__(self, found: SwitchState) -> None:
+        super().__init__(f"the control object says {shares(found)}: somebody else changed it")
+
+
+class NotWritten(Exception):
+    """The adapter failed, and what it should have written is as it was."""
+
+    def __init__(self, error: BackendError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class InDoubt(Exception):
+    """A write was not answered, and what came of it can not be read."""
+
+
+def shares(found: SwitchState) -> str:
+    """The state in words."""
+    if not found.weights:
+        return found.detail or "nothing that can be read"
+    return ", ".join(f"{color.upper()} {weight} %" for color, weight in found.weights.items())

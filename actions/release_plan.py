@@ -1,0 +1,136 @@
+"""What a release and a retirement would do: observed now, nothing written."""
+
+import asyncio
+import re
+
+from msgspec.structs import replace
+
+from actions.guards import Policy
+from actions.ids import now
+from actions.journal import Journal
+from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.switch_plan import (
+    UNKNOWN_TRUTH,
+    Move,
+    block,
+    full,
+    in_the_way,
+    make_plan,
+    probe_self_test,
+    shares_of,
+    staged,
+)
+from actions.targets import SwitchTarget
+from backends.ports import SwitchState
+from backends.settings import Duration
+from backends.text import clean
+
+_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+
+
+async def plan_release(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
+    """`request.version` onto the idle color, then the traffic there. Raises Refused for what can not be meant."""
+    if not _VERSION.fullmatch(request.version):
+        message = f'"{clean(request.version, 64)}" is no version: letters, digits and _ . + - (at most 128)'
+        raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
+    adapter, settings = target.adapter, target.settings
+    state = await adapter.observe()
+    findings = await in_the_way(policy, journal, request.service)
+    if state.live not in settings.colors:
+        findings.append(_no_idle_side(state))
+        return make_plan(request, policy, target, Move(state=state, to=""), findings)
+    to, problems = _idle(request, target, state)
+    stages, unsplit = shares_of(request, target, state)
+    live = await adapter.color_health(state.live)
+    if live.version == request.version and state.weights == full(settings, state.live):
+        text = f"{state.live.upper()} runs {request.version} and has all traffic already"
+        done = Finding(level="ok", code="already", text=text)
+        return make_plan(request, policy, target, Move(state=state, to=state.live, already=True), [*findings, done])
+    findings += [*problems, *unsplit]
+    deployer = adapter.deployer
+    if deployer is None:
+        fix = "add `deploy` to the deployment in the config, or deploy by hand and `teal deploy flip`"
+        findings.append(block("no-deployer", f"nothing puts a version on a side of {request.service}", fix))
+    if not to or deployer is None:
+        return make_plan(request, policy, target, Move(state=state, to=to, stages=stages), findings)
+    probe, own, ready = await asyncio.gather(
+        probe_self_test(target, state.live),
+        adapter.preflight(state, staged(settings, state.live, to, stages[0])),
+        deployer.deploy_preflight(to, request.version),
+    )
+    now_there = await deployer.deployed(to)
+    findings += [probe, *ready, *own, *_gates_note(target)]
+    lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
+    lines += deployer.describe_deploy(to, request.version)
+    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines))
+    return make_plan(request, policy, target, move, findings)
+
+
+async def plan_retire(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
+    """The side that has no traffic taken down to nothing, once nobody will want to go back to it."""
+    adapter, settings = target.adapter, target.settings
+    state = await adapter.observe()
+    findings = await in_the_way(policy, journal, request.service)
+    if state.live not in settings.colors:
+        findings.append(_no_idle_side(state))
+        return make_plan(request, policy, target, Move(state=state, to=""), findings)
+    to, problems = _idle(request, target, state)
+    findings += problems
+    deployer = adapter.deployer
+    if deployer is None:
+        findings.append(block("no-deployer", f"nothing takes a side of {request.service} down", "do it by hand"))
+        return make_plan(request, policy, target, Move(state=state, to=to), findings)
+    found = await deployer.deployed(to)
+    already = found.desired == 0
+    if not already:
+        findings += [await probe_self_test(target, state.live), *await _window(policy, journal, request, target)]
+    plan = make_plan(request, policy, target, Move(state=state, to=to, already=already), findings)
+    what = found.version or found.artifact or "what runs there"
+    effect = f"retire   {to.upper()} ({what}): {found.desired if found.desired is not None else '?'} → 0"
+    summary = PlanSummary(
+        effects=() if already else (effect,),
+        preconditions=(f"{to.upper()} takes no traffic when it is written",),
+        undo="" if already else f"teal deploy rollback {request.service}",
+    )
+    return replace(plan, summary=summary, expected={**plan.expected, "stages": []})
+
+
+async def _window(policy: Policy, journal: Journal, request: Request, target: SwitchTarget) -> list[Finding]:
+    last = await journal.last_switch(policy.context, request.service)
+    if last is None or last[0].ended_at is None:
+        return []
+    left_s = float(target.settings.rollback_window) - (now() - last[0].ended_at).total_seconds()
+    if left_s <= 0:
+        return []
+    text = f"the rollback window is open for another {Duration(max(1, round(left_s)))}: a rollback would be slow"
+    return [Finding(level="block", code="rollback-window", text=text, fix="wait until it is over", overridable=True)]
+
+
+def _idle(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[str, list[Finding]]:
+    colors = target.settings.colors
+    if request.to and request.to.lower() not in colors:
+        message = f'{request.service} has no color "{clean(request.to, 64)}"'
+        raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {', '.join(colors)}"))
+    others = [request.to.lower()] if request.to else [color for color in colors if color != state.live]
+    if len(others) != 1:
+        return "", [block("to", "there is more than one other color", "say which: --to COLOR")]
+    if state.weights.get(others[0]):
+        text = f"{others[0].upper()} takes traffic: nothing is deployed or taken down there"
+        return others[0], [block("takes-traffic", text, "the other color")]
+    return others[0], []
+
+
+def _no_idle_side(state: SwitchState) -> Finding:
+    if state.live == "mixed":
+        return block("mixed", "traffic is split now: no side is idle", "finish that first, or flip with --to COLOR")
+    text = f"what is live is unknown: {state.detail or 'no weights'}"
+    return block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
+
+
+def _gates_note(target: SwitchTarget) -> list[Finding]:
+    """A release that only health and smoke test look at is worth a word."""
+    settings = target.settings
+    if settings.smoke or settings.gates or settings.presets:
+        return []
+    text = "no smoke test and no gates: only health is looked at"
+    return [Finding(level="warning", code="no-smoke", text=text, fix="add `smoke` or `presets` to the deployment")]

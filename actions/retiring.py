@@ -1,0 +1,48 @@
+"""Taking the side that has no traffic down to nothing."""
+
+from actions.deploying import Deploying
+from actions.endings import Conflict, Unfit
+from actions.models import ActionError
+from actions.rows import Changes
+from actions.targets import SwitchTarget
+from actions.traffic import Traffic, same
+from actions.work import Ordered, Work
+from backends.errors import BackendError
+
+
+class Retiring:
+    """One retirement. `run` returns when the action has ended."""
+
+    def __init__(self, work: Work, target: SwitchTarget) -> None:
+        self._work = work
+        self._adapter = target.adapter
+        self._traffic = Traffic(work, target)
+        self._deploying = Deploying(work, target, self._traffic)
+
+    async def run(self) -> None:
+        """Raises LeaseLost."""
+        work = self._work
+        try:
+            await work.unless_ordered(self._take_down())
+            await work.finish("succeeded")
+        except Ordered as order:
+            await work.obeyed(order.command)
+            await work.finish("abandoned", error=ActionError(kind="ordered", message=str(order)))
+        except Unfit as unfit:
+            await work.finish("aborted", error=unfit.error)
+        except BackendError as error:
+            failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
+            await work.finish("aborted", error=failed)
+
+    async def _take_down(self) -> None:
+        work = self._work
+        await work.begin("preflight")
+        found = await self._adapter.observe()
+        if not same(found, self._traffic.before):
+            await work.end("preflight", "failed", str(Conflict(found)))
+            raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
+        await work.end("preflight", "succeeded", f"{work.plan.to.upper()} takes no traffic")
+        await work.begin("retire")
+        detail = await self._deploying.retire(work.plan.to)
+        await work.end("retire", "succeeded", detail)
+        await work.note(Changes(changed=True))

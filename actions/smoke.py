@@ -1,0 +1,37 @@
+"""The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from actions.targets import SwitchTarget
+from backends.commands import CommandEnd, filled, run_bounded
+
+SMOKE_S = 600.0
+
+
+class Smoke:
+    """The command of one service, filled in for one color and version."""
+
+    def __init__(self, target: SwitchTarget, service: str, color: str, version: str) -> None:
+        self._directory = Path(target.target["base_dir"])
+        self._command = filled(target.settings.smoke, template_values(target, service, color, version))
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is one."""
+        return bool(self._command)
+
+    async def run(self, *, timeout_s: float = SMOKE_S) -> CommandEnd:
+        """Run it; it is killed with all that it started at the deadline, or when the caller is cancelled."""
+        return await run_bounded(self._command, self._directory, timeout_s=timeout_s)
+
+    async def problem(self) -> str:
+        """Run it; what went wrong, empty where nothing did."""
+        return (await self.run()).why
+
+
+def template_values(target: SwitchTarget, service: str, color: str, version: str) -> dict[str, str]:
+    """What a command of the config may name. `url` is the base URL of the color."""
+    health = urlsplit(target.settings.health.get(color, ""))
+    url = f"{health.scheme}://{health.netloc}" if health.netloc else ""
+    return {"color": color, "version": version, "url": url, "service": service}

@@ -1,0 +1,88 @@
+"""In which steps traffic is moved: the stages of a strategy, the names of the steps, and who judges a stage."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from actions.models import ActionKind
+
+STRATEGIES = ("blue-green", "gradual", "canary")
+DEFAULT_STAGES: dict[str, tuple[int, ...]] = {
+    "blue-green": (100,), "gradual": (10, 50, 100), "canary": (5, 10, 25, 50, 100),
+}  # fmt: skip
+BACK_STEPS = ("shift-back", "verify-back")
+
+
+class StageVerdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the metrics say of a stage so far. `data` is kept in the journal with it.
+
+    `pass`: it may go on once its time is over. `waiting`: not enough was seen, and that is no trouble yet.
+    `inconclusive`: the evidence is missing; the action is held. `fail`: it goes back, at once.
+    """
+
+    word: Literal["pass", "waiting", "inconclusive", "fail"]
+    detail: str
+    data: dict[str, Any] = {}
+
+
+class StageJudge(Protocol):
+    """Judges one stage. Made anew where a runner takes over: samples with a gap between them are not one window."""
+
+    @property
+    def every_s(self) -> float:
+        """Seconds from one look to the next."""
+
+    @property
+    def hold_s(self) -> float:
+        """How long evidence may be missing below 100 percent before traffic goes back."""
+
+    async def look(self) -> StageVerdict:
+        """Take a sample now, and say what all of them come to. Never raises."""
+
+
+class Judge(Protocol):
+    """Judges an action's stages by metrics; handed to `Switching` by whoever reads the config."""
+
+    async def baseline(self) -> dict[str, Any]:
+        """What production shows before the first stage, for the time when nothing else is left to compare with; kept
+        in the journal. Raises BackendError where no metrics can be had: no traffic moves then."""
+
+    def stage(self, share: int, seconds: float, baseline: dict[str, Any]) -> StageJudge:
+        """The judge of the stage in which the new side has `share` percent for `seconds`, or of the bake (100)."""
+
+
+def stages_of(strategy: str, configured: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The shares of the side that gains traffic, in percent. Raises ValueError in words for those that can not be."""
+    name = strategy or "blue-green"
+    stages = tuple(configured.get(name) or DEFAULT_STAGES.get(name, ()))
+    if not stages:
+        known = ", ".join(dict.fromkeys([*STRATEGIES, *configured]))
+        raise ValueError(f'no strategy "{name}" (known: {known})')
+    if stages[-1] != 100 or any(not 0 < share <= 100 for share in stages) or sorted(set(stages)) != list(stages):
+        raise ValueError(f"stages of {name}: {list(stages)} do not rise to 100")
+    return stages
+
+
+def step_of(what: str, share: int, stages: Iterable[int]) -> str:
+    """`shift` where there is one stage, `shift[25]` where there are more."""
+    return what if len(tuple(stages)) == 1 else f"{what}[{share}]"
+
+
+def is_shift(step: str) -> bool:
+    """Whether this step moves traffic forward."""
+    return step == "shift" or step.startswith("shift[")
+
+
+def steps_of_plan(kind: ActionKind, stages: tuple[int, ...], *, smoke: bool, starts: bool = False) -> tuple[str, ...]:
+    """The steps that an action will go through, in order. `starts`: the side that gains traffic is at zero."""
+    if kind == "retire":
+        return ("preflight", "retire")
+    moving = [step_of(what, share, stages) for share in stages for what in ("shift", "verify", "analyse")]
+    if len(stages) == 1:
+        moving.remove("analyse")
+    if kind == "rollback":
+        return ("preflight", *(("start", "health") if starts else ()), *moving)
+    if kind == "release":
+        return ("preflight", "deploy", "health", *(("smoke",) if smoke else ()), *moving, "bake")
+    return ("preflight", *moving, "bake")

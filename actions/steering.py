@@ -1,0 +1,104 @@
+"""What operators ordered of a running action, and which orders are possible in which state."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import get_args
+
+from actions.models import MOVES_FORWARD, Action, OrderWord
+from actions.rows import Command, Told
+
+STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
+"""The words that end the way forward; the others only steer it."""
+
+_SKIPPABLE = ("analyse", "bake")
+
+
+class Steering:
+    """The orders that were obeyed, folded from the journal: whoever takes the action over steers as they say."""
+
+    def __init__(self, history: Iterable[Told]) -> None:
+        self.going = asyncio.Event()
+        self.going.set()
+        self.promoted = False
+        self.accepted = False
+        self._obeyed: set[int] = set()
+        for line in history:
+            if line.event.kind == "order":
+                self._obeyed.add(line.event.data.get("id", 0))
+                if line.event.data["word"] == "pause":
+                    self.going.clear()
+                elif line.event.data["word"] in ("resume", "promote"):
+                    self.going.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it waits at the next safe point."""
+        return not self.going.is_set()
+
+    def obeyed(self, command: Command) -> bool:
+        """Whether an earlier runner obeyed it, and died before it could mark it so."""
+        return command.id in self._obeyed
+
+    def obey(self, command: Command) -> None:
+        """Steer by an order that stops nothing."""
+        self._obeyed.add(command.id)
+        match command.word:
+            case "pause":
+                self.going.clear()
+            case "resume":
+                self.going.set()
+            case "promote":
+                self.promoted = True
+                self.going.set()
+            case "accept":
+                self.accepted = True
+
+    def next_stage(self) -> None:
+        """A promotion or an acceptance was meant for the stage that is over now."""
+        self.promoted = self.accepted = False
+
+
+def possible_orders(action: Action, *, orphaned: bool) -> dict[OrderWord, str]:
+    """Each order with the reason why it can not be given now; empty where it can. For menus and the command line."""
+    return {word: _why_not(word, action, orphaned) for word in get_args(OrderWord)}
+
+
+def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
+    if not action.open:
+        return f"it has ended: {action.status}"
+    if action.kind not in MOVES_FORWARD:
+        return _of_another_kind(word, action, orphaned)
+    if word in ("rollback", "abort"):
+        return "it is on its way back already" if action.status == "rolling_back" and not orphaned else ""
+    stopped = action.status in ("conflict", "in_doubt")
+    if word == "takeover":
+        return "" if orphaned else f"its runner lives{_where(action)}: order it to pause, abort or roll back"
+    if word == "abandon":
+        wait = "it runs: pause it, abort it or roll it back"
+        return "" if orphaned or action.status == "paused" or stopped else wait
+    if action.status == "rolling_back":
+        return "it is on its way back"
+    if word == "resume":
+        return "" if orphaned or action.status == "paused" else "it is not paused"
+    if stopped:
+        return "what is live must be known first: resume looks again, rollback takes it back"
+    if word == "pause":
+        if orphaned:
+            return "nobody runs it: it moves nothing"
+        return "it is paused already" if action.status == "paused" and action.hold is None else ""
+    if word == "promote":
+        skips = action.phase.partition("[")[0] in _SKIPPABLE
+        return "" if skips else f"there is no wait to skip in {action.phase or 'this phase'}"
+    return "" if action.hold is not None else "no evidence is missing: there is nothing to accept"
+
+
+def _of_another_kind(word: OrderWord, action: Action, orphaned: bool) -> str:
+    if word in ("takeover", "resume", "abandon") and action.kind in ("rollback", "retire"):
+        return "" if orphaned else f"its runner lives{_where(action)}"
+    if action.kind == "rollback":
+        return "it is the way back, in one step"
+    return f"{action.kind} is one step: there is nothing to steer"
+
+
+def _where(action: Action) -> str:
+    return f" ({action.owner.user}@{action.owner.host} pid {action.owner.pid})" if action.owner else ""

@@ -1,0 +1,192 @@
+"""Moving traffic, one step at a time: intent, compare and write, observation; and what came of a write in doubt.
+
+Every effect is journalled as an intent before it and as an observation after it. A write without an answer is never
+repeated blindly but looked for, and a control object that is not ours is left alone.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from actions.endings import Conflict, InDoubt, NotWritten, Unfit, shares
+from actions.ids import now, time_of
+from actions.probing import Prober
+from actions.rows import Changes
+from actions.stages import is_shift
+from actions.targets import SwitchTarget
+from actions.work import Work, uninterrupted
+from backends.errors import BackendError, ErrorKind
+from backends.ports import SwitchState
+
+READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
+LOOK_S = 0.25
+WRITE_TRIES = 3
+_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "rate_limited"})
+"""Errors that are an answer: it was not written, and will not be."""
+
+
+class Traffic:
+    """The control object of one service under one action."""
+
+    def __init__(self, work: Work, target: SwitchTarget) -> None:
+        self._work = work
+        self._adapter = target.adapter
+        expected = work.plan.expected
+        self.before = SwitchState(
+            weights=expected["weights"], revision=expected["revision"], stamp=expected.get("stamp", "")
+        )
+
+    @property
+    def moved(self) -> bool:
+        """Whether any traffic was seen to be moved forward."""
+        return any(
+            line.event.kind == "observed" and is_shift(line.event.step) and line.event.data.get("result") == "applied"
+            for line in self._work.history
+        )
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a write was intended that nobody knows the end of."""
+        return any(self._work.unseen(step) is not None for step in self._written_steps())
+
+    @property
+    def last(self) -> SwitchState:
+        """What the control object was when this action last saw it written: what it must be now."""
+        for line in reversed(self._work.history):
+            if line.event.kind == "observed" and line.event.data.get("result") == "applied" and _moves(line.event.step):
+                return state_of(line.event.data["after"])
+        return self.before
+
+    async def settle(self) -> None:
+        """What came of the writes that an earlier runner intended and did not live to see: looked for before anything
+        else, since a preflight would take them for somebody else's change. Raises Conflict or InDoubt."""
+        for step in self._written_steps():
+            line = self._work.unseen(step)
+            if line is None:
+                continue
+            data = line.event.data
+            lost = BackendError("internal", "the runner that wrote it died")
+            sent_at = time_of(line.at) or now()
+            late_s = max(0.0, self._adapter.late_write_s - (now() - sent_at).total_seconds())
+            requested = data["requested"]
+            try:
+                found = await self._settled(
+                    lost, state_of(data["before"]), requested["weights"], requested["stamp"], late_s
+                )
+            except NotWritten:
+                await self._work.observed(step, data["before"], "not applied")
+            else:
+                await self._observed(step, found)
+
+    async def shift(
+        self, step: str, expected: SwitchState, weights: dict[str, int], prober: Prober | None = None
+    ) -> None:
+        """Move traffic so. Raises Unfit where nothing was written, Conflict or InDoubt where it is not known whose it
+        is."""
+        if sum(weights.values()) != 100:
+            raise Unfit("internal", f"weights {weights} do not sum to 100")
+        await self._work.begin(step)
+        if prober is not None:
+            await prober.start()
+            prober.mark_write()
+        try:
+            detail = await uninterrupted(self._move(step, expected, weights))
+        except NotWritten as unwritten:
+            error = unwritten.error
+            await self._work.end(step, "failed", error.message)
+            raise Unfit(error.kind, error.message, error.fix) from None
+        except (Conflict, InDoubt) as stop:
+            await self._work.end(step, "failed", str(stop))
+            raise
+        await self._work.end(step, "succeeded", detail)
+
+    async def seen(self) -> SwitchState | None:
+        """The control object now, asked for a few times; None where it can not be read."""
+        for wait_s in (*READ_AGAIN_S[:3], 0.0):
+            with contextlib.suppress(BackendError):
+                return await self._adapter.observe()
+            await asyncio.sleep(wait_s)
+        return None
+
+    def is_ours(self, found: SwitchState) -> bool:
+        """Whether this action wrote it."""
+        return found.stamp.startswith(f"{self._work.action_id}:")
+
+    async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
+        """Returns what was observed, in words."""
+        stamp = f"{self._work.action_id}:{step}"
+        try:
+            found = await self._adapter.observe()
+        except BackendError as error:
+            raise NotWritten(error) from None
+        if found.weights != weights or found.stamp != stamp:
+            if not same(found, expected):
+                raise Conflict(found)
+            await self._work.intent(step, plain(found), {"weights": weights, "stamp": stamp})
+            before = found
+            try:
+                found = await self._adapter.shift(before, weights, stamp=stamp, fence=self._work.fence)
+            except BackendError as error:
+                late_s = 0.0 if error.kind in _ANSWERED else self._adapter.late_write_s
+                try:
+                    found = await self._settled(error, before, weights, stamp, late_s)
+                except (NotWritten, Conflict) as no:
+                    if isinstance(no, NotWritten) or error.kind in _ANSWERED:
+                        await self._work.observed(step, plain(before), "not applied")
+                    raise
+        if found.weights != weights or found.stamp != stamp:
+            raise Conflict(found)
+        await self._observed(step, found)
+        return shares(found)
+
+    async def _observed(self, step: str, found: SwitchState) -> None:
+        undone = self._work.plan.expected.get("undoes") if is_shift(step) else None
+        await self._work.observed(step, plain(found), "applied", changes=Changes(changed=True), undone=undone or None)
+
+    async def _settled(
+        self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float
+    ) -> SwitchState:
+        """What came of a write that failed: ours. Raises NotWritten, Conflict or InDoubt. For `late_s` it may still
+        come: until then `before` says nothing."""
+        unread, reads, until = error.message, iter(READ_AGAIN_S), time.monotonic() + late_s
+        while True:
+            try:
+                found = await self._adapter.observe()
+            except BackendError as again:
+                unread = again.message
+                wait_s = next(reads, None)
+                if wait_s is None:
+                    raise InDoubt(f"{error.message}; and it can not be read: {unread}") from None
+                await asyncio.sleep(wait_s)
+                continue
+            if found.weights == weights and found.stamp == stamp:
+                return found
+            if not same(found, before):
+                raise Conflict(found)
+            if time.monotonic() >= until:
+                raise NotWritten(error)
+            await asyncio.sleep(LOOK_S)
+
+    def _written_steps(self) -> list[str]:
+        steps = (line.event.step for line in self._work.history if line.event.kind == "intent")
+        return [step for step in dict.fromkeys(steps) if _moves(step)]
+
+
+def same(found: SwitchState, expected: SwitchState) -> bool:
+    """Whether nobody wrote it since."""
+    return (found.weights, found.revision) == (expected.weights, expected.revision)
+
+
+def plain(found: SwitchState) -> dict[str, object]:
+    """The state as it is kept in the journal."""
+    return {"weights": found.weights, "revision": found.revision, "stamp": found.stamp}
+
+
+def state_of(kept: dict[str, Any]) -> SwitchState:
+    """The inverse of `plain`."""
+    return SwitchState(weights=kept["weights"], revision=kept["revision"], stamp=kept.get("stamp", ""))
+
+
+def _moves(step: str) -> bool:
+    return is_shift(step) or step == "shift-back"

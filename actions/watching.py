@@ -1,0 +1,168 @@
+"""Watching a side that takes traffic, for the time of a stage or of the bake: looks, metrics, a smoke test once more.
+
+Two bad looks in a row or a verdict that fails end it at once. Evidence that is missing is no success: the action is
+held, below 100 percent with a deadline after which traffic goes back; at 100 percent until the evidence is there or
+somebody decides, since a flip back would be as blind.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from actions.endings import Failed
+from actions.models import ActionError
+from actions.proof import Proof, Sample
+from actions.stages import StageJudge, StageVerdict
+from actions.work import Work
+
+LOOK_S = 1.0
+BAD_SAMPLES = 2
+HOLD_S = 600.0
+TELL_S = 5.0
+GAP_LOOKS = 2.0
+AT_LEAST_GAP_S = 2 * TELL_S
+
+
+class Watching:
+    """One window of one action. `run` returns when it has passed."""
+
+    def __init__(
+        self,
+        work: Work,
+        proof: Proof,
+        step: str,
+        weights: dict[str, int],
+        color: str,
+        *,
+        seconds: float,
+        judge: StageJudge | None = None,
+        smoke: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        """`smoke` returns what went wrong, empty where nothing did; it is run once beside the looks."""
+        self._work, self._proof = work, proof
+        self._step, self._weights, self._color = step, weights, color
+        self._seconds = seconds
+        self._judge = judge
+        self._smoke = smoke
+        self._full = weights[color] == 100
+        self._pause_s = min(LOOK_S, max(0.05, seconds / 4))
+        self._verdict = StageVerdict(word="pass", detail="") if judge is None else None
+        self._judge_at = 0.0
+        self._bad = 0
+        self._looks = 0
+        self._told = ("", 0.0)
+
+    async def run(self) -> None:
+        """Raises Failed or Conflict."""
+        left_s = await self._begin()
+        smoking = None if self._smoke is None else asyncio.create_task(_awaited(self._smoke()))
+        try:
+            await self._watch(time.monotonic() + left_s, smoking)
+        except Failed as failure:
+            await self._work.end(self._step, "failed", str(failure))
+            raise Failed(f"{self._step} failed: {failure}") from None
+        finally:
+            if smoking is not None:
+                smoking.cancel()
+                await asyncio.gather(smoking, return_exceptions=True)
+        self._work.steering.next_stage()
+
+    async def _begin(self) -> float:
+        """What an earlier runner saw counts, unless nobody looked for a while: then the window starts anew."""
+        gap_s = max(AT_LEAST_GAP_S, GAP_LOOKS * self._pause_s)
+        if self._work.last_seen(self._step) > gap_s and self._work.begun(self._step):
+            await self._work.end(self._step, "pending", "nobody looked for a while: it starts anew")
+        return await self._work.begin(self._step, f"{self._seconds:g}s", lasts_s=self._seconds)
+
+    async def _watch(self, until: float, smoking: "asyncio.Task[str] | None") -> None:
+        work = self._work
+        while True:
+            sample = await self._look()
+            verdict = await self._judged()
+            if smoking is not None and smoking.done() and (problem := smoking.result()):
+                raise Failed(f"smoke: {problem}")
+            over = time.monotonic() >= until or work.steering.promoted
+            ready = bool(sample.good) and (smoking is None or smoking.done()) and not work.steering.paused
+            passed = verdict.word == "pass" or work.steering.accepted or work.steering.promoted
+            if over and ready and passed:
+                await self._succeed(verdict)
+                return
+            missing = self._missing(sample, verdict, over)
+            await self._hold(missing, over)
+            await self._tell(sample, verdict)
+            await asyncio.sleep(self._pause_s)
+
+    async def _look(self) -> Sample:
+        sample = await self._proof.sample(self._weights, self._color)
+        self._looks += 1
+        self._bad = self._bad + 1 if sample.good is False else 0
+        if self._bad >= BAD_SAMPLES:
+            raise Failed(sample.detail)
+        return sample
+
+    async def _judged(self) -> StageVerdict:
+        if self._judge is not None and time.monotonic() >= self._judge_at:
+            self._judge_at = time.monotonic() + self._judge.every_s
+            self._verdict = await self._judge.look()
+            if self._verdict.word == "fail":
+                await self._work.progress(self._step, self._verdict.detail, data=self._verdict.data)
+                raise Failed(self._verdict.detail)
+        assert self._verdict is not None
+        return self._verdict
+
+    def _missing(self, sample: Sample, verdict: StageVerdict, over: bool) -> str:
+        """What keeps it from going on that nobody can see; empty where it just takes its time."""
+        if verdict.word == "inconclusive" and not self._work.steering.accepted:
+            return verdict.detail
+        if over and sample.good is None:
+            return sample.detail
+        if over and verdict.word == "waiting" and not self._work.steering.accepted:
+            return verdict.detail
+        if self._work.remaining_s(1.0) <= 0:
+            if not self._full:
+                raise Failed("the time of this action is over, and the traffic is not all there")
+            return "the time of this action is over, and it is not proven yet"
+        return ""
+
+    async def _hold(self, missing: str, over: bool) -> None:
+        work = self._work
+        left_s = work.hold_left_s()
+        if not missing:
+            await work.released("the evidence is there")
+            await work.stand()
+            return
+        if left_s is None:
+            # The reason may change from look to look; what is shown is why the hold began.
+            await work.held(missing, None if self._full else self._hold_s())
+        elif left_s <= 0:
+            raise Failed(f"nothing could be proven for {self._hold_s() / 60:g} min: {missing}")
+        await work.stand(ActionError(kind="held", message=f"held: {work.hold_why()}", fix=self._ways(over)))
+
+    def _hold_s(self) -> float:
+        return HOLD_S if self._judge is None else self._judge.hold_s
+
+    def _ways(self, over: bool) -> str:
+        action_id = self._work.action_id
+        service = self._work.plan.service
+        return f'teal action accept {action_id} --reason "…", or teal deploy rollback {service}'
+
+    async def _tell(self, sample: Sample, verdict: StageVerdict) -> None:
+        detail = "; ".join(part for part in (sample.detail, verdict.detail) if part)
+        before, at = self._told
+        if detail != before or time.monotonic() - at >= TELL_S:
+            self._told = (detail, time.monotonic())
+            await self._work.progress(self._step, detail, data=verdict.data)
+
+    async def _succeed(self, verdict: StageVerdict) -> None:
+        work = self._work
+        await work.released("the evidence is there")
+        await work.stand()
+        how = "promoted by hand" if work.steering.promoted else f"{self._seconds:g}s"
+        if work.steering.accepted and verdict.word != "pass":
+            how += ", accepted by hand"
+        detail = f"{self._looks} looks in {how}, {self._color.upper()} healthy"
+        await work.end(self._step, "succeeded", "; ".join(part for part in (detail, verdict.detail) if part))
+
+
+async def _awaited(waiting: Awaitable[str]) -> str:
+    return await waiting

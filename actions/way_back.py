@@ -1,0 +1,118 @@
+"""The way back of an action that has moved traffic: to the side that had it, where that is healthy now, and proven."""
+
+import asyncio
+import time
+
+from actions.endings import Conflict, Failed, Unfit
+from actions.models import ActionError
+from actions.probing import Prober
+from actions.proof import VERIFY_S, Proof
+from actions.switch_plan import SELF_TEST_PROBES
+from actions.targets import SwitchTarget
+from actions.traffic import WRITE_TRIES, Traffic
+from actions.work import Ordered, Work
+from backends.ports import SwitchState
+
+HEALTHY_AGAIN_S = 600.0
+LOOK_S = 1.0
+
+
+class WayBack:
+    """Undoes what this action did to the traffic, and nothing else. `run` ends the action, or leaves it in conflict."""
+
+    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic, proof: Proof) -> None:
+        self._work = work
+        self._target = target
+        self._traffic = traffic
+        self._proof = proof
+        self._from = work.plan.from_
+
+    async def run(self, error: ActionError, *, by_hand: bool) -> None:
+        """`error`: why. Raises Conflict or InDoubt where what is live is not this action's, unless a person ordered
+        it."""
+        work = self._work
+        await work.released("it goes back")
+        await work.set("rolling_back", "shift-back", error, by_hand=by_hand, kind=error.kind)
+        found = await self._traffic.seen()
+        if found is None or not found.weights:
+            await self._stuck(f"{error.message}; and what is live is unknown", error)
+            return
+        if not self._traffic.is_ours(found):
+            if found.weights == self._traffic.before.weights:  # somebody has put it back
+                await self._ended(error)
+                return
+            if not by_hand:
+                raise Conflict(found)
+        try:
+            await work.unless_ordered(self._until_healthy(error))
+            await self._move(found)
+        except Ordered as order:
+            await self._abandoned(order, error)
+        except (Unfit, Failed) as failure:
+            await self._stuck(f"{error.message}; and the way back failed: {failure}", error)
+        else:
+            await self._ended(error)
+
+    async def _move(self, found: SwitchState) -> None:
+        prober = Prober(self._target.probe)
+        try:
+            for attempt in range(1, WRITE_TRIES + 1):
+                try:
+                    first = prober if attempt == 1 else None
+                    await self._traffic.shift("shift-back", found, self._traffic.before.weights, first)
+                    break
+                except Unfit:
+                    if attempt == WRITE_TRIES:
+                        raise
+                    await asyncio.sleep(0.2 * attempt)
+            if self._from in self._target.settings.colors:
+                await self._proof.verify(
+                    prober, "verify-back", self._traffic.before.weights, self._from, at_most_s=VERIFY_S
+                )
+        finally:
+            await prober.stop()
+
+    async def _until_healthy(self, error: ActionError) -> None:
+        """No traffic is sent to a side that is not healthy now. It is waited for, and a person is told; not for ever,
+        since what becomes healthy next week is another thing. Raises Unfit."""
+        work, until = self._work, time.monotonic() + HEALTHY_AGAIN_S
+        while problem := await self._old_side_unfit():
+            if time.monotonic() >= until:
+                raise Unfit("target_unhealthy", f"{problem}: no traffic is sent there")
+            fix = f"make {self._from.upper()} healthy, it goes back then; or teal action abandon {work.action_id}"
+            words = f"{error.message}; and {problem}: no traffic is sent there"
+            if work.hold_left_s() is None:
+                await work.held(problem, HEALTHY_AGAIN_S)
+            await work.stand(ActionError(kind="target_unhealthy", message=words, fix=fix))
+            await asyncio.sleep(LOOK_S)
+        if work.hold_left_s() is not None:
+            await work.released(f"{self._from.upper()} is healthy")
+            await work.set("rolling_back", "shift-back", error)
+
+    async def _old_side_unfit(self) -> str:
+        if self._from not in self._target.settings.colors:  # a split of before: both sides had traffic
+            return ""
+        return await self._proof.unhealthy(self._from, SELF_TEST_PROBES)
+
+    async def _ended(self, error: ActionError) -> None:
+        await self._work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
+
+    async def _abandoned(self, order: Ordered, error: ActionError) -> None:
+        await self._work.obeyed(order.command)
+        if order.command.word != "abandon":
+            await self.run(error, by_hand=True)
+            return
+        await abandon(self._work, self._traffic, order)
+
+    async def _stuck(self, words: str, error: ActionError) -> None:
+        fix = "; ".join(self._target.adapter.manual_commands(self._traffic.before.weights))
+        await self._work.finish("rollback_failed", error=ActionError(kind="rollback_failed", message=words, fix=fix))
+
+
+async def abandon(work: Work, traffic: Traffic, order: Ordered) -> None:
+    """A person closes the action as it is; what is true then is written down."""
+    found = await traffic.seen()
+    truth = "what is live can not be read" if found is None else f"{found.live} is live: {found.weights}"
+    reason = f" ({order.command.reason})" if order.command.reason else ""
+    error = ActionError(kind="abandoned", message=f"abandoned by {order.command.actor.login}{reason}; {truth}")
+    await work.finish("abandoned", error=error)
