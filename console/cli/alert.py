@@ -1,7 +1,6 @@
 """`teal alert`: what is firing, and keeping it quiet."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
-from console import moment
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
 from console.cli.showing import Answer
@@ -20,7 +18,7 @@ from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, worst_first
 from console.refs import Referable, find
 from console.session import Session
-from console.store import Snapshot, SourceError, SourceKey
+from console.silences import read_silences, silencers
 from console.tables import View, item_table
 from panels.words import clock
 
@@ -122,7 +120,7 @@ def silences(common: Common, expired: bool) -> int:
     """Silences and acknowledgements, those that end first at the top."""
 
     async def answer(session: Session) -> Answer:
-        snapshots = await _silences(session)
+        snapshots = await read_silences(session)
         items = [item for snapshot in snapshots for item in snapshot.items if expired or item.state != "expired"]
         found = document(
             "alert.silences",
@@ -156,7 +154,7 @@ def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -
 
 def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
     async def request(session: Session) -> Request:
-        snapshots, _ = await asyncio.gather(_silences(session), session.read(deadline_s=common.timeout_s))
+        snapshots, _ = await asyncio.gather(read_silences(session), session.read(deadline_s=common.timeout_s))
         silences: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
         found = _found(session, [*session.store.items("alerts"), *silences], ref, "silence").ref
         return Request(kind=kind, service=found, ref=found, for_s=for_s, timeout_s=common.timeout_s)
@@ -182,37 +180,14 @@ def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:
         raise CommandError(EXIT_USAGE, "usage", str(error), fix="-m dataset=customers") from None
 
 
-def _silencers(session: Session) -> list[str]:
-    """The sources of alerts that can silence."""
-    names = []
-    for entry in session.adapters.context.entries["alerts"]:
-        with contextlib.suppress(BackendError):
-            session.adapters.silencer(entry.name)
-            names.append(entry.name)
-    return names
-
-
 def _silencer(session: Session, wanted: str) -> str:
-    known = _silencers(session)
+    known = silencers(session)
     found = [name for name in known if wanted in ("", name)]
     if len(found) == 1:
         return found[0]
     names = ", ".join(known) or "none"
     message = "several sources of alerts can silence" if found else f"no source of alerts that can silence {wanted}"
     raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message.rstrip(), fix=f"--source {names}")
-
-
-async def _silences(session: Session) -> list[Snapshot]:
-    async def one(name: str) -> Snapshot:
-        entry = session.adapters.entry("alerts", name)
-        key = SourceKey("alerts", name)
-        try:
-            items = await session.adapters.silencer(name).silences()
-        except BackendError as error:
-            return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
-        return Snapshot(key=key, type=entry.type, items=tuple(items), fetched_at=moment.utc_now())
-
-    return list(await asyncio.gather(*map(one, _silencers(session))))
 
 
 def _lines(session: Session, alert: Alert) -> list[str]:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "action": ("console.cli.action:action", "Actions: list, show, watch."),
     "note": ("console.cli.note:note", "Write a sentence down in the audit."),
     "timeline": ("console.cli.timeline:timeline", "What changed: runs, switches, alerts, quality, notes, actions."),
+    "report": ("console.cli.report:report", "An incident, or what the next shift takes over, as Markdown."),
     "audit": ("console.cli.audit:audit", "The audit: list, verify, export."),
     "context": ("console.cli.context:context", "Contexts of the config: list, show."),
     "config": ("console.cli.config:config", "The config: init, validate, show, schema."),

@@ -10,6 +10,7 @@ from actions.models import Action
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
+from console.cli.report import Report
 from console.cli.sandbox import Said
 from console.cli.timeline import Change
 from console.diagnosis import Diagnosis
@@ -43,6 +44,7 @@ ITEMS: dict[str, Any] = {
     "action.list": Action,
     "note": AuditEntry,
     "timeline": Change,
+    "report": Report,
     "audit.list": AuditRecord,
     "audit.verify": AuditVerdict,
     "audit.export": AuditRecord,

@@ -70,6 +70,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "action show": ("action", 0, ["ACTION"]),
     "action watch": ("action", 0, ["ACTION"]),
     "note": ("note", 0, ["disk replaced"]),
+    "report": ("report", 0, ["--handover"]),
     "timeline": ("timeline", 0, ["--since", "9000d"]),
     "audit list": ("audit.list", 0, []),
     "audit verify": ("audit.verify", 0, []),

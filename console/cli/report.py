@@ -1,0 +1,91 @@
+"""`teal report`: an incident, or what the next shift takes over, as Markdown."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import click
+from msgspec import Struct
+
+from backends.errors import BackendError
+from backends.models import Item
+from console import moment
+from console.cli.options import DURATION, TIME, Common, common_options
+from console.cli.reading import read
+from console.cli.showing import Answer
+from console.cli.timeline import PANELS
+from console.derive import panel_health
+from console.output import document
+from console.report import Facts, OpenItem, handover, incident, open_items
+from console.session import ACTION_LIMIT, Session
+from console.silences import read_silences
+from console.store import Snapshot, SourceError, SourceKey
+from panels.kinds.timeline import events
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """A report and what it is of; `open`: what a handover lists, as data."""
+
+    about: str
+    since: datetime
+    until: datetime
+    markdown: str
+    open: Sequence[OpenItem] = ()
+
+
+@click.command()
+@common_options()
+@click.option("--since", "since_s", type=DURATION, default="2h", show_default=True, help="How far back.")
+@click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
+@click.option(
+    "--handover", "for_handover", is_flag=True, help="What is open: actions, silences, what is paused or red."
+)
+def report(common: Common, since_s: float, until: datetime | None, for_handover: bool) -> int:
+    """An incident report as Markdown: timeline, evidence, actions with their reasons."""
+
+    async def answer(session: Session) -> Answer:
+        open_: list[OpenItem] = []
+        if for_handover:
+            silences, pipelines = await asyncio.gather(read_silences(session), _pipelines(session))
+            facts = await _facts(session, [*silences, *pipelines])
+            open_ = open_items(
+                facts,
+                silences=[silence for snapshot in silences for silence in snapshot.items],
+                pipelines=[(snapshot.key.name, info) for snapshot in pipelines for info in snapshot.items],
+                records=await session.orders.audit_records(since=facts.since),
+            )
+            lines, about = handover(open_, facts), "handover"
+        else:
+            facts = await _facts(session, ())
+            lines, about = incident(facts), "incident"
+        made = Report(about=about, since=facts.since, until=facts.until, markdown="\n".join(lines), open=open_)
+        health = panel_health(session.sources())
+        shown = document("report", [made], context=session.context.name, snapshots=facts.sources, health=health)
+        return Answer(shown, lambda: lines)
+
+    return read(common, PANELS, answer, since=timedelta(seconds=since_s), until=until)
+
+
+async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
+    since, until = session.window()
+    items: list[Item] = [item for panel in PANELS for item in session.store.items(panel)]
+    return Facts(
+        title=session.context.title, made_at=moment.utc_now(), since=since, until=until, zone=session.context.zone,
+        sources=[*session.sources(), *more], events=events(items, since, until),
+        actions=await session.actions(limit=ACTION_LIMIT), items=items,
+    )  # fmt: skip
+
+
+async def _pipelines(session: Session) -> list[Snapshot]:
+    """What can be triggered, and whether it is paused, of each source."""
+
+    async def one(name: str, kind: str) -> Snapshot:
+        key = SourceKey("pipelines", name)
+        try:
+            items = await session.adapters.pipelines(name).pipelines()
+        except BackendError as error:
+            return Snapshot(key=key, type=kind, error=SourceError.of(error))
+        return Snapshot(key=key, type=kind, items=tuple(items), fetched_at=moment.utc_now())
+
+    entries = session.adapters.context.entries["pipelines"]
+    return list(await asyncio.gather(*(one(entry.name, entry.type) for entry in entries)))

@@ -1,0 +1,217 @@
+"""What is written down of an incident, and what the next shift takes over: Markdown from what is known. Pure functions.
+
+A report says also what it could not see: sources without an answer, and nothing that was not read counts as well.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+from msgspec import Struct
+
+from actions.audit import AuditRecord
+from actions.models import Action
+from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, Silence
+from backends.ports import PipelineInfo
+from console.derive import latest_runs
+from console.store import Snapshot
+from panels.kinds.timeline import Event
+from panels.words import UNICODE, ago, clock, zone_name
+
+RED_FOR = timedelta(days=1)
+
+
+class OpenItem(Struct, frozen=True, kw_only=True):
+    """Something that somebody has to know of: what it is (`action`, `silence`, `ack`, `freeze`, `rejected`, `paused`,
+    `override`, `red`), who left it so, and until when it stays so by itself."""
+
+    kind: str
+    ref: str
+    text: str
+    by: str = ""
+    until: datetime | None = None
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What a report is made of, read at `made_at` for the window `since` to `until`."""
+
+    title: str
+    made_at: datetime
+    since: datetime
+    until: datetime
+    zone: tzinfo
+    sources: Sequence[Snapshot]
+    events: Sequence[Event]
+    actions: Sequence[Action]
+    items: Sequence[Item]
+
+
+def incident(facts: Facts) -> list[str]:
+    """The report of an incident as lines of Markdown: state, timeline, evidence, actions, what could not be seen."""
+    first = next((event for event in facts.events if event.t0), None)
+    began = f"{_time(first.at, facts)}: {first.text}" if first else "nothing is wrong in this window"
+    return [
+        f"# {facts.title}: {_day(facts.since, facts)} {_time(facts.since, facts)} to {_time(facts.until, facts)}",
+        "",
+        f"Written {_day(facts.made_at, facts)} {_time(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. "
+        f"T0: {began}.",
+        *_section("Timeline", [_event(event, facts) for event in facts.events]),
+        *_section("What is not as it should be now", _evidence(facts)),
+        *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
+        *_section("What could not be seen", _unseen(facts)),
+    ]
+
+
+def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
+    """What the next shift takes over as lines of Markdown, by kind, with who left it so and until when."""
+    lines = [f"# {facts.title}: handover {_day(facts.made_at, facts)} {_time(facts.made_at, facts)}"]
+    for kind, heading in _KINDS.items():
+        lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
+    return [*lines, *_section("What could not be seen", _unseen(facts))]
+
+
+_KINDS = {
+    "action": "Open actions", "red": "Red for a day", "ack": "Acknowledged", "silence": "Silenced",
+    "freeze": "Frozen", "rejected": "Rejected versions", "paused": "Paused pipelines", "override": "Overridden guards",
+}  # fmt: skip
+
+
+def open_items(
+    facts: Facts,
+    *,
+    silences: Iterable[Silence],
+    pipelines: Iterable[tuple[str, PipelineInfo]],
+    records: Iterable[AuditRecord],
+) -> list[OpenItem]:
+    """What is open. `pipelines`: with the name of their source; `records`: the audit of the window."""
+    found = [_of_action(action) for action in facts.actions if action.open]
+    found += [_of_silence(silence) for silence in silences if silence.state in ("active", "pending")]
+    found += [
+        OpenItem(
+            kind="paused", ref=f"{source}/{info.pipeline}", text=f"{info.pipeline} ({source}) does not run by itself"
+        )
+        for source, info in pipelines
+        if info.paused
+    ]
+    found += [
+        OpenItem(
+            kind="override", ref=record.action, by=str(record.actor or ""),
+            text=f"{record.result} overridden for {record.order} {record.target}: {record.reason or 'no reason given'}",
+        )
+        for record in records
+        if record.kind == "override"
+    ]  # fmt: skip
+    return [*found, *_red(facts)]
+
+
+def _of_action(action: Action) -> OpenItem:
+    way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
+    words = f"{action.kind} {action.service}{way}: {action.status.replace('_', ' ')}, {action.phase or 'no step yet'}"
+    return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
+
+
+def _of_silence(silence: Silence) -> OpenItem:
+    conditions = " ".join(str(matcher) for matcher in silence.matchers)
+    words = f"{conditions}" + (f': "{silence.comment}"' if silence.comment else "")
+    kind = "ack" if silence.is_ack else "silence"
+    return OpenItem(kind=kind, ref=silence.ref, text=words, by=silence.created_by, until=silence.ends_at)
+
+
+def _red(facts: Facts) -> Iterable[OpenItem]:
+    """What has been wrong for a day, and nobody has made it better."""
+    before = facts.made_at - RED_FOR
+    for item in facts.items:
+        if isinstance(item, Alert) and item.health == "critical" and item.since is not None and item.since <= before:
+            text = f"alert {item.name} fires for {ago((facts.made_at - item.since).total_seconds())}: {item.summary}"
+            yield OpenItem(kind="red", ref=item.ref, text=text)
+    runs = [item for item in facts.items if isinstance(item, PipelineRun)]
+    for run in latest_runs(runs):
+        if run.health == "critical" and run.ended_at is not None and run.ended_at <= before:
+            text = f"{run.pipeline} failed {ago((facts.made_at - run.ended_at).total_seconds())} ago and not run since"
+            yield OpenItem(kind="red", ref=run.ref, text=text)
+    for score in (item for item in facts.items if isinstance(item, QualityScore) and item.state == "critical"):
+        bad = [point for point in score.trend if point.score >= score.crit]
+        last_good = max((point.at for point in bad), default=None)
+        if score.trend and score.trend[0].at <= before and (last_good is None or last_good <= before):
+            yield OpenItem(kind="red", ref=score.ref, text=f"{score.dataset} below {score.crit:g} for a day or longer")
+
+
+def _section(heading: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"## {heading}", "", *(lines or ["None."])]
+
+
+def _event(event: Event, facts: Facts) -> str:
+    mark = "**T0** " if event.t0 else ""
+    before = f" ({event.before})" if event.before else ""
+    return f"- {_time(event.at, facts)} {UNICODE.of(event.health)} {mark}{_plain(event.text)}{before}"
+
+
+def _evidence(facts: Facts) -> list[str]:
+    lines = []
+    runs = {run.ref for run in latest_runs([item for item in facts.items if isinstance(item, PipelineRun)])}
+    for item in facts.items:
+        match item:
+            case PipelineRun() if item.health == "critical" and item.ref in runs:
+                lines.append(
+                    f"- run `{item.ref}` {item.state}: {_plain(item.error or 'no reason given')}{_link(item.url)}"
+                )
+            case QualityScore() if item.state in ("critical", "unknown"):
+                score = "no data" if item.score is None else f"{item.score:.2f} (limit {item.crit:g})"
+                failed = "; ".join(f"{failure.check}: {failure.detail}" for failure in item.failures[:5])
+                lines.append(f"- dataset `{item.dataset}` {score}{': ' + _plain(failed) if failed else ''}")
+            case Alert() if item.health in ("critical", "unknown"):
+                lines.append(f"- alert `{item.name}` {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}")
+            case Deployment() if item.health != "ok":
+                truth = item.truth
+                layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
+                lines.append(f"- service `{item.service}` live {item.live.upper()} ({layers})")
+            case _:
+                pass
+    return lines
+
+
+def _action(action: Action, facts: Facts) -> str:
+    who = f" by {action.actor}" if action.actor else ""
+    why = f', reason "{_plain(action.reason)}"' if action.reason else ", no reason given"
+    switch = action.switch
+    seen = f", {switch.requests} requests and {switch.errors} errors while it moved" if switch else ""
+    error = f": {_plain(action.error.message)}" if action.error else ""
+    way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
+    at = _time(action.started_at or facts.until, facts)
+    return f"- {at} `{action.id}` {action.kind} {action.service}{way} {action.status}{who}{why}{seen}{error}"
+
+
+def _open_item(item: OpenItem, facts: Facts) -> str:
+    who = f", by {item.by}" if item.by else ""
+    until = f", until {_day(item.until, facts)} {_time(item.until, facts)}" if item.until else ""
+    return f"- `{item.ref}` {_plain(item.text)}{who}{until}"
+
+
+def _unseen(facts: Facts) -> list[str]:
+    lost = [snapshot for snapshot in facts.sources if snapshot.error is not None or snapshot.fetched_at is None]
+    return [f"- {snapshot.key.panel} {snapshot.key.name}: {_plain(_why(snapshot))}" for snapshot in lost]
+
+
+def _why(snapshot: Snapshot) -> str:
+    return snapshot.error.message if snapshot.error else "no answer in time"
+
+
+def _within(action: Action, facts: Facts) -> bool:
+    at = action.ended_at or action.started_at
+    return at is not None and facts.since <= at <= facts.until
+
+
+def _link(url: str | None) -> str:
+    return f" <{url}>" if url else ""
+
+
+def _plain(text: str) -> str:
+    """Words from outside as words: nothing in them is Markdown."""
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>#|" else letter for letter in text)
+
+
+def _time(at: datetime, facts: Facts) -> str:
+    return clock(at, facts.zone)
+
+
+def _day(at: datetime, facts: Facts) -> str:
+    return at.astimezone(facts.zone).strftime("%Y-%m-%d")

@@ -1,0 +1,114 @@
+"""The incident report and the handover: what they say, what they leave to nobody, and that words stay words."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from actions.audit import AuditRecord
+from actions.models import Action, Actor, SwitchReport
+from backends.models import Alert, FailedExpectation, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
+from backends.ports import PipelineInfo
+from console.report import Facts, handover, incident, open_items
+from console.store import Snapshot, SourceError, SourceKey
+from panels.kinds.timeline import events
+
+NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+
+
+def ago(hours: float) -> datetime:
+    return NOW - timedelta(hours=hours)
+
+
+def alert(hours: float, name: str = "Down", summary: str = "it is down") -> Alert:
+    return Alert(
+        ref=f"am/{name}", backend="am", fingerprint=name, name=name, severity="critical", state="firing",
+        since=ago(hours), summary=summary,
+    )  # fmt: skip
+
+
+def action(**fields: Any) -> Action:
+    return Action(
+        **{
+            "id": "7F3", "kind": "flip", "service": "analytics", "status": "rolled_back", "phase": "", "from_": "blue",
+            "to": "green", "started_at": ago(1), "ended_at": ago(0.9), "actor": Actor(login="alice", host="b1"),
+            "reason": "2.4.1 go", "switch": SwitchReport(requests=105, errors=3, first_new_s=0.1, last_old_s=0.2),
+            **fields,
+        }
+    )  # fmt: skip
+
+
+def facts(*items: Any, actions: tuple[Action, ...] = (), sources: tuple[Snapshot, ...] = ()) -> Facts:
+    since = ago(2)
+    return Facts(
+        title="analytics", made_at=NOW, since=since, until=NOW, zone=UTC, sources=sources,
+        events=events(items, since, NOW), actions=actions, items=items,
+    )  # fmt: skip
+
+
+def test_an_incident_names_t0_evidence_actions_with_reasons_and_what_was_not_seen() -> None:
+    lost = Snapshot(key=SourceKey("logs", "loki"), type="loki", error=SourceError("timeout", "loki: timeout", ""))
+    score = QualityScore(
+        ref="dq/orders", backend="dq", dataset="orders", score=0.71, warn=0.95, crit=0.8, state="critical",
+        evaluated_at=ago(0.5), failures=(FailedExpectation("amount 0..100", "37 rows"),),
+    )  # fmt: skip
+    text = "\n".join(incident(facts(alert(1.5), score, actions=(action(),), sources=(lost,))))
+    assert "T0: 01:30:00: Down firing: it is down" in text
+    assert "- dataset `orders` 0.71 (limit 0.8): amount 0..100: 37 rows" in text
+    assert (
+        '`7F3` flip analytics BLUE → GREEN rolled_back by alice@b1, reason "2.4.1 go", 105 requests and 3 errors'
+        in text
+    )
+    assert "- logs loki: loki: timeout" in text
+
+
+def test_a_quiet_window_says_so_in_every_section() -> None:
+    assert incident(facts()).count("None.") == 4
+
+
+def test_words_from_outside_are_no_markdown() -> None:
+    text = "\n".join(incident(facts(alert(1, summary="<script> [x](http://evil) `rm`"))))
+    assert "\\<script\\> \\[x\\](http://evil) \\`rm\\`" in text
+
+
+def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None:
+    silence = Silence(
+        ref="am/1", backend="am", id="1", matchers=(Matcher(name="service", value="x"),), state="active",
+        created_by="mia", comment="known", ends_at=NOW + timedelta(hours=1), is_ack=True,
+    )  # fmt: skip
+    ended = Silence(ref="am/2", backend="am", id="2", matchers=(), state="expired")
+    failed = PipelineRun(
+        ref="air/load/1",
+        backend="air",
+        pipeline="load",
+        run_id="1",
+        state="failed",
+        ended_at=ago(30),
+        started_at=ago(31),
+    )
+    record = AuditRecord(
+        seq=1, at=ago(1).isoformat(), kind="override", order="flip", target="analytics", result="freeze"
+    )
+    about = facts(
+        alert(25), alert(3, "New"), failed, actions=(action(), action(id="8A1", status="paused", ended_at=None))
+    )
+    found = open_items(
+        about, silences=[silence, ended], records=[record],
+        pipelines=[("air", PipelineInfo(pipeline="load", paused=True)), ("air", PipelineInfo(pipeline="other"))],
+    )  # fmt: skip
+    assert [(item.kind, item.ref) for item in found] == [
+        ("action", "8A1"), ("ack", "am/1"), ("paused", "air/load"), ("override", ""), ("red", "am/Down"),
+        ("red", "air/load/1"),
+    ]  # fmt: skip
+    text = "\n".join(handover(found, about))
+    assert '`am/1` service="x": "known", by mia, until 2026-11-26 04:00:00' in text
+    assert "Down fires for 25h" in text or "Down fires for 1d" in text
+
+
+def test_a_score_is_red_for_a_day_only_where_it_was_seen_for_a_day() -> None:
+    def score(*hours: float) -> QualityScore:
+        trend = tuple(TrendPoint(ago(at), 0.5) for at in hours)
+        return QualityScore(
+            ref="dq/a", backend="dq", dataset="a", score=0.5, warn=0.9, crit=0.8, state="critical", trend=trend
+        )
+
+    assert [item.kind for item in open_items(facts(score(30, 2)), silences=[], pipelines=[], records=[])] == ["red"]
+    assert open_items(facts(score(3, 2)), silences=[], pipelines=[], records=[]) == []
