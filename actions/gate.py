@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -13,7 +14,7 @@ from actions.audit import AuditEntry, AuditKind, AuditRecord, AuditVerdict
 from actions.guards import Policy, refusal
 from actions.ids import digest, new_id, now
 from actions.journal import Journal
-from actions.lease import is_held, owner_file
+from actions.lease import is_held
 from actions.models import (
     ENDED,
     MOVES_FORWARD,
@@ -24,6 +25,7 @@ from actions.models import (
     Actor,
     Consent,
     Finding,
+    Owner,
     Plan,
     Refused,
     Request,
@@ -137,15 +139,13 @@ class Gate:
             await asyncio.sleep(WATCH_POLL_S)
 
     def orphaned(self, action: Action) -> bool:
-        """Whether nobody runs an open action: on this host its lock file is free, elsewhere its lease is over."""
+        """Whether nobody runs an open action: its lease is over, or on this host its lock file is free."""
         if not action.open or action.id is None:
             return False
         owner = action.owner
         if owner is None:
             return action.started_at is not None and now() - action.started_at > timedelta(seconds=OWNER_WAIT_S)
-        if owner.host == host_name():
-            return not is_held(owner_file(self.journal.location.directory, action.id))
-        return owner.lease_expires_at is None or owner.lease_expires_at < now()
+        return owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock)))
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
@@ -283,7 +283,7 @@ class Gate:
             return await self.action(action_id)
         for _ in range(int(OWNER_WAIT_S / OWNER_POLL_S)):
             action = await self.action(action_id)
-            if not action.open or action.owner != before:
+            if not action.open or _is_another(action.owner, before):
                 return action
             await asyncio.sleep(OWNER_POLL_S)
         return await self.action(action_id)
@@ -338,6 +338,11 @@ def _steps(plan: Plan) -> tuple[str, ...]:
     smoke = bool(plan.target.get("config", {}).get("smoke"))
     stages = tuple(plan.expected.get("stages", (100,)))
     return steps_of_plan(plan.kind, stages, smoke=smoke, starts="start" in plan.expected)
+
+
+def _is_another(owner: Owner | None, before: Owner | None) -> bool:
+    """Whether somebody won the lease since; a dead owner's only runs out meanwhile."""
+    return owner is not None and (before is None or replace(owner, lease_over=before.lease_over) != before)
 
 
 def _request_hash(request: Request) -> str:

@@ -10,24 +10,30 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
-from actions.lease import Hold
+from actions.ids import new_id
+from actions.journal_errors import JournalFull
+from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
 from actions.models import MOVES_FORWARD, Action, Actor, Owner, Plan
 from actions.rows import Changes, Command, Draft, Event, Told
+from backends.errors import BackendError
 
 if TYPE_CHECKING:
     from actions.journal_sql import SqlJournal
 
 T = TypeVar("T")
 
-OPERATION_TIMEOUT_S = 15.0
+RETRY_S = (0.1, 0.3, 1.0, 2.0)
 
 
 class Journal:
     """What was ordered, what was intended and observed, who runs it, and the audit. Raises BackendError everywhere."""
 
-    def __init__(self, location: JournalLocation) -> None:
+    def __init__(self, location: JournalLocation, times: LeaseTimes | None = None) -> None:
         self.location = location
+        self.times = times or LeaseTimes()
+        self._renewed: dict[str, float] = {}
+        self._writing = asyncio.Lock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._sql: SqlJournal | None = None
 
@@ -55,8 +61,23 @@ class Journal:
         """One fenced transaction of a runner, on disk when this returns. Raises LeaseLost.
 
         False, and nothing written, where it would end an action as succeeded to which an order is still waiting.
+        A database that is away is asked again as long as the lease is sure to be held; what was written and only not
+        answered is not written twice.
         """
-        return await self._do(lambda sql: sql.write(hold, events, changes, audit, undone))
+        mark, tries, last = new_id(), 0, False
+        async with self._writing:
+            while True:
+                try:
+                    if self.unsure_in_s(hold) <= 0:  # this process, its host or the database stood still meanwhile
+                        await self.renew(hold)
+                    return await self._do(lambda sql: sql.write(hold, events, changes, audit, undone, mark))
+                except BackendError as error:
+                    passes = error.kind in ("timeout", "unreachable") and not isinstance(error, JournalFull)
+                    if not passes or last:
+                        raise
+                    last = self.unsure_in_s(hold) <= 0  # once more, to hear whose it is now
+                await asyncio.sleep(RETRY_S[min(tries, len(RETRY_S) - 1)])
+                tries += 1
 
     async def close_orphan(self, action_id: str, changes: Changes, *, audit: Sequence[AuditEntry] = ()) -> bool:
         """End an action that nobody runs. False where it has ended meanwhile."""
@@ -95,12 +116,23 @@ class Journal:
     # ---- leases and orders
 
     async def acquire(self, action_id: str, owner: Owner) -> Hold:
-        """Become the owner of an action whose lock file the caller holds. Raises LeaseHeld."""
-        return await self._do(lambda sql: sql.acquire(action_id, owner))
+        """Become the owner of an action, whose lock file the caller holds where `owner` names it. Raises LeaseHeld."""
+        began = steady_clock()
+        hold = await self._do(lambda sql: sql.acquire(action_id, owner, self.times.ttl_s))
+        self._renewed[action_id] = began
+        return hold
 
     async def renew(self, hold: Hold) -> Hold:
         """Push the end of the lease out. Raises LeaseLost."""
-        return await self._do(lambda sql: sql.renew(hold))
+        began = steady_clock()
+        renewed = await self._do(lambda sql: sql.renew(hold, self.times.ttl_s))
+        self._renewed[hold.action_id] = began
+        return renewed
+
+    def unsure_in_s(self, hold: Hold) -> float:
+        """Seconds for which a lease that was won or renewed here can not be another's; negative: it may be."""
+        renewed = self._renewed.get(hold.action_id, float("-inf"))
+        return renewed + self.times.self_fence_s - steady_clock()
 
     async def let_go(self, hold: Hold) -> None:
         """End the lease of an action that goes on without a runner. Raises LeaseLost."""

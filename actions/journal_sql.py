@@ -4,7 +4,7 @@ Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and f
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,9 +15,10 @@ from sqlalchemy.exc import IntegrityError
 from actions import tables
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, record, verify
 from actions.audit_sql import append, head_of, links
+from actions.engines import database_now
 from actions.ids import canonical, now, time_text
-from actions.lease import TTL_S, Hold
-from actions.lease_sql import acquire, check, expire, lock_entry, set_owner
+from actions.lease import Hold
+from actions.lease_sql import acquire, check, expire, lock_entry, marked, renew
 from actions.location import JournalLocation
 from actions.models import ENDED, Action, Actor, Owner, Plan
 from actions.rows import (
@@ -100,14 +101,18 @@ class SqlJournal:
         changes: Changes | None,
         audit: Sequence[AuditEntry],
         undone: str | None,
+        mark: str = "",
     ) -> bool:
         """One step of a runner, in one transaction. Raises LeaseLost where another took the action over.
 
         False, and nothing written, where it would end an action as succeeded to which an order is still waiting.
-        `undone` is the action that this one has undone.
+        `undone` is the action that this one has undone. `mark` is this write's own: what was written under it already,
+        and only not answered, is not written twice.
         """
         with self._database.writing() as connection:
-            check(connection, hold)
+            if check(connection, hold) == mark != "":
+                return True
+            marked(connection, hold, mark)
             ends = changes is not None and changes.status in ENDED
             if changes is not None and changes.status == "succeeded" and self._waiting(connection, hold.action_id):
                 return False
@@ -121,8 +126,8 @@ class SqlJournal:
             if values:
                 connection.execute(update(tables.actions).where(tables.actions.c.id == hold.action_id).values(values))
             if undone is not None:
-                mark = update(tables.actions).where(tables.actions.c.id == undone)
-                connection.execute(mark.values(undone_by=hold.action_id))
+                taken_back = update(tables.actions).where(tables.actions.c.id == undone)
+                connection.execute(taken_back.values(undone_by=hold.action_id))
             append(connection, audit)
             return True
 
@@ -199,28 +204,23 @@ class SqlJournal:
 
     # ---- leases
 
-    def acquire(self, action_id: str, owner: Owner) -> Hold:
-        """Become the owner; the caller holds the lock file of the action, which proves an earlier owner of this host
+    def acquire(self, action_id: str, owner: Owner, ttl_s: float) -> Hold:
+        """Become the owner for `ttl_s`; one that holds the lock file of the action proves an earlier owner of this host
         dead. Raises LeaseHeld, or BackendError(not_found) for an action that is not there or has ended."""
         with self._database.writing() as connection:
             row = self._row(connection, id=action_id)
             if row is None or row["ended_at"] is not None:
                 raise BackendError("not_found", f"no open action {clean(action_id, 64)}", fix="`teal action list`")
-            hold = acquire(connection, row["context"], row["service"], action_id, owner)
-            changes = {"owner": canonical(owner), **({"status": "running"} if row["status"] == "planned" else {})}
+            hold = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s)
+            changes = {"owner": canonical(hold.owner), **({"status": "running"} if row["status"] == "planned" else {})}
             connection.execute(update(tables.actions).where(tables.actions.c.id == action_id).values(changes))
             append(connection, [lock_entry(hold, row["kind"], taken_over=row["owner"] is not None)])
             return hold
 
-    def renew(self, hold: Hold) -> Hold:
-        """Push the end of the lease out. Raises LeaseLost."""
-        owner = replace(hold.owner, lease_expires_at=now() + timedelta(seconds=TTL_S))
+    def renew(self, hold: Hold, ttl_s: float) -> Hold:
+        """Push the end of the lease out to `ttl_s` from now. Raises LeaseLost."""
         with self._database.writing() as connection:
-            check(connection, hold)
-            set_owner(connection, hold, owner)
-            mine = tables.actions.c.id == hold.action_id
-            connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
-        return replace(hold, owner=owner)
+            return renew(connection, hold, ttl_s)
 
     def let_go(self, hold: Hold) -> None:
         """End the lease of an action that goes on without a runner. Raises LeaseLost."""
@@ -296,7 +296,11 @@ class SqlJournal:
         return connection.execute(query).mappings().first()
 
     def _whole(self, connection: Connection, row: RowMapping) -> Action:
-        return action_of(row, self._events(connection, row["id"]))
+        action = action_of(row, self._events(connection, row["id"]))
+        if not action.open or action.owner is None or action.owner.lease_expires_at is None:
+            return action
+        over = action.owner.lease_expires_at <= database_now(connection)
+        return replace(action, owner=replace(action.owner, lease_over=over))
 
     def _events(self, connection: Connection, action_id: str) -> list[Told]:
         table = tables.events

@@ -15,11 +15,18 @@ from msgspec import Struct
 from actions.location import make_directory
 from actions.models import Owner
 
-TTL_S = 60.0
-RENEW_S = 15.0
-SELF_FENCE_S = 40.0
 TAKE_WAIT_S = 1.0
 _POLL_S = 0.02
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the host sleeps
+
+
+class LeaseTimes(Struct, frozen=True, kw_only=True):
+    """A lease lasts `ttl_s` and is renewed every `renew_s`. A runner that has not renewed it for `self_fence_s` takes
+    it to be lost before anybody else may win it, whatever the clocks of both hosts say."""
+
+    ttl_s: float = 60.0
+    renew_s: float = 15.0
+    self_fence_s: float = 40.0
 
 
 class Hold(Struct, frozen=True):
@@ -34,6 +41,11 @@ class Hold(Struct, frozen=True):
 
 class LeaseLost(Exception):
     """Another runner took the action over; whoever holds the older fence only watches from now on."""
+
+
+def steady_clock() -> float:
+    """Seconds that no one can set, and that pass also while this process or its host is stopped."""
+    return time.clock_gettime(_CLOCK)
 
 
 class LeaseHeld(Exception):

@@ -1,56 +1,65 @@
 """The statements of the lease: won by one, checked with every write. Loads SQLAlchemy."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
+from actions import tables
 from actions.audit import AuditEntry
-from actions.ids import now, time_text
-from actions.lease import Hold, LeaseHeld, LeaseLost
+from actions.engines import database_now
+from actions.ids import canonical, time_text
+from actions.lease import Hold, LeaseHeld, LeaseLost, is_held
 from actions.models import Owner
-from actions.rows import owner_text
 from actions.tables import leases
 
 
-def acquire(connection: Connection, context: str, service: str, action_id: str, owner: Owner) -> Hold:
-    """Take the lease of a service and raise its fence. Raises LeaseHeld where another host's owner is alive.
-
-    An owner of this host is dead: the caller holds the lock file that it would be holding.
-    """
+def acquire(
+    connection: Connection, context: str, service: str, action_id: str, owner: Owner, ttl_s: float
+) -> Hold:  # fmt: skip
+    """Take the lease of a service and raise its fence. Raises LeaseHeld where its owner is alive."""
     where = _of(context, service)
-    lease = connection.execute(select(leases).where(where).with_for_update()).mappings().first()
-    told_owner, expires = owner_text(owner)
+    lease = connection.execute(select(leases).where(where)).mappings().first()
+    at = database_now(connection)
+    owner = replace(owner, lease_expires_at=at + timedelta(seconds=ttl_s))
+    fence = 1 if lease is None else lease["fence"] + 1
+    values = {**_columns(owner), "action_id": action_id, "fence": fence, "last_write": ""}
     if lease is None:
-        values = {"action_id": action_id, "fence": 1, "owner": told_owner, "expires_at": expires}
         connection.execute(insert(leases).values(context=context, service=service, **values))
-        return Hold(action_id, context, service, 1, owner)
+        return Hold(action_id, context, service, fence, owner)
     before = msgspec.json.decode(lease["owner"], type=Owner)
-    if lease["action_id"] == action_id and before.host != owner.host and lease["expires_at"] > time_text(now()):
+    if lease["action_id"] == action_id and lease["expires_at"] > time_text(at) and not _is_dead(before, owner):
         raise LeaseHeld(before)
-    fence = lease["fence"] + 1
-    values = {"action_id": action_id, "fence": fence, "owner": told_owner, "expires_at": expires}
     connection.execute(update(leases).where(where).values(values))
     return Hold(action_id, context, service, fence, owner)
 
 
-def check(connection: Connection, hold: Hold) -> None:
-    """Raises LeaseLost where the fence went up since the lease was won."""
-    query = select(leases.c.fence).where(_of(hold.context, hold.service)).with_for_update()
-    found = connection.execute(query).scalar_one_or_none()
-    if found != hold.fence:
-        raise LeaseLost(f"fence {found}, this runner's is {hold.fence}")
+def renew(connection: Connection, hold: Hold, ttl_s: float) -> Hold:
+    """The same lease with a later end. Raises LeaseLost."""
+    check(connection, hold)
+    return _ends_at(connection, hold, ttl_s)
 
 
-def set_owner(connection: Connection, hold: Hold, owner: Owner) -> None:
-    """A new end of the lease."""
-    told_owner, expires = owner_text(owner)
-    values = {"owner": told_owner, "expires_at": expires}
-    connection.execute(update(leases).where(_of(hold.context, hold.service)).values(values))
+def check(connection: Connection, hold: Hold) -> str:
+    """The mark of the newest write under this lease. Raises LeaseLost where the fence went up since it was won."""
+    query = select(leases.c.fence, leases.c.last_write).where(_of(hold.context, hold.service))
+    found = connection.execute(query).first()
+    if found is None or found.fence != hold.fence:
+        raise LeaseLost(f"fence {found.fence if found else 'gone'}, this runner's is {hold.fence}")
+    mark: str = found.last_write
+    return mark
+
+
+def marked(connection: Connection, hold: Hold, mark: str) -> None:
+    """What this transaction writes is known by `mark`."""
+    connection.execute(update(leases).where(_of(hold.context, hold.service)).values(last_write=mark))
 
 
 def expire(connection: Connection, hold: Hold) -> None:
     """The lease ends now; its fence stays."""
-    set_owner(connection, hold, replace(hold.owner, lease_expires_at=now()))
+    _ends_at(connection, hold, 0.0)
 
 
 def lock_entry(hold: Hold, order: str, *, taken_over: bool) -> AuditEntry:
@@ -65,6 +74,26 @@ def lock_entry(hold: Hold, order: str, *, taken_over: bool) -> AuditEntry:
         result="owner",
         detail=f"{hold.owner.user}@{hold.owner.host} pid {hold.owner.pid}",
     )
+
+
+def _ends_at(connection: Connection, hold: Hold, in_s: float) -> Hold:
+    owner = replace(hold.owner, lease_expires_at=database_now(connection) + timedelta(seconds=in_s))
+    connection.execute(update(leases).where(_of(hold.context, hold.service)).values(_columns(owner)))
+    mine = tables.actions.c.id == hold.action_id
+    connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
+    return replace(hold, owner=owner)
+
+
+def _is_dead(before: Owner, owner: Owner) -> bool:
+    """Whether this host can see that it is: `owner` has the lock that it would be holding, or nobody has."""
+    if before.host != owner.host or not before.lock:
+        return False
+    return before.lock == owner.lock or not is_held(Path(before.lock))
+
+
+def _columns(owner: Owner) -> dict[str, str]:
+    assert owner.lease_expires_at is not None
+    return {"owner": canonical(owner), "expires_at": time_text(owner.lease_expires_at)}
 
 
 def _of(context: str, service: str) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """Where the journal is. Light on purpose: a command that finds no journal never loads a database library."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from actions.models import Finding
 SHARED_DIR = Path("/var/lib/tealdeck")
 FILE_NAME = "journal.db"
 _SQLITE = "sqlite:///"
+_POSTGRESQL = re.compile(r"\Apostgres(ql)?://")
 
 
 class JournalLocation(Struct, frozen=True):
@@ -26,6 +28,14 @@ class JournalLocation(Struct, frozen=True):
     shared: bool
     finding: Finding | None = None
 
+    @property
+    def name(self) -> str:
+        """How messages call it: the path, or the server and database; never a user or a password."""
+        if self.path is not None:
+            return str(self.path)
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme.partition('+')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
+
     def exists(self) -> bool:
         """Whether there is something to read; a database server is taken to be there."""
         return self.path is None or (self.path.is_file() and self.path.stat().st_size > 0)
@@ -37,7 +47,7 @@ def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalL
     state = Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
     if configured:
         if not configured.startswith(_SQLITE):
-            return JournalLocation(configured, None, state, True)
+            return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
         return _in_file(Path(configured.removeprefix(_SQLITE)).expanduser())
     if not env.get("TEAL_STATE_DIR") and SHARED_DIR.is_dir():
         return _in_file(SHARED_DIR / FILE_NAME)

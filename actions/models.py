@@ -131,12 +131,17 @@ class Hold(Struct, frozen=True, kw_only=True):
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """The runner that holds or held the lease."""
+    """The runner that holds or held the lease. `lease_over` is judged by the journal's clock when it is read.
+
+    `lock` is the file that it keeps locked on its host for its life; empty where it has none.
+    """
 
     user: str
     host: str
     pid: int
     lease_expires_at: datetime | None = None
+    lease_over: bool = False
+    lock: str = ""
 
 
 class Actor(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import Struct, field
 
-from actions.ids import canonical, time_of, time_text
+from actions.ids import canonical, time_of
 from actions.models import (
     Action,
     ActionError,
@@ -173,13 +173,6 @@ def hold_of(history: Iterable[Told]) -> Hold | None:
         elif line.event.kind == "released":
             found = None
     return found
-
-
-def owner_text(owner: Owner) -> tuple[str, str]:
-    """The owner as JSON, and when its lease ends."""
-    if owner.lease_expires_at is None:
-        raise ValueError("a lease ends")
-    return canonical(owner), time_text(owner.lease_expires_at)
 
 
 def _read(text: str | None, kind: type[Any]) -> Any:

@@ -5,9 +5,8 @@ from typing import Any
 
 from actions.alert_order import AlertOrder
 from actions.alerts import ALERT_KINDS
-from actions.ids import now
 from actions.journal import Journal
-from actions.lease import TTL_S, LeaseHeld, LeaseLost, owner_file, release, take
+from actions.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.models import ENDED, Action, Plan
 from actions.notices import Notices
 from actions.retiring import Retiring
@@ -32,26 +31,27 @@ async def run_action(
     adapter = await build(plan.target)
     path = owner_file(journal.location.directory, action_id)
     descriptor = await asyncio.to_thread(take, path)
-    if descriptor is None:
-        await adapter.aclose()
-        return None
+    # Who holds the file lives, but may be stopped: then its lease has run out, and that is what counts.
+    owner = runner_owner("" if descriptor is None else str(path))
     async with Notices(journal, plan, build) as notices:
         ended = False
         try:
-            ended = await _run_owned(action_id, journal, plan, adapter, notices, park)
+            hold = await journal.acquire(action_id, owner)
+            ended = await _run_owned(hold, journal, plan, adapter, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
             await adapter.aclose()
-            release(descriptor, path, ended=ended)
+            if descriptor is not None:
+                release(descriptor, path, ended=ended)
     found = await journal.action(plan.context, action_id)
     return found[0] if found else None
 
 
 async def _run_owned(
-    action_id: str, journal: Journal, plan: Plan, adapter: Closable, notices: Notices, park: asyncio.Event | None
+    hold: Hold, journal: Journal, plan: Plan, adapter: Closable, notices: Notices, park: asyncio.Event | None
 ) -> bool:
-    hold = await journal.acquire(action_id, runner_owner(TTL_S, now()))
+    action_id = hold.action_id
     history = await journal.history(action_id)
     work = Work(journal, hold, plan, history, park=park)
     ended = False

@@ -5,7 +5,7 @@ Times are UTC texts of fixed form, so that they sort and compare in every databa
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 
 metadata = MetaData()
 
@@ -84,6 +84,19 @@ leases = Table(
     Column("fence", Integer, nullable=False),
     Column("owner", Text, nullable=False),
     Column("expires_at", Text, nullable=False),
+    Column("last_write", Text, nullable=False, server_default=""),
+)
+
+consoles = Table(
+    "consoles",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("context", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("opened_at", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("armed", Boolean, nullable=False),
 )
 
 audit = Table(

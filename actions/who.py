@@ -7,7 +7,6 @@ import pwd
 import socket
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backends.text import clean
@@ -36,12 +35,11 @@ def current_actor(env: Mapping[str, str]) -> Actor:
     )
 
 
-def runner_owner(ttl_s: float, now: datetime) -> Owner:
-    """This process as the owner of a lease that begins now."""
+def runner_owner(lock: str = "") -> Owner:
+    """This process as the owner of a lease; `lock` is the file that it keeps locked meanwhile."""
     from actions.models import Owner
 
-    expires = now + timedelta(seconds=ttl_s)
-    return Owner(user=login_name(), host=host_name(), pid=os.getpid(), lease_expires_at=expires)
+    return Owner(user=login_name(), host=host_name(), pid=os.getpid(), lock=lock)
 
 
 def login_name() -> str:

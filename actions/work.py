@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ import msgspec
 from actions.audit import AuditEntry, AuditKind
 from actions.ids import now, time_of, time_text
 from actions.journal import Journal
-from actions.lease import RENEW_S, SELF_FENCE_S, Hold, LeaseLost
+from actions.lease import Hold, LeaseLost
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
 from actions.steering import STOPPING, Steering
@@ -283,12 +282,12 @@ class Work:
         return None
 
     async def _renew(self) -> None:
-        renewed = time.monotonic()
-        while time.monotonic() - renewed < SELF_FENCE_S:
-            await asyncio.sleep(RENEW_S)
-            with contextlib.suppress(BackendError):
-                self._hold = await self._journal.renew(self._hold)
-                renewed = time.monotonic()
+        """Ends where the lease may be another's: lost, or not renewed in time."""
+        while (left_s := self._journal.unsure_in_s(self._hold)) > 0:
+            with contextlib.suppress(BackendError, TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await asyncio.sleep(min(self._journal.times.renew_s, left_s))
+                    self._hold = await self._journal.renew(self._hold)
 
     async def _write(
         self,

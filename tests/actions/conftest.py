@@ -1,11 +1,16 @@
-"""A service of two colors, and a house over it."""
+"""A service of two colors, a house over it, and a journal on each database that it can be in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from actions.ids import new_id
+from actions.journal import Journal
+from actions.location import JournalLocation, journal_location
 from tests.actions.house import House
+from tests.actions.journals import here
+from tests.live.postgres import PostgresServer, postgres
 from tests.two_colors import TwoColors
 
 
@@ -19,3 +24,30 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
 async def house(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
     async with House(tmp_path / "state", service) as house:
         yield house
+
+
+IN_POSTGRESQL = pytest.param("postgresql", marks=[pytest.mark.live, pytest.mark.xdist_group("journal-postgresql")])
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", IN_POSTGRESQL])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> JournalLocation:
+    """An empty journal in each database."""
+    if request.param == "sqlite":
+        return here(tmp_path / "state")
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    name = f"journal_{new_id().lower()}"
+    server.sql(f"CREATE DATABASE {name}")
+    return journal_location(server.url(database=name), {"TEAL_STATE_DIR": str(tmp_path / "state")})
+
+
+@pytest.fixture
+async def journal(location: JournalLocation) -> AsyncIterator[Journal]:
+    journal = Journal(location)
+    yield journal
+    await journal.aclose()

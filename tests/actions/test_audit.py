@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,10 +9,9 @@ from hypothesis import strategies as st
 
 from actions.audit import AuditEntry, Link, link, record, verify
 from actions.journal import Journal
-from actions.location import journal_location
 from actions.models import Actor
 from actions.rows import Changes
-from tests.actions.test_journal import draft
+from tests.actions.journals import draft, execute
 
 
 def chain(length: int) -> list[Link]:
@@ -63,21 +59,6 @@ def test_any_change_names_the_first_broken_record(data: st.DataObject) -> None:
     assert at + 1 <= verdict.broken_at <= at + 2
 
 
-@pytest.fixture
-async def journal(tmp_path: Path) -> Any:
-    journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(tmp_path)}))
-    yield journal
-    await journal.aclose()
-
-
-def tamper(journal: Journal, statement: str) -> None:
-    assert journal.location.path is not None
-    connection = sqlite3.connect(journal.location.path)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
 @pytest.mark.parametrize(
     ("statement", "broken_at"),
     [
@@ -91,7 +72,7 @@ async def test_tampering_with_the_database_shows(journal: Journal, statement: st
     for number in range(3):
         await journal.audit(AuditEntry(kind="note", actor=Actor(login="alice"), detail=str(number)))
     assert (await journal.audit_verify()).intact
-    tamper(journal, statement)
+    execute(journal.location, statement)
     verdict = await journal.audit_verify()
     assert (verdict.intact, verdict.broken_at) == (False, broken_at)
     assert verdict.detail
@@ -100,7 +81,7 @@ async def test_tampering_with_the_database_shows(journal: Journal, statement: st
 async def test_a_record_that_can_not_be_read_does_not_hide_the_others(journal: Journal) -> None:
     for number in range(2):
         await journal.audit(AuditEntry(kind="note", detail=str(number)))
-    tamper(journal, "UPDATE audit SET text = '{' WHERE seq = 1")
+    execute(journal.location, "UPDATE audit SET text = '{' WHERE seq = 1")
     first, second = await journal.audit_records()
     assert (first.result, second.detail) == ("unreadable", "1")
 

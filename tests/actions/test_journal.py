@@ -1,108 +1,25 @@
-"""The journal: born with the first write, migrated, fenced, and won by one of many processes."""
+"""The journal on SQLite and on a real PostgreSQL: migrated, fenced, and won by one of many processes."""
 
 import asyncio
-import sqlite3
-import subprocess
+import contextlib
+import os
+import signal
 import sys
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from actions.audit import AuditEntry
-from actions.ids import new_id, now, time_of, time_text
+from actions.ids import canonical
 from actions.journal import Journal
 from actions.journal_sql import KeyUsed, Occupied
-from actions.lease import Hold, LeaseHeld, LeaseLost, is_held, owner_file, release, take
-from actions.location import JournalLocation, journal_location
-from actions.models import Actor, Owner, Plan, PlanSummary, Request
-from actions.rows import Changes, Draft, Event
+from actions.lease import Hold, LeaseHeld, LeaseLost, LeaseTimes, take
+from actions.location import JournalLocation
+from actions.rows import Changes, Event
+from actions.who import runner_owner
 from backends.errors import BackendError
-
-ALICE = Actor(login="alice", host="bastion-1")
-ROOT = Path(__file__).parents[2]
-
-
-def here(directory: Path) -> JournalLocation:
-    return journal_location(None, {"TEAL_STATE_DIR": str(directory)})
-
-
-def draft(service: str = "analytics", key: str = "", **plan: Any) -> Draft:
-    made = Plan(
-        kind="flip", context="test", service=service, guard_class="3", protected=False, from_="blue", to="green",
-        findings=(), summary=PlanSummary(effects=("e",), preconditions=(), undo="u"), hash="h", made_at=now(),
-        request=Request(kind="flip", service=service), **plan,
-    )  # fmt: skip
-    return Draft(
-        id=new_id(), plan=made, request_hash="r", idempotency_key=key or new_id(), actor=ALICE, reason="",
-        steps=("preflight", "shift"),
-    )  # fmt: skip
-
-
-def owner(host: str = "bastion-1", *, ttl_s: float = 60, pid: int = 1) -> Owner:
-    return Owner(user="alice", host=host, pid=pid, lease_expires_at=now() + timedelta(seconds=ttl_s))
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> Any:
-    journal = Journal(here(tmp_path / "state"))
-    yield journal
-    await journal.aclose()
-
-
-async def begun(journal: Journal) -> Hold:
-    action = await journal.begin(draft())
-    assert action.id is not None
-    return await journal.acquire(action.id, owner())
-
-
-async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journal: Journal) -> None:
-    assert await journal.actions("test") == []
-    assert await journal.open_action("test", "analytics") is None
-    assert await journal.last_switch("test", "analytics") is None
-    assert (await journal.audit_verify()).intact
-    assert not journal.location.directory.exists()
-
-
-def test_nor_does_it_load_a_database_library(tmp_path: Path) -> None:
-    script = (
-        "import asyncio, sys\n"
-        "from actions.gate import Gate\nfrom actions.journal import Journal\n"
-        "from actions.location import journal_location\n"
-        f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
-        "assert asyncio.run(journal.actions('test')) == []\n"
-        "print([name for name in ('sqlalchemy', 'alembic', 'httpx', 'textual') if name in sys.modules])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
-async def test_alembic_is_loaded_only_to_upgrade(tmp_path: Path) -> None:
-    journal = Journal(here(tmp_path))
-    await journal.audit(AuditEntry(kind="note"))
-    await journal.aclose()
-    script = (
-        "import asyncio, sys\nfrom actions.journal import Journal\nfrom actions.location import journal_location\n"
-        f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
-        "assert asyncio.run(journal.audit_verify()).records == 1\nprint('alembic' in sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
-
-
-async def test_it_is_private_durable_and_in_wal_mode(journal: Journal) -> None:
-    await journal.begin(draft())
-    path = journal.location.path
-    assert path is not None
-    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
-    connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    connection.close()
-    assert journal._sql is not None
-    with journal._sql._database.writing() as inside:
-        assert inside.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+from tests.actions.journals import ALICE, ROOT, begun, draft, execute, owner
 
 
 async def test_the_migrations_make_what_the_tables_say(journal: Journal) -> None:
@@ -119,27 +36,42 @@ async def test_the_migrations_make_what_the_tables_say(journal: Journal) -> None
     engine.dispose()
 
 
+async def test_what_an_older_program_wrote_is_upgraded_and_kept(location: JournalLocation) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    location.directory.mkdir(mode=0o700)
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "actions" / "migrations"))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(location.url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    execute(location, "UPDATE audit_head SET seq = 1, hash = 'h'")
+    execute(location, "INSERT INTO audit (seq, prev_hash, hash, text) VALUES (1, '', 'h', '{}')")
+    columns, told = "context, service, action_id, fence, owner, expires_at", canonical(owner())
+    execute(location, f"INSERT INTO leases ({columns}) VALUES ('test', 'analytics', 'A', 41, '{told}', '2026')")
+    journal = Journal(location)
+    hold = await begun(journal)
+    assert hold.fence == 42
+    assert (await journal.audit_records())[1].prev_hash == "h"
+    await journal.aclose()
+
+
 async def test_a_newer_schema_is_refused_with_a_clear_line(journal: Journal) -> None:
     await journal.begin(draft())
     await journal.aclose()
-    assert journal.location.path is not None
-    with sqlite3.connect(journal.location.path) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0042'")
-    connection.close()
+    execute(journal.location, "UPDATE alembic_version SET version_num = '0042'")
     newer = Journal(journal.location)
-    with pytest.raises(BackendError, match="schema 0042, this program knows up to") as caught:
-        await newer.actions("test")
-    assert caught.value.kind == "config"
+    for ask in (newer.actions("test"), newer.begin(draft("other"))):
+        with pytest.raises(BackendError, match="schema 0042, this program knows up to") as caught:
+            await ask
+        assert caught.value.kind == "config"
+        assert "secret" not in caught.value.message
     await newer.aclose()
-
-
-async def test_a_file_that_is_no_database_is_left_as_it_is(journal: Journal) -> None:
-    assert journal.location.path is not None
-    journal.location.directory.mkdir()
-    journal.location.path.write_text("not a database, but a diary\n" * 100)
-    with pytest.raises(BackendError, match="not a database"):
-        await journal.begin(draft())
-    assert "diary" in journal.location.path.read_text()
 
 
 async def test_one_open_action_for_each_service(journal: Journal) -> None:
@@ -210,9 +142,53 @@ async def test_an_owner_of_another_host_is_alive_until_its_lease_ends(journal: J
     await journal.acquire(str(action.id), owner("bastion-2"))
     with pytest.raises(LeaseHeld, match="bastion-2"):
         await journal.acquire(str(action.id), owner())
-    other = await journal.begin(draft("other"))
-    await journal.acquire(str(other.id), owner("bastion-2", ttl_s=-1))
+    short = Journal(journal.location, LeaseTimes(ttl_s=0.0))
+    other = await short.begin(draft("other"))
+    await short.acquire(str(other.id), owner("bastion-2"))
+    (seen,) = await journal.action("test", str(other.id))
+    assert seen.owner is not None
+    assert seen.owner.lease_over
     assert (await journal.acquire(str(other.id), owner())).fence == 2
+    await short.aclose()
+
+
+async def test_an_owner_without_the_lock_waits_also_on_the_same_host(journal: Journal, tmp_path: Path) -> None:
+    action = await journal.begin(draft())
+    descriptor = take(tmp_path / "A.lock")
+    assert descriptor is not None
+    await journal.acquire(str(action.id), owner(lock=str(tmp_path / "A.lock")))
+    with pytest.raises(LeaseHeld):
+        await journal.acquire(str(action.id), owner(pid=2, lock=""))
+    os.close(descriptor)
+    assert (await journal.acquire(str(action.id), owner(pid=2, lock=""))).fence == 2
+
+
+async def test_another_lock_file_that_nobody_holds_proves_the_owner_dead(journal: Journal) -> None:
+    action = await journal.begin(draft())
+    await journal.acquire(str(action.id), owner(lock="/nowhere/of-another-user"))
+    assert (await journal.acquire(str(action.id), owner(pid=2))).fence == 2
+
+
+async def test_a_write_whose_answer_was_lost_is_not_written_twice(journal: Journal) -> None:
+    hold = await begun(journal)
+    event, entry = Event(step="shift", kind="intent"), AuditEntry(kind="intent", step="shift")
+    before = len(await journal.audit_records())
+    for _ in range(2):
+        assert await journal._do(lambda sql: sql.write(hold, [event], None, [entry], None, "the same write"))
+    history = await journal.history(hold.action_id)
+    assert [line.event.kind for line in history].count("intent") == 1
+    assert len(await journal.audit_records()) == before + 1
+    assert (await journal.audit_verify()).intact
+
+
+async def test_a_lease_that_is_not_sure_any_more_is_read_again_before_a_write(location: JournalLocation) -> None:
+    stopped = Journal(location, LeaseTimes(self_fence_s=0.0))
+    hold = await begun(stopped)
+    assert await stopped.write(hold, Event(step="shift", kind="begun"))
+    await stopped.acquire(hold.action_id, owner(pid=2))
+    with pytest.raises(LeaseLost):
+        await stopped.write(hold, Event(step="shift", kind="intent"))
+    await stopped.aclose()
 
 
 async def test_nobody_becomes_owner_of_what_has_ended(journal: Journal) -> None:
@@ -245,90 +221,65 @@ async def test_the_last_switch_is_the_newest_that_stayed(journal: Journal) -> No
     assert (found[0].id, found[1]) == (first.action_id, None)
 
 
-def test_a_lock_file_tells_the_living_from_the_dead(tmp_path: Path) -> None:
-    path = owner_file(tmp_path, "A")
-    assert not is_held(path)
-    descriptor = take(path)
-    assert descriptor is not None
-    assert is_held(path)
-    assert take(path) is None
-    release(descriptor, path, ended=False)
-    assert not is_held(path)
-
-
-def test_ids_sort_by_time_and_times_by_text() -> None:
-    ids = [new_id() for _ in range(50)]
-    assert len(set(ids)) == 50
-    assert all(len(made) == 26 for made in ids)
-    assert [made[:10] for made in ids] == sorted(made[:10] for made in ids)
-    at = now()
-    assert time_of(time_text(at)) == at
-    assert time_text(at.replace(microsecond=0)) < time_text(at.replace(microsecond=1))
-
-
-@pytest.mark.parametrize(
-    ("configured", "env", "url", "shared"),
-    [
-        (None, {"TEAL_STATE_DIR": "/s"}, "sqlite:////s/journal.db", False),
-        (None, {"XDG_STATE_HOME": "/x"}, "sqlite:////x/tealdeck/journal.db", False),
-        (None, {"HOME": "/h"}, "sqlite:////h/.local/state/tealdeck/journal.db", False),
-        ("sqlite:////j/a.db", {}, "sqlite:////j/a.db", False),
-        ("postgresql+psycopg://db/teal", {"HOME": "/h"}, "postgresql+psycopg://db/teal", True),
-    ],
-)
-def test_where_the_journal_is(
-    configured: str | None, env: dict[str, str], url: str, shared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("actions.location.SHARED_DIR", Path("/nonexistent"))
-    found = journal_location(configured, env)
-    assert (found.url, found.shared, found.finding is None) == (url, shared, shared)
-
-
-def test_a_group_writable_setgid_directory_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tmp_path.chmod(0o2770)
-    monkeypatch.setattr("actions.location.SHARED_DIR", tmp_path)
-    found = journal_location(None, {"HOME": "/h"})
-    assert (found.path, found.shared, found.finding) == (tmp_path / "journal.db", True, None)
-
-
-RACER = """
-import asyncio, sys
-from pathlib import Path
-from actions.journal_sql import Occupied
-from tests.actions.test_journal import Journal, draft, here
-
-async def main():
-    journal = Journal(here(Path(sys.argv[1])))
-    print("ready", flush=True)
-    sys.stdin.readline()
-    try:
-        action = await journal.begin(draft())
-        print("won", action.id)
-    except Occupied as held:
-        print("lost", held.action.id)
-    await journal.aclose()
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.parametrize("exists", [False, True])
-async def test_of_three_processes_one_wins_a_service(tmp_path: Path, exists: bool) -> None:
+async def test_of_many_processes_one_wins_a_service(location: JournalLocation, exists: bool) -> None:
     if exists:
-        journal = Journal(here(tmp_path))
+        journal = Journal(location)
         await journal.audit(AuditEntry(kind="note"))
         await journal.aclose()
-    racers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", RACER, str(tmp_path), cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]  # fmt: skip
-    for racer in racers:
-        assert racer.stdout is not None
-        assert await racer.stdout.readline() == b"ready\n"
-    outputs = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
-    words = [output.decode().split() for output, _ in outputs]
-    assert sorted(word[0] for word in words) == ["lost", "lost", "won"]
+    command = [sys.executable, "-m", "tests.actions.racing", location.url, str(location.directory), "5"]
+    racing = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    output, _ = await asyncio.wait_for(racing.communicate(), 120)
+    words = [line.split() for line in output.decode().splitlines()]
+    assert sorted(word[0] for word in words) == ["lost"] * 4 + ["won"], output.decode()
     assert len({word[1] for word in words}) == 1
+
+
+async def test_a_runner_that_was_stopped_for_longer_than_its_lease_writes_nothing_more(
+    location: JournalLocation,
+) -> None:
+    journal = Journal(location)
+    action = await journal.begin(draft())
+    assert action.id is not None
+    command = [sys.executable, "-m", "tests.actions.owning", location.url, str(location.directory), action.id, "3"]
+    old = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert old.stdout is not None
+    try:
+        assert await asyncio.wait_for(old.stdout.readline(), 60) == b"owns\n"
+        while not any(line.event.kind == "by-the-old-owner" for line in await journal.history(action.id)):
+            await asyncio.sleep(0.05)
+        with pytest.raises(LeaseHeld):
+            await journal.acquire(action.id, runner_owner())
+        await stopped_between_two_writes(old, journal)
+        hold = await until_won(journal, action.id)
+        assert hold.fence == 2
+        written = [line for line in await journal.history(action.id) if line.fence == 1]
+        old.send_signal(signal.SIGCONT)
+        assert (await asyncio.wait_for(old.stdout.readline(), 60)).startswith(b"LeaseLost fence 2")
+        assert [line for line in await journal.history(action.id) if line.fence == 1] == written
+        assert await journal.write(hold, Event(step="", kind="by-the-new-owner"))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            old.kill()
+        await old.wait()
+        await journal.aclose()
+
+
+async def stopped_between_two_writes(process: asyncio.subprocess.Process, journal: Journal) -> None:
+    """One that is stopped in a transaction of SQLite keeps its file locked, and nothing can be done about that."""
+    async with asyncio.timeout(60):
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            try:
+                return await journal.audit(AuditEntry(kind="note"))
+            except BackendError:
+                process.send_signal(signal.SIGCONT)
+                await asyncio.sleep(0.05)
+
+
+async def until_won(journal: Journal, action_id: str) -> Hold:
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(LeaseHeld):
+                return await journal.acquire(action_id, runner_owner())
+            await asyncio.sleep(0.1)

@@ -1,0 +1,64 @@
+"""What a database says when it cannot do its work, as one line of ours. No database library is loaded for it."""
+
+import sqlite3
+from typing import Any
+
+from backends.errors import BackendError
+from backends.text import clean
+
+_NOTHING_WRITTEN = "nothing was written"
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_LOCK_NOT_AVAILABLE = ("55P03", "57014", "40P01", "40001")
+_NO_SPACE = ("53100", "54000")
+_READ_ONLY = "25006"
+_STOOD_STILL = "25P03"
+_NO_RIGHT = ("28000", "28P01", "42501")
+
+
+class JournalFull(BackendError):
+    """There is no room for one record more; what must be recorded before it is done can not be done."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("unreachable", f"journal {where}: no space is left", fix="free some, then try again")
+
+
+def told(error: Any, where: str) -> BackendError:
+    """The SQLAlchemy `DBAPIError` of the journal at `where` as a BackendError."""
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error):
+        return _of_sqlite(cause, where)
+    return _of_postgresql(cause, where)
+
+
+def _of_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    words = f"journal {where}: {clean(str(cause), 200)}"
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            message = f"journal {where}: another writer keeps it"
+            return BackendError("timeout", message, fix=f"try again; {_NOTHING_WRITTEN}")
+        case sqlite3.SQLITE_FULL:
+            return JournalFull(where)
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return BackendError("auth", words, fix="check its owner and mode, and those of its directory")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
+            return BackendError("malformed", words, fix="restore it, or move it away and begin a new one")
+    return BackendError("unreachable", words, fix="check its disk, its owner and its mode")
+
+
+def _of_postgresql(cause: Any, where: str) -> BackendError:
+    state = getattr(cause, "sqlstate", None) or ""
+    first_line = str(cause).strip().partition("\n")[0]
+    words = f"journal {where}: {clean(first_line, 200)}"
+    if state in _LOCK_NOT_AVAILABLE:
+        return BackendError("timeout", f"journal {where}: another writer keeps it", fix="try again")
+    if state in _NO_SPACE:
+        return JournalFull(where)
+    if state == _READ_ONLY:
+        fix = "name its primary in `journal`: this one is a standby"
+        return BackendError("unreachable", f"journal {where}: it can only be read", fix=fix)
+    if state in _NO_RIGHT or "authentication failed" in first_line:
+        return BackendError("auth", words, fix="check the user and password of `journal`, and what it may do")
+    if state == _STOOD_STILL or state[:2] in ("", "08", "53", "57"):  # no connection, too many, shutting down
+        return BackendError("unreachable", words, fix="check that the server runs and that this host may reach it")
+    return BackendError("malformed", words, fix="check that the database is the journal's own")

@@ -1,0 +1,53 @@
+"""What tests of the journal write into it, and where it is."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine
+
+from actions.ids import new_id, now
+from actions.journal import Journal
+from actions.lease import Hold
+from actions.location import JournalLocation, journal_location
+from actions.models import Actor, Owner, Plan, PlanSummary, Request
+from actions.rows import Draft
+
+ALICE = Actor(login="alice", host="bastion-1")
+ROOT = Path(__file__).parents[2]
+
+
+def here(directory: Path) -> JournalLocation:
+    return journal_location(None, {"TEAL_STATE_DIR": str(directory)})
+
+
+def draft(service: str = "analytics", key: str = "", **plan: Any) -> Draft:
+    made = Plan(
+        kind="flip", context="test", service=service, guard_class="3", protected=False, from_="blue", to="green",
+        findings=(), summary=PlanSummary(effects=("e",), preconditions=(), undo="u"), hash="h", made_at=now(),
+        request=Request(kind="flip", service=service), **plan,
+    )  # fmt: skip
+    return Draft(
+        id=new_id(), plan=made, request_hash="r", idempotency_key=key or new_id(), actor=ALICE, reason="",
+        steps=("preflight", "shift"),
+    )  # fmt: skip
+
+
+def owner(host: str = "bastion-1", *, pid: int = 1, lock: str = "/nowhere/A.lock") -> Owner:
+    return Owner(user="alice", host=host, pid=pid, lock=lock)
+
+
+async def begun(journal: Journal) -> Hold:
+    action = await journal.begin(draft())
+    assert action.id is not None
+    return await journal.acquire(action.id, owner())
+
+
+def execute(location: JournalLocation, statement: str) -> list[Any]:
+    """A statement past the journal, as somebody with a database client would send it."""
+    engine = create_engine(location.url)
+    try:
+        with engine.begin() as connection:
+            result = connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+    finally:
+        engine.dispose()

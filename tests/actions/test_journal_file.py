@@ -1,0 +1,126 @@
+"""The journal's file: born with the first write, private or its group's, and found where it is."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from actions.audit import AuditEntry
+from actions.ids import new_id, now, time_of, time_text
+from actions.journal import Journal
+from actions.lease import is_held, owner_file, release, take
+from actions.location import journal_location
+from backends.errors import BackendError
+from tests.actions.journals import ROOT, draft, here
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    journal = Journal(here(tmp_path / "state"))
+    yield journal
+    await journal.aclose()
+
+
+async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journal: Journal) -> None:
+    assert await journal.actions("test") == []
+    assert await journal.open_action("test", "analytics") is None
+    assert await journal.last_switch("test", "analytics") is None
+    assert (await journal.audit_verify()).intact
+    assert not journal.location.directory.exists()
+
+
+def test_nor_does_it_load_a_database_library(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from actions.gate import Gate\nfrom actions.journal import Journal\n"
+        "from actions.location import journal_location\n"
+        f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
+        "assert asyncio.run(journal.actions('test')) == []\n"
+        "print([name for name in ('sqlalchemy', 'alembic', 'httpx', 'textual') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+async def test_alembic_is_loaded_only_to_upgrade(tmp_path: Path) -> None:
+    journal = Journal(here(tmp_path))
+    await journal.audit(AuditEntry(kind="note"))
+    await journal.aclose()
+    script = (
+        "import asyncio, sys\nfrom actions.journal import Journal\nfrom actions.location import journal_location\n"
+        f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
+        "assert asyncio.run(journal.audit_verify()).records == 1\nprint('alembic' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+async def test_it_is_private_durable_and_in_wal_mode(journal: Journal) -> None:
+    await journal.begin(draft())
+    path = journal.location.path
+    assert path is not None
+    assert (path.parent.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+    assert journal._sql is not None
+    with journal._sql._database.writing() as inside:
+        assert inside.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+async def test_a_file_that_is_no_database_is_left_as_it_is(journal: Journal) -> None:
+    assert journal.location.path is not None
+    journal.location.directory.mkdir()
+    journal.location.path.write_text("not a database, but a diary\n" * 100)
+    with pytest.raises(BackendError, match="not a database"):
+        await journal.begin(draft())
+    assert "diary" in journal.location.path.read_text()
+
+
+def test_a_lock_file_tells_the_living_from_the_dead(tmp_path: Path) -> None:
+    path = owner_file(tmp_path, "A")
+    assert not is_held(path)
+    descriptor = take(path)
+    assert descriptor is not None
+    assert is_held(path)
+    assert take(path) is None
+    release(descriptor, path, ended=False)
+    assert not is_held(path)
+
+
+def test_ids_sort_by_time_and_times_by_text() -> None:
+    ids = [new_id() for _ in range(50)]
+    assert len(set(ids)) == 50
+    assert all(len(made) == 26 for made in ids)
+    assert [made[:10] for made in ids] == sorted(made[:10] for made in ids)
+    at = now()
+    assert time_of(time_text(at)) == at
+    assert time_text(at.replace(microsecond=0)) < time_text(at.replace(microsecond=1))
+
+
+@pytest.mark.parametrize(
+    ("configured", "env", "url", "shared"),
+    [
+        (None, {"TEAL_STATE_DIR": "/s"}, "sqlite:////s/journal.db", False),
+        (None, {"XDG_STATE_HOME": "/x"}, "sqlite:////x/tealdeck/journal.db", False),
+        (None, {"HOME": "/h"}, "sqlite:////h/.local/state/tealdeck/journal.db", False),
+        ("sqlite:////j/a.db", {}, "sqlite:////j/a.db", False),
+        ("postgresql+psycopg://db/teal", {"HOME": "/h"}, "postgresql+psycopg://db/teal", True),
+    ],
+)
+def test_where_the_journal_is(
+    configured: str | None, env: dict[str, str], url: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actions.location.SHARED_DIR", Path("/nonexistent"))
+    found = journal_location(configured, env)
+    assert (found.url, found.shared, found.finding is None) == (url, shared, shared)
+
+
+def test_a_group_writable_setgid_directory_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o2770)
+    monkeypatch.setattr("actions.location.SHARED_DIR", tmp_path)
+    found = journal_location(None, {"HOME": "/h"})
+    assert (found.path, found.shared, found.finding) == (tmp_path / "journal.db", True, None)
