@@ -33,6 +33,7 @@ ADAPTERS: dict[str, str] = {
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "deployments.haproxy": "backends.deployments.haproxy:HaproxySwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes:KubernetesSwitch",
+    "deployments.nginx": "backends.deployments.nginx:NginxSwitch",
     "logs.files": "backends.logs.files:FileLogs",
     "checks.http": "backends.checks.http:HttpCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",

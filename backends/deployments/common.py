@@ -129,28 +129,46 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
 
 async def fresh_probe(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
     """Which color answers a request on a connection of its own, past every cache. Never raises."""
-    import httpx
-
     began = time.monotonic()
     try:
-        url = httpx.URL(target.url).copy_merge_params({"teal-probe": f"{time.time_ns():x}"})
+        response, _ = await fresh_request(target.url, timeout_s=timeout_s)
+    except BackendError as error:
+        return _failed(began, error.message)
+    return _read_probe(target, response, began)
+
+
+async def fresh_request(
+    url: str, *, read: int = 0, timeout_s: float = PROBE_TIMEOUT_S
+) -> "tuple[httpx.Response, bytes]":
+    """The answer, whatever its status, to a request on a connection of its own, past every cache, without cookies,
+    proxies or redirects; and the first `read` bytes of its body, as they are. Raises BackendError."""
+    import httpx
+
+    try:
+        where = httpx.URL(url).copy_merge_params({"teal-probe": f"{time.time_ns():x}"})
         request = httpx.Request(
-            "GET", url,
+            "GET", where,
             headers={"cache-control": "no-cache", "connection": "close", "accept": "*/*", "user-agent": "tealdeck"},
             extensions={"timeout": httpx.Timeout(timeout_s).as_dict()},
         )  # fmt: skip
-        # A transport of its own is a new TCP connection, without cookies, proxies or redirects.
+        # A transport of its own is a new TCP connection.
         async with (
             asyncio.timeout(timeout_s),
-            httpx.AsyncHTTPTransport(verify=_tls(url.scheme)) as transport,
+            httpx.AsyncHTTPTransport(verify=_tls(where.scheme)) as transport,
         ):
             response = await transport.handle_async_request(request)
+            body = b""
+            if read:
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) >= read:
+                        break
             await response.aclose()
+            return response, body[:read]
     except (TimeoutError, httpx.TimeoutException):
-        return _failed(began, f"{redact_url(target.url)}: no answer in {timeout_s:g} s")
+        raise BackendError("timeout", f"{redact_url(url)}: no answer in {timeout_s:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        return _failed(began, f"{redact_url(target.url)}: {connection_words(error)}")
-    return _read_probe(target, response, began)
+        raise BackendError("unreachable", f"{redact_url(url)}: {connection_words(error)}") from None
 
 
 async def data_layer(

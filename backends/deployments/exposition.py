@@ -28,30 +28,41 @@ class _Read(Struct, frozen=True):
     requests: float
     errors: float
     buckets: dict[float, float]
+    counts: bool = True
 
 
 class Exposition:
-    """Reads one URL and remembers what it read last."""
+    """Reads one URL and remembers what it read last. Series of another `color` than ours, by that label, are not ours:
+    a gateway may expose both."""
 
-    def __init__(self, http: Http, url: str) -> None:
+    def __init__(self, http: Http, url: str, color: str = "") -> None:
         self._http = http
         self._url = url
+        self._color = color
         self._last: _Read | None = None
 
     async def traffic(self) -> Traffic:
         """What changed since the last call; nothing for the first one, an unreadable one, or after a restart."""
+        now = await self._read()
+        before, self._last = self._last, now
+        return Traffic() if before is None or now is None else _between(before, now)
+
+    async def requests(self) -> int | None:
+        """All that were counted; None where it can not be read or counts none."""
+        now = await self._read()
+        return int(now.requests) if now is not None and now.counts else None
+
+    async def _read(self) -> _Read | None:
         try:
             answer = await self._http.request("GET", self._url, timeout=READ_TIMEOUT_S)
         except BackendError:
-            self._last = None
-            return Traffic()
-        now = _parse(answer.body.decode("utf-8", "replace"), time.monotonic())
-        before, self._last = self._last, now
-        return Traffic() if before is None else _between(before, now)
+            return None
+        return _parse(answer.body.decode("utf-8", "replace"), time.monotonic(), self._color)
 
 
-def _parse(text: str, at: float) -> _Read:
+def _parse(text: str, at: float, color: str) -> _Read:
     requests = errors = 0.0
+    counts = False
     buckets: dict[float, float] = {}
     for line in text.splitlines():
         if not line.startswith((REQUESTS, DURATION_BUCKET)):
@@ -62,7 +73,10 @@ def _parse(text: str, at: float) -> _Read:
         try:
             value = float(sample[3])
             labels = dict(_LABEL.findall(sample[2] or ""))
+            if color and labels.get("color", color) != color:
+                continue
             if sample[1] == REQUESTS:
+                counts = True
                 requests += value
                 errors += value if labels.get("status", "").startswith("5") else 0.0
             elif sample[1] == DURATION_BUCKET:
@@ -70,7 +84,7 @@ def _parse(text: str, at: float) -> _Read:
                 buckets[limit] = buckets.get(limit, 0.0) + value
         except (ValueError, KeyError):
             continue
-    return _Read(at, requests, errors, buckets)
+    return _Read(at, requests, errors, buckets, counts)
 
 
 def _between(before: _Read, now: _Read) -> Traffic:

@@ -1,15 +1,16 @@
 """Replacing a file so that a reader sees the old or the new one, whole, and two writers come one after the other.
 
-Everything here blocks, and is run in a thread.
+Everything here but `locked_beside` blocks, and is run in a thread.
 """
 
+import asyncio
 import contextlib
 import errno
 import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from backends.errors import BackendError, ErrorKind
@@ -57,6 +58,17 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def locked_beside(path: Path) -> AsyncIterator[None]:
+    """As `locked`, without blocking the event loop."""
+    guard = locked(path)
+    await asyncio.to_thread(guard.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(guard.__exit__, None, None, None)
 
 
 def replace_file(path: Path, content: bytes) -> None:

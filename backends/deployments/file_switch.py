@@ -10,15 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from msgspec.structs import replace
-
-from backends.deployments.common import HEALTH_TIMEOUT_S, DeploymentConfig, color_health, data_layer, live_color
-from backends.deployments.exposition import Exposition, Traffic
+from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
-from backends.deployments.switch_format import MAX_BYTES, JsonForm, TemplateForm, check_weights, template_problem
+from backends.deployments.sides import UrlSides, moves_words, shares_words
+from backends.deployments.switch_format import (
+    MAX_BYTES,
+    JsonForm,
+    TemplateForm,
+    check_weights,
+    refuse_older_fence,
+    template_problem,
+)
 from backends.errors import BackendError
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
-from backends.ports import Deployer, ProbeTarget, SwitchState
+from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 
 
@@ -49,7 +54,6 @@ class FileSwitch:
     def __init__(self, config: FileSwitchConfig, context: AdapterContext) -> None:
         self._config = config
         self._service = context.name
-        self._http = context.http
         self._base_dir = context.base_dir
         self._path = context.base_dir / Path(config.path).expanduser()
         self._form = (
@@ -57,7 +61,7 @@ class FileSwitch:
             if config.format == "json"
             else TemplateForm(config.colors, config.template, config.comment)
         )
-        self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
+        self._sides = UrlSides(config, context.http)
 
     @property
     def splits(self) -> bool:
@@ -76,37 +80,8 @@ class FileSwitch:
 
     async def deployment(self) -> Deployment:
         """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
-        colors = self._config.colors
-        control, data, sides, traffic = await asyncio.gather(
-            self._control(),
-            data_layer(self._config.probe, colors, float(self._config.probe_timeout)),
-            asyncio.gather(*(self.color_health(color) for color in colors)),
-            asyncio.gather(*(self._traffic(color) for color in colors)),
-        )
-        now = datetime.now(UTC)
-        states = {
-            color: replace(
-                side,
-                weight_pct=float(control.weights[color]) if color in control.weights else None,
-                rps=seen.rps,
-                error_pct=seen.error_pct,
-                p95_ms=seen.p95_ms,
-            )
-            for color, side, seen in zip(colors, sides, traffic, strict=True)
-        }
-        truth = Truth(
-            control=TruthLayer(value=control.live, detail=control.detail or _shares(control.weights), at=now),
-            endpoints=_endpoints(control, states, now),
-            data=data,
-        )
-        return Deployment(
-            ref=f"{self._service}/{self._service}",
-            backend=self._service,
-            service=self._service,
-            live=live_color(truth),
-            colors=states,
-            truth=truth,
-        )
+        control = await self._control()
+        return await self._sides.deployment(self._service, control, control.detail or shares_words(control.weights))
 
     async def observe(self) -> SwitchState:
         """The file now. Raises BackendError where it is there and can not be read."""
@@ -114,24 +89,15 @@ class FileSwitch:
 
     async def color_health(self, color: str) -> ColorState:
         """`color` at its own health URL. Never raises."""
-        url = self._config.health.get(color)
-        if url is None:
-            return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
-        header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
-        # Both sides are asked where one may have to be given up: a little longer than a fresh request.
-        timeout_s = max(HEALTH_TIMEOUT_S, float(self._config.probe_timeout))
-        return await color_health(self._http, color, url, header=header, timeout_s=timeout_s)
+        return await self._sides.health(color)
 
     async def endpoints(self) -> TruthLayer:
         """The sides that the file sends traffic to, each asked at its own health URL."""
-        control = await self._control()
-        colors = self._config.colors
-        sides = await asyncio.gather(*(self.color_health(color) for color in colors))
-        return _endpoints(control, dict(zip(colors, sides, strict=True)), datetime.now(UTC))
+        return await self._sides.endpoints(await self._control())
 
     async def request_counts(self) -> dict[str, int]:
-        """Not known: the file takes no requests."""
-        return {}
+        """As the sides' own expositions count them: the file takes no requests."""
+        return await self._sides.request_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Nothing beyond what planning and health have looked at."""
@@ -146,16 +112,12 @@ class FileSwitch:
         problem = check_weights(weights, self._config.colors)
         if problem:
             raise BackendError("config", f"{self._path}: refused: {problem}", fix="weights in percent, summing to 100")
-        return await asyncio.to_thread(self._shift, expected, weights, stamp)
+        return await asyncio.to_thread(self._shift, expected, weights, stamp, fence)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command that is run."""
-        full = {color: weights.get(color, 0) for color in self._config.colors}
-        moves = "   ".join(
-            f"{color.upper()} {before.weights.get(color, 0)} % → {share} %" for color, share in full.items()
-        )
         lines = [f"control  {self._path}: {before.live} → {SwitchState(weights=weights, revision='').live}"]
-        lines.append(f"traffic  {moves}")
+        lines.append(f"traffic  {moves_words(before, weights, self._config.colors)}")
         for name, command in (("validate", self._config.validate), ("reload", self._config.reload)):
             lines += [f"{name}  {shlex.join(command)}"] if command else []
         return lines
@@ -179,7 +141,7 @@ class FileSwitch:
             return SwitchState(weights={}, revision="", detail=detail)
         return self._form.read(content)
 
-    def _shift(self, expected: SwitchState, weights: dict[str, int], stamp: str) -> SwitchState:
+    def _shift(self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int) -> SwitchState:
         path = self._path.resolve()  # a symbolic link stays one
         with locked(path):
             before = read_bounded(path, MAX_BYTES)
@@ -190,10 +152,11 @@ class FileSwitch:
             if (found.weights, found.revision) != (expected.weights, expected.revision):
                 raise BackendError(
                     "conflict",
-                    f"{self._path}: it says {_shares(found.weights)}, stamp {found.stamp or 'none'}: changed",
+                    f"{self._path}: it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}: changed",
                 )
+            refuse_older_fence(str(self._path), found, stamp, fence)
             try:
-                content = self._form.write(before, weights, stamp, datetime.now(UTC))
+                content = self._form.write(before, weights, stamp, datetime.now(UTC), max(fence, found.fence))
             except ValueError as error:
                 raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
             replace_file(path, content)
@@ -223,23 +186,3 @@ class FileSwitch:
             return await self.observe()
         except BackendError as error:
             return SwitchState(weights={}, revision="", detail=error.message)
-
-    async def _traffic(self, color: str) -> Traffic:
-        exposition = self._expositions.get(color)
-        return await exposition.traffic() if exposition else Traffic()
-
-
-def _endpoints(control: SwitchState, states: dict[str, ColorState], now: datetime) -> TruthLayer:
-    """What answers behind the shares of the file: its color where every side that takes traffic proved to be it."""
-    taking = [color for color, weight in control.weights.items() if weight > 0]
-    proven = bool(taking) and all(states[color].healthy for color in taking)
-    words = "   ".join(f"{color.upper()} {_word(state)}" for color, state in states.items())
-    return TruthLayer(value=control.live if proven else "unknown", detail=words, at=now)
-
-
-def _word(state: ColorState) -> str:
-    return "healthy" if state.healthy else f"{'unknown' if state.healthy is None else 'unhealthy'}: {state.detail}"
-
-
-def _shares(weights: dict[str, int]) -> str:
-    return "   ".join(f"{color.upper()} {weight} %" for color, weight in weights.items())

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from backends.deployments.common import DeploymentConfig, color_health, data_layer, live_color
-from backends.deployments.exposition import Exposition, Traffic
+from backends.deployments.common import DeploymentConfig, live_color
 from backends.deployments.haproxy_memory import Memory
 from backends.deployments.haproxy_nodes import Nodes, Rates, Reading, endpoints_of
 from backends.deployments.haproxy_preflight import findings, refuse_a_side_that_is_down
@@ -28,10 +27,11 @@ from backends.deployments.haproxy_socket import ADMIN_FIX, Node
 from backends.deployments.haproxy_state import NodeState, shares_words
 from backends.deployments.haproxy_weights import Server
 from backends.deployments.haproxy_writer import STATIC_WORDS, Writer, goes_back
-from backends.deployments.switch_format import check_weights
+from backends.deployments.sides import UrlSides, moves_words
+from backends.deployments.switch_format import check_weights, refuse_older_fence
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
-from backends.ports import Deployer, ProbeTarget, SwitchState
+from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean
 
@@ -76,7 +76,6 @@ class HaproxySwitch:
     def __init__(self, config: HaproxyConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        self._http = context.http
         memory = Memory(context.state_dir, context.name)
         self._nodes = Nodes(config.nodes, config.backend, config.servers, memory)
         self._nodes.base_dir = context.base_dir
@@ -85,7 +84,7 @@ class HaproxySwitch:
         else:
             self._nodes.command = config.persist
         self._writer = Writer(config.backend, memory)
-        self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
+        self._sides = UrlSides(config, context.http)
         self._rates = Rates()
         self._last: list[NodeState] = []
         self._static = False
@@ -108,25 +107,14 @@ class HaproxySwitch:
     async def deployment(self) -> Deployment:
         """All nodes, both sides and one fresh request, side by side. Never raises: what is not known says so."""
         colors = self._config.colors
-        reading, data, told, traffic = await asyncio.gather(
-            self._read(),
-            data_layer(self._config.probe, colors),
-            asyncio.gather(*(self._told(color) for color in colors)),
-            asyncio.gather(*(self._traffic(color) for color in colors)),
-        )
-        now = datetime.now(UTC)
+        reading = await self._read()
         control = reading.switch(colors)
-        rates = {} if reading.problems else self._rates.between(reading, time.monotonic())
-        sides = {}
-        for color, health, seen in zip(colors, told, traffic, strict=True):
-            counted = rates.get(color, seen)
-            sides[color] = replace(
-                _side(reading, color, health),
-                weight_pct=float(control.weights[color]) if color in control.weights else None,
-                rps=counted.rps,
-                error_pct=counted.error_pct,
-                p95_ms=seen.p95_ms,
-            )
+        data, sides = await asyncio.gather(self._sides.data(), self._sides.states(control))
+        now = datetime.now(UTC)
+        sides = {color: _side(reading, color, told) for color, told in sides.items()}
+        if not reading.problems:
+            for color, rate in self._rates.between(reading, time.monotonic()).items():
+                sides[color] = replace(sides[color], rps=rate.rps, error_pct=rate.error_pct)
         said = (shares_words(control.weights) if control.weights else "", control.detail)
         truth = Truth(
             control=TruthLayer(value=control.live, detail="; ".join(word for word in said if word), at=now),
@@ -155,7 +143,7 @@ class HaproxySwitch:
         if color not in self._config.colors:
             known = ", ".join(self._config.colors)
             return ColorState(healthy=None, detail=f'no color "{clean(color, 64)}" here (known: {known})')
-        told, reading = await asyncio.gather(self._told(color), self._read())
+        told, reading = await asyncio.gather(self._sides.health(color), self._read())
         return _side(reading, color, told)
 
     async def request_counts(self) -> dict[str, int]:
@@ -207,8 +195,7 @@ class HaproxySwitch:
         """One line for the backend, one for the shares, one for each node, one for what keeps them."""
         config, to = self._config, SwitchState(weights=weights, revision="").live
         lines = [f"control  backend {config.backend} on {', '.join(config.nodes)}: {before.live} → {to}"]
-        moves = (f"{c.upper()} {before.weights.get(c, 0)} % → {weights.get(c, 0)} %" for c in config.colors)
-        lines.append("traffic  " + "   ".join(moves))
+        lines.append(f"traffic  {moves_words(before, weights, config.colors)}")
         for state in self._states():
             try:
                 raising, lowering = self._writer.commands(state, self._shares(weights))
@@ -287,21 +274,7 @@ class HaproxySwitch:
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or shares_words(found.weights)
             raise BackendError("conflict", f"{where}: it says {said}, stamp {found.stamp or 'none'}: changed")
-        action = stamp.partition(":")[0]
-        if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
-            message = f"{where}: {action} has been taken over: fence {found.fence}, ours is {fence}"
-            raise BackendError("conflict", message, fix=f"teal action watch {action}")
-
-    async def _told(self, color: str) -> ColorState:
-        url = self._config.health.get(color)
-        if url is None:
-            return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
-        header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
-        return await color_health(self._http, color, url, header=header)
-
-    async def _traffic(self, color: str) -> Traffic:
-        exposition = self._expositions.get(color)
-        return await exposition.traffic() if exposition else Traffic()
+        refuse_older_fence(where, found, stamp, fence)
 
 
 def _side(reading: Reading, color: str, told: ColorState) -> ColorState:

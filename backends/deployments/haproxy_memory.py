@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from backends.deployments.file_store import read_bounded, replace_file, run_command
 from backends.deployments.haproxy_socket import Node, table
 from backends.deployments.haproxy_state import Crumb, NodeState, shares_words
-from backends.deployments.haproxy_weights import OUT_OF_ROTATION, percent
+from backends.deployments.haproxy_weights import OUT_OF_ROTATION
+from backends.deployments.switch_format import percent
 from backends.errors import BackendError
 from backends.text import clean
 

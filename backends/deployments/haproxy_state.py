@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.deployments.haproxy_socket import Node, csv_table, fields, number, table
-from backends.deployments.haproxy_weights import WITHOUT_SHARES, Server, percent, shares_of
+from backends.deployments.haproxy_weights import WITHOUT_SHARES, Server, shares_of
+from backends.deployments.switch_format import percent
 from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.text import clean

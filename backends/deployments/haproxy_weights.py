@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from backends.deployments.switch_format import percent
+
 MAX_WEIGHT = 256
 FORCED_MAINT, INHERITED_MAINT, CONFIG_MAINT, FORCED_DRAIN, INHERITED_DRAIN, NO_ADDRESS = (
     0x01,
@@ -55,21 +57,6 @@ def shares_of(servers: Iterable[Server], colors: tuple[str, ...]) -> dict[str, i
         if server.in_rotation and server.color in sums:
             sums[server.color] += server.weight
     return percent(sums)
-
-
-def percent(amounts: dict[str, int]) -> dict[str, int]:
-    """Amounts by color in percent of their sum, by the largest remainder; nothing of nothing is empty."""
-    total = sum(amounts.values())
-    if total <= 0:
-        return {}
-    found = {color: max(100 * amount // total, 1 if amount else 0) for color, amount in amounts.items()}
-    by_remainder = sorted(amounts, key=lambda color: (100 * amounts[color] % total, amounts[color]), reverse=True)
-    for color in by_remainder:
-        if sum(found.values()) < 100 and amounts[color]:
-            found[color] += 1
-    excess = sum(found.values()) - 100
-    found[max(found, key=lambda color: found[color])] -= excess
-    return found
 
 
 def weights_for(servers: tuple[Server, ...], shares: dict[str, int], *, static: bool) -> dict[str, int]:

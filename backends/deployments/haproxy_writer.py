@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from backends.deployments.file_store import locked
+from backends.deployments.file_store import locked_beside
 from backends.deployments.haproxy_memory import Memory
 from backends.deployments.haproxy_socket import Node
 from backends.deployments.haproxy_state import Crumb, NodeState, variable_of
@@ -31,19 +31,14 @@ class Writer:
     async def alone(self) -> AsyncIterator[None]:
         """No other writer of this host. A lock that can not be made stops nothing: a full disk may be why somebody
         has to go back. Raises BackendError(timeout) where another holds it."""
-        async with self._lock:
-            guard: contextlib.AbstractContextManager[None] = locked(self._memory.path)
+        async with self._lock, contextlib.AsyncExitStack() as held:
             try:
                 await asyncio.to_thread(self._memory.make)
-                await asyncio.to_thread(guard.__enter__)
+                await held.enter_async_context(locked_beside(self._memory.path))
             except (BackendError, OSError) as error:
                 if isinstance(error, BackendError) and error.kind == "timeout":
                     raise
-                guard = contextlib.nullcontext()
-            try:
-                yield
-            finally:
-                await asyncio.to_thread(guard.__exit__, None, None, None)
+            yield
 
     def commands(self, state: NodeState, shares: dict[str, int]) -> tuple[list[str], list[str]]:
         """What raises weights on a node, and what lowers them. Raises BackendError(config) for what can not be."""

@@ -4,12 +4,15 @@ The stamp of a template carries the weights and a digest of everything around it
 """
 
 import hashlib
+import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -18,13 +21,15 @@ STAMP_MARK = "tealdeck:"
 
 
 class Stamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The comment in a template: what was written, by which action and step, when, and the digest of the rest."""
+    """The comment in a text: what was written, by which action and step, with which fence, when, and the digest of
+    the rest."""
 
     weights: dict[str, int]
     generation: int
     stamp: str
     at: str
     digest: str
+    fence: int = 0
 
 
 def revision_of(content: bytes) -> str:
@@ -41,6 +46,29 @@ def check_weights(weights: dict[str, int], colors: tuple[str, ...]) -> str:
         return "a weight is no whole number from 0 to 100"
     total = sum(weights.values())
     return "" if total == 100 else f"the weights sum to {total}, not 100"
+
+
+def percent(amounts: dict[str, int]) -> dict[str, int]:
+    """Amounts by color in percent of their sum, by the largest remainder; nothing of nothing is empty."""
+    total = sum(amounts.values())
+    if total <= 0:
+        return {}
+    found = {color: max(100 * amount // total, 1 if amount else 0) for color, amount in amounts.items()}
+    by_remainder = sorted(amounts, key=lambda color: (100 * amounts[color] % total, amounts[color]), reverse=True)
+    for color in by_remainder:
+        if sum(found.values()) < 100 and amounts[color]:
+            found[color] += 1
+    excess = sum(found.values()) - 100
+    found[max(found, key=lambda color: found[color])] -= excess
+    return found
+
+
+def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int) -> None:
+    """Raises BackendError(conflict) where a later lease of the same action has written: its old owner has woken up."""
+    action = stamp.partition(":")[0]
+    if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
+        message = f"{where}: {action} has been taken over: fence {found.fence}, ours is {fence}"
+        raise BackendError("conflict", message, fix=f"teal action watch {action}")
 
 
 class JsonForm:
@@ -63,26 +91,30 @@ class JsonForm:
         if problem:
             return SwitchState(weights={}, revision=revision, detail=problem)
         full = {color: weights.get(color, 0) for color in self._colors}
-        stamp = data.get("stamp")
-        return SwitchState(weights=full, revision=revision, stamp=clean(stamp, 128) if isinstance(stamp, str) else "")
+        stamp, fence = data.get("stamp"), data.get("fence")
+        return SwitchState(
+            weights=full,
+            revision=revision,
+            stamp=clean(stamp, 128) if isinstance(stamp, str) else "",
+            fence=fence if type(fence) is int else 0,
+        )
 
-    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime) -> bytes:
+    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0) -> bytes:
         """The new content; the generation goes up by one."""
         data: dict[str, Any] = msgspec.json.decode(before) if before else {}
         data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
+        data |= {"fence": fence} if fence else {}
         return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
 
 
-class TemplateForm:
-    """Text with `{blue}`, `{green}` (the weights), `{live}` (the color that has all) and `{stamp}` filled in.
+class StampedForm:
+    """Text of our own with a stamp in one comment. `body` makes it from weights, stamp and generation, with `{stamp}`
+    once where a comment may stand; it raises ValueError for weights that such a text can not say."""
 
-    Other braces stay, so a piece of nginx configuration can be written as it is.
-    """
-
-    def __init__(self, colors: tuple[str, ...], template: str, comment: str) -> None:
+    def __init__(self, colors: tuple[str, ...], comment: str, body: Callable[[dict[str, int], str, int], str]) -> None:
         self._colors = colors
-        self._template = template
         self._comment = comment
+        self._body = body
 
     def read(self, content: bytes) -> SwitchState:
         """As `JsonForm.read`."""
@@ -108,39 +140,59 @@ class TemplateForm:
         if problem:
             return unknown(problem)
         weights = {color: stamp.weights.get(color, 0) for color in self._colors}
-        return SwitchState(weights=weights, revision=revision, stamp=clean(stamp.stamp, 128))
+        return SwitchState(weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence)
 
-    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime) -> bytes:
-        """As `JsonForm.write`. Raises ValueError for a split where the template knows only `{live}`."""
-        body = self._template
-        live = [color for color, weight in weights.items() if weight > 0]
-        if "{live}" in body:
-            if len(live) != 1:
-                raise ValueError("the template says {live}: it can not split traffic")
-            body = body.replace("{live}", live[0])
-        for color in self._colors:
-            body = body.replace(f"{{{color}}}", str(weights.get(color, 0)))
+    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0) -> bytes:
+        """As `JsonForm.write`. Raises ValueError for weights that the text can not say."""
+        generation = self.generation(before) + 1
+        body = self._body(weights, stamp, generation)
         made = Stamp(
             weights=weights,
-            generation=_next(self._generation(before)),
+            generation=generation,
             stamp=stamp,
             at=_utc(at),
             digest=_digest(body.replace("{stamp}", "", 1)),
+            fence=fence,
         )
         line = f"{self._comment} {STAMP_MARK}{msgspec.json.encode(made).decode()}"
         return body.replace("{stamp}", line, 1).encode()
+
+    def generation(self, content: bytes) -> int:
+        """That of the stamp; 0 where there is none."""
+        line = self._stamp_line(content.decode("utf-8", "replace"))
+        try:
+            found = None if line is None else msgspec.json.decode(line.partition(STAMP_MARK)[2]).get("generation")
+        except (msgspec.DecodeError, AttributeError):
+            found = None
+        return _next(found) - 1
 
     def _stamp_line(self, text: str) -> str | None:
         start = f"{self._comment} {STAMP_MARK}"
         at = text.find(start)
         return None if at < 0 else text[at:].split("\n", 1)[0]
 
-    def _generation(self, content: bytes) -> Any:
-        line = self._stamp_line(content.decode("utf-8", "replace"))
-        try:
-            return None if line is None else msgspec.json.decode(line.partition(STAMP_MARK)[2]).get("generation")
-        except (msgspec.DecodeError, AttributeError):
-            return None
+
+class TemplateForm(StampedForm):
+    """Text with `{blue}` or `{blue_weight}` (each color's weight), `{live}` (the color that has all) and `{stamp}`
+    filled in.
+
+    Other braces stay, so a piece of nginx configuration can be written as it is.
+    """
+
+    def __init__(self, colors: tuple[str, ...], template: str, comment: str) -> None:
+        def body(weights: dict[str, int], stamp: str, generation: int) -> str:
+            found = template
+            live = [color for color, weight in weights.items() if weight > 0]
+            if "{live}" in found:
+                if len(live) != 1:
+                    raise ValueError("the template says {live}: it can not split traffic")
+                found = found.replace("{live}", live[0])
+            for color in colors:
+                for token in (f"{{{color}}}", f"{{{color}_weight}}"):
+                    found = found.replace(token, str(weights.get(color, 0)))
+            return found
+
+        super().__init__(colors, comment, body)
 
 
 def template_problem(template: str, colors: tuple[str, ...]) -> str:
@@ -149,8 +201,12 @@ def template_problem(template: str, colors: tuple[str, ...]) -> str:
         return "template needs {stamp} exactly once, on a line where a comment may stand"
     if not template.split("{stamp}")[1].startswith(("\n", "\r\n")) and template.split("{stamp}")[1]:
         return "nothing may follow {stamp} on its line"
-    missing = [color for color in colors if f"{{{color}}}" not in template]
+    missing = [color for color in colors if not {f"{{{color}}}", f"{{{color}_weight}}"} & set(_tokens(template))]
     return "" if "{live}" in template or not missing else f"template lacks {{{missing[0]}}} or {{live}}"
+
+
+def _tokens(template: str) -> list[str]:
+    return re.findall(r"\{\w+\}", template)
 
 
 def _digest(body: str) -> str:

@@ -12,10 +12,10 @@ from backends.deployments.haproxy_weights import (
     FORCED_DRAIN,
     MAX_WEIGHT,
     Server,
-    percent,
     shares_of,
     weights_for,
 )
+from backends.deployments.switch_format import percent
 
 COLORS = ("blue", "green")
 

@@ -1,0 +1,99 @@
+"""The sides of a switch that knows them only by their URLs: health, traffic, request counts."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from backends.deployments.common import HEALTH_TIMEOUT_S, DeploymentConfig, color_health, data_layer, live_color
+from backends.deployments.exposition import Exposition
+from backends.http import Http
+from backends.models import ColorState, Deployment, Truth, TruthLayer
+from backends.ports import ProbeTarget, SwitchState
+
+
+class UrlSides:
+    """Each color asked at its own `health` and `exposition` URL."""
+
+    def __init__(self, config: DeploymentConfig, http: Http) -> None:
+        self._colors = config.colors
+        self._health = config.health
+        self._probe = config.probe
+        self._header = (config.probe or ProbeTarget(url="")).header
+        self._probe_timeout_s = float(config.probe_timeout)
+        self._http = http
+        self._expositions = {color: Exposition(http, url, color) for color, url in config.exposition.items()}
+
+    async def health(self, color: str) -> ColorState:
+        """`color` at its own health URL. Never raises."""
+        url = self._health.get(color)
+        if url is None:
+            return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
+        # Both sides are asked where one may have to be given up: a little longer than a fresh request.
+        timeout_s = max(HEALTH_TIMEOUT_S, self._probe_timeout_s)
+        return await color_health(self._http, color, url, header=self._header, timeout_s=timeout_s)
+
+    async def states(self, control: SwitchState) -> dict[str, ColorState]:
+        """Health, traffic and share of every color. Never raises."""
+        found = await asyncio.gather(*(self._state(control, color) for color in self._colors))
+        return dict(zip(self._colors, found, strict=True))
+
+    async def endpoints(self, control: SwitchState) -> TruthLayer:
+        """What answers behind the shares of the control object."""
+        sides = await asyncio.gather(*(self.health(color) for color in self._colors))
+        return endpoints_of(control, dict(zip(self._colors, sides, strict=True)), datetime.now(UTC))
+
+    async def request_counts(self) -> dict[str, int]:
+        """By color, of those that have an exposition which answers and counts."""
+        found = await asyncio.gather(*(exposition.requests() for exposition in self._expositions.values()))
+        counted = zip(self._expositions, found, strict=True)
+        return {color: count for color, count in counted if count is not None}
+
+    async def deployment(self, name: str, control: SwitchState, said: str) -> Deployment:
+        """All layers side by side; `said` is what the control layer says in words. Never raises."""
+        data, states = await asyncio.gather(self.data(), self.states(control))
+        now = datetime.now(UTC)
+        truth = Truth(
+            control=TruthLayer(value=control.live, detail=said, at=now),
+            endpoints=endpoints_of(control, states, now),
+            data=data,
+        )
+        return Deployment(
+            ref=f"{name}/{name}", backend=name, service=name, live=live_color(truth), colors=states, truth=truth
+        )
+
+    async def data(self) -> TruthLayer:
+        """What one fresh request says is live. Never raises."""
+        return await data_layer(self._probe, self._colors, self._probe_timeout_s)
+
+    async def _state(self, control: SwitchState, color: str) -> ColorState:
+        exposition = self._expositions.get(color)
+        if exposition is None:
+            side = await self.health(color)
+        else:
+            side, seen = await asyncio.gather(self.health(color), exposition.traffic())
+            side = replace(side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=seen.p95_ms)
+        return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
+
+
+def endpoints_of(control: SwitchState, states: dict[str, ColorState], now: datetime) -> TruthLayer:
+    """What answers behind the shares: their color where every side that takes traffic proved to be it."""
+    taking = [color for color, weight in control.weights.items() if weight > 0]
+    proven = bool(taking) and all(states[color].healthy for color in taking)
+    words = "   ".join(f"{color.upper()} {_word(state)}" for color, state in states.items())
+    return TruthLayer(value=control.live if proven else "unknown", detail=words, at=now)
+
+
+def moves_words(before: SwitchState, weights: dict[str, int], colors: tuple[str, ...]) -> str:
+    """`BLUE 100 % → 0 %   GREEN 0 % → 100 %`."""
+    moves = (f"{c.upper()} {before.weights.get(c, 0)} % → {weights.get(c, 0)} %" for c in colors)
+    return "   ".join(moves)
+
+
+def shares_words(weights: dict[str, int]) -> str:
+    """`BLUE 90 %   GREEN 10 %`."""
+    return "   ".join(f"{color.upper()} {weight} %" for color, weight in weights.items())
+
+
+def _word(state: ColorState) -> str:
+    return "healthy" if state.healthy else f"{'unknown' if state.healthy is None else 'unhealthy'}: {state.detail}"

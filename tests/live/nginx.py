@@ -1,0 +1,106 @@
+"""A real nginx in front of two colors: config generated, unprivileged, on free loopback ports."""
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.live.process import accepts, free_port, started
+from tests.live.require import program
+
+CONFIG = """
+pid {directory}/nginx.pid;
+error_log {directory}/error.log notice;
+worker_processes 2;
+events {{ worker_connections 512; }}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  include {directory}/teal/*.conf;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://{target};
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      {more}
+    }}
+  }}
+}}
+"""
+
+
+class Nginx:
+    """`mode` as in the adapter's config; the include has to be there before it starts."""
+
+    def __init__(self, directory: Path, *, mode: str = "upstream") -> None:
+        self.directory = directory
+        self.port, self.stamp_port = free_port(), free_port()
+        self.mode = mode
+        (directory / "teal").mkdir(parents=True)
+        self.include = directory / "teal" / "analytics.conf"
+        self._config = directory / "nginx.conf"
+        self._running = contextlib.ExitStack()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.write_config()
+
+    def write_config(self, more: str = "") -> None:
+        """What the next start or reload reads; `more` goes into the location."""
+        target = "analytics" if self.mode == "upstream" else "$analytics_upstream"
+        self._config.write_text(CONFIG.format(directory=self.directory, port=self.port, target=target, more=more))
+
+    @property
+    def url(self) -> str:
+        """Through nginx."""
+        return f"http://127.0.0.1:{self.port}/health"
+
+    def entry(self, ports: dict[str, int]) -> dict[str, Any]:
+        """The adapter's config, as far as this nginx knows it."""
+        nginx = [program("nginx"), "-c", str(self._config), "-e", str(self.directory / "error.log")]
+        return {
+            "include": str(self.include),
+            "upstream": "analytics",
+            "mode": self.mode,
+            "servers": {color: [f"127.0.0.1:{port}"] for color, port in ports.items()},
+            "stamp_url": f"http://127.0.0.1:{self.stamp_port}/__color",
+            "validate": [*nginx, "-t"],
+            "reload": [*nginx, "-s", "reload"],
+            "pid_file": str(self.directory / "nginx.pid"),
+        }
+
+    def start(self) -> None:
+        """Run it, nothing where it runs."""
+        if self.process is None:
+            log = self.directory / "error.log"
+            command = [program("nginx"), "-c", str(self._config), "-e", str(log), "-g", "daemon off;"]
+            ready = lambda: accepts(self.port) and (self.directory / "nginx.pid").exists()  # noqa: E731
+            self.process = self._running.enter_context(
+                started(command, self.directory / "output.log", ready, end_by=signal.SIGTERM)
+            )
+
+    def stop(self) -> None:
+        """End it; safe to call twice."""
+        self._running.close()
+        self.process = None
+
+    def reload(self) -> None:
+        """As logrotate would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def nginx(directory: Path, **how: Any) -> Iterator[Nginx]:
+    """One that can be started, gone at the end of the block."""
+    program("nginx")
+    server = Nginx(directory, **how)
+    try:
+        yield server
+    finally:
+        server.stop()
