@@ -36,6 +36,7 @@ ADAPTERS: dict[str, str] = {
     "deployments.nginx": "backends.deployments.nginx:NginxSwitch",
     "logs.files": "backends.logs.files:FileLogs",
     "checks.http": "backends.checks.http:HttpCheck",
+    "checks.airflow": "backends.checks.airflow:AirflowCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",
     "checks.postgres": "backends.checks.postgres:PostgresCheck",
     "checks.redis": "backends.checks.redis:RedisCheck",

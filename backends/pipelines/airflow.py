@@ -82,9 +82,9 @@ class AirflowPipelines:
         """
         now = datetime.now(UTC)
         opens = min(filter(None, (now - timedelta(seconds=self._config.window), since)))
-        found = await self._window(opens, max(limit, 1))
+        found = await self._window(opens, max(limit, PAGE))
         reaches = found[-1].began if found else None
-        if since is not None and len(found) >= limit and (reaches is None or reaches > since):
+        if since is not None and len(found) >= max(limit, PAGE) and (reaches is None or reaches > since):
             known = {(run.dag_id, run.dag_run_id) for run in found}
             states = {"state": ["failed", "running", "queued"]}
             more = await self._window(since, PAGE, states)

@@ -72,6 +72,8 @@ def entries_of(content: Any, source: Source) -> list[LogEntry]:
 
 def _texts(content: str) -> list[str]:
     """The text itself, or the texts of a stringified list of (host, text) pairs."""
+    if content.strip() == "[]":
+        return []
     if not content.startswith("[("):
         return [content]
     try:

@@ -169,7 +169,8 @@ def _param(name: str, told: Any) -> PipelineParam:
     kinds = [kinds] if isinstance(kinds, str) else [each for each in kinds or () if isinstance(each, str)]
     named = [each for each in kinds if each in _PARAM_TYPES]
     value, choices = told["value"], schema.get("enum")
-    nullable = "null" in kinds or not named
+    choices = choices if isinstance(choices, list) else []
+    nullable = "null" in kinds or None in choices or not (named or choices)
     kind: Any = named[0] if len(named) == 1 else _OF_VALUE.get(type(value), "any") if not named else "any"
     return PipelineParam(
         name=clean(name, 120),
@@ -178,6 +179,6 @@ def _param(name: str, told: Any) -> PipelineParam:
         required=value is None and not nullable,
         nullable=nullable,
         description=clean(str(told.get("description") or schema.get("description") or schema.get("title") or ""), 300),
-        choices=tuple(choices) if isinstance(choices, list) else (),
+        choices=tuple(choices),
         schema={key: schema[key] for key in _SHOWN_KEYWORDS if key in schema},
     )
