@@ -1,12 +1,13 @@
 """One HTTP client for every adapter: bounded in time and size, GET-only retries, one error type, no secrets in it."""
 
 import asyncio
+import contextlib
 import os
 import random
 import ssl
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -28,6 +29,7 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_LINE_BYTES = 64 * 1024
 MAX_ATTEMPTS = 3
 MAX_RETRY_AFTER_S = 5.0
 _RETRY_STATUS = frozenset({429, 502, 503, 504})
@@ -124,7 +126,7 @@ class Http:
         if json is not None:
             content = msgspec.json.encode(json)
             headers = {"content-type": "application/json", **(headers or {})}
-        try:
+        with _in_our_words(where, secrets, timeout):
             async with (
                 asyncio.timeout(timeout),
                 client.stream(
@@ -135,29 +137,49 @@ class Http:
             ):  # fmt: skip
                 certificate_ends = _certificate_ends(response)
                 body = await _read_bounded(response, where)
-        except (TimeoutError, httpx.TimeoutException):
-            raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise BackendError("config", f"{where}: {_redacted(str(error), secrets)}") from None
-        except (httpx.LocalProtocolError, ValueError):  # its words would quote the header, and with it a secret
-            raise BackendError(
-                "config", f"{where}: the host name or a header cannot be sent", fix=_BAD_HEADER
-            ) from None
-        except httpx.RemoteProtocolError as error:
-            words = str(error)
-            if "disconnected" in words or "peer closed" in words:
-                raise _PassingError("unreachable", f"{where}: connection lost before the answer was complete") from None
-            raise BackendError("malformed", f"{where}: {_redacted(words, secrets)}") from None
-        except httpx.DecodingError as error:
-            raise BackendError("malformed", f"{where}: {_redacted(str(error), secrets)}") from None
-        except httpx.HTTPError as error:
-            words = connection_words(error)
-            kind = BackendError if words.startswith("certificate") else _PassingError
-            raise kind("unreachable", f"{where}: {_redacted(words, secrets)}") from None
         answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where, certificate_ends)
         if answer.status >= 300 and not accept_errors:
             raise _status_error(answer, secrets)
         return answer
+
+    async def lines(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idle_s: float = READ_TIMEOUT_S,
+        longest: int = MAX_LINE_BYTES,
+        refuse: Callable[[Answer], BackendError] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of an answer to a GET as they come, to its end; of each at most `longest` bytes. Closing the
+        iterator ends the connection.
+
+        Raises BackendError as `request`, `timeout` where nothing came for `idle_s`, and what `refuse` makes of an
+        answer of status 300 and above.
+        """
+        client = await self._opened()
+        import httpx
+
+        where = redact_url(url)
+        secrets = _secrets(url, headers, None)
+        patience = httpx.Timeout(idle_s, connect=CONNECT_TIMEOUT_S)
+        began = time.monotonic()
+        with _in_our_words(where, secrets, idle_s):
+            async with client.stream("GET", url, params=params, headers=headers, timeout=patience) as response:
+                if response.status_code >= 300:
+                    body = await _read_bounded(response, where)
+                    answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where)
+                    raise refuse(answer) if refuse else _status_error(answer, secrets)
+                partial = bytearray()
+                async for chunk in response.aiter_bytes():
+                    *finished, rest = chunk.split(b"\n")
+                    for piece in finished:
+                        yield bytes(partial + piece)[:longest]
+                        partial.clear()
+                    partial += rest[: longest - len(partial)]
+                if partial:
+                    yield bytes(partial)
 
     async def aclose(self) -> None:
         """Close all connections; safe to call twice."""
@@ -191,6 +213,32 @@ class Http:
             raise BackendError(
                 "config", f"proxy of the environment: {clean(str(error), 200)}", fix="correct HTTP_PROXY, ALL_PROXY"
             ) from None
+
+
+@contextlib.contextmanager
+def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[None]:
+    """What httpx raises as the one error that a backend may raise."""
+    import httpx
+
+    try:
+        yield
+    except (TimeoutError, httpx.TimeoutException):
+        raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise BackendError("config", f"{where}: {_redacted(str(error), secrets)}") from None
+    except (httpx.LocalProtocolError, ValueError):  # its words would quote the header, and with it a secret
+        raise BackendError("config", f"{where}: the host name or a header cannot be sent", fix=_BAD_HEADER) from None
+    except httpx.RemoteProtocolError as error:
+        words = str(error)
+        if "disconnected" in words or "peer closed" in words:
+            raise _PassingError("unreachable", f"{where}: connection lost before the answer was complete") from None
+        raise BackendError("malformed", f"{where}: {_redacted(words, secrets)}") from None
+    except httpx.DecodingError as error:
+        raise BackendError("malformed", f"{where}: {_redacted(str(error), secrets)}") from None
+    except httpx.HTTPError as error:
+        words = connection_words(error)
+        kind = BackendError if words.startswith("certificate") else _PassingError
+        raise kind("unreachable", f"{where}: {_redacted(words, secrets)}") from None
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:

@@ -7,9 +7,10 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/
 # needs a thread, and neither models (1.4 s, 140 MB) nor a second HTTP library are loaded.
 
 import asyncio
+import contextlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -132,9 +133,28 @@ class KubernetesApi:
             raise self._refused(answer, session)
         return answer
 
-    async def session(self) -> Session:
-        """For what needs more than `send`: a stream. Raises BackendError."""
-        return await self._opened(None)
+    async def lines(self, path: str, *, params: Mapping[str, Any], idle_s: float) -> AsyncGenerator[bytes, None]:
+        """The lines of an answer as they come (`Http.lines`). Raises BackendError."""
+        refused: Session | None = None
+        while True:
+            session = await self._opened(refused)
+            try:
+                async with contextlib.aclosing(self._lines(session, path, params, idle_s)) as lines:
+                    async for line in lines:
+                        yield line
+                return
+            except BackendError as error:
+                if error.status != 401 or refused is not None or not _renewable(session.access):
+                    raise
+                refused = session
+
+    def _lines(
+        self, session: Session, path: str, params: Mapping[str, Any], idle_s: float
+    ) -> AsyncGenerator[bytes, None]:
+        url, headers = session.access.cluster.server.rstrip("/") + path, request_headers(session)
+        return session.http.lines(
+            url, params=params, headers=headers, idle_s=idle_s, refuse=lambda answer: self._refused(answer, session)
+        )
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""

@@ -35,6 +35,7 @@ ADAPTERS: dict[str, str] = {
     "deployments.kubernetes": "backends.deployments.kubernetes:KubernetesSwitch",
     "deployments.nginx": "backends.deployments.nginx:NginxSwitch",
     "logs.files": "backends.logs.files:FileLogs",
+    "logs.kubernetes": "backends.logs.kubernetes:KubernetesLogs",
     "checks.http": "backends.checks.http:HttpCheck",
     "checks.airflow": "backends.checks.airflow:AirflowCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",

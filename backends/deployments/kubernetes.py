@@ -38,10 +38,10 @@ from backends.deployments.kubernetes_preflight import (
     rehearsal,
 )
 from backends.deployments.kubernetes_sides import Sides
-from backends.deployments.kubernetes_wire import Service
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes_api import WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes_wire import Service
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from backends.deployments.kubernetes_wire import Service
 from backends.errors import BackendError
 from backends.kubernetes_api import FIELD_MANAGER, KubernetesApi
+from backends.kubernetes_wire import Service
 from backends.ports import SwitchState
 from backends.text import clean
 

@@ -10,9 +10,9 @@ from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, o
 from backends.deployments.kubernetes_preflight import autoscaling, check_rights, owners_by_mark
 from backends.deployments.kubernetes_rollout import SIZE, judge_rollout
 from backends.deployments.kubernetes_sides import Sides
-from backends.deployments.kubernetes_wire import Container, Service, Workload, image_repository, image_version
 from backends.errors import BackendError
 from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_wire import Container, Service, Workload, image_repository, image_version
 from backends.models import Finding
 from backends.ports import Deployed, Rollout
 from backends.text import clean

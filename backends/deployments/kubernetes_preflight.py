@@ -7,10 +7,10 @@ from msgspec import Struct
 
 from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, selector_writers
 from backends.deployments.kubernetes_sides import Sides, waiting_words
-from backends.deployments.kubernetes_wire import Autoscaler, Items, Metadata, Service
 from backends.errors import BackendError
 from backends.kubeconfig import Access
 from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_wire import Autoscaler, Items, Metadata, Service
 from backends.models import Finding
 from backends.text import clean
 

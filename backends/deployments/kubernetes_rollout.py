@@ -6,8 +6,8 @@ Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#de
 from datetime import datetime
 
 from backends.deployments.kubernetes_sides import image_of, waiting_words
-from backends.deployments.kubernetes_wire import Pod, Workload
 from backends.kubernetes_api import FIELD_MANAGER
+from backends.kubernetes_wire import Pod, Workload
 from backends.ports import Rollout
 
 SIZE = "tealdeck.io/replicas"

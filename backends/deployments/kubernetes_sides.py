@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from backends.deployments.kubernetes_wire import (
+from backends.errors import BackendError
+from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_wire import (
     Container,
     Endpoints,
     EndpointSlice,
@@ -16,8 +18,6 @@ from backends.deployments.kubernetes_wire import (
     Workload,
     image_version,
 )
-from backends.errors import BackendError
-from backends.kubernetes_api import KubernetesApi
 from backends.models import ColorState, TruthLayer
 from backends.text import clean
 

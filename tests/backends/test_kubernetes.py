@@ -12,9 +12,9 @@ import pytest
 from backends import kubernetes_api
 from backends.deployments import kubernetes_control
 from backends.deployments.kubernetes import KubernetesConfig, KubernetesSwitch
-from backends.deployments.kubernetes_wire import image_repository, image_version
 from backends.errors import BackendError
 from backends.http import Http
+from backends.kubernetes_wire import image_repository, image_version
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
 from tests.backends.deployments_contract import BLUE, GREEN

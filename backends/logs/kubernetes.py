@@ -1,0 +1,166 @@
+"""Logs of the pods that a label selector chooses: their end, a window of time, and what is being written.
+
+```toml
+[[contexts.production.logs]]
+type = "kubernetes"
+kubeconfig = "~/.kube/config"          # default: as kubectl looks for it, then the service account of the pod
+kube_context = "prod"                  # default: the current one
+namespace = "analytics"                # default: that of the context
+selector = "app=analytics"             # as of `kubectl logs -l`; empty: every pod of the namespace
+container = "analytics"                # default: all of a pod
+```
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
+"""
+
+import asyncio
+import contextlib
+import re
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from backends.errors import BackendError
+from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_wire import Items, Pod
+from backends.logs.kubernetes_follow import PodFollower
+from backends.logs.kubernetes_lines import Place, Position, entry_of, log_path
+from backends.logs.reading import LineFilter
+from backends.models import LogEntry
+from backends.ports import LogQuery
+from backends.registry import AdapterContext
+from backends.text import clean
+
+AT_ONCE = 8
+LEAST_TAIL = 50  # so that of the lines with the last one's time, all are seen
+MAX_TAIL = 100_000  # lines of one container that are looked through for a pattern or a level
+
+
+class KubernetesLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which pods of which cluster."""
+
+    kubeconfig: str = ""
+    kube_context: str = ""
+    namespace: str = ""
+    selector: str = ""
+    container: str = ""
+
+
+class KubernetesLogs:
+    """`Logs` over pods. A selector that matches none is no error: they may come."""
+
+    api = 1
+    Config = KubernetesLogsConfig
+
+    def __init__(self, config: KubernetesLogsConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._api = KubernetesApi(
+            kubeconfig=config.kubeconfig,
+            context=config.kube_context,
+            namespace=config.namespace,
+            base_dir=context.base_dir,
+        )
+
+    async def query(self, query: LogQuery) -> list[LogEntry]:
+        """The last `limit` matching lines over all containers, and over what ran in them before their last restart.
+
+        Raises BackendError: `auth`, `unreachable`, …; `config` for a `grep` that is no regular expression.
+        """
+        wanted = self._filter(query)
+        if query.limit <= 0:
+            return []
+        found, _ = await self._read(query, wanted)
+        return found
+
+    async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """What `query` gives, then what is written, also by pods that come later. Raises as `query`.
+
+        A connection that ends is opened again where it was: no line is lost by that, and none comes twice.
+        """
+        wanted = self._filter(query)
+        first, positions = await self._read(query, wanted)
+        for entry in first[-query.limit :] if query.limit > 0 else ():
+            yield entry
+        following = PodFollower(self._api, self._places, positions, self._filter(replace(query, since=None)))
+        async with contextlib.aclosing(following.entries()) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def aclose(self) -> None:
+        """Close the connections to the API server; safe to call twice."""
+        await self._api.aclose()
+
+    async def _places(self) -> list[Place]:
+        params = {"labelSelector": self._config.selector} if self._config.selector else {}
+        pods = (await self._api.get(await self._api.path("v1", "pods"), Items[Pod], params=params)).items
+        return [
+            Place(
+                uid=pod.metadata.uid,
+                pod=clean(pod.metadata.name, 256),
+                container=clean(container.name, 64),
+                has_siblings=len(pod.spec.containers) > 1,
+                restarts=_restarts(pod, container.name),
+                has_ended=pod.status.phase in ("Succeeded", "Failed"),
+            )
+            for pod in pods
+            for container in pod.spec.containers
+            if self._config.container in ("", container.name)
+        ]
+
+    async def _read(self, query: LogQuery, wanted: LineFilter) -> tuple[list[LogEntry], dict[str, Position]]:
+        """The last matching lines of all containers in order of time, and how far each of them was read."""
+        places = await self._places()
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def read(place: Place) -> tuple[deque[LogEntry], Position]:
+            async with turn:
+                return await self._read_one(place, query, wanted)
+
+        answers = await asyncio.gather(*(read(place) for place in places))
+        entries = [entry for found, _ in answers for entry in found]
+        entries.sort(key=lambda entry: int(entry.at_ns or 0))
+        positions = {place.key: position for place, (_, position) in zip(places, answers, strict=True)}
+        return entries[-query.limit :] if query.limit > 0 else [], positions
+
+    async def _read_one(self, place: Place, query: LogQuery, wanted: LineFilter) -> tuple[deque[LogEntry], Position]:
+        found: deque[LogEntry] = deque(maxlen=max(1, query.limit))
+        position = Position(place.restarts)
+        filtered = query.grep is not None or query.level is not None or query.until is not None
+        params: dict[str, Any] = {"tailLines": MAX_TAIL if filtered else max(LEAST_TAIL, query.limit)}
+        if query.since is not None:
+            params["sinceTime"] = query.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        for previous in (True, False) if place.restarts else (False,):
+            async for line in self._lines(place, params, previous):
+                if not previous and not position.advance(line):
+                    continue
+                entry = entry_of(line, place, wanted, previous=previous)
+                if entry is not None:
+                    found.append(entry)
+        return found, position
+
+    async def _lines(self, place: Place, params: dict[str, Any], previous: bool) -> AsyncIterator[bytes]:
+        more = {"container": place.container, "timestamps": "true"} | ({"previous": "true"} if previous else {})
+        try:
+            async for line in self._api.lines(await log_path(self._api, place), params=params | more, idle_s=10.0):
+                yield line
+        except BackendError as error:
+            # 400: it has not started yet, or nothing is kept of what ran before. 404: it has gone since it was listed.
+            if error.status not in (400, 404):
+                raise
+
+    def _filter(self, query: LogQuery) -> LineFilter:
+        try:
+            return LineFilter(query)
+        except re.error as error:
+            raise BackendError(
+                "config", clean(f"logs {self._name}: not a regular expression: {query.grep}: {error}"), fix="escape it"
+            ) from None
+
+
+def _restarts(pod: Pod, container: str) -> int:
+    statuses = {status.name: status.restart_count for status in pod.status.container_statuses or ()}
+    return statuses.get(container, 0)
