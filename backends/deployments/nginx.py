@@ -103,8 +103,8 @@ class NginxSwitch:
 
     @property
     def late_write_s(self) -> float:
-        """A reload that was ordered takes effect when the master gets to it."""
-        return PROVEN_S
+        """0: the file is written by this process or not at all, and one that waits for its reload shows as ARMED."""
+        return 0.0
 
     @property
     def deployer(self) -> Deployer | None:

@@ -125,6 +125,53 @@ class SwitchContract:
         assert (await adapter.observe()).live == "mixed"
         assert (await adapter.deployment()).live == "mixed"
 
+    async def test_shares_are_written_as_planned(self, adapter: Switch) -> None:
+        if not adapter.splits:
+            return
+        state = await adapter.observe()
+        for share in (5, 10, 25, 50, 99, 100, 50, 0):
+            wanted = {"blue": 100 - share, "green": share}
+            state = await adapter.shift(state, wanted, stamp=f"A:shift[{share}]")
+            assert (state.weights, state.stamp) == (wanted, f"A:shift[{share}]")
+            assert await adapter.observe() == state
+
+    async def test_the_endpoints_follow_the_control_object(self, adapter: Switch) -> None:
+        layer = await adapter.endpoints()
+        assert (layer.value, layer.at is not None) == ("blue", True), layer.detail
+        await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+        async with asyncio.timeout(30):
+            while (layer := await adapter.endpoints()).value != "green":
+                assert layer.value in ("blue", "mixed", "unknown")
+                await asyncio.sleep(0.1)
+
+    async def test_requests_are_counted_by_known_colors_or_not_at_all(self, adapter: Switch) -> None:
+        before, after = await adapter.request_counts(), await adapter.request_counts()
+        assert set(before) <= set(BLUE)
+        assert all(0 <= count <= after[color] for color, count in before.items())
+
+    async def test_a_preflight_writes_nothing_and_blocks_nothing_that_can_be_done(self, adapter: Switch) -> None:
+        before = await adapter.observe()
+        findings = await adapter.preflight(before, GREEN)
+        assert not [finding for finding in findings if finding.level == "block"]
+        assert all(finding.code and finding.text for finding in findings)
+        assert all(finding.fix for finding in findings if finding.level == "warning")
+        assert await adapter.observe() == before
+
+    async def test_a_writer_whose_lease_was_taken_over_writes_nothing(self, adapter: Switch) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=7)
+        if not there.fence:
+            return  # an object that can not carry it
+        assert there.fence == 7
+        with pytest.raises(BackendError) as caught:
+            await adapter.shift(there, BLUE, stamp="A:shift-back", fence=6)
+        assert (caught.value.kind, "fence" in caught.value.message) == ("conflict", True)
+        assert await adapter.observe() == there
+        back = await adapter.shift(there, BLUE, stamp="A:shift-back", fence=8)
+        assert (back.weights, back.fence) == (BLUE, 8)
+
+    def test_it_says_for_how_long_a_lost_write_may_come(self, adapter: Switch) -> None:
+        assert 0 <= adapter.late_write_s <= 60
+
     async def test_what_it_would_do_is_said_in_words(self, adapter: Switch) -> None:
         before = await adapter.observe()
         lines = adapter.describe_shift(before, GREEN)

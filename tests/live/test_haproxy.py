@@ -16,6 +16,7 @@ from tests.live.haproxy import Haproxy, haproxy
 from tests.live.process import until
 from tests.two_colors import COLORS, TwoColors
 
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("haproxy")]
 SERVERS = {color: [f"{color}-1"] for color in COLORS}
 
 

@@ -19,6 +19,8 @@ from tests.live.nginx import Nginx, nginx
 from tests.live.process import until
 from tests.two_colors import COLORS, TwoColors
 
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("nginx")]
+
 
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
