@@ -25,6 +25,7 @@ ADAPTERS: dict[str, str] = {
     "pipelines.airflow": "backends.pipelines.airflow:AirflowPipelines",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
     "quality.dbt": "backends.quality.dbt:DbtQuality",
+    "quality.great-expectations": "backends.quality.great_expectations:GreatExpectationsQuality",
     "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",
     "quality.sql": "backends.quality.sql:SqlQuality",
     "alerts.alertmanager": "backends.alerts.alertmanager:Alertmanager",

@@ -26,12 +26,14 @@ def find(items: Sequence[Referable], wanted: str, noun: str) -> Referable:
     Raises CommandError(5) for none, and for several, naming some of them.
     """
     exact = [item for item in items if wanted in (item.ref, _without_backend(item.ref))]
-    found = exact or [
-        item for item in items if item.ref.startswith(wanted) or _without_backend(item.ref).startswith(wanted)
-    ]
+    found = exact or _beginning_with(f"{wanted.rstrip('/')}/", items) or _beginning_with(wanted, items)
     if len(found) == 1:
         return found[0]
     return _fail(found, items, wanted, noun)
+
+
+def _beginning_with(wanted: str, items: Sequence[Referable]) -> list[Referable]:
+    return [item for item in items if item.ref.startswith(wanted) or _without_backend(item.ref).startswith(wanted)]
 
 
 def find_run(runs: Sequence[PipelineRun], wanted: str) -> PipelineRun:

@@ -23,7 +23,7 @@ from backends.quality.dbt_artifacts import (
     Test,
     Verdict,
 )
-from backends.quality.rows import MAX_FAILURES, Limits, in_words, score_of
+from backends.quality.rows import MAX_FAILURES, Limits, as_column, in_words, score_of
 from backends.text import clean
 
 MAX_DOWNSTREAM = 50
@@ -156,10 +156,7 @@ def _score(
     rows = dataset.rows or [{"score": None, "evaluated_at": dataset.build.at if dataset.build else None}]
     failures, errors = _findings(dataset)
     freshness, stale_look = _freshness(dataset.freshness, now)
-    if len(failures) > MAX_FAILURES:
-        failures[MAX_FAILURES - 1 :] = [FailedExpectation(f"and {len(failures) - MAX_FAILURES + 1} more", "")]
-    shown = [{"check": failure.check, "detail": failure.detail} for failure in failures]
-    score = score_of(backend, name, [*rows[:-1], {**rows[-1], "failures": shown}], limits, now)
+    score = score_of(backend, name, [*rows[:-1], {**rows[-1], "failures": as_column(failures)}], limits, now)
     verdict = score.state
     if verdict == "critical" and all(failure.detail.endswith(WARNING) for failure in failures):
         verdict = "warning"

@@ -71,6 +71,14 @@ def score_of(
     )
 
 
+def as_column(failures: Sequence[FailedExpectation]) -> list[dict[str, str]]:
+    """As the column `failures` has them; of too many the last one says how many more there are."""
+    shown = list(failures)
+    if len(shown) > MAX_FAILURES:
+        shown[MAX_FAILURES - 1 :] = [FailedExpectation(f"and {len(shown) - MAX_FAILURES + 1} more", "")]
+    return [{"check": failure.check, "detail": failure.detail} for failure in shown]
+
+
 def _trend(timed: list[tuple[datetime | None, Mapping[str, Any]]], scale: float) -> list[TrendPoint]:
     points = ((at, _read_score(row["score"], scale)[0]) for at, row in timed)
     return [TrendPoint(at, score) for at, score in points if at is not None and score is not None]

@@ -54,7 +54,7 @@ class QualityContract:
         assert (found.state, found.health, found.reason) == (state, state, None)
         assert found.score == pytest.approx(score)
         assert (found.warn, found.crit) == (0.95, 0.80)
-        assert found.ref == f"{found.backend}/customers"
+        assert found.ref == "/".join(filter(None, (found.backend, "customers", found.suite)))
         assert found.age_s is not None
         assert 0 <= found.age_s < 60
 
