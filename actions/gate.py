@@ -19,6 +19,7 @@ from actions.models import (
     ENDED,
     MOVES_FORWARD,
     MOVES_TRAFFIC,
+    STANDING_KINDS,
     Action,
     ActionError,
     ActionKind,
@@ -34,6 +35,7 @@ from actions.release_plan import plan_release, plan_retire
 from actions.rows import Changes, Draft
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
+from actions.standing import freeze_of, held_back, plan_standing, window_freeze
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
 from actions.targets import Targets
 from actions.who import host_name
@@ -73,7 +75,10 @@ class Gate:
             silencer = await self._targets.silencer(request.service.partition("/")[0])
             return await plan_alert(request, self.policy, silencer, str(self.actor))
         target = await self._targets.switch(request.service)
-        return await PLANNERS[request.kind](request, self.policy, self.journal, target)
+        if request.kind in STANDING_KINDS:
+            return await plan_standing(request, self.policy, self.journal)
+        made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
+        return await held_back(made, self.policy, self.journal)
 
     async def submit(self, plan: Plan, consent: Consent, *, launch: Launch | None = None) -> Action:
         """Observe again, guard, journal, launch. Returns the open action, or one that has ended with nothing to do.
@@ -86,7 +91,7 @@ class Gate:
         if recorded is not None:
             return recorded
         try:
-            if plan.kind != "rollback":
+            if plan.kind != "rollback" and plan.kind not in STANDING_KINDS:
                 await self._free(plan)  # who holds it says more than that it has changed
             fresh = await self._same_plan(plan, consent)
             queued_to = fresh.expected.get("queued_to", "")
@@ -164,7 +169,10 @@ class Gate:
         elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
             offer = _offer(deployment, flip[0].from_, await self._way_back_until(flip[0]))
         action = occupied.id if occupied else None
-        return replace(deployment, action=action, last_switch=last, rollback=offer or deployment.rollback)
+        frozen = await freeze_of(self.journal, context, service) or window_freeze(self.policy, now())
+        return replace(
+            deployment, action=action, last_switch=last, rollback=offer or deployment.rollback, freeze=frozen
+        )
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
@@ -235,12 +243,14 @@ class Gate:
         from actions.journal_sql import KeyUsed, Occupied
 
         steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
+        done = plan.already or plan.kind in STANDING_KINDS
+        word = "already so" if plan.already else "done" if done else "begun"
         draft = Draft(
             id=new_id(), plan=plan, request_hash=_request_hash(plan.request), actor=self.actor, reason=consent.reason,
-            idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if plan.already else "planned",
-            steps=() if plan.already else steps,
+            idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if done else "planned",
+            steps=() if done else steps, changed=done and not plan.already,
         )  # fmt: skip
-        audit = [self._command(plan, consent, "already so" if plan.already else "begun", draft.id)]
+        audit = [self._command(plan, consent, word, draft.id)]
         audit += [
             self._entry("override", plan, finding.code, action=draft.id, detail=finding.text, reason=consent.reason)
             for finding in plan.findings
@@ -256,7 +266,7 @@ class Gate:
             if used.same:
                 return self._judged(used.action)
             raise Refused(6, _key_used(used.action)) from None
-        return action if plan.already else await self._start(draft.id, launch)
+        return action if done else await self._start(draft.id, launch)
 
     async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch) -> Action:
         """A rollback of an open action is an order to it; where its runner died, another takes it over."""
@@ -349,6 +359,8 @@ def _request_hash(request: Request) -> str:
     asked = [request.kind, request.service, request.ref, request.to, request.params]
     if request.version or request.strategy:
         asked += [request.version, request.strategy]
+    if request.kind in STANDING_KINDS:
+        return digest([*asked, request.version, request.for_s])
     return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
 
 

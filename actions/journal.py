@@ -91,6 +91,10 @@ class Journal:
         """Newest first."""
         return await self._look([], lambda sql: sql.actions(context, open_only, limit))
 
+    async def of_service(self, context: str, service: str, kinds: Sequence[str], *, limit: int) -> list[Action]:
+        """The actions of `kinds` on a service that changed something, newest first, without their steps."""
+        return await self._look([], lambda sql: sql.of_service(context, service, kinds, limit))
+
     async def plan(self, action_id: str) -> Plan:
         """The plan that an action was begun with. Raises BackendError(not_found)."""
         return await self._do(lambda sql: sql.plan(action_id))

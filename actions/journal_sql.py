@@ -160,6 +160,14 @@ class SqlJournal:
             rows = list(connection.execute(query.limit(limit)).mappings())
             return [self._whole(connection, row) for row in rows]
 
+    def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
+        """Those of `kinds`, newest first."""
+        table = tables.actions
+        query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
+        query = query.where(table.c.changed.is_(True)).order_by(desc(table.c.created_at), desc(table.c.id))
+        with self._database.reading() as connection:
+            return [action_of(row, ()) for row in connection.execute(query.limit(limit)).mappings()]
+
     def plan(self, action_id: str) -> Plan:
         """The plan of an action. Raises BackendError(not_found)."""
         with self._database.reading() as connection:

@@ -9,7 +9,8 @@ from backends.models import Finding as Finding
 from backends.models import Matcher
 
 ActionKind = Literal[
-    "flip", "release", "rollback", "retire", "trigger", "retry", "cancel", "pause", "unpause", "approve",
+    "flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject",
+    "trigger", "retry", "cancel", "pause", "unpause", "approve",
     "ack", "silence", "extend", "unsilence",
 ]  # fmt: skip
 GuardClass = Literal["0", "1", "2", "3", "R"]
@@ -23,6 +24,7 @@ ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted
 
 GUARD_CLASS: dict[ActionKind, GuardClass] = {
     "flip": "3", "release": "3", "retire": "3", "rollback": "R",
+    "freeze": "3", "unfreeze": "3", "reject": "3",
     "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2", "approve": "2",
     "ack": "1", "silence": "1", "extend": "1", "unsilence": "1",
 }  # fmt: skip
@@ -37,6 +39,8 @@ ORDER_CLASS: dict[OrderWord, GuardClass] = {
 }  # fmt: skip
 MOVES_FORWARD: frozenset[ActionKind] = frozenset({"flip", "release"})
 """What moves traffic to where it was not, and so can be taken back."""
+STANDING_KINDS: frozenset[ActionKind] = frozenset({"freeze", "unfreeze", "reject"})
+"""What is only recorded, and holds until it is taken back."""
 MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({*MOVES_FORWARD, "rollback"})
 
 
@@ -46,8 +50,9 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `ref` is the run for retry, cancel and approve; `to` a flip's color (empty: the other one); `params` a trigger's.
     Of alerts, `ref` is the alert or the silence; a silence may have `matchers` instead, and lasts for `for_s` seconds.
-    `version` is what a release puts on the idle color, `strategy` how traffic is moved there (empty: all at once).
-    With `order` set it is an order to the open action `ref`, whose `kind` and `service` it has.
+    `version` is what a release puts on the idle color or a reject rejects, `strategy` how traffic is moved there
+    (empty: all at once). A freeze lasts for `for_s`, or until it is taken back. With `order` set it is an order to the
+    open action `ref`, whose `kind` and `service` it has.
     """
 
     kind: ActionKind
@@ -190,6 +195,7 @@ class Action(Struct, frozen=True, kw_only=True):
     ref: str | None = None
     version: str = ""
     strategy: str = ""
+    for_s: float | None = None
     hold: Hold | None = None
     error: ActionError | None = None
 

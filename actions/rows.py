@@ -34,6 +34,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     reason: str
     status: ActionStatus = "planned"
     steps: tuple[str, ...] = ()
+    changed: bool = False
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ def draft_row(draft: Draft, at: str) -> dict[str, Any]:
     plan, ended = draft.plan, draft.status != "planned"
     return {
         "id": draft.id, "context": plan.context, "kind": plan.kind, "service": plan.service, "status": draft.status,
-        "phase": "" if ended else "plan", "from_color": plan.from_, "to_color": plan.to, "changed": False,
+        "phase": "" if ended else "plan", "from_color": plan.from_, "to_color": plan.to, "changed": draft.changed,
         "ref": plan.request.ref or None, "plan": canonical(plan), "plan_hash": plan.hash,
         "request_hash": draft.request_hash, "reason": draft.reason, "actor": canonical(draft.actor),
         "undo": plan.summary.undo, "idempotency_key": draft.idempotency_key,
@@ -137,7 +138,7 @@ def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
         switch=_read(row["switch"], SwitchReport), findings=plan.findings, plan_hash=row["plan_hash"],
         reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
         plan=plan.summary, undo=row["undo"], ref=row["ref"], error=_read(row["error"], ActionError),
-        version=plan.request.version, strategy=plan.request.strategy,
+        version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
         hold=None if row["ended_at"] else hold_of(told_lines),
     )  # fmt: skip
 

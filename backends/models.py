@@ -293,6 +293,15 @@ class LastSwitch(Struct, frozen=True, kw_only=True):
     action: str | None = None
 
 
+class Freeze(Struct, frozen=True, kw_only=True):
+    """Why nothing new goes out: who said so, or `config` for one of its windows; `until` null where it has no end."""
+
+    by: str
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str = ""
+
+
 class Deployment(Struct, frozen=True, kw_only=True):
     """A service with its colors. `live` is a color only when all layers that can be read agree."""
 
@@ -305,6 +314,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     rollback: RollbackOffer | None = None
     action: str | None = None
     last_switch: LastSwitch | None = None
+    freeze: Freeze | None = None
 
     @property
     def health(self) -> Health:

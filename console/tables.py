@@ -142,7 +142,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
     Deployment: (
         Field("STATE", lambda deployment, view: _state(deployment.health, deployment.health)),
         Field("SERVICE", lambda deployment, view: deployment.service),
-        Field("LIVE", lambda deployment, view: deployment.live.upper()),
+        Field("LIVE", lambda deployment, view: deployment.live.upper() + (" FROZEN" if deployment.freeze else "")),
         Field("COLORS", _colors),
         Field("TRUTH", _truth),
         Field("ROLL BACK TO", _back),

@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("console.cli.run:run", "Pipeline runs: list, show, trigger, retry, cancel, pause, log."),
     "quality": ("console.cli.quality:quality", "Quality scores: list, show."),
     "alert": ("console.cli.alert:alert", "Alerts: list, show."),
-    "deploy": ("console.cli.deploy:deploy", "Deployments: status, flip, rollback, history."),
+    "deploy": ("console.cli.deploy:deploy", "Deployments: status, flip, rollback, freeze, unfreeze, reject, history."),
     "log": ("console.cli.log:log", "Log lines, merged in time order."),
     "action": ("console.cli.action:action", "Actions: list, show, watch."),
     "note": ("console.cli.note:note", "Write a sentence down in the audit."),

@@ -2,9 +2,9 @@
 
 import click
 
-from actions.models import Action, Request
+from actions.models import MOVES_TRAFFIC, STANDING_KINDS, Action, Request
 from backends.models import Deployment
-from console.cli.options import Common, Writing, common_options, writing_options
+from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import act
@@ -12,6 +12,8 @@ from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, worst_first
 from console.session import Session
 from console.tables import View, item_table
+
+_HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}
 
 
 @click.group()
@@ -75,15 +77,56 @@ def rollback(common: Common, writing: Writing, service: str) -> int:
 
 @deploy.command()
 @common_options()
+@writing_options
+@click.option("--for", "for_s", type=DURATION, metavar="S", help="How long, as 2h; without it until it is unfrozen.")
+@click.argument("service")
+def freeze(common: Common, writing: Writing, for_s: float | None, service: str) -> int:
+    """Nothing new goes out on SERVICE; a rollback still does."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="freeze", service=service, for_s=for_s)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.argument("service")
+def unfreeze(common: Common, writing: Writing, service: str) -> int:
+    """End the freeze of SERVICE. Windows of the config stay."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="unfreeze", service=service)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.argument("service")
+@click.argument("version")
+def reject(common: Common, writing: Writing, service: str, version: str) -> int:
+    """VERSION of SERVICE is bad: a release of it is refused from now on."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="reject", service=service, version=version)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
 @click.argument("service", required=False)
 def history(common: Common, service: str | None) -> int:
-    """Switches of SERVICE, or of all services, newest first."""
+    """Switches, releases, freezes and rejections of SERVICE, or of all services, newest first."""
 
     async def answer(session: Session) -> Answer:
         actions = await session.actions(limit=500)
         found = document(
             "deploy.history",
-            [item for item in actions if item.kind in ("flip", "rollback") and service in (None, item.service)],
+            [item for item in actions if item.kind in _HISTORY and service in (None, item.service)],
             context=session.context.name,
             limit=common.limit,
             health="ok",

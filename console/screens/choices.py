@@ -126,7 +126,30 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
             request=Request(kind="rollback", service=deployment.service),
         )
     )
-    return found
+    return [*found, *_standing_choices(deployment, idle, session)]
+
+
+def _standing_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:
+    """Freeze or unfreeze, and the rejection of what the idle side runs: after a rollback that is the bad version."""
+    by_hand = deployment.freeze is not None and deployment.freeze.by != "config"
+    kind: ActionKind = "unfreeze" if by_hand else "freeze"
+    version = next((found for color in idle if (found := deployment.colors[color].version)), "")
+    return [
+        Choice(
+            id="deploy.freeze",
+            key="h",
+            label=f"{kind} it" + ("" if by_hand else ": nothing new goes out, a rollback still does"),
+            reason=_forbidden(kind, session),
+            request=Request(kind=kind, service=deployment.service),
+        ),
+        Choice(
+            id="deploy.reject",
+            key="j",
+            label=f"reject {version or 'the version of the idle side'}: it is not released again",
+            reason=_forbidden("reject", session) or ("" if version else "what the idle side runs is not known"),
+            request=Request(kind="reject", service=deployment.service, version=version),
+        ),
+    ]
 
 
 def _no_flip(deployment: Deployment, color: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _KEYS = (
     ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"), ("v", "run.approve"),
-    ("f", "deploy.flip"), ("b", "deploy.rollback"),
+    ("f", "deploy.flip"), ("b", "deploy.rollback"), ("h", "deploy.freeze"), ("j", "deploy.reject"),
     ("a", "alert.acknowledge"), ("s", "alert.silence"), ("e", "alert.extend"), ("u", "alert.unsilence"),
 )  # fmt: skip
 

@@ -42,7 +42,8 @@ def live_words(deployment: Deployment) -> Line:
         return [Cell("live ", "muted"), Cell("MIXED", "critical" if health(deployment) == "critical" else "strong")]
     state = deployment.colors.get(live)
     version = f" {state.version}" if state and state.version else ""
-    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version)]
+    frozen = [Cell("  FROZEN", "warning")] if deployment.freeze is not None else []
+    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *frozen]
 
 
 def disagreement(deployment: Deployment) -> str:

@@ -64,6 +64,9 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "deploy status": ("deploy.status", 0, []),
     "deploy flip": ("error", 5, ["nothing"]),
     "deploy rollback": ("error", 5, ["nothing"]),
+    "deploy freeze": ("error", 5, ["nothing"]),
+    "deploy unfreeze": ("error", 5, ["nothing"]),
+    "deploy reject": ("error", 5, ["nothing", "2.5.0"]),
     "deploy history": ("deploy.history", 0, []),
     "log": ("log", 0, []),
     "action list": ("action.list", 0, []),
@@ -151,7 +154,7 @@ def test_what_needs_a_confirmation_is_what_changes_something():
     assert writing == {
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
-        *(f"deploy {word}" for word in ("flip", "rollback")),
+        *(f"deploy {word}" for word in ("flip", "rollback", "freeze", "unfreeze", "reject")),
     }
 
 

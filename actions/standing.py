@@ -1,0 +1,130 @@
+"""What stands against a service until somebody takes it back: a freeze, and versions that were rejected.
+
+An order of these kinds is a record in the journal and nothing else, so it is done when it is written; what holds now is
+read from those records and from what became of releases.
+"""
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from actions.guards import Policy, context_findings, in_window, with_overrides
+from actions.ids import digest, now
+from actions.journal import Journal
+from actions.models import (
+    GUARD_CLASS,
+    MOVES_FORWARD,
+    Action,
+    ActionError,
+    Finding,
+    Plan,
+    PlanSummary,
+    Refused,
+    Request,
+)
+from backends.models import Freeze
+from backends.settings import Duration
+from backends.text import clean
+
+LONGEST_S = 366 * 86400.0
+_HELD_BACK = MOVES_FORWARD | {"retire"}
+
+
+async def plan_standing(request: Request, policy: Policy, journal: Journal) -> Plan:
+    """A freeze, its end, or the rejection of a version. Raises Refused (2) for what can not be meant."""
+    frozen = await freeze_of(journal, policy.context, request.service)
+    state = "frozen" if frozen is not None else "open"
+    match request.kind:
+        case "freeze":
+            if request.for_s is not None and not 0 < request.for_s <= LONGEST_S:
+                raise _usage(f"for {request.for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", "--for 2h")
+            how_long = "until it is unfrozen" if request.for_s is None else f"for {Duration(request.for_s)}"
+            from_, to, already = state, "frozen", frozen is not None and request.for_s is None and frozen.until is None
+            effect, undo = f"freeze   {request.service} {how_long}", f"teal deploy unfreeze {request.service}"
+        case "unfreeze":
+            from_, to, already = state, "open", frozen is None
+            effect, undo = f"unfreeze {request.service}", f"teal deploy freeze {request.service}"
+        case _:
+            if not request.version:
+                raise _usage("no version to reject", f"teal deploy reject {request.service} VERSION")
+            rejected = await rejection_of(journal, policy.context, request.service, request.version)
+            from_, to = "", "rejected"
+            already = rejected is not None and rejected.level == "block"
+            effect, undo = f"reject   {request.service} {request.version}", ""
+    findings = () if already else context_findings(replace(policy, freeze=()), GUARD_CLASS[request.kind], now())
+    return Plan(
+        kind=request.kind, context=policy.context, service=request.service, guard_class=GUARD_CLASS[request.kind],
+        protected=policy.protected, from_=from_, to=to, findings=(*findings, *(() if already else policy.notes)),
+        summary=PlanSummary(effects=() if already else (effect,), preconditions=(), undo="" if already else undo),
+        hash=digest([request.kind, request.service, request.version, from_, to, policy.context]),
+        made_at=now(), already=already, request=request,
+    )  # fmt: skip
+
+
+async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
+    """`plan` with what stands against it. A way back is never held back."""
+    if plan.kind not in _HELD_BACK or plan.request.order or plan.already:
+        return plan
+    found = []
+    frozen = await freeze_of(journal, policy.context, plan.service)
+    if frozen is not None:
+        until = f" until {frozen.until:%Y-%m-%d %H:%M}Z" if frozen.until else ""
+        text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
+        fix = f"teal deploy unfreeze {plan.service}"
+        found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
+    if plan.kind == "release" and plan.request.version:
+        rejected = await rejection_of(journal, policy.context, plan.service, plan.request.version)
+        found += [rejected] if rejected is not None else []
+    return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
+
+
+async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:
+    """The freeze of a service that holds now; None where the newest is over, or was taken back."""
+    found = await journal.of_service(context, service, ("freeze", "unfreeze"), limit=1)
+    if not found or found[0].kind == "unfreeze" or found[0].started_at is None:
+        return None
+    since, for_s = found[0].started_at, found[0].for_s
+    until = None if for_s is None else since + timedelta(seconds=for_s)
+    if until is not None and until <= now():
+        return None
+    return Freeze(by=str(found[0].actor or ""), since=since, until=until, reason=found[0].reason)
+
+
+def window_freeze(policy: Policy, at: datetime) -> Freeze | None:
+    """The window of the config that `at` lies in, as a freeze."""
+    for window in policy.freeze:
+        try:
+            if in_window(window, at, policy.zone):
+                return Freeze(by="config", reason=f"{window} ({policy.zone})")
+        except ValueError:
+            continue  # what is not understood is said with each plan
+    return None
+
+
+async def rejection_of(journal: Journal, context: str, service: str, version: str) -> Finding | None:
+    """Why a release of `version` should not be: a person rejected it (a block), or it was rolled back (a warning).
+
+    A later release of it that succeeded has taken that back.
+    """
+    for action in await journal.of_service(context, service, ("reject", "release"), limit=100):
+        if action.version != version:
+            continue
+        if action.kind == "reject":
+            return _rejected_by_hand(action)
+        if action.status == "succeeded":
+            return None
+        if action.status in ("rolled_back", "rollback_failed"):
+            why = f": {action.error.message}" if action.error else ""
+            text = f"{version} was rolled back by {action.id}{why}"
+            return Finding(level="warning", code="rejected", text=text)
+    return None
+
+
+def _rejected_by_hand(action: Action) -> Finding:
+    reason = f": {action.reason}" if action.reason else ""
+    text = f"{action.version} was rejected by {action.actor or 'somebody'}{reason}"
+    return Finding(level="block", code="rejected", text=text, fix="release another version", overridable=True)
+
+
+def _usage(message: str, fix: str) -> Refused:
+    return Refused(2, ActionError(kind="usage", message=clean(message, 200), fix=fix))
