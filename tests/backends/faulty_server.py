@@ -35,12 +35,14 @@ class Received:
 
 @dataclass
 class FaultyServer:
-    """`healthy` is the JSON of a good answer, `status` its status; `fault` is a key of `FAULTS`, or empty."""
+    """`healthy` is the JSON of a good answer, `status` its status; or `answer` gives both for a request, a string being
+    plain text. `fault` is a key of `FAULTS`, or empty."""
 
     fault: str = ""
     faults_left: int | None = None
     healthy: Any = field(default_factory=lambda: {"status": "healthy"})
     status: int = 200
+    answer: "Callable[[Received], tuple[int, Any]] | None" = None
     extra_headers: dict[str, str] = field(default_factory=dict)
     slow_s: float = 0.2
     requests: list[Received] = field(default_factory=list)
@@ -95,7 +97,11 @@ class FaultyServer:
 
     async def respond(self, writer: asyncio.StreamWriter, request: Received) -> None:
         """The good answer; a subclass may look at what was asked."""
-        await self.send(writer, self.status, json.dumps(self.healthy).encode(), self.extra_headers)
+        status, body = self.answer(request) if self.answer else (self.status, self.healthy)
+        if self.answer and isinstance(body, str):
+            await self.send(writer, status, body.encode(), {"content-type": "text/plain; charset=utf-8"})
+        else:
+            await self.send(writer, status, json.dumps(body).encode(), self.extra_headers)
 
     async def send(
         self, writer: asyncio.StreamWriter, status: int, body: bytes, headers: dict[str, str] | None = None

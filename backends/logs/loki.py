@@ -1,0 +1,247 @@
+"""Logs in Grafana Loki. Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/ (3.x).
+
+```toml
+[[contexts.production.logs]]
+type = "loki"
+url = "http://loki:3100"
+query = '{app="analytics"}'          # a log query of LogQL; filters may follow
+tenant = "team-a"                    # X-Scope-OrgID
+auth = { username = "oncall", password = { env = "LOKI_PASSWORD" } }
+lookback = "7d"                      # so far back is looked for the last lines where nobody says since when
+```
+
+Followed by asking again, not by `/tail`: that is best effort, drops lines, and a server allows ten of them.
+"""
+
+import re
+import time
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from msgspec import Struct, field, structs
+
+from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.errors import BackendError
+from backends.http import Answer, refusal
+from backends.logs import polling
+from backends.logs.lines import LEVEL_WORDS, NANOSECONDS, nanoseconds, parse_text, parse_time
+from backends.logs.merging import gap
+from backends.logs.polling import Found, Polled
+from backends.logs.reading import LineFilter
+from backends.models import LogEntry
+from backends.ports import LogQuery
+from backends.registry import AdapterContext
+from backends.settings import Duration, Secret, reveal
+from backends.text import clean, clean_labels
+
+PAGE = 1000
+MOST_PER_PAGE = 5000  # Loki's own default for `max_entries_limit_per_query`
+MAX_PAGES = 50
+FIRST_LOOK_S = 3600.0
+_SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
+_LEVEL_LABELS = ("detected_level", "level", "severity")
+# What Loki's RE2 and Python's `re` read alike; anything else is looked for here, in all lines.
+_ALIKE = re.compile(r"(?:[\w \"'#%&,/:;<=>@~-]|\\[.()\[\]{}|+*?]|\.(?:\*|\+)?)+", re.ASCII)
+
+
+class LokiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines of which Loki, and how it is entered."""
+
+    url: str | Secret
+    query: str
+    tenant: str = ""
+    headers: dict[str, str | Secret] = field(default_factory=dict)
+    auth: Authentication | None = None
+    timeout: Duration = Duration(10.0)
+    lookback: Duration = Duration(7 * 86400.0)
+    poll: Duration = Duration(1.0)
+
+    def __post_init__(self) -> None:
+        refuse_bad_url("url", self.url)
+        refuse_literal_secrets(self.headers)
+        if not self.query.lstrip().startswith("{"):
+            raise ValueError("""query: a log query begins with a selector, e.g. '{app="analytics"}'""")
+
+
+class _Stream(Struct):
+    stream: dict[str, str] = {}
+    values: list[tuple[Any, ...]] = []
+
+
+class _Data(Struct):
+    resultType: str  # noqa: N815
+    result: list[Any] = []
+
+
+class _Answer(Struct):
+    data: _Data
+
+
+class _Streams(Struct):
+    result: list[_Stream] = []
+
+
+class _StreamsAnswer(Struct):
+    data: _Streams
+
+
+class LokiLogs:
+    """`Logs` of one LogQL query. What a pattern means is decided here; Loki only leaves out what cannot match."""
+
+    api = 1
+    Config = LokiConfig
+
+    def __init__(self, config: LokiConfig, context: AdapterContext) -> None:
+        self._config, self._context = config, context
+        self._polled = Polled(self._last, self._after, time.time_ns, float(config.poll))
+
+    async def query(self, query: LogQuery) -> list[LogEntry]:
+        """As the port says. Raises BackendError."""
+        return [found.entry for found in await self._last(query)]
+
+    async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """As the port says. Raises BackendError."""
+        self._filter(query)
+        async for entry in polling.follow(self._polled, query):
+            yield entry
+
+    async def aclose(self) -> None:
+        """The HTTP client is shared; nothing of its own is open."""
+
+    # ---- inside
+
+    def _filter(self, query: LogQuery) -> LineFilter:
+        try:
+            return LineFilter(query)
+        except re.error as error:
+            words = clean(f"logs {self._context.name}: not a regular expression: {query.grep}: {error}")
+            raise BackendError("config", words, fix="escape it") from None
+
+    async def _last(self, query: LogQuery) -> list[Found]:
+        wanted = self._filter(query)
+        if query.limit <= 0:
+            return []
+        end = nanoseconds(query.until) + 1000 if query.until else time.time_ns() + NANOSECONDS
+        looks = (min(FIRST_LOOK_S, self._config.lookback), self._config.lookback)
+        starts = [nanoseconds(query.since)] if query.since else [end - int(look * NANOSECONDS) for look in looks]
+        found: list[Found] = []
+        for start in starts:
+            found = await self._backwards(start, end, query, wanted)
+            if len(found) >= query.limit:
+                break
+        return found
+
+    async def _backwards(self, start: int, end: int, query: LogQuery, wanted: LineFilter) -> list[Found]:
+        """The last matching lines of [start, end): page by page, each from the oldest nanosecond of the one before."""
+        newest_first: list[Found] = []
+        seen: set[Any] = set()
+        page = min(MOST_PER_PAGE, max(PAGE, query.limit)) if query.grep or query.level else min(query.limit, PAGE)
+        for _ in range(MAX_PAGES):
+            lines = await self._page(start, end, "backward", page, query.grep)
+            for line in reversed(lines):
+                if (line.ns, line.identity) in seen:
+                    continue
+                seen.add((line.ns, line.identity))
+                if wanted.matches(line.raw) and wanted.accepts(line.entry):
+                    newest_first.append(line)
+            if len(lines) < page or len(newest_first) >= query.limit:
+                return newest_first[: query.limit][::-1]
+            oldest = lines[0].ns
+            if oldest + 1 < end:
+                end = oldest + 1
+            elif page < MOST_PER_PAGE:
+                page = min(2 * page, MOST_PER_PAGE)  # all of one nanosecond: only a larger page shows the others
+            else:
+                newest_first.append(self._gap(oldest, f"more than {page} lines in one nanosecond"))
+                end = oldest
+        newest_first.append(self._gap(end, f"only the newest {MAX_PAGES * page:,} lines were searched"))
+        return newest_first[::-1]
+
+    async def _after(self, start: int) -> list[Found | LogEntry]:
+        lines: list[Found | LogEntry] = []
+        seen: set[Any] = set()
+        page = PAGE
+        for _ in range(MAX_PAGES):
+            some = await self._page(start, time.time_ns() + NANOSECONDS, "forward", page, None)
+            new = [line for line in some if (line.ns, line.identity) not in seen]
+            seen.update((line.ns, line.identity) for line in new)
+            lines += new
+            if len(some) < page:
+                break
+            if some[-1].ns > start:
+                start = some[-1].ns
+            elif page < MOST_PER_PAGE:
+                page = min(2 * page, MOST_PER_PAGE)
+            else:
+                lines.append(self._gap(start, f"more than {page} lines in one nanosecond").entry)
+                start += 1
+        return lines
+
+    def _gap(self, ns: int, why: str) -> Found:
+        return Found(ns, why, "", gap(self._context.name, None, why))
+
+    async def _page(self, start: int, end: int, direction: str, limit: int, grep: str | None) -> list[Found]:
+        """One page, oldest first; of `start` and later, before `end`."""
+        config = self._config
+        base = (await reveal(config.url, self._context.base_dir)).rstrip("/")
+        who = await credentials(config.headers, config.auth, self._context.base_dir)
+        headers = {**who.headers, **({"x-scope-orgid": config.tenant} if config.tenant else {})}
+        params = {"query": config.query + _line_filter(grep), "start": str(start), "end": str(end), "limit": str(limit)}
+        answer = await self._context.http.get(
+            f"{base}/loki/api/v1/query_range",
+            params={**params, "direction": direction},
+            headers=headers,
+            auth=who.auth,
+            timeout=config.timeout,
+            accept_errors=True,
+        )
+        if answer.status >= 300:
+            raise refusal(answer, headers=headers, auth=who.auth, said=_said(answer))
+        if (kind := answer.decode(_Answer).data.resultType) != "streams":
+            raise BackendError(
+                "config",
+                f"logs {self._context.name}: the query gives a {clean(kind, 40)}, not lines",
+                fix="leave out rate() and the like",
+            )
+        found = [
+            line for stream in answer.decode(_StreamsAnswer).data.result for line in self._lines(stream, answer.url)
+        ]
+        found.sort(key=lambda line: line.ns)
+        return found
+
+    def _lines(self, stream: _Stream, where: str) -> Iterable[Found]:
+        source = next((stream.stream[name] for name in _SOURCE_LABELS if name in stream.stream), self._context.name)
+        labels = clean_labels(stream.stream)
+        identity = tuple(sorted(stream.stream.items()))
+        for value in stream.values:
+            ns, text = value[:2] if len(value) > 1 else ("", "")
+            if not (isinstance(ns, str) and ns.isdecimal() and isinstance(text, str)):
+                raise BackendError("malformed", f"{where}: a line is not [nanoseconds, text]")
+            more = value[2] if len(value) > 2 and isinstance(value[2], dict) else {}
+            yield Found(int(ns), (identity, text), text, _entry(ns, text, source, labels, more))
+
+
+def _entry(ns: str, text: str, source: str, labels: dict[str, str], more: dict[str, Any]) -> LogEntry:
+    """The time is Loki's, the level that of the line, else that of its labels."""
+    parsed = parse_text(text, source=clean(source, 128), labels=labels)
+    level = parsed.level
+    if level == "unknown":
+        words = (str(more.get(name) or labels.get(name) or "").lower() for name in _LEVEL_LABELS)
+        level = next((LEVEL_WORDS[word] for word in words if word in LEVEL_WORDS), "unknown")
+    at = parse_time(int(ns))
+    return structs.replace(parsed, at=at[0] if at else None, at_ns=ns if at else None, level=level)
+
+
+def _line_filter(grep: str | None) -> str:
+    """LogQL that leaves out lines which cannot match; empty where Loki may understand the pattern otherwise."""
+    if not grep or not _ALIKE.fullmatch(grep):
+        return ""
+    quoted = grep.replace("\\", "\\\\").replace('"', '\\"')
+    return f' |~ "{quoted}"'
+
+
+def _said(answer: Answer) -> str:
+    """Loki's errors are plain text, those of a proxy may be anything."""
+    if "text/plain" in answer.headers.get("content-type", ""):
+        return clean(answer.body[:300].decode("utf-8", "replace"), 200)
+    return ""

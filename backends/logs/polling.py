@@ -1,0 +1,82 @@
+"""Following a log system by asking it again: with an overlap for lines that are indexed late, none twice.
+
+Several lines share a nanosecond, and a system shows a line some time after it was written. So each question reaches
+back by an overlap behind the newest line known, and what was seen within it is left out by its identity.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+
+from msgspec import Struct, structs
+
+from backends.logs.reading import LineFilter
+from backends.models import LogEntry
+from backends.ports import LogQuery
+
+OVERLAP_NS = 5_000_000_000
+
+
+class Found(Struct, frozen=True):
+    """A line of a system: its nanosecond, what tells it from every other, its text as written, and as an entry."""
+
+    ns: int
+    identity: Hashable
+    raw: str
+    entry: LogEntry
+
+
+class Polled(Struct, frozen=True):
+    """How one system is asked. `last(query)`: as `Logs.query`, with identities, oldest first. `after(ns)`: all lines
+    from a nanosecond on, oldest first, and gaps as entries in between; not filtered."""
+
+    last: Callable[[LogQuery], Awaitable[list[Found]]]
+    after: Callable[[int], Awaitable[list[Found | LogEntry]]]
+    now_ns: Callable[[], int]
+    interval_s: float
+
+
+class Seen:
+    """What was handed out already, as far back as the overlap reaches."""
+
+    def __init__(self, begins_ns: int) -> None:
+        self.newest_ns = begins_ns
+        self._identities: dict[Hashable, int] = {}
+
+    @property
+    def from_ns(self) -> int:
+        """From where to ask next."""
+        return max(0, self.newest_ns - OVERLAP_NS)
+
+    def is_new(self, found: Found) -> bool:
+        """Whether a line was not seen before; it is from now on."""
+        key = (found.ns, found.identity)
+        new = key not in self._identities
+        self._identities[key] = found.ns
+        self.newest_ns = max(self.newest_ns, found.ns)
+        return new
+
+    def prune(self) -> None:
+        """Forget what no question can bring again."""
+        if len(self._identities) > 1000:
+            self._identities = {key: ns for key, ns in self._identities.items() if ns >= self.from_ns}
+
+
+async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
+    """As the port says. Raises what the system's functions raise, and re.error."""
+    wanted = LineFilter(structs.replace(query, since=None))
+    anchor = await system.last(LogQuery(limit=1))
+    seen = Seen(anchor[-1].ns if anchor else system.now_ns())
+    for item in await system.after(seen.from_ns):
+        if isinstance(item, Found):
+            seen.is_new(item)
+    for found in await system.last(query) if query.limit > 0 else []:
+        seen.is_new(found)
+        yield found.entry
+    while True:
+        await asyncio.sleep(system.interval_s)
+        for item in await system.after(seen.from_ns):
+            if not isinstance(item, Found):
+                yield item
+            elif seen.is_new(item) and wanted.matches(item.raw) and wanted.accepts(item.entry):
+                yield item.entry
+        seen.prune()
