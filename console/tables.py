@@ -183,4 +183,5 @@ def log_line(entry: LogEntry, zone: tzinfo) -> str:
         else ""
     )
     level = "" if entry.level == "unknown" else entry.level.upper()
-    return f"{at:23} {level:8} {entry.source}  {entry.message}"
+    late = " (late)" if entry.late else ""
+    return f"{at:23} {level:8} {entry.source}{late}  {entry.message}"

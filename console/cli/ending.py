@@ -35,6 +35,8 @@ def run_command(command: "click.Command", arguments: list[str] | None = None) ->
             return ending.exit_code
         except click.Abort:
             return EXIT_INTERRUPTED
+        except SystemExit:  # click's word for a pipe whose reader has gone; we raise none in a command
+            return 0
         except click.ClickException as error:
             raise CommandError(EXIT_USAGE, "usage", error.format_message(), fix=_help_of(error)) from None
         return result if isinstance(result, int) else 0

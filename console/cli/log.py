@@ -1,37 +1,44 @@
 """`teal log`: lines of all sources, merged in time order."""
 
 import asyncio
-import contextlib
 import heapq
 import re
 import sys
-from collections.abc import AsyncIterator
+import time
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import click
 import msgspec
 
+from backends.logs.merging import Merger
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
-from console.cli.options import DURATION, Common, common_options
+from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
-from console.output import document, print_lines
+from console.output import document, only_fields, print_lines
 from console.select import Selection
 from console.session import Session, opened
 from console.store import Snapshot
 from console.tables import log_line
+from console.tail import Tail
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
+AROUND = timedelta(minutes=5)
+AROUND_LINES = 20_000
+COUNTS_EVERY_S = 5.0
 
 
 @click.command()
 @common_options()
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until stopped.")
-@click.option("--since", type=DURATION, help="Not older than, e.g. 1h.")
-@click.option("--until", type=DURATION, help="Not newer than, as an age.")
+@click.option("--since", type=TIME, metavar="T", help="Not older than: 1h (ago), 14:02, or ISO 8601.")
+@click.option("--until", type=TIME, metavar="T", help="Not newer than.")
+@click.option("--around", type=TIME, metavar="T", help="The lines nearest to that time, as many before as after.")
 @click.option("--grep", metavar="RE", help="Only lines that match.")
 @click.option("--level", type=click.Choice(LEVELS), help="This level and worse.")
 @click.option("-n", "--lines", type=click.IntRange(min=1), default=DEFAULT_LINES, show_default=True, help="The last N.")
@@ -39,30 +46,31 @@ DEFAULT_LINES = 200
 def log(
     common: Common,
     follow: bool,
-    since: float | None,
-    until: float | None,
+    since: datetime | None,
+    until: datetime | None,
+    around: datetime | None,
     grep: str | None,
     level: LogLevel | None,
     lines: int,
     sources: tuple[str, ...],
 ) -> int:
     """Log lines of all sources, or of those named, oldest first."""
-    now = datetime.now(UTC)
-    query = LogQuery(
-        since=now - timedelta(seconds=since) if since is not None else None,
-        until=now - timedelta(seconds=until) if until is not None else None,
-        grep=_checked(grep),
-        level=level,
-        limit=lines,
-    )
+    query = LogQuery(since=since, until=until, grep=_checked(grep), level=level, limit=lines)
+    if around is not None:
+        if follow or since or until:
+            raise CommandError(EXIT_USAGE, "usage", "--around excludes --follow, --since and --until")
+        window = {"since": around - AROUND, "until": around + AROUND, "limit": AROUND_LINES}
+        query = msgspec.structs.replace(query, **window)
     if follow:
-        selection = chosen(common)
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_follow(common, selection, query, sources))
-        return 130
+        if until is not None:
+            raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
+        asyncio.run(_follow(common, chosen(common), query, sources))
+        return 0
 
     async def answer(session: Session) -> Answer:
         entries = merged(session, sources)
+        if around is not None:
+            entries = nearest(entries, around, lines)
         found = document(
             "log",
             entries,
@@ -74,6 +82,13 @@ def log(
         return Answer(found, lambda: [log_line(entry, session.context.zone) for entry in found.items])
 
     return read(common, ("logs",), answer, log_query=query)
+
+
+def nearest(entries: list[LogEntry], at: datetime, count: int) -> list[LogEntry]:
+    """Of entries in time order, the `count` around a time: half before it, or more where there are few after it."""
+    middle = next((n for n, entry in enumerate(entries) if entry.at is not None and entry.at >= at), len(entries))
+    start = max(0, min(middle - count // 2, len(entries) - count))
+    return entries[start : start + count]
 
 
 def merged(session: Session, sources: tuple[str, ...]) -> list[LogEntry]:
@@ -108,26 +123,51 @@ def _checked(pattern: str | None) -> str | None:
 
 
 async def _follow(common: Common, selection: Selection, query: LogQuery, sources: tuple[str, ...]) -> None:
-    async with opened(Session(selection, panels=("logs",), log_query=query)) as session:
-        _wanted(session, sources)
-        await session.read(deadline_s=common.timeout_s)
-        for entry in merged(session, sources)[-query.limit :]:
-            _print(common, session, entry)
-        live = msgspec.structs.replace(query, since=None)
+    """Until interrupted, or nobody reads any more; a source that is lost is said, and taken up again."""
+    async with opened(Session(selection, panels=("logs",))) as session:
         names = [snapshot.key.name for snapshot in _wanted(session, sources)]
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(_pump(common, session, session.adapters.logs(name).follow(live)))
+        if not names:
+            raise CommandError(EXIT_NOT_FOUND, "not_found", "no log source is configured")
+        errors: dict[str, str] = {}
+
+        def changed(name: str) -> None:
+            error = tail.states[name].error
+            words = f"{error.message} ({error.fix})" if error else ""
+            if words != errors.get(name, ""):
+                click.echo(f"teal: {name}: {words or 'followed again'}", err=True)
+            errors[name] = words
+
+        tail = Tail({name: partial(session.adapters.logs, name) for name in names}, query, changed=changed)
+        said = Counts()
+        async with aclosing(tail.batches()) as batches:
+            async for batch in batches:
+                _print(common, session, batch)
+                if not common.quiet:
+                    said.say(tail.merger)
 
 
-async def _pump(common: Common, session: Session, entries: AsyncIterator[LogEntry]) -> None:
-    async for entry in entries:
-        _print(common, session, entry)
+class Counts:
+    """Says on stderr what could not be put in order, or is missing, whenever there is more of it."""
+
+    def __init__(self) -> None:
+        self._said = (0, 0, 0)
+        self._at = 0.0
+
+    def say(self, merger: Merger) -> None:
+        """At most every few seconds."""
+        counts = (merger.late, merger.gaps, merger.missing)
+        if counts == self._said or time.monotonic() - self._at < COUNTS_EVERY_S:
+            return
+        self._said, self._at = counts, time.monotonic()
+        words = [f"{merger.late:,} lines came late"] if merger.late else []
+        words += [f"{merger.missing:,} lines missing in {merger.gaps} gaps"] if merger.gaps else []
+        click.echo(f"teal: so far {', '.join(words)}", err=True)
 
 
-def _print(common: Common, session: Session, entry: LogEntry) -> None:
+def _print(common: Common, session: Session, batch: list[LogEntry]) -> None:
     if common.output == "table":
-        sys.stdout.write(log_line(entry, session.context.zone) + "\n")
+        zone = session.context.zone
+        sys.stdout.write("".join(f"{log_line(entry, zone)}\n" for entry in batch))
         sys.stdout.flush()
     else:
-        print_lines([entry])
+        print_lines(only_fields(batch, common.fields))

@@ -1,0 +1,167 @@
+"""Several log sources followed as one: merged by time, in batches, each source taken up again where it was lost."""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import datetime, timedelta
+
+from msgspec import Struct, structs
+
+from backends.errors import BackendError
+from backends.logs.merging import WINDOW_S, Merger, gap
+from backends.models import LogEntry
+from backends.ports import LogQuery, Logs
+from backends.text import clean
+from console import moment
+from console.store import SourceError
+
+FLUSH_S = 0.1
+BEGIN_S = 0.15
+MAX_WAITING = 20_000
+TURN_LINES = 200  # after so many lines of one source, others and the keys get their turn
+OVERLAP_S = 5.0
+RESUME_LINES = 5000
+BACKOFF_S = (1.0, 30.0)
+
+Identity = tuple[str, str, str]
+
+
+class TailState(Struct, kw_only=True):
+    """How one source is doing: since when it is followed (None: it is not), why not, when it was heard of last."""
+
+    followed_since: datetime | None = None
+    error: SourceError | None = None
+    heard_at: datetime | None = None
+    lines: int = 0
+
+
+class Tail:
+    """`batches()` is to be read by one reader, and closed. `states` by name of source; `merger` counts what was late,
+    early or missing. `adapter` may raise BackendError, as for a broken entry."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Callable[[], Logs]],
+        query: LogQuery,
+        *,
+        changed: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._sources, self._query, self._changed = sources, query, changed
+        self.states = {name: TailState() for name in sources}
+        self.merger = Merger(WINDOW_S if len(sources) > 1 else 0.0)
+        self._room = asyncio.Event()
+        self._news = asyncio.Event()
+        self._began_at: dict[str, float] = {}
+        self._begun = False
+
+    async def batches(self) -> AsyncGenerator[list[LogEntry], None]:
+        """Lines in order of time, those of `query` first, then what is written; at most ten batches a second."""
+        pumps = [asyncio.create_task(self._pump(name), name=f"tail {name}") for name in self._sources]
+        try:
+            while True:
+                await self._news.wait()
+                batch = self._due()
+                self._room.set()
+                if not self.merger.held:
+                    self._news.clear()
+                if batch:
+                    yield batch
+                await asyncio.sleep(FLUSH_S)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    def _due(self) -> list[LogEntry]:
+        """What the window lets out; once, at the beginning, all that every source has had to say so far."""
+        now = time.monotonic()
+        if not self._begun and len(self._began_at) == len(self._sources):
+            self._begun = now - max(self._began_at.values()) >= BEGIN_S
+            if self._begun:
+                return self.merger.flush()
+        return self.merger.pop(now)
+
+    async def _pump(self, name: str) -> None:
+        """Follow one source for ever; what ends it is said, and it is begun again after a growing while."""
+        state, seen, failures = self.states[name], _Recent(), 0
+        while True:
+            lines = state.lines
+            try:
+                await self._follow(name, state, seen)
+                error = BackendError("unreachable", f"{name}: the stream of lines has ended")
+            except BackendError as failure:
+                error = failure
+            except Exception as failure:
+                # A defect in one adapter must not take the other sources with it; its data is not said.
+                error = BackendError("internal", f"{type(failure).__name__} in {name}: {clean(str(failure), 200)}")
+            failures = 0 if state.lines > lines else failures
+            state.error, state.followed_since = SourceError.of(error), None
+            self._began_at.setdefault(name, time.monotonic())
+            self._news.set()
+            self._changed(name)
+            await asyncio.sleep(min(BACKOFF_S[0] * 2.0**failures, BACKOFF_S[1]))
+            failures = min(failures + 1, 10)
+
+    async def _follow(self, name: str, state: TailState, seen: "_Recent") -> None:
+        query, known = self._query, Counter(seen.identities())
+        if seen.newest is not None:
+            back = seen.newest - timedelta(seconds=OVERLAP_S)
+            query = structs.replace(query, since=back, limit=RESUME_LINES)
+        resumed, again = seen.newest is not None, 0
+        stream = self._sources[name]().follow(query)
+        try:
+            async for entry in stream:
+                if state.followed_since is None:
+                    state.followed_since, state.error = moment.utc_now(), None
+                    self._changed(name)
+                identity = _identity(entry)
+                if known.get(identity, 0) > 0:
+                    known[identity] -= 1
+                    again += 1
+                    continue
+                if resumed and not again and seen.identities():
+                    self._push(name, state, gap(name, None, "it was lost, and taken up again behind its last line"))
+                resumed = False
+                seen.add(entry, identity)
+                self._push(name, state, entry)
+                while self.merger.held >= MAX_WAITING:
+                    self._room.clear()
+                    await self._room.wait()
+                if state.lines % TURN_LINES == 0:
+                    await asyncio.sleep(0)
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    def _push(self, name: str, state: TailState, entry: LogEntry) -> None:
+        state.lines += 1
+        state.heard_at = moment.utc_now()
+        now = time.monotonic()
+        self._began_at.setdefault(name, now)
+        self.merger.push(name, entry, now)
+        self._news.set()
+
+
+class _Recent:
+    """The lines of the last seconds of one source, by which a new stream is told from the one before it."""
+
+    def __init__(self) -> None:
+        self.newest: datetime | None = None
+        self._lines: deque[tuple[datetime | None, Identity]] = deque(maxlen=RESUME_LINES)
+
+    def add(self, entry: LogEntry, identity: Identity) -> None:
+        """One more line."""
+        self._lines.append((entry.at, identity))
+        if entry.at is not None and (self.newest is None or entry.at > self.newest):
+            self.newest = entry.at
+
+    def identities(self) -> list[Identity]:
+        """Those that a resumed stream may bring again."""
+        if self.newest is None:
+            return []
+        oldest = self.newest - timedelta(seconds=OVERLAP_S)
+        return [identity for at, identity in self._lines if at is None or at >= oldest]
+
+
+def _identity(entry: LogEntry) -> Identity:
+    return entry.at_ns or "", entry.source, entry.message

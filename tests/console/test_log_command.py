@@ -1,0 +1,156 @@
+"""`teal log` as a process: merged, around a time, followed, ended by Ctrl-C or by a reader that has enough."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Two log files of 200 lines, a second each in turn, and a config that names them."""
+    for name, first in (("web", 0), ("etl", 1)):
+        rows = [f"{T0 + timedelta(seconds=n):%Y-%m-%dT%H:%M:%SZ} INFO line {n}\n" for n in range(first, 400, 2)]
+        (tmp_path / f"{name}.log").write_text("".join(rows))
+    config = "[contexts.c]\ntimezone = 'UTC'\n"
+    config += "".join(
+        f'[[contexts.c.logs]]\nname = "{n}"\ntype = "files"\npaths = ["{n}.log"]\n' for n in ("web", "etl")
+    )
+    (tmp_path / "config.toml").write_text(config)
+    (tmp_path / "config.toml").chmod(0o600)
+    return tmp_path
+
+
+def command(home: Path, *arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("teal")), "log", "-c", str(home / "config.toml"), *arguments]
+
+
+def env(home: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "LANG": "C.UTF-8"}
+
+
+def teal_log(home: Path, *arguments: str, code: int = 0) -> list[str]:
+    done = subprocess.run(
+        command(home, *arguments), env=env(home), capture_output=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == code, done.stderr.decode()
+    return done.stdout.decode().splitlines() or done.stderr.decode().splitlines()
+
+
+def numbers(lines: list[str]) -> list[int]:
+    return [int(line.rpartition("line ")[2]) for line in lines]
+
+
+def test_the_last_lines_of_all_sources_in_order(home: Path) -> None:
+    assert numbers(teal_log(home, "-n", "7")) == list(range(393, 400))
+    assert numbers(teal_log(home, "etl", "-n", "2")) == [397, 399]
+
+
+def test_around_a_time(home: Path) -> None:
+    assert numbers(teal_log(home, "--around", "2026-03-01T12:01:40Z", "-n", "10")) == list(range(95, 105))
+    assert numbers(teal_log(home, "--around", "2026-03-01T12:06:38Z", "-n", "10")) == list(range(390, 400))
+    (said,) = teal_log(home, "--around", "1h", "--since", "2h", code=2)
+    assert "--around excludes" in said
+
+
+def test_a_window_of_time(home: Path) -> None:
+    window = ("--since", "2026-03-01T12:00:10Z", "--until", "2026-03-01T12:00:12Z", "-o", "jsonl")
+    found = [json.loads(line) for line in teal_log(home, *window)]
+    assert [entry["message"] for entry in found] == ["line 10", "line 11", "line 12"]
+    assert {entry["late"] for entry in found} == {False}
+
+
+class Following:
+    """`teal log -f` with its output read line by line."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            command(home, "-f", *arguments), env=env(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def lines(self, count: int) -> list[str]:
+        assert self.process.stdout is not None
+        return [self.process.stdout.readline().decode().rstrip("\n") for _ in range(count)]
+
+
+@pytest.fixture
+def following(home: Path) -> Iterator[Any]:
+    started: list[Following] = []
+
+    def follow(*arguments: str) -> Following:
+        started.append(Following(home, *arguments))
+        return started[-1]
+
+    yield follow
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate(timeout=PATIENCE_S)
+
+
+def append(path: Path, at: datetime, text: str) -> None:
+    with path.open("a") as file:
+        file.write(f"{at:%Y-%m-%dT%H:%M:%S.%fZ} INFO {text}\n")
+
+
+def test_follow_merges_and_ends_with_130_on_interrupt(home: Path, following: Any) -> None:
+    tail = following("-n", "3", "--level", "info")
+    assert numbers(tail.lines(6)) == list(range(394, 400))
+    append(home / "web.log", T0 + timedelta(seconds=500), "line 500")
+    append(home / "etl.log", T0 + timedelta(seconds=501), "line 501")
+    assert numbers(tail.lines(2)) == [500, 501]
+    tail.process.send_signal(signal.SIGINT)
+    assert tail.process.wait(PATIENCE_S) == 130
+    _, said = tail.process.communicate(timeout=PATIENCE_S)
+    assert said.strip() == b""
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(home: Path, following: Any) -> None:
+    tail = following("web", "-o", "jsonl", "-n", "2")
+    assert [json.loads(line)["message"] for line in tail.lines(2)] == ["line 396", "line 398"]
+    assert tail.process.stdout is not None
+    tail.process.stdout.close()
+    ends = time.monotonic() + PATIENCE_S
+    while tail.process.poll() is None and time.monotonic() < ends:
+        append(home / "web.log", T0, "nobody reads this")
+        time.sleep(0.1)
+    assert tail.process.returncode == 0
+    assert tail.process.stderr is not None
+    assert tail.process.stderr.read() == b""
+    tail.process.stdout = None
+
+
+def test_a_source_that_is_lost_is_said_and_the_others_go_on(home: Path, following: Any) -> None:
+    config = (home / "config.toml").read_text()
+    config += '[[contexts.c.logs]]\nname = "loki"\ntype = "loki"\nurl = "http://127.0.0.1:1"\nquery = "{}"\n'
+    (home / "config.toml").write_text(config)
+    tail = following("-n", "1")
+    assert sorted(numbers(tail.lines(2))) == [398, 399]
+    assert tail.process.stderr is not None
+    assert b"loki: http://127.0.0.1:1" in tail.process.stderr.readline()
+    append(home / "web.log", T0 + timedelta(seconds=500), "line 500")
+    assert numbers(tail.lines(1)) == [500]
+
+
+def test_a_read_whose_reader_has_enough_ends_quietly_too(home: Path) -> None:
+    (home / "web.log").write_text("".join(f"line {n} {'x' * 100}\n" for n in range(5000)))
+    words = " ".join(command(home, "-n", "100000"))
+    done = subprocess.run(
+        ["bash", "-c", f"{words} | head -1; exit ${{PIPESTATUS[0]}}"],
+        env=env(home),
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
