@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,7 +17,8 @@ _MINUTES_A_WEEK = 7 * 24 * 60
 
 class Policy(Struct, frozen=True, kw_only=True):
     """What a context says about writing. `shared_journal`: every console of this context sees this journal; `lock` is
-    "local" where an operator said that he knows it does not. `notes` are findings that every plan shows."""
+    "local" where an operator said that he knows it does not. `notes` are findings that every plan shows, `host` what of
+    this host speaks against class 3: a warning, and a block where the context is protected."""
 
     context: str
     protected: bool = False
@@ -26,6 +28,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     lock: str = ""
     shared_journal: bool = False
     notes: tuple[Finding, ...] = ()
+    host: tuple[Finding, ...] = ()
 
 
 def freeze_problem(window: str) -> str:
@@ -53,7 +56,9 @@ def context_findings(policy: Policy, guard_class: GuardClass, at: datetime) -> l
         return [Finding(level="block", code="read-only", text=text, fix=fix)]
     if guard_class != "3":
         return []
-    return [*_freeze_findings(policy, at), *_lock_findings(policy)]
+    level: Literal["block", "warning"] = "block" if policy.protected else "warning"
+    host = [replace(finding, level=level) for finding in policy.host]
+    return [*_freeze_findings(policy, at), *_lock_findings(policy), *host]
 
 
 def with_overrides(findings: Iterable[Finding], overrides: Iterable[str]) -> tuple[Finding, ...]:

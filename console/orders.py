@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from actions.gate import Gate
     from actions.models import Action, Actor, Consent, Plan, Request
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
+    from console.lingering import Fate
     from console.runner import InProcess
 
 
@@ -37,6 +38,7 @@ class Orders:
         self._adapters = adapters
         self._gate: Gate | None = None
         self._in_process: InProcess | None = None
+        self._fate: Fate | None = None
 
     @cached_property
     def actor(self) -> Actor:
@@ -50,7 +52,13 @@ class Orders:
 
     async def plan(self, request: Request) -> Plan:
         """What would be done; nothing is written. Raises Refused or BackendError."""
-        return await (await self._opened()).plan(request)
+        gate = await self._opened()
+        if self._fate is None:
+            from console.lingering import fate_of_runners
+
+            self._fate = await fate_of_runners(os.environ)
+            gate.policy = replace(gate.policy, host=(self._fate.finding,) if self._fate.finding else ())
+        return await gate.plan(request)
 
     async def submit(self, plan: Plan, consent: Consent, *, foreground: bool = False) -> Action:
         """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then."""
@@ -155,7 +163,7 @@ class Orders:
             async def launch(action_id: str) -> None:
                 from console.runner import launch_detached
 
-                await launch_detached(action_id, location)
+                await launch_detached(action_id, location, self._fate.wrap if self._fate else ())
 
             self._gate = Gate(policy, Journal(location), self, self.actor, launch)
         return self._gate

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
 START_TIMEOUT_S = 30.0
 
 
-async def launch_detached(action_id: str, location: JournalLocation) -> None:
-    """Start a runner that is nobody's child. Raises OSError where it can not be started."""
+async def launch_detached(action_id: str, location: JournalLocation, wrap: Sequence[str] = ()) -> None:
+    """Start a runner that is nobody's child, by the command `wrap` where it needs one to outlive the login session.
+    Raises OSError where it can not be started."""
     environment = {**os.environ, **_import_path(), JOURNAL_VARIABLE: location.url}
-    command = [sys.executable, "-P", "-m", "console.runner", action_id]
+    command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
     # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
     # A child of asyncio would be killed when this program's event loop is taken down.
     status = await asyncio.to_thread(_start, command, environment)
