@@ -30,7 +30,9 @@ def refuse_a_side_that_is_down(reading: Reading, before: dict[str, int], shares:
         for color, share in shares.items():
             side = [server for server in state.servers if server.color == color]
             if share > before.get(color, 0) and not any(_ready(server) for server in side):
-                said = ", ".join(f"{server.name} {server.status or 'down'}" for server in side)
+                said = ", ".join(
+                    f"{server.name} {server.status if server.in_rotation else server.out_words}" for server in side
+                )
                 message = f"{state.node}: no server of {color.upper()} is up ({said}): no traffic is sent there"
                 raise BackendError("unreachable", message, fix=f"make {color.upper()} healthy first")
 

@@ -160,11 +160,16 @@ class Haproxy:
             said = self.ask(f"set server {self.backend}/{name.replace('_', '-')} weight {weight}").strip()
             assert not said, said
 
-    def meddle(self, shares: dict[str, int], number: int) -> None:
+    def meddle(self, shares: dict[str, int], number: int, stamp: str = "other:1") -> None:
         """As another console on another host would: weights, and its breadcrumb."""
         self.set(**{f"{color}-1": share for color, share in shares.items()})
-        crumb = Crumb(phase="done", number=number, fence=0, shares=shares, stamp=f"other:{number}")
+        crumb = Crumb(phase="done", number=number, fence=0, shares=shares, stamp=stamp)
         self.ask(f"experimental-mode on; set var {variable_of(self.backend)} str({crumb.text()})")
+
+    def status(self, server: str) -> str:
+        """In HAProxy's words: `UP`, `DOWN`."""
+        rows = [line.split(",") for line in self.ask(f"show stat {self.backend} 4 -1").splitlines() if line]
+        return next(row[rows[0].index("status")] for row in rows if row[1] == server)
 
     def up(self, *servers: str) -> bool:
         """Are all of them, or all there are, up after a check?"""

@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.deployments import haproxy_socket
 from backends.deployments.haproxy import HaproxySwitch
+from backends.errors import BackendError
 from backends.http import Http
+from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import Meddle, Sicken, SwitchContract
+from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.haproxy import Haproxy, haproxy
 from tests.live.process import until
+from tests.load import Load
 from tests.two_colors import COLORS, TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("haproxy")]
@@ -63,14 +70,14 @@ async def all_up(nodes: list[Haproxy], *servers: str) -> None:
         await asyncio.to_thread(until, lambda node=node: node.up(*servers), "servers up")
 
 
-def switch_of(service: TwoColors, http: Http, nodes: list[Haproxy], **config: Any) -> HaproxySwitch:
+def switch_of(service: TwoColors, http: Http, over: list[Haproxy], **config: Any) -> HaproxySwitch:
     base = service.directory
     entry = {
-        "nodes": [node.node for node in nodes],
+        "nodes": [node.node for node in over],
         "backend": "model",
         "servers": SERVERS,
         "health": {color: service.url(color) for color in COLORS},
-        "probe": {"url": nodes[0].url, "header": "X-Environment"},
+        "probe": {"url": over[0].url, "header": "X-Environment"},
         **config,
     }
     found: HaproxySwitch = build("deployments", "haproxy", entry, AdapterContext("model", base, base / "own", http))
@@ -110,3 +117,365 @@ class TestOneNode(_OverNodes):
 @pytest.mark.parametrize("nodes", [2], indirect=True)
 class TestTwoNodes(_OverNodes):
     pass
+
+
+async def error_of(
+    adapter: HaproxySwitch, weights: dict[str, int] = GREEN, before: SwitchState | None = None, stamp: str = "A:shift"
+) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(before or await adapter.observe(), weights, stamp=stamp)
+    return caught.value
+
+
+def one_line(error: BackendError) -> bool:
+    return bool(error.message and error.fix) and "\n" not in error.message + error.fix
+
+
+# ---- sockets
+
+
+async def test_a_socket_without_admin_level_reads_and_is_told_what_it_lacks(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes, nodes=[f"unix:{nodes[0].operator}"])
+    before = await adapter.observe()
+    assert before.weights == BLUE
+    with pytest.raises(BackendError) as caught:
+        await adapter.preflight(before, GREEN)
+    refused = await error_of(adapter)
+    for error in (caught.value, refused):
+        assert (error.kind, "level admin" in error.fix, one_line(error)) == ("auth", True, True)
+    assert nodes[0].weights() == {"blue-1": 100, "green-1": 0}
+
+
+async def test_a_node_is_reached_over_tcp_too(service: TwoColors, http: Http, nodes: list[Haproxy]) -> None:
+    adapter = switch_of(service, http, nodes, nodes=[f"127.0.0.1:{nodes[0].tcp}"])
+    assert (await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")).weights == GREEN
+    assert nodes[0].weights()["green-1"] > 0
+
+
+async def test_a_socket_that_is_gone_is_unknown_and_never_ok(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    before = await adapter.observe()
+    await asyncio.to_thread(nodes[0].stop)
+    error = await error_of(adapter, before=before)
+    assert (error.kind, str(nodes[0].admin) in error.message, one_line(error)) == ("unreachable", True, True)
+    found = await adapter.deployment()
+    assert (found.live, found.truth.endpoints.value, found.health) == ("unknown", "unknown", "unknown")
+    assert (await adapter.color_health("blue")).healthy is None
+
+
+async def test_a_node_that_hangs_is_left_in_time(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    before = await adapter.observe()
+    monkeypatch.setattr(haproxy_socket, "TIMEOUT_S", 0.3)
+    nodes[0].hang()
+    try:
+        error = await error_of(adapter, before=before)
+    finally:
+        nodes[0].go_on()
+    assert (error.kind, one_line(error)) == ("timeout", True)
+
+
+# ---- several nodes
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_what_one_node_refuses_is_taken_back_on_the_others(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes, nodes=[nodes[0].node, f"unix:{nodes[1].operator}"])
+    before = await adapter.observe()
+    error = await error_of(adapter)
+    assert (error.kind, f"{nodes[0].node} is as it was" in error.message) == ("auth", True)
+    assert await adapter.observe() == before
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_node_out_of_reach_leaves_the_truth_unknown_and_says_what_the_other_does(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    before = await adapter.observe()
+    await asyncio.to_thread(nodes[1].stop)
+    assert (await error_of(adapter, before=before)).kind == "unreachable"
+    assert nodes[0].weights() == {"blue-1": 100, "green-1": 0}
+    found = await adapter.deployment()
+    assert found.live == "unknown"
+    assert nodes[1].node in found.truth.control.detail
+    assert f"{nodes[0].node} BLUE 100 %" in found.truth.control.detail
+    await asyncio.to_thread(nodes[1].start)
+    await all_up(nodes)
+    assert (await adapter.shift(await adapter.observe(), GREEN, stamp="B:shift")).weights == GREEN
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_write_that_reached_one_node_is_mixed_ours_and_can_be_finished_or_undone(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    nodes[0].meddle(GREEN, 7, stamp="A:shift")
+    half = await adapter.observe()
+    assert (half.live, half.stamp) == ("mixed", "A:shift")
+    assert "the nodes differ" in half.detail
+    finished = await adapter.shift(half, GREEN, stamp="A:shift")
+    assert (finished.live, finished.stamp) == ("green", "A:shift")
+    nodes[0].meddle(BLUE, 9, stamp="A:shift-back")
+    half = await adapter.observe()
+    assert (half.live, half.stamp) == ("mixed", "A:shift-back")
+    assert (await adapter.shift(half, BLUE, stamp="A:shift-back")).live == "blue"
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_an_undo_takes_the_nodes_in_reverse_and_keeps_what_it_reached(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes, nodes=[f"unix:{nodes[0].operator}", nodes[1].node])
+    for node in nodes:
+        node.meddle(GREEN, 7, stamp="A:shift")
+    error = await error_of(adapter, BLUE, stamp="A:shift-back")
+    assert (error.kind, "as it was" in error.message) == ("auth", False)
+    assert (nodes[0].weights()["blue-1"], nodes[1].weights()["green-1"]) == (0, 0)
+
+
+# ---- what HAProxy can not, or somebody did
+
+
+async def test_a_static_algorithm_takes_all_or_nothing_and_says_so(
+    service: TwoColors, http: Http, tmp_path: Path
+) -> None:
+    with haproxy(tmp_path / "static", lines(service, weights=(100, 100)), balance="static-rr") as node:
+        node.set(green_1=0)
+        adapter = switch_of(service, http, [node])
+        before = await adapter.observe()
+        assert (before.weights, adapter.splits) == (BLUE, False)
+        error = await error_of(adapter, {"blue": 90, "green": 10})
+        assert (error.kind, "split" in error.message, one_line(error)) == ("config", True, True)
+        assert await adapter.observe() == before
+        assert (await adapter.shift(before, GREEN, stamp="A:shift")).weights == GREEN
+        assert node.weights() == {"blue-1": 0, "green-1": 100}
+
+
+async def test_a_hash_that_turns_out_to_be_static_is_put_back_and_remembered(
+    service: TwoColors, http: Http, tmp_path: Path
+) -> None:
+    with haproxy(tmp_path / "hash", lines(service, weights=(100, 100)), balance="source") as node:
+        node.set(green_1=0)
+        adapter = switch_of(service, http, [node])
+        before = await adapter.observe()
+        assert adapter.splits
+        error = await error_of(adapter, {"blue": 90, "green": 10})
+        assert (error.kind, "static LB algorithm" in error.message) == ("config", True)
+        assert await adapter.observe() == before
+        assert not adapter.splits
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"servers": {"blue": ["blue-1"], "green": ["green-9"]}}, 'no server "green-9" (it has: blue-1, green-1)'),
+        ({"backend": "nope"}, 'no backend "nope"'),
+    ],
+)
+async def test_a_name_that_haproxy_does_not_have_is_a_matter_of_the_config(
+    service: TwoColors, http: Http, nodes: list[Haproxy], config: dict[str, Any], words: str
+) -> None:
+    adapter = switch_of(service, http, nodes, **config)
+    with pytest.raises(BackendError) as caught:
+        await adapter.observe()
+    assert (caught.value.kind, words in caught.value.message, one_line(caught.value)) == ("config", True, True)
+    assert (await adapter.deployment()).live == "unknown"
+
+
+async def test_a_server_without_a_color_that_takes_traffic_makes_the_truth_unknown(
+    service: TwoColors, http: Http, tmp_path: Path
+) -> None:
+    third = [*lines(service), ("canary-7", service.ports["green"], "weight 5")]
+    with haproxy(tmp_path / "third", third) as node:
+        adapter = switch_of(service, http, [node])
+        found = await adapter.observe()
+        assert (found.live, "canary-7" in found.detail) == ("unknown", True)
+        assert (await error_of(adapter)).kind == "conflict"
+        node.set(canary_7=0)
+        assert (await adapter.observe()).weights == BLUE
+
+
+async def test_what_somebody_drained_stays_drained_and_is_named(service: TwoColors, http: Http, tmp_path: Path) -> None:
+    servers = {"blue": ["blue-1", "blue-2"], "green": ["green-1", "green-2", "green-3"]}
+    with haproxy(tmp_path / "many", lines(service, blue=2, green=3)) as node:
+        await all_up([node])
+        adapter = switch_of(service, http, [node], servers=servers)
+        node.ask("set server model/green-2 state drain")
+        before = await adapter.observe()
+        found = await adapter.preflight(before, GREEN)
+        rotation = next(finding for finding in found if finding.code == "haproxy-rotation")
+        assert (rotation.level, "green-2" in rotation.text) == ("warning", True)
+        half = await adapter.shift(before, {"blue": 50, "green": 50}, stamp="A:shift[50]")
+        assert half.weights == {"blue": 50, "green": 50}
+        weights = node.weights()
+        assert weights["blue-1"] + weights["blue-2"] == weights["green-1"] + weights["green-3"]
+        assert (await adapter.color_health("green")).ready == 2
+        for number in (1, 3):
+            node.ask(f"set server model/green-{number} state maint")
+        error = await error_of(adapter)
+        assert error.message.endswith(
+            "(green-1 in maintenance, green-2 drained, green-3 in maintenance): no traffic is sent there"
+        )
+        assert (await adapter.color_health("green")).healthy is False
+
+
+async def test_no_traffic_goes_to_a_side_that_haproxy_finds_down(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    service.faults["green"].status = 503
+    before = await adapter.observe()
+    await asyncio.to_thread(until, lambda: "DOWN" in nodes[0].status("green-1"), "green is down")
+    error = await error_of(adapter, before=before)
+    assert (error.kind, "no server of GREEN is up" in error.message) == ("unreachable", True)
+    assert nodes[0].weights() == {"blue-1": 100, "green-1": 0}
+
+
+async def test_a_change_by_hand_takes_the_stamp_away_and_is_never_written_over(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    after = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    nodes[0].set(blue_1=50, green_1=50)
+    found = await adapter.observe()
+    assert (found.live, found.stamp) == ("mixed", "")
+    assert (await error_of(adapter, BLUE, after)).kind == "conflict"
+
+
+# ---- reloads
+
+
+async def test_a_reload_that_forgets_is_foretold_and_then_told(service: TwoColors, http: Http, tmp_path: Path) -> None:
+    with haproxy(tmp_path / "forgets", lines(service), keeps=False) as node:
+        await all_up([node])
+        adapter = switch_of(service, http, [node])
+        before = await adapter.observe()
+        found = await adapter.preflight(before, GREEN)
+        assert [finding.level for finding in found if finding.code == "haproxy-reload"] == ["warning"]
+        await adapter.shift(before, GREEN, stamp="A:shift")
+        await asyncio.to_thread(node.reload)
+        found = await adapter.observe()
+        assert (found.weights, found.stamp) == (BLUE, "")
+        assert "since GREEN 100 % was written there: that is gone" in found.detail
+        assert "gone" in (await adapter.deployment()).truth.control.detail
+
+
+async def test_a_reload_keeps_what_the_state_file_says_with_its_stamp(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes, persist=str(nodes[0].state_file))
+    before = await adapter.observe()
+    assert "no such file" in before.detail
+    found = await adapter.preflight(before, GREEN)
+    assert not [finding for finding in found if finding.code == "haproxy-reload"]
+    after = await adapter.shift(before, GREEN, stamp="A:shift", fence=3)
+    assert after.detail == ""
+    await asyncio.to_thread(nodes[0].reload)
+    again = await adapter.observe()
+    assert (again.weights, again.stamp, again.fence, again.revision) == (GREEN, "A:shift", 3, after.revision)
+    assert "kept its weights" in again.detail
+
+
+async def test_a_file_that_says_other_than_what_runs_is_shown(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes, persist=str(nodes[0].state_file))
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    nodes[0].set(blue_1=100, green_1=0)
+    detail = (await adapter.deployment()).truth.control.detail
+    assert "a reload would go to GREEN 100 %" in detail
+
+
+@pytest.mark.parametrize("persist", ["own", ["sh", "-c", "echo disk full >&2; exit 1", "{node}"]])
+async def test_weights_that_could_not_be_kept_are_written_and_said(
+    service: TwoColors, http: Http, nodes: list[Haproxy], persist: Any
+) -> None:
+    (service.directory / "own").mkdir(exist_ok=True)
+    adapter = switch_of(service, http, nodes, persist=persist)
+    after = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    assert (after.weights, "not kept for a reload" in after.detail) == (GREEN, True)
+
+
+# ---- by hand, and under load
+
+
+async def test_the_commands_for_a_person_do_what_they_say(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socat = service.directory / "socat"
+    socat.write_text(
+        "#!/usr/bin/env python3\n"
+        "import socket, sys\n"
+        "kind, _, where = sys.argv[2].partition(':')\n"
+        "assert sys.argv[1] == 'stdio' and kind == 'unix-connect'\n"
+        "connection = socket.socket(socket.AF_UNIX)\n"
+        "connection.connect(where)\n"
+        "connection.sendall(sys.stdin.read().encode())\n"
+        "while found := connection.recv(65536): sys.stdout.write(found.decode())\n"
+    )
+    socat.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{service.directory}:{os.environ['PATH']}")
+    adapter = switch_of(service, http, nodes, persist=str(nodes[0].state_file))
+    for read_before in (False, True):
+        if read_before:
+            await adapter.observe()
+        for weights in (GREEN, {"blue": 75, "green": 25}, BLUE):
+            for line in adapter.manual_commands(weights):
+                await asyncio.to_thread(subprocess.run, line, shell=True, check=True)
+            assert (await adapter.observe()).weights == weights
+    assert " model " in nodes[0].state_file.read_text()
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_flip_and_a_rollback_under_load_lose_no_request(
+    service: TwoColors, http: Http, nodes: list[Haproxy], capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    state = await adapter.observe()
+    async with Load(nodes[0].url, 100) as one, Load(nodes[1].url, 100) as two:
+        await asyncio.sleep(1)
+        state = await adapter.shift(state, GREEN, stamp="A:shift")
+        await asyncio.sleep(1)
+        pressed = time.monotonic()
+        await adapter.shift(state, BLUE, stamp="A:shift-back")
+        took = time.monotonic() - pressed
+        await asyncio.sleep(1)
+    seen = one.seen + two.seen
+    back_s = max(load.last_of("green", pressed) for load in (one, two))
+    lost = one.lost + two.lost
+    with capsys.disabled():
+        print(f"\nhaproxy, 2 nodes: {len(seen)} requests, {len(lost)} lost", end="; ")
+        print(f"rollback: all old {back_s:.3f} s after the call, which took {took:.3f} s")
+    assert lost == []
+    assert {found.color for found in seen} == set(COLORS)
+    assert back_s < 20
+
+
+async def test_requests_are_counted_by_side_and_their_share_is_the_planned_one(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    await adapter.shift(await adapter.observe(), {"blue": 75, "green": 25}, stamp="A:shift[25]")
+    before = await adapter.request_counts()
+    await adapter.deployment()
+    async with Load(nodes[0].url, 200) as load:
+        while len(load.seen) < 200:
+            await asyncio.sleep(0.05)
+    after = await adapter.request_counts()
+    counted = {color: after[color] - before[color] for color in COLORS}
+    assert sum(counted.values()) >= len(load.seen)
+    assert counted["green"] == pytest.approx(sum(counted.values()) / 4, abs=4)
+    side = (await adapter.deployment()).colors["blue"]
+    assert side.rps is not None
+    assert side.rps > 0
+    assert side.error_pct == 0
+    assert "ms mean" in side.detail
