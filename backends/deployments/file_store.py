@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -95,6 +96,13 @@ def replace_file(path: Path, content: bytes) -> None:
         _sync_directory(path.parent)
     except OSError as error:
         raise file_error(path, error) from None
+
+
+def write_command(path: Path, content: str) -> str:
+    """One line of shell that puts `content` there: written beside, then moved into place."""
+    escaped = content.replace("\\", "\\\\").replace("\n", "\\n")
+    beside = shlex.quote(f"{path}.new")
+    return f"printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
 
 
 def run_command(command: Sequence[str], directory: Path) -> str:

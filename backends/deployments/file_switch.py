@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.file_store import locked, read_bounded, replace_file, run_command
+from backends.deployments.file_store import locked, read_bounded, replace_file, run_command, write_command
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
@@ -125,8 +125,7 @@ class FileSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload; also how a missing file is begun."""
         content = self._form.write(b"", weights, "manual", datetime.now(UTC)).decode()
-        path, beside = shlex.quote(str(self._path)), shlex.quote(f"{self._path}.new")
-        lines = [f"printf %s {shlex.quote(content)} > {beside} && mv {beside} {path}"]
+        lines = [write_command(self._path, content)]
         return lines + [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
 
     async def aclose(self) -> None:

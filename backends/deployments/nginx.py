@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command
+from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
 from backends.deployments.nginx_include import Include, Mode, Running, accepting_workers, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
@@ -201,10 +201,9 @@ class NginxSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload, ask what runs; also how a missing file is begun."""
         content = self._form.write(b"", self._full(weights), "manual", datetime.now(UTC)).decode()
-        path, beside = shlex.quote(str(self._path)), shlex.quote(f"{self._path}.new")
         commands = [shlex.join(self._config.validate), shlex.join(self._config.reload)]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
-        return [f"printf %s {shlex.quote(content)} > {beside} && mv {beside} {path}", *commands, ask]
+        return [write_command(self._path, content), *commands, ask]
 
     async def aclose(self) -> None:
         """Nothing is held open."""

@@ -25,6 +25,7 @@ http {{
   include {directory}/teal/*.conf;
   server {{
     listen 127.0.0.1:{port};
+    {also}
     location / {{
       proxy_pass http://{target};
       proxy_http_version 1.1;
@@ -50,10 +51,12 @@ class Nginx:
         self.process: subprocess.Popen[bytes] | None = None
         self.write_config()
 
-    def write_config(self, more: str = "") -> None:
-        """What the next start or reload reads; `more` goes into the location."""
+    def write_config(self, more: str = "", *, also: str = "") -> None:
+        """What the next start or reload reads; `more` goes into the location, `also` beside it."""
         target = "analytics" if self.mode == "upstream" else "$analytics_upstream"
-        self._config.write_text(CONFIG.format(directory=self.directory, port=self.port, target=target, more=more))
+        self._config.write_text(
+            CONFIG.format(directory=self.directory, port=self.port, target=target, more=more, also=also)
+        )
 
     @property
     def url(self) -> str:

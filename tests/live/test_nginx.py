@@ -2,6 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import socket
+import subprocess
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,14 +13,17 @@ from typing import Any
 
 import pytest
 
+from backends.deployments import nginx as nginx_module
 from backends.deployments.nginx import NginxConfig, NginxSwitch
+from backends.deployments.nginx_include import accepting_workers
 from backends.deployments.switch_format import StampedForm
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import BLUE, Meddle, Sicken, SwitchContract
+from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.nginx import Nginx, nginx
 from tests.live.process import until
+from tests.load import Load
 from tests.two_colors import COLORS, TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("nginx")]
@@ -78,15 +85,6 @@ async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 class _OverNginx(SwitchContract):
     @pytest.fixture
-    async def adapter(self, service: TwoColors, http: Http, server: Nginx) -> AsyncIterator[NginxSwitch]:
-        adapter = switch_of(service, http, server)
-        write(adapter, server, BLUE)
-        await asyncio.to_thread(server.start)
-        await settled(adapter)
-        yield adapter
-        await adapter.aclose()
-
-    @pytest.fixture
     def meddle(self, adapter: NginxSwitch, server: Nginx) -> Meddle:
         def meddle(weights: dict[str, int]) -> None:
             write(adapter, server, weights)
@@ -120,3 +118,229 @@ class TestUpstream(_OverNginx):
 @pytest.mark.parametrize("server", ["split_clients"], indirect=True)
 class TestSplitClients(_OverNginx):
     pass
+
+
+# ---- what only nginx does
+
+
+@pytest.fixture
+async def adapter(service: TwoColors, http: Http, server: Nginx) -> AsyncIterator[NginxSwitch]:
+    adapter = switch_of(service, http, server)
+    write(adapter, server, BLUE)
+    await asyncio.to_thread(server.start)
+    await settled(adapter)
+    yield adapter
+    await adapter.aclose()
+
+
+async def error_of(adapter: NginxSwitch, weights: dict[str, int] = GREEN, stamp: str = "A:shift") -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(await adapter.observe(), weights, stamp=stamp)
+    assert caught.value.fix
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+async def test_a_file_that_is_written_and_not_read_is_armed_and_is_finished_or_undone(
+    adapter: NginxSwitch, server: Nginx
+) -> None:
+    """The crash between rename and reload."""
+    write(adapter, server, GREEN, stamp="A:shift")
+    armed = await adapter.observe()
+    assert (armed.live, armed.stamp) == ("mixed", "A:shift")
+    assert armed.detail.startswith("ARMED: ")
+    assert "nginx runs BLUE 100 %" in armed.detail
+    found = await adapter.deployment()
+    assert (found.live, found.health, found.truth.data.value) == ("mixed", "critical", "blue")
+    assert found.truth.control.detail == armed.detail
+    assert [f.code for f in await adapter.preflight(armed, GREEN) if f.level != "ok"] == ["nginx-armed"]
+    finished = await adapter.shift(armed, GREEN, stamp="A:shift")
+    assert (finished.live, finished.detail) == ("green", "")
+    write(adapter, server, BLUE, stamp="A:shift-back")
+    armed = await adapter.observe()
+    undone = await adapter.shift(armed, GREEN, stamp="B:shift")
+    assert (undone.live, undone.detail) == ("green", "")
+
+
+async def test_the_next_reload_of_anybody_completes_what_is_armed(adapter: NginxSwitch, server: Nginx) -> None:
+    write(adapter, server, GREEN, stamp="A:shift")
+    server.reload()
+    await settled(adapter)
+    assert (await adapter.observe()).live == "green"
+
+
+async def test_a_config_that_does_not_parse_is_never_reloaded(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch
+) -> None:
+    broken = switch_of(service, http, server, servers={"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:1 wieght=2"]})
+    before = server.include.read_bytes()
+    error = await error_of(broken)
+    assert error.kind == "config"
+    assert 'invalid parameter "wieght=2"' in error.message
+    assert error.message.endswith("the old file is back in place")
+    assert server.include.read_bytes() == before
+    assert (await adapter.observe()).live == "blue"
+
+
+async def test_a_config_that_is_broken_already_is_said_before_anything_is_changed(
+    adapter: NginxSwitch, server: Nginx
+) -> None:
+    server.write_config("proxy_pas http://nowhere;")
+    found = await adapter.preflight(await adapter.observe(), GREEN)
+    assert [(f.level, f.code) for f in found] == [("block", "nginx-config")]
+    assert "proxy_pas" in found[0].text
+    assert "before any change" in found[0].text
+    assert (await error_of(adapter)).kind == "config"
+    assert (await adapter.observe()).live == "blue"
+
+
+async def test_a_reload_that_silently_keeps_the_old_config_is_noticed_and_undone(
+    service: TwoColors, http: Http, adapter: NginxSwitch, server: Nginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check passes, the master can not bind: it logs `[emerg]` and goes on with what it had, exit status 0."""
+    monkeypatch.setattr(nginx_module, "PROVEN_S", 3.0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server.write_config("", also=f"listen 127.0.0.1:{taken.getsockname()[1]};")
+        error = await error_of(switch_of(service, http, server, validate=["true"]))
+    assert "nginx kept what it ran" in error.message
+    assert "the old file is back in place and runs" in error.message
+    found = await adapter.observe()
+    assert (found.live, found.detail) == ("blue", "")
+
+
+async def test_a_reload_command_that_fails_puts_the_old_file_back(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch
+) -> None:
+    before = server.include.read_bytes()
+    error = await error_of(switch_of(service, http, server, reload=["sh", "-c", "echo not permitted; exit 1"]))
+    assert "not permitted" in error.message
+    assert server.include.read_bytes() == before
+    assert (await adapter.observe()).detail == ""
+
+
+async def test_somebody_who_edits_the_include_between_plan_and_write_is_not_written_over(
+    adapter: NginxSwitch, server: Nginx
+) -> None:
+    before = await adapter.observe()
+    edited = server.include.read_bytes().replace(b"server 127.0.0.1", b"server  127.0.0.1", 1)
+    server.include.write_bytes(edited)
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(before, GREEN, stamp="A:shift")
+    assert (caught.value.kind, "by hand" in caught.value.message) == ("conflict", True)
+    assert server.include.read_bytes() == edited
+    assert (await adapter.deployment()).live == "unknown"
+
+
+async def test_a_stamped_endpoint_that_is_not_there_leaves_the_truth_unknown(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch
+) -> None:
+    for url, kind in (("http://127.0.0.1:1/__color", "unreachable"), (server.url, "malformed")):
+        blind = switch_of(service, http, server, stamp_url=url)
+        with pytest.raises(BackendError) as caught:
+            await blind.observe()
+        assert (caught.value.kind, "include the file" in caught.value.fix) == (kind, True)
+        found = await blind.deployment()
+        assert (found.live, found.health) == ("unknown", "unknown")
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(BackendError):
+        await adapter.observe()
+
+
+async def test_a_missing_include_says_how_to_begin_and_can_be_begun_so(
+    service: TwoColors, http: Http, server: Nginx
+) -> None:
+    adapter = switch_of(service, http, server)
+    found = await adapter.observe()
+    assert (found.live, "no such file" in found.detail) == ("unknown", True)
+    assert [f.level for f in await adapter.preflight(found, GREEN)] == ["block"]
+    begin = adapter.manual_commands(BLUE)[0]
+    assert begin.partition("gen")[0].partition("tealdeck:")[0] in found.detail
+    assert "\n" not in found.detail
+    subprocess.run(begin, shell=True, check=True)
+    await asyncio.to_thread(server.start)
+    await settled(adapter)
+    for line in adapter.manual_commands(GREEN)[:3]:
+        await asyncio.to_thread(subprocess.run, line, shell=True, check=True)
+    await settled(adapter)
+    assert (await adapter.observe()).weights == GREEN
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+async def test_a_directory_that_may_not_be_written_is_a_matter_of_rights(adapter: NginxSwitch, server: Nginx) -> None:
+    before = await adapter.observe()
+    server.include.parent.chmod(0o500)
+    try:
+        with pytest.raises(BackendError) as caught:
+            await adapter.preflight(before, GREEN)
+        assert (caught.value.kind, (await error_of(adapter)).kind) == ("auth", "auth")
+    finally:
+        server.include.parent.chmod(0o700)
+
+
+async def test_the_workers_that_take_connections_are_new_ones_after_a_shift(
+    adapter: NginxSwitch, server: Nginx
+) -> None:
+    pid_file = server.directory / "nginx.pid"
+    before = accepting_workers(pid_file)
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    after = accepting_workers(pid_file)
+    assert (len(before), len(after), before & after) == (2, 2, set())
+    assert accepting_workers(server.directory / "nowhere") == set()
+
+
+@pytest.mark.parametrize("server", ["split_clients"], indirect=True)
+async def test_the_shares_of_clients_are_the_planned_ones(adapter: NginxSwitch, server: Nginx) -> None:
+    await adapter.shift(await adapter.observe(), {"blue": 75, "green": 25}, stamp="A:shift[25]")
+    async with Load(server.url, 200) as load:
+        while len(load.seen) < 400:
+            await asyncio.sleep(0.05)
+    assert load.lost == []
+    share = load.colors()["green"] / len(load.seen)
+    assert abs(share - 0.25) < 4 * (0.25 * 0.75 / len(load.seen)) ** 0.5 + 0.01
+
+
+async def test_a_flip_and_a_rollback_under_load_lose_no_request(
+    adapter: NginxSwitch, server: Nginx, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = await adapter.observe()
+    async with Load(server.url, 200) as load:
+        await asyncio.sleep(1)
+        state = await adapter.shift(state, GREEN, stamp="A:shift")
+        await asyncio.sleep(1)
+        pressed = time.monotonic()
+        await adapter.shift(state, BLUE, stamp="A:shift-back")
+        took = time.monotonic() - pressed
+        await asyncio.sleep(1)
+    back_s = load.last_of("green", pressed)
+    with capsys.disabled():
+        print(f"\nnginx: {len(load.seen)} requests, {len(load.lost)} lost", end="; ")
+        print(f"rollback: all old {back_s:.3f} s after the call, which took {took:.3f} s")
+    assert load.lost == []
+    assert set(load.colors()) == set(COLORS)
+    assert back_s < 20
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"servers": {"blue": ["a;b"], "green": ["c"]}}, "without ; and braces"),
+        ({"servers": {"blue": ["a"]}}, "two colors"),
+        ({"stamp_url": "https://x/__color"}, "stamp_url"),
+        ({"stamp_url": "http://127.0.0.1:80"}, "stamp_url"),
+        ({"upstream": "a b"}, "upstream"),
+        ({"split_key": "${x};"}, "split_key"),
+        ({"reload": []}, "neither may be empty"),
+        ({"health": {"red": "http://x"}}, "the same colors"),
+    ],
+)
+def test_a_config_that_could_write_anything_into_nginx_is_refused(
+    tmp_path: Path, config: dict[str, Any], words: str
+) -> None:
+    entry = {
+        "include": "x.conf", "upstream": "analytics", "stamp_url": "http://127.0.0.1:8099/__color",
+        "servers": {"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:2"]}, **config,
+    }  # fmt: skip
+    with pytest.raises(BackendError, match=words):
+        build("deployments", "nginx", entry, AdapterContext("analytics", tmp_path, tmp_path, Http()))
