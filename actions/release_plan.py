@@ -10,6 +10,7 @@ from actions.ids import now
 from actions.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switch_plan import (
+    CAPACITY,
     UNKNOWN_TRUTH,
     Move,
     block,
@@ -59,7 +60,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         deployer.deploy_preflight(to, request.version),
     )
     now_there = await deployer.deployed(to)
-    findings += [probe, *ready, *own, *_gates_note(target)]
+    findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
     move = Move(state=state, to=to, stages=stages, deploys=tuple(lines))

@@ -31,7 +31,7 @@ from backends.text import clean
 
 IDLE_PROBES = 20
 SELF_TEST_PROBES = 3
-UNKNOWN_TRUTH, UNHEALTHY = "truth-unknown", "target-unhealthy"
+UNKNOWN_TRUTH, UNHEALTHY, CAPACITY = "truth-unknown", "target-unhealthy", "capacity"
 PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 
 
@@ -134,7 +134,7 @@ async def _from_cold(
     text = f"slow: {move.to.upper()} is at zero and must start first, {what}"
     cold = Finding(level="warning", code="slow-rollback", text=text)
     lines = tuple(deployer.describe_deploy(move.to, recorded.get("version") or ""))
-    kept = [finding for finding in evidence if finding.code != UNHEALTHY]
+    kept = [finding for finding in evidence if finding.code not in (UNHEALTHY, CAPACITY)]
     return replace(move, start=recorded, deploys=lines), [cold, *kept]
 
 
@@ -217,9 +217,13 @@ async def _evidence(target: SwitchTarget, move: Move, *, forward: bool) -> list[
         probe_self_test(target, move.state.live),
         target.adapter.preflight(move.state, weights),
     )
-    if probe.level == "block" and not forward:
-        probe = replace(probe, level="warning")
+    if not forward:
+        probe, *own = (_as_warning(one) if one is probe or one.overridable else one for one in (probe, *own))
     return [_health_finding(move.to, health), probe, *own]
+
+
+def _as_warning(finding: Finding) -> Finding:
+    return replace(finding, level="warning") if finding.level == "block" else finding
 
 
 async def probe_self_test(target: SwitchTarget, live: str) -> Finding:

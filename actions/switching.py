@@ -19,14 +19,15 @@ from actions.probing import Prober
 from actions.proof import VERIFY_S, Proof
 from actions.smoke import SMOKE_S, Smoke
 from actions.stages import Judge, StageJudge, step_of
-from actions.switch_plan import IDLE_PROBES, SELF_TEST_PROBES, staged
+from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
 from actions.watching import Watching
 from actions.way_back import WayBack, abandon
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
-from backends.ports import Deployed
+from backends.models import Finding
+from backends.ports import Deployed, SwitchState
 
 PREFLIGHT_S = 60.0
 HEALTH_S = 60.0
@@ -132,7 +133,7 @@ class Switching:
             await self._work.safe_point()
             if not self._work.done("deploy"):
                 await self._deploying.deploy(self._to, self._version)
-        if self._kind == "release" or start is not None:
+        if self._deploys:
             await self._healthy()
         if self._kind == "release" and self._smoke.configured and not self._work.done("smoke"):
             await self._work.safe_point()
@@ -158,11 +159,10 @@ class Switching:
         if not same(found, self._traffic.before):
             raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
         weights = staged(self._settings, self._from, self._to, self._stages[0])
-        for finding in await self._adapter.preflight(found, weights):
-            if finding.level == "block" and finding.code not in self._work.plan.request.overrides:
-                raise Unfit("refused", finding.text, finding.fix)
+        if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
+            raise Unfit("refused", forbids.text, forbids.fix)
         health = ""
-        if self._kind != "release" and "start" not in self._work.plan.expected:
+        if not self._deploys:
             probes = SELF_TEST_PROBES if self._kind == "rollback" else IDLE_PROBES
             if problem := await self._proof.unhealthy(self._to, probes):
                 raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
@@ -174,12 +174,38 @@ class Switching:
             raise Unfit("probe", f"the probe does not prove {self._from.upper()} now: {problem}", fix)
         return ", ".join(part for part in (health, f"a fresh request proves {self._from.upper()}") if part)
 
+    @property
+    def _deploys(self) -> bool:
+        """Whether the side that gains traffic is changed before it does."""
+        return self._kind == "release" or "start" in self._work.plan.expected
+
+    async def _forbids(self, found: SwitchState, weights: dict[str, int], *, as_it_is: bool) -> Finding | None:
+        """What the system itself says against this shift; `as_it_is`: with the capacity that the side has now."""
+        for finding in await self._adapter.preflight(found, weights):
+            if finding.level != "block" or finding.code in self._work.plan.request.overrides:
+                continue
+            if (finding.code == CAPACITY and not as_it_is) or (finding.overridable and self._kind == "rollback"):
+                continue
+            return finding
+        return None
+
+    async def _unready(self) -> str:
+        """Why the side that was deployed to may not get traffic yet."""
+        if problem := await self._proof.unhealthy(self._to, IDLE_PROBES, self._version):
+            return problem
+        weights = staged(self._settings, self._from, self._to, self._stages[0])
+        try:
+            forbids = await self._forbids(await self._adapter.observe(), weights, as_it_is=True)
+        except BackendError as error:
+            return error.message
+        return forbids.text if forbids is not None else ""
+
     async def _healthy(self) -> None:
         """Every probe finds the new version, healthy and proven to be that side; asked again until a deadline."""
         work = self._work
         left_s = work.remaining_s(await work.begin("health", lasts_s=HEALTH_S))
         until = asyncio.get_running_loop().time() + left_s
-        while problem := await self._proof.unhealthy(self._to, IDLE_PROBES, self._version):
+        while problem := await self._unready():
             if asyncio.get_running_loop().time() >= until:
                 raise await self._ended_unfit("health", "health_failed", problem)
             await work.progress("health", problem)

@@ -239,7 +239,10 @@ class Switch(Closable, Protocol):
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """What the system itself says of this shift: permissions, a dry run, other owners of the switch, the capacity
-        of the side that gains traffic, whether the write outlives a reload. Nothing is written."""
+        of the side that gains traffic, whether the write outlives a reload. Nothing is written.
+
+        The code `capacity` is of what a deploy changes: a release asks again when it has deployed. A rollback is warned
+        of what may be overridden, and goes on."""
 
     async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
         """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`) and the `fence` of the

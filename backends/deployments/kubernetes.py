@@ -203,9 +203,16 @@ class KubernetesSwitch:
         """One JSON patch of the Service. Returns what was read back.
 
         Raises BackendError: `config` for weights that a selector cannot say, `conflict` where the Service is not
-        `expected`, `auth`, and `timeout` or `unreachable` where nobody knows what came of it.
+        `expected` or would be left without a ready pod, `auth`, and `timeout` or `unreachable` where nobody knows what
+        came of it.
         """
-        return await self._control.write(expected, self._target(weights), stamp=stamp, fence=fence)
+        to = self._target(weights)
+        # A selector that matches nothing is an outage at once, so this is looked at here too, whoever asks.
+        pods = await self._sides.pods(await self._control.read(), to)
+        if not any(pod.is_ready for pod in pods):
+            words = f"no pod of {to.upper()} is ready: Service {self._config.service} is left as it is"
+            raise BackendError("conflict", words, fix=f"scale {to.upper()} up, and wait until it is ready")
+        return await self._control.write(expected, to, stamp=stamp, fence=fence)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line: the selector."""

@@ -127,6 +127,8 @@ class KubernetesDeployer:
         """One line: Deployment, container, image."""
         container = f"container {self._container}" if self._container else "its first container"
         image = _with_version(self._repository, version) if self._repository else f"the same image at {version}"
+        if not version:
+            image = "the image that is recorded"
         return [f"deploy   Deployment {self._deployments[color]}: {container}: {image}"]
 
     # ---- inside

@@ -127,13 +127,13 @@ async def capacity(sides: Sides, service: Service, live: str, to: str) -> list[F
     if ready == 0:
         why = waiting_words(gaining)
         text = f"no pod behind the new selector is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
-        return [_block("endpoints", text, f"scale {to.upper()} up, and wait until it is ready")]
+        return [_block("capacity", text, f"scale {to.upper()} up, and wait until it is ready")]
     if ready < needed:
         text = f"{to.upper()} has {ready} ready, {live.upper()} carries the traffic with {needed}"
         fix = f"scale {to.upper()} to {needed} first"
         return [Finding(level="block", code="capacity", text=text, fix=fix, overridable=True)]
     return [
-        Finding(level="ok", code="endpoints", text=f"{ready} ready behind the new selector, {needed} behind the old")
+        Finding(level="ok", code="capacity", text=f"{ready} ready behind the new selector, {needed} behind the old")
     ]
 
 

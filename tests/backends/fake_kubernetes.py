@@ -30,6 +30,15 @@ def new_service() -> dict[str, Any]:
     }
 
 
+def pod(name: str, color: str, *, ready: bool = True, leaving: bool = False, image: str = "a/b:1.0") -> dict[str, Any]:
+    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
+    return {
+        "metadata": {"name": name, "labels": {"app": "analytics", "color": color}, **gone},
+        "spec": {"containers": [{"name": "main", "image": image}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]},
+    }
+
+
 @dataclass
 class FakeKubernetes(FaultyServer):
     """`async with FakeKubernetes() as server`; `server.kubeconfig(tmp_path)` is how to reach it.
@@ -44,7 +53,9 @@ class FakeKubernetes(FaultyServer):
     commits: bool = True
     late_s: float | None = None
     applied: list[Any] = field(default_factory=list)
-    pods: dict[str, list[Any]] = field(default_factory=dict)
+    pods: dict[str, list[Any]] = field(
+        default_factory=lambda: {color: [pod(f"{color[0]}1", color)] for color in ("blue", "green")}
+    )
     tokens: set[str] = field(default_factory=lambda: {TOKEN})
 
     def kubeconfig(self, directory: Path, user: dict[str, Any] | None = None) -> Path:

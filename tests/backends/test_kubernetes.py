@@ -18,7 +18,7 @@ from backends.kubernetes_wire import image_repository, image_version
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
 from tests.backends.deployments_contract import BLUE, GREEN
-from tests.backends.fake_kubernetes import SERVICE, TOKEN, FakeKubernetes
+from tests.backends.fake_kubernetes import SERVICE, TOKEN, FakeKubernetes, pod
 from tests.backends.faulty_server import FAULTS
 
 DISCOVERY = "/apis/discovery.k8s.io/v1/namespaces/analytics/endpointslices"
@@ -245,15 +245,6 @@ async def test_nothing_is_read_or_run_before_the_first_request(tmp_path: Path, h
 
 
 # ---- what is read
-
-
-def pod(name: str, color: str, *, ready: bool = True, leaving: bool = False, image: str = "a/b:1.0") -> dict[str, Any]:
-    gone = {"deletionTimestamp": "2026-01-01T00:00:00Z"} if leaving else {}
-    return {
-        "metadata": {"name": name, "labels": {"app": "analytics", "color": color}, **gone},
-        "spec": {"containers": [{"name": "main", "image": image}]},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]},
-    }
 
 
 def endpoint(name: str, **conditions: Any) -> dict[str, Any]:

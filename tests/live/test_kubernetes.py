@@ -240,7 +240,7 @@ async def test_a_side_that_could_carry_the_traffic_has_no_blocking_finding(adapt
     found = await found_by(adapter)
     assert {code for code, one in found.items() if one.level != "ok"} == {"tls"}
     assert "may get services, patch services, list pods" in found["permissions"].text
-    assert "2 ready behind the new selector" in found["endpoints"].text
+    assert "2 ready behind the new selector" in found["capacity"].text
 
 
 async def test_nothing_ready_and_too_little_ready_block(space: Namespace, adapter: KubernetesSwitch) -> None:
@@ -252,9 +252,12 @@ async def test_nothing_ready_and_too_little_ready_block(space: Namespace, adapte
     space.scale("green", 0)
     wait_for(lambda: not space.pods("green"))
     found = await found_by(adapter)
-    assert (found["endpoints"].level, found["endpoints"].overridable) == ("block", False)
+    assert (found["capacity"].level, found["capacity"].overridable) == ("block", False)
     health = await adapter.color_health("green")
     assert (health.healthy, health.ready, health.desired, health.version) == (False, 0, 0, "2.4.0")
+    error = await error_of(adapter.shift(await adapter.observe(), GREEN, stamp="A:shift"))
+    assert (error.kind, "no pod of GREEN is ready" in error.message) == ("conflict", True)
+    assert space.color() == "blue"
 
 
 async def test_an_autoscaler_that_keeps_a_side_small_blocks(space: Namespace, adapter: KubernetesSwitch) -> None:
