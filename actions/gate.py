@@ -11,14 +11,13 @@ from msgspec.structs import replace
 from actions import outcome
 from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
 from actions.audit import AuditEntry, AuditKind, AuditRecord, AuditVerdict
+from actions.enrichment import enriched
 from actions.guards import Policy, refusal
 from actions.ids import digest, new_id, now
 from actions.journal import Journal
 from actions.lease import is_held
 from actions.models import (
     ENDED,
-    MOVES_FORWARD,
-    MOVES_TRAFFIC,
     STANDING_KINDS,
     Action,
     ActionError,
@@ -31,22 +30,24 @@ from actions.models import (
     Refused,
     Request,
 )
+from actions.order_plan import plan_order
 from actions.release_plan import plan_release, plan_retire
 from actions.rows import Changes, Draft
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
-from actions.standing import freeze_of, held_back, plan_standing, window_freeze
+from actions.standing import held_back, plan_standing
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
 from actions.targets import Targets
 from actions.who import host_name
 from backends.errors import BackendError
-from backends.models import Deployment, LastSwitch, RollbackOffer
+from backends.models import Deployment
 from backends.text import clean
 
 MIN_HASH_CHARS = 6
 WATCH_POLL_S = 0.1
 OWNER_WAIT_S = 15.0
 OWNER_POLL_S = 0.05
+OBEYED_S = 10.0
 ORPHAN_AFTER_S = 1.0
 PLANNERS = {"flip": plan_flip, "release": plan_release, "rollback": plan_rollback, "retire": plan_retire}
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
@@ -68,6 +69,9 @@ class Gate:
 
     async def plan(self, request: Request) -> Plan:
         """What would be done, from what is observed now. Raises Refused or BackendError; writes nothing."""
+        if request.order:
+            action = await self.action(request.ref)
+            return plan_order(request, self.policy, action, orphaned=self.orphaned(action))
         if request.kind in RUN_KINDS:
             backend = request.service.partition("/")[0]
             return await plan_run(request, self.policy, await self._targets.pipelines(backend))
@@ -87,6 +91,8 @@ class Gate:
         key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
         """
         launch = launch or self._launch
+        if plan.request.order:
+            return await self._order(plan, consent, launch)
         recorded = await self._recorded(plan, consent)
         if recorded is not None:
             return recorded
@@ -154,25 +160,7 @@ class Gate:
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-        context, service = self.policy.context, deployment.service
-        occupied = await self.journal.open_action(context, service)
-        moved = await self.journal.last_switch(context, service, tuple(MOVES_TRAFFIC))
-        flip = await self.journal.last_switch(context, service)
-        last = None
-        if moved is not None and moved[0].started_at is not None:
-            by = moved[0].actor.login if moved[0].actor else ""
-            at = moved[0].ended_at or moved[0].started_at
-            last = LastSwitch(at=at, by=by, from_=moved[0].from_, to=moved[0].to, action=moved[0].id)
-        offer = None
-        if occupied is not None and occupied.kind in MOVES_FORWARD:
-            offer = _offer(deployment, occupied.from_, None)
-        elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
-            offer = _offer(deployment, flip[0].from_, await self._way_back_until(flip[0]))
-        action = occupied.id if occupied else None
-        frozen = await freeze_of(self.journal, context, service) or window_freeze(self.policy, now())
-        return replace(
-            deployment, action=action, last_switch=last, rollback=offer or deployment.rollback, freeze=frozen
-        )
+        return await enriched(deployment, self.policy, self.journal, self._targets)
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
@@ -183,14 +171,6 @@ class Gate:
         return await self.journal.audit_verify()
 
     # ---- inside
-
-    async def _way_back_until(self, flip: Action) -> datetime | None:
-        if flip.ended_at is None:
-            return None
-        with contextlib.suppress(BackendError):
-            target = await self._targets.switch(flip.service)
-            return flip.ended_at + timedelta(seconds=target.settings.rollback_window)
-        return None
 
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
         if not consent.idempotency_key:
@@ -280,6 +260,38 @@ class Gate:
                 raise no
         return await self._start(action_id, launch) if self.orphaned(occupied) else occupied
 
+    async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
+        """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""
+        try:
+            fresh = await self._same_plan(plan, consent)
+            self._guard(fresh, consent)
+        except Refused as no:
+            await self._tell_refusal(plan, consent, no)
+            raise
+        action = await self.action(plan.request.ref)
+        action_id, word = action.id or "", plan.request.order
+        entry = self._command(fresh, consent, "queued", action_id)
+        if word == "takeover":
+            await self.journal.audit(entry)
+        elif not await self.journal.enqueue(action_id, word, self.actor, consent.reason, audit=[entry]):
+            raise Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
+        if self.orphaned(action):
+            action = await self._start(action_id, launch)
+            if word == "abandon" and self.orphaned(action):
+                why = "no runner starts: what is live is unknown"
+                words = f"abandoned by {self.actor.login} ({consent.reason}); {why}"
+                closed = Changes(status="abandoned", error=ActionError(kind="abandoned", message=words))
+                await self.journal.close_orphan(action_id, closed, audit=[entry])
+        await self._obeyed(action_id)
+        return await self.action(action_id)
+
+    async def _obeyed(self, action_id: str) -> None:
+        """Waits until the runner has seen what was ordered, a moment at most."""
+        for _ in range(int(OBEYED_S / OWNER_POLL_S)):
+            if not await self.journal.waiting(action_id) or not (await self.action(action_id)).open:
+                return
+            await asyncio.sleep(OWNER_POLL_S)
+
     async def _start(self, action_id: str, launch: Launch) -> Action:
         """Launch a runner, and wait until it owns the action: only then may the caller go away."""
         before = (await self.action(action_id)).owner
@@ -331,17 +343,10 @@ class Gate:
 
     def _entry(self, kind: AuditKind, plan: Plan, result: str, **told: object) -> AuditEntry:
         return AuditEntry(
-            kind=kind, order=plan.kind, context=plan.context, target=plan.service, actor=self.actor,
-            plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo, result=result,
-            **told,  # type: ignore[arg-type]
+            kind=kind, order=plan.request.order or plan.kind, context=plan.context, target=plan.service,
+            actor=self.actor, plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo,
+            result=result, **told,  # type: ignore[arg-type]
         )  # fmt: skip
-
-
-def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackOffer:
-    side = deployment.colors.get(to)
-    ready = bool(side and side.healthy)
-    reason = "" if ready else (side.detail if side else f"no color {to}")
-    return RollbackOffer(to=to, ready=ready, instant=ready, until=until, reason=reason)
 
 
 def _steps(plan: Plan) -> tuple[str, ...]:

@@ -27,13 +27,14 @@ class CommandEnd(Struct, frozen=True):
 
 async def run_bounded(command: Sequence[str], directory: Path, *, timeout_s: float) -> CommandEnd:
     """Run it in a process group of its own. At the deadline, or where the caller is cancelled, the group is killed."""
+    name = Path(command[0]).name
     try:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=directory, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
-        return CommandEnd(None, (), f"{command[0]}: {getattr(error, 'strerror', None) or error}")
+        return CommandEnd(None, (), f"{name}: {getattr(error, 'strerror', None) or error}")
     assert process.stdout is not None
     kept: deque[bytes] = deque()
     reading = asyncio.create_task(_read_end(process.stdout, kept))
@@ -42,7 +43,7 @@ async def run_bounded(command: Sequence[str], directory: Path, *, timeout_s: flo
             await process.wait()
     except TimeoutError:
         await _kill(process)
-        return CommandEnd(None, await _said(reading, kept), f"{command[0]}: no end in {timeout_s:.0f} s, killed")
+        return CommandEnd(None, await _said(reading, kept), f"{name}: no end in {timeout_s:.0f} s, killed")
     except asyncio.CancelledError:
         await _kill(process)
         reading.cancel()
@@ -53,7 +54,7 @@ async def run_bounded(command: Sequence[str], directory: Path, *, timeout_s: flo
     status = process.returncode or 0
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
     last = f": {said[-1]}" if said else ""
-    return CommandEnd(status, said, f"{command[0]}: {how}{last}")
+    return CommandEnd(status, said, f"{name}: {how}{last}")
 
 
 def filled(command: Sequence[str], values: dict[str, str]) -> list[str]:

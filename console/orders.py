@@ -69,6 +69,11 @@ class Orders:
             self._in_process = InProcess(gate.journal)
         return await gate.submit(plan, consent, launch=self._in_process if foreground else None)
 
+    def park(self) -> None:
+        """Leave what runs in this process, at its next safe point, to whoever resumes it."""
+        if self._in_process is not None:
+            self._in_process.park.set()
+
     async def watch(self, action_id: str) -> AsyncIterator[Action]:
         """The action each time that its journal changes, until it has ended or nobody runs it."""
         async for action in (await self._opened()).watch(action_id):

@@ -67,10 +67,13 @@ class InProcess:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._running: set[asyncio.Task[Action | None]] = set()
+        self.park = asyncio.Event()
 
     async def __call__(self, action_id: str) -> None:
         """Begin to run it; returns at once."""
-        task = asyncio.create_task(run_action(action_id, self._journal, build_described), name=action_id)
+        task = asyncio.create_task(
+            run_action(action_id, self._journal, build_described, park=self.park), name=action_id
+        )
         self._running.add(task)
 
     async def aclose(self) -> None:

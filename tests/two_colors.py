@@ -33,6 +33,7 @@ class TwoColors:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.ports: dict[str, int] = {}
+        self._due = dict.fromkeys(COLORS, 0)
         self._servers: dict[str, asyncio.Server] = {}
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -69,6 +70,11 @@ class TwoColors:
         found: dict[str, int] = json.loads(self.switch.read_text())["weights"]
         return found
 
+    def version(self, color: str) -> str:
+        """What a color runs: what the `deploy` command of the config has written, or nothing."""
+        deployed = self.directory / f"{color}.version"
+        return deployed.read_text().strip() if deployed.exists() else f"2.4.{COLORS.index(color)}"
+
     def url(self, name: str, path: str = "/health") -> str:
         """The URL of a color or of the router."""
         return f"http://127.0.0.1:{self.ports[name]}{path}"
@@ -79,10 +85,21 @@ class TwoColors:
             "path": "switch.json",
             "probe": {"url": self.url("router"), "header": "X-Environment"},
             "health": {color: self.url(color) for color in COLORS},
+            "deploy": ["sh", "-c", "echo $1 > $0.version", "{color}", "{version}"],
+            "retire": ["sh", "-c", ": > $0.version", "{color}"],
             "bake": "200ms",
             "probe_timeout": "20s",
             **more,
         }
+
+    def _next(self) -> str:
+        """The color whose turn it is, so that each gets exactly its share."""
+        shares = self.weights()
+        for color in COLORS:
+            self._due[color] += shares.get(color, 0)
+        turn = max(COLORS, key=lambda color: (shares.get(color, 0) > 0, self._due[color]))
+        self._due[turn] -= 100
+        return turn
 
     def _handler(self, name: str) -> Any:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,15 +124,18 @@ class TwoColors:
         if name == "router":
             if self.router_status != 200:
                 return _response(self.router_status, b"bad gateway", {})
-            shares = self.weights()
-            name = self.router_frozen or max(shares, key=lambda color: shares[color])
+            name = self.router_frozen or self._next()
         fault = self.faults[name]
         says = name if fault.says is None else fault.says
-        told = {"status": fault.word, "version": f"2.4.{COLORS.index(name)}", "environment": says}
+        version = self.version(name)
+        if not version:
+            return _response(503, b"nothing is deployed", {})
+        word, status = ("unhealthy", 503) if version.endswith("-sick") else (fault.word, fault.status)
+        told = {"status": word, "version": version, "environment": says}
         if not says:
             del told["environment"]
         body = fault.body if fault.body is not None else json.dumps(told).encode()
-        return _response(fault.status, body, {**({"x-environment": says} if says else {}), **fault.headers})
+        return _response(status, body, {**({"x-environment": says} if says else {}), **fault.headers})
 
 
 def _response(status: int, body: bytes, headers: dict[str, str]) -> bytes:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command, write_command
 from backends.deployments.sides import UrlSides, moves_words, shares_words
@@ -62,6 +63,7 @@ class FileSwitch:
             else TemplateForm(config.colors, config.template, config.comment)
         )
         self._sides = UrlSides(config, context.http)
+        self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
     @property
     def splits(self) -> bool:
@@ -70,8 +72,8 @@ class FileSwitch:
 
     @property
     def deployer(self) -> Deployer | None:
-        """None yet: no way to put a version on a side."""
-        return None
+        """The `deploy` command of the config."""
+        return self._deployer
 
     @property
     def late_write_s(self) -> float:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import click
 
-from actions.models import Action
+from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
-from console.cli.options import Common, common_options
+from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.showing import show as show_answer
-from console.cli.writing import action_health, action_lines
+from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, print_lines
 from console.session import Session, opened
@@ -60,6 +60,37 @@ def show(common: Common, action_id: str) -> int:
 def watch(common: Common, action_id: str | None) -> int:
     """Follow an action to its end; the open one where no ID is given."""
     return asyncio.run(_watch(common, action_id))
+
+
+_ORDERS: dict[OrderWord, str] = {
+    "pause": "Stop at the next safe point; judging goes on.",
+    "resume": "Go on with a paused action, or with one that nobody runs.",
+    "promote": "Skip the rest of the wait of the stage that it is in.",
+    "accept": "Take the missing evidence of a held stage for good.",
+    "abort": "End it: traffic that has moved goes back.",
+    "rollback": "Take it back, in one step.",
+    "takeover": "Start a new runner for an action that nobody runs.",
+    "abandon": "Close it as it is; nothing is moved.",
+}
+
+
+def _order_command(word: OrderWord, words: str) -> click.Command:
+    @common_options()
+    @writing_options
+    @click.argument("action_id", metavar="ID")
+    def order(common: Common, writing: Writing, action_id: str) -> int:
+        async def request(session: Session) -> Request:
+            found = await session.orders.action(action_id)
+            return Request(kind=found.kind, service=found.service, ref=found.id or "", order=word)
+
+        return act(common, writing, request, panels=())
+
+    order.__doc__ = words
+    return click.command(word)(order)
+
+
+for _word, _words in _ORDERS.items():
+    action.add_command(_order_command(_word, _words))
 
 
 async def _watch(common: Common, action_id: str | None) -> int:

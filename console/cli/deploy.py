@@ -16,6 +16,14 @@ from console.tables import View, item_table
 _HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}
 
 
+_strategy = click.option(
+    "--strategy",
+    default="",
+    metavar="NAME",
+    help="blue-green (all at once), gradual, canary, or a name of `stages` in the config.",
+)
+
+
 @click.group()
 def deploy() -> None:
     """Deployments."""
@@ -52,12 +60,13 @@ def status(common: Common, service: str | None) -> int:
 @click.option(
     "--to", default="", metavar="COLOR", help="The color that gets the traffic; the other one where not given."
 )
+@_strategy
 @click.argument("service")
-def flip(common: Common, writing: Writing, to: str, service: str) -> int:
+def flip(common: Common, writing: Writing, to: str, strategy: str, service: str) -> int:
     """Move all traffic of SERVICE to the other color, proven by fresh requests."""
 
     async def request(session: Session) -> Request:
-        return Request(kind="flip", service=service, to=to, timeout_s=common.timeout_s)
+        return Request(kind="flip", service=service, to=to, strategy=strategy, timeout_s=common.timeout_s)
 
     return act(common, writing, request)
 
@@ -112,6 +121,35 @@ def reject(common: Common, writing: Writing, service: str, version: str) -> int:
 
     async def request(session: Session) -> Request:
         return Request(kind="reject", service=service, version=version)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.option("--version", required=True, metavar="V", help="What gets onto the idle color.")
+@_strategy
+@click.argument("service")
+def release(common: Common, writing: Writing, version: str, strategy: str, service: str) -> int:
+    """Put a version of SERVICE on the idle color, prove it healthy there, then move the traffic."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="release", service=service, version=version, strategy=strategy, timeout_s=common.timeout_s)
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
+@click.option("--to", default="", metavar="COLOR", help="The color that is taken down; the idle one where not given.")
+@click.argument("service")
+def retire(common: Common, writing: Writing, to: str, service: str) -> int:
+    """Take the color of SERVICE down that has no traffic. A rollback must start it first then."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="retire", service=service, to=to, timeout_s=common.timeout_s)
 
     return act(common, writing, request)
 

@@ -12,17 +12,21 @@ from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
 from backends.models import Health, Panel
+from console.cli.following import follow
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED, Terminated
-from console.output import document, print_lines
+from console.output import document
 from console.session import Session, opened
 from panels.words import UNICODE, took
 
 EXIT_STILL_OPEN = 8
 RUN_POLL_S = 0.5
 WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
+
+STEERING = frozenset({"pause", "resume", "promote", "accept", "takeover", "abandon"})
+"""Orders that are done when they are obeyed, however long the action goes on."""
 
 RequestMaker = Callable[[Session], Awaitable[Request]]
 
@@ -86,38 +90,15 @@ async def _follow(
         _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
-    action = await _watch(common, session, action, deadline)
+    if request.order in STEERING and not writing.foreground:
+        _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
+        return 0
+    action = await follow(common, session, action, deadline, foreground=writing.foreground)
     _print_action(common, session, action, action_lines(action))
-    code = exit_code(action, ordered=request.kind)
+    code = exit_code(action, ordered="rollback" if request.order in ("abort", "rollback") else request.kind)
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, deadline)
     return code
-
-
-async def _watch(common: Common, session: Session, action: Action, deadline: float | None) -> Action:
-    if not action.open or action.id is None:
-        return action
-    said: set[str] = set()
-    try:
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        async with asyncio.timeout(remaining):
-            async for seen in session.watch(action.id):
-                action = seen
-                if common.output == "jsonl":
-                    print_lines([action] if action.open else [])
-                elif not common.quiet:
-                    _say_steps(action, said)
-    except TimeoutError:
-        pass
-    return action
-
-
-def _say_steps(action: Action, said: set[str]) -> None:
-    for step in action.steps:
-        mark = f"{step.name} {step.status}"
-        if mark not in said and step.status != "pending":
-            said.add(mark)
-            click.echo(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip(), err=True)
 
 
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:
@@ -166,7 +147,16 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
         typed = click.prompt(f"Type {plan.context} to confirm", default="", show_default=False, err=True)
         reason = consent.reason or click.prompt("Reason", default="", show_default=False, err=True)
         return replace(consent, confirmed=typed == plan.context, typed_context=typed, reason=reason)
-    return replace(consent, confirmed=click.confirm(f"{plan.kind.capitalize()} {plan.service}?", err=True))
+    return replace(consent, confirmed=click.confirm(f"{_imperative(plan)}?", err=True))
+
+
+def _imperative(plan: Plan) -> str:
+    order = plan.request.order
+    return f"{order.capitalize()} {plan.kind} {plan.service}" if order else f"{plan.kind.capitalize()} {plan.service}"
+
+
+def _watch_line(action: Action) -> list[str]:
+    return [f"teal action watch {action.id}"] if action.open else []
 
 
 def refusal_lines(refusal: Refused) -> list[str]:
@@ -183,7 +173,8 @@ def _with_fix(text: str, fix: str) -> str:
 def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
     arrow = f"   {plan.from_} → {plan.to}" if plan.from_ or plan.to else ""
-    lines = [f"{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
+    order = f"{plan.request.order}: " if plan.request.order else ""
+    lines = [f"{order}{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
     lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]

@@ -94,6 +94,14 @@ class Child:
             self._log("ERROR", f"{self.name} does not start on port {self.port}: {error.strerror}")
             self._again_at = now + self._pause_s
 
+    async def restart(self, arguments: list[str], *, down: bool) -> None:
+        """End it and begin it anew with other arguments, or leave it `down`. Raises OSError as `start`."""
+        self._arguments, self.held_down = arguments, down
+        await self.stop()
+        self._process, self._pause_s = None, FIRST_PAUSE_S
+        if not down:
+            await self.start()
+
     def crash(self) -> None:
         """Kill it, and keep it down until `held_down` is taken back."""
         self.held_down = True

@@ -1,6 +1,6 @@
 """One color of the `analytics` service: the marts of the warehouse over HTTP.
 
-    python -P -m console.sandbox.service DIR LISTENING_FD COLOR
+    python -P -m console.sandbox.service DIR LISTENING_FD COLOR [VERSION]
 
 `/health`, `/metrics` (Prometheus text), `/api/v1/status`, `/api/customers`, `/api/transactions`, `/api/products`, each
 with `?limit=`, and `/work`, a query that takes a little longer. The faults that concern its color are read from
@@ -24,6 +24,7 @@ from console.sandbox.http1 import Message, Response, Server, serve_until_told
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SLOW_BY_S = 0.8
 BAD_RELEASE_FAILS_EVERY = 3
+ERR20_FAILS_EVERY = 5
 MAX_ROWS = 200
 TABLES = {
     "/api/customers": "SELECT * FROM mart_customers ORDER BY revenue DESC, customer_id",
@@ -111,8 +112,8 @@ class Faults:
 class Analytics:
     """The service of one color."""
 
-    def __init__(self, directory: Path, color: str) -> None:
-        self._color, self._version = color, files.VERSIONS[color]
+    def __init__(self, directory: Path, color: str, version: str) -> None:
+        self._color, self._version = color, version
         self._metrics = Metrics(color)
         self._warehouse = Warehouse(directory / files.WAREHOUSE)
         self._faults = Faults(directory / files.FAULTS, color)
@@ -122,7 +123,7 @@ class Analytics:
         """Every answer names its color in `X-Environment`. Probes and scrapes are not counted as traffic."""
         started = time.perf_counter()
         faults = self._faults.active()
-        if "slow-color" in faults:
+        if "slow-color" in faults or self._version.endswith("-slow800"):
             await asyncio.sleep(SLOW_BY_S)
         try:
             response = self._route(request, faults)
@@ -139,13 +140,15 @@ class Analytics:
         if request.method not in ("GET", "HEAD"):
             return _json(405, {"error": "only GET and HEAD"})
         if path == "/health":
-            return self._health("bad-release" in faults)
+            return self._health("bad-release" in faults or self._version.endswith("-sick"))
         if path == "/metrics":
             kind = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
             return Response(200, self._metrics.exposition().encode(), kind)
         self._served += 1
         if "bad-release" in faults and self._served % BAD_RELEASE_FAILS_EVERY == 0:
             return _json(500, {"error": "KeyError: 'currency_rounding'"})
+        if self._version.endswith("-err20") and self._served % ERR20_FAILS_EVERY == 0:
+            return _json(500, {"error": "ZeroDivisionError: division by zero"})
         if path in TABLES:
             return _json(200, self._warehouse.rows(f"{TABLES[path]} LIMIT {_limit(request)}"))
         if path == "/work":
@@ -174,7 +177,10 @@ def _json(status: int, value: Any) -> Response:
 
 def main() -> None:
     directory, listener, color = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), sys.argv[3]
-    asyncio.run(serve_until_told(Server(Analytics(directory, color).answer), listener))
+    version = sys.argv[4] if len(sys.argv) > 4 else files.VERSIONS[color]
+    if version.endswith("-crash"):
+        sys.exit(f"{color} {version}: ImportError: cannot import name 'decimal_context'")
+    asyncio.run(serve_until_told(Server(Analytics(directory, color, version).answer), listener))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def document(directory: Path, ports: dict[str, int]) -> dict[str, Any]:
             }
         ],
         "alerts": [{"name": "rules", "type": "rules", "url": _WAREHOUSE_URL, "state": "alerts.json", "rules": RULES}],
-        "deployments": [_deployment(ports)],
+        "deployments": [_deployment(directory, ports)],
         "logs": [{"name": SERVICE, "type": "files", "paths": ["logs/*.log"]}],
         "checks": _checks(ports),
     }
@@ -101,7 +101,11 @@ def pipelines_entry(directory: Path) -> dict[str, Any]:
     }
 
 
-def _deployment(ports: dict[str, int]) -> dict[str, Any]:
+def _release(directory: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", "console.sandbox.release", str(directory)]
+
+
+def _deployment(directory: Path, ports: dict[str, int]) -> dict[str, Any]:
     return {
         "name": SERVICE,
         "type": "file-switch",
@@ -112,6 +116,9 @@ def _deployment(ports: dict[str, int]) -> dict[str, Any]:
         "probe": {"url": _url(ports["router"], "/health"), "header": "X-Environment"},
         "health": {color: _url(ports[color], "/health") for color in files.COLORS},
         "exposition": {color: _url(ports[color], "/metrics") for color in files.COLORS},
+        "deploy": [*_release(directory), "{color}", "{version}"],
+        "retire": [*_release(directory), "{color}", "--retire"],
+        "smoke": [sys.executable, "-P", "-m", "console.sandbox.smoke", "{url}"],
         "bake": "2s",
         "rollback_window": "30m",
     }

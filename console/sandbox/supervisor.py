@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from console.sandbox import files, settings, suites, warehouse
 from console.sandbox.children import Child, claim_ports
@@ -28,6 +29,7 @@ UNUSED_S = 4 * 3600.0
 VISIT_EVERY_S = 0.7
 TIDY_EVERY_S = 3600.0
 TASK_LOGS_KEPT_S = 24 * 3600.0
+BROKEN = ("-sick", "-crash", "-err20", "-slow800", "-pull")
 RUN_AT_ONCE = frozenset({"bad-data", "failing-task", "dead-backend"})
 
 
@@ -45,6 +47,7 @@ class Supervisor:
         self._ports: dict[str, int] = {}
         self._faults: dict[str, dict[str, str]] = {}
         self._generation = 0
+        self._releases: dict[str, dict[str, Any]] = {}
 
     async def run(self) -> None:
         """Until SIGTERM (CancelledError then), or until nobody used the sandbox for hours.
@@ -97,10 +100,10 @@ class Supervisor:
         self._ports = ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
         files.write_json(directory / files.PORTS, ports)
         files.write_text(directory / files.CONFIG, settings.render(settings.document(directory, ports)))
+        self._releases = _healthy_releases(directory)
         for name, listener in listeners.items():
-            arguments = ["console.sandbox.service", str(directory), name]
-            if name == "router":
-                arguments = ["console.sandbox.router", str(directory)]
+            router = ["console.sandbox.router", str(directory)]
+            arguments = router if name == "router" else self._service(name)
             self._children[name] = Child(name, listener, arguments, self._log)
         told = ", ".join(f"{name} on {port}" for name, port in ports.items())
         self._log("INFO", f"starting: {told}")
@@ -136,6 +139,7 @@ class Supervisor:
             while not self._unused(unused_s):
                 for child in self._children.values():
                     await child.tend()
+                await self._follow_releases()
                 await self._follow_faults(schedule)
                 await schedule.tick()
                 if time.monotonic() > tidy_at:
@@ -163,6 +167,25 @@ class Supervisor:
             number += 1
             await asyncio.sleep(VISIT_EVERY_S)
 
+    async def _follow_releases(self) -> None:
+        """Restart each color that shall run another version, then say in `running.json` that it was done."""
+        wanted = files.read_json(self._directory / files.RELEASES)
+        changed = [color for color in files.COLORS if wanted.get(color, {}) != self._releases.get(color, {})]
+        for color in changed:
+            self._releases[color] = wanted[color]
+            version = wanted[color].get("version", "")
+            self._log("INFO", f"{color}: {version or 'taken down'}")
+            try:
+                await self._children[color].restart(self._service(color), down=not version)
+            except OSError as error:
+                self._log("ERROR", f"{color} does not start: {error.strerror}")
+        if changed:
+            files.write_json(self._directory / files.RUNNING, self._releases)
+
+    def _service(self, color: str) -> list[str]:
+        version = self._releases.get(color, {}).get("version") or files.VERSIONS[color]
+        return ["console.sandbox.service", str(self._directory), color, version]
+
     async def _follow_faults(self, schedule: Schedule) -> None:
         """Make what `faults.json` says so, then say in `state.json` up to which generation of it."""
         document = files.read_json(self._directory / files.FAULTS)
@@ -176,7 +199,7 @@ class Supervisor:
             if color == down:
                 self._children[color].crash()
             else:
-                self._children[color].held_down = False
+                self._children[color].held_down = self._releases.get(color, {}).get("version") == ""
         if "dead-backend" in faults:
             _take_away(self._directory)
         else:
@@ -193,6 +216,17 @@ class Supervisor:
             await child.tend()
         drills = [settings.MONITORING, *([settings.PRODUCTION] if changed & RUN_AT_ONCE else [])]
         await schedule.drill(generation, drills)
+
+
+def _healthy_releases(directory: Path) -> dict[str, dict[str, Any]]:
+    """What each color runs at a start: a version that is broken on purpose, or none, does not come back."""
+    kept = files.read_json(directory / files.RELEASES)
+    for color, release in kept.items():
+        version = str(release.get("version", ""))
+        if not version or version.endswith(BROKEN):
+            kept[color] = {**release, "version": files.VERSIONS.get(color, "")}
+    files.write_json(directory / files.RELEASES, kept)
+    return kept
 
 
 def _take_away(directory: Path) -> None:

@@ -11,6 +11,7 @@ import click
 import msgspec
 import pytest
 
+from actions.rows import ORDERS
 from backends import registry
 from console.cli.commands import teal
 from console.cli.ending import run_command
@@ -63,6 +64,8 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "alert silences": ("alert.silences", 0, []),
     "deploy status": ("deploy.status", 0, []),
     "deploy flip": ("error", 5, ["nothing"]),
+    "deploy release": ("error", 5, ["nothing", "--version", "2.4.1"]),
+    "deploy retire": ("error", 5, ["nothing"]),
     "deploy rollback": ("error", 5, ["nothing"]),
     "deploy freeze": ("error", 5, ["nothing"]),
     "deploy unfreeze": ("error", 5, ["nothing"]),
@@ -72,6 +75,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "action list": ("action.list", 0, []),
     "action show": ("action", 0, ["ACTION"]),
     "action watch": ("action", 0, ["ACTION"]),
+    **{f"action {word}": ("action", 3, ["ACTION", "--dry-run"]) for word in ORDERS},
     "note": ("note", 0, ["disk replaced"]),
     "report": ("report", 0, ["--handover"]),
     "timeline": ("timeline", 0, ["--since", "9000d"]),
@@ -154,7 +158,8 @@ def test_what_needs_a_confirmation_is_what_changes_something():
     assert writing == {
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
-        *(f"deploy {word}" for word in ("flip", "rollback", "freeze", "unfreeze", "reject")),
+        *(f"deploy {word}" for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject")),
+        *(f"action {word}" for word in ORDERS),
     }
 
 

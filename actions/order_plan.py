@@ -1,0 +1,52 @@
+"""What an order to an open action would do."""
+
+from actions.guards import Policy, context_findings
+from actions.ids import digest, now
+from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
+from actions.steering import possible_orders
+
+_WORDS = {
+    "pause": "it stops at the next safe point; judging goes on, and what is bad still goes back",
+    "resume": "it goes on from where it is, after a look at what is true",
+    "promote": "the rest of this stage's wait is skipped",
+    "accept": "the missing evidence of this stage is taken for good",
+    "abort": "traffic that has moved goes back; else nothing is touched any more",
+    "rollback": "traffic goes back where it is healthy",
+    "takeover": "a new runner goes on with it, after a look at what is true",
+    "abandon": "it is closed as it is: nothing is moved, nobody watches it any more",
+}
+_WANTS_REASON = {
+    "accept": "missing evidence is only accepted with a reason",
+    "abandon": "an action is only abandoned with a reason",
+}
+# What was agreed to must still be what is waited for; a pause or the way back is right in every phase.
+_OF_THE_MOMENT = frozenset({"promote", "accept"})
+
+
+def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bool) -> Plan:
+    """`request.order` to `action`, with the reason where it is not possible now."""
+    word = request.order
+    assert word
+    why_not = possible_orders(action, orphaned=orphaned)[word]
+    guard_class = ORDER_CLASS[word]
+    findings = list(context_findings(policy, guard_class, now()))
+    findings = [finding for finding in findings if finding.code != "freeze"]  # what is open was let in before
+    if why_not:
+        findings.append(Finding(level="block", code="order", text=f"{word}: {why_not}", fix=_instead(action)))
+    elif orphaned and word not in ("takeover", "abandon"):
+        text = "nobody runs it: a new runner is started for this"
+        findings.append(Finding(level="ok", code="orphaned", text=text))
+    moment = [action.phase, action.status] if word in _OF_THE_MOMENT else []
+    where = action.phase or action.status
+    effects = (f"order    {word} to {action.id} ({action.kind} {action.service}, {where})", f"then     {_WORDS[word]}")
+    return Plan(
+        kind=action.kind, context=policy.context, service=action.service, guard_class=guard_class,
+        protected=policy.protected, from_=action.from_, to=action.to, findings=tuple(findings),
+        summary=PlanSummary(effects=effects, preconditions=(), undo=""),
+        hash=digest([word, action.id, policy.context, *moment]), made_at=now(), request=request,
+        needs_reason=_WANTS_REASON.get(word, ""),
+    )  # fmt: skip
+
+
+def _instead(action: Action) -> str:
+    return f"teal action show {action.id}" if action.open else f"teal deploy rollback {action.service}"

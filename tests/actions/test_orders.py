@@ -1,0 +1,252 @@
+"""Orders to an action that is open: seen at once, by any operator, possible or refused with the reason."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from msgspec.structs import replace
+
+from actions import watching
+from actions.ids import now
+from actions.models import Action, Consent, Hold, OrderWord, Refused, Request
+from actions.outcome import exit_code
+from actions.probing import ProbeResult
+from actions.steering import possible_orders
+from actions.targets import SwitchTarget
+from backends.deployments.file_switch import FileSwitch
+from backends.models import ColorState
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+WITH_REASON = replace(YES, reason="we are sure")
+
+
+async def order(house: House, action: Action, word: OrderWord, consent: Consent = WITH_REASON) -> Action:
+    request = Request(kind=action.kind, service=action.service, ref=action.id or "", order=word)
+    return await house.gate.submit(await house.gate.plan(request), consent)
+
+
+async def in_phase(house: House, phase: str, request: Request = ANALYTICS_FLIP) -> Action:
+    return await house.reaches(await house.gate.submit(await house.gate.plan(request), YES), phase)
+
+
+async def test_paused_it_stops_before_the_next_step_and_resumed_it_goes_on(house: House, service: TwoColors) -> None:
+    opened = await in_phase(house, "preflight")
+    before = time.monotonic()
+    await order(house, opened, "pause")
+    seen_s = time.monotonic() - before
+    paused = await house.stands(opened, "paused")
+    assert seen_s < 5  # 0.2 s where the machine has time
+    assert exit_code(paused) == 8
+    await asyncio.sleep(0.3)
+    still = await house.gate.action(str(opened.id))
+    assert (still.status, still.changed, service.weights()) == ("paused", False, BLUE)
+    await order(house, opened, "resume")
+    ended = await house.ended(opened)
+    assert (ended.status, ended.error, service.weights()) == ("succeeded", None, GREEN)
+    told = [record for record in await house.gate.audit_records() if record.kind == "command"]
+    assert [record.order for record in told] == ["flip", "pause", "resume"]
+    assert {record.action for record in told} == {opened.id}
+
+
+async def test_what_breaks_while_it_is_paused_goes_back(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await order(house, opened, "pause")
+        await house.stands(opened, "paused")
+        service.faults["green"].status = 503
+        ended = await house.ended(opened)
+        assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
+@pytest.mark.parametrize("word", ["abort", "rollback"])
+async def test_before_traffic_has_moved_it_is_aborted_after_it_taken_back(
+    tmp_path: Path, service: TwoColors, word: OrderWord
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await order(house, opened, word)
+        ended = await house.ended(opened)
+        assert (ended.status, exit_code(ended, ordered="rollback"), service.weights()) == ("rolled_back", 0, BLUE)
+        again = await in_phase(house, "preflight")
+        await order(house, again, "pause")
+        await house.stands(again, "paused")
+        await order(house, again, word)
+        ended = await house.ended(again)
+        assert (ended.status, ended.changed, service.weights()) == ("aborted", False, BLUE)
+
+
+async def test_promoted_it_does_not_wait_for_the_rest_of_the_bake(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="600s") as house:
+        opened = await in_phase(house, "bake")
+        await order(house, opened, "promote")
+        ended = await house.ended(opened)
+        assert (ended.status, service.weights()) == ("succeeded", GREEN)
+        (bake,) = [step for step in ended.steps if step.name == "bake"]
+        assert "promoted by hand" in bake.detail
+
+
+def on_watching(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set as soon as a stage or the bake is watched."""
+    watched, begin = asyncio.Event(), watching.Watching._begin
+
+    async def begun(self: watching.Watching) -> float:
+        watched.set()
+        return await begin(self)
+
+    monkeypatch.setattr(watching.Watching, "_begin", begun)
+    return watched
+
+
+async def test_missing_evidence_holds_at_100_percent_until_it_is_there(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FileSwitch.color_health
+    watched = on_watching(monkeypatch)
+
+    async def blind(self: FileSwitch, color: str) -> ColorState:
+        unseen = ColorState(healthy=None, detail="nobody could look")
+        return unseen if watched.is_set() else await original(self, color)
+
+    monkeypatch.setattr(FileSwitch, "color_health", blind)
+    async with House(tmp_path / "state", service) as house:
+        opened = await in_phase(house, "bake")
+        held = await house.stands(opened, "paused")
+        assert (exit_code(held), service.weights()) == (8, GREEN)
+        assert held.hold is not None
+        assert (held.hold.why, held.hold.until) == ("GREEN: nobody could look", None)
+        watched.clear()
+        ended = await house.ended(opened)
+        assert (ended.status, ended.hold, ended.error) == ("succeeded", None, None)
+
+
+async def test_below_100_percent_a_hold_ends_with_the_way_back(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "HOLD_S", 1.0)
+    original = SwitchTarget.probe
+    blind = on_watching(monkeypatch)
+
+    async def probe(self: SwitchTarget) -> ProbeResult | None:
+        return None if blind.is_set() else await original(self)
+
+    monkeypatch.setattr(SwitchTarget, "probe", probe)
+    async with House(tmp_path / "state", service, stages={"gradual": [40, 100]}, stage_time="300ms") as house:
+        opened = await in_phase(house, "analyse[40]", replace(ANALYTICS_FLIP, strategy="gradual"))
+        held = await house.stands(opened, "paused")
+        assert held.hold is not None
+        assert held.hold.until is not None
+        rolling = await house.stands(opened, "rolling_back")
+        assert rolling.error is not None
+        assert "nothing could be proven" in rolling.error.message
+        blind.clear()
+        assert (await house.ended(opened)).status == "rolled_back"
+        assert service.weights() == BLUE
+
+
+async def test_a_forward_deadline_takes_back_what_is_not_all_there(tmp_path: Path, service: TwoColors) -> None:
+    config: dict[str, Any] = {"stages": {"gradual": [40, 100]}, "stage_time": "600s"}
+    async with House(tmp_path / "state", service, **config) as house:
+        opened = await in_phase(house, "analyse[40]", replace(ANALYTICS_FLIP, strategy="gradual", timeout_s=40))
+        assert opened.phase == "analyse[40]"
+        ended = await house.ended(opened)
+        assert (ended.status, exit_code(ended), service.weights()) == ("rolled_back", 1, BLUE)
+
+
+async def test_an_orphan_is_taken_over_and_goes_on(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="2s") as house:
+        for word in ("takeover", "resume"):
+            opened = await in_phase(house, "bake")
+            with pytest.raises(Refused) as caught:
+                await order(house, opened, word)  # type: ignore[arg-type]
+            assert caught.value.exit_code == 3
+            await house.kill_runner()
+            await order(house, opened, word)  # type: ignore[arg-type]
+            ended = await house.ended(opened)
+            assert (ended.status, ended.error) == ("succeeded", None)
+        owners = [record.fence for record in await house.gate.audit_records() if record.kind in ("lock", "takeover")]
+        assert owners == [1, 2, 3, 4]
+
+
+async def test_a_paused_action_that_is_taken_over_stays_paused(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service) as house:
+        opened = await in_phase(house, "preflight")
+        await order(house, opened, "pause")
+        await house.stands(opened, "paused")
+        await house.kill_runner()
+        await order(house, opened, "takeover")
+        await asyncio.sleep(2)
+        assert (await house.gate.action(str(opened.id))).open
+        await order(house, opened, "resume")
+        assert (await house.ended(opened)).status == "succeeded"
+
+
+async def test_a_way_back_that_its_runner_did_not_finish_goes_on_back(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES)
+        await house.reaches(opened, "verify-back")
+        await house.kill_runner()
+        assert (await house.gate.action(str(opened.id))).status == "rolling_back"
+        await order(house, opened, "takeover")
+        ended = await house.ended(opened)
+        assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
+async def test_abandoned_it_says_what_was_true(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        service.write({"blue": 50, "green": 50}, stamp="somebody")
+        assert (await house.ended(opened)).status == "conflict"
+        with pytest.raises(Refused):
+            await order(house, opened, "abandon", YES)  # without a reason
+        ended = await order(house, opened, "abandon")
+        ended = await house.ended(ended)
+        assert (ended.status, exit_code(ended), service.weights()) == ("abandoned", 1, {"blue": 50, "green": 50})
+        assert ended.error is not None
+        assert "mixed is live" in ended.error.message
+        assert (await house.order(replace(ANALYTICS_FLIP, to="green"))).status == "succeeded"
+
+
+async def test_of_an_action_that_has_ended_nothing_is_ordered(house: House) -> None:
+    ended = await house.order(ANALYTICS_FLIP)
+    for word in get_args(OrderWord):
+        with pytest.raises(Refused) as caught:
+            await order(house, ended, word)
+        assert (caught.value.exit_code, "it has ended" in caught.value.error.message) == (3, True)
+
+
+def action(**fields: Any) -> Action:
+    given = {"id": "A", "kind": "flip", "service": "s", "status": "running", "phase": "bake", "from_": "b", "to": "g"}
+    return Action(**{**given, **fields})
+
+
+HELD = Hold(why="no data", since=now())
+
+
+@pytest.mark.parametrize(
+    ("found", "orphaned", "possible"),
+    [
+        (action(), False, {"pause", "promote", "abort", "rollback"}),
+        (action(phase="shift"), False, {"pause", "abort", "rollback"}),
+        (action(status="paused"), False, {"resume", "promote", "abort", "rollback", "abandon"}),
+        (action(status="paused", hold=HELD), False,
+         {"pause", "resume", "promote", "accept", "abort", "rollback", "abandon"}),
+        (action(status="conflict"), True, {"resume", "abort", "rollback", "takeover", "abandon"}),
+        (action(status="rolling_back"), False, set()),
+        (action(status="rolling_back"), True, {"abort", "rollback", "takeover", "abandon"}),
+        (action(), True, {"resume", "promote", "abort", "rollback", "takeover", "abandon"}),
+        (action(kind="rollback"), False, set()),
+        (action(kind="rollback"), True, {"resume", "takeover", "abandon"}),
+        (action(kind="trigger"), True, set()),
+        (action(status="succeeded"), False, set()),
+    ],
+)  # fmt: skip
+def test_what_is_possible_in_each_state_and_why_not(found: Action, orphaned: bool, possible: set[str]) -> None:
+    orders = possible_orders(found, orphaned=orphaned)
+    assert {word for word, why in orders.items() if not why} == possible
