@@ -14,7 +14,7 @@ from actions.ids import new_id
 from actions.journal_errors import JournalFull
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
-from actions.models import MOVES_FORWARD, Action, Actor, Owner, Plan
+from actions.models import MOVES_FORWARD, Action, Actor, OpenConsole, Owner, Plan
 from actions.rows import Changes, Command, Draft, Event, Told
 from backends.errors import BackendError
 
@@ -155,6 +155,20 @@ class Journal:
     async def taken(self, hold: Hold, command_id: int) -> None:
         """Mark an order as obeyed. Raises LeaseLost."""
         await self._do(lambda sql: sql.taken(hold, command_id))
+
+    # ---- who is on
+
+    async def seen(self, console_id: str, context: str, actor: Actor, pid: int, *, armed: bool) -> None:
+        """A console is open now; nothing is written where there is no journal yet."""
+        await self._look(None, lambda sql: sql.seen(console_id, context, actor, pid, armed))
+
+    async def gone(self, console_id: str) -> None:
+        """It is closed."""
+        await self._look(None, lambda sql: sql.gone(console_id))
+
+    async def who_is_on(self, context: str) -> list[OpenConsole]:
+        """The consoles that are open on a context, the longest open first."""
+        return await self._look([], lambda sql: sql.who_is_on(context))
 
     # ---- audit
 

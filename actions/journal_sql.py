@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from actions import tables
+from actions import consoles, tables
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, record, verify
 from actions.audit_sql import append, head_of, links
 from actions.engines import database_now
@@ -20,7 +20,7 @@ from actions.ids import canonical, now, time_text
 from actions.lease import Hold
 from actions.lease_sql import acquire, check, expire, lock_entry, marked, renew
 from actions.location import JournalLocation
-from actions.models import ENDED, Action, Actor, Owner, Plan
+from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan
 from actions.rows import (
     ORDERS,
     Changes,
@@ -261,6 +261,23 @@ class SqlJournal:
             check(connection, hold)
             mine = tables.commands.c.id == command_id
             connection.execute(update(tables.commands).where(mine).values(taken_at=time_text(now())))
+
+    # ---- who is on
+
+    def seen(self, console_id: str, context: str, actor: Actor, pid: int, armed: bool) -> None:
+        """A console is open now."""
+        with self._database.writing() as connection:
+            consoles.seen(connection, console_id, context, actor, pid, armed=armed)
+
+    def gone(self, console_id: str) -> None:
+        """It is closed."""
+        with self._database.writing() as connection:
+            consoles.gone(connection, console_id)
+
+    def who_is_on(self, context: str) -> list[OpenConsole]:
+        """The open consoles of a context."""
+        with self._database.reading() as connection:
+            return consoles.who_is_on(connection, context)
 
     # ---- audit
 

@@ -162,6 +162,16 @@ class Actor(Struct, frozen=True, kw_only=True):
         return f"{self.sudo_user or self.login}@{self.host}"
 
 
+class OpenConsole(Struct, frozen=True, kw_only=True):
+    """Somebody who looks at the same context: an open console, and when it last said so."""
+
+    actor: Actor
+    pid: int
+    armed: bool = False
+    opened_at: datetime | None = None
+    seen_at: datetime | None = None
+
+
 class ActionError(Struct, frozen=True, kw_only=True):
     """Why an action ended badly: a kind (as BackendError, or `refused`, `verify_failed` …), words, what to do."""
 

@@ -22,6 +22,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
 
+from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
 from console.arming import Arming
 from console.screens.overview import Overview
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 WATCH_INPUT_S = 1.0
 CLOSE_S = 3.0
 SETTLE_S = 0.3
+SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
+SAY_ON_S = 60.0
 EXIT_INTERNAL = 70
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
@@ -58,6 +61,7 @@ class TealApp(App[None], inherit_bindings=False):
         Binding("s", "sources", "sources and how they answer", id="sources", show=False),
         Binding("at", "actions", "actions: open and done", id="actions", show=False),
         Binding("exclamation_mark", "arm", "arm or disarm a protected context", id="arm", show=False),
+        Binding("number_sign", "note", "write a note down for the others", id="note", show=False),
         Binding("ctrl+c", "interrupt", "how to quit", id="interrupt", show=False, system=True),
     ]
 
@@ -116,8 +120,16 @@ class TealApp(App[None], inherit_bindings=False):
         gc.freeze()
         gc.enable()
         self.session.start()
+        self.set_timer(SAY_ON_FIRST_S, self._say_on)
+        self.set_interval(SAY_ON_S, self._say_on)
         if self._first is not None:
             self.call_later(self.open_item, self._first)
+
+    @work(exclusive=True, group="on", exit_on_error=False)
+    async def _say_on(self) -> None:
+        """Tell the others that this console is open. Nothing depends on it."""
+        with contextlib.suppress(BackendError):
+            await self.session.orders.say_on(armed=self.arming.armed and self.session.context.protected)
 
     async def on_unmount(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -296,6 +308,12 @@ class TealApp(App[None], inherit_bindings=False):
         from console.screens.lists import actions_screen
 
         self.push_screen(actions_screen(self))
+
+    def action_note(self) -> None:
+        """A sentence into the audit and the timeline."""
+        from console.screens.note import NotePrompt
+
+        self.push_screen(NotePrompt())
 
     def action_look(self, name: str) -> None:
         """Take on the theme of that name, until the console is left; `theme` in the config keeps it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.audit import AuditEntry, AuditRecord, AuditVerdict
     from actions.gate import Gate
-    from actions.models import Action, Actor, Consent, Plan, Request
+    from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.lingering import Fate
     from console.runner import InProcess
@@ -39,6 +40,7 @@ class Orders:
         self._gate: Gate | None = None
         self._in_process: InProcess | None = None
         self._fate: Fate | None = None
+        self._console_id: str | None = None
 
     @cached_property
     def actor(self) -> Actor:
@@ -95,6 +97,27 @@ class Orders:
         """The chain as JSON lines with the text that was hashed."""
         return await (await self._opened()).journal.audit_lines()
 
+    async def note(self, sentence: str) -> AuditEntry:
+        """Write a sentence down in the audit, with who and when."""
+        from actions.audit import AuditEntry
+
+        entry = AuditEntry(kind="note", context=self._context.name, actor=self.actor, detail=sentence)
+        await self.append_audit(entry)
+        return entry
+
+    async def say_on(self, *, armed: bool) -> None:
+        """Tell the others that this console is open; nothing where there is no journal."""
+        if self._console_id is None:
+            from actions.ids import new_id
+
+            self._console_id = new_id()
+        journal = (await self._opened()).journal
+        await journal.seen(self._console_id, self._context.name, self.actor, os.getpid(), armed=armed)
+
+    async def who_is_on(self) -> list[OpenConsole]:
+        """The consoles that are open on this context."""
+        return await (await self._opened()).journal.who_is_on(self._context.name)
+
     async def append_audit(self, *entries: AuditEntry) -> None:
         """Add to the chain what changed nothing: a note."""
         await (await self._opened()).journal.audit(*entries)
@@ -121,6 +144,9 @@ class Orders:
             await self._in_process.aclose()
             self._in_process = None
         if self._gate is not None:
+            if self._console_id is not None:
+                with contextlib.suppress(BackendError):
+                    await self._gate.journal.gone(self._console_id)
             await self._gate.journal.aclose()
             self._gate = None
 

@@ -69,6 +69,7 @@ class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     logs: Sequence[Any] = ()
     checks: Sequence[Any] = ()
     actions: Sequence[Any] = ()
+    on: Sequence[Any] = ()
     sources: Sequence[SourceReport] = ()
     errors: Sequence[ErrorReport] = ()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actions.models import Action
+from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
@@ -69,6 +69,12 @@ def _ends(silence: Silence, view: View) -> str:
         return NOTHING
     left = (silence.ends_at - view.now).total_seconds()
     return f"in {took(left)}" if left >= 0 else f"{ago(-left)} ago"
+
+
+def on_words(console: OpenConsole, zone: tzinfo) -> str:
+    """`alice@bastion-1 since 14:02`, and whether that console may write."""
+    armed = " ARMED" if console.armed else ""
+    return f"{console.actor}{armed} since {clock(console.opened_at, zone)}"
 
 
 def _colors(deployment: Deployment, view: View) -> str:

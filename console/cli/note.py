@@ -4,7 +4,6 @@ import asyncio
 
 import click
 
-from actions.audit import AuditEntry
 from backends.text import clean
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
@@ -29,8 +28,7 @@ def note(common: Common, text: tuple[str, ...]) -> int:
 
 async def _note(common: Common, sentence: str) -> int:
     async with opened(Session(chosen(common), panels=())) as session:
-        entry = AuditEntry(kind="note", context=session.context.name, actor=session.orders.actor, detail=sentence)
-        await session.orders.append_audit(entry)
+        entry = await session.orders.note(sentence)
         shown = document("note", [entry], context=session.context.name, health="ok")
         show(common, Answer(shown, lambda: [f"noted by {session.orders.identity}: {sentence}"]))
         return 0

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
-from actions.models import Action
+from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
@@ -62,7 +62,7 @@ ITEMS: dict[str, Any] = {
 # What the lists of `teal/v1/status` are of.
 STATUS_ITEMS: dict[str, Any] = {
     "pipelines": PipelineRun, "quality": QualityScore, "alerts": Alert, "deployments": Deployment, "logs": LogEntry,
-    "checks": CheckResult, "actions": Action,
+    "checks": CheckResult, "actions": Action, "on": OpenConsole,
 }  # fmt: skip
 KINDS = ("status", *ITEMS)
 

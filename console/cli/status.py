@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from actions.models import Action
+from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
 from console.cli.options import Common, common_options
@@ -22,7 +22,7 @@ from console.output import (
 )
 from console.session import PANELS, Session
 from console.store import Snapshot
-from console.tables import View, item_table, log_line
+from console.tables import View, item_table, log_line, on_words
 from panels.words import UNICODE, ago
 
 LOG_LINES = 10
@@ -42,12 +42,13 @@ def status(common: Common) -> int:
 
     async def answer(session: Session) -> Answer:
         actions = await session.actions(open_only=True)
-        return Answer(_document(session, actions), lambda: _lines(session, actions, common))
+        on = await session.orders.who_is_on()
+        return Answer(_document(session, actions, on), lambda: _lines(session, actions, on, common))
 
     return read(common, PANELS, answer, start_sandbox=True)
 
 
-def _document(session: Session, actions: Sequence[Action]) -> StatusDocument:
+def _document(session: Session, actions: Sequence[Action], on: Sequence[OpenConsole]) -> StatusDocument:
     sources = session.sources()
     errors = error_reports(sources)
     return StatusDocument(
@@ -57,6 +58,7 @@ def _document(session: Session, actions: Sequence[Action]) -> StatusDocument:
         health=panel_health(sources),
         partial=bool(errors),
         actions=actions,
+        on=on,
         sources=source_reports(sources),
         errors=errors,
         **{panel: _items(session, panel) for panel in PANELS},
@@ -70,7 +72,7 @@ def _items(session: Session, panel: Panel) -> list[object]:
     return worst_first(latest_runs(items) if panel == "pipelines" else items)
 
 
-def _lines(session: Session, actions: Sequence[Action], common: Common) -> list[str]:
+def _lines(session: Session, actions: Sequence[Action], on: Sequence[OpenConsole], common: Common) -> list[str]:
     view = View.at_now(session.context.zone)
     color = use_color(common.color)
     health = panel_health(session.sources())
@@ -89,6 +91,8 @@ def _lines(session: Session, actions: Sequence[Action], common: Common) -> list[
     logs = session.store.items("logs")
     if logs:
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
+    if on:
+        lines += ["", "On  " + ", ".join(on_words(console, view.zone) for console in on)]
     if actions:
         lines += ["", "Open actions"] + [f"  {line}" for line in item_table(Action, actions, view)]
     return lines

@@ -12,11 +12,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from actions.models import Action
+from actions.models import Action, OpenConsole
 from backends.models import badness
 from console.screens import readings
 from console.screens.prompt import Prompt
 from console.store import Snapshot
+from console.tables import on_words
 from panels.columns import Cell, Column, Kind, Moment
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
@@ -68,7 +69,11 @@ class ListScreen(Screen[None], inherit_bindings=False):
         """Read and write the list anew."""
         moment = Moment(self.app.now(), self.app.session.context.zone, self.app.symbols)
         self.list.apply(self._read(), moment)
-        self.box.show(moment, ())
+        self.box.show(moment, (), extra=self.extra())
+
+    def extra(self) -> Sequence[Cell]:
+        """What the upper edge says more."""
+        return ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return True
@@ -280,6 +285,7 @@ class ActionsScreen(ListScreen):
 
     def __init__(self, app: TealApp) -> None:
         self._known: list[Action] = []
+        self._on: list[OpenConsole] = []
         super().__init__("Actions", ACTIONS, lambda: self._known, opened=lambda action: app.open_action(action.id))
 
     def on_mount(self) -> None:
@@ -292,7 +298,13 @@ class ActionsScreen(ListScreen):
     @work(exclusive=True, exit_on_error=False)
     async def _fetch(self) -> None:
         self._known = await self.app.session.actions()
+        self._on = await self.app.session.orders.who_is_on()
         self.show()
+
+    def extra(self) -> Sequence[Cell]:
+        """Who else is on."""
+        zone = self.app.session.context.zone
+        return [Cell(f"on: {', '.join(on_words(console, zone) for console in self._on)}", "muted")] if self._on else []
 
 
 def actions_screen(app: TealApp) -> ListScreen:

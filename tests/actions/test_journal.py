@@ -283,3 +283,21 @@ async def until_won(journal: Journal, action_id: str) -> Hold:
             with contextlib.suppress(LeaseHeld):
                 return await journal.acquire(action_id, runner_owner())
             await asyncio.sleep(0.1)
+
+
+async def test_who_is_on_and_who_has_left(journal: Journal) -> None:
+    await journal.seen("A", "test", ALICE, 1, armed=False)
+    if journal.location.path is not None:
+        assert not journal.location.exists()  # a console makes no journal
+    await journal.audit(AuditEntry(kind="note"))
+    await journal.seen("A", "test", ALICE, 1, armed=False)
+    await journal.seen("B", "test", replace(ALICE, login="bob"), 2, armed=False)
+    await journal.seen("C", "elsewhere", ALICE, 3, armed=False)
+    await journal.seen("A", "test", ALICE, 1, armed=True)
+    assert [(on.actor.login, on.armed) for on in await journal.who_is_on("test")] == [("alice", True), ("bob", False)]
+    await journal.gone("A")
+    assert [on.pid for on in await journal.who_is_on("test")] == [2]
+    execute(journal.location, "UPDATE consoles SET seen_at = '2026-01-01T00:00:00.000000Z'")  # killed, long ago
+    assert await journal.who_is_on("test") == []
+    await journal.seen("D", "test", ALICE, 4, armed=False)
+    assert execute(journal.location, "SELECT id FROM consoles") == [("D",)]

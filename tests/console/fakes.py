@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actions.models import Action, Consent, Plan, Request
+from actions.models import Action, Consent, OpenConsole, Plan, Request
 from backends.models import (
     Acknowledgement,
     Alert,
@@ -46,12 +46,30 @@ class FakeContext(Struct, frozen=True, kw_only=True):
     theme: str = ""
 
 
+class FakeOrders:
+    """Notes that were written, and who is on."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.on: list[OpenConsole] = []
+
+    async def note(self, sentence: str) -> None:
+        self.notes.append(sentence)
+
+    async def say_on(self, *, armed: bool) -> None:
+        pass
+
+    async def who_is_on(self) -> list[OpenConsole]:
+        return self.on
+
+
 class FakeSession:
     """What the console asks of a session; `calls` has every call that is not a read of the store."""
 
     def __init__(self, context: FakeContext | None = None, *, now: datetime = NOW) -> None:
         self.context = context or FakeContext()
         self.store = Store()
+        self.orders = FakeOrders()
         self.calls: list[tuple[str, Any]] = []
         self.armed = False
         self.since = timedelta(hours=1)

@@ -1,5 +1,6 @@
 """Keys: every one resolves, has a name, can be remapped, is shown in the help; none is a control letter."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 
+from actions.models import Actor, OpenConsole
 from console.app import TealApp
 from console.screens.board import Board
 from console.screens.item_detail import ItemDetail
@@ -14,6 +16,7 @@ from console.screens.lists import ListScreen, keys_of
 from console.screens.overview import Overview
 from console.screens.palette import Palette, commands_of
 from console.screens.prompt import Prompt
+from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
@@ -149,3 +152,29 @@ async def test_sources_actions_and_details_open_and_close() -> None:
             assert isinstance(app.screen, ItemDetail)
             assert words in app.screen.query_one("#lines").text  # type: ignore[attr-defined]
             await pilot.press("q", "0")
+
+
+async def test_a_note_is_one_line_over_what_is_on_the_screen() -> None:
+    session = incident()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("number_sign", *"gone", "escape")
+        await pilot.press("number_sign", "d", "i", "s", "k", "space", "q", "enter")
+        async with asyncio.timeout(30):
+            while not session.orders.notes or not isinstance(app.screen, Overview):
+                await pilot.pause(0.02)
+        assert session.orders.notes == ["disk q"]
+
+
+async def test_who_else_is_on_is_said_over_the_actions() -> None:
+    session = incident()
+    alice = Actor(login="alice", host="bastion-1")
+    session.orders.on = [OpenConsole(actor=alice, pid=1, armed=True, opened_at=NOW)]
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("at")
+        async with asyncio.timeout(30):
+            while "alice@bastion-1 ARMED since" not in app.screen.query_one(PanelBox).caption:
+                await pilot.pause(0.02)

@@ -1,0 +1,59 @@
+"""A note for the others: one line over whatever is on the screen, written into the audit by Enter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from backends.errors import BackendError
+from backends.text import clean
+
+if TYPE_CHECKING:
+    from console.app import TealApp
+
+MAX_CHARS = 1000
+
+
+class NotePrompt(ModalScreen[None]):
+    """Enter writes it down, Escape forgets it. What could not be written stays to be tried again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="note.back")]
+    DEFAULT_CSS = """
+    NotePrompt {
+        align: center bottom;
+        Input, Input:focus { border: none; height: 1; padding: 0 1; background: $panel; width: 100%; }
+    }
+    """
+    app: TealApp
+
+    def compose(self) -> ComposeResult:
+        yield Input(compact=True, placeholder="a note for the others   Enter writes it down, Esc forgets it")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        sentence = clean(event.value, MAX_CHARS).strip()
+        if sentence:
+            self._write(sentence)
+        else:
+            self.action_back()
+
+    @work(exclusive=True)
+    async def _write(self, sentence: str) -> None:
+        try:
+            await self.app.session.orders.note(sentence)
+        except BackendError as error:
+            self.app.say(f"not noted: {error.message}")
+            return
+        self.app.say(f"noted: {sentence}")
+        self.app.session.refresh("timeline")
+        if self.is_current:
+            self.dismiss()
+
+    def action_back(self) -> None:
+        """Close it; nothing is written."""
+        self.dismiss()
