@@ -131,6 +131,19 @@ def judge_gate(gate: Gate, readings: Sequence[Reading], verdicts: Sequence[Verdi
     return GateState(gate=gate.name, word="pass", words=verdicts[-1].words, passes=passes)
 
 
+def exposure(gate: Gate, readings: Sequence[Reading], stage: Stage) -> tuple[float, float, float] | None:
+    """Of the windows of the stage so far: requests that the candidate took, those of both sides, and how many of the
+    candidate's failed (0 where the gate is no share); None where nobody counts both."""
+    usable = [reading for reading in readings if not reading.problem]
+    if not usable or usable[-1].frozen:
+        return None
+    evidence = _joined(gate, usable, stage, enough=None)
+    if not evidence.requests or evidence.production_requests is None:
+        return None
+    failed = evidence.value * evidence.requests if gate.is_share else 0.0
+    return evidence.requests, evidence.requests + evidence.production_requests, failed
+
+
 # ---- one sample
 
 

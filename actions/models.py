@@ -180,8 +180,31 @@ class ActionError(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
+class GateView(Struct, frozen=True, kw_only=True):
+    """A gate of the stage that runs, or ran last: what it says of the stage (`word`: pass, fail, inconclusive), and of
+    its newest sample, taken `at`; `reason` is why that has no verdict. `unit`: `share` (0..1), `s` or empty. `last` are
+    the values of the last samples, oldest first. `frozen`: production is that of before stage one."""
+
+    name: str
+    word: str
+    sample: str
+    reason: str = ""
+    words: str = ""
+    unit: str = ""
+    value: float | None = None
+    limit: float | None = None
+    production: float | None = None
+    frozen: bool = False
+    requests: float | None = None
+    passes: int = 0
+    dry_run: bool = False
+    at: datetime | None = None
+    last: tuple[float | None, ...] = ()
+
+
 class Action(Struct, frozen=True, kw_only=True):
-    """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing."""
+    """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
+    the newest stage."""
 
     id: str | None
     kind: ActionKind
@@ -207,6 +230,7 @@ class Action(Struct, frozen=True, kw_only=True):
     strategy: str = ""
     for_s: float | None = None
     hold: Hold | None = None
+    gates: tuple[GateView, ...] = ()
     error: ActionError | None = None
 
     @property

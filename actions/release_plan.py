@@ -5,6 +5,7 @@ import re
 
 from msgspec.structs import replace
 
+from actions.conditions import conditions
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
@@ -60,10 +61,11 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         deployer.deploy_preflight(to, request.version),
     )
     now_there = await deployer.deployed(to)
-    findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *_gates_note(target)]
+    found = await conditions(target, request, state.live, to, stages[0])
+    findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found.findings, *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
-    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines))
+    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), versions=found.versions)
     return make_plan(request, policy, target, move, findings)
 
 

@@ -13,6 +13,7 @@ from actions.models import (
     ActionKind,
     ActionStatus,
     Actor,
+    GateView,
     Hold,
     OrderWord,
     Owner,
@@ -139,7 +140,7 @@ def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
         reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
         plan=plan.summary, undo=row["undo"], ref=row["ref"], error=_read(row["error"], ActionError),
         version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
-        hold=None if row["ended_at"] else hold_of(told_lines),
+        hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines),
     )  # fmt: skip
 
 
@@ -161,6 +162,12 @@ def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
             detail=event.detail or step.detail,
         )
     return tuple(steps.values())
+
+
+def gates_of(history: Iterable[Told]) -> tuple[GateView, ...]:
+    """The gates as the newest sample of any stage left them."""
+    told = next((line.event.data["gates"] for line in reversed(list(history)) if "gates" in line.event.data), ())
+    return tuple(msgspec.convert(each, GateView) for each in told)
 
 
 def hold_of(history: Iterable[Told]) -> Hold | None:

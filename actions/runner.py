@@ -5,6 +5,7 @@ from typing import Any
 
 from actions.alert_order import AlertOrder
 from actions.alerts import ALERT_KINDS
+from actions.conditions import judge_of
 from actions.journal import Journal
 from actions.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.models import ENDED, Action, Plan
@@ -12,7 +13,7 @@ from actions.notices import Notices
 from actions.retiring import Retiring
 from actions.runs import RUN_KINDS, RunOrder
 from actions.switching import Switching
-from actions.targets import Build, PipelinesTarget, SilencerTarget, SwitchTarget
+from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work
 from backends.ports import Closable
@@ -33,14 +34,16 @@ async def run_action(
     descriptor = await asyncio.to_thread(take, path)
     # Who holds the file lives, but may be stopped: then its lease has run out, and that is what counts.
     owner = runner_owner("" if descriptor is None else str(path))
+    sources = Sources(plan.target.get("sources", ()), build)
     async with Notices(journal, plan, build) as notices:
         ended = False
         try:
             hold = await journal.acquire(action_id, owner)
-            ended = await _run_owned(hold, journal, plan, adapter, notices, park)
+            ended = await _run_owned(hold, journal, plan, adapter, sources, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
+            await sources.aclose()
             await adapter.aclose()
             if descriptor is not None:
                 release(descriptor, path, ended=ended)
@@ -49,7 +52,13 @@ async def run_action(
 
 
 async def _run_owned(
-    hold: Hold, journal: Journal, plan: Plan, adapter: Closable, notices: Notices, park: asyncio.Event | None
+    hold: Hold,
+    journal: Journal,
+    plan: Plan,
+    adapter: Closable,
+    sources: Sources,
+    notices: Notices,
+    park: asyncio.Event | None,
 ) -> bool:
     action_id = hold.action_id
     history = await journal.history(action_id)
@@ -59,7 +68,7 @@ async def _run_owned(
         (begun,) = await journal.action(plan.context, action_id)
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
             notices.started(begun)
-        await _strategy(work, plan, adapter, begun.reason)
+        await _strategy(work, plan, adapter, begun.reason, sources)
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
         if found:
@@ -69,7 +78,7 @@ async def _run_owned(
     return ended
 
 
-async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str) -> None:
+async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources) -> None:
     if plan.kind in RUN_KINDS:
         await RunOrder(work, PipelinesTarget(adapter, plan.target), reason).run()
     elif plan.kind in ALERT_KINDS:
@@ -77,4 +86,5 @@ async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str) -> None:
     elif plan.kind == "retire":
         await Retiring(work, SwitchTarget(adapter, plan.target)).run()
     else:
-        await Switching(work, SwitchTarget(adapter, plan.target)).run()
+        target = SwitchTarget(adapter, plan.target, sources)
+        await Switching(work, target, judge_of(plan, target)).run()

@@ -37,6 +37,10 @@ class StageJudge(Protocol):
     def hold_s(self) -> float:
         """How long evidence may be missing below 100 percent before traffic goes back."""
 
+    @property
+    def least_s(self) -> float:
+        """Seconds that the stage takes at least."""
+
     async def look(self) -> StageVerdict:
         """Take a sample now, and say what all of them come to. Never raises."""
 

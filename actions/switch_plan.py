@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.conditions import conditions
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
 from actions.journal import Journal
@@ -38,7 +39,8 @@ PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 class Move(Struct, frozen=True, kw_only=True):
     """Where traffic would go: `state` is what was observed, `undoes` the flip that a rollback takes back, `queued_to`
     the open action that would do it. `stages` are the shares of the side that gains traffic; `deploys` says what comes
-    before in words, `start` is what must be brought up there first (a `Deployed` as plain data)."""
+    before in words, `start` is what must be brought up there first (a `Deployed` as plain data); `versions` are those
+    of the sides, where a gate names them."""
 
     state: SwitchState
     to: str
@@ -49,6 +51,7 @@ class Move(Struct, frozen=True, kw_only=True):
     stages: tuple[int, ...] = (100,)
     deploys: tuple[str, ...] = ()
     start: dict[str, Any] | None = None
+    versions: dict[str, str] = {}
 
 
 async def plan_flip(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -67,6 +70,9 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     if not move.already:
         findings += unsplit
         findings += await _evidence(target, move, forward=True)
+        found = await conditions(target, request, state.live, to, stages[0])
+        findings += found.findings
+        move = replace(move, versions=found.versions)
     return make_plan(request, policy, target, move, findings)
 
 
@@ -300,6 +306,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
             "weights": state.weights, "revision": state.revision, "stamp": state.stamp,
             "to_weights": weights, "undoes": move.undoes, "queued_to": move.queued_to, "stages": list(move.stages),
             **({} if move.start is None else {"start": move.start}),
+            **({"versions": move.versions} if move.versions else {}),
         },
         target=target.target,
         request=request,

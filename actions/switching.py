@@ -12,11 +12,13 @@ from typing import Any
 
 import msgspec
 
+from actions.conditions import requirements
 from actions.deploying import Deploying
 from actions.endings import Conflict, Failed, InDoubt, Unfit
 from actions.models import MOVES_FORWARD, ActionError
 from actions.probing import Prober
 from actions.proof import VERIFY_S, Proof
+from actions.requirements import unmet
 from actions.smoke import SMOKE_S, Smoke
 from actions.stages import Judge, StageJudge, step_of
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
@@ -161,6 +163,10 @@ class Switching:
         weights = staged(self._settings, self._from, self._to, self._stages[0])
         if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
             raise Unfit("refused", forbids.text, forbids.fix)
+        if self._kind in MOVES_FORWARD:
+            required = await requirements(self._target, self._work.plan.service)
+            if (against := unmet(required, self._work.plan.request.overrides)) is not None:
+                raise Unfit("refused", against.text, against.fix)
         health = ""
         if not self._deploys:
             probes = SELF_TEST_PROBES if self._kind == "rollback" else IDLE_PROBES
@@ -255,9 +261,10 @@ class Switching:
     async def _watch(self, step: str, share: int, seconds: float, *, bake: bool = False) -> None:
         weights = staged(self._settings, self._from, self._to, share)
         smoke = self._smoke.problem if bake and self._kind == "release" and self._smoke.configured else None
+        judge = self._stage_judge(share, seconds)
         watching = Watching(
             self._work, self._proof, step, weights, self._to,
-            seconds=seconds, judge=self._stage_judge(share, seconds), smoke=smoke,
+            seconds=seconds if judge is None else max(seconds, judge.least_s), judge=judge, smoke=smoke,
         )  # fmt: skip
         await watching.run()
 

@@ -1,23 +1,36 @@
 """What an action drives: an adapter handed in, and the description from which a runner builds it again."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
+from backends.errors import BackendError
 from backends.ports import Pipelines, Silencer, Switch
+
+Ask = Callable[[str, str], Awaitable[Any]]
+"""The adapter of a port and a name that an action may ask, as its metrics. Raises BackendError: not_found, or what is
+wrong with it."""
 
 Build = Callable[[dict[str, Any]], Awaitable[Any]]
 """Makes the adapter of a description, its secrets resolved when it needs them. Raises BackendError(config)."""
 
 
+async def nobody(port: str, name: str) -> Any:
+    """An `Ask` that knows none."""
+    raise BackendError("not_found", f'no {port} source "{name}" was handed to this action')
+
+
 class SwitchTarget(Struct, frozen=True):
-    """The switch of one service. `target` is what the journal keeps of it (`describe`)."""
+    """The switch of one service. `target` is what the journal keeps of it (`describe`); `ask` hands out what it is
+    judged by."""
 
     adapter: Switch
     target: dict[str, Any]
+    ask: Ask = nobody
 
     @property
     def settings(self) -> DeploymentConfig:
@@ -46,6 +59,32 @@ class SilencerTarget(Struct, frozen=True):
     target: dict[str, Any]
 
 
+class Sources:
+    """The `Ask` of a runner: builds from descriptions what is asked for, once."""
+
+    def __init__(self, described: Iterable[dict[str, Any]], build: Build) -> None:
+        self._described = {(told["port"], told["name"]): told for told in described}
+        self._build = build
+        self._built: dict[tuple[str, str], Any] = {}
+        self._building = asyncio.Lock()
+
+    async def __call__(self, port: str, name: str) -> Any:
+        """As `Ask`."""
+        told = self._described.get((port, name))
+        if told is None:
+            return await nobody(port, name)
+        async with self._building:
+            if (port, name) not in self._built:
+                self._built[port, name] = await self._build(told)
+        return self._built[port, name]
+
+    async def aclose(self) -> None:
+        """Close what was built."""
+        for adapter in self._built.values():
+            await adapter.aclose()
+        self._built.clear()
+
+
 class Targets(Protocol):
     """Where the gate gets its adapters from. Raises BackendError(not_found) naming what there is."""
 
@@ -64,7 +103,8 @@ def describe(
 ) -> dict[str, Any]:
     """The description that the journal keeps: `config` is the entry as it stands in the file, secrets as references.
 
-    That of what an action drives may have a key `notify` more: the descriptions of those who are told of the action.
+    That of what an action drives may have two keys more: `notify`, the descriptions of those who are told of the
+    action, and `sources`, of what it is judged by.
     """
     return {
         "port": port, "type": kind, "name": name, "config": config,

@@ -8,6 +8,7 @@ somebody decides, since a flip back would be as blind.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from actions.endings import Failed
 from actions.models import ActionError
@@ -51,6 +52,7 @@ class Watching:
         self._bad = 0
         self._looks = 0
         self._told = ("", 0.0)
+        self._data: dict[str, Any] = {}
 
     async def run(self) -> None:
         """Raises Failed or Conflict."""
@@ -151,7 +153,9 @@ class Watching:
         before, at = self._told
         if detail != before or time.monotonic() - at >= TELL_S:
             self._told = (detail, time.monotonic())
-            await self._work.progress(self._step, detail, data=verdict.data)
+            # The same sample once: the journal is read ten times a second by everybody who watches.
+            data, self._data = (verdict.data if verdict.data is not self._data else None), verdict.data
+            await self._work.progress(self._step, detail, data=data)
 
     async def _succeed(self, verdict: StageVerdict) -> None:
         work = self._work
@@ -161,7 +165,8 @@ class Watching:
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
         detail = f"{self._looks} looks in {how}, {self._color.upper()} healthy"
-        await work.end(self._step, "succeeded", "; ".join(part for part in (detail, verdict.detail) if part))
+        words = "; ".join(part for part in (detail, verdict.detail) if part)
+        await work.end(self._step, "succeeded", words, **verdict.data)
 
 
 async def _awaited(waiting: Awaitable[str]) -> str:

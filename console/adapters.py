@@ -55,6 +55,10 @@ class Adapters:
         """As `pipelines`."""
         return cast(Check, self._get("checks", name))
 
+    def any(self, port: Port, name: str) -> Any:
+        """The adapter of any port; as `pipelines`."""
+        return self._get(port, name)
+
     def notifier(self, name: str) -> Notifier:
         """As `pipelines`."""
         return cast(Notifier, self._get("notify", name))

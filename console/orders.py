@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
@@ -155,8 +155,15 @@ class Orders:
     async def switch(self, service: str) -> SwitchTarget:
         """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
         from actions.targets import SwitchTarget
+        from console.evidence import around, sources
 
-        return SwitchTarget(self._adapters.switch(service), self._target("deployments", service))
+        entry = self._adapters.entry("deployments", service)
+        told = {
+            **self._target("deployments", service),
+            "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
+            "around": around(self._context, service),
+        }
+        return SwitchTarget(self._adapters.switch(service), told, self._ask)
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """As `switch`."""
@@ -204,6 +211,17 @@ class Orders:
         entry = self._adapters.entry(port, name)
         return {**self._described(entry, entry.data), "notify": told}
 
+    async def _ask(self, port: str, name: str) -> Any:
+        return self._adapters.any(cast(Port, port), name)
+
+    def _with_metrics(self, entry: Entry) -> dict[str, object]:
+        """A source that may itself read metrics, as scores and some checks do."""
+        told = self._described(entry, self._harmless(entry))
+        if entry.port == "metrics":
+            return told
+        metrics = [self._described(each, self._harmless(each)) for each in self._context.entries["metrics"]]
+        return {**told, "sources": metrics}
+
     def _described(self, entry: Entry, data: dict[str, Any]) -> dict[str, object]:
         from actions.targets import describe
 
@@ -213,10 +231,10 @@ class Orders:
         )
 
     def _harmless(self, entry: Entry) -> dict[str, Any]:
-        """The data of a notify entry; none of a broken one, which may hold a secret written out: no journal keeps it,
-        and the runner says that it is broken."""
+        """The data of an entry; none of a broken one, which may hold a secret written out: no journal keeps it, and the
+        runner says that it is broken."""
         try:
-            self._adapters.notifier(entry.name)
+            self._adapters.any(entry.port, entry.name)
         except BackendError:
             return {}
         return entry.data

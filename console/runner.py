@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from actions.models import Action
 from actions.runner import run_action
 from backends.errors import BackendError
 from backends.http import Http
-from backends.registry import AdapterContext, build
+from backends.ports import Metrics
+from backends.registry import AdapterContext, build, no_metrics
 
 JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
 START_TIMEOUT_S = 30.0
@@ -94,24 +95,39 @@ async def run_in_process(action_id: str, location: JournalLocation) -> None:
 async def build_described(target: dict[str, Any]) -> Any:
     """The adapter of a journalled target. Raises BackendError(config)."""
     http = Http(user_agent="tealdeck-runner")
-    context = AdapterContext(target["name"], Path(target["base_dir"]), Path(target["state_dir"]), http)
-    adapter = build(target["port"], target["type"], target["config"], context)
-    return _Owning(adapter, http)
+    metrics: dict[str, Metrics] = {}
+
+    def source(name: str) -> Metrics:
+        if name not in metrics:
+            found = (told for told in target.get("sources", ()) if (told["port"], told["name"]) == ("metrics", name))
+            told = next(found, None)
+            if told is None:
+                return no_metrics(name)
+            metrics[name] = build(told["port"], told["type"], told["config"], _context(told, http, no_metrics))
+        return metrics[name]
+
+    adapter = build(target["port"], target["type"], target["config"], _context(target, http, source))
+    return _Owning(adapter, metrics, http)
+
+
+def _context(told: dict[str, Any], http: Http, metrics: Callable[[str], Metrics]) -> AdapterContext:
+    return AdapterContext(told["name"], Path(told["base_dir"]), Path(told["state_dir"]), http, metrics=metrics)
 
 
 class _Owning:
-    """An adapter together with the HTTP client that was made for it alone."""
+    """An adapter together with the HTTP client that was made for it alone, and the metrics that it reads."""
 
-    def __init__(self, adapter: Any, http: Http) -> None:
+    def __init__(self, adapter: Any, metrics: dict[str, Metrics], http: Http) -> None:
         self._adapter = adapter
+        self._metrics = metrics
         self._http = http
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._adapter, name)
 
     async def aclose(self) -> None:
-        await self._adapter.aclose()
-        await self._http.aclose()
+        for each in (self._adapter, *self._metrics.values(), self._http):
+            await each.aclose()
 
 
 def main() -> int:

@@ -45,6 +45,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     presets: tuple[str, ...] = ()
     metrics: str = ""
     gates: tuple[dict[str, Any], ...] = ()
+    preset_labels: dict[str, str] = field(default_factory=lambda: {"color": "{color}"})
+    requires: dict[str, Any] = field(default_factory=dict)
     deploy: tuple[str, ...] = ()
     retire: tuple[str, ...] = ()
     probe_timeout: Duration = Duration(2)

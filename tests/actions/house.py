@@ -15,13 +15,13 @@ from actions.guards import Policy
 from actions.journal import Journal
 from actions.location import JournalLocation, journal_location
 from actions.models import Action, Consent, Request
-from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget, describe
+from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from console.runner import launch_detached, run_in_process
+from console.runner import build_described, launch_detached, run_in_process
 from tests.two_colors import TwoColors
 
 YES = Consent(confirmed=True)
@@ -39,6 +39,9 @@ class OneService:
         self.backends: dict[str, PipelinesTarget] = {}
         self.silencers: dict[str, SilencerTarget] = {}
         self.notify: list[dict[str, Any]] = []
+        self.described: list[dict[str, Any]] = []
+        self.around: dict[str, Any] = {}
+        self.asked: list[Sources] = []
         self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
 
     async def switch(self, service: str) -> SwitchTarget:
@@ -49,7 +52,9 @@ class OneService:
         context = AdapterContext("analytics", base, base / "state", self._http)
         adapter = build("deployments", "file-switch", config, context)
         told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
-        return SwitchTarget(self.wrap(adapter), {**told, "notify": self.notify})
+        told = {**told, "notify": self.notify, "sources": self.described, "around": self.around}
+        self.asked.append(Sources(self.described, build_described))
+        return SwitchTarget(self.wrap(adapter), told, self.asked[-1])
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         if backend not in self.backends:
@@ -84,6 +89,8 @@ class House:
             if sys.exc_info()[0] is not None:
                 runner.cancel()
         await asyncio.gather(*self.runners, return_exceptions=True)
+        for sources in self.targets.asked:
+            await sources.aclose()
         await self.journal.aclose()
         await self.http.aclose()
 

@@ -1,0 +1,97 @@
+"""What the config of a service makes a change of it depend on: its gates and what it requires of the platform."""
+
+import asyncio
+
+import msgspec
+from msgspec import Struct
+
+from actions.gate_plan import gate_findings
+from actions.gates import Gate, Subject, gates_of, queries
+from actions.measuring import Find, GateJudge
+from actions.models import MOVES_FORWARD, Finding, Plan, Request
+from actions.requirements import Around, requirement_findings, requires_of
+from actions.smoke import template_values
+from actions.targets import SwitchTarget
+from backends.errors import BackendError
+from backends.ports import Metrics
+
+
+class Conditions(Struct, frozen=True):
+    """What was found, and the version of each side where a gate's query names it."""
+
+    findings: list[Finding]
+    versions: dict[str, str]
+
+
+async def conditions(target: SwitchTarget, request: Request, live: str, to: str, first_share: int) -> Conditions:
+    """Everything that the way from `live` to `to` depends on, looked at now. Never raises BackendError."""
+    colors = target.settings.colors
+    if live not in colors or to not in colors:
+        return Conditions([], {})
+    required = asyncio.ensure_future(requirements(target, request.service))
+    try:
+        gates = gates_in(target)
+        versions = await _versions(target, gates, live, to, request.version)
+        sides = [_subject(target, request.service, color, versions.get(color, "")) for color in (to, live)]
+        asked = {gate.name: queries(gate, *sides) for gate in gates}
+    except BackendError as error:
+        broken = Finding(level="block", code="gates", text=error.message, fix=error.fix)
+        return Conditions([broken, *await required], {})
+    stage_s = float(target.settings.stage_time)
+    judged = await gate_findings(gates, asked, _finder(target), first_share=first_share, stage_s=stage_s)
+    return Conditions([*judged, *await required], versions)
+
+
+async def requirements(target: SwitchTarget, service: str) -> list[Finding]:
+    """What the config requires of the rest of the platform, looked at now. Never raises BackendError."""
+    written = target.settings.requires
+    if not written:
+        return []
+    around = msgspec.convert(target.target.get("around", {}), Around)
+    try:
+        return await requirement_findings(requires_of(written), around, service, target.ask)
+    except BackendError as error:
+        return [Finding(level="block", code="requires", text=error.message, fix=error.fix)]
+
+
+def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
+    """The judge of a plan that moves traffic forward; None where its config has no gates. Raises BackendError."""
+    if plan.kind not in MOVES_FORWARD or plan.from_ not in target.settings.colors:
+        return None
+    gates = gates_in(target)
+    if not gates:
+        return None
+    versions: dict[str, str] = plan.expected.get("versions", {})
+    candidate, production = (
+        _subject(target, plan.service, color, versions.get(color, "")) for color in (plan.to, plan.from_)
+    )
+    return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides)
+
+
+def gates_in(target: SwitchTarget) -> tuple[Gate, ...]:
+    """The gates of its config entry. Raises BackendError(config)."""
+    settings = target.settings
+    return gates_of(
+        settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics,
+        labels=settings.preset_labels,
+    )  # fmt: skip
+
+
+async def _versions(target: SwitchTarget, gates: tuple[Gate, ...], live: str, to: str, version: str) -> dict[str, str]:
+    """Asked only where a query names it."""
+    if not any("{version}" in query for gate in gates for query in (gate.candidate, gate.production, gate.requests)):
+        return {}
+    mine, theirs = await asyncio.gather(*(target.adapter.color_health(color) for color in (to, live)))
+    return {to: version or mine.version or "", live: theirs.version or ""}
+
+
+def _subject(target: SwitchTarget, service: str, color: str, version: str) -> Subject:
+    return msgspec.convert(template_values(target, service, color, version), Subject)
+
+
+def _finder(target: SwitchTarget) -> Find:
+    async def find(name: str) -> Metrics:
+        found: Metrics = await target.ask("metrics", name)
+        return found
+
+    return find

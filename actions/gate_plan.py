@@ -1,0 +1,80 @@
+"""What a plan says of its gates before anything moves: do their sources answer, do their metrics exist, is there enough
+of production to compare with, and will the first stage see enough requests to be judged at all."""
+
+import asyncio
+from collections.abc import Sequence
+
+from actions.gates import Gate, Queries
+from actions.judge_words import number
+from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
+from actions.sampling import Frozen, newest
+from backends.errors import BackendError
+from backends.models import Finding
+from backends.ports import Metrics
+
+SERIES_OVERRIDE = "gate-series"
+
+
+async def gate_findings(
+    gates: Sequence[Gate], asked: dict[str, Queries], find: Find, *, first_share: int, stage_s: float
+) -> list[Finding]:
+    """One finding for each thing that is wrong, else one for each gate that says what it is held to. Nothing is
+    written; a gate on trial (`dry_run`) only warns."""
+    found = await asyncio.gather(*(_of(gate, asked[gate.name], find, first_share, stage_s) for gate in gates))
+    return [finding for findings in found for finding in findings]
+
+
+async def _of(gate: Gate, asked: Queries, find: Find, first_share: int, stage_s: float) -> list[Finding]:
+    try:
+        source = await find(gate.metrics)
+        missing = await _missing_series(source, asked)
+        if missing:
+            words = f"gate {gate.name}: {gate.metrics} has no series {', '.join(missing)}: it could never fail"
+            return [_against(gate, SERIES_OVERRIDE, words, "correct the name in its query")]
+        production = await newest(gate, asked, source)
+    except BackendError as error:
+        words = f"gate {gate.name}: {error.message}"
+        return [_against(gate, SOURCE_OVERRIDE, words, error.fix or "see that the metrics source answers")]
+    problem = baseline_problem(gate, production) if gate.is_relative else ""
+    if problem:
+        return [_against(gate, BASELINE_OVERRIDE, f"gate {gate.name}: {problem}", "see what its query finds now")]
+    return [_held_to(gate, production), *_few_requests(gate, production, first_share, stage_s)]
+
+
+async def _missing_series(source: Metrics, asked: Queries) -> list[str]:
+    queries = (asked.candidate, asked.production, asked.requests)
+    names = dict.fromkeys(name for query in queries if query for name in source.names(query))
+    exist = await asyncio.gather(*(source.series_exist(name) for name in names))
+    return [name for name, there in zip(names, exist, strict=True) if not there]
+
+
+def _held_to(gate: Gate, production: Frozen) -> Finding:
+    limits = [] if gate.max is None else [f"at most {number(gate.max, gate)}"]
+    if gate.max_increase is not None:
+        room = f"{gate.max_increase * 100:.3g} points" if gate.is_share else number(gate.max_increase, gate)
+        limits.append(f"at most {room} over production ({number(production.value, gate)} now)")
+    if gate.max_ratio is not None:
+        limits.append(f"at most {gate.max_ratio:g} × production ({number(production.value, gate)} now)")
+    dry = ", a dry run: shown and not counted" if gate.dry_run else ""
+    return Finding(level="ok", code="gate", text=f"gate {gate.name}: {' and '.join(limits)}{dry}")
+
+
+def _few_requests(gate: Gate, production: Frozen, first_share: int, stage_s: float) -> list[Finding]:
+    """Held for want of requests is a stage that could have been foreseen."""
+    if production.requests is None:
+        return []
+    expected = production.requests / float(gate.window) * stage_s * first_share / 100
+    if expected >= gate.min_requests:
+        return []
+    words = (
+        f"gate {gate.name}: at {first_share} % the new side gets about {expected:.0f} requests in "
+        f"{stage_s / 60:g} min, {gate.min_requests} are needed: the stage will be held"
+    )
+    fix = "a longer stage_time, a larger first stage, or fewer min_requests"
+    return [Finding(level="warning", code="low-traffic", text=words, fix=fix)]
+
+
+def _against(gate: Gate, code: str, words: str, fix: str) -> Finding:
+    if gate.dry_run:
+        return Finding(level="warning", code=code, text=f"{words} (dry run)", fix=fix)
+    return Finding(level="block", code=code, text=words, fix=fix, overridable=True)

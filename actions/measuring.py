@@ -1,0 +1,183 @@
+"""The judge of an action's stages over real sources of metrics: samples are taken, verdicts come from `judge`."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from actions.decision import decide, hold_s, stage_time_s
+from actions.gates import Gate, Queries, Subject, queries
+from actions.ids import now
+from actions.judge import RETRY_S, GateState, Reading, Stage, Verdict, exposure, judge, judge_gate
+from actions.sampling import Frozen, baseline, take
+from actions.stages import StageVerdict
+from backends.errors import BackendError
+from backends.ports import Metrics
+
+SHOWN_SAMPLES = 20
+SOURCE_OVERRIDE, BASELINE_OVERRIDE = "metrics", "baseline"
+
+Find = Callable[[str], Awaitable[Metrics]]
+"""The metrics source of that name. Raises BackendError."""
+
+
+class GateJudge:
+    """`stages.Judge` by the gates of a deployment. `overrides`: what an operator said may be missing."""
+
+    def __init__(
+        self,
+        gates: Sequence[Gate],
+        find: Find,
+        candidate: Subject,
+        production: Subject,
+        overrides: Collection[str] = (),
+    ) -> None:
+        self._gates = tuple(gates)
+        self._find = find
+        self._color = candidate.color
+        self._asked = {gate.name: queries(gate, candidate, production) for gate in gates}
+        self._overrides = overrides
+
+    async def baseline(self) -> dict[str, Any]:
+        """Production now, by gate, as `stage` takes it. Raises BackendError where a source does not answer, or a gate
+        that counts and compares finds nothing to compare with."""
+        found = await asyncio.gather(*(self._baseline(gate) for gate in self._gates if gate.is_relative))
+        return {name: msgspec.to_builtins(frozen) for name, frozen in found}
+
+    def stage(self, share: int, seconds: float, baseline: dict[str, Any]) -> "GateStage":
+        """As the protocol says."""
+        frozen = {name: msgspec.convert(told, Frozen) for name, told in baseline.items()}
+        stage = Stage(share=share, began=now(), time_s=stage_time_s(self._gates, seconds))
+        return GateStage(self._gates, self._find, self._asked, self._color, stage, seconds, frozen)
+
+    async def _baseline(self, gate: Gate) -> tuple[str, Frozen]:
+        try:
+            frozen = await baseline(gate, self._asked[gate.name], await self._find(gate.metrics))
+        except BackendError as error:
+            if gate.dry_run or SOURCE_OVERRIDE in self._overrides:
+                return gate.name, Frozen()
+            raise BackendError(error.kind, f"{gate.name}: {error.message}", fix=error.fix) from None
+        problem = baseline_problem(gate, frozen)
+        if problem and not gate.dry_run and BASELINE_OVERRIDE not in self._overrides:
+            fix = "see that its query finds production's traffic, by `teal config validate` and on the source's page"
+            raise BackendError("not_found", f"{gate.name}: {problem}", fix=fix)
+        return gate.name, frozen
+
+
+class GateStage:
+    """`stages.StageJudge` of one stage: a sample of each gate when it is due, and what all of them come to."""
+
+    def __init__(
+        self,
+        gates: Sequence[Gate],
+        find: Find,
+        asked: Mapping[str, Queries],
+        color: str,
+        stage: Stage,
+        seconds: float,
+        frozen: Mapping[str, Frozen],
+    ) -> None:
+        self._find, self._asked, self._color, self._frozen = find, asked, color, frozen
+        self._stage = stage
+        self._series = [_Series(gate, gate.every_s(seconds)) for gate in gates]
+
+    @property
+    def every_s(self) -> float:
+        """That of the gate that is due most often."""
+        return min((series.every_s for series in self._series), default=RETRY_S)
+
+    @property
+    def hold_s(self) -> float:
+        """That of the most impatient gate."""
+        return hold_s([series.gate for series in self._series])
+
+    @property
+    def least_s(self) -> float:
+        """Seconds that the stage takes at least: its gates need as many samples that lie within it."""
+        return self._stage.time_s
+
+    async def look(self) -> StageVerdict:
+        """As the protocol says; a gate that is not due keeps its last sample."""
+        await asyncio.gather(*(self._sample(series) for series in self._series if series.is_due()))
+        gates = [series.gate for series in self._series]
+        states = [series.state(self._stage) for series in self._series]
+        decision = decide(gates, states, self._stage, now())
+        told = [series.told(state) for series, state in zip(self._series, states, strict=True)]
+        shown = "; ".join(_line(series.gate, state) for series, state in zip(self._series, states, strict=True))
+        detail = shown
+        if decision.word == "fail":
+            exposed = next((words for each in self._series if (words := each.exposed(self._stage, self._color))), "")
+            detail = "; ".join(part for part in (decision.words, exposed) if part)
+        return StageVerdict(word=decision.word, detail=detail, data={"gates": told})
+
+    async def _sample(self, series: "_Series") -> None:
+        gate = series.gate
+        # At 100 percent no request goes to production: it is what it was before the first stage.
+        frozen = self._frozen.get(gate.name, Frozen()) if self._stage.share == 100 and gate.is_relative else None
+        try:
+            source = await self._find(gate.metrics)
+        except BackendError as error:
+            reading = Reading(at=now(), problem="provider_error", detail=error.message)
+        else:
+            reading = await take(gate, self._asked[gate.name], source, self._color, frozen)
+        series.add(reading, self._stage)
+
+
+class _Series:
+    """The samples of one gate in one stage."""
+
+    def __init__(self, gate: Gate, every_s: float) -> None:
+        self.gate = gate
+        self.every_s = every_s
+        self._readings: list[Reading] = []
+        self._verdicts: list[Verdict] = []
+        self._due = 0.0
+
+    def is_due(self) -> bool:
+        # A tenth early is in time: else a look that comes a moment too soon would leave every second sample out.
+        return time.monotonic() >= self._due - self.every_s / 10
+
+    def add(self, reading: Reading, stage: Stage) -> None:
+        self._readings.append(reading)
+        self._verdicts.append(judge(self.gate, self._readings, stage))
+        again_s = min(self.every_s, RETRY_S) if reading.problem == "provider_error" else self.every_s
+        self._due = time.monotonic() + again_s
+
+    def state(self, stage: Stage) -> GateState:
+        return judge_gate(self.gate, self._readings, self._verdicts, stage)
+
+    def exposed(self, stage: Stage, color: str) -> str:
+        """Who was hit by what this stage tried; empty where nobody counts that."""
+        told = exposure(self.gate, self._readings, stage)
+        if told is None:
+            return ""
+        taken, of, failed = told
+        words = f"{color.upper()} took {taken:.0f} of {of:.0f} requests ({taken / of:.1%})"
+        return words if not failed else f"{words}, {failed:.0f} of them failed ({failed / of:.2%} of all)"
+
+    def told(self, state: GateState) -> dict[str, Any]:
+        """What the journal and the screens get: the newest sample, and the values of the last ones."""
+        gate, newest = self.gate, self._verdicts[-1]
+        return {
+            "name": gate.name, "word": state.word, "sample": newest.word, "reason": newest.reason, "words": state.words,
+            "unit": "share" if gate.is_share else gate.unit or "", "value": newest.value, "limit": newest.limit,
+            "production": newest.production, "frozen": newest.frozen, "requests": newest.requests,
+            "passes": state.passes, "dry_run": gate.dry_run, "at": newest.at.isoformat(),
+            "last": [verdict.value for verdict in self._verdicts[-SHOWN_SAMPLES:]],
+        }  # fmt: skip
+
+
+def baseline_problem(gate: Gate, frozen: Frozen) -> str:
+    """Why `frozen` is nothing to compare with; empty where it is."""
+    if frozen.value is None:
+        return "nothing is known of production to compare with"
+    if frozen.requests is not None and frozen.requests < gate.min_requests:
+        return f"production took {frozen.requests:.0f} requests, {gate.min_requests} are needed to compare with"
+    return ""
+
+
+def _line(gate: Gate, state: GateState) -> str:
+    dry = " (dry run)" if gate.dry_run else ""
+    return f"{gate.name}{dry} {state.word.upper()}: {state.words}"

@@ -1,0 +1,266 @@
+"""Stages judged by gates: a real engine, switch and journal, with metrics that a test sets."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actions.models import Action, Consent, Request
+from actions.targets import describe
+from tests.actions.house import YES, House
+from tests.backends.fake_prometheus import FakePrometheus
+from tests.two_colors import TwoColors
+
+ERRORS = {
+    "name": "errors", "candidate": "errors_{color}", "requests": "requests_{color}", "unit": "share", "max": 0.05,
+    "max_increase": 0.02, "window": "300ms", "every": "100ms", "hold": "2s",
+}  # fmt: skip
+CANARY = Request(kind="flip", service="analytics", to="green", strategy="gradual")
+STRAIGHT = Request(kind="flip", service="analytics", to="green")
+HISTORY = 3600
+
+
+class Numbers:
+    """What Prometheus says of both colors, from an hour ago to an hour ahead, until it is told otherwise."""
+
+    def __init__(self, fake: FakePrometheus) -> None:
+        self.fake = fake
+        for color in ("blue", "green"):
+            self.say(color, 0.01, 5000)
+
+    def say(self, color: str, errors: float | str, requests: float = 5000) -> None:
+        at = datetime.now(UTC) - timedelta(seconds=HISTORY / 2)
+        for name, value in ((f"errors_{color}", errors), (f"requests_{color}", requests)):
+            self.fake.series.pop(name, None)
+            self.fake.put(name, value, at)
+
+    def forget(self, color: str) -> None:
+        for name in (f"errors_{color}", f"requests_{color}"):
+            self.fake.series[name] = {}
+
+
+@pytest.fixture
+def prometheus() -> Iterator[FakePrometheus]:
+    fake = FakePrometheus()
+    fake.start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def numbers(prometheus: FakePrometheus) -> Numbers:
+    return Numbers(prometheus)
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
+    async with TwoColors(tmp_path) as service:
+        yield service
+
+
+def house(state: Path, service: TwoColors, url: str, **config: Any) -> House:
+    base = service.directory
+    settings = {
+        "stages": {"gradual": [50, 100]}, "stage_time": "500ms", "bake": "300ms", "metrics": "prom", "gates": [ERRORS],
+    }  # fmt: skip
+    found = House(state, service, **{**settings, **config})
+    told = describe(
+        "metrics", "prometheus", "prom", {"url": url, "timeout": "5s"}, base_dir=base, state_dir=base / "state"
+    )
+    found.targets.described = [told]
+    return found
+
+
+def verdicts(action: Action) -> dict[str, str]:
+    return {step.name: step.status for step in action.steps}
+
+
+async def test_a_healthy_side_goes_through_every_stage(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        action = await home.order(CANARY)
+        assert (action.status, action.error) == ("succeeded", None)
+        assert set(verdicts(action).values()) == {"succeeded"}
+        (gate,) = action.gates
+        assert (gate.name, gate.word, gate.value, gate.frozen) == ("errors", "pass", 0.01, True)
+        assert gate.limit == pytest.approx(0.03)
+        assert len(gate.last) >= 3
+        details = {step.name: step.detail for step in action.steps}
+        assert "errors PASS: 1 % of 5000 requests, limit 3 %" in details["analyse[50]"]
+
+
+async def test_gross_errors_at_the_first_stage_go_back_and_say_who_was_hit(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    numbers.say("green", 0.2, 1000)
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        action = await home.order(CANARY)
+    assert action.status == "rolled_back"
+    assert action.error is not None
+    assert "errors: 20 % of 1000 requests" in action.error.message
+    assert "GREEN took 1000 of 6000 requests (16.7%), 200 of them failed (3.33% of all)" in action.error.message
+    assert service.weights() == {"blue": 100, "green": 0}
+
+
+async def test_errors_that_begin_after_the_last_stage_go_back_from_the_bake(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url, bake="30s") as home:
+        action = await home.gate.submit(await home.gate.plan(STRAIGHT), YES)
+        await home.reaches(action, "bake")
+        numbers.say("green", 0.045)
+        action = await home.ended(action)
+    assert (action.status, verdicts(action)["bake"]) == ("rolled_back", "failed")
+    assert action.error is not None
+    assert "more than 2 points over production before (1 %)" in action.error.message
+
+
+async def test_a_lost_source_holds_and_goes_back_at_the_deadline(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url, stage_time="60s") as home:
+        action = await home.gate.submit(await home.gate.plan(CANARY), YES)
+        await home.reaches(action, "analyse[50]")
+        prometheus.stop()
+        held = await home.stands(action, "paused")
+        assert held.hold is not None
+        assert held.hold.until is not None
+        assert "errors" in held.hold.why
+        action = await home.ended(action)
+    assert action.status == "rolled_back"
+    assert action.error is not None
+    assert "nothing could be proven" in action.error.message
+
+
+async def test_a_source_that_comes_back_within_the_hold_lets_it_go_on(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    gates = [{**ERRORS, "hold": "60s"}]
+    async with house(tmp_path / "state", service, prometheus.url, stage_time="2s", gates=gates) as home:
+        action = await home.gate.submit(await home.gate.plan(CANARY), YES)
+        await home.reaches(action, "analyse[50]")
+        prometheus.answers["query"] = (503, {"status": "error", "errorType": "timeout", "error": "too busy"})
+        await home.stands(action, "paused")
+        del prometheus.answers["query"]
+        action = await home.ended(action)
+    assert action.status == "succeeded"
+
+
+async def test_a_breach_while_an_operator_has_paused_it_goes_back(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        action = await home.gate.submit(await home.gate.plan(CANARY), YES)
+        await home.reaches(action, "analyse[50]")
+        await home.journal.enqueue(str(action.id), "pause", home.gate.actor, "")
+        await home.stands(action, "paused")
+        numbers.say("green", 0.3)
+        action = await home.ended(action)
+    assert action.status == "rolled_back"
+
+
+async def test_missing_evidence_at_100_percent_waits_for_a_person_who_may_accept_it(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url, bake="1s") as home:
+        action = await home.gate.submit(await home.gate.plan(STRAIGHT), YES)
+        await home.reaches(action, "bake")
+        numbers.forget("green")
+        held = await home.stands(action, "paused")
+        assert held.hold is not None
+        assert held.hold.until is None
+        await home.journal.enqueue(str(action.id), "accept", home.gate.actor, "the exporter is being replaced")
+        action = await home.ended(action)
+    assert action.status == "succeeded"
+    assert "accepted by hand" in {step.name: step.detail for step in action.steps}["bake"]
+
+
+async def test_a_dry_run_is_shown_and_not_counted(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    numbers.say("green", 0.9)
+    gates = [{**ERRORS, "dry_run": True}]
+    async with house(tmp_path / "state", service, prometheus.url, gates=gates) as home:
+        action = await home.order(STRAIGHT)
+    assert action.status == "succeeded"
+    assert [(gate.word, gate.dry_run) for gate in action.gates] == [("fail", True)]
+
+
+@pytest.mark.parametrize(
+    ("gates", "code", "words"),
+    [
+        ([{**ERRORS, "candidate": "erors_{color}"}], "gate-series", "has no series erors_green"),
+        ([{**ERRORS, "max": None, "max_increase": None}], "gates", "cannot fail"),
+        ([{**ERRORS, "metrics": "other"}], "metrics", 'no metrics source "other"'),
+        ([{**ERRORS, "production": "nothing"}], "gate-series", "has no series nothing"),
+        ([{**ERRORS, "min_requests": 9999}], "baseline", "production took 5000 requests, 9999 are needed"),
+    ],
+)
+async def test_a_gate_that_could_not_judge_is_refused_before_anything_moves(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, gates: Any, code: str, words: str
+) -> None:
+    written = [{key: value for key, value in gate.items() if value is not None} for gate in gates]
+    async with house(tmp_path / "state", service, prometheus.url, gates=written) as home:
+        plan = await home.gate.plan(STRAIGHT)
+    (finding,) = [found for found in plan.findings if found.level == "block"]
+    assert (finding.code, words in finding.text) == (code, True), finding
+
+
+async def test_a_source_that_does_not_answer_forbids_it_and_can_be_overridden(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    prometheus.stop()
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        plan = await home.gate.plan(STRAIGHT)
+        assert [found.code for found in plan.findings if found.level == "block"] == ["metrics"]
+        request = Request(kind="flip", service="analytics", to="green", overrides=("metrics",))
+        consent = Consent(confirmed=True, reason="prometheus is down, green has the fix")
+        action = await home.gate.submit(await home.gate.plan(request), consent)
+        held = await home.stands(action, "paused")
+        assert held.phase == "bake"
+        await home.journal.enqueue(str(action.id), "accept", home.gate.actor, "seen by hand")
+        action = await home.ended(action)
+    assert action.status == "succeeded"
+
+
+async def test_few_requests_are_foreseen(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    numbers.say("blue", 0.0, 60)
+    async with house(tmp_path / "state", service, prometheus.url, stages={"gradual": [5, 100]}) as home:
+        plan = await home.gate.plan(CANARY)
+    (finding,) = [found for found in plan.findings if found.code == "low-traffic"]
+    assert "at 5 % the new side gets about 5 requests" in finding.text
+
+
+async def test_a_runner_that_takes_over_has_the_baseline_of_before(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    async with house(tmp_path / "state", service, prometheus.url, bake="3s") as home:
+        action = await home.gate.submit(await home.gate.plan(STRAIGHT), YES)
+        await home.reaches(action, "bake")
+        await home.kill_runner()
+        numbers.forget("blue")
+        await home.gate._start(str(action.id), home._here)
+        action = await home.ended(action)
+        assert action.status == "succeeded", action.error
+        assert action.gates[0].frozen
+        assert action.gates[0].production == 0.01
+
+
+async def test_looks_cost_little(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    """Every sample is told once: whoever watches reads the whole history each time."""
+    async with house(tmp_path / "state", service, prometheus.url, bake="2s") as home:
+        began = time.monotonic()
+        action = await home.order(STRAIGHT)
+        took_s = time.monotonic() - began
+        told = [line for line in await home.journal.history(str(action.id)) if "gates" in line.event.data]
+        assert 3 <= len(told) <= took_s / 0.1 + 1
+    await asyncio.sleep(0)
