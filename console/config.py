@@ -200,7 +200,33 @@ def _load_entry(
             except ValueError as error:
                 problem(str(error), at=(*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)
+    if check and port == "deployments":
+        # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and must not stop a rollback.
+        problems += _judging_problems(source, data, where)
     return Entry(port, name, kind, data, reason), problems
+
+
+def _judging_problems(source: _Source, data: dict[str, Any], where: KeyPath) -> list[Problem]:
+    """What is wrong with the gates of a deployment and with what it requires."""
+    from actions.gates import Gate, gates_of
+    from actions.requirements import Requires
+    from backends.deployments.common import shared_settings
+
+    gates, requires = data.get("gates", []), data.get("requires", {})
+    found: list[Problem] = []
+    for index, gate in enumerate(gates if isinstance(gates, list) else []):
+        if isinstance(gate, dict):
+            found += _struct_problems(source, gate, Gate, (*where, "gates", index))
+    if isinstance(requires, dict):
+        found += _struct_problems(source, requires, Requires, (*where, "requires"))
+    if found:
+        return found
+    try:
+        settings = shared_settings(data)
+        gates_of(settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics)
+    except BackendError as error:
+        return [source.problem((*where, error.message.partition(":")[0]), error.message, error.fix)]
+    return []
 
 
 def _struct_problems(source: _Source, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:

@@ -152,3 +152,34 @@ def test_a_default_context_that_is_none_is_said(write):
     assert 'default_context is "prod"' in problem.message
     assert problem.line == 2
     assert problem.fix == "contexts: production"
+
+
+SERVICE = """
+[[contexts.production.deployments]]
+name = "analytics"
+type = "file-switch"
+path = "switch.json"
+metrics = "prom"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "words"),
+    [
+        ('gates = [{ name = "e", candidate = "up" }]\n', 15, "deployments[0].gates[0]: a gate without a limit"),
+        ('gates = [{ name = "e", candidate = "up", max = 1, holds = "1m" }]\n', 15,
+         'gates[0].holds: unknown key "holds" (did you mean "hold"?)'),
+        ('gates = [{ name = "e", candidate = "up", max = 1, window = "soon" }]\n', 15, 'gates[0].window: "soon" is not'),
+        ('presets = ["errors"]\n', 15, 'presets: no "errors" (use one of: error-rate, latency-p95)'),
+        ('requires = { alerts = "critical", idel = ["x"] }\n', 15, 'requires.idel: unknown key "idel"'),
+        ("requires = { quality = { transactions = 95 } }\n", 15, "requires: quality: transactions = 95 is no least"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_gate_is_named_and_disables_no_rollback(write, more, line, words):
+    config = load_config(write(GOOD + SERVICE + more))
+    [problem] = config.problems
+    assert words in str(problem)
+    assert problem.line == line
+    (entry,) = config.contexts["production"].entries["deployments"]
+    assert not entry.problem
+    assert not fatal_problems(config, config.contexts["production"])
