@@ -21,6 +21,7 @@ API = 1
 ENTRY_POINT_GROUP = "tealdeck.backends"
 
 ADAPTERS: dict[str, str] = {
+    "metrics.cloudwatch": "backends.metrics.cloudwatch:CloudWatchMetrics",
     "metrics.prometheus": "backends.metrics.prometheus:PrometheusMetrics",
     "pipelines.airflow": "backends.pipelines.airflow:AirflowPipelines",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",

@@ -201,7 +201,7 @@ def _load_entry(
                 problem(str(error), at=(*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)
     if check and port == "deployments":
-        # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and must not stop a rollback.
+        # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and stops no rollback.
         problems += _judging_problems(source, data, where)
     return Entry(port, name, kind, data, reason), problems
 

@@ -71,7 +71,7 @@ class MetricsContract:
         assert series.labels["color"] == "blue"
         times = [point.at for point in series.points]
         assert times == sorted(times)
-        assert now() - 5 * MINUTE < times[0] < now() - 3 * MINUTE
+        assert now() - 5 * MINUTE < times[0] <= now() - 3 * MINUTE
         assert {(after - before).total_seconds() for before, after in itertools.pairwise(times)} == {60}
         assert [point.value for point in series.points][:3] == [4, 3, 2]
 

@@ -169,7 +169,7 @@ metrics = "prom"
         ('gates = [{ name = "e", candidate = "up" }]\n', 15, "deployments[0].gates[0]: a gate without a limit"),
         ('gates = [{ name = "e", candidate = "up", max = 1, holds = "1m" }]\n', 15,
          'gates[0].holds: unknown key "holds" (did you mean "hold"?)'),
-        ('gates = [{ name = "e", candidate = "up", max = 1, window = "soon" }]\n', 15, 'gates[0].window: "soon" is not'),
+        ('gates = [{ name = "e", candidate = "up", max = 1, window = "soon" }]\n', 15, 'gates[0].window: "soon" is'),
         ('presets = ["errors"]\n', 15, 'presets: no "errors" (use one of: error-rate, latency-p95)'),
         ('requires = { alerts = "critical", idel = ["x"] }\n', 15, 'requires.idel: unknown key "idel"'),
         ("requires = { quality = { transactions = 95 } }\n", 15, "requires: quality: transactions = 95 is no least"),
