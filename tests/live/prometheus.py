@@ -27,7 +27,7 @@ rule_files: ["rules.yml"]
 scrape_configs:
 - job_name: platform
   honor_labels: true
-  static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+  static_configs: [{{targets: {targets}}}]
 alerting:
   alertmanagers: [{{static_configs: [{{targets: {alertmanagers}}}]}}]
 """
@@ -127,7 +127,9 @@ class PrometheusServer:
         prefix: str = "",
         user: str = "",
         alertmanagers: Sequence[str] = (),
+        also: Sequence[int] = (),
     ) -> None:
+        """`also`: loopback ports that it scrapes beside the exporter."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{prefix}"
         self.exporter = exporter
@@ -136,7 +138,8 @@ class PrometheusServer:
         self._directory = directory
         self._running = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
-        config = CONFIG.format(every=EVERY, port=exporter.port, alertmanagers=json.dumps(list(alertmanagers)))
+        targets = [f"127.0.0.1:{port}" for port in (exporter.port, *also)]
+        config = CONFIG.format(every=EVERY, targets=json.dumps(targets), alertmanagers=json.dumps(list(alertmanagers)))
         (directory / "prometheus.yml").write_text(config)
         (directory / "rules.yml").write_text(RULES)
         (directory / "web.yml").write_text(f"basic_auth_users: {{{user}: {PASSWORD_BCRYPT}}}\n" if user else "")
