@@ -24,6 +24,7 @@ ADAPTERS: dict[str, str] = {
     "metrics.cloudwatch": "backends.metrics.cloudwatch:CloudWatchMetrics",
     "metrics.prometheus": "backends.metrics.prometheus:PrometheusMetrics",
     "pipelines.airflow": "backends.pipelines.airflow:AirflowPipelines",
+    "pipelines.github-actions": "backends.pipelines.github_actions:GitHubActionsPipelines",
     "pipelines.local": "backends.pipelines.local:LocalPipelines",
     "quality.dbt": "backends.quality.dbt:DbtQuality",
     "quality.great-expectations": "backends.quality.great_expectations:GreatExpectationsQuality",
