@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import idle, logs, refresh, startup, verdicts
+from benchmarks import idle, kubeconfig, logs, refresh, startup, verdicts
 from benchmarks.timing import environment
 
 
@@ -15,7 +15,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="teal-bench-") as name, startup.health_server() as url:
         directory = Path(name)
         env = environment(directory)
-        measurements = startup.measure(env, directory, url)
+        measurements = [*startup.measure(env, directory, url), kubeconfig.measure(env, directory)]
         for measurement in measurements:
             print(measurement)
         within = [refresh.report(), idle.report(env, directory, url), logs.report(env, directory)]
