@@ -1,6 +1,24 @@
-"""What holds for every test: an example of hypothesis may take as long as a busy machine makes it."""
+"""What holds for every test: an example of hypothesis may take as long as a busy machine makes it. And a server that is
+too slow to start for one test module alone.
+"""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.live.kubernetes import Cluster
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+@pytest.fixture(scope="session")
+def kube(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
+    """One control plane for all tests of the group `kubernetes`, which run in one process."""
+    from tests.live.kubernetes import cluster
+
+    with cluster(tmp_path_factory.mktemp("kube")) as found:
+        yield found

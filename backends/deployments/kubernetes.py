@@ -185,19 +185,20 @@ class KubernetesSwitch:
         Raises BackendError(auth) naming the verb that is missing.
         """
         to = self._target(weights)
-        findings = await identity_findings(self._api)
-        findings.append(await check_rights(self._api, SWITCH_RIGHTS))
-        service = await self._control.read()
+        identity, rights, service = await asyncio.gather(
+            identity_findings(self._api), check_rights(self._api, SWITCH_RIGHTS), self._control.read()
+        )
         found = self._control.state(service)
         if not found.weights:
-            return [*findings, Finding(level="block", code="selector", text=found.detail, fix="put it right by hand")]
-        findings.append(await rehearsal(self._control, to))
-        findings += await capacity(self._sides, service, found.live, to)
-        findings += ownership(service, self._config.service, self._config.color_label)
+            unknown = Finding(level="block", code="selector", text=found.detail, fix="put it right by hand")
+            return [*identity, rights, unknown]
+        rehearsed, gaining, losing = await asyncio.gather(
+            rehearsal(self._control, to), self._sides.pods(service, to), self._sides.pods(service, found.live)
+        )
+        findings = [*identity, rights, rehearsed, *capacity(gaining, losing, found.live, to)]
         if (deployment := self._config.deployments.get(to)) is not None:
-            losing = await self._sides.pods(service, found.live)
             findings += await autoscaling(self._api, deployment, sum(pod.is_ready for pod in losing), to)
-        return findings
+        return findings + ownership(service, self._config.service, self._config.color_label)
 
     async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
         """One JSON patch of the Service. Returns what was read back.

@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import Struct
 
 from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, selector_writers
-from backends.deployments.kubernetes_sides import Sides, waiting_words
+from backends.deployments.kubernetes_sides import waiting_words
 from backends.errors import BackendError
 from backends.kubeconfig import Access
 from backends.kubernetes_api import KubernetesApi
-from backends.kubernetes_wire import Autoscaler, Items, Metadata, Service
+from backends.kubernetes_wire import Autoscaler, Items, Metadata, Pod, Service
 from backends.models import Finding
 from backends.text import clean
 
@@ -118,11 +118,8 @@ async def rehearsal(control: ServiceControl, to: str) -> Finding:
     return Finding(level="ok", code="dry-run", text="the API server would take the change")
 
 
-async def capacity(sides: Sides, service: Service, live: str, to: str) -> list[Finding]:
+def capacity(gaining: list[Pod], losing: list[Pod], live: str, to: str) -> list[Finding]:
     """Ready pods of the whole new selector, against those that have the traffic now."""
-    gaining, losing = await asyncio.gather(
-        sides.pods(service, to), sides.pods(service, live) if live != to else asyncio.sleep(0, [])
-    )
     ready, needed = sum(pod.is_ready for pod in gaining), sum(pod.is_ready for pod in losing)
     if ready == 0:
         why = waiting_words(gaining)
