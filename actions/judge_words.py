@@ -4,12 +4,17 @@ from actions.gates import Gate
 
 
 def number(value: float | None, gate: Gate) -> str:
+    """`value` of a gate, as `measured`."""
+    return measured(value, "share" if gate.is_share else gate.unit or "")
+
+
+def measured(value: float | None, unit: str) -> str:
     """`4.2 %` of a share, `820 ms` of seconds, else the plain number; `–` for none."""
     if value is None:
         return "–"
-    if gate.is_share:
+    if unit == "share":
         return f"{value * 100:.3g} %"
-    if gate.unit == "s":
+    if unit == "s":
         return f"{value * 1000:.0f} ms" if value < 10 else f"{value:.3g} s"
     return f"{value:.4g}"
 

@@ -14,6 +14,7 @@ from console.cli.showing import Answer
 from console.cli.showing import show as show_answer
 from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
+from console.gate_lines import gate_line
 from console.output import document, print_lines
 from console.session import Session, opened
 from console.tables import View, item_table
@@ -100,6 +101,7 @@ async def _watch(common: Common, action_id: str | None) -> int:
         async for frame in _frames(session, found):
             found = frame
             if common.output == "table":
+                _say_new_samples(session, found, said)
                 _say_new_steps(session, found, said)
             elif common.output == "jsonl":
                 print_lines([found])
@@ -139,6 +141,15 @@ def _say_new_steps(session: Session, found: Action, said: set[str]) -> None:
             sys.stdout.flush()
 
 
+def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
+    for gate in found.gates:
+        mark = f"{gate.name} {gate.at}"
+        if gate.at is not None and mark not in said:
+            said.add(mark)
+            sys.stdout.write(f"{clock(gate.at, session.context.zone)}   {gate_line(gate)}\n")
+            sys.stdout.flush()
+
+
 def _lines(session: Session, found: Action) -> list[str]:
     zone = session.context.zone
     who = f"{found.actor.login}@{found.actor.host}" if found.actor else ""
@@ -147,4 +158,5 @@ def _lines(session: Session, found: Action) -> list[str]:
     for step in found.steps:
         at = clock(step.ended_at or step.started_at, zone)
         lines.append(f"{UNICODE.of(step.status)} {step.name:10} {at}  {step.detail}".rstrip())
+    lines += [f"  {gate_line(gate)}" for gate in found.gates]
     return lines

@@ -1,4 +1,4 @@
-"""`teal report`: an incident, or what the next shift takes over, as Markdown."""
+"""`teal report`: an incident, what the next shift takes over, or how well changes are delivered, as Markdown."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import click
 from msgspec import Struct
 
+from actions.dora import Dora, dora
 from backends.errors import BackendError
 from backends.models import Item
 from console import moment
@@ -15,6 +16,8 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.timeline import PANELS
 from console.derive import panel_health
+from console.dora_report import dora_lines
+from console.errors import EXIT_USAGE, CommandError
 from console.output import document
 from console.report import Facts, OpenItem, handover, incident, open_items
 from console.session import ACTION_LIMIT, Session
@@ -22,26 +25,35 @@ from console.silences import read_silences
 from console.store import Snapshot, SourceError, SourceKey
 from panels.kinds.timeline import events
 
+SINCE_S, DORA_SINCE_S = 2 * 3600.0, 30 * 86_400.0
+DORA_ACTIONS = 5000  # of several a day, a year's
+
 
 class Report(Struct, frozen=True, kw_only=True):
-    """A report and what it is of; `open`: what a handover lists, as data."""
+    """A report and what it is of; `open`: what a handover lists, `dora`: the four numbers by service, as data."""
 
     about: str
     since: datetime
     until: datetime
     markdown: str
     open: Sequence[OpenItem] = ()
+    dora: Sequence[Dora] = ()
 
 
 @click.command()
 @common_options()
-@click.option("--since", "since_s", type=DURATION, default="2h", show_default=True, help="How far back.")
+@click.option("--since", "since_s", type=DURATION, help="How far back.  [default: 2h; 30d with --dora]")
 @click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
 @click.option(
     "--handover", "for_handover", is_flag=True, help="What is open: actions, silences, what is paused or red."
 )
-def report(common: Common, since_s: float, until: datetime | None, for_handover: bool) -> int:
+@click.option("--dora", "for_dora", is_flag=True, help="How often, how fast, how many failed, how fast they were back.")
+def report(common: Common, since_s: float | None, until: datetime | None, for_handover: bool, for_dora: bool) -> int:
     """An incident report as Markdown: timeline, evidence, actions with their reasons."""
+    if for_dora and for_handover:
+        raise CommandError(EXIT_USAGE, "usage", "either --handover or --dora", fix="teal report --dora")
+    if for_dora:
+        return _dora(common, timedelta(seconds=since_s or DORA_SINCE_S), until)
 
     async def answer(session: Session) -> Answer:
         open_: list[OpenItem] = []
@@ -63,7 +75,19 @@ def report(common: Common, since_s: float, until: datetime | None, for_handover:
         shown = document("report", [made], context=session.context.name, snapshots=facts.sources, health=health)
         return Answer(shown, lambda: lines)
 
-    return read(common, PANELS, answer, since=timedelta(seconds=since_s), until=until)
+    return read(common, PANELS, answer, since=timedelta(seconds=since_s or SINCE_S), until=until)
+
+
+def _dora(common: Common, since: timedelta, until: datetime | None) -> int:
+    async def answer(session: Session) -> Answer:
+        begin, end = session.window()
+        rows = dora(await session.actions(limit=DORA_ACTIONS), since=begin, until=end)
+        lines = dora_lines(session.context.title or session.context.name, rows, begin, end, session.context.zone)
+        made = Report(about="dora", since=begin, until=end, markdown="\n".join(lines), dora=rows)
+        shown = document("report", [made], context=session.context.name, health="ok")
+        return Answer(shown, lambda: lines)
+
+    return read(common, (), answer, since=since, until=until)
 
 
 async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
