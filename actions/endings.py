@@ -36,6 +36,14 @@ class InDoubt(Exception):
     """A write was not answered, and what came of it can not be read."""
 
 
+class Half(InDoubt):
+    """A write of this action has reached only a part: some of several nodes, a file that is not in force yet."""
+
+    def __init__(self, found: SwitchState, why: str) -> None:
+        super().__init__(f"{why}; half done: {found.detail or shares(found)}")
+        self.found = found
+
+
 def shares(found: SwitchState) -> str:
     """The state in words."""
     if not found.weights:

@@ -14,7 +14,7 @@ import msgspec
 
 from actions.conditions import requirements
 from actions.deploying import Deploying
-from actions.endings import Conflict, Failed, InDoubt, Unfit
+from actions.endings import Conflict, Failed, Half, InDoubt, Unfit
 from actions.models import MOVES_FORWARD, ActionError
 from actions.probing import Prober
 from actions.proof import VERIFY_S, Proof
@@ -158,7 +158,8 @@ class Switching:
 
     async def _looked(self) -> str:
         found = await self._adapter.observe()
-        if not same(found, self._traffic.before):
+        half_done = self._traffic.in_doubt and self._traffic.is_ours(found)
+        if not same(found, self._traffic.before) and not half_done:
             raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
         weights = staged(self._settings, self._from, self._to, self._stages[0])
         if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
@@ -173,7 +174,7 @@ class Switching:
             if problem := await self._proof.unhealthy(self._to, probes):
                 raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
             health = f"{self._to.upper()} healthy in {probes} of {probes} probes"
-        if self._kind == "rollback" or self._from not in self._settings.colors:
+        if half_done or self._kind == "rollback" or self._from not in self._settings.colors:
             return health or "as planned"
         if problem := await self._proof.proves(self._from, SELF_TEST_PROBES):
             fix = "see that the probe's URL answers"
@@ -241,6 +242,8 @@ class Switching:
                 if self._traffic.moved:
                     raise Failed(f"{shift} failed: {unfit}") from None
                 raise
+            except Half as half:
+                raise Failed(f"{shift} failed: {half}") from None
         if not work.done(verify):
             if not prober.running:
                 await prober.start()

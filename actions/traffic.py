@@ -9,7 +9,7 @@ import contextlib
 import time
 from typing import Any
 
-from actions.endings import Conflict, InDoubt, NotWritten, Unfit, shares
+from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.probing import Prober
 from actions.rows import Changes
@@ -21,6 +21,7 @@ from backends.ports import SwitchState
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
 LOOK_S = 0.25
+HALF_S = 2.0
 WRITE_TRIES = 3
 _ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "rate_limited"})
 """Errors that are an answer: it was not written, and will not be."""
@@ -60,7 +61,8 @@ class Traffic:
 
     async def settle(self) -> None:
         """What came of the writes that an earlier runner intended and did not live to see: looked for before anything
-        else, since a preflight would take them for somebody else's change. Raises Conflict or InDoubt."""
+        else, since a preflight would take them for somebody else's change. What is half done stays in doubt: the step
+        itself goes on with it, or the way back. Raises Conflict or InDoubt."""
         for step in self._written_steps():
             line = self._work.unseen(step)
             if line is None:
@@ -76,14 +78,16 @@ class Traffic:
                 )
             except NotWritten:
                 await self._work.observed(step, data["before"], "not applied")
+            except Half:
+                continue
             else:
                 await self._observed(step, found)
 
     async def shift(
         self, step: str, expected: SwitchState, weights: dict[str, int], prober: Prober | None = None
     ) -> None:
-        """Move traffic so. Raises Unfit where nothing was written, Conflict or InDoubt where it is not known whose it
-        is."""
+        """Move traffic so. Raises Unfit where nothing was written, Half where a part was, Conflict or InDoubt where
+        nobody knows whose it is."""
         if sum(weights.values()) != 100:
             raise Unfit("internal", f"weights {weights} do not sum to 100")
         await self._work.begin(step)
@@ -121,7 +125,7 @@ class Traffic:
         except BackendError as error:
             raise NotWritten(error) from None
         if found.weights != weights or found.stamp != stamp:
-            if not same(found, expected):
+            if not same(found, expected) and found.stamp != stamp:  # with it, it is this very write, half done
                 raise Conflict(found)
             await self._work.intent(step, plain(found), {"weights": weights, "stamp": stamp})
             before = found
@@ -147,9 +151,10 @@ class Traffic:
     async def _settled(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float
     ) -> SwitchState:
-        """What came of a write that failed: ours. Raises NotWritten, Conflict or InDoubt. For `late_s` it may still
-        come: until then `before` says nothing."""
+        """What came of a write that failed: ours. Raises NotWritten, Conflict, Half or InDoubt. For `late_s` it may
+        still come: until then `before` says nothing."""
         unread, reads, until = error.message, iter(READ_AGAIN_S), time.monotonic() + late_s
+        half_until = time.monotonic() + max(late_s, HALF_S)
         while True:
             try:
                 found = await self._adapter.observe()
@@ -162,10 +167,13 @@ class Traffic:
                 continue
             if found.weights == weights and found.stamp == stamp:
                 return found
-            if not same(found, before):
+            if same(found, before):
+                if time.monotonic() >= until:
+                    raise NotWritten(error)
+            elif found.stamp != stamp:
                 raise Conflict(found)
-            if time.monotonic() >= until:
-                raise NotWritten(error)
+            elif time.monotonic() >= half_until:
+                raise Half(found, error.message)
             await asyncio.sleep(LOOK_S)
 
     def _written_steps(self) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from actions.endings import Conflict, Failed, Unfit
+from actions.endings import Conflict, Failed, Half, Unfit
 from actions.models import ActionError
 from actions.probing import Prober
 from actions.proof import VERIFY_S, Proof
@@ -39,7 +39,7 @@ class WayBack:
             return
         if not self._traffic.is_ours(found):
             if found.weights == self._traffic.before.weights:  # somebody has put it back
-                await self._ended(error)
+                await work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
                 return
             if not by_hand:
                 raise Conflict(found)
@@ -51,7 +51,7 @@ class WayBack:
         except (Unfit, Failed) as failure:
             await self._stuck(f"{error.message}; and the way back failed: {failure}", error)
         else:
-            await self._ended(error)
+            await work.finish("rolled_back", error=error)
 
     async def _move(self, found: SwitchState) -> None:
         prober = Prober(self._target.probe)
@@ -61,10 +61,14 @@ class WayBack:
                     first = prober if attempt == 1 else None
                     await self._traffic.shift("shift-back", found, self._traffic.before.weights, first)
                     break
+                except Half as half:
+                    if attempt == WRITE_TRIES:
+                        raise Unfit("unreachable", str(half)) from None
+                    found = half.found
                 except Unfit:
                     if attempt == WRITE_TRIES:
                         raise
-                    await asyncio.sleep(0.2 * attempt)
+                await asyncio.sleep(0.2 * attempt)
             if self._from in self._target.settings.colors:
                 await self._proof.verify(
                     prober, "verify-back", self._traffic.before.weights, self._from, at_most_s=VERIFY_S
@@ -93,9 +97,6 @@ class WayBack:
         if self._from not in self._target.settings.colors:  # a split of before: both sides had traffic
             return ""
         return await self._proof.unhealthy(self._from, SELF_TEST_PROBES)
-
-    async def _ended(self, error: ActionError) -> None:
-        await self._work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
 
     async def _abandoned(self, order: Ordered, error: ActionError) -> None:
         await self._work.obeyed(order.command)

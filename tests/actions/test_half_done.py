@@ -1,0 +1,102 @@
+"""Writes that reach only a part of the control object: some nodes of several, a file that is not in force yet."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from actions import traffic
+from actions.work import Work
+from backends.deployments.file_switch import FileSwitch
+from backends.errors import BackendError
+from backends.ports import SwitchState
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN, HALF = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}, {"blue": 50, "green": 50}
+
+
+Cut = Callable[..., list[tuple[str, dict[str, int]]]]
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
+    """`cut(shift=1)`: the first write of that step reaches half of the file, as two nodes of which one is lost. Returns
+    the steps that are written, with what was expected there."""
+    monkeypatch.setattr(traffic, "HALF_S", 0.2)
+    real = FileSwitch.shift
+
+    def cut(**steps: int) -> list[tuple[str, dict[str, int]]]:
+        written: list[tuple[str, dict[str, int]]] = []
+
+        async def shift(
+            self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+        ) -> SwitchState:
+            step = stamp.partition(":")[2]
+            written.append((step, dict(expected.weights)))
+            name = step.replace("-", "_")
+            if steps.get(name, 0) <= 0:
+                return await real(self, expected, weights, stamp=stamp, fence=fence)
+            steps[name] -= 1
+            await real(self, expected, HALF, stamp=stamp, fence=fence)
+            raise BackendError("unreachable", "lb-2: refused")
+
+        monkeypatch.setattr(FileSwitch, "shift", shift)
+        return written
+
+    return cut
+
+
+async def test_a_flip_that_reaches_only_a_part_goes_back_from_there(house: House, service: TwoColors, cut: Cut) -> None:
+    written = cut(shift=1)
+    ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+    assert ended.error is not None
+    assert "lb-2: refused; half done" in ended.error.message
+    assert written == [("shift", BLUE), ("shift-back", HALF)]
+
+
+async def test_a_way_back_that_reaches_only_a_part_is_written_again(house: House, service: TwoColors, cut: Cut) -> None:
+    written = cut(shift=1, shift_back=2)
+    ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+    assert [step for step, _ in written] == ["shift", "shift-back", "shift-back", "shift-back"]
+
+
+async def test_a_part_that_can_never_be_reached_is_a_failed_rollback_that_says_what_to_type(
+    house: House, service: TwoColors, cut: Cut
+) -> None:
+    cut(shift=1, shift_back=9)
+    ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, service.weights()) == ("rollback_failed", HALF)
+    assert ended.error is not None
+    assert "printf" in ended.error.fix
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "weights"), [("resume", "succeeded", GREEN), ("rollback", "rolled_back", BLUE)]
+)
+async def test_whoever_takes_over_a_half_done_write_finishes_or_undoes_it(
+    house: House,
+    service: TwoColors,
+    cut: Cut,
+    monkeypatch: pytest.MonkeyPatch,
+    order: str,
+    status: str,
+    weights: dict[str, int],
+) -> None:
+    async def dies(*_: Any, **__: Any) -> None:
+        raise BackendError("unreachable", "journal: disk full")
+
+    cut(shift=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Work, "observed", dies)
+        patch.setattr(traffic.Traffic, "_settled", dies)
+        flip = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
+    assert (flip.status, service.weights()) == ("running", HALF)
+    if order == "resume":
+        await house.gate._start(str(flip.id), house.gate._launch)
+        ended = await house.ended(flip)
+    else:
+        ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.id, ended.status, service.weights()) == (flip.id, status, weights)
