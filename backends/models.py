@@ -33,6 +33,7 @@ class PipelineRun(Struct, frozen=True, kw_only=True):
     """One run of a pipeline. `tasks_*` count its tasks; `history`: the pipeline's last states, newest last.
 
     `note`: what the system knows beside its state (why it is still queued, that its code changed since the last good).
+    `data`: the worst quality of what it wrote, where the links of the config say so; null where nobody knows.
     """
 
     ref: str
@@ -54,10 +55,13 @@ class PipelineRun(Struct, frozen=True, kw_only=True):
     url: str | None = None
     error: str | None = None
     note: str = ""
+    data: Health | None = None
 
     @property
     def health(self) -> Health:
-        """Failed is critical, late or cancelled a warning, unknown stays unknown."""
+        """Failed is critical, late or cancelled a warning, unknown stays unknown; of a success, what its data is."""
+        if self.state == "success" and self.data in ("critical", "warning"):
+            return self.data
         if self.state == "failed":
             return "critical"
         if self.state == "unknown":

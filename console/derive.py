@@ -46,6 +46,29 @@ def _with_run(score: QualityScore, runs: list[PipelineRun], links: Links) -> Qua
     return replace(score, run_ref=max(begun)[1]) if begun else score
 
 
+def judge_runs(runs: list[PipelineRun], scores: list[QualityScore], links: Links) -> list[PipelineRun]:
+    """`runs`, the newest of each pipeline with the quality of the data that it wrote: a green one may be the worst."""
+    newest = {run.ref for run in latest_runs(runs)}
+    return [_with_data(run, scores if run.ref in newest else [], links) for run in runs]
+
+
+def _with_data(run: PipelineRun, scores: list[QualityScore], links: Links) -> PipelineRun:
+    judged = [score for score in written_by(run, scores, links) if score.state != "unknown"]
+    data = worst([score.state for score in judged]) if run.state == "success" and judged else None
+    return run if run.data == data else replace(run, data=data)
+
+
+def written_by(run: PipelineRun, scores: Sequence[QualityScore], links: Links | None) -> list[QualityScore]:
+    """The scores of the datasets that this very run wrote, or that nobody has judged since."""
+    datasets = {name for row in (links.rows if links else ()) if row.pipeline == run.pipeline for name in row.datasets}
+    linked = [score for score in scores if score.dataset in datasets or (score.run_ref and score.run_ref == run.ref)]
+    return [score for score in linked if score.state == "unknown" or _since(run, score)]
+
+
+def _since(run: PipelineRun, score: QualityScore) -> bool:
+    return run.started_at is None or score.evaluated_at is None or score.evaluated_at >= run.started_at
+
+
 def _judge(score: QualityScore, last_success: dict[str, PipelineRun], links: Links) -> QualityScore:
     for row in links.rows:
         run = last_success.get(row.pipeline)

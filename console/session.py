@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, Silence, TaskRun
-from backends.ports import LogQuery, PipelineInfo
+from backends.ports import Approval, LogQuery, PipelineInfo
 from backends.text import clean
 from console import moment
 from console.adapters import Adapters
 from console.config import Entry
 from console.config_model import Port
-from console.derive import impact, judge_quality
+from console.derive import impact, judge_quality, judge_runs
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.orders import Orders
 from console.select import Selection
@@ -31,6 +31,7 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
+    from console.triage import Triage
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
@@ -164,6 +165,28 @@ class Session:
         """What hides `alert` now, those that end first at the top. Raises BackendError."""
         return await self.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
 
+    def follow_log(self, run: PipelineRun, task: str | None = None) -> AsyncIterator[LogEntry]:
+        """The log of a task, or of the whole run, and what is added to it. Raises BackendError."""
+        return self.adapters.pipelines(run.backend).follow_log(run.pipeline, run.run_id, task)
+
+    async def approvals(self, run: PipelineRun) -> list[Approval]:
+        """What of a run waits for a person. Raises BackendError."""
+        return await self.adapters.pipelines(run.backend).approvals(run.pipeline, run.run_id)
+
+    async def run(self, backend: str, pipeline: str, run_id: str) -> PipelineRun:
+        """One run now, also one that no feed reaches. Raises BackendError."""
+        found = await self.adapters.pipelines(backend).run(pipeline, run_id)
+        return judge_runs([found], self.store.items("quality"), self._config.links)[0]
+
+    def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
+        """What kind of trouble `run` is in, by all that is known of the context; None where it is in none."""
+        from console.triage import triage  # its patterns take 10 ms to compile, and the first paint needs none
+
+        return triage(
+            run, tasks=tasks, log=log, runs=self.store.items("pipelines"), scores=self.store.items("quality"),
+            checks=self.store.items("checks"), links=self._config.links,
+        )  # fmt: skip
+
     def impact(self, ref: str) -> list[str]:
         """Who is downstream of what `ref` names, one line each, from the links of the config and the scores."""
         items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
@@ -270,7 +293,8 @@ class Session:
 
     async def _fetch_runs(self, entry: Entry) -> tuple[Item, ...]:
         after, _ = self.window()
-        return tuple(await self.adapters.pipelines(entry.name).runs(since=after, limit=RUN_LIMIT))
+        runs = await self.adapters.pipelines(entry.name).runs(since=after, limit=RUN_LIMIT)
+        return tuple(judge_runs(runs, self.store.items("quality"), self._config.links))
 
     async def _fetch_scores(self, entry: Entry) -> tuple[Item, ...]:
         scores = await self.adapters.quality(entry.name).scores()
@@ -296,6 +320,8 @@ class Session:
     def _after_put(self, snapshot: Snapshot) -> None:
         if snapshot.key.panel == "pipelines":
             self._rejudge()
+        elif snapshot.key.panel == "quality":
+            self._rejudge_runs()
         elif snapshot.key.panel == "alerts":
             self._show_once()
 
@@ -313,6 +339,13 @@ class Session:
                 items = without_arrived(snapshot.items, arrived, moment.utc_now())
                 if items != snapshot.items:
                     self.store.put(replace(snapshot, items=items))
+
+    def _rejudge_runs(self) -> None:
+        """Judge the runs by the scores that are known now: one that is green may have written what is bad."""
+        for snapshot in self.store.snapshots("pipelines"):
+            items = tuple(judge_runs(list(snapshot.items), self.store.items("quality"), self._config.links))
+            if items != snapshot.items:
+                self.store.put(replace(snapshot, items=items))
 
     def _rejudge(self) -> None:
         """Judge the scores by the runs that are known now; read them anew where a run that writes them has ended."""

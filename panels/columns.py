@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from fnmatch import fnmatchcase
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -243,7 +244,8 @@ def counts(kind: Kind[T], items: Sequence[Any]) -> Line:
 
 
 def matches(query: str, text: str, fields: Callable[[], dict[str, str]]) -> bool:
-    """Whether every term of `query` holds: `word` is in the text, `key:value` in that field, `!term` is not so."""
+    """Whether every term of `query` holds: `word` is in the text, `key:value` in that field (`prod*`: all of it),
+    `!term` is not so."""
     for term in query.casefold().split():
         wanted = not term.startswith("!")
         if _matches_term(term.removeprefix("!"), text, fields) is not wanted:
@@ -257,4 +259,5 @@ def _matches_term(term: str, text: str, fields: Callable[[], dict[str, str]]) ->
     key, colon, value = term.partition(":")
     if not colon:
         return False
-    return value in fields().get(key, "").casefold()
+    found = fields().get(key, "").casefold()
+    return fnmatchcase(found, value) if "*" in value or "?" in value else value in found

@@ -55,22 +55,25 @@ class EventLogs(Struct, frozen=True):
 def event_of(log: EventLog, backend: str) -> TimelineEvent | None:
     """A line of the audit log as an event; None for what is no order of somebody."""
     at = parse_time(log.when)
-    word = WORDS.get(log.event)
+    event = log.event.removeprefix("api.").removeprefix("ui.")  # 2.x says which door it came by
+    word = WORDS.get(event)
     # The scheduler writes the state of a task under the name of its owner, and without a request.
-    if at is None or word is None or (log.event in _STATES_OF_TASKS and not log.extra):
+    if at is None or word is None or (event in _STATES_OF_TASKS and not log.extra):
         return None
     asked = _asked(log.extra)
+    if asked.get("dry_run") is True or str(asked.get("dry_run")).casefold() == "true":
+        return None
     run_id = log.run_id or asked.get("dag_run_id") or asked.get("run_id")
     parts = [backend, log.dag_id or "", str(run_id or "")]
     who = log.owner or "somebody"
     what = " ".join(filter(None, (log.dag_id, f"#{run_id}" if run_id else "", log.task_id)))
-    if log.event in ("patch_dag", "paused") and "is_paused" in asked:
+    if event in ("patch_dag", "paused") and "is_paused" in asked:
         word = "paused" if str(asked["is_paused"]).casefold() == "true" else "unpaused"
     to = asked.get("state") or asked.get("new_state")
     tail = f" as {to}" if isinstance(to, str) and word.startswith("marked") else ""
     return TimelineEvent(
         at=at,
-        kind=clean(log.event, 60),
+        kind=clean(event, 60),
         ref=clean("/".join(part for part in parts if part), 600),
         text=clean(f"{who} {word} {what}".rstrip() + tail, 300),
     )

@@ -25,9 +25,10 @@ _LEVELS: dict[str, LogLevel] = {
     "critical": "critical", "fatal": "critical", "exception": "error",
 }  # fmt: skip
 _GROUPS = ("::group::", "::endgroup::")
-_OWN_KEYS = frozenset(
-    {"timestamp", "event", "level", "logger", "error_detail", "filename", "lineno", "loc", "ti", "chan"}
-)
+_SAID_ELSEWHERE = frozenset({
+    "timestamp", "event", "level", "logger", "error_detail", "filename", "lineno", "loc", "chan", "dag_id", "run_id",
+    "task_id", "ti_id", "ti", "map_index", "try_number",
+})  # fmt: skip
 MAX_EXTRA = 8
 
 
@@ -104,7 +105,7 @@ def _of_event(event: dict[str, Any], source: Source) -> Iterator[LogEntry]:
     text = str(event.get("event", ""))
     at = parse_time(event.get("timestamp"))
     level = _LEVELS.get(str(event.get("level", "")).casefold(), "unknown")
-    extra = [f"{key}={value}" for key, value in event.items() if key not in _OWN_KEYS][:MAX_EXTRA]
+    extra = [f"{key}={value}" for key, value in event.items() if key not in _SAID_ELSEWHERE][:MAX_EXTRA]
     yield _entry(at, level, " ".join([text, *extra]) if extra else text, source)
     for error in event.get("error_detail") or ():
         if isinstance(error, dict):

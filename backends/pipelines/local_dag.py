@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from backends.ports import ParamType, PipelineParam
+from backends.ports import PipelineParam
 from backends.settings import Duration
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -76,11 +76,6 @@ def in_order(tasks: tuple[TaskConfig, ...]) -> tuple[TaskConfig, ...]:
         raise ValueError(f"tasks depend on each other: {' → '.join(reversed(error.args[1]))}") from None
 
 
-_TYPES: dict[type, ParamType] = {
-    str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
-}  # fmt: skip
-
-
 def default_param(name: str, default: Any) -> PipelineParam:
-    """A param that is known by its default alone."""
-    return PipelineParam(name=name, type=_TYPES.get(type(default), "any"), default=default)
+    """A param that is known by its default alone, which says nothing of what else it may be."""
+    return PipelineParam(name=name, default=default, nullable=True)

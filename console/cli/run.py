@@ -1,20 +1,29 @@
 """`teal run`: pipeline runs and what can be done with them."""
 
+import asyncio
+import contextlib
 from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import click
 
 from actions.models import ActionKind, Request
+from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
+from backends.ports import Approval
 from console.cli.options import DURATION, Common, Writing, common_options, key_values, writing_options
-from console.cli.reading import read
+from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.output import document, plain, worst_first
+from console.output import document, plain, print_lines, worst_first
 from console.refs import find_run
-from console.session import Session
+from console.session import Session, opened
 from console.tables import View, item_table, log_line
+
+if TYPE_CHECKING:
+    from console.triage import Triage
 
 
 @click.group()
@@ -28,7 +37,7 @@ def run() -> None:
 @click.option("--state", help="Only runs in this state.")
 @click.argument("pipeline", required=False)
 def list_(common: Common, since: float, state: str | None, pipeline: str | None) -> int:
-    """Runs over all pipelines, worst first."""
+    """Runs over all pipelines, or those of PIPELINE (`prod*`), worst first."""
 
     async def answer(session: Session) -> Answer:
         runs = [item for item in session.store.items("pipelines") if _matches(item, state, pipeline)]
@@ -48,28 +57,27 @@ def list_(common: Common, since: float, state: str | None, pipeline: str | None)
 @common_options()
 @click.argument("ref")
 def show(common: Common, ref: str) -> int:
-    """One run with its tasks. REF may be a unique prefix, PIPELINE@latest or PIPELINE@failed."""
+    """One run with its tasks, and what kind of trouble it is in. REF: also a unique prefix, PIPELINE@latest,
+    PIPELINE@failed."""
 
     async def answer(session: Session) -> Answer:
-        return await shown_run(session, find_run(session.store.items("pipelines"), ref))
+        return await shown_run(session, await found_run(session, ref))
 
-    return read(common, ("pipelines",), answer)
+    return read(common, ("pipelines", "quality"), answer)
 
 
 @run.command()
 @common_options()
+@click.option("-f", "--follow", is_flag=True, help="Go on until it has ended.")
 @click.argument("ref")
 @click.argument("task", required=False)
-def log(common: Common, ref: str, task: str | None) -> int:
+def log(common: Common, follow: bool, ref: str, task: str | None) -> int:
     """The log of a run, or of one TASK of it."""
+    if follow:
+        return _follow(common, ref, task)
 
     async def answer(session: Session) -> Answer:
-        found = find_run(session.store.items("pipelines"), ref)
-        if task is not None:
-            names = [known.task for known in await session.tasks(found)]
-            if task not in names:
-                fix = f"tasks: {', '.join(names)}"
-                raise CommandError(EXIT_NOT_FOUND, "not_found", f'no task "{task}" in {found.ref}', fix=fix)
+        found = await _with_task(session, ref, task)
         entries: list[LogEntry] = await session.task_log(found, task)
         shown = document(
             "run.log",
@@ -152,9 +160,18 @@ def unpause(common: Common, writing: Writing, pipeline: str) -> int:
 async def shown_run(session: Session, found: PipelineRun) -> Answer:
     """A run with its tasks. Raises BackendError."""
     tasks = await session.tasks(found)
-    item = {**plain(found), "tasks": [plain(task) for task in tasks]}
+    log: list[LogEntry] = []
+    failed = next((task for task in tasks if task.state == "failed"), None)
+    with contextlib.suppress(BackendError):  # the hint is worse without its log, and the run is shown all the same
+        log = await session.task_log(found, failed.task) if failed is not None else []
+    hint = session.triage(found, tasks, log)
+    approvals = await session.approvals(found) if found.state == "waiting" else []
+    item = {
+        **plain(found), "tasks": [plain(task) for task in tasks],
+        "triage": plain(hint) if hint is not None else None, "approvals": [plain(each) for each in approvals],
+    }  # fmt: skip
     shown = document("run.show", [item], context=session.context.name, snapshots=session.sources(), health=found.health)
-    return Answer(shown, lambda: _run_lines(session, found, tasks))
+    return Answer(shown, lambda: _run_lines(session, found, tasks, hint, approvals))
 
 
 def _set_paused(common: Common, writing: Writing, kind: ActionKind, pipeline: str) -> int:
@@ -166,20 +183,71 @@ def _set_paused(common: Common, writing: Writing, kind: ActionKind, pipeline: st
 
 
 def _matches(run: PipelineRun, state: str | None, pipeline: str | None) -> bool:
-    return (state is None or run.state == state) and (pipeline is None or run.pipeline == pipeline)
+    named = pipeline is None or run.pipeline == pipeline or fnmatchcase(run.pipeline, pipeline)
+    return (state is None or run.state == state) and named
 
 
-def _run_lines(session: Session, run: PipelineRun, tasks: list[TaskRun]) -> list[str]:
+def _run_lines(
+    session: Session, run: PipelineRun, tasks: list[TaskRun], hint: "Triage | None", approvals: list[Approval]
+) -> list[str]:
     view = View.at_now(session.context.zone)
-    impact = [f"linked      {line}" for line in session.impact(run.ref)]
     lines = [*item_table(PipelineRun, [run], view), "", *item_table(TaskRun, tasks, view)]
-    return [*lines, "", *impact] if impact else lines
+    more = [f"note        {run.note}"] if run.note else []
+    if hint is not None:
+        more += [f"looks       {hint.kind}: {hint.meaning}", *(f"            {line}" for line in hint.evidence)]
+    more += [f"waits       {each.name} {each.detail}".rstrip() for each in approvals]
+    more += [f"linked      {line}" for line in session.impact(run.ref)]
+    return [*lines, "", *more] if more else lines
+
+
+async def found_run(session: Session, ref: str) -> PipelineRun:
+    """The run that `ref` names. A whole ref is asked for where the window of the list does not reach it."""
+    try:
+        return find_run(session.store.items("pipelines"), ref)
+    except CommandError:
+        backend, _, rest = ref.partition("/")
+        pipeline, _, run_id = rest.partition("/")
+        if not run_id or backend not in {source.key.name for source in session.sources()}:
+            raise
+        with contextlib.suppress(BackendError):
+            return await session.run(backend, pipeline, run_id)
+        raise
+
+
+async def _with_task(session: Session, ref: str, task: str | None) -> PipelineRun:
+    """The run, known to have that task. Raises CommandError(5)."""
+    found = await found_run(session, ref)
+    if task is not None:
+        names = [known.task for known in await session.tasks(found)]
+        if task not in names and task not in {name.partition("[")[0] for name in names}:
+            fix = f"tasks: {', '.join(names)}"
+            raise CommandError(EXIT_NOT_FOUND, "not_found", f'no task "{task}" in {found.ref}', fix=fix)
+    return found
+
+
+def _follow(common: Common, ref: str, task: str | None) -> int:
+    """Each line as it comes, as text or a JSON line; exit 0 when the task or the run has ended."""
+    if common.output == "json":
+        raise click.UsageError("-f with -o json never ends its document: use -o jsonl")
+
+    async def follow() -> int:
+        async with opened(Session(chosen(common), panels=("pipelines",))) as session:
+            await session.read(deadline_s=common.timeout_s)
+            found = await _with_task(session, ref, task)
+            async for entry in session.follow_log(found, task):
+                if common.output == "jsonl":
+                    print_lines([entry])
+                else:
+                    click.echo(log_line(entry, session.context.zone))
+        return 0
+
+    return asyncio.run(follow())
 
 
 def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:
     async def request(session: Session) -> Request:
         await session.read(deadline_s=common.timeout_s)
-        found = find_run(session.store.items("pipelines"), ref)
+        found = await found_run(session, ref)
         service = f"{found.backend}/{found.pipeline}"
         return Request(kind=kind, service=service, ref=found.ref, timeout_s=common.timeout_s)
 

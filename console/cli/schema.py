@@ -8,6 +8,7 @@ import msgspec
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
+from backends.ports import Approval
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
 from console.cli.report import Report
@@ -18,12 +19,15 @@ from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
 from console.sandbox.control import SandboxInfo
 from console.sandbox.load import LoadReport
+from console.triage import Triage
 
 
 class RunWithTasks(PipelineRun, frozen=True, kw_only=True):
     """A run as `run show` prints it."""
 
     tasks: tuple[TaskRun, ...]
+    triage: Triage | None = None
+    approvals: tuple[Approval, ...] = ()
 
 
 # What the items of each kind of document are.

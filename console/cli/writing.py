@@ -11,6 +11,7 @@ from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
+from backends.errors import BackendError
 from backends.models import Health, Panel
 from console.cli.following import follow
 from console.cli.options import Common, Writing
@@ -23,6 +24,8 @@ from panels.words import UNICODE, took
 
 EXIT_STILL_OPEN = 8
 RUN_POLL_S = 0.5
+LOST_POLL_S = 3.0
+_PASSING = frozenset({"unreachable", "timeout", "rate_limited"})
 WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
 
 STEERING = frozenset({"pause", "resume", "promote", "accept", "takeover", "abandon"})
@@ -104,7 +107,13 @@ async def _follow(
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:
     backend, pipeline, run_id = ref.split("/", 2)
     while deadline is None or time.monotonic() < deadline:
-        run = await session.adapters.pipelines(backend).run(pipeline, run_id)
+        try:
+            run = await session.adapters.pipelines(backend).run(pipeline, run_id)
+        except BackendError as error:
+            if error.kind not in _PASSING:
+                raise
+            await asyncio.sleep(LOST_POLL_S)  # the run goes on: to lose sight of it for a while says nothing of it
+            continue
         if run.state not in ("queued", "running", "waiting"):
             click.echo(f"{UNICODE.of(run.state)} {run.ref} {run.state} in {took(run.duration_s)}", err=True)
             return 0 if run.state == "success" else 1

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from actions.models import Refused
 from backends.errors import BackendError
-from backends.models import PipelineRun, TaskRun
+from backends.models import LogEntry, PipelineRun, TaskRun
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
@@ -89,6 +89,7 @@ class RunDetail(Page):
         self._trouble: list[Row] = []
         self._reading = False
         self._log_of = ""
+        self._log: list[LogEntry] = []
         self._listed: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -189,6 +190,9 @@ class RunDetail(Page):
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 entries = await self.session.task_log(self.run_shown, task.task)
+                if task.state == "failed":
+                    self._log = entries
+                    self._show()
         except (Refused, BackendError, TimeoutError) as error:
             log.say(" ".join(part.plain for part in refusal(error, self.of)[0] if part))
             entries = []
@@ -221,6 +225,12 @@ class RunDetail(Page):
             rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
         if run.error:
             rows.append(row("error", run.error, style_of("critical")))
+        if run.note:
+            rows.append(row("note", run.note))
+        if (found := self.session.triage(run, self.tasks, self._log)) is not None:
+            rows.append(row("looks", f"{found.kind}: {found.meaning}", style_of("warning")))
+            shown = (line for line in found.evidence if line not in (run.error, run.note))
+            rows += [row("", line, MUTED) for line in shown]
         if lines := self.session.impact(run.ref):
             rows.append(row("impact", "; ".join(lines)))
         self.query_one("#about", Paragraphs).show([*self._trouble, *rows])

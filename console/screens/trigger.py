@@ -10,11 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import ScreenResume
+from textual.events import DescendantFocus, ScreenResume
 from textual.widgets import Button, Input, Static
 
 from actions.models import Refused, Request
 from backends.errors import BackendError
+from backends.pipelines.params import hint, problem
+from backends.ports import PipelineParam
 from backends.text import clean
 from console.screens.params import parse, parse_pairs, write
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, Paragraphs, fit, mark, row
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 READ_TIMEOUT_S = 15.0
 NAME_WIDTH = 22
+NOTE_WIDTH = 34
 
 
 class TriggerForm(Page):
@@ -42,6 +45,7 @@ class TriggerForm(Page):
         #fields { height: 1fr; }
         .param { height: 1; }
         .param > Static { width: 24; height: 1; color: $text-muted; }
+        .param > .hint { width: 34; margin-left: 2; }
         .param > Input { width: 1fr; height: 1; background: $panel; }
         .param > Input:focus { background-tint: $foreground 10%; }
         #buttons { height: 1; margin-top: 1; }
@@ -54,8 +58,7 @@ class TriggerForm(Page):
         super().__init__(session)
         self.backend = backend
         self.pipeline = pipeline
-        self.defaults: dict[str, Any] = {}
-        self._names: list[str] = []
+        self.known: tuple[PipelineParam, ...] = ()
         self._planned: PlanScreen | None = None
 
     def compose(self) -> ComposeResult:
@@ -71,7 +74,6 @@ class TriggerForm(Page):
     def on_mount(self) -> None:
         self.query_one(Frame).titles(left=f"Trigger {self.pipeline}", right="reading its params…")
         self.query_one("#about", Paragraphs).show([row("", "")])
-        self.query_one("#said").display = False
         self.query_one("#go").display = False
         self._load()
 
@@ -85,7 +87,7 @@ class TriggerForm(Page):
             self.query_one(Frame).titles(right="not readable")
             self.query_one("#cancel").focus()
             return
-        self.defaults = {param.name: param.default for param in info.params}
+        self.known = info.params
         about = "JSON where it parses, else a string. What stays as it is is not sent."
         rows = [row("", about, MUTED)]
         if info.paused:
@@ -96,24 +98,53 @@ class TriggerForm(Page):
         await self._add_fields()
 
     async def _add_fields(self) -> None:
-        self._names = list(self.defaults)
-        fields = [self._field(f"p{n}", name, write(self.defaults[name])) for n, name in enumerate(self._names)]
-        fields.append(self._field("others", "others, NAME=VALUE …", ""))
+        fields = [self._field(f"p{n}", param.name, _text(param), hint(param)) for n, param in enumerate(self.known)]
+        fields.append(self._field("others", "others", "", "NAME=VALUE …"))
         await self.query_one("#fields").mount_all(fields)
         self.query_one("#go").display = True
         self.query(Input).first().focus()
 
     @staticmethod
-    def _field(name: str, label: str, value: str) -> Horizontal:
+    def _field(name: str, label: str, value: str, note: str) -> Horizontal:
         entry = Input(value=value, placeholder="_" * 40, id=name, compact=True, select_on_focus=False)
         entry.cursor_blink = False
-        return Horizontal(Static(fit(clean(label), NAME_WIDTH)), entry, classes="param")
+        beside = Static(fit(clean(note), NOTE_WIDTH), classes="hint")
+        return Horizontal(Static(fit(clean(label), NAME_WIDTH)), entry, beside, classes="param")
 
     def params(self) -> dict[str, Any]:
-        """What differs from the defaults. Raises ValueError where the last field is not NAME=VALUE."""
-        written = {name: parse(self.query_one(f"#p{n}", Input).value) for n, name in enumerate(self._names)}
-        changed = {name: value for name, value in written.items() if write(value) != write(self.defaults[name])}
+        """What differs from the defaults. Raises ValueError where something of it cannot be."""
+        changed: dict[str, Any] = {}
+        for number, param in enumerate(self.known):
+            text = self.query_one(f"#p{number}", Input).value
+            if text == _text(param):
+                if found := problem(param):
+                    raise ValueError(found)
+                continue
+            value = text if param.type == "string" and not (param.nullable and text == "null") else parse(text)
+            if found := problem(param, value):
+                raise ValueError(found)
+            if write(value) != write(param.default):
+                changed[param.name] = value
         return {**changed, **parse_pairs(self.query_one("#others", Input).value)}
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._say_what_is_wrong()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        self._say_what_is_wrong()
+
+    def _say_what_is_wrong(self) -> None:
+        """What is wrong now, else what the param under the cursor is for."""
+        said, at = self.query_one("#said", Paragraphs), self.focused
+        try:
+            self.params()
+        except ValueError as error:
+            said.show([row(mark("warning", self.of), str(error))])
+        else:
+            number = (at.id or "")[1:] if isinstance(at, Input) else ""
+            param = self.known[int(number)] if number.isdecimal() else None
+            said.show([row("", clean(param.description), MUTED)] if param and param.description else [])
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
@@ -137,3 +168,10 @@ class TriggerForm(Page):
     def _pass(self) -> None:
         if self.is_current:
             self.action_back()
+
+
+def _text(param: PipelineParam) -> str:
+    """The default as it is written into the field: nothing for none, a string as it is."""
+    if param.default is None:
+        return "" if param.nullable or param.required else "null"
+    return param.default if param.type == "string" and isinstance(param.default, str) else write(param.default)

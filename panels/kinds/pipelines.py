@@ -7,7 +7,7 @@ from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
-_COUNTED = ("failed", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
+_COUNTED = ("failed", "bad data", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
 
 
 def health(run: PipelineRun) -> str:
@@ -30,18 +30,22 @@ def run_name(run_id: str) -> str:
 def reason(run: PipelineRun) -> str:
     """What went wrong, in one line; nothing where all is well."""
     if run.state == "failed":
-        return run.error or "failed; Enter shows its tasks and log"
+        return " · ".join(filter(None, (run.error, run.note))) or "failed; Enter shows its tasks and log"
     if run.state == "unknown":
         return f'state "{run.raw_state}" is not known here' if run.raw_state else "nobody knows its state"
     if run.late:
         return f"late: usually {ago(run.usual_s)}" if run.usual_s is not None else "late"
     if run.state == "waiting":
-        return "waits for an approval"
-    return run.error or ""
+        return f"waits for an approval{': ' + run.note if run.note else ''}"
+    if run.state == "success" and run.data in ("critical", "warning"):
+        return "it ended well, and what it wrote is bad; Enter shows it"
+    return run.error or (run.note if run.state in ("queued", "running") else "")
 
 
 def _symbol(run: PipelineRun, moment: Moment) -> Cell:
-    word = "late" if run.late and run.state != "failed" else run.state
+    word: str = "late" if run.late and run.state != "failed" else run.state
+    if run.state == "success" and run.health != "ok":
+        word = run.health
     return Cell(moment.symbols.of(word), tone(run))
 
 
@@ -75,6 +79,8 @@ def counted(run: PipelineRun) -> tuple[Counted, ...]:
     """`failed`, `late`, `running` …; `ok` for what ended well."""
     if run.late and run.state not in ("failed", "unknown"):
         return (("late", "warning"),)
+    if run.state == "success" and run.health != "ok":
+        return (("bad data", tone(run)),)
     return (("ok" if run.state in ("success", "skipped") else run.state, tone(run)),)
 
 

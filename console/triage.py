@@ -1,0 +1,164 @@
+"""What kind of trouble a run is in, guessed from what is known, with the lines that say so. Pure functions over models.
+
+The first five minutes go differently for a job that died, a schema that changed, one that is slow, one that is green
+over bad data, and a platform that fails everybody: each names whom to wake. A hint is not a verdict.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+from msgspec import Struct
+
+from backends.models import CheckResult, LogEntry, PipelineRun, QualityScore, TaskRun
+from console.config_model import Links
+from console.derive import written_by
+from panels.words import took
+
+TriageKind = Literal["died", "schema", "slow", "stale-but-green", "platform"]
+
+MEANING: dict[TriageKind, str] = {
+    "died": "the job itself failed: read its log, then retry",
+    "schema": "what it reads has another shape: ask the owner of the source, a retry will fail again",
+    "slow": "it takes longer than it usually does: look at what it waits for",
+    "stale-but-green": "it ended well and the data is bad: stop what consumes it, a retry may repeat it",
+    "platform": "not this job: what it runs on; look at the checks before you retry anything",
+}
+SIDE_BY_SIDE = timedelta(minutes=15)
+MANY = 3
+MAX_EVIDENCE = 4
+
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+_SCHEMA = _any_of(
+    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\b(?:does not exist|not found|missing|not present)",
+    r"no such (?:column|table)",
+    r"(?:unknown|missing|unexpected|undefined) (?:column|field)|UndefinedColumn|UndefinedTable",
+    r"\bKeyError\b|AnalysisException|SchemaError|ParserError|type mismatch",
+    r"schema (?:mismatch|changed|evolution|validation)|cannot (?:cast|be cast)|could not convert",
+    r"invalid input syntax for|expected \d+ (?:fields|columns)",
+)
+_PLATFORM = _any_of(
+    r"out of memory|\bOOM(?:Killed)?\b|MemoryError|SIGKILL|SIGTERM|runner lost|evicted",
+    r"exit(?:ed)?(?: with)?(?: return)?(?: code| status)?:? -?(?:9|137|143)\b",
+    r"no space left|disk (?:is )?full|too many open files|database is locked",
+    r"connection (?:refused|reset)|could not connect|no route to host|name resolution",
+    r"name or service not known|no such host|too many connections|remaining connection slots",
+    r"heartbeat|zombie|worker (?:lost|died)|executor .{0,80}reported that the task instance",
+    r"\b50[234] (?:bad gateway|service unavailable|gateway time-?out)|rate exceeded|throttl",
+)
+_SLOW = re.compile(r"tim(?:ed|e)[ -]?out|deadline exceeded|took too long|statement timeout", re.IGNORECASE)
+
+
+class Triage(Struct, frozen=True):
+    """`kind` is the guess, `meaning` what to do about it, `evidence` the lines it stands on, best first."""
+
+    kind: TriageKind
+    meaning: str
+    evidence: tuple[str, ...]
+
+
+def triage(
+    run: PipelineRun,
+    *,
+    tasks: Sequence[TaskRun] = (),
+    log: Sequence[LogEntry] = (),
+    runs: Sequence[PipelineRun] = (),
+    scores: Sequence[QualityScore] = (),
+    checks: Sequence[CheckResult] = (),
+    links: Links | None = None,
+) -> Triage | None:
+    """What is wrong with `run`; None where nothing is, or it was ended on purpose. `log`: of the task that failed;
+    `runs`, `scores` and `checks`: all that are known of the context."""
+    if run.state == "failed":
+        return _of_failed(run, tasks, log, runs, checks)
+    if run.state == "success":
+        return _of_green(run, scores, links)
+    if run.state in ("queued", "running"):
+        return _of_open(run, tasks, checks)
+    return None
+
+
+def _of_failed(
+    run: PipelineRun,
+    tasks: Sequence[TaskRun],
+    log: Sequence[LogEntry],
+    runs: Sequence[PipelineRun],
+    checks: Sequence[CheckResult],
+) -> Triage:
+    words = _words(run, tasks, log)
+    around = _side_by_side(run, runs)
+    if hits := [line for line in words if _SCHEMA.search(line)]:
+        return _found("schema", [*hits, *_note(run)])
+    if around or (hits := [line for line in words if _PLATFORM.search(line)]):
+        hits = [line for line in words if _PLATFORM.search(line)]
+        return _found("platform", [*around, *hits, *_sick(checks)])
+    if hits := [line for line in words if _SLOW.search(line)]:
+        return _found("slow", [*hits, *_note(run)])
+    if sick := _sick(checks):
+        return _found("platform", [*sick, *words])
+    return _found("died", [*words, *_note(run)] or [f"{run.pipeline} failed, and nothing says why"])
+
+
+def _of_green(run: PipelineRun, scores: Sequence[QualityScore], links: Links | None) -> Triage | None:
+    bad = [score for score in written_by(run, scores, links) if score.state in ("critical", "warning", "unknown")]
+    lines = [_score_line(score) for score in bad]
+    return _found("stale-but-green", [f"{run.pipeline} ended well", *lines]) if lines else None
+
+
+def _of_open(run: PipelineRun, tasks: Sequence[TaskRun], checks: Sequence[CheckResult]) -> Triage | None:
+    if run.state == "queued" and (run.note or _sick(checks)):
+        return _found("platform", [*_note(run), *_sick(checks)])
+    if "no open slot" in run.note:
+        return _found("platform", [run.note])
+    if not run.late:
+        return None
+    usual = f", usually {took(run.usual_s)}" if run.usual_s is not None else ""
+    running = [task for task in tasks if task.state == "running"]
+    at = [f"it is at {', '.join(task.task for task in running[:3])}"] if running else []
+    return _found("slow", [f"running for {took(run.duration_s)}{usual}", *at, *_note(run)])
+
+
+def _words(run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> list[str]:
+    """What is said of the failure: by the run, by its tasks, by the last errors of the log."""
+    failed = [f"{task.task}: {task.error}" for task in tasks if task.state == "failed" and task.error]
+    errors = [entry.message for entry in log if entry.health == "critical"][-20:]
+    return list(dict.fromkeys(line for line in [run.error or "", *failed, *reversed(errors)] if line.strip()))
+
+
+def _side_by_side(run: PipelineRun, runs: Sequence[PipelineRun]) -> list[str]:
+    """Other pipelines that failed at about the same time."""
+    if run.ended_at is None:
+        return []
+    near = {
+        other.pipeline
+        for other in runs
+        if other.state == "failed" and other.ended_at is not None and abs(other.ended_at - run.ended_at) <= SIDE_BY_SIDE
+    }
+    names = sorted(near | {run.pipeline})
+    minutes = int(SIDE_BY_SIDE.total_seconds() // 60)
+    return [f"{len(names)} pipelines failed within {minutes} min: {', '.join(names[:5])}"] if len(names) >= MANY else []
+
+
+def _sick(checks: Sequence[CheckResult]) -> list[str]:
+    return [f"check {check.name}: {check.message}" for check in checks if check.state == "critical"]
+
+
+def _note(run: PipelineRun) -> list[str]:
+    return [run.note] if run.note else []
+
+
+def _score_line(score: QualityScore) -> str:
+    if score.score is None or score.state == "unknown":
+        return f"{score.dataset}: {score.reason or 'nobody knows its quality'}"
+    failed = f", {score.failures[0].check}: {score.failures[0].detail}" if score.failures else ""
+    limit = score.crit if score.score < score.crit else score.warn
+    return f"{score.dataset} scored {score.score:.2f}, at least {limit:.2f} is wanted{failed}"
+
+
+def _found(kind: TriageKind, evidence: list[str]) -> Triage:
+    return Triage(kind, MEANING[kind], tuple(dict.fromkeys(evidence))[:MAX_EVIDENCE])

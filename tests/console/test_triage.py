@@ -1,0 +1,120 @@
+"""What kind of trouble a run is in, and the lines that say so."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from backends.models import CheckResult, FailedExpectation, LogEntry, PipelineRun, QualityScore, TaskRun
+from console.config_model import LinkRow, Links
+from console.triage import MEANING, triage
+
+NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
+LINKS = Links(rows=(LinkRow(pipeline="load", datasets=("orders",)),))
+
+
+def run(state: str = "failed", pipeline: str = "load", minutes_ago: float = 5, **more: Any) -> PipelineRun:
+    ended = None if state in ("running", "queued") else NOW - timedelta(minutes=minutes_ago)
+    return PipelineRun(
+        ref=f"air/{pipeline}/1", backend="air", pipeline=pipeline, run_id="1", state=state,  # type: ignore[arg-type]
+        started_at=NOW - timedelta(minutes=minutes_ago + 5), ended_at=ended, **more,
+    )  # fmt: skip
+
+
+def line(text: str, level: str = "error") -> LogEntry:
+    return LogEntry(at=NOW, source="t", level=level, message=text)  # type: ignore[arg-type]
+
+
+def score(state: str = "critical", minutes_ago: float = 4, **more: Any) -> QualityScore:
+    told = {"score": 0.71, "failures": (FailedExpectation("amount 0..100", "37 of 500 rows"),), **more}
+    return QualityScore(
+        ref="dq/orders", backend="dq", dataset="orders", warn=0.95, crit=0.8, state=state,  # type: ignore[arg-type]
+        evaluated_at=NOW - timedelta(minutes=minutes_ago), **told,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("died", "validate: 37 unexpected values in column amount"),
+        ("died", "load: exit status 1"),
+        ("died", "ValueError: transactions_suite failed"),
+        ("schema", 'load: psycopg.errors.UndefinedColumn: column "customer_ref" does not exist'),
+        ("schema", "load: KeyError: 'customer_id'"),
+        ("schema", "load: sqlite3.OperationalError: no such table: customers"),
+        ("schema", "load: invalid input syntax for type numeric: 12,50"),
+        ("platform", "load: Task exited with return code -9"),
+        ("platform", "load: exit status 137"),
+        ("platform", "load: OSError: [Errno 28] No space left on device"),
+        ("platform", "load: connection to server failed: Connection refused"),
+        ("platform", "load: FATAL: remaining connection slots are reserved"),
+        ("slow", "load: timed out after 10m"),
+        ("slow", "load: AirflowTaskTimeout: Timeout, PID: 12"),
+        ("slow", "load: canceling statement due to statement timeout"),
+    ],
+)
+def test_the_words_of_a_failure_say_its_kind(kind: str, text: str) -> None:
+    for found in (
+        triage(run(error=text)),
+        triage(run(), tasks=[TaskRun(task="t", state="failed", error=text)]),
+        triage(run(), log=[line("begins", "info"), line(text)]),
+    ):
+        assert found is not None
+        assert (found.kind, found.meaning) == (kind, MEANING[kind])  # type: ignore[index]
+        assert text in found.evidence[0]
+
+
+def test_many_that_fail_side_by_side_are_the_platform() -> None:
+    others = [run(pipeline=name, minutes_ago=6) for name in ("a", "b")]
+    found = triage(run(error="load: exit status 1"), runs=others)
+    assert found is not None
+    assert found.kind == "platform"
+    assert found.evidence[0] == "3 pipelines failed within 15 min: a, b, load"
+    long_ago = [run(pipeline=name, minutes_ago=60) for name in ("a", "b")]
+    assert triage(run(error="load: exit status 1"), runs=long_ago).kind == "died"  # type: ignore[union-attr]
+
+
+def test_a_critical_check_makes_it_the_platform_but_not_a_changed_schema() -> None:
+    sick = [CheckResult(ref="w", name="warehouse", state="critical", message="connection refused")]
+    found = triage(run(error="load: exit status 1"), checks=sick)
+    assert found is not None
+    assert (found.kind, found.evidence[0]) == ("platform", "check warehouse: connection refused")
+    assert triage(run(error="load: no such column: x"), checks=sick).kind == "schema"  # type: ignore[union-attr]
+
+
+def test_green_over_bad_data() -> None:
+    found = triage(run("success"), scores=[score()], links=LINKS)
+    assert found is not None
+    assert found.kind == "stale-but-green"
+    assert found.evidence[1] == "orders scored 0.71, at least 0.80 is wanted, amount 0..100: 37 of 500 rows"
+    unknown = triage(run("success"), scores=[score("unknown", 60, reason="older than the last good run")], links=LINKS)
+    assert unknown is not None
+    assert unknown.evidence[1] == "orders: older than the last good run"
+    assert triage(run("success"), scores=[score("ok")], links=LINKS) is None
+    assert triage(run("success"), scores=[score(minutes_ago=60)], links=LINKS) is None, "the run before wrote that"
+    assert triage(run("success", pipeline="other"), scores=[score()], links=LINKS) is None
+
+
+def test_slow_and_what_waits() -> None:
+    late = run("running", late=True, usual_s=60.0, duration_s=600.0)
+    found = triage(late, tasks=[TaskRun(task="dbt_run", state="running")])
+    assert found is not None
+    assert (found.kind, found.evidence) == ("slow", ("running for 10m00s, usually 1m00s", "it is at dbt_run"))
+    full = triage(run("running", note="pool default_pool has no open slot of 4"))
+    assert full is not None
+    assert full.kind == "platform"
+    assert triage(run("queued", note="its DAG is paused")).kind == "platform"  # type: ignore[union-attr]
+    for quiet in (run("running"), run("queued"), run("cancelled"), run("success"), run("skipped"), run("unknown")):
+        assert triage(quiet) is None
+
+
+def test_code_that_changed_is_evidence() -> None:
+    found = triage(run(error="load: exit status 1", note="its code changed since the last good run: version 3 → 4"))
+    assert found is not None
+    assert found.evidence[-1].endswith("version 3 → 4")
+
+
+def test_a_failure_without_a_word_is_one() -> None:
+    found = triage(run())
+    assert found is not None
+    assert (found.kind, found.evidence) == ("died", ("load failed, and nothing says why",))
