@@ -3,7 +3,7 @@
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from backends.models import (
 from backends.ports import PipelineInfo, PipelineParam
 from console.screens.parts import Paragraphs
 from console.store import Snapshot, SourceKey, Store
+from console.triage import Triage, triage
 
 HOSTILE = "[bold red]BLUE[/] [/] [0] $warning {x} [@click=app.quit]click[/] unbalanced ["
 
@@ -235,6 +236,9 @@ class FakeSession:
 
     async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
         return some_log(task or "all")
+
+    def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
+        return triage(run, tasks=tasks, log=log)
 
     async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo:
         return self.info

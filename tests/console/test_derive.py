@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
 from console.config_model import LinkRow, Links
-from console.derive import impact, judge_quality, latest_runs, panel_health
+from console.derive import impact, judge_quality, judge_runs, latest_runs, panel_health
 from console.store import Snapshot, SourceError, SourceKey
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
@@ -92,3 +92,25 @@ def test_a_lost_source_is_never_ok():
     assert panel_health([fine], NOW) == "ok"
     assert panel_health([fine, lost], NOW) == "unknown"
     assert panel_health([fine], NOW + timedelta(minutes=10)) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "state", "data", "health"),
+    [
+        (5, "critical", "critical", "critical"),
+        (5, "warning", "warning", "warning"),
+        (5, "ok", "ok", "ok"),
+        (30, "critical", None, "ok"),
+        (5, "unknown", None, "ok"),
+    ],
+    ids=["bad", "not good", "fine", "of the run before", "nobody knows"],
+)
+def test_a_green_run_is_as_bad_as_what_it_wrote(evaluated, state, data, health):
+    [judged] = judge_runs([run(20, 10)], [replace(score(evaluated), state=state)], LINKS)
+    assert (judged.state, judged.data, judged.health) == ("success", data, health)
+    assert judge_runs([judged], [], LINKS) == [run(20, 10)], "and no longer where nobody says so"
+
+
+def test_only_the_newest_run_of_a_pipeline_wrote_what_is_there():
+    newest, older = judge_runs([run(20, 10, "failed"), run(40, 30)], [replace(score(5), state="critical")], LINKS)
+    assert (newest.data, older.data) == (None, None)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from textual.widgets import Button, Input
 
 from backends.models import Alert, ColorState, RollbackOffer
-from backends.ports import PipelineInfo
+from backends.ports import PipelineInfo, PipelineParam
 from console.screens.action import ActionScreen
 from console.screens.choices import choices
 from console.screens.menu import ActionMenu
@@ -163,3 +163,31 @@ async def test_only_changed_params_are_planned_and_the_way_back_passes_the_form(
         await until(pilot, lambda: isinstance(pilot.app.screen, ActionScreen), "the action is shown")
         await pilot.press("q")
         await until(pilot, lambda: len(pilot.app.screen_stack) == 1, "the form is passed")
+
+
+async def test_a_param_that_cannot_be_is_said_before_there_is_a_plan() -> None:
+    session = FakeSession()
+    rows = PipelineParam(name="rows", type="integer", default=500, schema={"minimum": 1, "maximum": 1000})
+    mode = PipelineParam(name="mode", type="string", default="full", choices=("full", "delta"), description="how much")
+    day = PipelineParam(name="day", type="string", required=True)
+    session.info = PipelineInfo(pipeline="etl", params=(rows, mode, day))
+    form = TriggerForm(session, "local", "etl")  # type: ignore[arg-type]
+    async with Holder(form).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: form.query_one("#go").display, "the params are there")
+        assert "integer, 1 to 1000" in text_of(pilot.app)
+        assert "full or delta" in text_of(pilot.app)
+        form.query_one("#go", Button).press()
+        await until(pilot, lambda: "day: a value is required" in said(form, "#said"), "said")
+        form.query_one("#p2", Input).value = "7"
+        for field, text, words in (
+            ("#p0", "5000", "than 1000"),
+            ("#p0", '"x"', "an integer"),
+            ("#p1", "half", "delta"),
+        ):
+            before = form.query_one(field, Input).value
+            form.query_one(field, Input).value = text
+            await until(pilot, lambda words=words: words in said(form, "#said"), words)  # type: ignore[misc]
+            form.query_one(field, Input).value = before
+        assert session.requests == []
+        assert form.params() == {"day": "7"}, "a string stays one"
+        assert outside(form, "Button, Input, KeyBar") == []

@@ -87,6 +87,8 @@ def test_filter_terms_are_words_fields_and_negations() -> None:
     fields = {"state": "failed", "dataset": "transactions"}
     assert matches("prod", "production_data_pipeline", lambda: fields)
     assert matches("PROD state:fail", "production_data_pipeline", lambda: fields)
+    assert matches("pipeline:prod*", "x", lambda: {"pipeline": "production_data_pipeline"})
+    assert not matches("pipeline:data*", "x", lambda: {"pipeline": "production_data_pipeline"}), "all of it"
     assert not matches("state:success", "production_data_pipeline", lambda: fields)
     assert matches("!state:success", "production_data_pipeline", lambda: fields)
     assert not matches("!prod", "production_data_pipeline", lambda: fields)
