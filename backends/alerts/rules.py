@@ -23,7 +23,7 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from backends.sql import Database
 from backends.text import clean, clean_labels
 from backends.times import parse_time
 
-MAX_ROWS = 1000
+MAX_ROWS = 5000
 NOT_LABELS = frozenset({"value", "since"})
 _DATABASE_IS_AWAY = frozenset({"unreachable", "auth", "timeout"})
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -124,6 +124,12 @@ class RuleAlerts:
             blind,
             now,
         )
+        # Five thousand rows take longer than a frame may.
+        return await asyncio.to_thread(self._judged, outcomes, since, now)
+
+    def _judged(
+        self, outcomes: list[list[Finding] | BackendError], since: Mapping[str, datetime], now: datetime
+    ) -> list[Alert]:
         alerts: list[Alert] = []
         for rule, outcome in zip(self._config.rules, outcomes, strict=True):
             if isinstance(outcome, BackendError):
@@ -146,8 +152,7 @@ class RuleAlerts:
             rows = await self._database.rows(rule.query, limit=MAX_ROWS + 1)
         except BackendError as error:
             return error
-        findings = (_finding(rule, row) for row in rows)
-        return list({finding.fingerprint: finding for finding in findings}.values())
+        return await asyncio.to_thread(_findings, rule, rows)
 
     def _alert(self, rule: Rule, finding: Finding, first_seen: datetime | None, now: datetime) -> Alert:
         since = finding.since or first_seen
@@ -197,6 +202,11 @@ def fingerprint_of(name: str, labels: Mapping[str, str]) -> str:
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`template` with each `{name}` of `values` replaced, once; other braces stay as they are."""
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
+
+
+def _findings(rule: Rule, rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    found = (_finding(rule, row) for row in rows)
+    return list({finding.fingerprint: finding for finding in found}.values())
 
 
 def _finding(rule: Rule, row: Mapping[str, Any]) -> Finding:

@@ -31,6 +31,7 @@ FAULTS: dict[str, str] = {
     "bad-data": "three in ten transactions arrive wrong: the run is green, the data is not",
     "slow-color": "the idle color answers 800 ms late, and is healthy",
     "crash-color": "the process of the idle color dies and stays down",
+    "alert-flood": "5,000 partitions have dead letters: an alert for each of them",
     "dead-backend": "the warehouse is gone: scores and alerts cannot be read",
 }
 

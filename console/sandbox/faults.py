@@ -10,12 +10,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from console.sandbox import files, settings
+from console.sandbox import files, settings, warehouse
 from console.sandbox.control import FAULTS, FaultError, SandboxError, SandboxInfo, running, sandbox_dir
 from console.sandbox.fetch import fetch
 
 OF_A_COLOR = ("bad-release", "slow-color", "crash-color")
 OBSERVE_TIMEOUT_S = 30.0
+FLOOD = 5000
 
 
 def inject(fault: str) -> str:
@@ -31,6 +32,8 @@ def inject(fault: str) -> str:
         detail["color"] = _color(info, wish or "idle")
     elif wish:
         raise FaultError(f"{name} concerns no color", f"teal sandbox break {name}")
+    if name == "alert-flood":
+        _flood(directory, FLOOD)
     with _changed(directory) as faults:
         faults[name] = detail
     return _observe(directory, name, detail.get("color", ""), broken=True)
@@ -47,6 +50,8 @@ def fix(fault: str | None) -> str:
     gone = [found for found in before if name in (None, found)]
     if not gone:
         return f"{name} was not broken" if name else "nothing was broken"
+    if "alert-flood" in gone:
+        _flood(directory, 0)
     with _changed(directory) as faults:
         for found in gone:
             faults.pop(found, None)
@@ -130,11 +135,14 @@ def _look(directory: Path, name: str, color: str, state: dict[str, Any]) -> tupl
         if (directory / files.WAREHOUSE).exists():
             return False, "the warehouse is back: `teal quality list`"
         return True, "the warehouse is gone: `teal quality list` and `teal alert list` say unknown"
+    if name == "alert-flood":
+        count = _asked(directory, "SELECT count(*) FROM dead_letters") or 0
+        return count > 0, f"{count:.0f} partitions with dead letters: `teal alert list`"
     if name == "failing-task":
         run = state.get("drills", {}).get(settings.PRODUCTION, {})
         line = f"run {run.get('run_id')} {run.get('state')}: `teal run log {settings.PRODUCTION}@latest`"
         return run.get("state") == "failed", line
-    score = _score(directory, "transactions")
+    score = _asked(directory, "SELECT score FROM latest_quality WHERE dataset = 'transactions'")
     return score is None or score < 0.8, f"transactions score {score}: `teal quality list`, `teal alert list`"
 
 
@@ -152,13 +160,21 @@ def _look_at_color(name: str, color: str, port: int) -> tuple[bool, str]:
     return name == "slow-color" and took_ms > 700, line
 
 
-def _score(directory: Path, dataset: str) -> float | None:
+def _flood(directory: Path, partitions: int) -> None:
+    try:
+        warehouse.flood(directory, partitions)
+    except sqlite3.Error as error:
+        raise SandboxError(f"the warehouse: {error}", "teal sandbox fix dead-backend") from None
+
+
+def _asked(directory: Path, query: str) -> float | None:
+    """One number of the warehouse; None where there is none, or the warehouse is away."""
     try:
         connection = sqlite3.connect(f"{(directory / files.WAREHOUSE).as_uri()}?mode=ro", uri=True, timeout=5)
     except sqlite3.Error:
         return None
     try:
-        row = connection.execute("SELECT score FROM latest_quality WHERE dataset = ?", (dataset,)).fetchone()
+        row = connection.execute(query).fetchone()
         return float(row[0]) if row is not None else None
     except sqlite3.Error:
         return None

@@ -55,6 +55,14 @@ RULES: list[dict[str, str]] = [
         "group": "quality",
     },
     {
+        "name": "DeadLetters",
+        "severity": "warning",
+        "query": "SELECT stream, partition, records AS value FROM dead_letters WHERE records > 0",
+        "for": "0s",
+        "summary": "{value} records could not be delivered",
+        "group": "streams",
+    },
+    {
         "name": "ServiceDown",
         "severity": "critical",
         "query": "SELECT 'analytics' AS service, color, 1 AS value FROM service_metrics WHERE up = 0"

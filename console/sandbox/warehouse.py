@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS platform_metrics (at TEXT, name TEXT, value REAL);
 CREATE TABLE IF NOT EXISTS stream_position (stream TEXT PRIMARY KEY, inode INTEGER, offset INTEGER);
 CREATE TABLE IF NOT EXISTS stream_requests (minute TEXT, color TEXT, status INTEGER, requests INTEGER,
     PRIMARY KEY (minute, color, status));
+CREATE TABLE IF NOT EXISTS dead_letters (stream TEXT, partition INTEGER, records INTEGER,
+    PRIMARY KEY (stream, partition));
 CREATE TABLE IF NOT EXISTS dbt_test_results (at TEXT, run_id TEXT, test TEXT, failures INTEGER);
 CREATE TABLE IF NOT EXISTS stg_customers (customer_id INTEGER PRIMARY KEY, email TEXT, country TEXT, segment TEXT);
 CREATE TABLE IF NOT EXISTS stg_products (product_id INTEGER PRIMARY KEY, name TEXT, category TEXT, price REAL);
@@ -110,6 +112,19 @@ def create(directory: Path) -> None:
             connection.execute(f"CREATE TABLE IF NOT EXISTS raw_{dataset} ({columns}, run_id TEXT)")
             connection.execute(f"CREATE INDEX IF NOT EXISTS raw_{dataset}_by_run ON raw_{dataset} (run_id)")
         connection.executescript(_SCHEMA)
+    finally:
+        connection.close()
+
+
+def flood(directory: Path, partitions: int) -> None:
+    """So many partitions of a stream have dead letters from now on. Raises sqlite3.Error where it is away."""
+    connection = connect(directory)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM dead_letters")
+        rows = (("clicks", number, 1 + number % 97) for number in range(partitions))
+        connection.executemany("INSERT INTO dead_letters VALUES (?, ?, ?)", rows)
+        connection.execute("COMMIT")
     finally:
         connection.close()
 

@@ -174,7 +174,7 @@ async def test_too_many_rows_are_said(warehouse: Path) -> None:
     write(warehouse, *((f"d{number}", 0.5) for number in range(1500)))
     alerts = await once(alerts_in(warehouse))
     assert len(alerts) == 1001
-    assert (alerts[-1].state, alerts[-1].summary) == ("unknown", "more than 1000 rows: the rest is not shown")
+    assert (alerts[-1].state, alerts[-1].summary) == ("unknown", "more than 5000 rows: the rest is not shown")
     assert len({alert.ref for alert in alerts}) == 1001
 
 

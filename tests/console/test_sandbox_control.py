@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -115,6 +116,11 @@ def seen(fault: str, up: SandboxInfo, directory: Path) -> bool:
             return status == 0
         case "slow-color":
             return took_s > 0.7
+        case "alert-flood":
+            connection = sqlite3.connect(directory / files.WAREHOUSE)
+            (count,) = connection.execute("SELECT count(*) FROM dead_letters").fetchone()
+            connection.close()
+            return bool(count == 5000)
         case "dead-backend":
             return fetch(up.port, "/api/v1/status")[0] == 503
         case "failing-task":
