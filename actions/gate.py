@@ -53,6 +53,7 @@ PLANNERS = {"flip": plan_flip, "release": plan_release, "rollback": plan_rollbac
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Launch = Callable[[str], Awaitable[None]]
+Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
 
 
 class Gate:
@@ -84,11 +85,14 @@ class Gate:
         made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
         return await held_back(made, self.policy, self.journal)
 
-    async def submit(self, plan: Plan, consent: Consent, *, launch: Launch | None = None) -> Action:
+    async def submit(
+        self, plan: Plan, consent: Consent, *, launch: Launch | None = None, spare: Spare | None = None
+    ) -> Action:
         """Observe again, guard, journal, launch. Returns the open action, or one that has ended with nothing to do.
 
         Raises Refused, with nothing changed: 3 by a guard, 6 where the plan no longer holds, the service is held or the
         key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
+        `spare` runs a rollback that the journal has no room for.
         """
         launch = launch or self._launch
         if plan.request.order:
@@ -108,7 +112,7 @@ class Gate:
             raise
         if queued_to:
             return await self._queue(fresh, consent, queued_to, launch)
-        return await self._begin(fresh, consent, launch)
+        return await self._begin(fresh, consent, launch, spare)
 
     # ---- reading
 
@@ -219,7 +223,8 @@ class Gate:
         )
         raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
 
-    async def _begin(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
+    async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
+        from actions.journal_errors import JournalFull
         from actions.journal_sql import KeyUsed, Occupied
 
         steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
@@ -246,6 +251,10 @@ class Gate:
             if used.same:
                 return self._judged(used.action)
             raise Refused(6, _key_used(used.action)) from None
+        except JournalFull:
+            if plan.kind != "rollback" or done or spare is None:
+                raise
+            return await spare(draft, audit)
         return action if done else await self._start(draft.id, launch)
 
     async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch) -> Action:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -23,8 +23,9 @@ from console.zones import zone_of
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.audit import AuditEntry, AuditRecord, AuditVerdict
-    from actions.gate import Gate
+    from actions.gate import Gate, Spare
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request
+    from actions.rows import Draft
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.lingering import Fate
     from console.runner import InProcess
@@ -62,14 +63,25 @@ class Orders:
             gate.policy = replace(gate.policy, host=(self._fate.finding,) if self._fate.finding else ())
         return await gate.plan(request)
 
-    async def submit(self, plan: Plan, consent: Consent, *, foreground: bool = False) -> Action:
-        """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then."""
+    async def submit(
+        self,
+        plan: Plan,
+        consent: Consent,
+        *,
+        foreground: bool = False,
+        tell: Callable[[str], None] | None = None,
+    ) -> Action:
+        """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then.
+
+        `tell` gets the audit of a rollback that the journal has no room for; without it, that is refused.
+        """
         gate = await self._opened()
         if foreground and self._in_process is None:
             from console.runner import InProcess
 
             self._in_process = InProcess(gate.journal)
-        return await gate.submit(plan, consent, launch=self._in_process if foreground else None)
+        launch = self._in_process if foreground else None
+        return await gate.submit(plan, consent, launch=launch, spare=_spare(tell) if tell else None)
 
     def park(self) -> None:
         """Leave what runs in this process, at its next safe point, to whoever resumes it."""
@@ -238,3 +250,13 @@ class Orders:
         except BackendError:
             return {}
         return entry.data
+
+
+def _spare(tell: Callable[[str], None]) -> Spare:
+    async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
+        from actions.spare import run_unjournalled
+        from console.runner import build_described
+
+        return await run_unjournalled(draft, audit, build_described, tell)
+
+    return run

@@ -76,7 +76,7 @@ async def _act(
         if not consent.confirmed and not consent.typed_context and _can_ask(plan):
             consent = _ask(plan, consent)
         try:
-            action = await session.orders.submit(plan, consent, foreground=writing.foreground)
+            action = await session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
         except Refused as refusal:
             action = refused_action(plan, refusal, actor=session.orders.actor)
             _print_action(common, session, action, refusal_lines(refusal))
@@ -84,6 +84,11 @@ async def _act(
         if action.open:
             begun.append(action)
         return await _follow(common, writing, session, action, request, wait_for_run)
+
+
+def _unjournalled(record: str) -> None:
+    """The journal has no room: what it would have kept is on stderr, for whoever keeps it."""
+    click.echo(f"teal: not in the journal: {record}", err=True)
 
 
 async def _follow(

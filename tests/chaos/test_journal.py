@@ -10,15 +10,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actions.audit import AuditEntry
 from actions.journal import Journal
 from actions.journal_errors import JournalFull
 from actions.lease import Hold
-from actions.rows import Event
+from actions.models import Action
+from actions.rows import Draft, Event
+from actions.spare import run_unjournalled
 from backends.errors import BackendError
-from tests.actions.house import ANALYTICS_FLIP, YES, House
+from console.runner import build_described
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import ROOT, begun, draft, here
 from tests.two_colors import TwoColors
 
@@ -96,6 +100,30 @@ async def test_on_a_full_disk_nothing_is_begun_and_nothing_moves(small_disk: Pat
         assert service.weights() == {"blue": 100, "green": 0}
         filler.unlink()
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+        assert (await house.gate.verify_audit()).intact
+
+
+async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_disk: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+        return await run_unjournalled(draft, audit, build_described, told.append)
+
+    async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
+        assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        filler = fill(small_disk)
+        with pytest.raises(JournalFull):
+            await many_notes(house.journal)
+        with pytest.raises(JournalFull):
+            await house.gate.submit(plan, YES)
+        assert service.weights() == {"blue": 0, "green": 100}
+        back = await house.gate.submit(plan, YES, spare=spare)
+        assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
+        kinds = [msgspec.json.decode(msgspec.json.decode(line)["text"])["kind"] for line in told]
+        assert [kinds[0], kinds[-1]] == ["command", "result"]
+        assert {"intent", "observed"} <= set(kinds)
+        filler.unlink()
         assert (await house.gate.verify_audit()).intact
 
 
