@@ -76,7 +76,7 @@ def test_a_bad_release_before_a_flip(broken: Sandbox, console: Opener) -> None:
         screen.shows("Deployments", "analytics", timeout_s=LONG_S)
         screen.send("4")
         screen.hides("1 Pipelines", timeout_s=LONG_S)
-        screen.settle(1.0)
+        screen.shows("down", timeout_s=LONG_S)
         screen.send("x")
         screen.shows("GREEN is not healthy", timeout_s=LONG_S)
     action_of(broken, "deploy", "flip", "analytics", "-y", code=3)
