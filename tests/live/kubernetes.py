@@ -21,12 +21,13 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.live.process import free_port, until
+from tests.live.process import accepts, free_port, until
 from tests.live.require import missing
 
 COLORS = ("blue", "green")
 IMAGE = "registry.test/analytics"
 WITHIN_S = 60.0
+CONTROLLER_PORT = 10257  # of every kube-controller-manager: there is one on a host
 
 
 class Api:
@@ -260,6 +261,8 @@ def cluster(directory: Path) -> Iterator[Cluster]:
     scripts = Path(os.environ.get("TEAL_KUBE_DIR") or Path(__file__).parents[2].parent / "shared/kube")
     if not (scripts / "up").exists():
         missing(f"no cluster in TEAL_TEST_KUBECONFIG, and no {scripts}/up")
+    if accepts(CONTROLLER_PORT):
+        missing(f"another control plane has port {CONTROLLER_PORT}, and is not named in TEAL_TEST_KUBECONFIG")
     api, etcd, node = free_port(), free_port(), free_port()
     ports = {"KUBE_PORT": str(api), "KUBE_ETCD_PORT": str(etcd), "KUBE_SIM_PORT": str(node)}
     log = directory / "up.log"
