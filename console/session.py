@@ -57,6 +57,15 @@ class ContextInfo(Struct, frozen=True):
     theme: str = ""
 
 
+class Ways(Struct, frozen=True, kw_only=True):
+    """How a service can be moved forward: by which strategies; why no version can be put on a side of it, and why its
+    traffic can not be split (empty where they can)."""
+
+    strategies: tuple[str, ...] = ()
+    no_deployer: str = ""
+    no_split: str = ""
+
+
 class Session:
     """One context at work. Reads come through feeds into the store; orders go through the gate."""
 
@@ -192,6 +201,24 @@ class Session:
         items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
         found = next((item for item in items if getattr(item, "ref", None) == ref), None)
         return impact(found, self._config.links, self.store.items("quality")) if found is not None else []
+
+    def ways(self, backend: str) -> Ways:
+        """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
+        from actions.stages import STRATEGIES
+        from backends.deployments.common import shared_settings
+
+        try:
+            switch = self.adapters.switch(backend)
+            stages = shared_settings(self.adapters.entry("deployments", backend).data).stages
+        except BackendError as error:
+            why = f"{error.message}; {error.fix}" if error.fix else error.message
+            return Ways(no_deployer=why, no_split=why)
+        none = "nothing puts a version on it: no `deploy` in its config"
+        return Ways(
+            strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.splits else STRATEGIES[:1],
+            no_deployer="" if switch.deployer is not None else none,
+            no_split="" if switch.splits else "its switch moves all traffic at once; f flips it",
+        )
 
     # ---- orders
 

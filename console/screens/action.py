@@ -9,13 +9,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.events import Resize, Unmount
+from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
 
-from actions.models import ENDED, Action, Refused, Request, Step, SwitchReport
+from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, Step, SwitchReport
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
 from console.derive import latest_runs
+from console.screens.choices import is_orphaned
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
@@ -30,7 +31,7 @@ from console.screens.parts import (
     sides,
     style_of,
 )
-from console.screens.plan_words import MOVES_TRAFFIC, refusal, subject, worries
+from console.screens.plan_words import refusal, subject, worries
 from console.store import Snapshot, Store
 from panels.keybar import KeyBar
 from panels.words import Symbols, took
@@ -55,6 +56,7 @@ class ActionScreen(Page):
 
     AUTO_FOCUS = "#body"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "menu", "actions", id="menu"),
         Binding("b", "rollback", "roll back", id="action.rollback"),
     ]
     DEFAULT_CSS = """
@@ -73,6 +75,7 @@ class ActionScreen(Page):
         self.action: Action | None = None
         self._red_at_start = red(session.store)
         self._trouble: list[Row] = []
+        self._left_off = False
 
     def compose(self) -> ComposeResult:
         with Frame(title="Action", id="frame"):
@@ -97,10 +100,16 @@ class ActionScreen(Page):
     def on_resize(self, event: Resize) -> None:
         self._show_subject()
 
+    def on_screen_resume(self, event: ScreenResume) -> None:
+        """An order may have started a runner for an action that nobody ran: its news are followed again."""
+        if self._left_off:
+            self._follow()
+
     # ---- following
 
     @work(group="watch", exclusive=True)
     async def _follow(self) -> None:
+        self._left_off = False
         try:
             async for action in self.session.watch(self.action_id):
                 self._trouble = []
@@ -111,7 +120,9 @@ class ActionScreen(Page):
             self._show_end()
             return
         if self.action is not None and self.action.open:
-            text = "no more news of it here; q and open it again to look"
+            self._left_off = True
+            nobody = "nobody runs it: x lists how it goes on or ends"
+            text = nobody if is_orphaned(self.action) else "no more news of it here; q and open it again to look"
             self._trouble = [row(mark("warning", self.of), text, style_of("warning"))]
             self._show_end()
 
@@ -147,7 +158,9 @@ class ActionScreen(Page):
         action = self.action
         if action is None:
             return
-        what = subject(action.kind, action.service, action.ref or "", action.from_, action.to, self.of)
+        what = subject(
+            action.kind, action.service, action.ref or "", action.from_, action.to, self.of, version=action.version
+        )
         right = Content.assemble(self.place(), "  ", (elapsed(action), "bold"))
         line = self.query_one("#subject", Static)
         line.update(sides(what, right, line.content_size.width or self.app.size.width - 4))
@@ -169,11 +182,18 @@ class ActionScreen(Page):
         rows = [] if action.switch is None else [row("requests", switch_words(action.switch, action.from_, action.to))]
         if action.kind in MOVES_TRAFFIC:
             rows += cleared(self._red_at_start, red(self.session.store))
-        if action.undo and action.status == "succeeded" and action.kind == "flip":
+        if action.undo and action.status == "succeeded" and action.kind in MOVES_FORWARD:
             rows.append(row("undo", action.undo))
         self.query_one("#facts", Paragraphs).show(rows)
 
     # ---- keys
+
+    def action_menu(self) -> None:
+        """What can be ordered of it."""
+        if self.action is not None:
+            from console.screens.menu import ActionMenu
+
+            self.app.push_screen(ActionMenu(self.session, self.action))
 
     def action_rollback(self) -> None:
         """Plan the way back. With this action still open the rollback is queued to it."""
@@ -184,7 +204,9 @@ class ActionScreen(Page):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "rollback":
-            return self.action is not None and self.action.kind == "flip"
+            return self.action is not None and self.action.kind in MOVES_FORWARD
+        if action == "menu":
+            return self.action is not None
         return True
 
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.models import GUARD_CLASS, ActionKind, Request
+from actions.models import (
+    GUARD_CLASS,
+    MOVES_FORWARD,
+    ORDER_CLASS,
+    Action,
+    ActionKind,
+    GuardClass,
+    OrderWord,
+    Request,
+)
+from actions.steering import possible_orders
 from backends.models import Alert, Deployment, Item, PipelineRun
 
 if TYPE_CHECKING:
@@ -20,8 +30,8 @@ _NOT_HIDDEN = ("firing", "pending")
 class Choice(Struct, frozen=True, kw_only=True):
     """One entry of the menu. `reason` says why it cannot be done (empty: it can); `note` what to know before.
 
-    What it opens: a plan of `request`; the form of a trigger or a silence (`form`); or, where `pauses`, a plan to pause
-    or unpause.
+    What it opens: a plan of `request`; the form of a trigger, a release or a silence (`form`); or, where `pauses`, a
+    plan to pause or unpause.
     """
 
     id: str
@@ -34,9 +44,11 @@ class Choice(Struct, frozen=True, kw_only=True):
     pauses: bool = False
 
 
-def choices(item: Item, session: Session) -> list[Choice]:
+def choices(item: Item | Action, session: Session) -> list[Choice]:
     """Everything that the menu lists for `item`, in the order of DESIGN §7; none for what is only looked at."""
     match item:
+        case Action():
+            found = _action_choices(item, session)
         case PipelineRun():
             found = _run_choices(item, session)
         case Deployment():
@@ -107,10 +119,11 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
                 id="deploy.flip" if not found else f"deploy.flip.{color}",
                 key="f" if not found else "",
                 label=f"flip traffic to {color.upper()}",
-                reason=_forbidden("flip", session) or _no_flip(deployment, color),
+                reason=_forbidden("flip", session) or _no_flip(deployment, color) or _frozen(deployment),
                 request=Request(kind="flip", service=deployment.service, to=color),
             )
         )
+    found += _forward_choices(deployment, idle, session)
     offer = deployment.rollback
     back = f" to {offer.to.upper()}" if offer and offer.to else ""
     nowhere = "" if back or deployment.action else "nothing to roll back to" + (f": {offer.reason}" if offer else "")
@@ -127,6 +140,47 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
         )
     )
     return [*found, *_standing_choices(deployment, idle, session)]
+
+
+def _forward_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:
+    """A release of a version, and a flip in stages; each has a form."""
+    ways = session.ways(deployment.backend)
+    held = _held(deployment)
+    unhealthy = _no_flip(deployment, idle[0]) if len(idle) == 1 else ""
+    return [
+        Choice(
+            id="deploy.release",
+            key="d",
+            label="release a version onto the idle side, then move the traffic",
+            reason=_forbidden("release", session) or ways.no_deployer or held or _frozen(deployment),
+            form=True,
+        ),
+        Choice(
+            id="deploy.weights",
+            key="w",
+            label="move traffic in stages",
+            reason=_forbidden("flip", session) or ways.no_split or held or unhealthy or _frozen(deployment),
+            form=True,
+        ),
+    ]
+
+
+def _held(deployment: Deployment) -> str:
+    """Why nothing can be moved forward whatever the sides are."""
+    if deployment.action:
+        return f"action {deployment.action} is open on it; @ shows it"
+    if deployment.live == "unknown":
+        return "what is live is not known"
+    return "the layers of truth disagree; b rolls back" if deployment.live == "mixed" else ""
+
+
+def _frozen(deployment: Deployment) -> str:
+    freeze = deployment.freeze
+    if freeze is None:
+        return ""
+    if freeze.by == "config":
+        return "frozen by the config" + _because(freeze.reason)
+    return f"frozen by {freeze.by}" + _because(freeze.reason) + "; h unfreezes it"
 
 
 def _standing_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:
@@ -154,15 +208,68 @@ def _standing_choices(deployment: Deployment, idle: list[str], session: Session)
 
 def _no_flip(deployment: Deployment, color: str) -> str:
     side, name = deployment.colors[color], color.upper()
-    if deployment.action:
-        return f"action {deployment.action} is open on it; @ shows it"
-    if deployment.live == "unknown":
-        return "what is live is not known"
-    if deployment.live == "mixed":
-        return "the layers of truth disagree; b rolls back"
+    if held := _held(deployment):
+        return held
     if side.healthy is None:
         return f"whether {name} is healthy is not known" + _because(side.detail)
     return "" if side.healthy else f"{name} is not healthy" + _because(side.detail)
+
+
+_ORDERS: tuple[tuple[str, OrderWord, str], ...] = (
+    ("g", "promote", "promote: skip the rest of this wait"),
+    ("i", "accept", "accept the missing evidence of this stage; a reason is asked for"),
+    ("k", "abort", "abort: traffic that has moved goes back"),
+    ("t", "takeover", "take over: a new runner goes on with it"),
+)
+
+
+def _action_choices(action: Action, session: Session) -> list[Choice]:
+    """The orders to an action. `p` is what can be done of pause and resume; a held action may be paused as well."""
+    why_not = possible_orders(action, orphaned=is_orphaned(action))
+    resumes = not why_not["resume"] and not (action.hold is not None and not is_orphaned(action))
+    found = [
+        _order(action, "p", "resume", "resume it, after a look at what is true", why_not["resume"], session)
+        if resumes
+        else _order(action, "p", "pause", "pause at the next safe point; judging goes on", why_not["pause"], session)
+    ]
+    if not resumes and not why_not["resume"]:
+        found.append(_order(action, "", "resume", "resume it, if it was paused by hand", "", session))
+    found += [_order(action, key, word, label, why_not[word], session) for key, word, label in _ORDERS]
+    back = why_not["rollback"] if action.open else _no_way_back(action)
+    found.append(
+        Choice(
+            id="action.rollback",
+            key="b",
+            label=f"roll back to {action.from_.upper()}" if action.from_ else "roll back",
+            reason=_forbidden("rollback", session) or back,
+            request=Request(kind="rollback", service=action.service),
+        )
+    )
+    if not why_not["abandon"]:
+        label = "abandon it as it is: nothing is moved; a reason is asked for"
+        found.append(_order(action, "", "abandon", label, "", session))
+    return found
+
+
+def is_orphaned(action: Action) -> bool:
+    """Whether nobody runs it, as the gate found when the action was read."""
+    return any(finding.code == "orphaned" for finding in action.findings)
+
+
+def _order(action: Action, key: str, word: OrderWord, label: str, why_not: str, session: Session) -> Choice:
+    return Choice(
+        id="action.pause" if key == "p" else f"action.{word}",
+        key=key,
+        label=label,
+        reason=_withheld(ORDER_CLASS[word], session) or why_not,
+        request=Request(kind=action.kind, service=action.service, ref=action.id or "", order=word),
+    )
+
+
+def _no_way_back(action: Action) -> str:
+    if action.kind not in MOVES_FORWARD:
+        return f"a {action.kind} moves no traffic forward"
+    return "" if action.status == "succeeded" else f"it has ended: {action.status.replace('_', ' ')}"
 
 
 def acknowledgement(alert: Alert, session: Session) -> Choice:
@@ -210,10 +317,14 @@ def _because(detail: str) -> str:
 
 
 def _forbidden(kind: ActionKind, session: Session) -> str:
+    return _withheld(GUARD_CLASS[kind], session)
+
+
+def _withheld(guard_class: GuardClass, session: Session) -> str:
     context = session.context
     if context.read_only:
         return f"{context.name} is read-only (config)"
-    if context.protected and not session.armed and GUARD_CLASS[kind] in ("2", "3"):
+    if context.protected and not session.armed and guard_class in ("2", "3"):
         return "this console is read-only: ! arms it"
     return ""
 

@@ -59,7 +59,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         self.prompt = Prompt()
         yield self.box
         yield self.prompt
-        yield KeyBar(("back", "list.open", "filter"))
+        yield KeyBar(("back", "list.open", "menu", "filter"))
 
     def on_mount(self) -> None:
         self.show()
@@ -281,7 +281,11 @@ ACTIONS: Kind[Action] = Kind(
 
 
 class ActionsScreen(ListScreen):
-    """The journal's actions, open ones first; Enter opens one."""
+    """The journal's actions, open ones first; Enter opens one, `x` lists what can be ordered of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be ordered of this action"),
+    ]
 
     def __init__(self, app: TealApp) -> None:
         self._known: list[Action] = []
@@ -305,6 +309,11 @@ class ActionsScreen(ListScreen):
         """Who else is on."""
         zone = self.app.session.context.zone
         return [Cell(f"on: {', '.join(on_words(console, zone) for console in self._on)}", "muted")] if self._on else []
+
+    def action_menu(self) -> None:
+        """What can be ordered of the action under the cursor."""
+        if self.list.current is not None:
+            self.app.open_menu(self.list.current)
 
 
 def actions_screen(app: TealApp) -> ListScreen:

@@ -13,13 +13,14 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from actions.models import Refused, Request
+from actions.models import Action, Refused, Request
 from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun
 from console.screens.choices import Choice, choices
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
+from console.screens.release import ReleaseForm
 from console.screens.silence import SilenceForm
 from console.screens.trigger import TriggerForm
 
@@ -28,14 +29,19 @@ if TYPE_CHECKING:
 
 _KEYS = (
     ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"), ("v", "run.approve"),
-    ("f", "deploy.flip"), ("b", "deploy.rollback"), ("h", "deploy.freeze"), ("j", "deploy.reject"),
+    ("f", "deploy.flip"), ("d", "deploy.release"), ("w", "deploy.weights"), ("h", "deploy.freeze"),
+    ("j", "deploy.reject"), ("b", "deploy.rollback"),
+    ("p", "action.pause"), ("g", "action.promote"), ("i", "action.accept"), ("k", "action.abort"),
+    ("t", "action.takeover"), ("b", "action.rollback"),
     ("a", "alert.acknowledge"), ("s", "alert.silence"), ("e", "alert.extend"), ("u", "alert.unsilence"),
 )  # fmt: skip
 
 
-def name_of(item: Item) -> str:
+def name_of(item: Item | Action) -> str:
     """What a menu or a title calls it."""
     match item:
+        case Action():
+            return f"{item.kind} {item.service}"
         case PipelineRun():
             return f"{item.pipeline} #{item.run_id}"
         case Deployment():
@@ -69,7 +75,7 @@ class ActionMenu(ModalScreen[None]):
     }
     """
 
-    def __init__(self, session: Session, item: Item) -> None:
+    def __init__(self, session: Session, item: Item | Action) -> None:
         super().__init__()
         self.session = session
         self.item = item
@@ -119,6 +125,8 @@ class ActionMenu(ModalScreen[None]):
             self._go(TriggerForm(self.session, self.item.backend, self.item.pipeline))
         elif choice.form and isinstance(self.item, Alert):
             self._go(SilenceForm(self.session, self.item))
+        elif choice.form and isinstance(self.item, Deployment):
+            self._go(ReleaseForm(self.session, self.item, flips=choice.id == "deploy.weights"))
         elif choice.pauses and isinstance(self.item, PipelineRun):
             self._pause(self.item)
         elif choice.request is not None:

@@ -115,7 +115,7 @@ class PlanScreen(Page):
             yield Paragraphs(2, id="said")
             with Horizontal(id="buttons"):
                 yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content(f"[ {words.BUTTON[self.request.kind]} ]"), id="go", compact=True)
+                yield Button(Content(f"[ {words.button(self.request)} ]"), id="go", compact=True)
                 yield Static(id="hash", markup=False)
         yield KeyBar(KEY_ORDER)
 
@@ -128,7 +128,7 @@ class PlanScreen(Page):
     def on_mount(self) -> None:
         for name in ("#reason-field", "#context-field", "#go", "#said"):
             self.query_one(name).display = False
-        if self.request.kind == "cancel":
+        if self.request.kind == "cancel" and not self.request.order:
             self.query_one("#cancel", Button).label = Content("[ Keep running ]")
         self._show()
         self._make()
@@ -174,7 +174,8 @@ class PlanScreen(Page):
             return
         self._open = True
         offered = self.query_one("#go").display
-        forward = offered and self.request.kind != "rollback"
+        # Where one confirmation is enough, it does not start under the finger.
+        forward = offered and self.plan is not None and self.plan.guard_class != "R"
         self.query_one("#reason" if forward else "#cancel").focus(scroll_visible=False)
 
     # ---- what is shown
@@ -333,9 +334,14 @@ class PlanScreen(Page):
 
     def _go_on(self) -> None:
         """The action in place of its plan, as soon as nothing lies over it."""
-        if self.is_attached and self.is_current:
-            from console.screens.action import ActionScreen
+        if not (self.is_attached and self.is_current):
+            return
+        from console.screens.action import ActionScreen
 
+        below = self.app.screen_stack[-2]
+        if isinstance(below, ActionScreen) and below.action_id == self._action_id:
+            self.app.pop_screen()  # an order to what is on screen already
+        else:
             self.app.switch_screen(ActionScreen(self.session, self._action_id))
 
     async def _same_again(self, agreed: Plan) -> bool:

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from actions.models import ActionError, ActionKind, Finding, Plan, Refused, Request
+from actions.models import MOVES_TRAFFIC, ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
 from panels.words import Symbols
 
 VERB: dict[ActionKind, str] = {
-    "flip": "Flip", "rollback": "Roll back", "trigger": "Trigger", "retry": "Retry", "cancel": "Cancel",
-    "pause": "Pause", "unpause": "Unpause", "approve": "Approve",
+    "flip": "Flip", "release": "Release", "rollback": "Roll back", "retire": "Retire",
+    "freeze": "Freeze", "unfreeze": "Unfreeze", "reject": "Reject", "trigger": "Trigger", "retry": "Retry",
+    "cancel": "Cancel", "pause": "Pause", "unpause": "Unpause", "approve": "Approve",
     "ack": "Acknowledge", "silence": "Silence", "extend": "Extend the silence of", "unsilence": "Unsilence",
 }  # fmt: skip
 BUTTON: dict[ActionKind, str] = {
-    "flip": "Flip traffic", "rollback": "Roll back", "trigger": "Trigger run", "retry": "Retry run",
-    "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule", "approve": "Approve",
-    "ack": "Acknowledge", "silence": "Silence", "extend": "Extend silence", "unsilence": "Unsilence",
+    "flip": "Flip traffic", "release": "Release", "rollback": "Roll back", "retire": "Retire",
+    "freeze": "Freeze", "unfreeze": "Unfreeze", "reject": "Reject version", "trigger": "Trigger run",
+    "retry": "Retry run", "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule",
+    "approve": "Approve", "ack": "Acknowledge", "silence": "Silence", "extend": "Extend silence",
+    "unsilence": "Unsilence",
 }  # fmt: skip
-MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({"flip", "rollback"})
+ORDER: dict[OrderWord, str] = {
+    "pause": "Pause", "resume": "Resume", "promote": "Promote", "accept": "Accept evidence", "abort": "Abort",
+    "rollback": "Roll back", "takeover": "Take over", "abandon": "Abandon",
+}  # fmt: skip
+"""What is ordered of an open action, as the first word of its plan and on its button."""
 _HASH_CHARS = 8
 
 
-def subject(kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols) -> Content:
-    """`Flip analytics  BLUE → GREEN`, `Retry sandbox/etl/17`."""
-    what = Content.assemble((f"{VERB[kind]} ", STRONG), (service if kind in MOVES_TRAFFIC else ref or service, STRONG))
+def subject(
+    kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols, *, version: str = ""
+) -> Content:
+    """`Flip analytics  BLUE → GREEN`, `Release analytics 2.4.1  BLUE → GREEN`, `Retry sandbox/etl/17`."""
+    name = service if kind in MOVES_TRAFFIC else ref or service
+    what = Content.styled(f"{VERB[kind]} {name}" + (f" {version}" if version else ""), STRONG)
     if kind not in MOVES_TRAFFIC or not to:
         return what
     return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")
@@ -33,12 +43,24 @@ def subject(kind: ActionKind, service: str, ref: str, from_: str, to: str, of: S
 
 def plan_subject(plan: Plan, of: Symbols) -> Content:
     """The first line of a plan."""
-    return subject(plan.kind, plan.service, plan.request.ref, plan.from_, plan.to, of)
+    return _of_request(plan.request, plan.service, plan.from_, plan.to, of)
 
 
 def request_subject(request: Request, of: Symbols) -> Content:
     """The first line before there is a plan."""
-    return subject(request.kind, request.service, request.ref, "", request.to, of)
+    return _of_request(request, request.service, "", request.to, of)
+
+
+def button(request: Request) -> str:
+    """What the button of a plan says."""
+    return ORDER[request.order] if request.order else BUTTON[request.kind]
+
+
+def _of_request(request: Request, service: str, from_: str, to: str, of: Symbols) -> Content:
+    if not request.order:
+        return subject(request.kind, service, request.ref, from_, to, of, version=request.version)
+    what = subject(request.kind, service, "", from_, to, of)
+    return Content.assemble((f"{ORDER[request.order]}: ", STRONG), what)
 
 
 def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
@@ -66,7 +88,8 @@ def effects(plan: Plan, identity: str, *, preconditions: bool) -> list[Row]:
     """What will be sent, as whom, how to undo; `preconditions` adds what must still hold at the write."""
     rows = [_labelled("sends", effect) for effect in plan.summary.effects]
     rows.append(row("as", identity))
-    rows.append(row("undo", plan.summary.undo or "there is no way back from here"))
+    if plan.summary.undo or not plan.request.order:
+        rows.append(row("undo", plan.summary.undo or "there is no way back from here"))
     if preconditions:
         rows += [row("if still", condition) for condition in plan.summary.preconditions]
     return rows

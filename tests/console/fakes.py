@@ -27,6 +27,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from console.session import Ways
 from console.store import Snapshot, SourceError, SourceKey, Store
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
@@ -111,6 +112,9 @@ class FakeSession:
 
     def why_not_silenced(self, backend: str) -> str:
         return ""
+
+    def ways(self, backend: str) -> Ways:
+        return Ways()
 
     async def silences_of(self, alert: Alert) -> list[Silence]:
         return []

@@ -32,6 +32,7 @@ from backends.models import (
 )
 from backends.ports import PipelineInfo, PipelineParam
 from console.screens.parts import Paragraphs
+from console.session import Ways
 from console.store import Snapshot, SourceKey, Store
 from console.triage import Triage, triage
 
@@ -206,6 +207,7 @@ class FakeSession:
         self.requests: list[Request] = []
         self.task_reads = 0
         self.why_not = ""
+        self.forward = Ways(strategies=("blue-green", "gradual", "canary", "slow"))
         self.silences: list[Silence] | BackendError = []
 
     def put(self, panel: Any, *items: Any) -> None:
@@ -214,6 +216,9 @@ class FakeSession:
 
     def why_not_silenced(self, backend: str) -> str:
         return self.why_not
+
+    def ways(self, backend: str) -> Ways:
+        return self.forward
 
     def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
         return identity_matchers(alert, ["dataset"])

@@ -80,7 +80,7 @@ def test_orders_are_bound_to_the_thing_itself() -> None:
 def test_a_remapped_key_is_the_one_that_is_shown() -> None:
     session: Any = FakeSession()
     session.context.keymap["deploy.flip"] = "z"
-    assert [choice.key for choice in choices(a_deployment(), session)] == ["z", "b", "h", "j"]
+    assert [choice.key for choice in choices(a_deployment(), session)] == ["z", "d", "w", "b", "h", "j"]
 
 
 def a_menu(session: FakeSession, item: Any) -> ActionMenu:
