@@ -5,15 +5,19 @@ import asyncio
 import msgspec
 from msgspec import Struct
 
-from actions.gate_plan import gate_findings
+from actions.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, gate_findings
 from actions.gates import Gate, Subject, gates_of, queries
-from actions.measuring import Find, GateJudge
+from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
 from actions.models import MOVES_FORWARD, Finding, Plan, Request
 from actions.requirements import Around, requirement_findings, requires_of
 from actions.smoke import template_values
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
 from backends.ports import Metrics
+
+BROKEN = "gates"
+FIRST_SHARE = 5  # of a canary: where requests are fewest
+GATE_CODES = frozenset({BROKEN, SERIES_OVERRIDE, SOURCE_OVERRIDE, BASELINE_OVERRIDE, LOW_TRAFFIC})
 
 
 class Conditions(Struct, frozen=True):
@@ -35,11 +39,25 @@ async def conditions(target: SwitchTarget, request: Request, live: str, to: str,
         sides = [_subject(target, request.service, color, versions.get(color, "")) for color in (to, live)]
         asked = {gate.name: queries(gate, *sides) for gate in gates}
     except BackendError as error:
-        broken = Finding(level="block", code="gates", text=error.message, fix=error.fix)
+        broken = Finding(level="block", code=BROKEN, text=error.message, fix=error.fix)
         return Conditions([broken, *await required], {})
     stage_s = float(target.settings.stage_time)
     judged = await gate_findings(gates, asked, _finder(target), first_share=first_share, stage_s=stage_s)
     return Conditions([*judged, *await required], versions)
+
+
+async def unjudged(target: SwitchTarget) -> list[Finding]:
+    """What would keep its gates from judging now, each query asked once. Raises BackendError where the switch does not
+    answer; nothing where no side is idle."""
+    if not gates_in(target):
+        return []
+    live = (await target.adapter.observe()).live
+    others = [color for color in target.settings.colors if color != live]
+    if live not in target.settings.colors or not others:
+        return []
+    service = str(target.target["name"])
+    found = await conditions(target, Request(kind="flip", service=service), live, others[0], FIRST_SHARE)
+    return [finding for finding in found.findings if finding.level != "ok" and finding.code in GATE_CODES]
 
 
 async def requirements(target: SwitchTarget, service: str) -> list[Finding]:

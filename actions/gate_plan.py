@@ -12,7 +12,7 @@ from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import Metrics
 
-SERIES_OVERRIDE = "gate-series"
+SERIES_OVERRIDE, LOW_TRAFFIC = "gate-series", "low-traffic"
 
 
 async def gate_findings(
@@ -71,7 +71,7 @@ def _few_requests(gate: Gate, production: Frozen, first_share: int, stage_s: flo
         f"{stage_s / 60:g} min, {gate.min_requests} are needed: the stage will be held"
     )
     fix = "a longer stage_time, a larger first stage, or fewer min_requests"
-    return [Finding(level="warning", code="low-traffic", text=words, fix=fix)]
+    return [Finding(level="warning", code=LOW_TRAFFIC, text=words, fix=fix)]
 
 
 def _against(gate: Gate, code: str, words: str, fix: str) -> Finding:

@@ -1,6 +1,7 @@
 """`teal config`: write, check and show the config."""
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import click
 import msgspec
 
+from actions.conditions import unjudged
+from backends.errors import BackendError
 from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
@@ -138,10 +141,17 @@ async def _ask(loaded: Config, name: str) -> list[Finding]:
     async with opened(session):
         await session.read(deadline_s=15)
         sources = [snapshot for snapshot in session.sources() if _usable(context, snapshot.key)]
-        return [
+        found = [
             Finding(str(context.source), None, f"contexts.{name}.{report.source}", report.message, report.fix)
             for report in error_reports(sources)
         ]
+        for entry in context.entries["deployments"]:
+            # One that did not answer is told of above.
+            with contextlib.suppress(BackendError):
+                for wrong in await unjudged(await session.orders.switch(entry.name)):
+                    path = f"contexts.{name}.deployments.{entry.name}"
+                    found.append(Finding(str(context.source), None, path, wrong.text, wrong.fix))
+        return found
 
 
 def _usable(context: Any, key: Any) -> bool:

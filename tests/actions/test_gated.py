@@ -1,6 +1,5 @@
 """Stages judged by gates: a real engine, switch and journal, with metrics that a test sets."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actions.conditions import unjudged
 from actions.models import Action, Consent, Request
 from actions.targets import describe
 from tests.actions.house import YES, House
@@ -246,7 +246,8 @@ async def test_a_runner_that_takes_over_has_the_baseline_of_before(
         await home.reaches(action, "bake")
         await home.kill_runner()
         numbers.forget("blue")
-        await home.gate._start(str(action.id), home._here)
+        takeover = Request(kind="flip", service="analytics", ref=str(action.id), order="takeover")
+        await home.gate.submit(await home.gate.plan(takeover), Consent(confirmed=True, reason="its host died"))
         action = await home.ended(action)
         assert action.status == "succeeded", action.error
         assert action.gates[0].frozen
@@ -263,4 +264,16 @@ async def test_looks_cost_little(
         took_s = time.monotonic() - began
         told = [line for line in await home.journal.history(str(action.id)) if "gates" in line.event.data]
         assert 3 <= len(told) <= took_s / 0.1 + 1
-    await asyncio.sleep(0)
+
+
+async def test_the_config_can_be_tried_before_it_is_needed(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    """What `teal config validate` says of gates: each query asked once, and nothing of what is well."""
+    async with house(tmp_path / "state", service, prometheus.url) as home:
+        assert await unjudged(await home.targets.switch("analytics")) == []
+        numbers.fake.series.pop("errors_green")
+        (found,) = await unjudged(await home.targets.switch("analytics"))
+        assert "has no series errors_green" in found.text
+        service.write({"blue": 50, "green": 50})
+        assert await unjudged(await home.targets.switch("analytics")) == []
