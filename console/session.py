@@ -23,6 +23,7 @@ from console.config import Entry
 from console.config_model import Port
 from console.derive import impact, judge_quality, judge_runs
 from console.feeds import DEADLINE_S, Feed, Source, read_all
+from console.log_feed import LogFeed
 from console.orders import Orders
 from console.select import Selection
 from console.snapshots import SnapshotFiles
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
 LOG_LIMIT = 500
+FOLLOWED_LINES = 2000  # so many of each log source are there at first when they are followed
 ACTION_LIMIT = 200
 OPEN_ACTION_INTERVAL_S = 1.0
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
@@ -99,6 +101,12 @@ class Session:
         self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
         self.store = Store()
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
+        self.logs = LogFeed(
+            {entry.name: (entry.type, partial(self.adapters.logs, entry.name)) for entry in self._log_entries(panels)},
+            self.store,
+            self._config.interval_s("logs"),
+        )
+        self._following = False
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.store.listen(self._after_put)
@@ -136,6 +144,9 @@ class Session:
         for key, feed in self._feeds.items():
             if panel in (None, key.panel):
                 feed.wake()
+        lost = any(snapshot.error is not None for snapshot in self.store.snapshots("logs"))
+        if self._following and (panel == "logs" or (panel is None and lost)):
+            self.logs.start(self._log_query_of)
 
     def sources(self) -> list[Snapshot]:
         """One snapshot a source, also for those that never answered."""
@@ -246,6 +257,7 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.logs.aclose()
         await self.adapters.aclose()
         await self.orders.aclose()
 
@@ -258,9 +270,20 @@ class Session:
 
     async def _run_feeds(self) -> None:
         await asyncio.sleep(KEPT_DATA_FIRST_S)
+        self._following = True
+        self.logs.start(self._log_query_of)
         async with asyncio.TaskGroup() as group:
             for key, feed in self._feeds.items():
-                group.create_task(feed.run(), name=str(key))
+                if key.panel != "logs":
+                    group.create_task(feed.run(), name=str(key))
+
+    def _log_entries(self, panels: tuple[Panel, ...]) -> tuple[Entry, ...]:
+        return tuple(self._selection.context.entries["logs"]) if "logs" in panels else ()
+
+    def _log_query_of(self, kind: str) -> LogQuery:
+        """The end of a file is shown regardless; `since` bounds what is asked of a system."""
+        since = None if kind == "files" else self.window()[0]
+        return LogQuery(since=since, limit=FOLLOWED_LINES)
 
     def _feeds_of(self, panel: Panel) -> list[Feed]:
         fetchers: dict[Panel, Callable[[Entry], Any]] = {

@@ -43,11 +43,11 @@ class Tail:
     def __init__(
         self,
         sources: Mapping[str, Callable[[], Logs]],
-        query: LogQuery,
+        queries: Mapping[str, LogQuery],
         *,
         changed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._sources, self._query, self._changed = sources, query, changed
+        self._sources, self._queries, self._changed = sources, queries, changed
         self.states = {name: TailState() for name in sources}
         self.merger = Merger(WINDOW_S if len(sources) > 1 else 0.0)
         self._room = asyncio.Event()
@@ -56,7 +56,7 @@ class Tail:
         self._begun = False
 
     async def batches(self) -> AsyncGenerator[list[LogEntry], None]:
-        """Lines in order of time, those of `query` first, then what is written; at most ten batches a second."""
+        """Lines in order of time, those of the queries first, then what is written; at most ten batches a second."""
         pumps = [asyncio.create_task(self._pump(name), name=f"tail {name}") for name in self._sources]
         try:
             while True:
@@ -104,7 +104,7 @@ class Tail:
             failures = min(failures + 1, 10)
 
     async def _follow(self, name: str, state: TailState, seen: "_Recent") -> None:
-        query, known = self._query, Counter(seen.identities())
+        query, known = self._queries[name], Counter(seen.identities())
         if seen.newest is not None:
             back = seen.newest - timedelta(seconds=OVERLAP_S)
             query = structs.replace(query, since=back, limit=RESUME_LINES)

@@ -38,6 +38,10 @@ class Lines(Widget):
         """A style under the whole line: the cursor's background."""
         return Style.null()
 
+    def right_edge(self, y: int) -> Cell | None:
+        """What stands in the last column, whatever the line is; None for nothing."""
+        return None
+
     def repaint(self) -> None:
         """Draw the lines that differ from what is on the screen."""
         size = self.size
@@ -68,12 +72,14 @@ class Lines(Widget):
         self._styles = styles_of(self.app.theme_variables)
 
     def _strip(self, y: int) -> Strip:
-        width, styles = self.size.width, self._styles
+        edge = self.right_edge(y)
+        width, styles = self.size.width - (edge is not None), self._styles
         base = self._base + self.line_style(y)
         strip = Strip([Segment(cell.text, base + styles.style(cell.tone)) for cell in self.line(y) if cell.text])
         if strip.cell_length > width > 1:
             strip = Strip([*strip.crop(0, width - 1), Segment(self.cut, base)])
-        return strip.adjust_cell_length(width, base)
+        strip = strip.adjust_cell_length(width, base)
+        return strip if edge is None else Strip([*strip, Segment(edge.text, base + styles.style(edge.tone))])
 
 
 class ScrollLines(Lines, can_focus=True):

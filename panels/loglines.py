@@ -52,13 +52,10 @@ class Layout:
             self._stamps, clock(entry.at, self.moment.zone, milliseconds=True)
         )
         width = {"none": 0, "short": 8}.get(self._stamps, 12)
+        hue: Tone = "warning" if entry.late else "muted"
         return [
             bar,
-            *(
-                [Cell(pad(stamp, width) + late, "warning" if entry.late else "muted")]
-                if width
-                else [Cell(late, "warning")]
-            ),
+            Cell(pad(stamp, width) + late if width else late, hue),
             Cell(pad(_LEVEL_WORD.get(entry.level, ""), 5) + " ", level),
             Cell(source + "  ", "muted"),
         ]

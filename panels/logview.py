@@ -1,5 +1,10 @@
-"""Log lines, oldest to newest, the newest at the bottom: follow, search, filter, jump to what went wrong."""
+"""Log lines, oldest to newest, the newest at the bottom: followed until left, searched with their context, filtered.
 
+Only what is visible is laid out: the view knows the line at its top and lays out from there, so that lines may be of
+any height and a batch of new ones costs the same whether a hundred or a hundred thousand are held.
+"""
+
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -10,28 +15,18 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from backends.models import LogEntry
-from panels.columns import Cell, Column, Line, Moment, Placed, Tone, fit, pad
+from panels.columns import Cell, Line, Moment, display_width
 from panels.lines import ScrollLines
-from panels.words import NOTHING, clock
+from panels.loglines import Layout, tone
+from panels.logstore import MAX_BYTES, LogStore, with_text, with_words
 
-MAX_ENTRIES = 20_000
-_LEVEL_WORD = {
-    "debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR", "critical": "CRIT", "unknown": "",
-}  # fmt: skip
-_SOURCE: tuple[Column[LogEntry], ...] = (
-    Column(title="", cell=lambda entry, _: Cell(entry.source), min_width=4, max_width=14),
-)
-
-
-def tone(entry: LogEntry) -> Tone:
-    """The hue of a line's level."""
-    if entry.level in ("error", "critical"):
-        return "critical"
-    return "warning" if entry.level == "warning" else "muted"
+__all__ = ["LogView", "tone"]
+MAX_SOURCE = 14
+STAMPS = ("", "long", "short", "none")
 
 
 class LogView(ScrollLines, inherit_bindings=False):
-    """Log entries, one line each. `apply` takes all that are known; the view stays where it is, or follows the end."""
+    """Log entries. `apply` takes all that are known, `extend` what has come; it stays there or follows the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", id="logs.up", show=False),
@@ -40,7 +35,10 @@ class LogView(ScrollLines, inherit_bindings=False):
         Binding("pagedown", "page(1)", "page down", id="logs.page_down", show=False),
         Binding("g,home", "first", "first line", id="logs.first", show=False),
         Binding("G,end", "last", "last line, follow", id="logs.last", show=False),
-        Binding("enter", "select", "whole line", id="logs.open", key_display="⏎"),
+        Binding(
+            "enter", "unfold", "unfold", id="logs.unfold", key_display="⏎", tooltip="the whole line and its fields"
+        ),
+        Binding("v", "select", "this line alone", id="logs.open", show=False),
         Binding("f", "follow", "follow", id="logs.follow"),
         Binding("e", "level('error', 1)", "next error", id="logs.error", key_display="e/E"),
         Binding("E", "level('error', -1)", "previous error", id="logs.error_back", show=False),
@@ -48,37 +46,82 @@ class LogView(ScrollLines, inherit_bindings=False):
         Binding("W", "level('warning', -1)", "previous warning", id="logs.warning_back", show=False),
         Binding("left_curly_bracket", "minute(-1)", "a minute back", id="logs.minute_back", show=False),
         Binding("right_curly_bracket", "minute(1)", "a minute on", id="logs.minute_on", show=False),
-        Binding("T", "stamps", "milliseconds on, off", id="logs.stamps", show=False),
+        Binding("m", "mark", "mark this line", id="logs.mark", show=False),
+        Binding("apostrophe", "next_mark", "next mark", id="logs.next_mark", show=False),
+        Binding("z", "wrap", "wrap long lines", id="logs.wrap", show=False),
+        Binding("T", "stamps", "timestamps: milliseconds, seconds, none", id="logs.stamps", show=False),
+        Binding("S", "save", "save these lines to a file", id="logs.save", show=False),
     ]
 
     class Selected(Message):
-        """Enter was pressed on a line."""
+        """A line is wanted alone."""
 
         def __init__(self, item: LogEntry) -> None:
             super().__init__()
             self.item = item
 
+    class Save(Message):
+        """The lines that are shown are wanted in a file."""
+
     class Changed(Message):
         """Following, the filter or what is below changed."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *, max_bytes: int = MAX_BYTES, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.moment = Moment(datetime.now(UTC))
+        self.store = LogStore(max_bytes)
         self.follow = True
         self.filter = ""
         self.search = ""
-        self.milliseconds: bool | None = None
+        self.wrap = False
+        self.stamps = ""
         self.empty = "No log lines"
-        self._all: list[LogEntry] = []
-        self._entries: list[LogEntry] = []
-        self._at = 0
-        self._placed: list[Placed[LogEntry]] = []
+        self._at = 0  # the number of the line under the cursor
+        self._seen = 0  # lines from this number on are new since following was left
+        self._skip = 0  # rows of the top line that lie above the view
+        self._marks: set[int] = set()
+        self._unfolded: set[int] = set()
+        self._rows: list[tuple[int, Line]] = []
+        self._sources: dict[str, int] = {}
+
+    # ---- what is shown
 
     def apply(self, entries: Sequence[LogEntry], moment: Moment) -> None:
-        """Show `entries`, oldest first, as of `moment`."""
+        """Show `entries`, oldest first, as of `moment`: what is held stays, as far as it is the same."""
         self.moment = moment
-        self._all = list(entries[-MAX_ENTRIES:])
-        self._arrange()
+        known = len(self.store)
+        if known and known <= len(entries) and self.store[self.store.end - 1] == entries[known - 1]:
+            self.extend(entries[known:], moment)
+            return
+        before = self.current
+        self.store.clear()
+        self._marks.clear()
+        self._unfolded.clear()
+        place = self._at - self._top_number
+        self.store.append(entries)
+        if not self.follow and before is not None:
+            found = (n for n in reversed(self.store.shown) if self.store[n] == before)
+            self._at = next(found, self.store.first)
+            self.top = self.store.position(max(self.store.first, self._at - place))
+        self._seen = self.store.end
+        self._settle()
+
+    def extend(self, entries: Sequence[LogEntry], moment: Moment) -> None:
+        """Show what has come, behind what is there."""
+        self.moment = moment
+        top = self._top_number
+        self.store.append(entries)
+        if not self.follow:
+            self.top = self.store.position(max(top, self.store.first))
+        self._settle()
+
+    def reset(self) -> None:
+        """Forget every line."""
+        self.store.clear()
+        self._marks.clear()
+        self._unfolded.clear()
+        self.top, self._at, self._seen = 0, self.store.first, self.store.first
+        self._settle()
 
     def tick(self, moment: Moment) -> None:
         """Time has passed; lines do not age, notices do."""
@@ -87,7 +130,7 @@ class LogView(ScrollLines, inherit_bindings=False):
 
     @property
     def total(self) -> int:
-        return len(self._entries) or 1
+        return len(self.store.shown) or 1
 
     @property
     def head(self) -> Sequence[Line]:
@@ -96,160 +139,260 @@ class LogView(ScrollLines, inherit_bindings=False):
     @property
     def current(self) -> LogEntry | None:
         """The line under the cursor."""
-        return self._entries[self._at] if self._entries else None
+        return self.store[self._at] if self.store.first <= self._at < self.store.end else None
 
     @property
     def current_text(self) -> str:
-        """The line under the cursor, in full, with its time."""
-        entry = self.current
-        if entry is None:
-            return ""
-        at = f"{entry.at.isoformat()} " if entry.at else ""
-        return f"{at}{entry.level} {entry.source} {entry.message}"
+        """The marked lines, or the one under the cursor, in full, with their times."""
+        marked = sorted(number for number in self._marks if number >= self.store.first)
+        entries = [self.store[number] for number in marked] or ([self.current] if self.current else [])
+        return "\n".join(text_of(entry) for entry in entries)
+
+    @property
+    def all_text(self) -> list[str]:
+        """Every line that is shown, as `current_text` gives one."""
+        return [text_of(self.store[number]) for number in self.store.shown]
 
     @property
     def amounts(self) -> tuple[int, int]:
         """How many lines are shown, of how many."""
-        return len(self._entries), len(self._all)
+        return len(self.store.shown), len(self.store)
+
+    @property
+    def new(self) -> int:
+        """How many lines have come since following was left."""
+        return 0 if self.follow else len(self.store.shown) - self.store.position(self._seen)
 
     def set_filter(self, query: str) -> None:
         """Show only lines with these words."""
         self.filter = query.strip()
-        self._arrange()
+        self.store.set_filter(with_words(self.filter))
+        position = min(self.store.position(self._at), len(self.store.shown) - 1)
+        self._move_to(position) if position >= 0 else self._settle()
 
     def set_search(self, query: str) -> None:
-        """Mark where these words are and go to the last such line; the others stay for context."""
-        self.search = query.strip().casefold()
-        self.refresh()
-        if self.search and not self._is_match(self._at):
+        """Mark where this text is and go to the last such line; the others stay for context."""
+        self.search = query.strip()
+        self.store.set_search(with_text(self.search))
+        found = self.store.matches
+        if found and self._at not in found[bisect_left(found, self._at) :][:1]:
             self.next_match(-1)
+        self._changed()
 
     def next_match(self, step: int) -> bool:
         """Go to the next line, in the direction of `step`, that the search finds; False where there is none."""
-        return bool(self.search) and self._find(step, lambda entry: self.search in entry.message.casefold())
+        return self._go(self.store.next_of(self.store.matches, self._at, step))
 
     def go_to(self, at: datetime) -> None:
         """Put the cursor on the first line that is not before `at`."""
-        for index, entry in enumerate(self._entries):
-            if entry.at is not None and entry.at >= at:
-                self._move_to(index, follow=False)
-                return
-        self._move_to(len(self._entries) - 1, follow=False)
+        times = enumerate(self.store[number].at for number in self.store.shown)
+        position = next((place for place, time in times if time is not None and time >= at), self.total - 1)
+        self._move_to(position, follow=False)
 
     # ---- inside
 
-    def _arrange(self) -> None:
-        before, place = self.current, self._at - self.top
-        words = self.filter.casefold().split()
-        self._entries = (
-            [
-                entry
-                for entry in self._all
-                if all(word in f"{entry.source} {entry.message}".casefold() for word in words)
-            ]
-            if words
-            else self._all
-        )
-        last = len(self._entries) - 1
-        if self.follow or before is None:
-            self._at, self.top = max(0, last), last + 1
+    @property
+    def _top_number(self) -> int:
+        shown = self.store.shown
+        return shown[self.top] if self.top < len(shown) else self.store.end
+
+    def _settle(self) -> None:
+        """After lines came or went: the cursor on a line that is there, the end in sight where it is followed."""
+        shown = self.store.shown
+        for numbers in (self._marks, self._unfolded):
+            if numbers and min(numbers) < self.store.first:
+                numbers.intersection_update(range(self.store.first, self.store.end))
+        if not shown:
+            self.top, self._skip = 0, 0
+        elif self.follow:
+            self._at, self._seen = shown[-1], self.store.end
+            self._to_end()
         else:
-            self._at = next(
-                (at for at in range(last, -1, -1) if self._entries[at] == before), max(0, min(self._at, last))
-            )
-            self.top = self._at - place
-        self._place()
-        if self.size.height:
-            self.top = max(0, min(self.top, self.total - self.page))
-            self.repaint()
+            self._at = shown[min(self.store.position(self._at), len(shown) - 1)]
+            self.top = max(0, min(self.top, len(shown) - 1))
+        self._changed()
+
+    def _changed(self) -> None:
         self.post_message(self.Changed())
+        self.repaint()
 
-    def _place(self) -> None:
-        self._placed = fit(_SOURCE, 14, self._entries[-200:], self.moment)
+    def repaint(self) -> None:
+        self._lay_out()
+        super().repaint()
 
-    def _is_match(self, index: int) -> bool:
-        return bool(self._entries) and self.search in self._entries[index].message.casefold()
+    def _layout(self) -> Layout:
+        shown = self.store.shown
+        visible = shown[self.top : self.top + self.page]
+        width = max((display_width(self.store[number].source) for number in visible), default=4)
+        stamps = self.stamps or ("long" if self.moment.roomy else "short")
+        room = self.size.width - 1
+        source_width = max(4, min(width, MAX_SOURCE))
+        return Layout(room, self.moment, source_width=source_width, stamps=stamps, wrap=self.wrap, search=self.search)
 
-    def _find(self, step: int, wanted: Callable[[LogEntry], bool]) -> bool:
-        index = self._at + step
-        while 0 <= index < len(self._entries):
-            if wanted(self._entries[index]):
-                self._move_to(index, follow=False)
-                return True
-            index += step
-        return False
+    def _rows_of(self, layout: Layout, number: int) -> list[Line]:
+        ascii_only = self.moment.symbols.arrow.isascii()
+        cursor = number == self._at and self.has_focus
+        bar = Cell(("=" if ascii_only else "▌") if cursor else "*" if number in self._marks else " ", "strong")
+        return layout.rows(self.store[number], bar=bar, unfolded=number in self._unfolded)
 
-    def _move_to(self, index: int, *, follow: bool | None = None) -> None:
-        last = len(self._entries) - 1
-        self._at = max(0, min(index, last))
-        self.follow = self._at == last if follow is None else follow
-        self.reveal(self._at)
-        self.post_message(self.Changed())
+    def _lay_out(self) -> None:
+        """Lay out from the top line down, as far as there is room."""
+        layout, shown = self._layout(), self.store.shown
+        rows: list[tuple[int, Line]] = []
+        for position in range(self.top, len(shown)):
+            rows += [(shown[position], line) for line in self._rows_of(layout, shown[position])]
+            if len(rows) >= self.page + self._skip:
+                break
+        self._rows = rows[self._skip : self._skip + self.page]
 
-    def content_line(self, y: int) -> Line:
-        if not self._entries:
-            return [Cell(" "), Cell(f'No line has "{self.filter}"' if self.filter else self.empty, "muted")]
-        entry, moment = self._entries[y], self.moment
-        milliseconds = moment.roomy if self.milliseconds is None else self.milliseconds
-        width = 12 if milliseconds else 8
-        cursor = y == self._at and self.has_focus
-        bar = "=" if moment.symbols.arrow.isascii() else "▌"
-        source = pad(entry.source, self._placed[0].width, ellipsis=moment.symbols.ellipsis) if self._placed else ""
-        level = tone(entry)
-        return [
-            Cell(bar if cursor else " ", "strong"),
-            Cell(pad(clock(entry.at, moment.zone, milliseconds=milliseconds), width) + " ", "muted"),
-            Cell(pad(_LEVEL_WORD.get(entry.level, ""), 5) + " ", level),
-            Cell(source + "  ", "muted"),
-            *self._message(entry),
-        ]
+    def _to_end(self) -> None:
+        """The last row of the last line at the bottom."""
+        self._reveal_above(len(self.store.shown) - 1)
 
-    def _message(self, entry: LogEntry) -> Line:
-        text = entry.message or NOTHING
-        start = text.casefold().find(self.search) if self.search else -1
-        if start < 0 or len(text.casefold()) != len(text):
-            return [Cell(text)]
-        end = start + len(self.search)
-        return [Cell(text[:start]), Cell(text[start:end], "match"), Cell(text[end:])]
+    def _reveal_above(self, position: int) -> None:
+        """The line at `position` as the last one in sight."""
+        self.top = max(0, position - self.page + 1)
+        layout, shown, room = self._layout(), self.store.shown, self.page
+        while position >= 0:
+            height = len(self._rows_of(layout, shown[position]))
+            self.top = position
+            if height >= room:
+                # The line under the cursor is shown from its beginning, also where it is higher than the view.
+                self._skip = height - room if shown[position] != self._at else 0
+                return
+            room -= height
+            position -= 1
+        self.top, self._skip = 0, 0
+
+    def reveal(self, first: int, count: int = 1) -> None:
+        """Scroll as little as possible to have the line at that position in sight."""
+        if first <= self.top:
+            self.top, self._skip = max(0, first), 0
+        else:
+            self._lay_out()
+            number = self.store.shown[first]
+            whole = len(self._rows_of(self._layout(), number)) if self._rows else 1
+            if sum(other == number for other, _ in self._rows) < min(whole, self.page):
+                self._reveal_above(first)
+        self.repaint()
+
+    def scroll_to_line(self, top: int) -> None:
+        """The mouse wheel: the view leaves the end, the cursor stays in sight."""
+        shown = self.store.shown
+        self.top, self._skip = max(0, min(top, len(shown) - self.page)), 0
+        if shown:
+            last = min(self.top + self.page, len(shown)) - 1
+            self._at = shown[max(self.top, min(self.store.position(self._at), last))]
+            self.follow = last == len(shown) - 1 and self._at == shown[-1]
+        self._changed()
+
+    def _move_to(self, position: int, *, follow: bool | None = None) -> None:
+        shown = self.store.shown
+        if not shown:
+            return
+        position = max(0, min(position, len(shown) - 1))
+        self._at = shown[position]
+        was = self.follow
+        self.follow = position == len(shown) - 1 if follow is None else follow
+        if was and not self.follow:
+            self._seen = self.store.end
+        self.reveal(position)
+        self._changed()
+
+    def _go(self, number: int | None) -> bool:
+        if number is None:
+            return False
+        self._move_to(self.store.position(number), follow=False)
+        return True
+
+    # ---- drawing
+
+    def line(self, y: int) -> Line:
+        head = self.head
+        if y < len(head):
+            return head[y]
+        y -= len(head)
+        if not self.store.shown:
+            words = f'No line has "{self.filter}"' if self.filter else self.empty
+            return [Cell(" "), Cell(words, "muted")] if y == 0 else []
+        return self._rows[y][1] if y < len(self._rows) else []
+
+    def right_edge(self, y: int) -> Cell | None:
+        """The bar at the right: where the view is, where errors are, where the search finds something."""
+        shown, height = self.store.shown, self.page
+        y -= len(self.head)
+        if len(shown) <= height or y < 0:
+            return None
+        low, high = y * len(shown) // height, max((y + 1) * len(shown) // height, y * len(shown) // height + 1)
+        first, last = shown[min(low, len(shown) - 1)], shown[min(high, len(shown)) - 1]
+        ascii_only = self.moment.symbols.arrow.isascii()
+        match, bad = Cell("o" if ascii_only else "●", "strong"), Cell("!", "critical")
+        for numbers, mark in ((self.store.matches, match), (self.store.errors, bad)):
+            at = bisect_left(numbers, first)
+            if at < len(numbers) and numbers[at] <= last:
+                return mark
+        inside = low < self.top + height and high > self.top
+        return Cell("#" if ascii_only else "┃", "focused") if inside else Cell("|" if ascii_only else "│", "edge")
 
     def line_style(self, y: int) -> Style:
-        on_cursor = self.has_focus and self._entries and self.top + y - len(self.head) == self._at
+        y -= len(self.head)
+        on_cursor = self.has_focus and 0 <= y < len(self._rows) and self._rows[y][0] == self._at
         return self.styles_of_tones.cursor if on_cursor else Style.null()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.top = len(self._entries) if self.follow else self.top
-        self.top = max(0, min(self.top, self.total - self.page))
-        self.reveal(self._at)
-        self.post_message(self.Changed())
+        if self.follow and self.store.shown:
+            self._to_end()
+        elif self.store.shown:
+            self.reveal(self.store.position(self._at))
+        self._changed()
 
     def on_focus(self) -> None:
-        self.refresh()
+        self._changed()
 
     def on_blur(self) -> None:
-        self.refresh()
+        self._changed()
+
+    # ---- keys
 
     def action_move(self, by: int) -> None:
-        self._move_to(self._at + by)
+        self._move_to(self.store.position(self._at) + by)
 
     def action_page(self, by: int) -> None:
-        self._move_to(self._at + by * self.page)
+        self._move_to(self.store.position(self._at) + by * self.page)
 
     def action_first(self) -> None:
         self._move_to(0, follow=False)
 
     def action_last(self) -> None:
-        self._move_to(len(self._entries) - 1, follow=True)
+        self._move_to(len(self.store.shown) - 1, follow=True)
 
     def action_select(self) -> None:
-        if self._entries:
-            self.post_message(self.Selected(self._entries[self._at]))
+        if self.current is not None:
+            self.post_message(self.Selected(self.current))
+
+    def action_unfold(self) -> None:
+        if self.current is not None:
+            self._unfolded ^= {self._at}
+            self.reveal(self.store.position(self._at))
+
+    def action_mark(self) -> None:
+        if self.current is not None:
+            self._marks ^= {self._at}
+            self.action_move(1)
+
+    def action_next_mark(self) -> None:
+        marks = sorted(self._marks)
+        self._go(self.store.next_of(marks, self._at, 1) if marks and marks[-1] > self._at else next(iter(marks), None))
 
     def action_follow(self) -> None:
-        self._move_to(len(self._entries) - 1 if not self.follow else self._at, follow=not self.follow)
+        shown = self.store.shown
+        self._move_to(len(shown) - 1 if not self.follow else self.store.position(self._at), follow=not self.follow)
 
     def action_level(self, level: str, step: int) -> None:
-        levels = ("error", "critical") if level == "error" else (level,)
-        self._find(step, lambda entry: entry.level in levels)
+        if level == "error":
+            self._go(self.store.next_of(self.store.errors, self._at, step))
+        else:
+            self._find(step, lambda entry: entry.level == level)
 
     def action_minute(self, step: int) -> None:
         current = self.current
@@ -259,6 +402,31 @@ class LogView(ScrollLines, inherit_bindings=False):
         later = step > 0
         self._find(step, lambda entry: entry.at is not None and (entry.at >= target if later else entry.at <= target))
 
+    def _find(self, step: int, wanted: Callable[[LogEntry], bool]) -> None:
+        shown = self.store.shown
+        position = self.store.position(self._at) + step
+        while 0 <= position < len(shown):
+            if wanted(self.store[shown[position]]):
+                self._go(shown[position])
+                return
+            position += step
+
+    def action_wrap(self) -> None:
+        self.wrap = not self.wrap
+        self._skip = 0
+        self._to_end() if self.follow and self.store.shown else self.reveal(self.store.position(self._at))
+        self._changed()
+
     def action_stamps(self) -> None:
-        self.milliseconds = not (self.moment.roomy if self.milliseconds is None else self.milliseconds)
-        self.refresh()
+        now = self.stamps or ("long" if self.moment.roomy else "short")
+        self.stamps = {"long": "short", "short": "none", "none": "long"}[now]
+        self._changed()
+
+    def action_save(self) -> None:
+        self.post_message(self.Save())
+
+
+def text_of(entry: LogEntry) -> str:
+    """A line in full, with its time."""
+    at = f"{entry.at.isoformat()} " if entry.at else ""
+    return f"{at}{entry.level} {entry.source} {entry.message}"

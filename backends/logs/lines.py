@@ -220,9 +220,9 @@ def _structured(
     message = _first(fields, _MESSAGE_KEYS)
     taken = {*_TIME_KEYS, *_LEVEL_KEYS, *_MESSAGE_KEYS}
     rest = {
-        key: value if isinstance(value, str) else str(value)
+        key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for key, value in fields.items()
-        if key not in taken and isinstance(value, str | int | float)
+        if key not in taken and value is not None
     }
     return LogEntry(
         at=at[0] if at else None,

@@ -137,7 +137,8 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
                 click.echo(f"teal: {name}: {words or 'followed again'}", err=True)
             errors[name] = words
 
-        tail = Tail({name: partial(session.adapters.logs, name) for name in names}, query, changed=changed)
+        adapters = {name: partial(session.adapters.logs, name) for name in names}
+        tail = Tail(adapters, dict.fromkeys(names, query), changed=changed)
         said = Counts()
         async with aclosing(tail.batches()) as batches:
             async for batch in batches:

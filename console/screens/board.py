@@ -53,6 +53,7 @@ class Board(Vertical):
         self._card = card
         self.since = timedelta(hours=1)
         self.zoomed = ""
+        self.counts: Callable[[], tuple[int, int, int]] | None = None  # late, gaps, missing, where logs are followed
         self.logs = LogView(id="log-lines")
         self.boxes: dict[str, PanelBox] = {
             "pipelines": PanelBox(Listing(PIPELINES), key="1", title="Pipelines", id="pipelines"),
@@ -98,7 +99,8 @@ class Board(Vertical):
         panel = cast(Panel, name)
         sources = [readings.source_of(snapshot, moment.now) for snapshot in self._store.snapshots(panel)]
         if name == "logs":
-            self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
+            if self.counts is None:
+                self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
             box.show(moment, sources, extra=self.log_words())
             return
         items = readings.newest_runs(self._store) if name == "pipelines" else self._store.items(panel)
@@ -113,7 +115,13 @@ class Board(Vertical):
             words.append(Cell(f"&{self.logs.filter}  {shown} of {known}", "strong"))
         if self.logs.search:
             words.append(Cell(f"/{self.logs.search}", "strong"))
-        return [*words, Cell("following", "muted") if self.logs.follow else Cell("paused (f follows)", "strong")]
+        late, gaps, missing = self.counts() if self.counts else (0, 0, 0)
+        words += [Cell(f"{late:,} late", "warning")] if late else []
+        words += [Cell(f"{gaps} gaps, {missing:,}+ lines missing", "warning")] if gaps else []
+        if self.logs.follow:
+            return [*words, Cell("following", "muted")]
+        new = f"{self.logs.new:,} new, " if self.logs.new else ""
+        return [*words, Cell(f"paused ({new}f follows)", "strong")]
 
     # ---- places
 

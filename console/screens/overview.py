@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,7 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from backends.models import Alert, Deployment, PipelineRun
+from backends.models import Alert, Deployment, LogEntry, PipelineRun
+from console.clipboard import save_text
 from console.screens import readings
 from console.screens.about import command_of, time_of, url_of
 from console.screens.board import NAMES, Board
@@ -135,12 +137,16 @@ class Overview(Screen[None], inherit_bindings=False):
         yield TooSmall(id="too-small")
 
     def on_mount(self) -> None:
-        self._forget = self.app.session.store.listen(self._on_snapshot)
+        self._forget = [self.app.session.store.listen(self._on_snapshot)]
+        if self.app.session.logs is not None:
+            self.board.counts = lambda: self.app.session.logs.counts
+            self._forget.append(self.app.session.logs.listen(self._on_lines))
         self.redraw()
         self.call_after_refresh(self._begin)
 
     def on_unmount(self) -> None:
-        self._forget()
+        for forget in self._forget:
+            forget()
 
     def _begin(self) -> None:
         self._begun = True
@@ -160,6 +166,12 @@ class Overview(Screen[None], inherit_bindings=False):
         if not self._waiting:
             self._waiting = True
             self.set_timer(FLUSH_S, self._flush)
+
+    def _on_lines(self, batch: list[LogEntry] | None) -> None:
+        if batch is None:
+            self.board.logs.reset()
+        else:
+            self.board.logs.extend(batch, self.moment("logs"))
 
     def _flush(self) -> None:
         self._waiting = False
@@ -233,6 +245,11 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def on_log_view_selected(self, event: LogView.Selected) -> None:
         self.app.open_item(event.item)
+
+    @work(group="save", exclusive=True, exit_on_error=False)
+    async def on_log_view_save(self, event: LogView.Save) -> None:
+        lines = self.board.logs.all_text
+        self.app.say(await asyncio.to_thread(save_text, lines, "logs"))
 
     def on_log_view_changed(self, event: LogView.Changed) -> None:
         box = self.board.boxes["logs"]

@@ -54,7 +54,7 @@ def test_naive_time_is_of_the_configured_zone() -> None:
 
 def test_labels_of_structured_lines() -> None:
     entry = parse_line(b'{"msg": "m", "user": "al\\u001b[31mice", "n": 3, "deep": {"x": 1}}', source="app")
-    assert entry.labels == {"user": "alice", "n": "3"}
+    assert entry.labels == {"user": "alice", "n": "3", "deep": '{"x":1}'}
 
 
 @given(st.binary(max_size=300))

@@ -73,6 +73,7 @@ class FakeSession:
         self.orders = FakeOrders()
         self.calls: list[tuple[str, Any]] = []
         self.armed = False
+        self.logs = None
         self.since = timedelta(hours=1)
         self.now = now
 

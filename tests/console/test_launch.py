@@ -9,7 +9,7 @@ import pytest
 
 from console.app import TealApp
 from console.arming import IDLE_S, LONGEST_S, Arming
-from console.clipboard import MAX_BYTES, capped, copy
+from console.clipboard import MAX_BYTES, copy
 from console.launch import terminal_symbols
 from panels.words import ASCII, UNICODE, Symbols
 from tests.console.fakes import NOW, incident
@@ -55,11 +55,19 @@ def test_armed_ends_with_idleness_and_after_an_hour() -> None:
     assert not arming.armed
 
 
-async def test_the_clipboard_is_bounded_and_reached_through_the_terminal() -> None:
+async def test_what_a_terminal_takes_is_sent_there_and_more_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
     sent: list[str] = []
-    assert "OSC 52" in await copy("é" * 100_000, sent.append, {})
-    assert len(sent[0].encode()) <= MAX_BYTES
-    assert capped("short") == "short"
+    assert "OSC 52" in await copy("é" * (MAX_BYTES // 2), sent.append, {})
+    assert sent == ["é" * (MAX_BYTES // 2)]
+    said = await copy("é" * MAX_BYTES + "\nlast", sent.append, {})
+    (saved,) = (tmp_path / "saved").iterdir()
+    assert str(saved) in said
+    assert saved.read_text().endswith("é\nlast\n")
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert len(sent) == 1
 
 
 async def test_tmux_is_handed_the_text_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

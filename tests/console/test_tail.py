@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,10 @@ async def read(tail: Tail, count: int) -> list[LogEntry]:
     return entries
 
 
+def followed(sources: dict[str, Callable[[], Logs]], query: LogQuery, **more: Any) -> Tail:
+    return Tail(sources, dict.fromkeys(sources, query), **more)
+
+
 def of(logs: Logs) -> Callable[[], Logs]:
     return lambda: logs
 
@@ -73,7 +78,7 @@ def of(logs: Logs) -> Callable[[], Logs]:
 async def test_what_is_there_comes_at_once_and_in_order() -> None:
     one = Scripted([line(n, f"a{n}") for n in range(0, 300, 2)])
     two = Scripted([line(n, f"b{n}", "b") for n in range(1, 300, 2)])
-    tail = Tail({"one": of(one), "two": of(two)}, LogQuery())
+    tail = followed({"one": of(one), "two": of(two)}, LogQuery())
     found = await read(tail, 300)
     assert [entry.message for entry in found] == [f"{'ab'[n % 2]}{n}" for n in range(300)]
     assert tail.merger.late == 0
@@ -85,7 +90,7 @@ async def test_a_lost_source_is_taken_up_again_and_nothing_comes_twice() -> None
     again = [*before[95:], line(99, "line 99"), line(100, "line 100"), line(101, "line 101")]
     said: list[str] = []
     source = Scripted(before, again)
-    tail = Tail({"one": of(source)}, LogQuery(limit=7), changed=said.append)
+    tail = followed({"one": of(source)}, LogQuery(limit=7), changed=said.append)
     found = await read(tail, 103)
     assert [entry.message for entry in found] == [f"line {n}" for n in range(100)] + ["line 99", "line 100", "line 101"]
     assert source.queries[0].limit == 7
@@ -97,7 +102,7 @@ async def test_a_lost_source_is_taken_up_again_and_nothing_comes_twice() -> None
 
 async def test_a_source_that_comes_back_elsewhere_has_a_gap() -> None:
     source = Scripted([line(1, "before")], [line(60, "after")])
-    tail = Tail({"one": of(source)}, LogQuery())
+    tail = followed({"one": of(source)}, LogQuery())
     before, gap, after = await read(tail, 3)
     assert (before.message, is_gap(gap), after.message) == ("before", True, "after")
     assert tail.merger.gaps == 1
@@ -109,7 +114,7 @@ async def test_one_that_is_broken_says_why_and_the_others_go_on() -> None:
 
     defect = Scripted([], [], error=ZeroDivisionError("at\x1b[31m home"))
     sources = {"one": of(Scripted([line(1, "fine")])), "two": broken, "three": of(defect)}
-    tail = Tail(sources, LogQuery())
+    tail = followed(sources, LogQuery())
     (found,) = await read(tail, 1)
     assert found.message == "fine"
     async with asyncio.timeout(PATIENCE_S), aclosing(tail.batches()) as batches:
@@ -128,7 +133,7 @@ async def test_one_that_is_broken_says_why_and_the_others_go_on() -> None:
 async def test_a_reader_that_is_slow_holds_the_sources_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_module, "MAX_WAITING", 100)
     source = Scripted([line(n / 100, f"line {n}") for n in range(5000)])
-    tail = Tail({"one": of(source)}, LogQuery())
+    tail = followed({"one": of(source)}, LogQuery())
     entries: list[LogEntry] = []
     async with asyncio.timeout(PATIENCE_S), aclosing(tail.batches()) as batches:
         async for batch in batches:
@@ -150,7 +155,7 @@ async def test_late_lines_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
             yield line(5, "late", "b")
             await asyncio.sleep(3600)
 
-    tail = Tail({"one": of(Scripted([line(10, "young")])), "two": of(Slow())}, LogQuery())
+    tail = followed({"one": of(Scripted([line(10, "young")])), "two": of(Slow())}, LogQuery())
     found = await read(tail, 3)
     assert [(entry.message, entry.late) for entry in found] == [("early", False), ("young", False), ("late", True)]
     assert tail.merger.late == 1

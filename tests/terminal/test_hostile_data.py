@@ -16,6 +16,7 @@ OURS = re.compile(  # all that Textual says to a terminal here; what it copies o
     rb"\x1b\[[0-9;]*[mH]|\x1b\[\?(?:25|7|1004|1049|2004|2026)[hl]|\x1b\[\?20(?:26|48)\$p|\x1b\[>\d+u|\x1b\[<u"
     rb"|\x1b\]22;[a-z]*\x07|\r"
 )
+STRUCTURED = ("fields", "logfmt")  # begin with what makes them JSON or logfmt
 PAYLOAD = b"cm0gLXJmIC8="
 LINES = {
     "clipboard": "\x1b]52;c;cm0gLXJmIC8=\x07clipboard one \x1b]52;c;cm0gLXJmIC8=\x1b\\ clipboard two",
@@ -28,6 +29,8 @@ LINES = {
     "bidi": "bidi \u202eNEERG\u202c \u2066x\u2069 \u200f\u061c end",
     "emoji": "emoji 👩‍👩‍👧‍👦 🇩🇪 ✈️ é ａｂ 你好 \u0301\u0301\u0301 z\u200b\u200d",
     "huge": "huge " + "A" * 1_000_000 + "\x1b]52;c;cm0gLXJmIC8=\x07",
+    "fields": '{"msg": "fields", "\\u001b[31mname": "\\u001b]52;c;cm0gLXJmIC8=\\u0007 x \\u202e", "n": {"a": "\\u009b2J"}}',
+    "logfmt": 'level=error msg="logfmt \x1b[2J" user="\x1b]0;owned\x07" bad=\x9b2J',
     "unterminated": "unterminated \x1b]52;c;cm0gLXJmIC8=",
 }
 
@@ -37,9 +40,10 @@ def hostile(tmp_path: Path) -> Path:
     """A config whose only source is a log of such lines; the file names it too."""
     now = datetime.now(UTC)
     with (tmp_path / "app.log").open("w", encoding="utf-8", newline="\n") as log:
-        for number, text in enumerate(LINES.values()):
+        for number, (name, text) in enumerate(LINES.items()):
             at = now - timedelta(seconds=60 - number)
-            log.write(f"{at:%Y-%m-%dT%H:%M:%S.000Z} ERROR {text}\n")
+            head = "" if name in STRUCTURED else f"{at:%Y-%m-%dT%H:%M:%S.000Z} ERROR "
+            log.write(f"{head}{text}\n")
         log.write(f"{now:%Y-%m-%dT%H:%M:%S.000Z} INFO the last line\n")
     config = tmp_path / "config.toml"
     config.write_text(
@@ -76,11 +80,10 @@ def test_no_byte_of_a_log_line_speaks_to_the_terminal(console: Opener, hostile: 
     assert not [line for line in inside if not (line.endswith("│") and len(line) <= columns) and "emoji" not in line]
 
 
-@pytest.mark.parametrize("name", ["clipboard", "move", "c1", "markup", "emoji", "huge"])
+@pytest.mark.parametrize("name", ["clipboard", "move", "c1", "markup", "emoji", "huge", "fields", "logfmt"])
 def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name: str) -> None:
-    (tmp_path / "app.log").write_text(
-        f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} ERROR {LINES[name]}\n", encoding="utf-8", newline="\n"
-    )
+    head = "" if name in STRUCTURED else f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z} ERROR "
+    (tmp_path / "app.log").write_text(f"{head}{LINES[name]}\n", encoding="utf-8", newline="\n")
     config = tmp_path / "config.toml"
     config.write_text('[contexts.h]\n[[contexts.h.logs]]\nname = "app"\ntype = "files"\npaths = ["app.log"]\n')
     config.chmod(0o600)
@@ -88,7 +91,9 @@ def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name
     terminal.shows("5 Logs", name)
     terminal.send("5")
     terminal.hides("4 Deployments")
-    terminal.send("\r")
+    terminal.send("\rz/o\r")  # unfolded, wrapped, searched
+    terminal.settle()
+    terminal.send("v")
     terminal.hides("5 Logs")
     terminal.shows("Log line of app", name)
     terminal.settle()
