@@ -17,11 +17,14 @@ from console import moment
 from console.store import SourceError
 
 FLUSH_S = 0.1
+BUSY_FLUSH_S = 0.25  # a screen that changes wholly each time: four frames a second leave the loop to the keys
+BUSY_LINES = 500
 BEGIN_S = 0.15
 MAX_WAITING = 20_000
 TURN_LINES = 200  # after so many lines of one source, others and the keys get their turn
 OVERLAP_S = 5.0
 RESUME_LINES = 5000
+QUIET_S = 12.0  # a stream that has neither a line nor an error by then is open: adapters give up after 10 s
 BACKOFF_S = (1.0, 30.0)
 
 Identity = tuple[str, str, str]
@@ -67,7 +70,7 @@ class Tail:
                     self._news.clear()
                 if batch:
                     yield batch
-                await asyncio.sleep(FLUSH_S)
+                await asyncio.sleep(FLUSH_S if len(batch) < BUSY_LINES else BUSY_FLUSH_S)
         finally:
             for pump in pumps:
                 pump.cancel()
@@ -105,22 +108,25 @@ class Tail:
 
     async def _follow(self, name: str, state: TailState, seen: "_Recent") -> None:
         query, known = self._queries[name], Counter(seen.identities())
-        if seen.newest is not None:
-            back = seen.newest - timedelta(seconds=OVERLAP_S)
-            query = structs.replace(query, since=back, limit=RESUME_LINES)
-        resumed, again = seen.newest is not None, 0
+        newest = seen.newest
+        if newest is not None:
+            query = structs.replace(query, since=newest - timedelta(seconds=OVERLAP_S), limit=RESUME_LINES)
+        elif state.lines:  # lines without times: what came meanwhile cannot be told from what was there before
+            query = structs.replace(query, limit=0)
+        resumed, again = state.lines > 0, 0
         stream = self._sources[name]().follow(query)
+        quiet = asyncio.get_running_loop().call_later(QUIET_S, self._open, name, state)
         try:
             async for entry in stream:
-                if state.followed_since is None:
-                    state.followed_since, state.error = moment.utc_now(), None
-                    self._changed(name)
+                self._open(name, state)
+                if newest is not None and entry.at is not None and entry.at > newest:
+                    known.clear()
                 identity = _identity(entry)
                 if known.get(identity, 0) > 0:
                     known[identity] -= 1
                     again += 1
                     continue
-                if resumed and not again and seen.identities():
+                if resumed and not again:
                     self._push(name, state, gap(name, None, "it was lost, and taken up again behind its last line"))
                 resumed = False
                 seen.add(entry, identity)
@@ -131,7 +137,13 @@ class Tail:
                 if state.lines % TURN_LINES == 0:
                     await asyncio.sleep(0)
         finally:
+            quiet.cancel()
             await stream.aclose()  # type: ignore[attr-defined]
+
+    def _open(self, name: str, state: TailState) -> None:
+        if state.followed_since is None:
+            state.followed_since, state.error = moment.utc_now(), None
+            self._changed(name)
 
     def _push(self, name: str, state: TailState, entry: LogEntry) -> None:
         state.lines += 1

@@ -145,6 +145,27 @@ async def test_a_reader_that_is_slow_holds_the_sources_back(monkeypatch: pytest.
     assert tail.states["one"].lines <= len(entries) + 300
 
 
+async def test_a_stream_without_a_line_counts_as_open_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail_module, "QUIET_S", 0.05)
+    said: list[str] = []
+    tail = followed({"one": of(Scripted([]))}, LogQuery(), changed=said.append)
+    async with asyncio.timeout(PATIENCE_S), aclosing(tail.batches()) as batches:
+        reading = asyncio.ensure_future(anext(batches))
+        while not said:
+            await asyncio.sleep(0.01)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    assert tail.states["one"].followed_since is not None
+
+
+async def test_lines_without_times_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Scripted([LogEntry(at=None, source="a", message="x")], [LogEntry(at=None, source="a", message="x")])
+    tail = followed({"one": of(source)}, LogQuery())
+    found = await read(tail, 3)
+    assert [is_gap(entry) for entry in found] == [False, True, False]
+    assert [query.limit for query in source.queries] == [500, 0]
+
+
 async def test_late_lines_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail_module, "WINDOW_S", 0.05)
 

@@ -20,7 +20,7 @@ from typing import Any
 import pyte
 from pyte.screens import Char
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 ESCAPE = b"\x1b[27u"  # Esc as terminals send it that speak the kitty protocol: there is nothing to wait for after it
 _SEQUENCE = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|[\x00-\x09\x0b-\x1f\x7f]", re.DOTALL

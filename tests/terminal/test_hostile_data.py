@@ -29,7 +29,7 @@ LINES = {
     "bidi": "bidi \u202eNEERG\u202c \u2066x\u2069 \u200f\u061c end",
     "emoji": "emoji 👩‍👩‍👧‍👦 🇩🇪 ✈️ é ａｂ 你好 \u0301\u0301\u0301 z\u200b\u200d",
     "huge": "huge " + "A" * 1_000_000 + "\x1b]52;c;cm0gLXJmIC8=\x07",
-    "fields": '{"msg": "fields", "\\u001b[31mname": "\\u001b]52;c;cm0gLXJmIC8=\\u0007 x \\u202e", "n": {"a": "\\u009b2J"}}',
+    "fields": '{"msg": "fields", "\\u001b[31mn": "\\u001b]52;c;cm0gLXJmIC8=\\u0007 \\u202e", "o": {"a": "\\u009b2J"}}',
     "logfmt": 'level=error msg="logfmt \x1b[2J" user="\x1b]0;owned\x07" bad=\x9b2J',
     "unterminated": "unterminated \x1b]52;c;cm0gLXJmIC8=",
 }
