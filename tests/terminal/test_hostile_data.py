@@ -91,8 +91,10 @@ def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name
     terminal.shows("5 Logs", name)
     terminal.send("5")
     terminal.hides("4 Deployments")
-    terminal.send("\rz/o\r")  # unfolded, wrapped, searched
-    terminal.settle()
+    terminal.send("\rz/")  # unfolded, wrapped, searched
+    terminal.shows("Enter keeps")
+    terminal.send("o\r")
+    terminal.hides("Enter keeps")
     terminal.send("v")
     terminal.hides("5 Logs")
     terminal.shows("Log line of app", name)

@@ -34,7 +34,10 @@ def test_lines_are_followed_live_paused_and_saved(console: Opener, tmp_path: Pat
     assert "came while it was paused" not in terminal.text
     terminal.send("f")
     terminal.shows("came while it was paused", "following")
-    terminal.send("&open\r")
+    terminal.send("&")
+    terminal.shows("Enter keeps")
+    terminal.send("open\r")
+    terminal.hides("Enter keeps")
     terminal.shows("&open", "1 of 102")
     terminal.send("S")
     terminal.shows("1 line saved in")
