@@ -30,7 +30,8 @@ def restored(sandbox: Sandbox) -> Iterator[None]:
 def home(terminal: Terminal) -> None:
     """Back on the overview, wherever the last keys led."""
     deadline = time.monotonic() + PATIENCE_S
-    while not all(panel in terminal.text for panel in PANELS):
+    terminal.settle(0.3)  # keys may still be on their way
+    while not all(panel in terminal.text for panel in PANELS) or "Enter keeps" in terminal.text:
         assert time.monotonic() < deadline, terminal.text
         terminal.send(ESCAPE)
         terminal.settle(0.2)
