@@ -125,6 +125,8 @@ class Database:
             if parsed.get_backend_name() == "sqlite":
                 self._engine = self._sqlite_engine(parsed.database or "")
                 return
+            if parsed.drivername == "postgresql":  # until SQLAlchemy 2.1 that is psycopg2, which is not installed
+                parsed = parsed.set(drivername="postgresql+psycopg")
             self.where = f"{parsed.get_backend_name()} {parsed.host or ''}/{parsed.database or ''}"
             try:
                 connect_args: dict[str, Any] = {}
