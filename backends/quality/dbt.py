@@ -20,6 +20,7 @@ state directory, test by test and model by model; what nobody saw is unknown. `d
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -34,7 +35,7 @@ from backends.aws import AwsAccess
 from backends.errors import BackendError
 from backends.models import QualityScore
 from backends.quality.dbt_artifacts import Invocation, Looked, Project, read_manifest, read_run_results, read_sources
-from backends.quality.dbt_scores import judge
+from backends.quality.dbt_scores import Replay, judge, replayed
 from backends.quality.rows import Limits
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -81,6 +82,11 @@ class Remembered(Struct, frozen=True):
     invocations: list[Invocation] = []
     looks: list[Looked] = []
 
+    @property
+    def ids(self) -> set[str]:
+        """Of all commands."""
+        return {found.id for found in self.invocations} | {found.id for found in self.looks}
+
 
 class DbtQuality:
     """`Quality` from dbt's artifacts. Nothing is read that has not changed."""
@@ -96,6 +102,11 @@ class DbtQuality:
         self._archive = self._artifacts(config.archive, context.base_dir) if config.archive else None
         key = sha256(f"{context.base_dir}\n{config.path}\n{config.archive}".encode()).hexdigest()[:12]
         self._memory = StateFile(context.state_dir / f"{context.name}-{key}.dbt")
+        self._trouble = ""
+        self._judging = threading.Lock()
+        self._ids: set[str] = set()
+        self._project: Project | None = None
+        self._replay: Replay | None = None
 
     async def scores(self) -> list[QualityScore]:
         """One for each dataset that has tests, freshness, or failed to build. Raises BackendError as `Artifacts`."""
@@ -108,12 +119,8 @@ class DbtQuality:
         invocations, looks, archived = await self._archived()
         invocations += [results] if results is not None else []
         looks += [looked] if looked is not None else []
-        known, trouble = await asyncio.to_thread(self._remember, Remembered(invocations, looks))
-        found = await asyncio.to_thread(
-            judge, self._name, project or archived, known.invocations, known.looks, self._limits, datetime.now(UTC),
-            all_tests=self._config.all_tests,
-        )  # fmt: skip
-        return [_with_reason(score, trouble) for score in found] if trouble else found
+        found = await asyncio.to_thread(self._judged, Remembered(invocations, looks), project or archived)
+        return [_with_reason(score, self._trouble) for score in found] if self._trouble else found
 
     async def aclose(self) -> None:
         """Safe to call twice."""
@@ -147,8 +154,20 @@ class DbtQuality:
             raise errors[0]
         return [found for found in loaded if not isinstance(found, BackendError)]
 
-    def _remember(self, seen: Remembered) -> tuple[Remembered, str]:
-        """All that is known, with what is remembered; where that cannot be kept, why."""
+    def _judged(self, seen: Remembered, project: Project | None) -> list[QualityScore]:
+        """Replayed only where there is something new: a large project takes a second."""
+        with self._judging:
+            ids = seen.ids
+            if self._replay is None or not ids <= self._ids or project is not self._project:
+                known = self._remember(seen)
+                self._ids = known.ids | ids
+                self._project, self._replay = project, replayed(project, known.invocations, known.looks)
+            now = datetime.now(UTC)
+            return judge(self._name, self._replay, self._limits, now, all_tests=self._config.all_tests)
+
+    def _remember(self, seen: Remembered) -> Remembered:
+        """All that is known, with what is remembered; `_trouble` is why it cannot be kept."""
+        self._trouble = ""
         try:
             before = self._read()
             after = _merged(before, seen, self._config.history)
@@ -158,11 +177,11 @@ class DbtQuality:
                     after = _merged(before, seen, self._config.history)
                     if after != before:
                         self._memory.replace(msgspec.msgpack.encode(after))
-            return after, ""
+            return after
         except OSError as error:
-            return _merged(Remembered(), seen, self._config.history), (
-                f"what a later command overwrites is not remembered: {self._memory.path}: {error.strerror or error}"
-            )
+            words = f"{self._memory.path}: {error.strerror or error}"
+            self._trouble = f"what a later command overwrites is not remembered: {words}"
+            return _merged(Remembered(), seen, self._config.history)
 
     def _read(self) -> Remembered:
         try:

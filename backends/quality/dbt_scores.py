@@ -62,29 +62,33 @@ class _Dataset(Struct):
         )
 
 
-def judge(
-    backend: str,
-    project: Project | None,
-    invocations: Sequence[Invocation],
-    looks: Sequence[Looked],
-    limits: Limits,
-    now: datetime,
-    *,
-    all_tests: bool = True,
-) -> list[QualityScore]:
-    """By name. `project` is None where there is no manifest. `all_tests`: a dataset is unknown where one of its tests
-    has not run since the dataset was built. Nothing that ran is no dataset at all."""
-    if not invocations and not looks:
-        return []
-    known = _replayed(project, invocations, looks)
-    newest = max(invocations, key=lambda invocation: invocation.at, default=None)
-    downstream = project.downstream if project is not None else {}
+class Replay(Struct, frozen=True):
+    """All datasets after all commands; `newest` was the last that ran something."""
+
+    datasets: dict[str, _Dataset]
+    downstream: dict[str, tuple[str, ...]]
+    newest: Invocation | None
+
+
+def judge(backend: str, replay: Replay, limits: Limits, now: datetime, *, all_tests: bool = True) -> list[QualityScore]:
+    """By name. `all_tests`: a dataset is unknown where one of its tests has not run since the dataset was built."""
     scores = []
-    for name, dataset in sorted(known.items()):
+    for name, dataset in sorted(replay.datasets.items()):
         if dataset.tests or dataset.freshness or dataset.is_unmeasured or _build_state(dataset.build) != "ok":
-            score = _score(backend, name, dataset, newest, limits, now, all_tests)
-            scores.append(replace(score, downstream=_bounded(downstream.get(name, ()))))
+            score = _score(backend, name, dataset, replay.newest, limits, now, all_tests)
+            scores.append(replace(score, downstream=_bounded(replay.downstream.get(name, ()))))
     return scores
+
+
+def replayed(project: Project | None, invocations: Sequence[Invocation], looks: Sequence[Looked]) -> Replay:
+    """What `judge` judges. `project` is None where there is no manifest. Nothing that ran is no dataset at all."""
+    if not invocations and not looks:
+        return Replay({}, {}, None)
+    return Replay(
+        _replayed(project, invocations, looks),
+        project.downstream if project is not None else {},
+        max(invocations, key=lambda invocation: invocation.at, default=None),
+    )
 
 
 def _replayed(
@@ -125,18 +129,18 @@ def _replayed(
 
 def _subjects(project: Project | None, outcome: Outcome, *, orphans: bool) -> Iterable[tuple[str, Test | None]]:
     """The datasets that an outcome is about, with the test where it is one."""
+    if project is not None:
+        if (test := project.tests.get(outcome.node)) is not None:
+            return [(dataset, test) for dataset in test.datasets]
+        if (built := project.datasets.get(outcome.node)) is not None:
+            return [(built, None)]
+        if not orphans:  # taken out since; or the manifest is older than the newest results
+            return []
     kind, _, rest = outcome.node.partition(".")
     package, name = (clean(part, 200) for part in rest.partition(".")[::2])
-    if kind in BUILT:
-        found = project.datasets.get(outcome.node) if project is not None else name
-        return [(found, None)] if found else []
-    if kind != "test":
-        return []
-    if project is not None and outcome.node in project.tests:
-        test = project.tests[outcome.node]
-        return [(dataset, test) for dataset in test.datasets]
-    # Not in the manifest: taken out since, or the manifest is older than the newest results.
-    return [(package, Test(name.rpartition(".")[0] or name, (package,)))] if project is None or orphans else []
+    if kind == "test":
+        return [(package, Test(name.rpartition(".")[0] or name, (package,)))]
+    return [(name, None)] if kind in BUILT and project is None else []
 
 
 def _source_name(project: Project | None, node: str) -> str:

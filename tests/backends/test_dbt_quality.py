@@ -15,7 +15,7 @@ from backends.http import Http
 from backends.models import FailedExpectation, QualityScore
 from backends.quality.dbt import DbtQuality
 from backends.quality.dbt_artifacts import read_manifest, read_run_results, read_sources
-from backends.quality.dbt_scores import judge
+from backends.quality.dbt_scores import judge, replayed
 from backends.quality.rows import Limits
 from backends.registry import AdapterContext, build
 from tests.backends.dbt_files import result, source, stamp, write, write_manifest, write_results, write_sources
@@ -359,7 +359,7 @@ class TestRealDbt:
         project = read_manifest((directories[-1] / "manifest.json").read_bytes())
         known = [found for found in results if found is not None]
         at = max([found.at for found in known] + [look.at for look in looks]) + MINUTE
-        found = judge("dbt", project, known, looks, Limits(1.0, 0.8), at)
+        found = judge("dbt", replayed(project, known, looks), Limits(1.0, 0.8), at)
         return {score.dataset: score for score in found}
 
     @pytest.mark.parametrize("version", VERSIONS)
