@@ -169,18 +169,18 @@ class Database:
         engine = self._engine
         if engine is None:
             raise self._error("unreachable", "closed")
+        pool = engine.pool
         try:
             with engine.connect() as connection:
-                try:
-                    return self._fetch(connection, query, limit, deadline)
-                finally:
-                    if self._engine is not engine:  # closed meanwhile: no pool is there to take it back
-                        connection.detach()
+                return self._fetch(connection, query, limit, deadline)
         except sa.exc.SQLAlchemyError as error:
             raise self._translated(error) from None
         except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
             # The drivers' own, from fetching: a text that is no UTF-8, a date that is none.
             raise self._error("malformed", clean(str(error), 200)) from None
+        finally:
+            if self._engine is not engine:  # closed meanwhile, and with it the pool that took the connection back
+                pool.dispose()
 
     def _fetch(
         self, connection: "sa.Connection", query: "str | Callable[[], sa.Select[Any]]", limit: int, deadline: float
