@@ -35,6 +35,7 @@ class Field(Struct, frozen=True):
     header: str
     show: Callable[[Any, View], str]
     right: bool = False
+    optional: bool = False
 
 
 def _state(symbol_of: str, word: str) -> str:
@@ -121,6 +122,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
     QualityScore: (
         Field("STATE", lambda score, view: _state(score.state, score.state)),
         Field("DATASET", lambda score, view: score.dataset),
+        Field("SUITE", lambda score, view: score.suite, optional=True),
         Field("SCORE", _score),
         Field("CHECKS", _checks, right=True),
         Field("TREND", _trend),
@@ -175,8 +177,8 @@ FIELDS: dict[type, tuple[Field, ...]] = {
 
 
 def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
-    """`items`, all of one kind, as lines; only the header for none."""
-    fields = FIELDS[kind]
+    """`items`, all of one kind, as lines; only the header for none. An optional column is there where any has it."""
+    fields = [field for field in FIELDS[kind] if not field.optional or any(field.show(item, view) for item in items)]
     rows = [[field.show(item, view) for field in fields] for item in items]
     return table(rows, headers=[field.header for field in fields], right=[field.right for field in fields])
 
