@@ -19,6 +19,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, live_color
 from backends.deployments.haproxy_memory import Memory
 from backends.deployments.haproxy_nodes import Nodes, Rates, Reading, endpoints_of
@@ -85,6 +86,7 @@ class HaproxySwitch:
             self._nodes.command = config.persist
         self._writer = Writer(config.backend, memory)
         self._sides = UrlSides(config, context.http)
+        self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
         self._rates = Rates()
         self._last: list[NodeState] = []
         self._static = False
@@ -101,8 +103,8 @@ class HaproxySwitch:
 
     @property
     def deployer(self) -> Deployer | None:
-        """None: a proxy puts no version anywhere."""
-        return None
+        """The commands `deploy` and `retire`, where the config has them: a proxy puts no version anywhere."""
+        return self._deployer
 
     async def deployment(self) -> Deployment:
         """All nodes, both sides and one fresh request, side by side. Never raises: what is not known says so."""

@@ -20,6 +20,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
 from backends.deployments.nginx_include import Include, Mode, Running, accepting_workers, include_problem, running
@@ -95,6 +96,7 @@ class NginxSwitch:
         self._pid_file = context.base_dir / Path(config.pid_file).expanduser() if config.pid_file else None
         self._form = StampedForm(config.colors, "#", config.made().body)
         self._sides = UrlSides(config, context.http)
+        self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
     @property
     def splits(self) -> bool:
@@ -108,8 +110,8 @@ class NginxSwitch:
 
     @property
     def deployer(self) -> Deployer | None:
-        """None: a proxy puts no version anywhere."""
-        return None
+        """The commands `deploy` and `retire`, where the config has them: a proxy puts no version anywhere."""
+        return self._deployer
 
     async def deployment(self) -> Deployment:
         """File and process, both sides and one fresh request, side by side. Never raises."""
