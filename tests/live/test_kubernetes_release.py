@@ -3,8 +3,6 @@ command line: what is good gets the traffic and loses no request, what is bad ne
 """
 
 import asyncio
-import json
-import os
 import re
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 
 from tests.live.kubernetes import IMAGE, Cluster, Namespace, namespace
 from tests.live.process import until
+from tests.live.teal import CommandLine
 from tests.load import Load
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("kubernetes")]
@@ -41,43 +40,11 @@ def space(shared: Namespace) -> Namespace:
     return shared
 
 
-class Teal:
-    """The command line over one service, with a journal of its own."""
+class Teal(CommandLine):
+    """The command line over the Service of a namespace."""
 
     def __init__(self, home: Path, space: Namespace, **config: Any) -> None:
-        entry = {"name": "analytics", "type": "kubernetes", **space.config(bake="1s", **config)}
-        lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
-        self._config = home / "config.toml"
-        self._config.write_text("\n".join([*lines, *(f"{key} = {_toml(value)}" for key, value in entry.items())]))
-        self._config.chmod(0o600)
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self._env = {
-            "PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "TEAL_CONFIG": str(self._config),
-            "LANG": "C.UTF-8",
-        }  # fmt: skip
-
-    async def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, stdout, stderr."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "console.cli.main", *arguments, env=self._env,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, complaints = await asyncio.wait_for(process.communicate(), 240)
-        return process.returncode or 0, output.decode(), complaints.decode()
-
-    async def action(self, *arguments: str) -> dict[str, Any]:
-        """The one action of a writing command, with `exit` and `complaints`."""
-        code, output, complaints = await self.run(*arguments, "-o", "json")
-        assert output, complaints
-        document = json.loads(output)
-        items = document["items"] or [{}]
-        return {"exit": code, "complaints": complaints, "errors": document["errors"], **items[0]}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+        super().__init__(home, {"type": "kubernetes", **space.config(bake="1s", **config)})
 
 
 @pytest.fixture

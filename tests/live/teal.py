@@ -1,0 +1,47 @@
+"""The command line over one real service, with a config and a journal of its own."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class CommandLine:
+    """`entry` is the deployment of the config, as plain data; its service is called `analytics`."""
+
+    def __init__(self, home: Path, entry: dict[str, Any]) -> None:
+        lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
+        named = {"name": "analytics", **entry}
+        config = home / "config.toml"
+        config.write_text("\n".join([*lines, *(f"{key} = {_toml(value)}" for key, value in named.items())]))
+        config.chmod(0o600)
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self._env = {
+            "PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "TEAL_CONFIG": str(config),
+            "LANG": "C.UTF-8",
+        }  # fmt: skip
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, stdout, stderr."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "console.cli.main", *arguments, env=self._env,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, complaints = await asyncio.wait_for(process.communicate(), 240)
+        return process.returncode or 0, output.decode(), complaints.decode()
+
+    async def action(self, *arguments: str) -> dict[str, Any]:
+        """The one action of a writing command, with `exit` and `complaints`."""
+        code, output, complaints = await self.run(*arguments, "-o", "json")
+        assert output, complaints
+        document = json.loads(output)
+        items = document["items"] or [{}]
+        return {"exit": code, "complaints": complaints, "errors": document["errors"], **items[0]}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,185 @@
+"""`teal deploy release` and `rollback` on real HAProxy nodes and a real nginx, under load, by the command line."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from tests.live.haproxy import Haproxy, haproxy
+from tests.live.nginx import nginx
+from tests.live.process import until
+from tests.live.teal import CommandLine
+from tests.load import Load
+from tests.two_colors import COLORS, TwoColors
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
+RPS = 30.0
+
+
+class Proxied(Struct, frozen=True):
+    """Two colors behind a proxy of `kind`: every URL that clients use, and who has the traffic, past the adapter."""
+
+    kind: str
+    urls: list[str]
+    live: Callable[[], set[str]]
+    teal: CommandLine
+    nodes: list[Haproxy]
+
+
+@contextlib.asynccontextmanager
+async def behind_haproxy(home: Path, colors: TwoColors, **config: Any) -> AsyncIterator[Proxied]:
+    """Two nodes; a node keeps its weights over a reload by a command."""
+    with contextlib.ExitStack() as stack:
+        servers = [(f"{color}-1", colors.ports[color], "weight 0" if color == "green" else "") for color in COLORS]
+        nodes = [await asyncio.to_thread(stack.enter_context, haproxy(home / f"lb{n}", servers)) for n in (1, 2)]
+        for node in nodes:
+            await asyncio.to_thread(until, node.up, "servers up")
+        entry = {
+            "type": "haproxy",
+            "nodes": [nodes[0].node, f"127.0.0.1:{nodes[1].tcp}"],
+            "backend": "model",
+            "servers": {color: [f"{color}-1"] for color in COLORS},
+            "probe": {"url": nodes[0].url, "header": "X-Environment"},
+        }
+
+        def live() -> set[str]:
+            return {name.partition("-")[0] for node in nodes for name, weight in node.weights().items() if weight}
+
+        yield Proxied("haproxy", [node.url for node in nodes], live, _teal(home, colors, entry, config), nodes)
+
+
+@contextlib.asynccontextmanager
+async def behind_nginx(home: Path, colors: TwoColors, **config: Any) -> AsyncIterator[Proxied]:
+    """One nginx in mode `split_clients`, begun by the command that `teal` itself says."""
+    with nginx(home / "nginx", mode="split_clients") as server:
+        entry = {
+            "type": "nginx",
+            **server.entry({color: colors.ports[color] for color in COLORS}),
+            "probe": {"url": server.url, "header": "X-Environment"},
+        }
+        teal = _teal(home, colors, entry, config)
+        _, output, _ = await teal.run("deploy", "status", "analytics", "-o", "json")
+        detail = json.loads(output)["items"][0]["truth"]["control"]["detail"]
+        subprocess.run(detail.partition("with BLUE: ")[2], shell=True, check=True)
+        await asyncio.to_thread(server.start)
+
+        def live() -> set[str]:
+            told = subprocess.run(
+                ["curl", "-s", f"http://127.0.0.1:{server.stamp_port}/__color"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            return {color for color in COLORS if color in told.split(" ", 1)[0]}
+
+        yield Proxied("nginx", [server.url], live, teal, [])
+
+
+def _teal(home: Path, colors: TwoColors, entry: dict[str, Any], more: dict[str, Any]) -> CommandLine:
+    shared = {key: value for key, value in colors.config().items() if key in ("health", "deploy", "retire")}
+    return CommandLine(home, {**entry, **shared, "bake": "1s", "probe_timeout": "20s", **more})
+
+
+BEHIND = {"haproxy": behind_haproxy, "nginx": behind_nginx}
+
+
+@pytest.fixture
+async def colors(tmp_path: Path) -> AsyncIterator[TwoColors]:
+    async with TwoColors(tmp_path) as colors:
+        yield colors
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+async def test_a_release_and_its_rollback_lose_no_request(
+    tmp_path: Path, colors: TwoColors, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with BEHIND[kind](tmp_path, colors, smoke=["true"]) as service, contextlib.AsyncExitStack() as loads:
+        assert service.live() == {"blue"}
+        load = [await loads.enter_async_context(Load(url, RPS)) for url in service.urls]
+        release = ("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "go")
+        released = await service.teal.action(*release)
+        assert (released["exit"], released["status"]) == (0, "succeeded"), released
+        assert (service.live(), colors.version("green"), colors.version("blue")) == ({"green"}, "2.5.0", "2.4.0")
+        assert released["switch"]["errors"] == 0
+        pressed = time.monotonic()
+        back = await service.teal.action("deploy", "rollback", "analytics", "-y", "--reason", "slow")
+        took = time.monotonic() - pressed
+        assert (back["exit"], back["status"], back["changed"]) == (0, "succeeded", True), back
+        assert service.live() == {"blue"}
+        await asyncio.sleep(0.5)
+    seen, lost = sum(len(one.seen) for one in load), [gone for one in load for gone in one.lost]
+    assert lost == []
+    all_old_s = max(one.last_of("green", pressed) for one in load)
+    with capsys.disabled():
+        print(f"\n{kind}: release and rollback under {RPS * len(load):g} requests/s: {seen} requests, 0 lost", end="; ")
+        print(f"last answer of the old side {back['switch']['last_old_s']} s after the write began", end=", ")
+        print(f"{all_old_s:.2f} s after the command, which took {took:.2f} s", end=" ")
+    code, _, complaints = await service.teal.run("audit", "verify")
+    assert code == 0, complaints
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+async def test_a_sick_version_never_gets_traffic(tmp_path: Path, colors: TwoColors, kind: str) -> None:
+    async with BEHIND[kind](tmp_path, colors) as service, Load(service.urls[0], RPS) as load:
+        order = (
+            "deploy",
+            "release",
+            "analytics",
+            "--version",
+            "2.5.0-sick",
+            "-y",
+            "--reason",
+            "go",
+            "--timeout",
+            "60s",
+        )
+        ended = await service.teal.action(*order)
+        assert (ended["exit"], ended["status"], ended["changed"]) == (1, "aborted", False), ended
+        assert "production is unchanged" in ended["error"]["message"]
+        assert service.live() == {"blue"}
+    assert load.lost == []
+    assert set(load.colors()) == {"blue"}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+async def test_a_gradual_release_goes_through_its_shares(tmp_path: Path, colors: TwoColors, kind: str) -> None:
+    config = {"stages": {"gradual": [20, 100]}, "stage_time": "1s"}
+    async with BEHIND[kind](tmp_path, colors, **config) as service, Load(service.urls[0], RPS) as load:
+        order = (
+            "deploy",
+            "release",
+            "analytics",
+            "--version",
+            "2.5.0",
+            "--strategy",
+            "gradual",
+            "-y",
+            "--reason",
+            "go",
+        )
+        ended = await service.teal.action(*order)
+        assert (ended["exit"], ended["status"]) == (0, "succeeded"), ended
+        assert service.live() == {"green"}
+    assert load.lost == []
+    steps = {step["name"]: step["status"] for step in ended["steps"]}
+    assert steps["shift[20]"] == steps["verify[20]"] == steps["shift[100]"] == "succeeded"
+
+
+async def test_weights_changed_by_hand_between_plan_and_write_are_a_conflict(tmp_path: Path, colors: TwoColors) -> None:
+    async with behind_haproxy(tmp_path, colors) as service:
+        flip = ("deploy", "flip", "analytics", "--to", "green", "--reason", "go")
+        planned = await service.teal.action(*flip, "--dry-run")
+        assert (planned["exit"], planned["status"]) == (0, "planned"), planned
+        assert planned["plan"]["undo"] == "teal deploy rollback analytics"
+        for node in service.nodes:
+            node.set(blue_1=0, green_1=50)
+        refused = await service.teal.action(*flip, "-y", "--plan-hash", planned["plan_hash"])
+        assert refused["exit"] == 6, refused
+        assert [node.weights() for node in service.nodes] == [{"blue-1": 0, "green-1": 50}] * 2
