@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench shots clean
+.PHONY: run test lint bench chaos shots clean
 
 run: .venv/.run
 	@$(BIN)/teal
@@ -18,6 +18,9 @@ lint: .venv/.test
 
 bench: .venv/.test
 	$(BIN)/python -m benchmarks
+
+chaos: .venv/.test
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 shots: .venv/.test
 	$(BIN)/python -m docs.shots

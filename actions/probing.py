@@ -21,9 +21,9 @@ Probe = Callable[[], Awaitable[ProbeResult | None]]
 class Prober:
     """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of the report's seconds."""
 
-    def __init__(self, probe: Probe, *, rate_per_s: float = RATE_PER_S) -> None:
+    def __init__(self, probe: Probe) -> None:
         self._probe = probe
-        self._interval = 1 / rate_per_s
+        self._interval = 1 / RATE_PER_S
         self._seen: list[ProbeResult] = []
         self._last: deque[ProbeResult] = deque(maxlen=NEEDED)
         self._flying: set[asyncio.Task[None]] = set()

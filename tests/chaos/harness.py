@@ -1,0 +1,200 @@
+"""Kills of a runner, and what the next one makes of them, on any switch.
+
+A `Bench` is a service of two colors behind a switch under steady load. `Round` is one order whose runner is killed at
+one instant, and one rescue by another process; `play` carries it out and raises AssertionError where a promise is broken:
+exactly one color has the traffic, the end that is told is the truth, no request is lost, the audit verifies.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC
+from pathlib import Path
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from actions.gate import Gate
+from actions.guards import Policy
+from actions.journal import Journal
+from actions.location import journal_location
+from actions.models import Action, Consent, OrderWord, Request
+from actions.targets import Targets
+from actions.who import current_actor
+from console.runner import JOURNAL_VARIABLE, launch_detached
+
+ROUND_S = 240.0
+LOAD_PER_S = 20.0
+RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
+YES = Consent(confirmed=True, reason="chaos")
+
+
+class Bench(Protocol):
+    """What chaos is let loose on. `targets` hands out the switch of `service`; `url` is asked through the balancer all
+    the time, and each answer that is not 200 is a lost request."""
+
+    name: str
+    service: str
+    url: str
+    targets: Targets
+
+    async def reset(self) -> None:
+        """All traffic to the first color, both healthy, written by nobody that is known."""
+
+    async def weights(self) -> dict[str, int]:
+        """Who has the traffic, read past the adapter."""
+
+
+class Round(Struct, frozen=True):
+    """`instant` 0: nobody is killed."""
+
+    request: Request
+    instant: int
+    rescue: OrderWord
+
+
+class Outcome(Struct, frozen=True):
+    """What came of a round. `killed_at` names the instant; empty where the runner lived through."""
+
+    killed_at: str
+    rescue: str
+    status: str
+    asked: int
+    lost: int
+    seconds: float
+
+
+class Load:
+    """Steady requests, each on a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self.asked, self.lost = 0, list[str]()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        task = asyncio.create_task(self._run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._ask())
+                await asyncio.sleep(1 / LOAD_PER_S)
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(60):
+                reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
+                path = self._url.path or "/"
+                writer.write(f"GET {path} HTTP/1.1\r\nhost: {self._url.netloc}\r\nconnection: close\r\n\r\n".encode())
+                first = (await reader.readline()).decode("latin-1").strip()
+                await reader.read()
+                writer.close()
+        except (OSError, TimeoutError) as error:
+            first = f"{type(error).__name__}: {error}"
+        self.asked += 1
+        if " 200" not in first:
+            self.lost.append(first)
+
+
+class Chaos:
+    """One journal and one gate over a bench, for many rounds."""
+
+    def __init__(self, bench: Bench, state: Path) -> None:
+        self._bench = bench
+        self._location = journal_location(None, {"TEAL_STATE_DIR": str(state)})
+        self._counted = state / "instants"
+        self.journal = Journal(self._location)
+        actor = current_actor(os.environ)
+        self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self._detached)
+        self._fatal = 0
+        self._doomed: asyncio.subprocess.Process | None = None
+
+    async def aclose(self) -> None:
+        """Close the journal."""
+        await self.journal.aclose()
+
+    async def instants(self, request: Request) -> list[str]:
+        """What an undisturbed runner of `request` goes through."""
+        await self.play(Round(request, 0, "resume"))
+        return self._counted.read_text(encoding="utf-8").splitlines()
+
+    async def play(self, round_: Round) -> Outcome:
+        """Raises AssertionError for a broken promise, TimeoutError where it does not come to an end."""
+        began = time.monotonic()
+        await self._bench.reset()
+        before = await self._bench.weights()
+        async with asyncio.timeout(ROUND_S), Load(self._bench.url).running() as load:
+            action, killed_at = await self._until_killed(round_)
+            said = action.status
+            if action.open:
+                action = await self._rescued(action, round_.rescue)
+            weights = await self._bench.weights()
+        told = f"killed at {killed_at or 'no instant'} ({said}), {round_.rescue}: {action.status} {action.error}"
+        _is_true(action, before, weights, told)
+        assert load.lost == [], f"{told}: lost {load.lost[:3]}"
+        verdict = await self.gate.verify_audit()
+        assert verdict.intact, f"{told}: {verdict}"
+        seconds = time.monotonic() - began
+        return Outcome(killed_at, round_.rescue, action.status, load.asked, len(load.lost), seconds)
+
+    async def _until_killed(self, round_: Round) -> tuple[Action, str]:
+        self._counted.unlink(missing_ok=True)
+        self._fatal = round_.instant
+        plan = await self.gate.plan(round_.request)
+        action = await self.gate.submit(plan, YES, launch=self._doom)
+        assert self._doomed is not None
+        code = await self._doomed.wait()
+        reached = self._counted.read_text(encoding="utf-8").splitlines() if self._counted.exists() else []
+        assert code in (0, -9), f"the runner ended with {code} after {reached[-3:]}"
+        return await self.gate.action(str(action.id)), reached[-1] if code else ""
+
+    async def _rescued(self, action: Action, word: OrderWord) -> Action:
+        """By another process, as another operator would: nothing is known of the first but what is in the journal."""
+        async with asyncio.timeout(60):
+            while not self.gate.orphaned(action):
+                await asyncio.sleep(0.05)
+                action = await self.gate.action(str(action.id))
+        order = Request(kind=action.kind, service=action.service, ref=str(action.id), order=word)
+        action = await self.gate.submit(await self.gate.plan(order), YES)
+        async for seen in self.gate.watch(str(action.id)):
+            action = seen
+        return action
+
+    async def _doom(self, action_id: str) -> None:
+        environment = {**os.environ, JOURNAL_VARIABLE: self._location.url}
+        self._doomed = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.chaos.doomed", action_id, str(self._fatal), str(self._counted),
+            env=environment, cwd=Path(__file__).parents[2], start_new_session=True,
+        )  # fmt: skip
+
+    async def _detached(self, action_id: str) -> None:
+        await launch_detached(action_id, self._location)
+
+
+def random_rounds(request: Request, instants: int, count: int, seed: int) -> list[Round]:
+    """Every instant before any comes twice, in an order and with rescues that the seed decides."""
+    chance = random.Random(seed)
+    chosen: list[int] = []
+    while len(chosen) < count:
+        chosen += chance.sample(range(1, instants + 1), instants)
+    return [Round(request, instant, chance.choice(RESCUES)) for instant in chosen[:count]]
+
+
+def _is_true(action: Action, before: dict[str, int], weights: dict[str, int], told: str) -> None:
+    assert sorted(weights.values()) == [0, 100], f"{told}: {weights}"
+    if action.status == "succeeded":
+        assert weights[action.to] == 100, f"{told}: {weights}"
+    else:
+        assert action.status in ("rolled_back", "aborted"), told
+        assert weights == before, f"{told}: {weights}"

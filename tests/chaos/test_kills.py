@@ -1,0 +1,56 @@
+"""kill -9 of a runner at instants of a release, and rescues by another process: a sample of what `make chaos` does."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from actions.models import Request
+from console.runner import launch_detached
+from tests.chaos.benches import file_bench
+from tests.chaos.harness import YES, Chaos, Round, random_rounds
+
+SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
+ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "10"))
+RELEASE = Request(kind="release", service="analytics", version="2.5.0")
+
+
+async def test_whatever_the_instant_the_next_one_converges(tmp_path: Path) -> None:
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        instants = await chaos.instants(RELEASE)
+        for round_ in random_rounds(RELEASE, len(instants), ROUNDS, SEED):
+            await chaos.play(round_)
+        await chaos.aclose()
+
+
+@pytest.mark.parametrize("instant", ["before shift", "after shift"])
+async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Path, instant: str) -> None:
+    flip = Request(kind="flip", service="analytics")
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        number = 1 + (await chaos.instants(flip)).index(instant)
+        resumed = await chaos.play(Round(flip, number, "resume"))
+        assert (resumed.killed_at, resumed.status) == (instant, "succeeded")
+        back = await chaos.play(Round(flip, number, "rollback"))
+        assert back.status == ("rolled_back" if instant == "after shift" else "aborted")
+        await chaos.aclose()
+
+
+async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        await bench.reset()
+
+        async def thrice(action_id: str) -> None:
+            await asyncio.gather(*(launch_detached(action_id, chaos.journal.location) for _ in range(3)))
+
+        action = await chaos.gate.submit(await chaos.gate.plan(RELEASE), YES, launch=thrice)
+        async with asyncio.timeout(120):
+            async for seen in chaos.gate.watch(str(action.id)):
+                action = seen
+        assert (action.status, await bench.weights()) == ("succeeded", {"blue": 0, "green": 100})
+        records = await chaos.gate.audit_records()
+        assert [record.fence for record in records if record.kind in ("lock", "takeover")] == [1]
+        await chaos.aclose()
