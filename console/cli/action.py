@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import click
 
+from actions.ids import now
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
 from console.cli.options import Common, Writing, common_options, writing_options
@@ -130,6 +131,13 @@ async def _only_open(session: Session) -> Action:
 
 
 def _say_new_steps(session: Session, found: Action, said: set[str]) -> None:
+    """One line for each step that begins or ends, and for each time that the action stands still."""
+    standing = found.error.message if found.error and found.open else found.status
+    if found.open and found.status not in ("planned", "running") and standing not in said:
+        said.add(standing)
+        why = f"{found.status}: {standing}" if standing != found.status else found.status
+        sys.stdout.write(f"{clock(now(), session.context.zone)} {UNICODE.warning} {why}\n")
+        sys.stdout.flush()
     for step in found.steps:
         mark = f"{step.name} {step.status}"
         if step.status != "pending" and mark not in said:

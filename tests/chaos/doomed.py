@@ -1,7 +1,7 @@
 """A runner that kills itself at a chosen instant: `python -P -m tests.chaos.doomed ACTION_ID INSTANT COUNTED`.
 
-The instants are before and after each transaction of the journal and each write to the system, in the order in
-which they come; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
+The instants are before and after each transaction of the journal and each write to the system, in the order of their
+coming; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
 What was reached is appended to the file COUNTED, a line each.
 """
 

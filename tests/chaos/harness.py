@@ -1,8 +1,8 @@
 """Kills of a runner, and what the next one makes of them, on any switch.
 
 A `Bench` is a service of two colors behind a switch under steady load. `Round` is one order whose runner is killed at
-one instant, and one rescue by another process; `play` carries it out and raises AssertionError where a promise is broken:
-exactly one color has the traffic, the end that is told is the truth, no request is lost, the audit verifies.
+one instant, and one rescue by another process; `play` carries it out and raises AssertionError where a promise is
+broken: exactly one color has the traffic, the end that is told is the truth, no request is lost, the audit verifies.
 """
 
 import asyncio
