@@ -56,8 +56,10 @@ class TwoColors:
         """Take one of them down; connections to it are refused from now on."""
         server = self._servers.pop(name)
         server.close()
-        for writer in list(self._writers):
+        writers = list(self._writers)
+        for writer in writers:
             writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
         await asyncio.sleep(0)
 
     def write(self, weights: dict[str, int], **more: Any) -> None:

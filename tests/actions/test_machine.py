@@ -64,6 +64,8 @@ class Machine(RuleBasedStateMachine):
             Actor(login="alice", host="here"), self.run_one,
         )  # fmt: skip
         self.last: Action | None = None
+        self.before: dict[str, int] = {}
+        self.stopped = False
 
     def teardown(self) -> None:
         self.loop.run(self.journal.aclose())
@@ -113,7 +115,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.open is None)
     def forward(self, kind: Any, fault: str, strategy: str, sick: bool) -> None:
         self.switch.fault, self.switch.foreign = fault, False
-        before = dict(self.switch.weights)
+        self.before, self.stopped = dict(self.switch.weights), False
+        before = self.before
         live = max(COLORS, key=lambda color: before[color])
         self.to = next(color for color in COLORS if color != live)
         number = len(self.switch.versions["blue"]) + self.switch.revision
@@ -125,30 +128,41 @@ class Machine(RuleBasedStateMachine):
         action = self.loop.run(self._ordered(request))
         self.switch.fault = ""
         if action is not None and not self.switch.foreign:
-            self._is_true(action, before)
+            self._is_true(action)
 
     @rule(word=st.sampled_from(["resume", "takeover", "rollback", "abort", "abandon"]), fault=st.sampled_from(FAULTS))
     @precondition(lambda self: self.open is not None)
     def order(self, word: OrderWord, fault: str) -> None:
         assert self.open is not None
         self.switch.fault = fault
+        onward = word in ("resume", "takeover") and not self.stopped and self.open.status == "running"
+        undisturbed = not fault and not self.switch.foreign and self.switch.lying is None
+        must_succeed = onward and undisturbed and all(self.switch.healthy.values())
+        self.stopped = self.stopped or word in ("rollback", "abort")
         request = Request(kind=self.open.kind, service="svc", ref=self.open.id or "", order=word)
         self.loop.run(self._ordered(request))
         self.switch.fault = ""
+        assert self.last is not None
+        if not self.switch.foreign:
+            self._is_true(self.last)
+        if must_succeed:
+            assert self.last.status == "succeeded", self.last
 
     @rule(fault=st.sampled_from(FAULTS))
     @precondition(lambda self: self.open is None)
     def rollback(self, fault: str) -> None:
-        self.switch.fault = fault
-        self.loop.run(self._ordered(Request(kind="rollback", service="svc")))
+        self.before, self.stopped = dict(self.switch.weights), False
+        self.switch.fault, self.switch.foreign = fault, False
+        action = self.loop.run(self._ordered(Request(kind="rollback", service="svc")))
         self.switch.fault = ""
+        if action is not None and not self.switch.foreign:
+            self._is_true(action)
 
     @rule()
     def repaired(self) -> None:
         self.switch.healthy = dict.fromkeys(COLORS, True)
 
     @rule(color=st.sampled_from(COLORS))
-    @precondition(lambda self: self.open is None)
     def somebody_writes(self, color: str) -> None:
         self.switch.write_by_hand({name: 100 if name == color else 0 for name in COLORS})
 
@@ -158,12 +172,12 @@ class Machine(RuleBasedStateMachine):
 
     # ---- what must hold
 
-    def _is_true(self, action: Action, before: dict[str, int]) -> None:
+    def _is_true(self, action: Action) -> None:
         weights = self.switch.weights
         if action.status == "succeeded" and action.changed:
             assert weights == {color: 100 if color == action.to else 0 for color in COLORS}, action
         if action.status in ("aborted", "rolled_back"):
-            assert weights == before, action
+            assert weights == self.before, action
         if action.status == "conflict":
             assert self.switch.foreign, action
 

@@ -94,17 +94,25 @@ class Load:
     async def _ask(self) -> None:
         try:
             async with asyncio.timeout(60):
-                reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
-                path = self._url.path or "/"
-                writer.write(f"GET {path} HTTP/1.1\r\nhost: {self._url.netloc}\r\nconnection: close\r\n\r\n".encode())
-                first = (await reader.readline()).decode("latin-1").strip()
-                await reader.read()
-                writer.close()
+                first = await self._answer()
         except (OSError, TimeoutError) as error:
             first = f"{type(error).__name__}: {error}"
         self.asked += 1
         if " 200" not in first:
             self.lost.append(first)
+
+    async def _answer(self) -> str:
+        reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
+        try:
+            path = self._url.path or "/"
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: {self._url.netloc}\r\nconnection: close\r\n\r\n".encode())
+            first = (await reader.readline()).decode("latin-1").strip()
+            await reader.read()
+            return first
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 class Chaos:
