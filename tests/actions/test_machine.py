@@ -35,7 +35,7 @@ CONFIG = {
 }  # fmt: skip
 QUICK = (
     (probing, "RATE_PER_S", 2000.0),
-    (proof, "VERIFY_S", 0.4),
+    (switching, "VERIFY_S", 8.0),
     (proof, "SHARE_PROBES", 10),
     (switching, "HEALTH_S", 0.2),
     (switching, "HEALTH_AGAIN_S", 0.05),
