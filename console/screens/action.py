@@ -12,10 +12,11 @@ from textual.content import Content
 from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
 
-from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, Step, SwitchReport
+from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, SwitchReport
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
 from console.derive import latest_runs
+from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
 from console.screens.parts import (
     KEY_ORDER,
@@ -34,7 +35,7 @@ from console.screens.parts import (
 from console.screens.plan_words import refusal, subject, worries
 from console.store import Snapshot, Store
 from panels.keybar import KeyBar
-from panels.words import Symbols, took
+from panels.words import Symbols
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -48,7 +49,6 @@ STATUS_WORDS = {
     "abandoned": "given up by hand",
 }  # fmt: skip
 _NEEDS_HANDS = frozenset({"rollback_failed", "conflict", "in_doubt", "abandoned"})
-STEP_WIDTH = 14
 
 
 class ActionScreen(Page):
@@ -64,8 +64,8 @@ class ActionScreen(Page):
         #subject { height: 1; }
         #by { height: auto; margin-bottom: 1; }
         #body { height: 1fr; }
-        #steps { margin-bottom: 1; }
-        #end { margin-bottom: 1; }
+        #end, #gates, #steps { margin-bottom: 1; }
+        #way { height: auto; max-height: 3; }
     }
     """
 
@@ -83,9 +83,11 @@ class ActionScreen(Page):
             yield Paragraphs(0, id="by")
             with VerticalScroll(id="body"):
                 yield Paragraphs(2, id="end")
-                yield Paragraphs(STEP_WIDTH, id="steps")
+                yield Paragraphs(stages.GATE_WIDTH, id="gates")
+                yield Paragraphs(stages.STEP_WIDTH, id="steps")
                 yield Paragraphs(10, id="facts")
                 yield Paragraphs(2, id="findings")
+            yield Paragraphs(5, id="way")
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
@@ -129,11 +131,14 @@ class ActionScreen(Page):
     def _tick(self) -> None:
         if self.action is not None and self.action.open and self.is_current:
             self._show_subject()
+            self._show_end()
             self._show_steps()
+            self._show_way()
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         if self.action is not None and self.is_attached:
             self._show_facts()
+            self._show_way()
 
     # ---- what is shown
 
@@ -147,7 +152,9 @@ class ActionScreen(Page):
         self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])
         self._show_end()
         self._show_steps()
+        self.query_one("#gates", Paragraphs).show(stages.gate_rows(action, self.of))
         self._show_facts()
+        self._show_way()
         self.query_one("#findings", Paragraphs).show(worries(action.findings, self.of))
         self.refresh_bindings()
 
@@ -166,13 +173,20 @@ class ActionScreen(Page):
         line.update(sides(what, right, line.content_size.width or self.app.size.width - 4))
 
     def _show_steps(self) -> None:
-        steps = self.action.steps if self.action else ()
-        self.query_one("#steps", Paragraphs).show(step_row(step, self.of) for step in steps)
+        rows = stages.timeline(self.action, self.of) if self.action else []
+        self.query_one("#steps", Paragraphs).show(rows)
+
+    def _show_way(self) -> None:
+        """The way back is never scrolled away."""
+        rows: list[Row] = []
+        if self.action is not None:
+            rows = stages.way_back(self.action, self.session.store, self.of, self.session.context.zone)
+        self.query_one("#way", Paragraphs).show(rows)
 
     def _show_end(self) -> None:
         rows = list(self._trouble)
         if self.action is not None:
-            rows += ending(self.action, self.of)
+            rows += stages.hold_rows(self.action, self.of) or ending(self.action, self.of)
         self.query_one("#end", Paragraphs).show(rows)
 
     def _show_facts(self) -> None:
@@ -228,29 +242,6 @@ def elapsed(action: Action) -> str:
     whole = max(0, int(((action.ended_at or now()) - action.started_at).total_seconds()))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
-def step_row(step: Step, of: Symbols) -> Row:
-    """A step: its state, name, what was observed, how long it took."""
-    seconds = None if step.started_at is None else ((step.ended_at or now()) - step.started_at).total_seconds()
-    live = step.status == "running"
-    lead = Content.assemble(mark(step.status, of), " ", (step.name, "bold" if live else ""))
-    words = [step.detail or ("" if step.status != "failed" else "failed")]
-    if step.name.startswith("shift"):
-        words.insert(0, ticks(step, of))
-    if step.status == "skipped":
-        words.insert(0, "skipped")
-    style = style_of(step.status) if step.status in ("failed", "pending", "skipped") else ""
-    return row(lead, "  ".join(word for word in words if word), style, tail="" if seconds is None else took(seconds))
-
-
-def ticks(step: Step, of: Symbols) -> str:
-    """`requested ✓  accepted ✓  observed ✓`: the intent is journalled before the write, the end is a read back."""
-    if step.status in ("pending", "skipped"):
-        return ""
-    done = step.status == "succeeded"
-    told = ("requested", True), ("accepted", done), ("observed", done)
-    return "  ".join(f"{word} {of.ok if seen else of.not_yet}" for word, seen in told)
 
 
 def switch_words(report: SwitchReport, from_: str, to: str) -> Content:

@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from backends.models import CheckResult, Deployment, Health, Item, LogEntry, badness, worst
+from backends.text import clean
 from console.derive import latest_runs, panel_health
 from console.store import Snapshot, Store
 from panels.header import Trouble
 from panels.kinds.timeline import Event, events
 from panels.sources import Source
-from panels.words import Symbols
+from panels.words import Symbols, ago
 
 if TYPE_CHECKING:
     from actions.models import Action
 
+WHY_CHARS = 34  # what is to be done about it must fit beside it on 80 columns
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,7 +80,8 @@ def troubles(store: Store, open_actions: Sequence[Action], now: datetime, symbol
             found += [_of_check(result, symbols) for result in snapshot.items if result.state != "ok"]
     found.sort(key=lambda pair: pair[0])
     listed = {action.id for action in open_actions}
-    orders = [Trouble("strong", "@", action_words(action, symbols)) for action in open_actions]
+    orders = [_of_action(action, now, symbols) for action in open_actions]
+    orders.sort(key=lambda order: order.tone == "strong")
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: action {item.action} is open"))
@@ -87,6 +90,18 @@ def troubles(store: Store, open_actions: Sequence[Action], now: datetime, symbol
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
     return badness(result.state), Trouble(result.state, symbols.of(result.state), f"{result.name} {result.message}")
+
+
+def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
+    """An open action; one that waits for a person says why, and how it is ended."""
+    what = f"{action.kind} {action.service}"
+    if any(finding.code == "orphaned" for finding in action.findings):
+        state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
+        return Trouble("warning", "@", f"{what}: {state}nobody runs it; @ takes it over, b rolls back")
+    if action.hold is not None:
+        held = ago((now - action.hold.since).total_seconds())
+        return Trouble("warning", "@", f"{what} held {held}: {clean(action.hold.why, WHY_CHARS)}; b rolls back")
+    return Trouble("strong", "@", action_words(action, symbols))
 
 
 def action_words(action: Action, symbols: Symbols) -> str:

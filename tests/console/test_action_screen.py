@@ -6,8 +6,9 @@ import pytest
 
 from actions.models import Action, ActionError, Refused, Step, SwitchReport
 from backends.models import Alert
-from console.screens.action import ActionScreen, ending, switch_words, ticks
+from console.screens.action import ActionScreen, ending, switch_words
 from console.screens.plan import PlanScreen
+from console.screens.stage_lines import ticks
 from panels.words import UNICODE
 from tests.console.screen_fakes import HOSTILE, FakeSession, Holder, ago, an_action, outside, said, text_of
 from tests.console.test_plan_screen import SIZE, until

@@ -1,0 +1,206 @@
+"""How far an action is: its steps and stages, its gates, its hold and its way back, as rows. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+
+from textual.content import Content
+
+from actions.judge_words import measured
+from actions.models import MOVES_FORWARD, Action, GateView, Step
+from backends.models import Deployment
+from console.screens.choices import is_orphaned
+from console.screens.deployment_lines import back_row
+from console.screens.parts import MUTED, Row, listing, mark, now, row, style_of
+from console.store import Store
+from panels.words import Symbols, ago, sparkline, took
+
+STEP_WIDTH = 14
+GATE_WIDTH = 16
+SPARK_SAMPLES = 10
+_WORD_STATE = {"pass": "ok", "fail": "critical"}
+_NO_WAY_BACK = frozenset({"rolled_back", "rolling_back", "aborted", "abandoned"})
+
+
+def timeline(action: Action, of: Symbols) -> list[Row]:
+    """Every step; where traffic is moved in stages, one row for what came before, for each stage that is over and for
+    all that is to come, and the steps of the stage that is at work."""
+    steps = action.steps
+    if not any(_share(step) for step in steps):
+        return [step_row(step, of) for step in steps]
+    rows: list[Row] = []
+    coming: list[str] = []
+    for share, group in _groups(steps):
+        if all(step.status == "pending" for step in group):
+            coming += [share] if share else [step.name for step in group]
+        elif not share:
+            begun = any(_share(step) and step.status not in ("pending", "skipped") for step in steps)
+            rows += _before(group, of) if begun and not rows else [step_row(step, of) for step in group]
+        elif all(step.status == "skipped" for step in group):
+            rows.append(row(_lead("skipped", share, of), "not reached", style_of("skipped")))
+        elif all(step.status == "succeeded" for step in group):
+            rows.append(_stage_over(share, group, of))
+        else:
+            rows += _stage_at_work(share, group, of, gates=bool(action.gates))
+    if coming:
+        rows.append(row(_lead("pending", "then", of), f" {of.arrow} ".join(coming), style_of("pending")))
+    return rows
+
+
+def step_row(step: Step, of: Symbols) -> Row:
+    """A step: its state, name, what was observed, how long it took."""
+    words = [step.detail or ("" if step.status != "failed" else "failed")]
+    if step.name.startswith("shift"):
+        words.insert(0, ticks(step, of))
+    if step.status == "skipped":
+        words.insert(0, "skipped")
+    style = style_of(step.status) if step.status in ("failed", "pending", "skipped") else ""
+    lead = _lead(step.status, step.name, of)
+    return row(lead, "  ".join(word for word in words if word), style, tail=_took([step]))
+
+
+def ticks(step: Step, of: Symbols) -> str:
+    """`requested ✓  accepted ✓  observed ✓`: the intent is journalled before the write, the end is a read back."""
+    if step.status in ("pending", "skipped"):
+        return ""
+    done = step.status == "succeeded"
+    told = ("requested", True), ("accepted", done), ("observed", done)
+    return "  ".join(f"{word} {of.ok if seen else of.not_yet}" for word, seen in told)
+
+
+def gate_rows(action: Action, of: Symbols) -> list[Row]:
+    """Each gate: candidate, production and limit, the last samples, the verdict; in words where it does not pass."""
+    rows: list[Row] = []
+    for gate in action.gates:
+        state = _WORD_STATE.get(gate.word, "unknown")
+        name = Content.assemble(mark(state, of), " ", gate.name)
+        verdict = gate.word + (", dry run" if gate.dry_run else "")
+        values = [f"{(action.to or 'candidate').upper()} {measured(gate.value, gate.unit)}"]
+        if gate.production is not None:
+            before = " before" if gate.frozen else ""
+            values.append(f"{(action.from_ or 'production').upper()}{before} {measured(gate.production, gate.unit)}")
+        if gate.limit is not None:
+            values.append(f"limit {measured(gate.limit, gate.unit)}")
+        values.append(_samples(gate, of))
+        numbers = "  ".join(value for value in values if value)
+        rows.append(Row(name, Content(numbers), Content.styled(verdict, style_of(state))))
+        why = gate.words or gate.reason.replace("_", " ")
+        if why and (gate.word != "pass" or gate.sample != "pass"):
+            rows.append(row("", why, style_of(state)))
+    return rows
+
+
+def hold_rows(action: Action, of: Symbols) -> list[Row]:
+    """`held 2m: …, goes back by itself in 7m40s`, and the ways out of it."""
+    hold = action.hold
+    if hold is None or not action.open:
+        return []
+    left = "until somebody decides"
+    if hold.until is not None:
+        left_s = (hold.until - now()).total_seconds()
+        left = f"goes back by itself in {took(left_s)}" if left_s > 0 else "goes back now"
+    words = f"held {ago((now() - hold.since).total_seconds())}: {hold.why}"
+    ways = "x i accepts the missing evidence, x g skips this wait, b rolls back"
+    if is_orphaned(action):
+        left, ways = "nobody runs it", "x t takes it over, b rolls back"
+    return [
+        Row(mark("unknown", of), Content.assemble((words, style_of("unknown")), f"; {left}")),
+        row("", ways),
+    ]
+
+
+def way_back(action: Action, store: Store, of: Symbols, zone: tzinfo) -> list[Row]:
+    """Where a rollback would take traffic, whether that side is healthy, and how old that knowledge is."""
+    if action.kind not in MOVES_FORWARD or action.status in _NO_WAY_BACK:
+        return []
+    for snapshot in store.snapshots("deployments"):
+        for item in snapshot.items:
+            if isinstance(item, Deployment) and item.service == action.service:
+                found = back_row(item.rollback, item.colors, of, zone)
+                age = snapshot.age_s()
+                said = "never read" if age is None else f"{'stale' if snapshot.error else 'read'} {ago(age)}"
+                return [Row(found.lead, found.body, Content.styled(said, MUTED))]
+    side = action.from_.upper() or "the other side"
+    return [row("back", f"whether {side} is healthy is not known here; b looks", style_of("unknown"))]
+
+
+def _groups(steps: Sequence[Step]) -> list[tuple[str, list[Step]]]:
+    """Steps that follow each other in one stage, with its share as `10 %`; empty for those of no stage."""
+    groups: list[tuple[str, list[Step]]] = []
+    for step in steps:
+        share = _share(step)
+        last_share, last = groups[-1] if groups else ("", [])
+        if last and share == last_share and (share or last[0].status == step.status):
+            last.append(step)
+        else:
+            groups.append((share, [step]))
+    return groups
+
+
+def _share(step: Step) -> str:
+    """`10 %` of `shift[10]`."""
+    number = step.name.partition("[")[2].removesuffix("]")
+    return f"{number} %" if number.isdigit() else ""
+
+
+def _before(steps: list[Step], of: Symbols) -> list[Row]:
+    if any(step.status != "succeeded" for step in steps):
+        return [step_row(step, of) for step in steps]
+    names = listing([step.name for step in steps], most=6)
+    return [row(_lead("succeeded", "before", of), names, tail=_took(steps))]
+
+
+def _stage_over(share: str, steps: list[Step], of: Symbols) -> Row:
+    verify = next((step.detail for step in steps if step.name.startswith("verify")), "")
+    observed = verify.partition(", ")[0]
+    return row(_lead("succeeded", share, of), f"observed {observed}" if observed else "", tail=_took(steps))
+
+
+def _stage_at_work(share: str, steps: list[Step], of: Symbols, *, gates: bool) -> list[Row]:
+    failed = any(step.status in ("failed", "skipped") for step in steps)
+    shift = next((step for step in steps if step.name.startswith("shift")), steps[0])
+    said = ticks(shift, of) if shift.status != "failed" else f"{ticks(shift, of)}  {shift.detail}"
+    head = row(
+        _lead("failed" if failed else "running", share, of), said,
+        style_of("failed") if shift.status == "failed" else "", tail=_took(steps),
+    )  # fmt: skip
+    rows = [head]
+    for step in steps:
+        if step is shift or step.status == "pending":
+            continue
+        name = step.name.partition("[")[0]
+        detail = step.detail
+        if gates and name == "analyse" and step.status != "failed":
+            detail = detail.partition("; ")[0]  # the gates have rows of their own
+        style = style_of(step.status) if step.status in ("failed", "skipped") else ""
+        words = "skipped" if step.status == "skipped" else detail or step.status
+        rows.append(row(Content.assemble("  ", mark(step.status, of), f" {name}"), words, style))
+    return rows
+
+
+def _lead(status: str, name: str, of: Symbols) -> Content:
+    return Content.assemble(mark(status, of), " ", (name, "bold" if status == "running" else ""))
+
+
+def _took(steps: Iterable[Step]) -> str:
+    """From the first start to the last end, or to now."""
+    started = [step.started_at for step in steps if step.started_at is not None]
+    if not started:
+        return ""
+    over = all(step.ended_at is not None for step in steps if step.started_at is not None)
+    ended = [step.ended_at for step in steps if step.ended_at is not None]
+    return took(((max(ended) if over and ended else now()) - min(started)).total_seconds())
+
+
+def _samples(gate: GateView, of: Symbols) -> str:
+    """The last samples as bars, up to the limit or the highest; a sample without a value is a gap that shows."""
+    values = [value for value in gate.last if value is not None]
+    top = max([*values, gate.limit or 0.0])
+    if not values or top <= 0:
+        return ""
+    bars = (
+        of.not_yet if value is None else sparkline([value], 1, low=0.0, high=top * 1.05, bars=of.bars)
+        for value in gate.last[-SPARK_SAMPLES:]
+    )
+    return "".join(bars)
