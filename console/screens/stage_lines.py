@@ -173,6 +173,8 @@ def _stage_at_work(share: str, steps: list[Step], of: Symbols, *, gates: bool) -
         detail = step.detail
         if gates and name == "analyse" and step.status != "failed":
             detail = detail.partition("; ")[0]  # the gates have rows of their own
+        elif name == "verify" and step.status == "succeeded":
+            detail = detail.partition(", control")[0]
         style = style_of(step.status) if step.status in ("failed", "skipped") else ""
         words = "skipped" if step.status == "skipped" else detail or step.status
         rows.append(row(Content.assemble("  ", mark(step.status, of), f" {name}"), words, style))
