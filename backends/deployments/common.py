@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_COLORS = ("blue", "green")
+_NAMING_SIDES = ("deployments", "servers")
 HEALTH_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 2.0
 _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
@@ -57,13 +58,24 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return tuple(self.health) or tuple(self.exposition) or DEFAULT_COLORS
 
 
+class SharedSettings(DeploymentConfig, frozen=True, kw_only=True):
+    """The same of an entry whose adapter names its sides by other fields; `sides` are those names."""
+
+    sides: tuple[str, ...] = ()
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """As the adapter calls them."""
+        return self.sides or super().colors
+
+
 def shared_settings(data: dict[str, Any]) -> DeploymentConfig:
     """The fields of `DeploymentConfig` in the entry of any adapter. Raises BackendError(config)."""
     known = {found.encode_name for found in msgspec.structs.fields(DeploymentConfig)}
+    shared = {key: value for key, value in data.items() if key in known}
+    sides = next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
     try:
-        return msgspec.convert(
-            {key: value for key, value in data.items() if key in known}, DeploymentConfig, dec_hook=decode_hook
-        )
+        return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         raise BackendError("config", f"deployments: {error}") from None
 

@@ -11,6 +11,7 @@ import pytest
 
 from backends import kubernetes_api
 from backends.deployments import kubernetes_control
+from backends.deployments.common import shared_settings
 from backends.deployments.kubernetes import KubernetesConfig, KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
@@ -334,3 +335,6 @@ def test_a_config_that_cannot_be_is_refused(config: dict[str, Any], says: str, t
 def test_the_colors_are_those_of_the_deployments() -> None:
     assert KubernetesConfig(service="s", deployments={"a": "s-a", "b": "s-b"}).colors == ("a", "b")
     assert KubernetesConfig(service="s").colors == ("blue", "green")
+    entry = {"type": "kubernetes", "service": "s", "deployments": {"a": "s-a", "b": "s-b"}}
+    assert shared_settings(entry).colors == ("a", "b"), "as an action sees them, which knows no adapter's config"
+    assert shared_settings({"health": {"x": "http://x", "y": "http://y"}}).colors == ("x", "y")
