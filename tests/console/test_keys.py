@@ -146,8 +146,9 @@ async def test_sources_actions_and_details_open_and_close() -> None:
         assert isinstance(app.screen, ListScreen)
         assert app.screen.list.items == []
         await pilot.press("q")
-        for panel, words in (("2", "transaction_amount"), ("3", "Labels"), ("5", "GET /api/transactions")):
-            await pilot.press(panel, "enter")
+        shown = (("2", "enter", "transaction_amount"), ("3", "enter", "Labels"), ("5", "v", "GET /api/transactions"))
+        for panel, key, words in shown:
+            await pilot.press(panel, key)
             await pilot.pause()
             assert isinstance(app.screen, ItemDetail)
             assert words in app.screen.query_one("#lines").text  # type: ignore[attr-defined]
