@@ -1,72 +1,48 @@
-"""`kill -9` of the runner of a flip on a real Kubernetes control plane, at random moments, under load; another goes on.
+"""kill -9 of a runner at instants of a release on a real Kubernetes control plane: a sample of `make chaos`."""
 
-`TEAL_KILLS` and `TEAL_SEED` make it longer, or the same again.
-"""
-
-import asyncio
-import contextlib
 import os
-import random
-import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.live.kubernetes import COLORS, Cluster, Namespace, namespace
-from tests.live.test_kubernetes_release import Teal
-from tests.load import Load
+from actions.models import Request
+from tests.chaos.benches import over_kubernetes
+from tests.chaos.harness import Chaos, Outcome, Round, random_rounds
+from tests.live.kubernetes import Cluster
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("kubernetes")]
 
-KILLS = int(os.environ.get("TEAL_KILLS", "3"))
-ENDED = {"succeeded", "rolled_back", "aborted"}
+SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
+ROUNDS = int(os.environ.get("TEAL_KUBE_CHAOS_ROUNDS", "3"))
+FLIP = Request(kind="flip", service="analytics")
+RELEASE = Request(kind="release", service="analytics", version="2.5.0")
 
 
-@pytest.fixture(scope="module")
-def space(kube: Cluster) -> Iterator[Namespace]:
-    with namespace(kube) as space:
-        yield space
-
-
-async def killed_flip(teal: Teal, space: Namespace, to: str, dice: random.Random) -> tuple[str, dict[str, Any]]:
-    """A flip whose runner is killed somewhere on its way, and what a person then makes of it: (order, action)."""
-    begun = await teal.action("deploy", "flip", "analytics", "--to", to, "-y", "--reason", "chaos", "--detach")
-    assert begun["exit"] == 8, begun
-    if dice.random() < 0.5:  # between the write and its record
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(space.color) != to:
-                await asyncio.sleep(0.005)
-    else:
-        await asyncio.sleep(dice.random() * 4)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(begun["owner"]["pid"], signal.SIGKILL)
-    order = dice.choice(["resume", "rollback"])
-    await teal.action("action", order, begun["id"], "-y", "--reason", "chaos")
-    await teal.run("action", "watch", begun["id"])
-    ended = await teal.action("action", "show", begun["id"])
-    return order, ended
-
-
-async def test_a_killed_runner_leaves_one_color_and_no_lost_request(
-    space: Namespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_whatever_the_instant_the_next_one_converges(
+    kube: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seed = int(os.environ.get("TEAL_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-    dice, teal, outcomes = random.Random(seed), Teal(tmp_path, space), Counter[str]()
-    async with Load(space.url(path="/work"), 20) as load:
-        for number in range(KILLS):
-            live = space.color()
-            to = COLORS[1 - COLORS.index(live)]
-            order, ended = await killed_flip(teal, space, to, dice)
-            where = f"kill {number} of seed {seed}, {live} → {to}, then {order}: {ended}"
-            assert ended["status"] in ENDED, where
-            assert space.color() == (to if ended["status"] == "succeeded" else live), where
-            outcomes[f"{order}: {ended['status']}"] += 1
-    assert load.lost == [], f"seed {seed}"
-    code, _, complaints = await teal.run("audit", "verify")
-    assert code == 0, complaints
+    async with over_kubernetes(kube, tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        instants = await chaos.instants(RELEASE)
+        rounds = random_rounds(RELEASE, len(instants), ROUNDS, SEED)
+        told([await chaos.play(one) for one in rounds], capsys)
+        await chaos.aclose()
+
+
+async def test_a_patch_that_nobody_recorded_is_known_for_what_it_is(kube: Cluster, tmp_path: Path) -> None:
+    async with over_kubernetes(kube, tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        number = 1 + (await chaos.instants(FLIP)).index("after shift")
+        resumed = await chaos.play(Round(FLIP, number, "resume"))
+        assert (resumed.killed_at, resumed.status) == ("after shift", "succeeded")
+        back = await chaos.play(Round(FLIP, number, "rollback"))
+        assert back.status == "rolled_back"
+        await chaos.aclose()
+
+
+def told(outcomes: list[Outcome], capsys: pytest.CaptureFixture[str]) -> None:
+    ends = ", ".join(f"{count} {word}" for word, count in Counter(found.status for found in outcomes).items())
+    asked, lost = sum(found.asked for found in outcomes), sum(found.lost for found in outcomes)
     with capsys.disabled():
-        words = ", ".join(f"{word} {count}" for word, count in sorted(outcomes.items()))
-        print(f"\nkubernetes: {KILLS} kills of seed {seed}, {len(load.seen)} requests, 0 lost: {words}", end=" ")
+        print(f"\nkubernetes: {len(outcomes)} kills of seed {SEED}: {ends}; {asked} requests, {lost} lost", end=" ")
