@@ -57,7 +57,7 @@ async def platform(directory: Path) -> AsyncIterator[Platform]:
     ports = {name: socket.getsockname()[1] for name, socket in sockets.items()}
     files.write_json(directory / files.PORTS, ports)
     router = Router(directory, ports)
-    servers = {color: Server(Analytics(directory, color).answer) for color in files.COLORS}
+    servers = {color: Server(Analytics(directory, color, files.VERSIONS[color]).answer) for color in files.COLORS}
     servers["router"] = Server(router.answer)
     for name, server in servers.items():
         await server.start(sockets[name])
