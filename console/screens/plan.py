@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
@@ -86,6 +87,7 @@ class PlanScreen(Page):
         self._notes: list[Row] = []
         self._all_checks = False
         self._open = False
+        self._typed_at = 0.0
         self._key = ""
         self._action_id = ""
 
@@ -143,6 +145,7 @@ class PlanScreen(Page):
 
     def on_key(self, event: Key) -> None:
         if not self._open and event.key != "escape":
+            self._typed_at = time.monotonic()
             event.stop()
 
     # ---- planning
@@ -171,6 +174,10 @@ class PlanScreen(Page):
 
     def _focus_first(self) -> None:
         if not self.is_attached:
+            return
+        # Whoever still types has not read it: on a busy machine keys may come later than any fixed wait.
+        if time.monotonic() - self._typed_at < SEEN_S:
+            self.set_timer(SEEN_S, self._open_soon)
             return
         self._open = True
         offered = self.query_one("#go").display
