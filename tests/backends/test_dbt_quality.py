@@ -392,7 +392,7 @@ class TestRealDbt:
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_a_build_skips_what_is_below_a_failure(self, version: str) -> None:
-        found = self.judged(version, "build")
+        found = self.judged(version, "built")
         assert found["revenue"].state == "unknown"
         assert (found["revenue"].reason or "").startswith("the model was skipped")
 

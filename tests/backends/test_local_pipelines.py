@@ -100,7 +100,8 @@ async def test_a_missing_history_is_read_without_making_it(tmp_path: Path) -> No
 
 
 async def test_tasks_know_their_run_and_not_the_history_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TEAL_REQUIRE_LIVE", raising=False)
+    for name in [name for name in os.environ if name.startswith("TEAL_")]:
+        monkeypatch.delenv(name)
     params = {"rows": 5, "day": "mon", "odd-name": [1]}
     adapter = local_in(tmp_path, task("a", "env > $WHERE"), dag={"params": params, "env": {"WHERE": "env.txt"}})
     await finished(adapter, params={"rows": 7})

@@ -1,5 +1,6 @@
 """Stages, gates, holds and the way back on the action screen, and in the strip: said as they are, and they fit."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from panels.words import ASCII, UNICODE
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, ago, an_action, outside, said, text_of
 from tests.console.test_plan_screen import SIZE, until
 
+SEEN_AT = ago(0)
 ORPHANED = Finding(level="warning", code="orphaned", text="nobody runs this action")
 STAGES = (5, 10, 25, 50, 100)
 GATES = (
@@ -177,7 +179,7 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
     ("action", "words"),
     [
         (
-            canary(status="paused", hold=Hold(why="Prometheus does not answer", since=ago(125))),
+            canary(status="paused", hold=Hold(why="Prometheus does not answer", since=SEEN_AT - timedelta(seconds=125))),
             "release analytics held 2m: Prometheus does not answer; b rolls back",
         ),
         (canary(findings=(ORPHANED,)), "release analytics: nobody runs it; @ takes it over, b rolls back"),
@@ -189,7 +191,7 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
 )
 def test_the_strip_names_what_waits_for_a_person_first(action: Action, words: str) -> None:
     running = an_action()
-    found = troubles(FakeSession().store, [running, action], ago(0), UNICODE)
+    found = troubles(FakeSession().store, [running, action], SEEN_AT, UNICODE)
     assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verify"]
     assert found[0].tone == "warning"
     assert len(words) <= 78
