@@ -146,7 +146,7 @@ class Database:
         if database in ("", ":memory:"):
             raise self._error("config", "an SQLite URL without a file", "write it like sqlite:///warehouse.db")
         path = self._base_dir / Path(database).expanduser()
-        self.where = clean(str(path), 300)
+        self.where = clean(path.name, 300)
 
         def connect() -> sqlite3.Connection:
             if not path.exists():

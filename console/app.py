@@ -21,6 +21,7 @@ from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widgets import Input
 
 from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
@@ -55,13 +56,15 @@ class TealApp(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "palette", "command", id="palette", tooltip="find a command or a thing by name"),
-        Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here"),
+        Binding(
+            "colon", "palette", "command", id="palette", tooltip="find a command or a thing by name", priority=True
+        ),
+        Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here", priority=True),
         Binding("r", "refresh_now", "read every source now", id="refresh", show=False),
         Binding("s", "sources", "sources and how they answer", id="sources", show=False),
         Binding("at", "actions", "actions: open and done", id="actions", show=False),
         Binding("exclamation_mark", "arm", "arm or disarm a protected context", id="arm", show=False),
-        Binding("number_sign", "note", "write a note down for the others", id="note", show=False),
+        Binding("number_sign", "note", "write a note down for the others", id="note", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "how to quit", id="interrupt", show=False, system=True),
     ]
 
@@ -280,6 +283,13 @@ class TealApp(App[None], inherit_bindings=False):
         self.push_screen(ActionScreen(self.session, action_id))
 
     # ---- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys that open something to type into come before the focused widget, or what is typed behind them in one
+        read would still be its keys; not while somebody types, nor over a dialog."""
+        if action in ("palette", "help", "note"):
+            return not (isinstance(self.focused, Input) or self.screen.is_modal)
+        return True
 
     def action_palette(self) -> None:
         from console.screens.palette import Command, Palette

@@ -176,7 +176,7 @@ class Board(Vertical):
         for row, inside in (("#upper", ("pipelines", "deployments")), ("#lower", ("quality", "alerts"))):
             self.query_one(row).set_class(bool(name) and name not in inside, "-hidden")
         if name:
-            self.boxes[name].body.focus()
+            self.screen.set_focus(self.boxes[name].body)
         self.show(set(NAMES))
 
     def focus_worst(self) -> None:

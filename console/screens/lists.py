@@ -11,6 +11,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widgets import Input
 
 from actions.models import Action, OpenConsole
 from backends.models import badness
@@ -37,7 +38,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
-        Binding("slash", "filter", "filter", id="filter"),
+        Binding("slash", "filter", "filter", id="filter", priority=True),
     ]
 
     app: TealApp
@@ -76,7 +77,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         return ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return True
+        return action != "filter" or not isinstance(self.focused, Input)
 
     def on_listing_selected(self, event: Listing.Selected) -> None:
         if self._opened is not None:

@@ -51,7 +51,7 @@ class Prompt(Horizontal):
         field.disabled = False
         with self.prevent(Input.Changed):
             field.value = text
-        field.focus()
+        self.screen.set_focus(field)  # now, not when focus() comes round: the text may be in the same read as the key
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -174,8 +174,8 @@ async def test_a_param_that_cannot_be_is_said_before_there_is_a_plan() -> None:
     form = TriggerForm(session, "local", "etl")  # type: ignore[arg-type]
     async with Holder(form).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: form.query_one("#go").display, "the params are there")
-        assert "integer, 1 to 1000" in text_of(pilot.app)
-        assert "full or delta" in text_of(pilot.app)
+        for shown in ("integer, 1 to 1000", "full or delta"):
+            await until(pilot, lambda shown=shown: shown in text_of(pilot.app), shown)  # type: ignore[misc]
         form.query_one("#go", Button).press()
         await until(pilot, lambda: "day: a value is required" in said(form, "#said"), "said")
         form.query_one("#p2", Input).value = "7"

@@ -179,7 +179,9 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
     ("action", "words"),
     [
         (
-            canary(status="paused", hold=Hold(why="Prometheus does not answer", since=SEEN_AT - timedelta(seconds=125))),
+            canary(
+                status="paused", hold=Hold(why="Prometheus does not answer", since=SEEN_AT - timedelta(seconds=125))
+            ),
             "release analytics held 2m: Prometheus does not answer; b rolls back",
         ),
         (canary(findings=(ORPHANED,)), "release analytics: nobody runs it; @ takes it over, b rolls back"),

@@ -58,6 +58,25 @@ def test_no_printable_key_writes(console: Opener, sandbox: Sandbox) -> None:
     assert (sandbox.actions, sandbox.switch) == before
 
 
+@pytest.mark.parametrize(
+    ("burst", "words"),
+    [
+        ("2\r", "Quality of "),
+        ("3\t1\r", "production_data_pipeline  "),
+        ("/bax\r", "/bax  0 of 2"),
+        (":bax", "bax"),
+        ("#bax", "bax"),
+    ],
+)
+def test_keys_read_at_once_go_where_the_first_of_them_led(console: Opener, burst: str, words: str) -> None:
+    """Over SSH a typed word comes in one read; `a`, `b` and `x` would acknowledge, roll back and open the actions."""
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE", "transactions", "products")
+    terminal.send(burst)
+    terminal.shows(words)
+    assert "Plan" not in terminal.text
+
+
 @pytest.mark.parametrize("burst", ["\r" * 40, "\t\r" * 20, "\t\t\r" * 15], ids=["enter", "tab", "two-tabs"])
 def test_keys_typed_ahead_of_everything_submit_nothing(console: Opener, sandbox: Sandbox, burst: str) -> None:
     before = sandbox.actions, sandbox.switch
