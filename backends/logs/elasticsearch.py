@@ -14,7 +14,6 @@ fields = { time = "@timestamp", message = "message", level = "log.level", source
 ```
 """
 
-import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -30,7 +29,7 @@ from backends.logs import polling
 from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.merging import gap
 from backends.logs.polling import Found, Polled
-from backends.logs.reading import LineFilter
+from backends.logs.reading import line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -123,7 +122,7 @@ class ElasticsearchLogs:
 
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says. Raises BackendError."""
-        self._filter(query)
+        line_filter(query, self._context.name)
         async for entry in polling.follow(self._polled, query):
             yield entry
 
@@ -132,15 +131,8 @@ class ElasticsearchLogs:
 
     # ---- inside
 
-    def _filter(self, query: LogQuery) -> LineFilter:
-        try:
-            return LineFilter(query)
-        except re.error as error:
-            words = clean(f"logs {self._context.name}: not a regular expression: {query.grep}: {error}")
-            raise BackendError("config", words, fix="escape it") from None
-
     async def _last(self, query: LogQuery) -> list[Found]:
-        wanted = self._filter(query)
+        wanted = line_filter(query, self._context.name)
         if query.limit <= 0:
             return []
         size = PAGE if query.grep or query.level else min(PAGE, query.limit)

@@ -12,7 +12,6 @@ encoding = "utf-8"
 import asyncio
 import glob
 import heapq
-import re
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,7 +23,7 @@ from msgspec import Struct, structs
 
 from backends.errors import BackendError, ErrorKind
 from backends.logs.following import Follower, with_sort_time
-from backends.logs.reading import LineFilter, LineFormat, search_file
+from backends.logs.reading import LineFormat, line_filter, search_file
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -89,7 +88,7 @@ class FileLogs:
 
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says, over all files, rotated and truncated ones included. Raises as `query`."""
-        wanted = self._filter(structs.replace(query, since=None))
+        wanted = line_filter(structs.replace(query, since=None), self._name)
         follower = Follower(self._plain_files, wanted, self._format)
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"logs-{self._name}")
         loop = asyncio.get_running_loop()
@@ -125,7 +124,7 @@ class FileLogs:
         self, query: LogQuery, stopped: Callable[[], bool], ends: Mapping[Path, int] | None = None
     ) -> list[LogEntry]:
         """`ends`: where the follower of each file begins; a plain file that has none is read by it from its start."""
-        self._filter(query)
+        line_filter(query, self._name)
         if query.limit <= 0:
             return []
         timed: list[tuple[int, LogEntry]] = []
@@ -176,14 +175,6 @@ class FileLogs:
 
     def _plain_files(self) -> list[Path]:
         return [path for path in self._files() if path.suffix != ".gz"]
-
-    def _filter(self, query: LogQuery) -> LineFilter:
-        try:
-            return LineFilter(query)
-        except re.error as error:
-            raise BackendError(
-                "config", clean(f"logs {self._name}: not a regular expression: {query.grep}: {error}"), fix="escape it"
-            ) from None
 
     def _unreadable(self, error: OSError) -> BackendError:
         kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"

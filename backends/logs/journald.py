@@ -26,7 +26,7 @@ from msgspec import Struct, field, structs
 
 from backends.errors import BackendError, ErrorKind
 from backends.logs.lines import at_least, parse_text
-from backends.logs.reading import LineFilter
+from backends.logs.reading import line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -77,7 +77,7 @@ class JournaldLogs:
 
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says. Raises BackendError, also where journalctl ends."""
-        wanted = self._filter(structs.replace(query, since=None))
+        wanted = line_filter(structs.replace(query, since=None), self._context.name)
         newest = ""
         async with aclosing(self._read("-n", "1")) as entries:
             async for found, _, _ in entries:
@@ -96,16 +96,9 @@ class JournaldLogs:
 
     # ---- inside
 
-    def _filter(self, query: LogQuery) -> LineFilter:
-        try:
-            return LineFilter(query)
-        except re.error as error:
-            words = clean(f"logs {self._context.name}: not a regular expression: {query.grep}: {error}")
-            raise BackendError("config", words, fix="escape it") from None
-
     async def _last(self, query: LogQuery, newest: str) -> list[LogEntry]:
         """The last matching entries, up to the one whose cursor is `newest` where one is given."""
-        wanted = self._filter(query)
+        wanted = line_filter(query, self._context.name)
         if query.limit <= 0:
             return []
         bounds = [f"--since=@{query.since.timestamp():.6f}"] if query.since else []

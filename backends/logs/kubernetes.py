@@ -15,7 +15,6 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 
 import asyncio
 import contextlib
-import re
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,7 +27,7 @@ from backends.kubernetes_api import KubernetesApi
 from backends.kubernetes_wire import Items, Pod
 from backends.logs.kubernetes_follow import PodFollower
 from backends.logs.kubernetes_lines import Place, Position, entry_of, log_path
-from backends.logs.reading import LineFilter
+from backends.logs.reading import LineFilter, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -70,7 +69,7 @@ class KubernetesLogs:
 
         Raises BackendError: `auth`, `unreachable`, …; `config` for a `grep` that is no regular expression.
         """
-        wanted = self._filter(query)
+        wanted = line_filter(query, self._name)
         if query.limit <= 0:
             return []
         found, _ = await self._read(query, wanted)
@@ -81,11 +80,11 @@ class KubernetesLogs:
 
         A connection that ends is opened again where it was: no line is lost by that, and none comes twice.
         """
-        wanted = self._filter(query)
+        wanted = line_filter(query, self._name)
         first, positions = await self._read(query, wanted)
         for entry in first[-query.limit :] if query.limit > 0 else ():
             yield entry
-        following = PodFollower(self._api, self._places, positions, self._filter(replace(query, since=None)))
+        following = PodFollower(self._api, self._places, positions, line_filter(replace(query, since=None), self._name))
         async with contextlib.aclosing(following.entries()) as entries:
             async for entry in entries:
                 yield entry
@@ -151,14 +150,6 @@ class KubernetesLogs:
             # 400: it has not started yet, or nothing is kept of what ran before. 404: it has gone since it was listed.
             if error.status not in (400, 404):
                 raise
-
-    def _filter(self, query: LogQuery) -> LineFilter:
-        try:
-            return LineFilter(query)
-        except re.error as error:
-            raise BackendError(
-                "config", clean(f"logs {self._name}: not a regular expression: {query.grep}: {error}"), fix="escape it"
-            ) from None
 
 
 def _restarts(pod: Pod, container: str) -> int:

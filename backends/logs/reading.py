@@ -16,9 +16,11 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from backends.errors import BackendError
 from backends.logs.lines import MAX_LINE_BYTES, at_least, nanoseconds, parse_line, parse_text, time_of
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
+from backends.text import clean
 
 FIRST_BLOCK = 64 * 1024
 LARGEST_BLOCK = 1024 * 1024
@@ -76,6 +78,15 @@ class LineFilter:
     def matches(self, text: str) -> bool:
         """The pattern alone, on one line."""
         return self.pattern is None or self.pattern.search(text) is not None
+
+
+def line_filter(query: LogQuery, name: str) -> LineFilter:
+    """The filter of a query to the source `name`. Raises BackendError(config) for a `grep` that is none."""
+    try:
+        return LineFilter(query)
+    except re.error as error:
+        words = clean(f"logs {name}: not a regular expression: {query.grep}: {error}")
+        raise BackendError("config", words, fix="escape it") from None
 
 
 def _matching_lines(
