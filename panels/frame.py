@@ -63,14 +63,14 @@ class PanelBox(Vertical):
 
     DEFAULT_CSS = """
     PanelBox { height: 1fr; }
-    PanelBox > .panel--body {
+    PanelBox > ScrollLines {
         height: 1fr;
         border-left: round $border-blurred;
         border-right: round $border-blurred;
     }
-    PanelBox:focus-within > .panel--body { border-left: round $border; border-right: round $border; }
-    PanelBox.-ascii > .panel--body { border-left: ascii $border-blurred; border-right: ascii $border-blurred; }
-    PanelBox.-ascii:focus-within > .panel--body { border-left: ascii $border; border-right: ascii $border; }
+    PanelBox:focus-within > ScrollLines { border-left: round $border; border-right: round $border; }
+    PanelBox.-ascii > ScrollLines { border-left: ascii $border-blurred; border-right: ascii $border-blurred; }
+    PanelBox.-ascii:focus-within > ScrollLines { border-left: ascii $border; border-right: ascii $border; }
     """
 
     def __init__(self, body: ScrollLines, *, key: str, title: str, id: str, needs_source: bool = True) -> None:  # noqa: A002
@@ -85,7 +85,6 @@ class PanelBox(Vertical):
         self._moment: Moment | None = None
         self._counted: Line = []
         self._counted_for: tuple[int, frozenset[str]] = (-1, frozenset())
-        body.add_class("panel--body")
 
     def compose(self) -> ComposeResult:
         yield self._upper

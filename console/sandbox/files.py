@@ -1,12 +1,13 @@
 """What is on disk in the sandbox directory, and how it is written: whole files, replaced at once, for the user only."""
 
 import fcntl
-import json
 import os
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 LOCK = "supervisor.lock"
 RUN = "run.json"
@@ -35,7 +36,7 @@ def now_text() -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` at once: a reader sees the old or the new document, never a part. Raises OSError."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    write_text(path, msgspec.json.format(msgspec.json.encode(value), indent=1).decode() + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,8 +54,8 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in `path`; empty where the file is missing, unreadable or not an object."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        value = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError):
         return {}
     return value if isinstance(value, dict) else {}
 
