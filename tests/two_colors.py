@@ -19,6 +19,7 @@ class Fault:
     says: str | None = None  # the color that it claims to be; "" for none
     body: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    released: asyncio.Event | None = None  # it answers nobody before
 
 
 class TwoColors:
@@ -113,6 +114,8 @@ class TwoColors:
                     headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
                     if name == "router":
                         self.requests.append((lines[0].split(" ")[1], headers))
+                    elif (released := self.faults[name].released) is not None:
+                        await released.wait()
                     writer.write(self._answer(name))
                     await writer.drain()
                     if headers.get("connection") == "close":

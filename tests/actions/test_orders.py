@@ -33,14 +33,21 @@ async def in_phase(house: House, phase: str, request: Request = ANALYTICS_FLIP) 
     return await house.reaches(await house.gate.submit(await house.gate.plan(request), YES), phase)
 
 
-async def test_paused_it_stops_before_the_next_step_and_resumed_it_goes_on(house: House, service: TwoColors) -> None:
+async def paused_before_the_shift(house: House, service: TwoColors) -> Action:
+    """An action that stands paused after its preflight: GREEN does not answer the runner before it was told to pause."""
+    released = asyncio.Event()
+    house.before_runner = lambda: setattr(service.faults["green"], "released", released)
     opened = await in_phase(house, "preflight")
     before = time.monotonic()
     await order(house, opened, "pause")
-    seen_s = time.monotonic() - before
-    paused = await house.stands(opened, "paused")
-    assert seen_s < 5  # 0.2 s where the machine has time
-    assert exit_code(paused) == 8
+    assert time.monotonic() - before < 5  # 0.2 s where the machine has time
+    released.set()
+    return await house.stands(opened, "paused")
+
+
+async def test_paused_it_stops_before_the_next_step_and_resumed_it_goes_on(house: House, service: TwoColors) -> None:
+    opened = await paused_before_the_shift(house, service)
+    assert exit_code(opened) == 8
     await asyncio.sleep(0.3)
     still = await house.gate.action(str(opened.id))
     assert (still.status, still.changed, service.weights()) == ("paused", False, BLUE)
@@ -71,9 +78,7 @@ async def test_before_traffic_has_moved_it_is_aborted_after_it_taken_back(
         await order(house, opened, word)
         ended = await house.ended(opened)
         assert (ended.status, exit_code(ended, ordered="rollback"), service.weights()) == ("rolled_back", 0, BLUE)
-        again = await in_phase(house, "preflight")
-        await order(house, again, "pause")
-        await house.stands(again, "paused")
+        again = await paused_before_the_shift(house, service)
         await order(house, again, word)
         ended = await house.ended(again)
         assert (ended.status, ended.changed, service.weights()) == ("aborted", False, BLUE)
@@ -173,9 +178,7 @@ async def test_an_orphan_is_taken_over_and_goes_on(tmp_path: Path, service: TwoC
 
 async def test_a_paused_action_that_is_taken_over_stays_paused(tmp_path: Path, service: TwoColors) -> None:
     async with House(tmp_path / "state", service) as house:
-        opened = await in_phase(house, "preflight")
-        await order(house, opened, "pause")
-        await house.stands(opened, "paused")
+        opened = await paused_before_the_shift(house, service)
         await house.kill_runner()
         await order(house, opened, "takeover")
         await asyncio.sleep(2)
