@@ -34,7 +34,7 @@ async def in_phase(house: House, phase: str, request: Request = ANALYTICS_FLIP) 
 
 
 async def paused_before_the_shift(house: House, service: TwoColors) -> Action:
-    """An action that stands paused after its preflight: GREEN does not answer the runner before it was told to pause."""
+    """An action that stands paused after its preflight: GREEN does not answer its runner before."""
     released = asyncio.Event()
     house.before_runner = lambda: setattr(service.faults["green"], "released", released)
     opened = await in_phase(house, "preflight")
