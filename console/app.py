@@ -27,6 +27,7 @@ from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
 from console.arming import Arming
 from console.screens.overview import Overview
+from console.screens.prompt import Prompt
 from panels.ascii import AsciiOnly
 from panels.header import Place
 from panels.keybar import KeyBar
@@ -56,15 +57,13 @@ class TealApp(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "colon", "palette", "command", id="palette", tooltip="find a command or a thing by name", priority=True
-        ),
-        Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here", priority=True),
+        Binding("colon", "palette", "command", id="palette", tooltip="find a command or a thing by name"),
+        Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here"),
         Binding("r", "refresh_now", "read every source now", id="refresh", show=False),
         Binding("s", "sources", "sources and how they answer", id="sources", show=False),
         Binding("at", "actions", "actions: open and done", id="actions", show=False),
         Binding("exclamation_mark", "arm", "arm or disarm a protected context", id="arm", show=False),
-        Binding("number_sign", "note", "write a note down for the others", id="note", show=False, priority=True),
+        Binding("number_sign", "note", "write a note down for the others", id="note", show=False),
         Binding("ctrl+c", "interrupt", "how to quit", id="interrupt", show=False, system=True),
     ]
 
@@ -284,12 +283,13 @@ class TealApp(App[None], inherit_bindings=False):
 
     # ---- keys
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The keys that open something to type into come before the focused widget, or what is typed behind them in one
-        read would still be its keys; not while somebody types, nor over a dialog."""
-        if action in ("palette", "help", "note"):
-            return not (isinstance(self.focused, Input) or self.screen.is_modal)
-        return True
+    def on_key(self, event: events.Key) -> None:
+        """A letter that comes up here although the prompt has focus was typed before it had, in one read behind `/`. It
+        is text, and never the command that it is elsewhere."""
+        field = self.focused
+        if isinstance(field, Input) and isinstance(field.parent, Prompt) and event.is_printable and event.character:
+            event.prevent_default()
+            field.insert_text_at_cursor(event.character)
 
     def action_palette(self) -> None:
         from console.screens.palette import Command, Palette

@@ -11,7 +11,6 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Input
 
 from actions.models import Action, OpenConsole
 from backends.models import badness
@@ -38,7 +37,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
-        Binding("slash", "filter", "filter", id="filter", priority=True),
+        Binding("slash", "filter", "filter", id="filter"),
     ]
 
     app: TealApp
@@ -77,7 +76,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         return ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "filter" or not isinstance(self.focused, Input)
+        return True
 
     def on_listing_selected(self, event: Listing.Selected) -> None:
         if self._opened is not None:

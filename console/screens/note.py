@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -32,13 +32,7 @@ class NotePrompt(ModalScreen[None]):
     app: TealApp
 
     def compose(self) -> ComposeResult:
-        words = "a note for the others   Enter writes it down, Esc forgets it"
-        yield Input(compact=True, placeholder=words, select_on_focus=False)
-
-    def on_key(self, event: events.Key) -> None:
-        """What was typed before the field had focus is not lost."""
-        if event.is_printable and event.character:
-            self.query_one(Input).insert_text_at_cursor(event.character)
+        yield Input(compact=True, placeholder="a note for the others   Enter writes it down, Esc forgets it")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -10,7 +10,6 @@ from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Input
 
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
@@ -35,8 +34,6 @@ FLUSH_S = 0.1
 TICK_S = 5.0
 TALL = 34
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
-# Keys that come before the focused widget: the next key, often in the same read over SSH, is for the new one.
-MOVES_FOCUS = ("zoom", "unzoom", "focus_panel", "filter", "filter_logs")
 KEY_ORDER = (
     "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
     "logs.error", "logs.follow", "logs.here", "timeline.here",
@@ -85,20 +82,18 @@ class Overview(Screen[None], inherit_bindings=False):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone", priority=True
-        ),
+        Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),
         *(
-            Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False, priority=True)
+            Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False)
             for number, name in enumerate(NAMES, 1) if number > 1
         ),
-        Binding("0", "unzoom", "all panels", id="zoom.0", show=False, priority=True),
-        Binding("tab", "focus_panel(1)", "next panel", id="panel.next", show=False, priority=True),
-        Binding("shift+tab", "focus_panel(-1)", "previous panel", id="panel.previous", show=False, priority=True),
+        Binding("0", "unzoom", "all panels", id="zoom.0", show=False),
+        Binding("tab", "app.focus_next", "next panel", id="panel.next", show=False),
+        Binding("shift+tab", "app.focus_previous", "previous panel", id="panel.previous", show=False),
         Binding("escape,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("q", "leave", "back; on the overview: quit", id="quit", show=False),
-        Binding("slash", "filter", "filter", id="filter", tooltip="filter this list; search the logs", priority=True),
-        Binding("ampersand", "filter_logs", "only log lines with …", id="logs.filter", show=False, priority=True),
+        Binding("slash", "filter", "filter", id="filter", tooltip="filter this list; search the logs"),
+        Binding("ampersand", "filter_logs", "only log lines with …", id="logs.filter", show=False),
         Binding("n", "match(1)", "next match", id="match.next", show=False),
         Binding("N", "match(-1)", "previous match", id="match.previous", show=False),
         Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this"),
@@ -283,8 +278,6 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys show where they do something; elsewhere they are silent."""
-        if action in MOVES_FOCUS:
-            return not isinstance(self.focused, Input)
         if action not in ("back", "menu", "acknowledge", "rollback", "logs_here", "timeline_here", "url"):
             return True
         if action == "back":
@@ -307,12 +300,6 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def action_unzoom(self) -> None:
         self.board.zoom("")
-
-    def action_focus_panel(self, step: int) -> None:
-        if step > 0:
-            self.focus_next()
-        else:
-            self.focus_previous()
 
     def action_back(self) -> None:
         """Out of a filter, then out of a zoom; on the overview nothing is left to leave but by q."""

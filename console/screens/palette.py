@@ -80,18 +80,13 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Input(placeholder="what to do, or a name", compact=True, select_on_focus=False)
+            yield Input(placeholder="what to do, or a name", compact=True)
             yield self._list
 
     def on_mount(self) -> None:
         self.set_class(self.app.symbols.arrow.isascii(), "-ascii")
         self._list.always_focused = True
         self._list.apply(self._commands, Moment(self.app.now(), roomy=False, symbols=self.app.symbols))
-
-    def on_key(self, event: events.Key) -> None:
-        """What was typed before the field had focus is not lost."""
-        if event.is_printable and event.character:
-            self.query_one(Input).insert_text_at_cursor(event.character)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

@@ -53,7 +53,7 @@ class Prompt(Horizontal):
         field.disabled = False
         with self.prevent(Input.Changed):
             field.value = text
-        self.screen.set_focus(field)  # now, not when focus() comes round: the text may be in the same read as the key
+        self.screen.set_focus(field)  # now: focus() comes round after the keys of the same read
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
