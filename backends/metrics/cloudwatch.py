@@ -134,11 +134,8 @@ class CloudWatchMetrics:
             if found.kind == "auth":
                 self._client = None  # its keys may be others by now
             raise BackendError(found.kind, found.message, fix=found.fix, status=found.status) from None
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # of what is no answer botocore makes a dict without its keys
+        # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             words = f"an answer that is none of CloudWatch ({type(error).__name__})"
             raise BackendError("malformed", f"{self.where}: {words}", fix="check `aws.endpoint_url`") from None
 
