@@ -255,6 +255,8 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
                 "malformed", f"{where}: an HTML page instead of JSON (a proxy or a login page?)"
             ) from None
         raise BackendError("malformed", f"{where}: {clean(str(error), 200)}") from None
+    except RecursionError:
+        raise BackendError("malformed", f"{where}: JSON that is nested too deep") from None
 
 
 def refusal(

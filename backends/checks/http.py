@@ -163,8 +163,8 @@ def _json(value: Any) -> str:
 def _word(answer: Answer) -> str:
     """The `status` that a JSON body has, else the reason phrase."""
     try:
-        status = msgspec.json.decode(answer.body, type=dict[str, Any]).get("status")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        status = answer.decode(dict[str, Any]).get("status")
+    except BackendError:
         status = None
     if isinstance(status, str) and status:
         return clean(status, 40)

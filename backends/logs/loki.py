@@ -93,17 +93,15 @@ class LokiLogs:
 
     def __init__(self, config: LokiConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
-        self._polled = Polled(self._last, self._after, time.time_ns, float(config.poll))
+        self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
     async def query(self, query: LogQuery) -> list[LogEntry]:
         """As the port says. Raises BackendError."""
         return [found.entry for found in await self._last(query)]
 
-    async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+    def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says. Raises BackendError."""
-        line_filter(query, self._context.name)
-        async for entry in polling.follow(self._polled, query):
-            yield entry
+        return polling.follow(self._polled, query)
 
     async def aclose(self) -> None:
         """The HTTP client is shared; nothing of its own is open."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 
 from msgspec import Struct, structs
 
-from backends.logs.reading import LineFilter
+from backends.logs.reading import line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 
@@ -26,9 +26,10 @@ class Found(Struct, frozen=True):
 
 
 class Polled(Struct, frozen=True):
-    """How one system is asked. `last(query)`: as `Logs.query`, with identities, oldest first. `after(ns)`: all lines
-    from a nanosecond on, oldest first, and gaps as entries in between; not filtered."""
+    """How the system `name` is asked. `last(query)`: as `Logs.query`, with identities, oldest first. `after(ns)`: all
+    lines from a nanosecond on, oldest first, and gaps as entries in between; not filtered."""
 
+    name: str
     last: Callable[[LogQuery], Awaitable[list[Found]]]
     after: Callable[[int], Awaitable[list[Found | LogEntry]]]
     now_ns: Callable[[], int]
@@ -62,8 +63,8 @@ class Seen:
 
 
 async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
-    """As the port says. Raises what the system's functions raise, and re.error."""
-    wanted = LineFilter(structs.replace(query, since=None))
+    """As the port says. Raises BackendError."""
+    wanted = line_filter(structs.replace(query, since=None), system.name)
     anchor = await system.last(LogQuery(limit=1))
     seen = Seen(anchor[-1].ns if anchor else system.now_ns())
     for item in await system.after(seen.from_ns):

@@ -232,8 +232,8 @@ class AirflowApi:
         words = ""
         if "json" in answer.headers.get("content-type", ""):
             try:
-                words = clean(msgspec.json.decode(answer.body, type=_Complaint).words(), 300)
-            except msgspec.MsgspecError:
+                words = clean(answer.decode(_Complaint).words(), 300)
+            except BackendError:
                 words = ""
         error = refusal(answer, headers=headers, auth=auth, said=words)
         kind: ErrorKind = error.kind

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
@@ -201,8 +200,8 @@ class GitHubApi:
 
     def _refused(self, answer: Answer, headers: Mapping[str, str]) -> BackendError:
         try:
-            said = clean(msgspec.json.decode(answer.body, type=_Said).message, 200)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            said = clean(answer.decode(_Said).message, 200)
+        except BackendError:
             said = ""
         error = refusal(answer, headers=headers, said=said)
         if answer.status in (403, 429):

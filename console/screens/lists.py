@@ -87,7 +87,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
 
     def on_prompt_left(self, event: Prompt.Left) -> None:
         self.list.set_filter(event.text or "")
-        self.list.focus()
+        self.set_focus(self.list)
 
     def action_filter(self) -> None:
         self.prompt.ask("/", "", self.list.filter)

@@ -37,23 +37,20 @@ class Prompt(Horizontal):
     def __init__(self) -> None:
         super().__init__()
         self._purpose = ""
-        self._sign: Static | None = None
-        self._field: Input | None = None
+        self._sign = Static(id="sign", markup=False)
+        self._field = Input(compact=True, placeholder="words, key:value, !not   Enter keeps, Esc clears")
 
     def ask(self, sign: str, purpose: str, text: str = "") -> None:
         """Open with `text`; messages carry `purpose`."""
         self._purpose = purpose
-        if self._sign is None or self._field is None:
-            self._sign = Static(id="sign", markup=False)
-            self._field = Input(compact=True, placeholder="words, key:value, !not   Enter keeps, Esc clears")
+        if not self._field.is_attached:
             self.mount(self._sign, self._field)
-        field = self._field
         self._sign.update(sign)
         self.add_class("-asking")
-        field.disabled = False
+        self._field.disabled = False
         with self.prevent(Input.Changed):
-            field.value = text
-        self.screen.set_focus(field)  # now: focus() comes round after the keys of the same read
+            self._field.value = text
+        self.screen.set_focus(self._field)  # now: focus() comes round after the keys of the same read
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -68,6 +65,5 @@ class Prompt(Horizontal):
 
     def _close(self, text: str | None) -> None:
         self.remove_class("-asking")
-        if self._field is not None:
-            self._field.disabled = True
+        self._field.disabled = True
         self.post_message(self.Left(self._purpose, text))

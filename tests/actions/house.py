@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from pathlib import Path
@@ -86,10 +85,10 @@ class House:
     async def __aenter__(self) -> "House":
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        # A test that failed may have left an action paused, and its fixture is not told: nobody would ever resume it.
-        patience_s = 0 if sys.exc_info()[0] is not None else RUNNERS_END_WITHIN_S
-        _, left = await asyncio.wait(self.runners, timeout=patience_s) if self.runners else ((), ())
+    async def __aexit__(self, failure: object, *_: object) -> None:
+        left = set(self.runners)
+        if left:  # a fixture is not told that its test failed: what that left paused would be waited for for ever
+            _, left = await asyncio.wait(left, timeout=0 if failure else RUNNERS_END_WITHIN_S)
         for runner in left:
             runner.cancel()
         await asyncio.gather(*self.runners, return_exceptions=True)
@@ -97,6 +96,7 @@ class House:
             await sources.aclose()
         await self.journal.aclose()
         await self.http.aclose()
+        assert failure or not left, f"a runner did not end within {RUNNERS_END_WITHIN_S:g} s"
 
     def under(self, **policy: Any) -> Gate:
         """The same gate under another policy."""

@@ -217,6 +217,8 @@ FAULTS: dict[str, Fault] = {
     "html 503": _status(503, HTML, {"content-type": "text/html"}),
     "empty": _status(200, b""),
     "truncated JSON": _status(200, b'{"status": "heal'),
+    "nested too deep": _status(200, b"[" * 200_000),
+    "nested 500": _status(500, b'{"detail":' * 100_000),
     "truncated body": _truncated_body,
     "huge": _huge,
     "invalid UTF-8": _status(200, b'{"status": "\xff\xfe"}'),

@@ -201,6 +201,12 @@ def test_a_bad_field_is_named_by_its_path() -> None:
     assert caught.value.message.startswith("here: ")
 
 
+def test_what_is_nested_too_deep_is_malformed() -> None:
+    with pytest.raises(BackendError, match="here: JSON that is nested too deep") as caught:
+        decode_json(b'{"status": "a", "more": ' + b"[" * 200_000, Health, where="here")
+    assert caught.value.kind == "malformed"
+
+
 async def test_statuses_can_be_accepted(server: FaultyServer, http: Http) -> None:
     server.fault = "503"
     assert (await http.get(server.url, accept_errors=True)).status == 503

@@ -76,6 +76,14 @@ async def settled(adapter: NginxSwitch) -> None:
     await asyncio.to_thread(until, lambda: runs_what_is_written(adapter), "nginx runs what is written")
 
 
+def reload(server: Nginx) -> None:
+    """As logrotate would, until no old worker takes connections: for 100 ms old and new ones answer side by side."""
+    pid_file = server.directory / "nginx.pid"
+    before = accepting_workers(pid_file)
+    server.reload()
+    until(lambda: (now := accepting_workers(pid_file)) and not now & before, "the old workers take no connections")
+
+
 @pytest.fixture
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Nginx]:
     """Not started: it needs the include first."""
@@ -88,7 +96,7 @@ class _OverNginx(SwitchContract):
     def meddle(self, adapter: NginxSwitch, server: Nginx) -> Meddle:
         def meddle(weights: dict[str, int]) -> None:
             write(adapter, server, weights)
-            server.reload()
+            reload(server)
             until_in_thread(adapter)
 
         return meddle
@@ -164,7 +172,7 @@ async def test_a_file_that_is_written_and_not_read_is_armed_and_is_finished_or_u
 
 async def test_the_next_reload_of_anybody_completes_what_is_armed(adapter: NginxSwitch, server: Nginx) -> None:
     write(adapter, server, GREEN, stamp="A:shift")
-    server.reload()
+    await asyncio.to_thread(reload, server)
     await settled(adapter)
     assert (await adapter.observe()).live == "green"
 
