@@ -164,7 +164,8 @@ class Deploying:
                 await self._work.observed(step, _plain(before), "applied")
                 return before
             await self._idle(color)
-            await self._work.intent(step, _plain(before), {"color": color, "version": version, "stamp": stamp})
+            requested = {"color": color, "version": version, "stamp": stamp}
+            await self._work.intent(step, _plain(before), requested, late_s=self._adapter.late_write_s)
             try:
                 found = await write(before, stamp)
             except BackendError as error:

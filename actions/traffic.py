@@ -127,7 +127,8 @@ class Traffic:
         if found.weights != weights or found.stamp != stamp:
             if not same(found, expected) and found.stamp != stamp:  # with it, it is this very write, half done
                 raise Conflict(found)
-            await self._work.intent(step, plain(found), {"weights": weights, "stamp": stamp})
+            requested = {"weights": weights, "stamp": stamp}
+            await self._work.intent(step, plain(found), requested, late_s=self._adapter.late_write_s)
             before = found
             try:
                 found = await self._adapter.shift(before, weights, stamp=stamp, fence=self._work.fence)

@@ -95,13 +95,18 @@ class Work:
         event = Event(step=step, kind="verdict", status=status, detail=detail, data=data)
         await self._write(event, audit=[self.entry("verdict", step, result=status, detail=detail)])
 
-    async def intent(self, step: str, before: dict[str, Any], requested: dict[str, Any]) -> None:
-        """What will be written, on disk before it is."""
+    async def intent(
+        self, step: str, before: dict[str, Any], requested: dict[str, Any], *, late_s: float = 0.0
+    ) -> None:
+        """What will be written, on disk before it is. When this returns, the lease outlasts a write that begins now
+        and takes effect `late_s` late. Raises LeaseLost."""
         attempt = 1 + self.attempts(step)
         data = {"before": before, "requested": requested, "attempt": attempt}
         event = Event(step=step, kind="intent", data=data)
         entry = self.entry("intent", step, before=before, requested=requested, attempt=attempt)
         await self._write(event, audit=[entry])
+        if self._journal.unsure_in_s(self._hold) <= late_s:  # it stood still between the journal and the write
+            self._hold = await self._journal.renew(self._hold)
 
     async def observed(
         self,

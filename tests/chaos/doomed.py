@@ -1,8 +1,9 @@
-"""A runner that kills itself at a chosen instant: `python -P -m tests.chaos.doomed ACTION_ID INSTANT COUNTED`.
+"""A runner that kills itself at a chosen instant: `python -P -m tests.chaos.doomed ACTION_ID INSTANT COUNTED [TTL_S]`.
 
 The instants are before and after each transaction of the journal and each write to the system, in the order of their
 coming; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
-What was reached is appended to the file COUNTED, a line each.
+What was reached is appended to the file COUNTED, a line each. With TTL_S its lease lasts so long, and it stops itself
+instead (SIGSTOP), to go on when somebody says so.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from typing import Any
 
 from actions.journal import Journal
 from actions.journal_sql import SqlJournal
+from actions.lease import LeaseTimes
 from actions.location import journal_location
 from actions.runner import run_action
 from console.runner import JOURNAL_VARIABLE, build_described
@@ -24,15 +26,15 @@ WRITES = ("shift", "deploy", "restore", "retire")
 class Instants:
     """Counts them, and is the end at one."""
 
-    def __init__(self, fatal: int, counted: str) -> None:
-        self._fatal, self._reached = fatal, 0
+    def __init__(self, fatal: int, counted: str, end: signal.Signals = signal.SIGKILL) -> None:
+        self._fatal, self._reached, self._end = fatal, 0, end
         self._counted = open(counted, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for the life of the process
 
     def reach(self, what: str) -> None:
         self._reached += 1
         self._counted.write(what + "\n")
         if self._reached == self._fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._end)
 
 
 class Watched:
@@ -57,7 +59,7 @@ class Watched:
         return watched
 
 
-async def run(action_id: str, instants: Instants) -> None:
+async def run(action_id: str, instants: Instants, times: LeaseTimes | None = None) -> None:
     """Raises whatever the runner does."""
     original = SqlJournal.write
 
@@ -73,7 +75,7 @@ async def run(action_id: str, instants: Instants) -> None:
     async def build(target: dict[str, Any]) -> Any:
         return Watched(await build_described(target), instants)
 
-    journal = Journal(journal_location(os.environ[JOURNAL_VARIABLE], os.environ))
+    journal = Journal(journal_location(os.environ[JOURNAL_VARIABLE], os.environ), times)
     try:
         await run_action(action_id, journal, build)
     finally:
@@ -82,4 +84,9 @@ async def run(action_id: str, instants: Instants) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    asyncio.run(run(sys.argv[1], Instants(int(sys.argv[2]), sys.argv[3])))
+    action_id, instant, counted, *ttl = sys.argv[1:]
+    if ttl:
+        short = LeaseTimes(ttl_s=float(ttl[0]), renew_s=float(ttl[0]) / 4, self_fence_s=float(ttl[0]) * 2 / 3)
+        asyncio.run(run(action_id, Instants(int(instant), counted, signal.SIGSTOP), short))
+    else:
+        asyncio.run(run(action_id, Instants(int(instant), counted)))

@@ -179,10 +179,24 @@ class Chaos:
             action = seen
         return action
 
-    async def _doom(self, action_id: str) -> None:
+    async def stopped(self, request: Request, instant: int, ttl_s: float) -> tuple[Action, asyncio.subprocess.Process]:
+        """An action whose runner has a lease of `ttl_s` and stopped itself at `instant`."""
+        self._counted.unlink(missing_ok=True)
+        self._fatal = instant
+        action = await self.gate.submit(
+            await self.gate.plan(request), YES, launch=lambda action_id: self._doom(action_id, f"{ttl_s:g}")
+        )
+        assert self._doomed is not None
+        state = Path(f"/proc/{self._doomed.pid}/stat")
+        async with asyncio.timeout(60):
+            while state.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "T":
+                await asyncio.sleep(0.02)
+        return action, self._doomed
+
+    async def _doom(self, action_id: str, *ttl: str) -> None:
         environment = {**os.environ, JOURNAL_VARIABLE: self._location.url}
         self._doomed = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.chaos.doomed", action_id, str(self._fatal), str(self._counted),
+            sys.executable, "-m", "tests.chaos.doomed", action_id, str(self._fatal), str(self._counted), *ttl,
             env=environment, cwd=Path(__file__).parents[2], start_new_session=True,
         )  # fmt: skip
 

@@ -1,12 +1,17 @@
 """kill -9 of a runner at instants of a release, and rescues by another process: a sample of what `make chaos` does."""
 
 import asyncio
+import contextlib
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from actions.journal import Journal
+from actions.lease import Hold, LeaseHeld
 from actions.models import Request
+from actions.who import runner_owner
 from console.runner import launch_detached
 from tests.chaos.benches import file_bench
 from tests.chaos.harness import YES, Chaos, Round, random_rounds
@@ -36,6 +41,42 @@ async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Pa
         back = await chaos.play(Round(flip, number, "rollback"))
         assert back.status == ("rolled_back" if instant == "after shift" else "aborted")
         await chaos.aclose()
+
+
+@pytest.mark.parametrize(
+    ("request_", "intent"),
+    [(Request(kind="flip", service="analytics"), "intent shift"), (RELEASE, "intent deploy")],
+    ids=["shift", "deploy"],
+)
+async def test_a_runner_that_stood_still_before_its_write_while_another_took_over_writes_nothing(
+    tmp_path: Path, request_: Request, intent: str
+) -> None:
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        number = 1 + (await chaos.instants(request_)).index(f"after journal: {intent}")
+        await bench.reset()
+        before = written(tmp_path)
+        action, runner = await chaos.stopped(request_, number, ttl_s=2.0)
+        hold = await until_won(chaos.journal, str(action.id))
+        runner.send_signal(signal.SIGCONT)
+        await asyncio.wait_for(runner.wait(), 60)
+        assert written(tmp_path) == before
+        await chaos.journal.let_go(hold)
+        await chaos.aclose()
+
+
+def written(directory: Path) -> dict[str, bytes]:
+    """The files that orders on the bench change."""
+    files = (*directory.glob("*.json"), *directory.glob("*.version"))
+    return {path.name: path.read_bytes() for path in files}
+
+
+async def until_won(journal: Journal, action_id: str) -> Hold:
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(LeaseHeld):
+                return await journal.acquire(action_id, runner_owner())
+            await asyncio.sleep(0.1)
 
 
 async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
