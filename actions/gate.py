@@ -32,7 +32,7 @@ from actions.models import (
 )
 from actions.order_plan import plan_order
 from actions.release_plan import plan_release, plan_retire
-from actions.rows import Changes, Draft
+from actions.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
@@ -94,12 +94,20 @@ class Gate:
         key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
         `spare` runs a rollback that the journal has no room for.
         """
-        launch = launch or self._launch
+        try:
+            if (recorded := await self._recorded(plan, consent)) is not None:
+                return recorded
+            return await self._submit(plan, consent, launch or self._launch, spare)
+        except KeyUsed as used:
+            if used.same:
+                return self._judged(used.action)
+            message = f"this idempotency key belongs to {used.action.id}, another request"
+            raise Refused(6, ActionError(kind="conflict", message=message, fix="use another key")) from None
+
+    async def _submit(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
+        """Raises also KeyUsed, where the same request came in beside this one."""
         if plan.request.order:
             return await self._order(plan, consent, launch)
-        recorded = await self._recorded(plan, consent)
-        if recorded is not None:
-            return recorded
         try:
             if plan.kind != "rollback" and plan.kind not in STANDING_KINDS:
                 await self._free(plan)  # who holds it says more than that it has changed
@@ -177,14 +185,14 @@ class Gate:
     # ---- inside
 
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
-        if not consent.idempotency_key:
-            return None
-        known = await self.journal.by_key(self.policy.context, consent.idempotency_key)
+        """What the key brought about already. Raises KeyUsed for another request's."""
+        key = consent.idempotency_key
+        known = await self.journal.by_key(self.policy.context, key) if key else None
         if known is None:
             return None
         action, request_hash = known
         if request_hash != _request_hash(plan.request):
-            raise Refused(6, _key_used(action))
+            raise KeyUsed(action, same=False)
         return self._judged(action)
 
     async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
@@ -225,7 +233,6 @@ class Gate:
 
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
         from actions.journal_errors import JournalFull
-        from actions.journal_sql import KeyUsed, Occupied
 
         steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
         done = plan.already or plan.kind in STANDING_KINDS
@@ -247,10 +254,6 @@ class Gate:
             no = Refused(6, self._held(held.action), findings=plan.findings)
             await self._tell_refusal(plan, consent, no)
             raise no from None
-        except KeyUsed as used:
-            if used.same:
-                return self._judged(used.action)
-            raise Refused(6, _key_used(used.action)) from None
         except JournalFull:
             if plan.kind != "rollback" or done or spare is None:
                 raise
@@ -262,11 +265,7 @@ class Gate:
         occupied = await self.action(action_id)
         if occupied.kind != "rollback":
             entry = self._command(plan, consent, "queued", action_id)
-            queued = await self.journal.enqueue(action_id, "rollback", self.actor, consent.reason, audit=[entry])
-            if not queued:
-                no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="once more"))
-                await self._tell_refusal(plan, consent, no)
-                raise no
+            await self._enqueue(plan, consent, action_id, "rollback", entry)
         return await self._start(action_id, launch) if self.orphaned(occupied) else occupied
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
@@ -280,10 +279,7 @@ class Gate:
         action = await self.action(plan.request.ref)
         action_id, word = action.id or "", plan.request.order
         entry = self._command(fresh, consent, "queued", action_id)
-        if word == "takeover":
-            await self.journal.audit(entry)
-        elif not await self.journal.enqueue(action_id, word, self.actor, consent.reason, audit=[entry]):
-            raise Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
+        await self._enqueue(plan, consent, action_id, word, entry)
         if self.orphaned(action):
             action = await self._start(action_id, launch)
             if word == "abandon" and self.orphaned(action):
@@ -293,6 +289,15 @@ class Gate:
                 await self.journal.close_orphan(action_id, closed, audit=[entry])
         await self._obeyed(action_id)
         return await self.action(action_id)
+
+    async def _enqueue(self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry) -> None:
+        """Raises Refused (6) where it has ended."""
+        key = consent.idempotency_key
+        asked = Key(self.policy.context, key, _request_hash(plan.request)) if key else None
+        if not await self.journal.enqueue(action_id, word, self.actor, consent.reason, audit=[entry], key=asked):
+            no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
+            await self._tell_refusal(plan, consent, no)
+            raise no
 
     async def _obeyed(self, action_id: str) -> None:
         """Waits until the runner has seen what was ordered, a moment at most."""
@@ -371,6 +376,8 @@ def _is_another(owner: Owner | None, before: Owner | None) -> bool:
 
 def _request_hash(request: Request) -> str:
     asked = [request.kind, request.service, request.ref, request.to, request.params]
+    if request.order:
+        return digest([*asked, request.order])
     if request.version or request.strategy:
         asked += [request.version, request.strategy]
     if request.kind in STANDING_KINDS:
@@ -383,8 +390,3 @@ def _overview(kind: ActionKind) -> str:
     if kind in RUN_KINDS:
         return "`teal run list`"
     return "`teal alert silences`" if kind in ALERT_KINDS else ""
-
-
-def _key_used(action: Action) -> ActionError:
-    message = f"this idempotency key belongs to {action.id}, another request"
-    return ActionError(kind="conflict", message=message, fix="use another key")

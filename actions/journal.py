@@ -15,7 +15,7 @@ from actions.journal_errors import JournalFull
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
 from actions.models import MOVES_FORWARD, Action, Actor, OpenConsole, Owner, Plan
-from actions.rows import Changes, Command, Draft, Event, Told
+from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Journal:
     # ---- actions
 
     async def begin(self, draft: Draft, *, audit: Sequence[AuditEntry] = ()) -> Action:
-        """Write a new action. Raises `journal_sql.Occupied` or `journal_sql.KeyUsed`; nothing is written then."""
+        """Write a new action. Raises Occupied or KeyUsed; nothing is written then."""
         return await self._do(lambda sql: sql.begin(draft, audit))
 
     async def write(
@@ -143,10 +143,17 @@ class Journal:
         await self._do(lambda sql: sql.let_go(hold))
 
     async def enqueue(
-        self, action_id: str, word: str, actor: Actor, reason: str, *, audit: Sequence[AuditEntry] = ()
+        self,
+        action_id: str,
+        word: str,
+        actor: Actor,
+        reason: str,
+        *,
+        audit: Sequence[AuditEntry] = (),
+        key: Key | None = None,
     ) -> bool:
-        """Queue an order to an open action; False where it has ended."""
-        return await self._do(lambda sql: sql.enqueue(action_id, word, actor, reason, audit))
+        """Queue an order to an open action; False where it has ended. Raises KeyUsed."""
+        return await self._do(lambda sql: sql.enqueue(action_id, word, actor, reason, audit, key))
 
     async def waiting(self, action_id: str) -> list[Command]:
         """The orders to an action that were not yet obeyed."""

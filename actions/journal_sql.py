@@ -27,6 +27,9 @@ from actions.rows import (
     Command,
     Draft,
     Event,
+    Key,
+    KeyUsed,
+    Occupied,
     Told,
     action_of,
     change_row,
@@ -38,23 +41,6 @@ from actions.rows import (
 from actions.schema import Database
 from backends.errors import BackendError
 from backends.text import clean
-
-
-class Occupied(Exception):
-    """The service has an open action."""
-
-    def __init__(self, action: Action) -> None:
-        super().__init__(f"{action.service}: {action.id} is open")
-        self.action = action
-
-
-class KeyUsed(Exception):
-    """The idempotency key belongs to an action already; `same` says whether it was the same request."""
-
-    def __init__(self, action: Action, *, same: bool) -> None:
-        super().__init__(f"idempotency key of {action.id}")
-        self.action = action
-        self.same = same
 
 
 class SqlJournal:
@@ -73,10 +59,7 @@ class SqlJournal:
         """Write a new action, its steps and what is told of it. Raises KeyUsed or Occupied; nothing is written then."""
         plan = draft.plan
         with self._database.writing() as connection:
-            taken = self._row(connection, context=plan.context, idempotency_key=draft.idempotency_key)
-            if taken is not None:
-                same = taken["request_hash"] == draft.request_hash
-                raise KeyUsed(self._whole(connection, taken), same=same)
+            self._unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
             at = time_text(now())
             try:
                 with connection.begin_nested():
@@ -181,8 +164,7 @@ class SqlJournal:
     def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""
         with self._database.reading() as connection:
-            row = self._row(connection, context=context, idempotency_key=key)
-            return None if row is None else (self._whole(connection, row), row["request_hash"])
+            return self._keyed(connection, context, key)
 
     def open_action(self, context: str, service: str) -> Action | None:
         """The one action of a service that has not ended."""
@@ -238,15 +220,23 @@ class SqlJournal:
 
     # ---- orders to a running action
 
-    def enqueue(self, action_id: str, word: str, actor: Actor, reason: str, audit: Sequence[AuditEntry]) -> bool:
-        """Queue an order; False where the action has ended."""
+    def enqueue(
+        self, action_id: str, word: str, actor: Actor, reason: str, audit: Sequence[AuditEntry], key: Key | None
+    ) -> bool:
+        """Queue an order; False where the action has ended. Raises KeyUsed; nothing is written then."""
         with self._database.writing() as connection:
+            if key is not None:
+                self._unused(connection, key)
             row = self._row(connection, id=action_id)
             if row is None or row["ended_at"] is not None:
                 return False
-            values = {"action_id": action_id, "at": time_text(now()), "word": word}
-            values |= {"actor": canonical(actor), "reason": reason}
-            connection.execute(insert(tables.commands).values(values))
+            if key is not None:
+                kept = {"context": key.context, "idempotency_key": key.key, "request_hash": key.request_hash}
+                connection.execute(insert(tables.keyed_orders).values(action_id=action_id, **kept))
+            at = time_text(now())
+            values = {"action_id": action_id, "at": at, "word": word, "actor": canonical(actor), "reason": reason}
+            taken_at = at if word == "takeover" else None  # the runner that is started for it is all that it asks for
+            connection.execute(insert(tables.commands).values(**values, taken_at=taken_at))
             append(connection, audit)
             return True
 
@@ -302,6 +292,21 @@ class SqlJournal:
             return verify(links(connection), head_of(connection))
 
     # ---- inside
+
+    def _keyed(self, connection: Connection, context: str, key: str) -> tuple[Action, str] | None:
+        row = self._row(connection, context=context, idempotency_key=key)
+        if row is not None:
+            return self._whole(connection, row), row["request_hash"]
+        query = select(tables.keyed_orders).filter_by(context=context, idempotency_key=key)
+        order = connection.execute(query).mappings().first()
+        row = None if order is None else self._row(connection, id=order["action_id"])
+        return None if order is None or row is None else (self._whole(connection, row), order["request_hash"])
+
+    def _unused(self, connection: Connection, key: Key) -> None:
+        """Raises KeyUsed."""
+        used = self._keyed(connection, key.context, key.key)
+        if used is not None:
+            raise KeyUsed(used[0], same=used[1] == key.request_hash)
 
     def _waiting(self, connection: Connection, action_id: str) -> list[Command]:
         table = tables.commands

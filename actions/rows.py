@@ -38,6 +38,31 @@ class Draft(Struct, frozen=True, kw_only=True):
     changed: bool = False
 
 
+class Key(Struct, frozen=True):
+    """The idempotency key of an order to an open action, and the hash of what was requested under it."""
+
+    context: str
+    key: str
+    request_hash: str
+
+
+class Occupied(Exception):
+    """The service has an open action."""
+
+    def __init__(self, action: Action) -> None:
+        super().__init__(f"{action.service}: {action.id} is open")
+        self.action = action
+
+
+class KeyUsed(Exception):
+    """The idempotency key belongs to an action already; `same` says whether it was the same request."""
+
+    def __init__(self, action: Action, *, same: bool) -> None:
+        super().__init__(f"idempotency key of {action.id}")
+        self.action = action
+        self.same = same
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One append-only line of an action's history. `status` is set where the step changes its own."""
 

@@ -5,7 +5,7 @@ Times are UTC texts of fixed form, so that they sort and compare in every databa
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 metadata = MetaData()
 
@@ -73,6 +73,15 @@ commands = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("taken_at", Text),
+)
+
+keyed_orders = Table(
+    "keyed_orders",
+    metadata,
+    Column("context", Text, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("action_id", Text, ForeignKey("actions.id"), nullable=False),
+    Column("request_hash", Text, nullable=False),
 )
 
 leases = Table(

@@ -8,8 +8,8 @@ import sys
 import alembic.command  # noqa: F401  # imported before the fork: so the children meet in the database, not in the importer
 
 from actions.journal import Journal
-from actions.journal_sql import Occupied
 from actions.location import journal_location
+from actions.rows import Occupied
 from tests.actions.journals import draft
 
 

@@ -13,10 +13,9 @@ from msgspec.structs import replace
 from actions.audit import AuditEntry
 from actions.ids import canonical
 from actions.journal import Journal
-from actions.journal_sql import KeyUsed, Occupied
 from actions.lease import Hold, LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.location import JournalLocation
-from actions.rows import Changes, Event
+from actions.rows import Changes, Event, KeyUsed, Occupied
 from actions.who import runner_owner
 from backends.errors import BackendError
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, owner

@@ -59,6 +59,43 @@ async def test_paused_it_stops_before_the_next_step_and_resumed_it_goes_on(house
     assert {record.action for record in told} == {opened.id}
 
 
+async def test_an_order_with_a_key_is_given_once(house: House, service: TwoColors) -> None:
+    keyed = replace(WITH_REASON, idempotency_key="page-77")
+    opened = await paused_before_the_shift(house, service)
+    await order(house, opened, "resume", keyed)
+    ended = await house.ended(opened)
+    again = await order(house, opened, "resume", keyed)  # refused without the key: it has ended
+    assert (again.id, again.status) == (ended.id, "succeeded")
+    for other in (order(house, opened, "abort", keyed), house.order(ANALYTICS_FLIP, keyed)):
+        with pytest.raises(Refused, match="this idempotency key belongs to") as caught:
+            await other
+        assert caught.value.exit_code == 6
+    told = [record.order for record in await house.gate.audit_records() if record.kind == "command"]
+    assert told == ["flip", "pause", "resume"]
+
+
+async def test_the_key_of_an_action_is_no_key_for_an_order_to_it(house: House, service: TwoColors) -> None:
+    keyed = replace(WITH_REASON, idempotency_key="deploy-77")
+    ended = await house.order(ANALYTICS_FLIP, keyed)
+    with pytest.raises(Refused, match="belongs to") as caught:
+        await order(house, ended, "rollback", keyed)
+    assert caught.value.exit_code == 6
+
+
+async def test_a_rollback_with_a_key_is_queued_once_to_what_is_open(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        keyed = replace(YES, idempotency_key="back-77")
+        opened = await in_phase(house, "bake")
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        both = await asyncio.gather(*(house.gate.submit(plan, keyed) for _ in range(2)))
+        assert [action.id for action in both] == [opened.id] * 2
+        ended = await house.ended(opened)
+        late = await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), keyed)
+        assert (late.id, ended.status, service.weights()) == (opened.id, "rolled_back", BLUE)
+        told = [record.order for record in await house.gate.audit_records() if record.kind == "command"]
+        assert told == ["flip", "rollback"]
+
+
 async def test_what_breaks_while_it_is_paused_goes_back(tmp_path: Path, service: TwoColors) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
         opened = await in_phase(house, "bake")
