@@ -6,7 +6,7 @@ from actions.models import ActionError
 from actions.rows import Changes
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
-from actions.work import Ordered, Work
+from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
 
 
@@ -28,6 +28,8 @@ class Retiring:
         except Ordered as order:
             await work.obeyed(order.command)
             await work.finish("abandoned", error=ActionError(kind="ordered", message=str(order)))
+        except Parked:
+            await work.leave()
         except Unfit as unfit:
             await work.finish("aborted", error=unfit.error)
         except BackendError as error:

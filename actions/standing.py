@@ -4,7 +4,7 @@ An order of these kinds is a record in the journal and nothing else, so it is do
 read from those records and from what became of releases.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -27,6 +27,7 @@ from backends.settings import Duration
 from backends.text import clean
 
 LONGEST_S = 366 * 86400.0
+LOOKED_THROUGH = 100  # records of one service, the newest first
 _HELD_BACK = MOVES_FORWARD | {"retire"}
 
 
@@ -39,7 +40,9 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
             if request.for_s is not None and not 0 < request.for_s <= LONGEST_S:
                 raise _usage(f"for {request.for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", "--for 2h")
             how_long = "until it is unfrozen" if request.for_s is None else f"for {Duration(request.for_s)}"
-            from_, to, already = state, "frozen", frozen is not None and request.for_s is None and frozen.until is None
+            ends = None if request.for_s is None else now() + timedelta(seconds=request.for_s)
+            from_, to = state, "frozen"
+            already = frozen is not None and (frozen.until is None or (ends is not None and ends <= frozen.until))
             effect, undo = f"freeze   {request.service} {how_long}", f"teal deploy unfreeze {request.service}"
         case "unfreeze":
             from_, to, already = state, "open", frozen is None
@@ -56,7 +59,7 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
         kind=request.kind, context=policy.context, service=request.service, guard_class=GUARD_CLASS[request.kind],
         protected=policy.protected, from_=from_, to=to, findings=(*findings, *(() if already else policy.notes)),
         summary=PlanSummary(effects=() if already else (effect,), preconditions=(), undo="" if already else undo),
-        hash=digest([request.kind, request.service, request.version, from_, to, policy.context]),
+        hash=digest([request.kind, request.service, request.version, request.for_s, from_, to, policy.context]),
         made_at=now(), already=already, request=request,
     )  # fmt: skip
 
@@ -79,15 +82,20 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
 
 
 async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:
-    """The freeze of a service that holds now; None where the newest is over, or was taken back."""
-    found = await journal.of_service(context, service, ("freeze", "unfreeze"), limit=1)
-    if not found or found[0].kind == "unfreeze" or found[0].started_at is None:
-        return None
-    since, for_s = found[0].started_at, found[0].for_s
-    until = None if for_s is None else since + timedelta(seconds=for_s)
-    if until is not None and until <= now():
-        return None
-    return Freeze(by=str(found[0].actor or ""), since=since, until=until, reason=found[0].reason)
+    """Of the freezes of a service that hold now, the one that holds longest; None where there is none."""
+    holding = list[Freeze]()
+    for action in await journal.of_service(context, service, ("freeze", "unfreeze"), limit=LOOKED_THROUGH):
+        if action.kind == "unfreeze" or action.started_at is None:
+            break
+        until = None if action.for_s is None else action.started_at + timedelta(seconds=action.for_s)
+        if until is None or until > now():
+            freeze = Freeze(by=str(action.actor or ""), since=action.started_at, until=until, reason=action.reason)
+            holding.append(freeze)
+    return max(holding, key=_end, default=None)
+
+
+def _end(freeze: Freeze) -> datetime:
+    return freeze.until or datetime.max.replace(tzinfo=UTC)
 
 
 def window_freeze(policy: Policy, at: datetime) -> Freeze | None:
@@ -106,7 +114,7 @@ async def rejection_of(journal: Journal, context: str, service: str, version: st
 
     A later release of it that succeeded has taken that back.
     """
-    for action in await journal.of_service(context, service, ("reject", "release"), limit=100):
+    for action in await journal.of_service(context, service, ("reject", "release"), limit=LOOKED_THROUGH):
         if action.version != version:
             continue
         if action.kind == "reject":

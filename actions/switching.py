@@ -24,7 +24,7 @@ from actions.stages import Judge, StageJudge, step_of
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
-from actions.watching import Watching
+from actions.watching import HOLD_S, Watching
 from actions.way_back import WayBack, abandon
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
@@ -68,9 +68,7 @@ class Switching:
             fix = "; ".join(self._adapter.manual_commands(self._traffic.before.weights))
             await self._work.set("in_doubt", None, ActionError(kind="in_doubt", message=str(doubt), fix=fix))
         except Parked:
-            words = "its runner was told to end: nobody goes on with it"
-            fix = f"teal action resume {self._work.action_id}, or teal deploy rollback {self._work.plan.service}"
-            await self._work.set("paused", None, ActionError(kind="parked", message=words, fix=fix))
+            await self._leave()
 
     async def _onward(self) -> tuple[ActionError, bool] | None:
         """To the end of the way forward; else why it goes back, and whether a person ordered that."""
@@ -279,6 +277,15 @@ class Switching:
         return self._judge.stage(share, seconds, baseline)
 
     # ---- ends
+
+    async def _leave(self) -> None:
+        """A split that is left alone is held with a deadline, like one without evidence: it must not be forgotten."""
+        work, share = self._work, self._traffic.last.weights.get(self._to, 0)
+        if self._kind in MOVES_FORWARD and 0 < share < 100 and work.hold_left_s() is None:
+            judge = self._stage_judge(share, float(self._settings.stage_time))
+            why = f"{self._to.upper()} was left at {share} %, and nobody watches it"
+            await work.held(why, HOLD_S if judge is None else judge.hold_s)
+        await work.leave()
 
     async def _return(self, error: ActionError, by_hand: bool) -> None:
         """To where it came from: back, where traffic has moved; else there is nothing to be done but to say so."""

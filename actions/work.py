@@ -12,7 +12,7 @@ from actions.audit import AuditEntry, AuditKind
 from actions.ids import now, time_of, time_text
 from actions.journal import Journal
 from actions.lease import Hold, LeaseLost
-from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
+from actions.models import MOVES_FORWARD, ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
 from actions.steering import STOPPING, Steering
 from backends.errors import BackendError
@@ -174,6 +174,14 @@ class Work:
         """Evidence is missing: nothing moves, for at most `seconds` (None: until somebody decides)."""
         data = {} if seconds is None else {"until": time_text(now() + timedelta(seconds=seconds))}
         await self._write(Event(step="", kind="held", detail=why, data=data))
+
+    async def leave(self) -> None:
+        """Its runner was told to end: it stands as it is until somebody resumes it."""
+        words = "its runner was told to end: nobody goes on with it"
+        fix = f"teal action resume {self.action_id}"
+        if self.plan.kind in MOVES_FORWARD:
+            fix += f", or teal deploy rollback {self.plan.service}"
+        await self.set("paused", None, ActionError(kind="parked", message=words, fix=fix))
 
     async def released(self, why: str) -> None:
         """The hold is over."""

@@ -23,10 +23,6 @@ def exit_code_of(error: BackendError) -> int:
     return _EXIT_OF_KIND.get(error.kind, EXIT_UNREACHABLE)
 
 
-class Terminated(BaseException):
-    """SIGTERM came; raised where the program is, so that everything open is closed on the way out."""
-
-
 class CommandError(Exception):
     """A command cannot go on: its exit code, a kind for the JSON, one line what and where, one line what to do."""
 

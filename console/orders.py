@@ -150,11 +150,14 @@ class Orders:
         until = last.at + timedelta(seconds=settings.rollback_window)
         return replace(enriched, rollback=replace(offer, until=until))
 
-    async def aclose(self) -> None:
-        """Wait for what runs in this process, and close the journal; safe to call twice."""
+    async def run_out(self) -> None:
+        """Wait until what runs in this process has ended or was left."""
         if self._in_process is not None:
             await self._in_process.aclose()
-            self._in_process = None
+
+    async def aclose(self) -> None:
+        """Wait for what runs in this process, and close the journal; safe to call twice."""
+        await self.run_out()
         if self._gate is not None:
             if self._console_id is not None:
                 with contextlib.suppress(BackendError):

@@ -19,25 +19,22 @@ from panels.words import UNICODE
 async def follow(
     common: Common, session: Session, action: Action, deadline: float | None, *, foreground: bool
 ) -> Action:
-    """Say each step as it comes, until the action has ended or only a person can go on with it, or the deadline.
-
-    In the foreground this process is the runner: Ctrl-C pauses the action at the next safe point, a second one, SIGTERM
-    or SIGHUP leave it paused to whoever resumes it.
+    """Say each step as it comes, until the action has ended or only a person can go on with it, or the deadline; in the
+    foreground, where this process is the runner, until it has ended or is left.
     """
     if not action.open or action.id is None:
         return action
     said: set[str] = set()
-    remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-    with _signals(session, action) if foreground else contextlib.nullcontext():
-        async with contextlib.aclosing(_seen(session, action.id, remaining)) as frames:
-            async for seen in frames:
-                action = seen
-                if common.output == "jsonl":
-                    print_lines([action] if action.open else [])
-                elif not common.quiet:
-                    _say_steps(action, said)
-                if waits_for_a_person(action) and not foreground:
-                    break
+    remaining = None if deadline is None or foreground else max(0.0, deadline - time.monotonic())
+    async with contextlib.aclosing(_seen(session, action.id, remaining)) as frames:
+        async for seen in frames:
+            action = seen
+            if common.output == "jsonl":
+                print_lines([action] if action.open else [])
+            elif not common.quiet:
+                _say_steps(action, said)
+            if waits_for_a_person(action) and not foreground:
+                break
     return action
 
 
@@ -70,22 +67,26 @@ def _say_steps(action: Action, said: set[str]) -> None:
 
 
 @contextlib.contextmanager
-def _signals(session: Session, action: Action) -> Iterator[None]:
+def as_runner(session: Session, begun: list[Action]) -> Iterator[None]:
+    """For `--foreground`, where this process runs what is `begun`: Ctrl-C pauses the action at its next safe point; a
+    second one, SIGTERM and SIGHUP leave it paused to whoever resumes it, as does the first where it only begins."""
     loop, tasks, pressed = asyncio.get_running_loop(), set[asyncio.Task[None]](), 0
 
     def interrupt() -> None:
         nonlocal pressed
         pressed += 1
-        if pressed > 1:
+        if pressed > 1 or not begun:
             leave()
             return
+        (action,) = begun
         how = f"teal action resume {action.id}, or teal deploy rollback {action.service}; Ctrl-C again leaves it paused"
         click.echo(f"teal: pausing at the next safe point ({how})", err=True)
         task = asyncio.ensure_future(_pause(session, action))
         tasks.add(task)
 
     def leave() -> None:
-        click.echo(f"teal: leaving it paused: teal action resume {action.id}", err=True)
+        what = f"it paused: teal action resume {begun[0].id}" if begun else "it as soon as it has begun"
+        click.echo(f"teal: leaving {what}", err=True)
         session.orders.park()
 
     for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, leave), (signal.SIGHUP, leave)):

@@ -12,12 +12,12 @@ def can_show_console() -> bool:
 
 def main() -> None:
     """The console script. Always ends by SystemExit with a code of DESIGN §3."""
-    from console.cli.ending import end_on_sigterm, ended, run_command
+    from console.cli.ending import Sigterm, ended, run_command
 
     # Imports allocate some 200,000 objects that stay: looking through them again and again for garbage took 48 of the
     # 275 ms until the console's first paint. The console looks again once it has painted.
     gc.set_threshold(50_000, 20, 50)
-    end_on_sigterm()
+    sigterm = Sigterm()
     if len(sys.argv) == 1 and can_show_console():
         gc.disable()
         from console.cli.console import open_console
@@ -34,7 +34,7 @@ def main() -> None:
             stream.flush()
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    sys.exit(code)
+    sys.exit(sigterm.code(code))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How every writing command goes: plan, show, confirm, submit, watch the journal, print the action."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,11 +14,11 @@ from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
 from backends.errors import BackendError
 from backends.models import Health, Panel
-from console.cli.following import follow
+from console.cli.following import as_runner, follow
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
-from console.errors import EXIT_REFUSED, Terminated
+from console.errors import EXIT_REFUSED
 from console.output import document
 from console.session import Session, opened
 from panels.words import UNICODE, took
@@ -49,7 +50,7 @@ def act(
     begun: list[Action] = []
     try:
         return asyncio.run(_act(common, writing, make_request, panels, wait_for_run, begun))
-    except (KeyboardInterrupt, Terminated):
+    except KeyboardInterrupt:
         if not begun:
             raise
         # The runner is detached: the signal ended the watching, not the action.
@@ -75,15 +76,19 @@ async def _act(
         consent = _consent(writing, plan)
         if not consent.confirmed and not consent.typed_context and _can_ask(plan):
             consent = _ask(plan, consent)
-        try:
-            action = await session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
-        except Refused as refusal:
-            action = refused_action(plan, refusal, actor=session.orders.actor)
-            _print_action(common, session, action, refusal_lines(refusal))
-            return refusal.exit_code
-        if action.open:
-            begun.append(action)
-        return await _follow(common, writing, session, action, request, wait_for_run)
+        with as_runner(session, begun) if writing.foreground else contextlib.nullcontext():
+            try:
+                action = await session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
+            except Refused as refusal:
+                action = refused_action(plan, refusal, actor=session.orders.actor)
+                _print_action(common, session, action, refusal_lines(refusal))
+                return refusal.exit_code
+            if action.open:
+                begun.append(action)
+            try:
+                return await _follow(common, writing, session, action, request, wait_for_run)
+            finally:
+                await session.orders.run_out()
 
 
 def _unjournalled(record: str) -> None:

@@ -103,7 +103,9 @@ def hold_rows(action: Action, of: Symbols) -> list[Row]:
     words = f"held {ago((now() - hold.since).total_seconds())}: {hold.why}"
     ways = "x i accepts the missing evidence, x g skips this wait, b rolls back"
     if is_orphaned(action):
-        left, ways = "nobody runs it", "x t takes it over, b rolls back"
+        late_s = 0.0 if hold.until is None else (now() - hold.until).total_seconds()
+        left = f"nobody runs it: it should have gone back {ago(late_s)} ago" if late_s > 0 else "nobody runs it"
+        ways = "x t takes it over, b rolls back"
     return [
         Row(mark("unknown", of), Content.assemble((words, style_of("unknown")), f"; {left}")),
         row("", ways),

@@ -83,6 +83,32 @@ async def test_a_freeze_ends_by_itself(house: House) -> None:
     assert await freeze_of(house.journal, "elsewhere", "analytics") is None
 
 
+async def test_a_short_freeze_does_not_open_what_a_longer_one_keeps_shut(house: House) -> None:
+    await house.order(replace(FREEZE, for_s=3600.0), BECAUSE)
+    short = await house.order(replace(FREEZE, for_s=60.0))
+    assert (short.status, short.changed) == ("succeeded", False)
+    longer = await house.order(replace(FREEZE, for_s=7200.0))
+    assert longer.changed
+    kept = await freeze_of(house.journal, "test", "analytics")
+    assert kept is not None
+    assert kept.until is not None
+    assert kept.since is not None
+    assert (kept.until - kept.since).total_seconds() == 7200
+    assert (await house.order(FREEZE)).changed
+    assert not (await house.order(replace(FREEZE, for_s=60.0))).changed
+    kept = await freeze_of(house.journal, "test", "analytics")
+    assert kept is not None
+    assert kept.until is None
+    await house.order(UNFREEZE)
+    assert await freeze_of(house.journal, "test", "analytics") is None
+
+
+async def test_one_hour_is_not_agreed_to_by_the_hash_of_two(house: House) -> None:
+    two, one = [await house.gate.plan(replace(FREEZE, for_s=hours * 3600.0)) for hours in (2, 1)]
+    no = await refused(house, one.request, replace(YES, plan_hash=two.hash))
+    assert no.exit_code == 6
+
+
 async def test_a_service_is_frozen_while_an_action_is_open_on_it(house: House) -> None:
     opened = await house.journal.begin(draft())
     assert opened.open
