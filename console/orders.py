@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actions.who import acting_as, current_actor
 from backends.errors import BackendError
-from backends.models import Deployment
+from backends.models import Deployment, Finding
 from backends.settings import reveal
 from console.adapters import Adapters
 from console.config import Context, Entry
@@ -149,6 +149,11 @@ class Orders:
         settings = shared_settings(self._adapters.entry("deployments", deployment.backend).data)
         until = last.at + timedelta(seconds=settings.rollback_window)
         return replace(enriched, rollback=replace(offer, until=until))
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """What every plan shows of the journal; nothing before it was read."""
+        return () if self._gate is None else self._gate.policy.notes
 
     async def run_out(self) -> None:
         """Wait until what runs in this process has ended or was left."""

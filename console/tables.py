@@ -10,6 +10,7 @@ from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
+from panels.kinds.deployments import frozen_words
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
 
@@ -87,6 +88,10 @@ def _colors(deployment: Deployment, view: View) -> str:
     return "; ".join(sides)
 
 
+def _live(deployment: Deployment, view: View) -> str:
+    return f"{deployment.live.upper()} {frozen_words(deployment, view.now)}".rstrip()
+
+
 def _truth(deployment: Deployment, view: View) -> str:
     truth = deployment.truth
     return f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
@@ -150,7 +155,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
     Deployment: (
         Field("STATE", lambda deployment, view: _state(deployment.health, deployment.health)),
         Field("SERVICE", lambda deployment, view: deployment.service),
-        Field("LIVE", lambda deployment, view: deployment.live.upper() + (" FROZEN" if deployment.freeze else "")),
+        Field("LIVE", _live),
         Field("COLORS", _colors),
         Field("TRUTH", _truth),
         Field("ROLL BACK TO", _back),

@@ -17,10 +17,11 @@ from panels.words import UNICODE
 
 
 async def follow(
-    common: Common, session: Session, action: Action, deadline: float | None, *, foreground: bool
+    common: Common, session: Session, action: Action, deadline: float | None, *, foreground: bool, back: bool = False
 ) -> Action:
     """Say each step as it comes, until the action has ended or only a person can go on with it, or the deadline; in the
-    foreground, where this process is the runner, until it has ended or is left.
+    foreground, where this process is the runner, until it has ended or is left. `back`: it was ordered to go back, so
+    that a pause which its runner has not left yet is none.
     """
     if not action.open or action.id is None:
         return action
@@ -33,7 +34,7 @@ async def follow(
                 print_lines([action] if action.open else [])
             elif not common.quiet:
                 _say_steps(action, said)
-            if waits_for_a_person(action) and not foreground:
+            if not foreground and (needs_a_page(action) if back else waits_for_a_person(action)):
                 break
     return action
 
@@ -42,8 +43,12 @@ def waits_for_a_person(action: Action) -> bool:
     """Whether it stands and will not go on by itself, or somebody should know of it now."""
     if action.status != "paused":
         return False
-    page = action.error is not None and action.error.kind == "target_unhealthy"
-    return page or action.hold is None or action.hold.until is None
+    return needs_a_page(action) or action.hold is None or action.hold.until is None
+
+
+def needs_a_page(action: Action) -> bool:
+    """Whether its way back is held, since the side that it leads to is not healthy."""
+    return action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy"
 
 
 async def _seen(session: Session, action_id: str, seconds: float | None) -> AsyncGenerator[Action, None]:

@@ -106,9 +106,11 @@ async def _follow(
     if request.order in STEERING and not writing.foreground:
         _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
         return 0
-    action = await follow(common, session, action, deadline, foreground=writing.foreground)
+    ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
+    back = ordered == "rollback"
+    action = await follow(common, session, action, deadline, foreground=writing.foreground, back=back)
     _print_action(common, session, action, action_lines(action))
-    code = exit_code(action, ordered="rollback" if request.order in ("abort", "rollback") else request.kind)
+    code = exit_code(action, ordered=ordered)
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, deadline)
     return code

@@ -119,7 +119,7 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
                 id="deploy.flip" if not found else f"deploy.flip.{color}",
                 key="f" if not found else "",
                 label=f"flip traffic to {color.upper()}",
-                reason=_forbidden("flip", session) or _no_flip(deployment, color) or _frozen(deployment),
+                reason=_forbidden("flip", session) or _no_flip(deployment, color) or _frozen(deployment, session),
                 request=Request(kind="flip", service=deployment.service, to=color),
             )
         )
@@ -152,14 +152,14 @@ def _forward_choices(deployment: Deployment, idle: list[str], session: Session) 
             id="deploy.release",
             key="d",
             label="release a version onto the idle side, then move the traffic",
-            reason=_forbidden("release", session) or ways.no_deployer or held or _frozen(deployment),
+            reason=_forbidden("release", session) or ways.no_deployer or held or _frozen(deployment, session),
             form=True,
         ),
         Choice(
             id="deploy.weights",
             key="w",
             label="move traffic in stages",
-            reason=_forbidden("flip", session) or ways.no_split or held or unhealthy or _frozen(deployment),
+            reason=_forbidden("flip", session) or ways.no_split or held or unhealthy or _frozen(deployment, session),
             form=True,
         ),
     ]
@@ -174,13 +174,14 @@ def _held(deployment: Deployment) -> str:
     return "the layers of truth disagree; b rolls back" if deployment.live == "mixed" else ""
 
 
-def _frozen(deployment: Deployment) -> str:
+def _frozen(deployment: Deployment, session: Session) -> str:
     freeze = deployment.freeze
     if freeze is None:
         return ""
     if freeze.by == "config":
         return "frozen by the config" + _because(freeze.reason)
-    return f"frozen by {freeze.by}" + _because(freeze.reason) + "; h unfreezes it"
+    until = f" until {freeze.until.astimezone(session.context.zone):%d %b %H:%M}" if freeze.until else ""
+    return f"frozen by {freeze.by}{until}" + _because(freeze.reason) + "; h unfreezes it"
 
 
 def _standing_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:

@@ -204,7 +204,8 @@ class Overview(Screen[None], inherit_bindings=False):
     def _show_top(self) -> None:
         store, moment = self.app.session.store, self.moment()
         self.header.show(self.app.place, readings.health(store, moment.now), store.items("deployments"), moment)
-        self.strip.show(readings.troubles(store, self._open_actions, moment.now, moment.symbols))
+        notes = self.app.session.orders.notes
+        self.strip.show(readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols))
 
     def _tick(self) -> None:
         if self.is_current:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backends.models import CheckResult, Deployment, Health, Item, LogEntry, badness, worst
+from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
 from backends.text import clean
 from console.derive import latest_runs, panel_health
 from console.store import Snapshot, Store
@@ -66,8 +66,10 @@ def health(store: Store, now: datetime) -> Health:
     return worst([panel_health([snapshot], now) for snapshot in snapshots])
 
 
-def troubles(store: Store, open_actions: Sequence[Action], now: datetime, symbols: Symbols) -> list[Trouble]:
-    """What is not ok among checks and sources, worst first, and which actions are open."""
+def troubles(
+    store: Store, open_actions: Sequence[Action], notes: Sequence[Finding], now: datetime, symbols: Symbols
+) -> list[Trouble]:
+    """Which actions are open, what is not ok among checks and sources, worst first, and what is said of the journal."""
     found: list[tuple[int, Trouble]] = []
     for snapshot in store.snapshots():
         source = source_of(snapshot, now)
@@ -85,7 +87,8 @@ def troubles(store: Store, open_actions: Sequence[Action], now: datetime, symbol
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: action {item.action} is open"))
-    return orders + [trouble for _, trouble in found]
+    said = [Trouble("warning", symbols.warning, note.text) for note in notes]
+    return orders + [trouble for _, trouble in found] + said
 
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:

@@ -33,8 +33,8 @@ def health(deployment: Deployment) -> str:
     return deployment.health
 
 
-def live_words(deployment: Deployment) -> Line:
-    """`live GREEN 2.4.1`, or what stands in its place."""
+def live_words(deployment: Deployment, now: datetime) -> Line:
+    """`live GREEN 2.4.1  FROZEN for 2h`, or what stands in its place."""
     live = deployment.live
     if live == "unknown":
         return [Cell("live ", "muted"), Cell("UNKNOWN", "unknown")]
@@ -42,8 +42,16 @@ def live_words(deployment: Deployment) -> Line:
         return [Cell("live ", "muted"), Cell("MIXED", "critical" if health(deployment) == "critical" else "strong")]
     state = deployment.colors.get(live)
     version = f" {state.version}" if state and state.version else ""
-    frozen = [Cell("  FROZEN", "warning")] if deployment.freeze is not None else []
+    frozen = [Cell(f"  {said}", "warning")] if (said := frozen_words(deployment, now)) else []
     return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *frozen]
+
+
+def frozen_words(deployment: Deployment, now: datetime) -> str:
+    """`FROZEN`, with the time that is left of it where it ends by itself; nothing where it is not."""
+    freeze = deployment.freeze
+    if freeze is None:
+        return ""
+    return "FROZEN" if freeze.until is None else f"FROZEN for {ago((freeze.until - now).total_seconds())}"
 
 
 def disagreement(deployment: Deployment) -> str:
@@ -138,7 +146,7 @@ _SIDE_COLUMNS: tuple[Column[_Side], ...] = (
 def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     """The lines of one service in `width` cells."""
     head: Line = [Cell(deployment.service, "strong")]
-    words = live_words(deployment)
+    words = live_words(deployment, moment.now)
     room = width - line_width(words) - 2
     head = [Cell(crop(deployment.service, max(4, room)), "strong")]
     gap = width - line_width(head) - line_width(words)

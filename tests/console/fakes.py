@@ -14,6 +14,7 @@ from backends.models import (
     ColorState,
     Deployment,
     FailedExpectation,
+    Finding,
     LastSwitch,
     LogEntry,
     Panel,
@@ -48,14 +49,15 @@ class FakeContext(Struct, frozen=True, kw_only=True):
 
 
 class FakeOrders:
-    """Notes that were written, and who is on."""
+    """Sentences that were written down, and who is on."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.written: list[str] = []
+        self.notes: tuple[Finding, ...] = ()
         self.on: list[OpenConsole] = []
 
     async def note(self, sentence: str) -> None:
-        self.notes.append(sentence)
+        self.written.append(sentence)
 
     async def say_on(self, *, armed: bool) -> None:
         pass

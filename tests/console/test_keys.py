@@ -163,9 +163,9 @@ async def test_a_note_is_one_line_over_what_is_on_the_screen() -> None:
         await pilot.press("number_sign", *"gone", "escape")
         await pilot.press("number_sign", "d", "i", "s", "k", "space", "q", "enter")
         async with asyncio.timeout(30):
-            while not session.orders.notes or not isinstance(app.screen, Overview):
+            while not session.orders.written or not isinstance(app.screen, Overview):
                 await pilot.pause(0.02)
-        assert session.orders.notes == ["disk q"]
+        assert session.orders.written == ["disk q"]
 
 
 async def test_who_else_is_on_is_said_over_the_actions() -> None:

@@ -193,7 +193,8 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
 )
 def test_the_strip_names_what_waits_for_a_person_first(action: Action, words: str) -> None:
     running = an_action()
-    found = troubles(FakeSession().store, [running, action], SEEN_AT, UNICODE)
-    assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verify"]
+    private = Finding(level="warning", code="private-journal", text="the journal is this user's own")
+    found = troubles(FakeSession().store, [running, action], [private], SEEN_AT, UNICODE)
+    assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verify", private.text]
     assert found[0].tone == "warning"
     assert len(words) <= 78
