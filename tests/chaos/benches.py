@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from actions.targets import SwitchTarget, describe
+from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
 from tests.chaos.harness import Bench
+from tests.live.haproxy import Haproxy, haproxy
 from tests.live.kubernetes import Cluster, Namespace, cluster, namespace
+from tests.live.nginx import Nginx, nginx
+from tests.live.process import run, until
 from tests.two_colors import COLORS, TwoColors
 
 
@@ -65,9 +69,7 @@ class FileBench:
     async def reset(self) -> None:
         """As on the first day."""
         self._colors.write({"blue": 100, "green": 0})
-        for color in COLORS:
-            (self._colors.directory / f"{color}.version").unlink(missing_ok=True)
-        (self._colors.directory / "state" / f"{self.service}.deployed.json").unlink(missing_ok=True)
+        forget_deployed(self._colors.directory, self.service)
 
     async def weights(self) -> dict[str, int]:
         """What the file says."""
@@ -84,6 +86,124 @@ async def file_bench(directory: Path) -> AsyncIterator[Bench]:
             yield FileBench(colors, http)
         finally:
             await http.aclose()
+
+
+def forget_deployed(directory: Path, service: str) -> None:
+    """Nothing was ever deployed by a command."""
+    for color in COLORS:
+        (directory / f"{color}.version").unlink(missing_ok=True)
+    (directory / "state" / f"{service}.deployed.json").unlink(missing_ok=True)
+
+
+def proxied(colors: TwoColors, url: str) -> dict[str, Any]:
+    """What the entries of both proxies have in common; clients ask `url`."""
+    shared = {key: value for key, value in colors.config().items() if key in ("health", "deploy", "retire")}
+    probe = {"url": url, "header": "X-Environment"}
+    return {**shared, "probe": probe, "probe_timeout": "20s", "bake": "100ms", "smoke": ["true"]}
+
+
+class HaproxyBench:
+    """Two HAProxy nodes in front of two colors."""
+
+    name = "haproxy"
+    service = "analytics"
+
+    def __init__(self, colors: TwoColors, nodes: list[Haproxy], http: Http) -> None:
+        self._colors, self._nodes = colors, nodes
+        self._resets = 0
+        self.url = nodes[0].url
+        config = {
+            **proxied(colors, self.url),
+            "nodes": [nodes[0].node, f"127.0.0.1:{nodes[1].tcp}"],
+            "backend": "model",
+            "servers": {color: [f"{color}-1"] for color in COLORS},
+        }
+        self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
+
+    async def reset(self) -> None:
+        """As another console would have left it."""
+        self._resets += 1
+        forget_deployed(self._colors.directory, self.service)
+        for node in self._nodes:
+            await asyncio.to_thread(node.meddle, {"blue": 100, "green": 0}, 1000 * self._resets)
+
+    async def weights(self) -> dict[str, int]:
+        """What the nodes say; half of each color where they differ."""
+        found = {frozenset((await asyncio.to_thread(node.weights)).items()) for node in self._nodes}
+        weights = [dict(each) for each in found]
+        gone = [name.partition("-")[0] for each in weights for name, weight in each.items() if weight == 0]
+        alone = len(weights) == 1 and len(gone) == 1
+        return {color: (0 if color in gone else 100) if alone else 50 for color in COLORS}
+
+
+@contextlib.asynccontextmanager
+async def haproxy_bench(directory: Path) -> AsyncIterator[Bench]:
+    """`HaproxyBench` in `directory`."""
+    async with TwoColors(directory) as colors:
+        http = Http()
+        with contextlib.ExitStack() as stack:
+            servers = [(f"{color}-1", colors.ports[color], "weight 0" if color == "green" else "") for color in COLORS]
+            nodes = [
+                await asyncio.to_thread(stack.enter_context, haproxy(directory / f"lb{number}", servers))
+                for number in (1, 2)
+            ]
+            for node in nodes:
+                await asyncio.to_thread(until, node.up, "servers up")
+            bench = HaproxyBench(colors, nodes, http)
+            try:
+                yield bench
+            finally:
+                await bench.targets.aclose()
+                await http.aclose()
+
+
+class NginxBench:
+    """An nginx in front of two colors, begun and reset by the commands that `teal` prints for hands."""
+
+    name = "nginx"
+    service = "analytics"
+
+    def __init__(self, colors: TwoColors, server: Nginx, http: Http) -> None:
+        self._colors, self._server = colors, server
+        self.url = server.url
+        config = {**proxied(colors, self.url), **server.entry({color: colors.ports[color] for color in COLORS})}
+        self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
+
+    async def reset(self) -> None:
+        """As a hand would have left it."""
+        forget_deployed(self._colors.directory, self.service)
+        adapter = (await self.targets.switch(self.service)).adapter
+        write, *commands, _ = adapter.manual_commands({"blue": 100, "green": 0})
+        await asyncio.to_thread(run, ["sh", "-c", write])
+        if self._server.process is None:
+            await asyncio.to_thread(self._server.start)
+        else:
+            before = accepting_workers(self._server.pid_file)
+            for command in commands:
+                await asyncio.to_thread(run, ["sh", "-c", command])
+            renewed = lambda: (found := accepting_workers(self._server.pid_file)) and not found & before  # noqa: E731
+            await asyncio.to_thread(until, renewed, "the old workers take no connections")
+        assert (await adapter.observe()).live == "blue"
+
+    async def weights(self) -> dict[str, int]:
+        """What the process says that runs."""
+        url = f"http://127.0.0.1:{self._server.stamp_port}/__color"
+        told = (await asyncio.to_thread(run, ["curl", "-s", url])).split(" ", 1)[0]
+        return {color: 100 if color == told else 0 if told in COLORS else 50 for color in COLORS}
+
+
+@contextlib.asynccontextmanager
+async def nginx_bench(directory: Path) -> AsyncIterator[Bench]:
+    """`NginxBench` in `directory`."""
+    async with TwoColors(directory) as colors:
+        http = Http()
+        with nginx(directory / "nginx", mode="split_clients") as server:
+            bench = NginxBench(colors, server, http)
+            try:
+                yield bench
+            finally:
+                await bench.targets.aclose()
+                await http.aclose()
 
 
 class KubernetesBench:
@@ -131,5 +251,7 @@ async def kubernetes_bench(directory: Path) -> AsyncIterator[Bench]:
 
 BENCHES: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
     "file-switch": file_bench,
+    "haproxy": haproxy_bench,
+    "nginx": nginx_bench,
     "kubernetes": kubernetes_bench,
 }

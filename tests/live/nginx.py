@@ -59,6 +59,11 @@ class Nginx:
         )
 
     @property
+    def pid_file(self) -> Path:
+        """Where its master writes its pid."""
+        return self.directory / "nginx.pid"
+
+    @property
     def url(self) -> str:
         """Through nginx."""
         return f"http://127.0.0.1:{self.port}/health"
@@ -74,7 +79,7 @@ class Nginx:
             "stamp_url": f"http://127.0.0.1:{self.stamp_port}/__color",
             "validate": [*nginx, "-t"],
             "reload": [*nginx, "-s", "reload"],
-            "pid_file": str(self.directory / "nginx.pid"),
+            "pid_file": str(self.pid_file),
         }
 
     def start(self) -> None:
@@ -82,7 +87,7 @@ class Nginx:
         if self.process is None:
             log = self.directory / "error.log"
             command = [program("nginx"), "-c", str(self._config), "-e", str(log), "-g", "daemon off;"]
-            ready = lambda: accepts(self.port) and (self.directory / "nginx.pid").exists()  # noqa: E731
+            ready = lambda: accepts(self.port) and self.pid_file.exists()  # noqa: E731
             self.process = self._running.enter_context(
                 started(command, self.directory / "output.log", ready, end_by=signal.SIGTERM)
             )

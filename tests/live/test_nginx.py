@@ -78,7 +78,7 @@ async def settled(adapter: NginxSwitch) -> None:
 
 def reload(server: Nginx) -> None:
     """As logrotate would, until no old worker takes connections: for 100 ms old and new ones answer side by side."""
-    pid_file = server.directory / "nginx.pid"
+    pid_file = server.pid_file
     before = accepting_workers(pid_file)
     server.reload()
     until(lambda: (now := accepting_workers(pid_file)) and not now & before, "the old workers take no connections")
@@ -290,7 +290,7 @@ async def test_a_directory_that_may_not_be_written_is_a_matter_of_rights(adapter
 async def test_the_workers_that_take_connections_are_new_ones_after_a_shift(
     adapter: NginxSwitch, server: Nginx
 ) -> None:
-    pid_file = server.directory / "nginx.pid"
+    pid_file = server.pid_file
     before = accepting_workers(pid_file)
     await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
     after = accepting_workers(pid_file)
