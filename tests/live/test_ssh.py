@@ -1,4 +1,4 @@
-"""An action that was started over SSH does not end with the connection: a real sshd, cut in the middle of a flip."""
+"""An action that was started over SSH does not end with the connection: a real sshd, cut in the middle of a shift."""
 
 import asyncio
 import json
@@ -24,7 +24,9 @@ type = "file-switch"
 path = "{switch}"
 probe = {{ url = "{router}", header = "X-Environment" }}
 health = {{ blue = "{blue}", green = "{green}" }}
-bake = "20s"
+deploy = ["sh", "-c", "echo $1 > $0.version", "{{color}}", "{{version}}"]
+validate = ["sleep", "5"]
+bake = "5s"
 probe_timeout = "20s"
 """
 
@@ -61,31 +63,32 @@ class Bastion:
         return process.returncode, output.decode()
 
 
-async def test_a_flip_outlives_the_connection_that_started_it(
+async def test_a_release_outlives_the_connection_that_started_it(
     tmp_path: Path, sshd: SshServer, service: TwoColors
 ) -> None:
     bastion = Bastion(tmp_path, sshd, service)
-    flip = await bastion.begin("deploy", "flip", "analytics", "-y", "--reason", "over ssh")
-    assert flip.stdout is not None
+    release = await bastion.begin("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "over ssh")
+    assert release.stdout is not None
     seen = ""
     async with asyncio.timeout(120):
-        while "shift" not in seen:
-            line = await flip.stdout.readline()
+        while not re.search(r"shift +running", seen):
+            line = await release.stdout.readline()
             assert line, seen
             seen += line.decode()
     assert sshd.cut() > 0
-    rest, _ = await asyncio.wait_for(flip.communicate(), 60)
-    assert flip.returncode == 255, rest  # ssh's own word for a lost connection
+    rest, _ = await asyncio.wait_for(release.communicate(), 60)
+    assert release.returncode == 255, rest  # ssh's own word for a lost connection
 
     code, listed = await bastion.ask("action", "list", "--open", "-o", "json")
     assert code == 0, listed
     document = json.loads(listed)
-    assert [(item["kind"], item["service"]) for item in document["items"]] == [("flip", "analytics")], listed
-    assert document["items"][0]["actor"]["ssh_source"] == "127.0.0.1"
+    (begun,) = document["items"]
+    assert (begun["kind"], begun["service"], begun["phase"]) == ("release", "analytics", "shift"), listed
+    assert begun["actor"]["ssh_source"] == "127.0.0.1"
 
-    code, watched = await bastion.ask("action", "watch", document["items"][0]["id"])
+    code, watched = await bastion.ask("action", "watch", begun["id"])
     assert code == 0, watched
-    assert re.search(r"flip analytics blue → green: succeeded", watched), watched
-    assert service.weights() == {"blue": 0, "green": 100}
+    assert re.search(r"release analytics blue → green: succeeded", watched), watched
+    assert (service.weights(), service.version("green")) == ({"blue": 0, "green": 100}, "2.5.0")
     code, verified = await bastion.ask("audit", "verify")
     assert (code, "the chain holds" in verified) == (0, True)
