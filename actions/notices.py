@@ -8,10 +8,12 @@ import contextlib
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from actions.audit import AuditEntry
 from actions.ids import now
 from actions.journal import Journal
-from actions.models import Action, ActionStatus, Plan
+from actions.models import Action, ActionError, ActionStatus, Plan
 from actions.targets import Build
 from backends.errors import BackendError
 from backends.ports import ActionEvent, EventKind
@@ -54,6 +56,11 @@ class Notices:
     def started(self, action: Action) -> None:
         """The action begins."""
         self._put(event_of("started", self._plan, action))
+
+    def held(self, action: Action, why: str) -> None:
+        """The action stands, and nobody ordered it to."""
+        error = ActionError(kind="held", message=why.removeprefix("held: "))
+        self._put(event_of("held", self._plan, replace(action, error=error)))
 
     def ended(self, action: Action) -> None:
         """The action has ended, or stopped where a person must look; other open states are nobody's news."""

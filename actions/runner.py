@@ -62,10 +62,10 @@ async def _run_owned(
 ) -> bool:
     action_id = hold.action_id
     history = await journal.history(action_id)
-    work = Work(journal, hold, plan, history, park=park)
+    (begun,) = await journal.action(plan.context, action_id)
+    work = Work(journal, hold, plan, history, park=park, stopped=lambda why: notices.held(begun, why))
     ended = False
     try:
-        (begun,) = await journal.action(plan.context, action_id)
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
             notices.started(begun)
         await _strategy(work, plan, adapter, begun.reason, sources)

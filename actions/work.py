@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -38,9 +38,17 @@ class Work:
     """One action under one lease. Every write carries the fence: LeaseLost ends the runner, never the action."""
 
     def __init__(
-        self, journal: Journal, hold: Hold, plan: Plan, history: list[Told], *, park: asyncio.Event | None = None
+        self,
+        journal: Journal,
+        hold: Hold,
+        plan: Plan,
+        history: list[Told],
+        *,
+        park: asyncio.Event | None = None,
+        stopped: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """`park`, once set, makes the runner leave the action to another at the next safe point."""
+        """`park`, once set, makes the runner leave the action to another at the next safe point. `stopped` is told why,
+        where the action stands and nobody ordered it to."""
         self.plan = plan
         self.action_id = hold.action_id
         self.history = history
@@ -48,6 +56,7 @@ class Work:
         self._journal = journal
         self._hold = hold
         self._park = park or asyncio.Event()
+        self._stopped = stopped
         self._shown: tuple[ActionStatus, str] | None = None
         self._renewing = asyncio.create_task(self._renew(), name="lease")
 
@@ -169,6 +178,8 @@ class Work:
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
         await self._write(event, changes=changes, audit=[entry])
         self._shown = (status, detail)
+        if status == "paused" and error is not None:
+            self._stopped(detail)
 
     async def held(self, why: str, seconds: float | None) -> None:
         """Evidence is missing: nothing moves, for at most `seconds` (None: until somebody decides)."""

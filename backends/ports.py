@@ -395,7 +395,7 @@ class Metrics(Closable, Protocol):
         system gives what it can."""
 
 
-EventKind = Literal["started", "succeeded", "failed", "rolled_back", "rollback_failed"]
+EventKind = Literal["started", "held", "succeeded", "failed", "rolled_back", "rollback_failed"]
 
 
 class ActionEvent(Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ from backends.text import clean
 
 MAX_DEDUP_CHARS = 255
 MAX_SUMMARY_CHARS = 1024
-_SEVERITY: dict[EventKind, str] = {"failed": "error", "rollback_failed": "critical"}
+_SEVERITY: dict[EventKind, str] = {"held": "warning", "failed": "error", "rollback_failed": "critical"}
 _RESOLVING: frozenset[EventKind] = frozenset({"succeeded", "rolled_back"})
 
 
