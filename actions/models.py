@@ -109,12 +109,14 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One journalled step of an action; `detail` is what was observed, in words."""
+    """One journalled step of an action; `detail` is what was observed, in words. `until`: when a running one is over,
+    where it watches for a given time, or is given up."""
 
     name: str
     status: StepStatus = "pending"
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    until: datetime | None = None
     detail: str = ""
 
 

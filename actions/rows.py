@@ -184,6 +184,7 @@ def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
             status=status,
             started_at=at if status == "running" and step.status != "running" else step.started_at,
             ended_at=at if over else None,
+            until=None if over else time_of(event.data.get("until")) or step.until,
             detail=event.detail or step.detail,
         )
     return tuple(steps.values())

@@ -20,6 +20,7 @@ STEP_WIDTH = 14
 GATE_WIDTH = 16
 SPARK_SAMPLES = 10
 _WORD_STATE = {"pass": "ok", "fail": "critical"}
+_WATCHING = ("analyse", "bake")
 _NO_WAY_BACK = frozenset({"rolled_back", "rolling_back", "aborted", "abandoned"})
 
 
@@ -188,13 +189,16 @@ def _lead(status: str, name: str, of: Symbols) -> Content:
 
 
 def _took(steps: Iterable[Step]) -> str:
-    """From the first start to the last end, or to now."""
+    """From the first start to the last end, or to now; and what is left of the one that runs, where that is known."""
     started = [step.started_at for step in steps if step.started_at is not None]
     if not started:
         return ""
     over = all(step.ended_at is not None for step in steps if step.started_at is not None)
     ended = [step.ended_at for step in steps if step.ended_at is not None]
-    return took(((max(ended) if over and ended else now()) - min(started)).total_seconds())
+    so_far = took(((max(ended) if over and ended else now()) - min(started)).total_seconds())
+    watching = (step for step in steps if step.status == "running" and step.name.partition("[")[0] in _WATCHING)
+    left_s = max(((step.until - now()).total_seconds() for step in watching if step.until is not None), default=0.0)
+    return f"{so_far}, {took(left_s)} left" if left_s > 0 else so_far
 
 
 def _samples(gate: GateView, of: Symbols) -> str:

@@ -71,6 +71,21 @@ def test_stages_are_one_row_each_but_for_the_one_at_work() -> None:
     assert found[5] == "· then  25 % → 50 % → 100 % → bake"
 
 
+def test_what_is_left_of_a_stage_and_of_the_bake_is_said() -> None:
+    steps = tuple(
+        replace(step, until=ago(-125)) if step.name.startswith(("analyse[10]", "preflight")) else step
+        for step in some_steps(1)
+    )
+    (at_work,) = [line for line in lines(stage_lines.timeline(canary(steps=steps), UNICODE)) if " 10 %  " in line]
+    assert at_work.endswith("8m20s, 2m05s left")
+    bake = Step(name="bake", status="running", started_at=ago(60), until=ago(-30))
+    assert lines(stage_lines.timeline(an_action(steps=(bake,)), UNICODE))[0].endswith("1m00s, 30s left")
+    late = Step(name="bake", status="running", started_at=ago(60), until=ago(1))
+    assert lines(stage_lines.timeline(an_action(steps=(late,)), UNICODE))[0].endswith("1m00s")
+    health = Step(name="health", status="running", started_at=ago(60), until=ago(-30))
+    assert lines(stage_lines.timeline(an_action(steps=(health,)), UNICODE))[0].endswith("1m00s")
+
+
 def test_a_stage_that_failed_and_those_that_were_not_reached() -> None:
     steps = tuple(replace(step, status="skipped") if step.status == "pending" else step for step in some_steps(1))
     steps = tuple(
