@@ -14,6 +14,7 @@ from actions.smoke import template_values
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
 from backends.ports import Metrics
+from backends.together import together
 
 BROKEN = "gates"
 FIRST_SHARE = 5  # of a canary: where requests are fewest
@@ -99,7 +100,7 @@ async def _versions(target: SwitchTarget, gates: tuple[Gate, ...], live: str, to
     """Asked only where a query names it."""
     if not any("{version}" in query for gate in gates for query in (gate.candidate, gate.production, gate.requests)):
         return {}
-    mine, theirs = await asyncio.gather(*(target.adapter.color_health(color) for color in (to, live)))
+    mine, theirs = await together(*(target.adapter.color_health(color) for color in (to, live)))
     return {to: version or mine.version or "", live: theirs.version or ""}
 
 

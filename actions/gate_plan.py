@@ -1,7 +1,6 @@
 """What a plan says of its gates before anything moves: do their sources answer, do their metrics exist, is there enough
 of production to compare with, and will the first stage see enough requests to be judged at all."""
 
-import asyncio
 from collections.abc import Sequence
 
 from actions.gates import Gate, Queries
@@ -11,6 +10,7 @@ from actions.sampling import Frozen, newest
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import Metrics
+from backends.together import together
 
 SERIES_OVERRIDE, LOW_TRAFFIC = "gate-series", "low-traffic"
 
@@ -20,7 +20,7 @@ async def gate_findings(
 ) -> list[Finding]:
     """One finding for each thing that is wrong, else one for each gate that says what it is held to. Nothing is
     written; a gate on trial (`dry_run`) only warns."""
-    found = await asyncio.gather(*(_of(gate, asked[gate.name], find, first_share, stage_s) for gate in gates))
+    found = await together(*(_of(gate, asked[gate.name], find, first_share, stage_s) for gate in gates))
     return [finding for findings in found for finding in findings]
 
 
@@ -44,7 +44,7 @@ async def _of(gate: Gate, asked: Queries, find: Find, first_share: int, stage_s:
 async def _missing_series(source: Metrics, asked: Queries) -> list[str]:
     queries = (asked.candidate, asked.production, asked.requests)
     names = dict.fromkeys(name for query in queries if query for name in source.names(query))
-    exist = await asyncio.gather(*(source.series_exist(name) for name in names))
+    exist = await together(*(source.series_exist(name) for name in names))
     return [name for name, there in zip(names, exist, strict=True) if not there]
 
 

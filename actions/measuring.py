@@ -1,6 +1,5 @@
 """The judge of an action's stages over real sources of metrics: samples are taken, verdicts come from `judge`."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from actions.sampling import Frozen, baseline, take
 from actions.stages import StageVerdict
 from backends.errors import BackendError
 from backends.ports import Metrics
+from backends.together import together
 
 SHOWN_SAMPLES = 20
 SOURCE_OVERRIDE, BASELINE_OVERRIDE = "metrics", "baseline"
@@ -43,7 +43,7 @@ class GateJudge:
     async def baseline(self) -> dict[str, Any]:
         """Production now, by gate, as `stage` takes it. Raises BackendError where a source does not answer, or a gate
         that counts and compares finds nothing to compare with."""
-        found = await asyncio.gather(*(self._baseline(gate) for gate in self._gates if gate.is_relative))
+        found = await together(*(self._baseline(gate) for gate in self._gates if gate.is_relative))
         return {name: msgspec.to_builtins(frozen) for name, frozen in found}
 
     def stage(self, share: int, seconds: float, baseline: dict[str, Any]) -> "GateStage":
@@ -100,7 +100,7 @@ class GateStage:
 
     async def look(self) -> StageVerdict:
         """As the protocol says; a gate that is not due keeps its last sample."""
-        await asyncio.gather(*(self._sample(series) for series in self._series if series.is_due()))
+        await together(*(self._sample(series) for series in self._series if series.is_due()))
         gates = [series.gate for series in self._series]
         states = [series.state(self._stage) for series in self._series]
         decision = decide(gates, states, self._stage, now())

@@ -18,6 +18,7 @@ from actions.traffic import Traffic
 from actions.work import Work
 from backends.errors import BackendError
 from backends.models import ColorState
+from backends.together import together
 
 VERIFY_S = 120.0
 PROBES_AT_ONCE = 5
@@ -49,7 +50,7 @@ class Proof:
         `version` where one is given. Empty where it may."""
         for first in range(0, probes, PROBES_AT_ONCE):
             count = min(PROBES_AT_ONCE, probes - first)
-            for health in await asyncio.gather(*(self._adapter.color_health(color) for _ in range(count))):
+            for health in await together(*(self._adapter.color_health(color) for _ in range(count))):
                 if problem := _problem(health, version):
                     return f"{color.upper()} is not healthy, asked {probes} times: {problem}"
         return ""
@@ -70,7 +71,7 @@ class Proof:
             return Sample(None, error.message)
         if found.weights != weights or not self._traffic.is_ours(found):
             raise Conflict(found)
-        health, seen = await asyncio.gather(self._adapter.color_health(color), self._target.probe())
+        health, seen = await together(self._adapter.color_health(color), self._target.probe())
         if not health.healthy:
             return Sample(health.healthy, f"{color.upper()}: {health.detail}")
         if seen is None or seen.color is None:

@@ -1,6 +1,5 @@
 """What a release and a retirement would do: observed now, nothing written."""
 
-import asyncio
 import re
 
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from actions.targets import SwitchTarget
 from backends.ports import SwitchState
 from backends.settings import Duration
 from backends.text import clean
+from backends.together import together
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
@@ -55,7 +55,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         findings.append(block("no-deployer", f"nothing puts a version on a side of {request.service}", fix))
     if not to or deployer is None:
         return make_plan(request, policy, target, Move(state=state, to=to, stages=stages), findings)
-    probe, own, ready = await asyncio.gather(
+    probe, own, ready = await together(
         probe_self_test(target, state.live),
         adapter.preflight(state, staged(settings, state.live, to, stages[0])),
         deployer.deploy_preflight(to, request.version),

@@ -11,7 +11,6 @@ backup = { warehouse-backup = "24h" }   # name of a check of type `backup`: grea
 What nobody can look at is not met. Each can be overridden with a reason: `--override quality --reason "…"`.
 """
 
-import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from backends.errors import BackendError
 from backends.models import Alert, PipelineRun, QualityScore
 from backends.ports import Alerts, Check, Pipelines, Quality
 from backends.settings import Duration, decode_hook
+from backends.together import together
 
 Severity = Literal["", "critical", "warning"]
 FIRING = frozenset({"firing", "acknowledged", "unknown"})
@@ -82,7 +82,7 @@ async def requirement_findings(requires: Requires, around: Around, service: str,
     if idle:
         looks.append(_looked("runs", _idle(idle, around, ask)))
     looks += [_looked("backup", _backup(name, age, ask)) for name, age in requires.backup.items()]
-    return [finding for found in await asyncio.gather(*looks) for finding in found]
+    return [finding for found in await together(*looks) for finding in found]
 
 
 async def _looked(code: str, look: Awaitable[list[Finding]]) -> list[Finding]:
@@ -94,7 +94,7 @@ async def _looked(code: str, look: Awaitable[list[Finding]]) -> list[Finding]:
 
 async def _quality(least: Mapping[str, float], around: Around, ask: Ask) -> list[Finding]:
     sources: list[Quality] = [await ask("quality", name) for name in around.quality]
-    told: list[list[QualityScore]] = await asyncio.gather(*(source.scores() for source in sources))
+    told: list[list[QualityScore]] = await together(*(source.scores() for source in sources))
     findings = []
     for dataset, wanted in least.items():
         scores = [score for found in told for score in found if score.dataset == dataset]
@@ -119,7 +119,7 @@ async def _alerts(severity: Severity, around: Around, service: str, ask: Ask) ->
     sources: list[Alerts] = [await ask("alerts", name) for name in around.alerts]
     if not sources:
         return [_against("alerts", "required, and the context has no source of alerts", "add one, or take it out")]
-    told: list[list[Alert]] = await asyncio.gather(*(source.alerts() for source in sources))
+    told: list[list[Alert]] = await together(*(source.alerts() for source in sources))
     firing = [
         alert
         for found in told
@@ -136,7 +136,7 @@ async def _alerts(severity: Severity, around: Around, service: str, ask: Ask) ->
 
 async def _idle(pipelines: Sequence[str], around: Around, ask: Ask) -> list[Finding]:
     sources: list[Pipelines] = [await ask("pipelines", name) for name in around.pipelines]
-    told: list[list[PipelineRun]] = await asyncio.gather(*(source.runs() for source in sources))
+    told: list[list[PipelineRun]] = await together(*(source.runs() for source in sources))
     runs = [run for found in told for run in found if run.pipeline in pipelines]
     unknown = [name for name in pipelines if name not in {run.pipeline for run in runs}]
     flying = [run for run in runs if run.state in IN_FLIGHT]

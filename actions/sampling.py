@@ -10,6 +10,7 @@ from actions.ids import now
 from actions.judge import Reading, Reason
 from backends.errors import BackendError
 from backends.ports import Metrics
+from backends.together import together
 
 STALE_WINDOWS = 3
 BASELINE_WINDOWS = 10
@@ -37,7 +38,7 @@ async def take(gate: Gate, asked: Queries, metrics: Metrics, color: str, frozen:
     at = now()
     theirs, their_count = ("", "") if frozen is not None else (asked.production, asked.production_requests)
     wanted = (asked.candidate, asked.requests, theirs, their_count)
-    value, count, production, others = await asyncio.gather(
+    value, count, production, others = await together(
         *(_number(metrics, query, gate, at, color if index == 0 else "") for index, query in enumerate(wanted))
     )
     errors = [found for found in (value, count, production, others) if found.reason == "provider_error"]
@@ -64,7 +65,7 @@ async def baseline(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
     async def window(back: int) -> tuple[float | None, float | None]:
         at = moment - timedelta(seconds=back * float(gate.window))
         async with lane:
-            value, count = await asyncio.gather(
+            value, count = await together(
                 *(_number(metrics, query, gate, at, "") for query in (asked.production, asked.production_requests))
             )
         for found in (value, count):
@@ -72,7 +73,7 @@ async def baseline(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
                 raise BackendError("unreachable", found.words)
         return _settled(gate, value, count)[0], count.value
 
-    told = await asyncio.gather(*(window(back) for back in range(BASELINE_WINDOWS)))
+    told = await together(*(window(back) for back in range(BASELINE_WINDOWS)))
     known = [(value, count) for value, count in told if value is not None]
     if not known:
         return Frozen()
@@ -88,7 +89,7 @@ async def baseline(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
 async def newest(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
     """Production now: one window. Raises BackendError where the source does not answer."""
     at = now()
-    value, count = await asyncio.gather(
+    value, count = await together(
         _number(metrics, asked.production, gate, at, ""), _number(metrics, asked.production_requests, gate, at, "")
     )
     for found in (value, count):

@@ -1,6 +1,5 @@
 """What a flip or a rollback would do: observed now, nothing written."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +28,7 @@ from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState
 from backends.ports import SwitchState
 from backends.text import clean
+from backends.together import together
 
 IDLE_PROBES = 20
 SELF_TEST_PROBES = 3
@@ -218,7 +218,7 @@ async def _evidence(target: SwitchTarget, move: Move, *, forward: bool) -> list[
     if move.to not in target.settings.colors:
         return []
     weights = staged(target.settings, move.state.live, move.to, move.stages[0])
-    health, probe, own = await asyncio.gather(
+    health, probe, own = await together(
         target.adapter.color_health(move.to),
         probe_self_test(target, move.state.live),
         target.adapter.preflight(move.state, weights),
@@ -234,7 +234,7 @@ def _as_warning(finding: Finding) -> Finding:
 
 async def probe_self_test(target: SwitchTarget, live: str) -> Finding:
     """Whether the probe proves what is live now."""
-    probes = await asyncio.gather(*(target.probe() for _ in range(SELF_TEST_PROBES)))
+    probes = await together(*(target.probe() for _ in range(SELF_TEST_PROBES)))
     return probe_finding(live, set(target.settings.colors) if live == "mixed" else {live}, probes)
 
 

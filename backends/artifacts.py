@@ -20,6 +20,7 @@ from backends.aws import AwsAccess
 from backends.errors import BackendError, ErrorKind
 from backends.text import clean
 from backends.threads import DaemonThreads
+from backends.together import together
 
 T = TypeVar("T")
 
@@ -146,7 +147,7 @@ class Artifacts:
                 return error
             return found if found is not None else BackendError("not_found", f"{self.where}: {artifact.name} is gone")
 
-        return list(await asyncio.gather(*map(one, artifacts)))
+        return list(await together(*map(one, artifacts)))
 
     def is_kept(self, artifact: Artifact) -> bool:
         """Whether it can be had without reading."""

@@ -41,6 +41,7 @@ from backends.models import Alert, Matcher, Silence
 from backends.ports import SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
+from backends.together import together
 
 IDENTITY = (
     "alertname", "cluster", "environment", "namespace", "service", "app", "pipeline", "dag_id", "dataset", "table",
@@ -122,7 +123,7 @@ class Alertmanager:
 
     async def silences(self, *, hiding: str | None = None) -> list[Silence]:
         """As the port says."""
-        alerts, known = await asyncio.gather(
+        alerts, known = await together(
             ask_all(self._peers, Peer.alerts), ask_all(self._peers, Peer.silences)
         )  # fmt: skip
         merged = merge_alerts(answered(alerts).values())

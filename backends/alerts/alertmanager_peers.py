@@ -16,6 +16,7 @@ from backends.errors import BackendError
 from backends.http import Answer, Http, decode_json, redact_url
 from backends.models import Matcher
 from backends.settings import Secret
+from backends.together import together
 
 API = "/api/v2"
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -119,7 +120,7 @@ def said_no(error: BackendError) -> bool:
 
 async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) -> dict[Peer, T | BackendError]:
     """What each peer answers, in their order. Raises BackendError where none does."""
-    outcomes = dict(zip(peers, await asyncio.gather(*(_outcome(ask(peer)) for peer in peers)), strict=True))
+    outcomes = dict(zip(peers, await together(*(_outcome(ask(peer)) for peer in peers)), strict=True))
     errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BackendError)]
     if len(errors) < len(outcomes):
         return outcomes

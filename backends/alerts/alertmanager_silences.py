@@ -17,6 +17,7 @@ from backends.alerts.silences import SAME_TIME, equal_silence, lasts
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
+from backends.together import together
 
 LOOK_AGAIN_S = 0.1
 _KEPT_FIELDS = ("id", "matchers", "startsAt", "endsAt", "createdBy", "comment", "annotations")
@@ -111,7 +112,7 @@ class Silences:
 
     async def _seen(self, silence_id: str, holds: Holds, *, changed: bool) -> SilenceResult:
         """Look at every peer until it shows the silence as `holds` says, or time is up."""
-        shown = await asyncio.gather(*(self._shown(peer, silence_id, holds) for peer in self._peers))
+        shown = await together(*(self._shown(peer, silence_id, holds) for peer in self._peers))
         outcomes = dict(zip((peer.name for peer in self._peers), shown, strict=True))
         return SilenceResult(
             id=silence_id,

@@ -38,6 +38,7 @@ from backends.settings import Duration, Secret, refuse_password_in_url
 from backends.sql import Database
 from backends.text import clean, clean_labels
 from backends.times import parse_time
+from backends.together import together
 
 MAX_ROWS = 5000
 NOT_LABELS = frozenset({"value", "since"})
@@ -107,7 +108,7 @@ class RuleAlerts:
     async def alerts(self) -> list[Alert]:
         """All rules evaluated side by side. Raises BackendError where the database as a whole cannot be asked."""
         await self._database.open()
-        outcomes = await asyncio.gather(*map(self._evaluate, self._config.rules))
+        outcomes = await together(*map(self._evaluate, self._config.rules))
         errors = [outcome for outcome in outcomes if isinstance(outcome, BackendError)]
         if errors and len(errors) == len(outcomes) and all(error.kind in _DATABASE_IS_AWAY for error in errors):
             raise errors[0]

@@ -23,6 +23,7 @@ from backends.errors import BackendError
 from backends.models import ColorState, Finding
 from backends.ports import Deployed, Rollout, SwitchState
 from backends.registry import AdapterContext
+from backends.together import together
 
 DEPLOY_S = 600.0
 MAX_BYTES = 64 * 1024
@@ -78,7 +79,7 @@ class CommandDeployer:
 
     async def deployed(self, color: str) -> Deployed:
         """What its health URL says, else what was last put there. Raises BackendError where the notes are damaged."""
-        health, notes = await asyncio.gather(self._health(color), asyncio.to_thread(self._read))
+        health, notes = await together(self._health(color), asyncio.to_thread(self._read))
         note = notes.get(color, _Note(version=""))
         if note.version == "" and note.stamp and health.version is None:
             return Deployed(version=None, desired=0, ready=0, revision=f":{note.stamp}", stamp=note.stamp)

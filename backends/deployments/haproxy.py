@@ -35,6 +35,7 @@ from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean
+from backends.together import together
 
 
 class HaproxyConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +112,7 @@ class HaproxySwitch:
         colors = self._config.colors
         reading = await self._read()
         control = reading.switch(colors)
-        data, sides = await asyncio.gather(self._sides.data(), self._sides.states(control))
+        data, sides = await together(self._sides.data(), self._sides.states(control))
         now = datetime.now(UTC)
         sides = {color: _side(reading, color, told) for color, told in sides.items()}
         if not reading.problems:
@@ -145,7 +146,7 @@ class HaproxySwitch:
         if color not in self._config.colors:
             known = ", ".join(self._config.colors)
             return ColorState(healthy=None, detail=f'no color "{clean(color, 64)}" here (known: {known})')
-        told, reading = await asyncio.gather(self._sides.health(color), self._read())
+        told, reading = await together(self._sides.health(color), self._read())
         return _side(reading, color, told)
 
     async def request_counts(self) -> dict[str, int]:
@@ -158,7 +159,7 @@ class HaproxySwitch:
         Raises BackendError: `auth` naming the level that is missing, `config` for shares that can not be written.
         """
         shares = self._shares(weights)
-        levels = await asyncio.gather(*(node.ask("show cli level") for node in self._nodes.by_address.values()))
+        levels = await together(*(node.ask("show cli level") for node in self._nodes.by_address.values()))
         for address, level in zip(self._nodes.by_address, levels, strict=True):
             if level.strip() != "admin":
                 raise BackendError("auth", f"{address}: a socket of level {clean(level.strip(), 20)}", fix=ADMIN_FIX)

@@ -15,7 +15,6 @@ image = "your-registry/analytics"      # default: the repository of the image th
 ```
 """
 
-import asyncio
 import shlex
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +45,7 @@ from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean
+from backends.together import together
 
 
 class KubernetesConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,13 +127,13 @@ class KubernetesSwitch:
         Raises BackendError where the Service itself cannot be read; what else cannot is said in its place.
         """
         colors = self._config.colors
-        service, data = await asyncio.gather(self._control.read(), data_layer(self._config.probe, colors))
+        service, data = await together(self._control.read(), data_layer(self._config.probe, colors))
         at = datetime.now(UTC)
         control = self._control.state(service)
-        endpoints, sides, traffic = await asyncio.gather(
+        endpoints, sides, traffic = await together(
             self._sides.endpoints(service, colors),
-            asyncio.gather(*(self._side(service, color) for color in colors)),
-            asyncio.gather(*(self._traffic(color) for color in colors)),
+            together(*(self._side(service, color) for color in colors)),
+            together(*(self._traffic(color) for color in colors)),
         )
         states = {
             color: replace(
@@ -185,14 +185,14 @@ class KubernetesSwitch:
         Raises BackendError(auth) naming the verb that is missing.
         """
         to = self._target(weights)
-        identity, rights, service = await asyncio.gather(
+        identity, rights, service = await together(
             identity_findings(self._api), check_rights(self._api, SWITCH_RIGHTS), self._control.read()
         )
         found = self._control.state(service)
         if not found.weights:
             unknown = Finding(level="block", code="selector", text=found.detail, fix="put it right by hand")
             return [*identity, rights, unknown]
-        rehearsed, gaining, losing = await asyncio.gather(
+        rehearsed, gaining, losing = await together(
             rehearsal(self._control, to), self._sides.pods(service, to), self._sides.pods(service, found.live)
         )
         findings = [*identity, rights, rehearsed, *capacity(gaining, losing, found.live, to)]
@@ -258,7 +258,7 @@ class KubernetesSwitch:
         if url is None:
             return await self._sides.state(service, color)
         header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
-        pods, told = await asyncio.gather(
+        pods, told = await together(
             self._sides.state(service, color), color_health(self._http, color, url, header=header)
         )
         healthy = told.healthy if pods.healthy or pods.ready is None else pods.healthy

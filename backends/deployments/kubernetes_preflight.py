@@ -1,6 +1,5 @@
 """What a cluster says of a shift before it is made: rights, a dry run, capacity, and who else writes the selector."""
 
-import asyncio
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from backends.kubernetes_api import KubernetesApi
 from backends.kubernetes_wire import Autoscaler, Items, Metadata, Pod, Service
 from backends.models import Finding
 from backends.text import clean
+from backends.together import together
 
 SWITCH_RIGHTS = (("get", "", "services"), ("patch", "", "services"), ("list", "", "pods"))
 _OWNERS = {
@@ -92,7 +92,7 @@ async def check_rights(api: KubernetesApi, wanted: tuple[tuple[str, str, str], .
         review = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, _AccessReview)
         return review.status.allowed
 
-    answers = await asyncio.gather(*(allowed(*one) for one in wanted))
+    answers = await together(*(allowed(*one) for one in wanted))
     missing = [f"{verb} {resource}" for (verb, _, resource), yes in zip(wanted, answers, strict=True) if not yes]
     if missing:
         access = await api.access()

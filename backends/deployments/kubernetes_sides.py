@@ -1,6 +1,5 @@
 """The pods of each color, and which of them a Service reaches."""
 
-import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from backends.kubernetes_wire import (
 )
 from backends.models import ColorState, TruthLayer
 from backends.text import clean
+from backends.together import together
 
 _WAITING_IS_BAD = ("BackOff", "Err", "Error", "Invalid")
 
@@ -68,7 +68,7 @@ class Sides:
         """How many pods are ready, of how many, with which version. `healthy` is what readiness says: False where none
         is ready, None where they cannot be read. Never raises."""
         try:
-            pods, workload = await asyncio.gather(self.pods(service, color), self.workload(color))
+            pods, workload = await together(self.pods(service, color), self.workload(color))
         except BackendError as error:
             return ColorState(healthy=None, detail=error.message)
         staying = [pod for pod in pods if not pod.is_leaving]
@@ -109,9 +109,7 @@ class Sides:
     async def endpoints(self, service: Service, colors: tuple[str, ...]) -> TruthLayer:
         """A color where every endpoint that takes requests is a pod of it. Never raises."""
         try:
-            reached, sides = await asyncio.gather(
-                self.reached(), asyncio.gather(*(self.pods(service, color) for color in colors))
-            )
+            reached, sides = await together(self.reached(), together(*(self.pods(service, color) for color in colors)))
         except BackendError as error:
             return TruthLayer(value="unknown", detail=error.message, at=datetime.now(UTC))
         now = datetime.now(UTC)

@@ -1,6 +1,5 @@
 """The sides of a switch that knows them only by their URLs: health, traffic, request counts."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -10,6 +9,7 @@ from backends.deployments.exposition import Exposition
 from backends.http import Http
 from backends.models import ColorState, Deployment, Truth, TruthLayer
 from backends.ports import ProbeTarget, SwitchState
+from backends.together import together
 
 
 class UrlSides:
@@ -35,23 +35,23 @@ class UrlSides:
 
     async def states(self, control: SwitchState) -> dict[str, ColorState]:
         """Health, traffic and share of every color. Never raises."""
-        found = await asyncio.gather(*(self._state(control, color) for color in self._colors))
+        found = await together(*(self._state(control, color) for color in self._colors))
         return dict(zip(self._colors, found, strict=True))
 
     async def endpoints(self, control: SwitchState) -> TruthLayer:
         """What answers behind the shares of the control object."""
-        sides = await asyncio.gather(*(self.health(color) for color in self._colors))
+        sides = await together(*(self.health(color) for color in self._colors))
         return endpoints_of(control, dict(zip(self._colors, sides, strict=True)), datetime.now(UTC))
 
     async def request_counts(self) -> dict[str, int]:
         """By color, of those that have an exposition which answers and counts."""
-        found = await asyncio.gather(*(exposition.requests() for exposition in self._expositions.values()))
+        found = await together(*(exposition.requests() for exposition in self._expositions.values()))
         counted = zip(self._expositions, found, strict=True)
         return {color: count for color, count in counted if count is not None}
 
     async def deployment(self, name: str, control: SwitchState, said: str) -> Deployment:
         """All layers side by side; `said` is what the control layer says in words. Never raises."""
-        data, states = await asyncio.gather(self.data(), self.states(control))
+        data, states = await together(self.data(), self.states(control))
         now = datetime.now(UTC)
         truth = Truth(
             control=TruthLayer(value=control.live, detail=said, at=now),
@@ -71,7 +71,7 @@ class UrlSides:
         if exposition is None:
             side = await self.health(color)
         else:
-            side, seen = await asyncio.gather(self.health(color), exposition.traffic())
+            side, seen = await together(self.health(color), exposition.traffic())
             side = replace(side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=seen.p95_ms)
         return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
 

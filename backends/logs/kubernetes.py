@@ -32,6 +32,7 @@ from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
 from backends.text import clean
+from backends.together import together
 
 AT_ONCE = 8
 LEAST_TAIL = 50  # so that of the lines with the last one's time, all are seen
@@ -119,7 +120,7 @@ class KubernetesLogs:
             async with turn:
                 return await self._read_one(place, query, wanted)
 
-        answers = await asyncio.gather(*(read(place) for place in places))
+        answers = await together(*(read(place) for place in places))
         entries = [entry for found, _ in answers for entry in found]
         entries.sort(key=lambda entry: int(entry.at_ns or 0))
         positions = {place.key: position for place, (_, position) in zip(places, answers, strict=True)}

@@ -1,6 +1,5 @@
 """What Airflow's list of runs does not say: how far a run is, which task failed and why, why nothing starts."""
 
-import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ from backends.pipelines.airflow_wire import (
     Tasks,
 )
 from backends.text import clean
+from backends.together import together
 
 MAX_INSTANCES = 2000
 MAX_LOOKED = 12  # runs of one refresh whose tasks are read
@@ -84,7 +84,7 @@ class Details:
             with_log = run.mapped == "failed" and logs < self._failed_logs
             logs += with_log
             waiting.append((number, with_log))
-        found = await asyncio.gather(*(self._look(runs[number], with_log) for number, with_log in waiting))
+        found = await together(*(self._look(runs[number], with_log) for number, with_log in waiting))
         fresh = {number: told for (number, _), told in zip(waiting, found, strict=True)}
         return [
             _with(model, fresh.get(number) or self._of(run), self._change(run, known))

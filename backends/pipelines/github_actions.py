@@ -40,6 +40,7 @@ from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
+from backends.together import together
 
 MAX_PAGES = 10
 KEPT_RUNS = 3000
@@ -119,7 +120,7 @@ class GitHubActionsPipelines:
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """Jobs, each followed by its steps. Raises `not_found`."""
         run = await self._reading.run(pipeline, run_id)
-        jobs, file = await asyncio.gather(self._reading.jobs(run), self._reading.file_of(run))
+        jobs, file = await together(self._reading.jobs(run), self._reading.file_of(run))
         return tasks_of(jobs, file.needs)
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
@@ -205,7 +206,7 @@ class GitHubActionsPipelines:
         run = await self._orders.ended_run(pipeline, run_id)
         if run.state in ("success", "skipped"):
             return []
-        jobs, file = await asyncio.gather(self._reading.jobs(run), self._reading.file_of(run))
+        jobs, file = await together(self._reading.jobs(run), self._reading.file_of(run))
         again = below({job.name for job in jobs if job.state not in ("success", "skipped")}, jobs, file.needs)
         return [clean(job.name, 250) for job in ordered(jobs, file.needs) if job.name in again]
 
@@ -254,7 +255,7 @@ class GitHubActionsPipelines:
             async with limit:
                 return await self._reading.last(workflow)
 
-        return [run for runs in await asyncio.gather(*map(last, missing[:LASTS_AT_ONCE])) for run in runs]
+        return [run for runs in await together(*map(last, missing[:LASTS_AT_ONCE])) for run in runs]
 
     def _remember(self, found: Sequence[Run]) -> None:
         self._seen |= {run.id: run for run in found}
@@ -291,7 +292,7 @@ class GitHubActionsPipelines:
                 except BackendError:
                     return None  # they only say more of it
 
-        found = await asyncio.gather(*map(jobs, wanted))
+        found = await together(*map(jobs, wanted))
         return {run.id: each for run, each in zip(wanted, found, strict=True) if each is not None}
 
     async def _logs(self, jobs: Sequence[Job]) -> list[LogEntry]:
@@ -301,7 +302,7 @@ class GitHubActionsPipelines:
             async with limit:
                 return [log_entry(line, job.name) for line in await self._reading.log(job)]
 
-        entries = [entry for found in await asyncio.gather(*map(lines, jobs)) for entry in found]
+        entries = [entry for found in await together(*map(lines, jobs)) for entry in found]
         timed: list[tuple[int, LogEntry]] = []
         at = 0
         for entry in entries:  # a line without a time stays with the one before it

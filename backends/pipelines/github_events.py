@@ -10,6 +10,7 @@ from backends.pipelines.github_api import PAGE, GitHubApi
 from backends.pipelines.github_wire import Deployment, DeploymentStatus, Run
 from backends.text import clean
 from backends.times import parse_time
+from backends.together import together
 
 MAX_DEPLOYMENTS = 30
 MAX_PAGES = 3
@@ -62,7 +63,7 @@ async def read_deployments(server: GitHubApi, backend: str, since: datetime, unt
             statuses = await server.get(path, tuple[DeploymentStatus, ...], {"per_page": 10})
         return _event(deployment, statuses[0] if statuses else None, backend)
 
-    return list(await asyncio.gather(*map(event, found[:MAX_DEPLOYMENTS])))
+    return list(await together(*map(event, found[:MAX_DEPLOYMENTS])))
 
 
 def _is_within(deployment: Deployment, since: datetime, until: datetime) -> bool:

@@ -40,6 +40,7 @@ from backends.quality.rows import Limits
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.state_file import StateFile
+from backends.together import together
 
 T = TypeVar("T")
 
@@ -111,7 +112,7 @@ class DbtQuality:
     async def scores(self) -> list[QualityScore]:
         """One for each dataset that has tests, freshness, or failed to build. Raises BackendError as `Artifacts`."""
         target = self._target
-        results, looked, project = await asyncio.gather(
+        results, looked, project = await together(
             target.load("run_results.json", read_run_results),
             target.load("sources.json", read_sources),
             target.load("manifest.json", read_manifest, max_bytes=MAX_MANIFEST_BYTES),

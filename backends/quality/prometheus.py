@@ -23,7 +23,6 @@ that computes it is now. What a Pushgateway was told once it repeats for ever, a
 the truth. A dataset that had a score in `window` and has none now is `unknown`, not gone.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +37,7 @@ from backends.quality.rows import Limits, score_of
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
+from backends.together import together
 
 Row = dict[str, Any]
 
@@ -89,7 +89,7 @@ class PrometheusQuality:
         """By name. Raises BackendError as `Metrics.instant`, `not_found` where no series has the label, and what
         became of the trend where there is nothing else."""
         metrics, now = self._metrics.get(), datetime.now(UTC)
-        current, failed, trend = await asyncio.gather(
+        current, failed, trend = await together(
             self._current(metrics), self._failed(metrics), self._trend(metrics, now)
         )
         past: Mapping[str, list[Row]] = {} if isinstance(trend, BackendError) else trend
@@ -125,7 +125,7 @@ class PrometheusQuality:
 
     async def _current(self, metrics: Metrics) -> dict[str, Row]:
         """The row of each dataset: the worst of its series, evaluated when the oldest of them was."""
-        samples, times = await asyncio.gather(metrics.instant(self._config.query), metrics.instant(self._when))
+        samples, times = await together(metrics.instant(self._config.query), metrics.instant(self._when))
         when: dict[str, float] = {}
         for sample in times:
             if sample.value is not None:
@@ -164,7 +164,7 @@ class PrometheusQuality:
         end = datetime.fromtimestamp(now.timestamp() // step * step, UTC)  # at rest between two reads
         span = {"start": end - timedelta(seconds=step * (count - 1)), "end": end, "step": step}
         try:
-            scores, times = await asyncio.gather(
+            scores, times = await together(
                 metrics.range(self._config.query, **span), metrics.range(self._when, **span)  # type: ignore[arg-type]
             )  # fmt: skip
         except BackendError as error:
