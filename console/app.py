@@ -223,8 +223,8 @@ class TealApp(App[None], inherit_bindings=False):
     def look_back(self, since: timedelta) -> None:
         """Let the feeds read this far back."""
         self.session.since = since
-        self.session.refresh("pipelines")
-        self.session.refresh("logs")
+        for panel in ("pipelines", "logs", "timeline"):
+            self.session.refresh(panel)
 
     # ---- screens: each is imported when it is opened
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from backends.text import clean
 from console import moment
 from console.adapters import Adapters
 from console.config import Entry
-from console.config_model import Port
 from console.derive import impact, judge_quality, judge_runs
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.log_feed import LogFeed
@@ -28,17 +27,18 @@ from console.orders import Orders
 from console.select import Selection
 from console.snapshots import SnapshotFiles
 from console.store import Snapshot, SourceKey, Store
+from console.timeline_feeds import Rememberers
 from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
+    from console.past import Past
     from console.triage import Triage
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
 LOG_LIMIT = 500
 FOLLOWED_LINES = 2000  # so many of each log source are there at first when they are followed
-ACTION_LIMIT = 200
 OPEN_ACTION_INTERVAL_S = 1.0
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
@@ -100,6 +100,7 @@ class Session:
         self.until = until
         self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
         self.store = Store()
+        self._rememberers = Rememberers(selection.context.entries, self.adapters, self.orders)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
         self.logs = LogFeed(
             {entry.name: (entry.type, partial(self.adapters.logs, entry.name)) for entry in self._log_entries(panels)},
@@ -152,6 +153,12 @@ class Session:
         """One snapshot a source, also for those that never answered."""
         known = {snapshot.key: snapshot for snapshot in self.store.snapshots()}
         return [known.get(key) or Snapshot(key=key, type=feed.source.type) for key, feed in sorted(self._feeds.items())]
+
+    def past(self, at: datetime) -> Past:
+        """What was so around `at`, still to be read."""
+        from console.past import Past
+
+        return Past(at, self.since, self._selection.context.entries, self.adapters, self._rememberers)
 
     async def tasks(self, run: PipelineRun) -> list[TaskRun]:
         """The tasks of a run, in dependency order. Raises BackendError."""
@@ -294,9 +301,9 @@ class Session:
             "logs": self._fetch_logs,
             "checks": self._fetch_check,
         }
-        if panel == "timeline":
-            return self._history_feeds()
         interval = self._config.interval_s(panel)
+        if panel == "timeline":
+            return [Feed(source, self.store, interval_s=interval) for source in self._rememberers.sources(self.window)]
         return [
             Feed(
                 Source(SourceKey(panel, entry.name), entry.type, partial(fetchers[panel], entry)),
@@ -308,38 +315,10 @@ class Session:
             for entry in self._selection.context.entries[panel]
         ]
 
-    def _history_feeds(self) -> list[Feed]:
-        """What changed, from all that remembers: the journal, the pipelines' own events, alerts over time."""
-        entries = self._selection.context.entries
-        sources = [Source(SourceKey("timeline", "journal"), "journal", self._fetch_journal)]
-        for port, fetch in (("pipelines", self._fetch_events), ("metrics", self._fetch_firings)):
-            sources += [
-                Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name))
-                for entry in entries[cast(Port, port)]
-            ]
-        interval = self._config.interval_s("timeline")
-        return [Feed(source, self.store, interval_s=interval, deadline_s=DEADLINE_S) for source in sources]
-
     def window(self) -> tuple[datetime, datetime]:
         """From when to when everything is looked at: the one clock of runs, logs and timeline."""
         until = self.until or moment.utc_now()
         return until - self.since, until
-
-    async def _fetch_journal(self) -> tuple[Item, ...]:
-        from console import history
-
-        since, until = self.window()
-        actions = await self.orders.actions(limit=ACTION_LIMIT)
-        records = await self.orders.audit_records(since=since)
-        return (*history.of_actions(actions, since, until), *history.of_notes(records, since, until))
-
-    async def _fetch_events(self, name: str) -> tuple[Item, ...]:
-        return tuple(await self.adapters.pipelines(name).events(*self.window()))
-
-    async def _fetch_firings(self, name: str) -> tuple[Item, ...]:
-        from console.history import of_metrics
-
-        return tuple(await of_metrics(self.adapters.metrics(name), name, *self.window()))
 
     async def _fetch_runs(self, entry: Entry) -> tuple[Item, ...]:
         after, _ = self.window()

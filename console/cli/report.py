@@ -20,9 +20,10 @@ from console.dora_report import dora_lines
 from console.errors import EXIT_USAGE, CommandError
 from console.output import document
 from console.report import Facts, OpenItem, handover, incident, open_items
-from console.session import ACTION_LIMIT, Session
+from console.session import Session
 from console.silences import read_silences
 from console.store import Snapshot, SourceError, SourceKey
+from console.timeline_feeds import ACTION_LIMIT
 from panels.kinds.timeline import events
 
 SINCE_S, DORA_SINCE_S = 2 * 3600.0, 30 * 86_400.0

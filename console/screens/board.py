@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -21,10 +21,20 @@ from panels.kinds.quality import QUALITY
 from panels.kinds.timeline import TIMELINE
 from panels.listing import Listing
 from panels.logview import LogView
-from panels.words import ago
+from panels.words import ago, clock
+
+if TYPE_CHECKING:
+    from console.past import Past
 
 NAMES = ("pipelines", "quality", "alerts", "deployments", "logs", "timeline")
 _OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
+
+SANDBOX_CARD = """\
+SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
+In another terminal   teal sandbox break bad-data   lowers a score and fires an alert; watch them here
+4 then x              plans a flip of traffic from one color to the other; b takes it back
+teal sandbox load     sends traffic while you do; the switch reports what it lost
+teal sandbox fix      makes everything well again"""
 
 
 class Board(Vertical):
@@ -49,7 +59,8 @@ class Board(Vertical):
     def __init__(self, store: Store, moment: Callable[[str], Moment], *, card: str = "") -> None:
         super().__init__()
         self._store = store
-        self._moment = moment
+        self.moment = moment
+        self.past: Past | None = None
         self._card = card
         self.since = timedelta(hours=1)
         self.zoomed = ""
@@ -85,26 +96,28 @@ class Board(Vertical):
     def tick(self) -> None:
         """Time has passed: write ages."""
         for name, box in self.boxes.items():
-            box.tick(self._moment(name))
+            box.tick(self.moment(name))
 
     def _show(self, name: str) -> None:
-        moment, box = self._moment(name), self.boxes[name]
+        moment, box = self.moment(name), self.boxes[name]
         if name == "timeline":
             since = ago(self.since.total_seconds())
-            events = readings.timeline(self._store, moment.now, self.since)
+            window = self.past.window if self.past else (moment.now - self.since, moment.now)
+            events = readings.timeline(self._store, self.past.store if self.past else self._store, window)
             self.listing("timeline").apply(events, moment)
-            box.empty = self._card or f"Nothing failed, fired or was switched in the last {since}"
-            box.show(moment, (), extra=[Cell(f"since {since}", "muted")])
+            box.empty = self._card or f"Nothing failed, fired or was switched in the {since} before"
+            box.show(moment, (), extra=[*self._time_words(), Cell(f"since {since}", "muted")])
             return
         panel = cast(Panel, name)
-        sources = [readings.source_of(snapshot, moment.now) for snapshot in self._store.snapshots(panel)]
+        store = self.past.store if self.past and name in ("pipelines", "logs") else self._store
+        sources = [readings.source_of(snapshot, moment.now) for snapshot in store.snapshots(panel)]
         if name == "logs":
-            if self.counts is None:
+            if self.counts is None and not self.past:
                 self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
             box.show(moment, sources, extra=self.log_words())
             return
-        items = readings.newest_runs(self._store) if name == "pipelines" else self._store.items(panel)
-        box.show(moment, sources)
+        items = readings.newest_runs(store) if name == "pipelines" else store.items(panel)
+        box.show(moment, sources, extra=self._time_words() if name == "pipelines" else ())
         self.listing(name).apply(items, moment)
 
     def log_words(self) -> list[Cell]:
@@ -115,6 +128,8 @@ class Board(Vertical):
             words.append(Cell(f"&{self.logs.filter}  {shown} of {known}", "strong"))
         if self.logs.search:
             words.append(Cell(f"/{self.logs.search}", "strong"))
+        if self.past:
+            return [*words, *self._time_words()]
         late, gaps, missing = self.counts() if self.counts else (0, 0, 0)
         words += [Cell(f"{late:,} late", "warning")] if late else []
         words += [Cell(f"{gaps} gaps, {missing:,}+ lines missing", "warning")] if gaps else []
@@ -122,6 +137,10 @@ class Board(Vertical):
             return [*words, Cell("following", "muted")]
         new = f"{self.logs.new:,} new, " if self.logs.new else ""
         return [*words, Cell(f"paused ({new}f follows)", "strong")]
+
+    def _time_words(self) -> list[Cell]:
+        """At which time of the past a panel stands; nothing at now."""
+        return [Cell(f"at {clock(self.past.at, self.moment('').zone)}", "strong")] if self.past else []
 
     # ---- places
 

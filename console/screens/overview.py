@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
@@ -15,13 +15,14 @@ from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.screens import readings
 from console.screens.about import command_of, time_of, url_of
-from console.screens.board import NAMES, Board
+from console.screens.board import NAMES, SANDBOX_CARD, Board
+from console.screens.clock import Clock
 from console.screens.prompt import Prompt
+from console.screens.too_small import TooSmall
 from console.store import Snapshot
-from panels.columns import Cell, Line, Moment
+from panels.columns import Moment
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
-from panels.lines import Lines
 from panels.listing import Listing
 from panels.logview import LogView
 from panels.words import ago
@@ -38,25 +39,6 @@ KEY_ORDER = (
     "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
     "logs.error", "logs.follow", "logs.here", "timeline.here",
 )  # fmt: skip
-
-
-SANDBOX_CARD = """\
-SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
-In another terminal   teal sandbox break bad-data   lowers a score and fires an alert; watch them here
-4 then x              plans a flip of traffic from one color to the other; b takes it back
-teal sandbox load     sends traffic while you do; the switch reports what it lost
-teal sandbox fix      makes everything well again"""
-
-
-class TooSmall(Lines):
-    """What stands there when there is no room for anything."""
-
-    def line(self, y: int) -> Line:
-        if y == 0:
-            return [Cell("teal needs 60 by 16; this terminal", "strong")]
-        return (
-            [Cell(f"is {self.size.width} by {self.size.height}. q quits; or: teal status", "muted")] if y == 1 else []
-        )
 
 
 class Overview(Screen[None], inherit_bindings=False):
@@ -101,7 +83,8 @@ class Overview(Screen[None], inherit_bindings=False):
         Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
         Binding("l", "logs_here", "logs", id="logs.here", tooltip="logs at the time of this"),
         Binding("t", "timeline_here", "timeline", id="timeline.here", tooltip="timeline at the time of this"),
-        Binding("full_stop", "now", "logs and timeline: back to now", id="now", show=False),
+        Binding("T", "all_here", "runs, logs and timeline at the time of this", id="all.here", show=False),
+        Binding("full_stop", "now", "runs, logs and timeline: back to now", id="now", show=False),
         Binding("left_square_bracket", "since(-1)", "look back less", id="since.less", show=False),
         Binding("right_square_bracket", "since(1)", "look back more", id="since.more", show=False),
         Binding("y", "copy", "copy this row", id="copy.row", show=False),
@@ -127,6 +110,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self.strip = Strip()
         card = SANDBOX_CARD if self.app.session.context.sandbox else ""
         self.board = Board(self.app.session.store, self.moment, card=card)
+        self.clock = Clock(self.app.session, self.board, self._draw_soon)
         self.keys = KeyBar(KEY_ORDER)
         self.prompt = Prompt()
         yield self.header
@@ -162,12 +146,17 @@ class Overview(Screen[None], inherit_bindings=False):
         self._flush()
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        self._dirty.add(snapshot.key.panel)
+        self._draw_soon(snapshot.key.panel)
+
+    def _draw_soon(self, panel: str) -> None:
+        self._dirty.add(panel)
         if not self._waiting:
             self._waiting = True
             self.set_timer(FLUSH_S, self._flush)
 
     def _on_lines(self, batch: list[LogEntry] | None) -> None:
+        if self.clock.past is not None:
+            return  # what is followed meanwhile is followed anew when the clock is back at now
         if batch is None:
             self.board.logs.reset()
         else:
@@ -205,7 +194,8 @@ class Overview(Screen[None], inherit_bindings=False):
         store, moment = self.app.session.store, self.moment()
         self.header.show(self.app.place, readings.health(store, moment.now), store.items("deployments"), moment)
         notes = self.app.session.orders.notes
-        self.strip.show(readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols))
+        found = readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols)
+        self.strip.show([*self.clock.said(moment), *found])
 
     def _tick(self) -> None:
         if self.is_current:
@@ -282,7 +272,7 @@ class Overview(Screen[None], inherit_bindings=False):
         if action not in ("back", "menu", "acknowledge", "rollback", "logs_here", "timeline_here", "url"):
             return True
         if action == "back":
-            return self.is_mounted and bool(self.board.zoomed or self.board.narrowed)
+            return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.past)
         item = self.board.current if self.is_mounted else None
         match action:
             case "menu":
@@ -303,11 +293,13 @@ class Overview(Screen[None], inherit_bindings=False):
         self.board.zoom("")
 
     def action_back(self) -> None:
-        """Out of a filter, then out of a zoom; on the overview nothing is left to leave but by q."""
+        """Out of a filter, then out of a zoom, then back to now; nothing else is left to leave but by q."""
         if self.board.narrowed:
             self.board.widen()
-        else:
+        elif self.board.zoomed:
             self.board.zoom("")
+        else:
+            self.clock.back()
         self.refresh_bindings()
 
     def action_leave(self) -> None:
@@ -351,27 +343,36 @@ class Overview(Screen[None], inherit_bindings=False):
             self.app.open_plan(Request(kind="rollback", service=item.service, ref=item.ref))
 
     def action_logs_here(self) -> None:
-        at = time_of(self.board.current)
-        if at is not None:
-            self.board.zoom("logs")
-            self.board.logs.go_to(at - timedelta(seconds=5))
+        self._go_here("logs")
 
     def action_timeline_here(self) -> None:
+        self._go_here("timeline")
+
+    def action_all_here(self) -> None:
+        self._go_here("")
+
+    def _go_here(self, panel: str) -> None:
         at = time_of(self.board.current)
-        if at is not None:
-            self.board.zoom("timeline")
-            listing = self.board.listing("timeline")
-            later = [index for index, event in enumerate(listing.items) if event.at >= at]
-            listing.move_to(later[0] if later else len(listing.items) - 1)
+        if at is None:
+            self.app.say("this has no time to go to")
+            return
+        self.board.zoom(panel)
+        self._go(at)
+
+    @work(group="clock", exclusive=True, exit_on_error=False)
+    async def _go(self, at: datetime) -> None:
+        await self.clock.go(at)
+        self.refresh_bindings()
 
     def action_now(self) -> None:
-        self.board.logs.action_last()
-        self.board.listing("timeline").action_last()
+        self.clock.back()
 
     def action_since(self, step: int) -> None:
         nearest = min(range(len(SINCE)), key=lambda index: abs(SINCE[index] - self.board.since))
         self.board.since = SINCE[max(0, min(nearest + step, len(SINCE) - 1))]
         self.app.look_back(self.board.since)
+        if (past := self.clock.past) is not None:
+            self._go(past.at)
         self.redraw()
         self.app.say(f"looking back {ago(self.board.since.total_seconds())}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
@@ -52,12 +52,11 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
     return [entry for _, entry in timed]
 
 
-def timeline(store: Store, now: datetime, since: timedelta) -> list[Event]:
-    """What happened in the last `since`."""
-    items: list[Item] = [
-        item for panel in ("pipelines", "quality", "alerts", "deployments", "timeline") for item in store.items(panel)
-    ]
-    return events(items, now - since)
+def timeline(store: Store, dated: Store, window: tuple[datetime, datetime]) -> list[Event]:
+    """What happened within `window`; `dated` has the runs and what was remembered of that time."""
+    items = [item for panel in ("pipelines", "timeline") for item in dated.items(panel)]
+    items += [item for panel in ("quality", "alerts", "deployments") for item in store.items(panel)]
+    return events(items, *window)
 
 
 def health(store: Store, now: datetime) -> Health:

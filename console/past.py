@@ -1,0 +1,87 @@
+"""What was so around one time: runs, lines and events of a window that has an end, read once. No order sees it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from backends.errors import BackendError
+from backends.logs.merging import gap
+from backends.models import Item, LogEntry
+from backends.ports import LogQuery
+from console import moment
+from console.adapters import Adapters
+from console.config import Entry
+from console.config_model import Port
+from console.feeds import Feed, Source, read_all
+from console.store import Snapshot, SourceKey, Store
+from console.timeline_feeds import Rememberers
+
+AFTER = timedelta(minutes=5)
+NEARER = (AFTER, timedelta(seconds=30), timedelta(seconds=5))
+RUN_LIMIT = 1000
+LINE_LIMIT = 1500  # of each source before the time, and as many after it
+FOR_GOOD_S = 1e9  # what is past does not grow stale
+
+
+class Past:
+    """The time `at`, with what came before it for `since`, and what came in `AFTER`. Its store is its own: what was so
+    must not be taken for what is so."""
+
+    def __init__(
+        self,
+        at: datetime,
+        since: timedelta,
+        entries: Mapping[Port, Sequence[Entry]],
+        adapters: Adapters,
+        rememberers: Rememberers,
+    ) -> None:
+        self.at = at
+        self.window = (at - since, min(at + AFTER, moment.utc_now()))
+        self.store = Store()
+        self._adapters = adapters
+        sources = [
+            *(Source(SourceKey("pipelines", each.name), each.type, partial(self._runs, each.name))
+              for each in entries["pipelines"]),
+            *(Source(SourceKey("logs", each.name), each.type, partial(self._lines, each.name))
+              for each in entries["logs"]),
+            *rememberers.sources(lambda: self.window),
+        ]  # fmt: skip
+        self._feeds = [Feed(source, self.store, interval_s=FOR_GOOD_S) for source in sources]
+
+    def listen(self, listener: Callable[[Snapshot], None]) -> None:
+        """Call `listener` with what each source says."""
+        self.store.listen(listener)
+
+    async def read(self) -> None:
+        """Ask every source, side by side; one that fails says so in its snapshot."""
+        await read_all(self._feeds)
+
+    async def _runs(self, name: str) -> tuple[Item, ...]:
+        since, until = self.window
+        runs = await self._adapters.pipelines(name).runs(since=since, limit=RUN_LIMIT)
+        begun = [run for run in runs if run.started_at is not None and run.started_at <= until]
+        if len(runs) >= RUN_LIMIT and not begun:
+            message = f"more than {RUN_LIMIT:,} runs began since: they do not reach back to this time"
+            raise BackendError("not_found", message, fix="`teal run list` of one pipeline")
+        return tuple(begun)
+
+    async def _lines(self, name: str) -> tuple[LogEntry, ...]:
+        """The last before the time, and what follows on it without a hole, as far as the limit reaches."""
+        logs, (since, until) = self._adapters.logs(name), self.window
+        before = await logs.query(LogQuery(since=since, until=self.at, limit=LINE_LIMIT))
+        after: list[LogEntry] = []
+        for ahead in NEARER:
+            query = LogQuery(since=self.at, until=min(until, self.at + ahead), limit=LINE_LIMIT)
+            after = await logs.query(query)
+            if len(after) < LINE_LIMIT:
+                return (*before, *_not_twice(before, after))
+        return (*before, gap(name, None, f"more than {LINE_LIMIT:,} came in 5 s"), *after)
+
+
+def _not_twice(before: list[LogEntry], after: list[LogEntry]) -> list[LogEntry]:
+    """Lines of the very time are in both."""
+    both = len(before)
+    for same in range(min(both, len(after)), 0, -1):
+        if before[both - same :] == after[:same]:
+            return after[same:]
+    return after

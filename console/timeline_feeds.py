@@ -1,0 +1,52 @@
+"""What remembers changes: the journal, the pipelines' own events, alerts over time."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from backends.models import Item
+from console.adapters import Adapters
+from console.config import Entry
+from console.config_model import Port
+from console.feeds import Source
+from console.orders import Orders
+from console.store import SourceKey
+
+ACTION_LIMIT = 200
+
+Window = Callable[[], tuple[datetime, datetime]]
+_Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
+
+
+class Rememberers:
+    """The sources of the timeline, each asked for a window: from when to when."""
+
+    def __init__(self, entries: Mapping[Port, Sequence[Entry]], adapters: Adapters, orders: Orders) -> None:
+        self._entries, self._adapters, self._orders = entries, adapters, orders
+
+    def sources(self, window: Window) -> list[Source]:
+        """One for the journal, one for each backend of pipelines and of metrics."""
+        found = [Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window))]
+        asked: tuple[tuple[Port, _Fetch], ...] = (("pipelines", self._events), ("metrics", self._firings))
+        for port, fetch in asked:
+            found += [
+                Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name, window))
+                for entry in self._entries[port]
+            ]
+        return found
+
+    async def _journal(self, window: Window) -> tuple[Item, ...]:
+        from console import history
+
+        since, until = window()
+        actions = await self._orders.actions(limit=ACTION_LIMIT)
+        records = await self._orders.audit_records(since=since)
+        return (*history.of_actions(actions, since, until), *history.of_notes(records, since, until))
+
+    async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
+        return tuple(await self._adapters.pipelines(name).events(*window()))
+
+    async def _firings(self, name: str, window: Window) -> tuple[Item, ...]:
+        from console.history import of_metrics
+
+        return tuple(await of_metrics(self._adapters.metrics(name), name, *window()))

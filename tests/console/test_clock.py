@@ -1,0 +1,179 @@
+"""One clock: runs, logs and timeline at a time of the past, and nothing of it in what is so now."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from backends.errors import BackendError
+from backends.logs.merging import is_gap
+from backends.models import LogEntry, PipelineRun, TimelineEvent
+from backends.ports import LogQuery
+from console import moment
+from console.adapters import Adapters
+from console.config import Entry
+from console.feeds import Source
+from console.past import LINE_LIMIT, RUN_LIMIT, Past
+from console.store import SourceKey
+from console.timeline_feeds import Rememberers, Window
+from panels.header import Strip
+from tests.console.fakes import NOW, FakeSession, alert, log, run
+from tests.console.test_overview import console, incident, text
+
+AT = NOW - timedelta(minutes=40)
+ENTRIES = {
+    "pipelines": [Entry("pipelines", "local", "local", {})],
+    "logs": [Entry("logs", "app", "files", {})],
+    "quality": [], "alerts": [], "deployments": [], "metrics": [], "checks": [], "notify": [],
+}  # fmt: skip
+
+
+class Backend:
+    """Pipelines and logs that remember."""
+
+    def __init__(self, runs: Sequence[PipelineRun] = (), lines: Sequence[LogEntry] = ()) -> None:
+        self.all_runs, self.lines = list(runs), list(lines)
+        self.queries: list[LogQuery] = []
+        self.lost = False
+
+    def pipelines(self, name: str) -> "Backend":
+        return self
+
+    def logs(self, name: str) -> "Backend":
+        return self
+
+    async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
+        return sorted(self.all_runs, key=lambda each: each.started_at or NOW, reverse=True)[:limit]
+
+    async def query(self, query: LogQuery) -> list[LogEntry]:
+        self.queries.append(query)
+        if self.lost:
+            raise BackendError("unreachable", "connection refused")
+        assert query.since is not None
+        assert query.until is not None
+        found = [line for line in self.lines if line.at and query.since <= line.at <= query.until]
+        return found[-query.limit :]
+
+
+class Remembering:
+    def sources(self, window: Window) -> list[Source]:
+        async def fetch() -> tuple[Any, ...]:
+            assert window()[0] < AT < window()[1]
+            return (TimelineEvent(at=AT, kind="action", ref="A", text="flip analytics blue → green"),)
+
+        return [Source(SourceKey("timeline", "journal"), "journal", fetch)]
+
+
+def past(backend: Backend, at: datetime = AT) -> Past:
+    entries: Any = ENTRIES
+    return Past(at, timedelta(hours=1), entries, cast(Adapters, backend), cast(Rememberers, Remembering()))
+
+
+@pytest.fixture(autouse=True)
+def then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment, "utc_now", lambda: NOW)
+
+
+def line(seconds: float, message: str) -> LogEntry:
+    return LogEntry(at=AT + timedelta(seconds=seconds), source="app", level="info", message=message)
+
+
+async def test_runs_that_began_later_are_not_there_yet() -> None:
+    before, after = (
+        run("nightly", "7", "failed", started_at=AT - timedelta(minutes=9)),
+        run("hourly", "7", "failed", started_at=NOW),
+    )
+    found = past(Backend([before, after]))
+    await found.read()
+    assert [each.pipeline for each in found.store.items("pipelines")] == ["nightly"]
+    assert [event.text for event in found.store.items("timeline")] == ["flip analytics blue → green"]
+
+
+async def test_runs_that_do_not_reach_back_are_said_to_be_unknown() -> None:
+    found = past(Backend([run(f"p{n}", "7", "success", started_at=NOW) for n in range(RUN_LIMIT)]))
+    await found.read()
+    (snapshot,) = found.store.snapshots("pipelines")
+    assert snapshot.error is not None
+    assert "do not reach back" in snapshot.error.message
+    assert snapshot.items == ()
+
+
+async def test_lines_lead_up_to_the_time_and_on_from_it() -> None:
+    lines = [line(second, f"line {second}") for second in range(-100, 100)]
+    found = past(Backend(lines=lines))
+    await found.read()
+    assert [entry.message for entry in found.store.items("logs")] == [entry.message for entry in lines]
+
+
+async def test_so_many_lines_that_some_are_missing_are_a_gap() -> None:
+    lines = [line(0.001 * number, f"line {number}") for number in range(1, 3 * LINE_LIMIT)]
+    backend = Backend(lines=lines)
+    found = past(backend)
+    await found.read()
+    entries = found.store.items("logs")
+    assert is_gap(entries[0])
+    assert (len(entries), entries[-1].message) == (1 + LINE_LIMIT, lines[-1].message)
+    assert len(backend.queries) == 4  # nearer and nearer
+
+
+async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
+    session = incident()
+    session.put("alerts", "am", alert("KafkaLag", "critical", 40), alert("DiskFull", "critical", 40))
+    began = AT - timedelta(minutes=2)
+    backend = Backend(
+        [run("nightly_export", "7", "failed", started_at=began)], [line(-2, "the cause"), line(1, "the effect")]
+    )
+    asked = list[datetime]()
+
+    def at_time(at: datetime) -> Past:
+        asked.append(at)
+        return past(backend, at)
+
+    session.past = at_time  # type: ignore[attr-defined]
+    async with console(session) as (app, overview, pilot):
+        live = session.store.items("pipelines")
+        await pilot.press("3", "0", "T")
+        await pilot.pause(0.3)
+        assert asked == [AT]
+        assert [each.pipeline for each in overview.board.listing("pipelines").items] == ["nightly_export"]
+        assert "the cause" in text(app)
+        assert "the effect" in text(app)
+        assert "flip analytics blue → green" in text(app)
+        assert "40m ago; . is back to now" in app.screen.query_one(Strip).render_line(0).text
+        assert "KafkaLag" in text(app), "what is so now stays"
+        assert session.store.items("pipelines") == live, "no order may see the past"
+        session.put("logs", "app", log(1, "info", "app", "of now"))
+        await pilot.pause(0.3)
+        assert "of now" not in text(app)
+        await pilot.press("full_stop")
+        await pilot.pause(0.3)
+        assert ("refresh", "logs") in session.calls
+        assert overview.board.listing("pipelines").items != []
+        assert "nightly_export" not in text(app)
+        assert "of now" in text(app)
+
+
+async def test_a_source_that_cannot_say_what_was_is_unknown() -> None:
+    session, backend = incident(), Backend()
+    backend.lost = True
+    session.put("alerts", "am", alert("KafkaLag", "critical", 40))
+    session.past = lambda at: past(backend, at)  # type: ignore[attr-defined]
+    async with console(session) as (app, overview, pilot):
+        await pilot.press("3", "l")
+        await pilot.pause(0.3)
+        assert overview.board.zoomed == "logs"
+        assert "connection refused" in text(app)
+
+
+async def test_escape_leads_back_to_now() -> None:
+    session: FakeSession = incident()
+    session.put("alerts", "am", alert("KafkaLag", "critical", 40))
+    session.past = lambda at: past(Backend(), at)  # type: ignore[attr-defined]
+    async with console(session) as (_, overview, pilot):
+        await pilot.press("3", "t")
+        await pilot.pause(0.3)
+        assert (overview.board.zoomed, overview.clock.past is not None) == ("timeline", True)
+        await pilot.press("escape", "escape")
+        await pilot.pause(0.3)
+        assert (overview.board.zoomed, overview.clock.past) == ("", None)
