@@ -1,20 +1,21 @@
-"""Who is on: the consoles that are open on a context, as they last said so. Loads SQLAlchemy.
+"""Who is on, and when somebody was: the consoles of a context, as they last said so. Loads SQLAlchemy.
 
 A row a console, written at its start, once a minute and when it is armed; one that was killed is forgotten after three
-minutes.
+minutes. From when to when it was open is kept for a month.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from actions.engines import database_now
 from actions.ids import canonical, time_of, time_text
-from actions.models import Actor, OpenConsole
-from actions.tables import consoles
+from actions.models import Actor, OpenConsole, Watch
+from actions.tables import consoles, watches
 
 FORGOTTEN_S = 180.0
+KEPT_DAYS = 31
 
 
 def seen(connection: Connection, console_id: str, context: str, actor: Actor, pid: int, *, armed: bool) -> None:
@@ -24,12 +25,23 @@ def seen(connection: Connection, console_id: str, context: str, actor: Actor, pi
     if connection.execute(mine).rowcount == 0:
         values = {"id": console_id, "context": context, "actor": canonical(actor), "pid": pid, "armed": armed}
         connection.execute(insert(consoles).values(opened_at=at, seen_at=at, **values))
-    connection.execute(delete(consoles).where(consoles.c.seen_at < _forgotten(connection)))
+    _close(connection, consoles.c.seen_at < _forgotten(connection))
 
 
 def gone(connection: Connection, console_id: str) -> None:
     """It is closed."""
-    connection.execute(delete(consoles).where(consoles.c.id == console_id))
+    mine = consoles.c.id == console_id
+    connection.execute(update(consoles).where(mine).values(seen_at=time_text(database_now(connection))))
+    _close(connection, mine)
+
+
+def watched(connection: Connection, context: str) -> list[Watch]:
+    """From when to when each console of the last month was open, those that are still open last."""
+    closed = select(watches).where(watches.c.context == context).order_by(watches.c.opened_at)
+    still = select(consoles).where(consoles.c.context == context).order_by(consoles.c.opened_at)
+    ended = [(row.opened_at, row.closed_at) for row in connection.execute(closed)]
+    ended += [(row.opened_at, row.seen_at) for row in connection.execute(still)]
+    return [Watch(_time(opened), _time(closed)) for opened, closed in ended]
 
 
 def who_is_on(connection: Connection, context: str) -> list[OpenConsole]:
@@ -42,6 +54,20 @@ def who_is_on(connection: Connection, context: str) -> list[OpenConsole]:
         )
         for row in connection.execute(query.order_by(consoles.c.opened_at))
     ]  # fmt: skip
+
+
+def _close(connection: Connection, which: ColumnElement[bool]) -> None:
+    ended = select(consoles.c.context, consoles.c.opened_at, consoles.c.seen_at).where(which)
+    connection.execute(insert(watches).from_select(["context", "opened_at", "closed_at"], ended))
+    connection.execute(delete(consoles).where(which))
+    month_ago = time_text(database_now(connection) - timedelta(days=KEPT_DAYS))
+    connection.execute(delete(watches).where(watches.c.closed_at < month_ago))
+
+
+def _time(text: str) -> datetime:
+    found = time_of(text)
+    assert found is not None
+    return found
 
 
 def _forgotten(connection: Connection) -> str:

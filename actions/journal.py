@@ -14,7 +14,7 @@ from actions.ids import new_id
 from actions.journal_errors import JournalFull
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
-from actions.models import MOVES_FORWARD, Action, Actor, OpenConsole, Owner, Plan
+from actions.models import MOVES_FORWARD, Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
 
@@ -176,6 +176,10 @@ class Journal:
     async def who_is_on(self, context: str) -> list[OpenConsole]:
         """The consoles that are open on a context, the longest open first."""
         return await self._look([], lambda sql: sql.who_is_on(context))
+
+    async def watched(self, context: str) -> list[Watch]:
+        """When consoles of a context were open, in the last month."""
+        return await self._look([], lambda sql: sql.watched(context))
 
     # ---- audit
 

@@ -20,7 +20,7 @@ from actions.ids import canonical, now, time_text
 from actions.lease import Hold
 from actions.lease_sql import acquire, check, expire, lock_entry, marked, renew
 from actions.location import JournalLocation
-from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan
+from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import (
     ORDERS,
     Changes,
@@ -268,6 +268,11 @@ class SqlJournal:
         """The open consoles of a context."""
         with self._database.reading() as connection:
             return consoles.who_is_on(connection, context)
+
+    def watched(self, context: str) -> list[Watch]:
+        """When consoles of a context were open, in the last month."""
+        with self._database.reading() as connection:
+            return consoles.watched(connection, context)
 
     # ---- audit
 

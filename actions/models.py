@@ -174,6 +174,13 @@ class OpenConsole(Struct, frozen=True, kw_only=True):
     seen_at: datetime | None = None
 
 
+class Watch(Struct, frozen=True):
+    """From when to when somebody had a console open; one that still is, until it last said so."""
+
+    opened_at: datetime
+    closed_at: datetime
+
+
 class ActionError(Struct, frozen=True, kw_only=True):
     """Why an action ended badly: a kind (as BackendError, or `refused`, `verify_failed` …), words, what to do."""
 

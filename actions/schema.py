@@ -17,7 +17,7 @@ from actions.tables import SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.text import clean
 
-_KNOWN = ("0001", "0002", "0003")
+_KNOWN = ("0001", "0002", "0003", "0004")
 
 
 class Database:

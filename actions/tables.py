@@ -5,7 +5,7 @@ Times are UTC texts of fixed form, so that they sort and compare in every databa
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 metadata = MetaData()
 
@@ -107,6 +107,16 @@ consoles = Table(
     Column("pid", Integer, nullable=False),
     Column("armed", Boolean, nullable=False),
 )
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("context", Text, nullable=False),
+    Column("opened_at", Text, nullable=False),
+    Column("closed_at", Text, nullable=False),
+)
+Index("watches_by_time", watches.c.context, watches.c.closed_at)
 
 audit = Table(
     "audit",

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Series
 from backends.text import clean, clean_labels
-from panels.words import ago
+from panels.words import ago, took
 
 if TYPE_CHECKING:
     from actions.audit import AuditRecord
-    from actions.models import Action
+    from actions.models import Action, Watch
 
 # https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime
 FIRING = 'ALERTS{alertstate="firing"}'
 STEPS = 240  # points a series: a window of 24 h is seen to 6 min, one of 1 h to 15 s
 SHORTEST_STEP_S = 15.0
 MOST_ALERTS = 500
+UNWATCHED = timedelta(minutes=10)
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
 _ENDED_BADLY: dict[str, Health] = {
     "rollback_failed": "critical", "in_doubt": "critical", "conflict": "critical", "rolled_back": "warning",
@@ -52,6 +53,21 @@ def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
             event = TimelineEvent(at=at, kind="note", ref=f"note/{record.seq}", text=f"{who}{about}{record.detail}")
             found.append(event)
+    return found
+
+
+def of_watches(watched: Iterable[Watch], since: datetime, until: datetime) -> list[TimelineEvent]:
+    """The times at which no console was open, of at least `UNWATCHED`. Of before the first that is known, nothing."""
+    known = sorted((watch.opened_at, watch.closed_at) for watch in watched)
+    found: list[TimelineEvent] = []
+    seen_until: datetime | None = None
+    for opened, closed in [*known, (until, until)]:
+        if seen_until is not None:
+            begin, end = max(seen_until, since), min(opened, until)
+            if end - begin >= UNWATCHED:
+                words = f"no console was open for {took((end - begin).total_seconds())}"
+                found.append(TimelineEvent(at=begin, kind="unwatched", ref="consoles", text=words, until=end))
+        seen_until = closed if seen_until is None else max(seen_until, closed)
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.audit import AuditEntry, AuditRecord, AuditVerdict
     from actions.gate import Gate, Spare
-    from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request
+    from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
     from actions.rows import Draft
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.lingering import Fate
@@ -125,6 +125,10 @@ class Orders:
             self._console_id = new_id()
         journal = (await self._opened()).journal
         await journal.seen(self._console_id, self._context.name, self.actor, os.getpid(), armed=armed)
+
+    async def watched(self) -> list[Watch]:
+        """When consoles were open on this context, in the last month."""
+        return await (await self._opened()).journal.watched(self._context.name)
 
     async def who_is_on(self) -> list[OpenConsole]:
         """The consoles that are open on this context."""

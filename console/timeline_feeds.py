@@ -41,7 +41,12 @@ class Rememberers:
         since, until = window()
         actions = await self._orders.actions(limit=ACTION_LIMIT)
         records = await self._orders.audit_records(since=since)
-        return (*history.of_actions(actions, since, until), *history.of_notes(records, since, until))
+        watched = await self._orders.watched()
+        return (
+            *history.of_actions(actions, since, until),
+            *history.of_notes(records, since, until),
+            *history.of_watches(watched, since, until),
+        )
 
     async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
         return tuple(await self._adapters.pipelines(name).events(*window()))

@@ -83,7 +83,7 @@ class Overview(Screen[None], inherit_bindings=False):
         Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
         Binding("l", "logs_here", "logs", id="logs.here", tooltip="logs at the time of this"),
         Binding("t", "timeline_here", "timeline", id="timeline.here", tooltip="timeline at the time of this"),
-        Binding("T", "all_here", "runs, logs and timeline at the time of this", id="all.here", show=False),
+        Binding("comma", "all_here", "runs, logs and timeline at the time of this", id="all.here", show=False),
         Binding("full_stop", "now", "runs, logs and timeline: back to now", id="now", show=False),
         Binding("left_square_bracket", "since(-1)", "look back less", id="since.less", show=False),
         Binding("right_square_bracket", "since(1)", "look back more", id="since.more", show=False),

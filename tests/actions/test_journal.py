@@ -5,13 +5,14 @@ import contextlib
 import os
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from actions.audit import AuditEntry
-from actions.ids import canonical
+from actions.ids import canonical, now, time_text
 from actions.journal import Journal
 from actions.lease import Hold, LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.location import JournalLocation
@@ -300,3 +301,24 @@ async def test_who_is_on_and_who_has_left(journal: Journal) -> None:
     assert await journal.who_is_on("test") == []
     await journal.seen("D", "test", ALICE, 4, armed=False)
     assert execute(journal.location, "SELECT id FROM consoles") == [("D",)]
+
+
+async def test_when_consoles_were_open_is_kept_also_of_those_that_were_killed(journal: Journal) -> None:
+    await journal.audit(AuditEntry(kind="note"))
+    for name in ("A", "B", "C"):
+        await journal.seen(name, "test", ALICE, 1, armed=False)
+    await journal.seen("D", "elsewhere", ALICE, 1, armed=False)
+    await journal.gone("A")
+    killed = (now() - timedelta(hours=2), now() - timedelta(hours=1))
+    opened_at, seen_at = (time_text(at) for at in killed)
+    execute(journal.location, f"UPDATE consoles SET opened_at = '{opened_at}', seen_at = '{seen_at}' WHERE id = 'B'")
+    await journal.seen("C", "test", ALICE, 1, armed=False)
+    watched = await journal.watched("test")
+    assert len(watched) == 3
+    assert (watched[0].opened_at, watched[0].closed_at) == killed
+    assert all(watch.opened_at <= watch.closed_at <= now() for watch in watched)
+    assert execute(journal.location, "SELECT id FROM consoles WHERE context = 'test'") == [("C",)]
+    month_ago = time_text(now() - timedelta(days=32))
+    execute(journal.location, f"UPDATE watches SET closed_at = '{month_ago}' WHERE opened_at = '{opened_at}'")
+    await journal.gone("C")
+    assert len(await journal.watched("test")) == 2

@@ -133,7 +133,7 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
     session.past = at_time  # type: ignore[attr-defined]
     async with console(session) as (app, overview, pilot):
         live = session.store.items("pipelines")
-        await pilot.press("3", "0", "T")
+        await pilot.press("3", "0", "comma")
         await pilot.pause(0.3)
         assert asked == [AT]
         assert [each.pipeline for each in overview.board.listing("pipelines").items] == ["nightly_export"]

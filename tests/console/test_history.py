@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actions.audit import AuditRecord
-from actions.models import Action, Actor
+from actions.models import Action, Actor, Watch
 from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
 from backends.ports import Point, Series
-from console.history import of_actions, of_metrics, of_notes
+from console.history import of_actions, of_metrics, of_notes, of_watches
 from panels.kinds.timeline import events
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
@@ -35,6 +35,21 @@ def test_an_action_is_told_where_it_ended_with_who_and_why() -> None:
 def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:
     assert [event.at for event in of_actions([action("running", ended=None)], SINCE, NOW)] == [ago(12)]
     assert of_actions([action(ended=90)], SINCE, NOW) == []
+
+
+def test_what_nobody_watched_is_said_from_the_first_watch_on_that_is_known() -> None:
+    def gaps(*watched: tuple[float, float], since: datetime = SINCE) -> list[tuple[datetime, datetime | None]]:
+        found = of_watches([Watch(ago(opened), ago(closed)) for opened, closed in watched], since, NOW)
+        assert all(event.kind == "unwatched" and event.health == "ok" for event in found)
+        return [(event.at, event.until) for event in found]
+
+    assert gaps() == []
+    assert gaps((50, 40)) == [(ago(40), NOW)], "of the ten minutes before the first, nothing is known"
+    assert gaps((90, 80), (40, 0.5)) == [(SINCE, ago(40))]
+    assert gaps((58, 30), (50, 45), (22, 0)) == [], "eight minutes are a coffee"
+    assert gaps((55, 50), (52, 35), (20, 0)) == [(ago(35), ago(20))]
+    (event,) = of_watches([Watch(ago(300), ago(252))], NOW - timedelta(hours=6), NOW)
+    assert event.text == "no console was open for 4h12m"
 
 
 def test_notes_say_who_wrote_them_and_recorded_checks_what_changed() -> None:
