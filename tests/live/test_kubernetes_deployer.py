@@ -121,7 +121,9 @@ async def test_one_that_cannot_be_pulled_says_so_while_it_tries(deployer: Deploy
 async def test_a_sick_one_is_rolled_out_and_not_healthy(switch: KubernetesSwitch, deployer: Deployer) -> None:
     await deploy(deployer, "2.5.0-sick")
     await rolled_out(deployer, "2.5.0-sick", lambda found: found.state == "complete")
-    health = await switch.color_health("green")
+    async with asyncio.timeout(30):  # a pod that ends answers for a moment yet, and it was healthy
+        while (health := await switch.color_health("green")).healthy:
+            await asyncio.sleep(0.1)
     assert (health.healthy, health.ready) == (False, 2)
     assert "status unhealthy" in health.detail
 
