@@ -35,7 +35,7 @@ from console.screens.parts import (
     style_of,
 )
 from console.screens.plan_words import refusal
-from console.screens.task_lines import first_to_read, gantt_line, list_line, run_line, span
+from console.screens.task_lines import approval_line, first_to_read, gantt_line, list_line, run_line, span
 from console.store import Snapshot
 from panels.keybar import KeyBar
 from panels.words import ago, clock, zone_name
@@ -91,6 +91,7 @@ class RunDetail(Page):
         self._log_of = ""
         self._log: list[LogEntry] = []
         self._listed: list[str] = []
+        self._waits: list[Row] = []
 
     def compose(self) -> ComposeResult:
         with Frame(title="Run", id="frame"):
@@ -142,6 +143,7 @@ class RunDetail(Page):
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 tasks = await self.session.tasks(self.run_shown)
+                self._waits = await self._waiting()
         except (Refused, BackendError, TimeoutError) as error:
             self._trouble = refusal(error, self.of)
             self._show()
@@ -157,6 +159,16 @@ class RunDetail(Page):
             self._read_log(jump=False)
         if self.run_shown.state in RUNNING and tasks and all(task.state not in RUNNING for task in tasks):
             self.session.refresh("pipelines")
+
+    async def _waiting(self) -> list[Row]:
+        """What of a run that waits needs a person's yes."""
+        if self.run_shown.state != "waiting":
+            return []
+        try:
+            approvals = await self.session.approvals(self.run_shown)
+        except BackendError as error:
+            return [row("waits", f"for what can not be read: {error.message}", style_of("unknown"))]
+        return [row("waits", approval_line(each), style_of("warning")) for each in approvals]
 
     @property
     def chosen(self) -> TaskRun | None:
@@ -227,6 +239,7 @@ class RunDetail(Page):
             rows.append(row("error", run.error, style_of("critical")))
         if run.note:
             rows.append(row("note", run.note))
+        rows += self._waits
         if (found := self.session.triage(run, self.tasks, self._log)) is not None:
             rows.append(row("looks", f"{found.kind}: {found.meaning}", style_of("warning")))
             shown = (line for line in found.evidence if line not in (run.error, run.note))

@@ -8,8 +8,9 @@ from datetime import datetime
 from textual.content import Content
 
 from backends.models import PipelineRun, TaskRun
+from backends.ports import Approval
 from console.screens.parts import MUTED, fit, mark, seconds_since, style_of
-from panels.words import NOTHING, Symbols, took
+from panels.words import NOTHING, Symbols, ago, took
 
 LEAST_NAME = 12
 
@@ -22,6 +23,13 @@ def first_to_read(tasks: Sequence[TaskRun]) -> int:
                 return number
     ended = [number for number, task in enumerate(tasks) if task.ended_at is not None]
     return ended[-1] if ended else 0
+
+
+def approval_line(approval: Approval) -> str:
+    """`production (ops team), for 12m: x v approves it`."""
+    detail = f" ({approval.detail})" if approval.detail else ""
+    since = f", for {ago(seconds_since(approval.since))}" if approval.since else ""
+    return f"{approval.name}{detail}{since}: {'x v approves it' if approval.mine else 'not to be approved from here'}"
 
 
 def lasted(task: TaskRun, now: datetime) -> float | None:

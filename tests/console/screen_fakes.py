@@ -30,7 +30,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from backends.ports import PipelineInfo, PipelineParam
+from backends.ports import Approval, PipelineInfo, PipelineParam
 from console.screens.parts import Paragraphs
 from console.session import Ways
 from console.store import Snapshot, SourceKey, Store
@@ -205,6 +205,8 @@ class FakeSession:
             params=(PipelineParam(name="rows", default=500), PipelineParam(name="day", default="2024-01-01")),
         )
         self.requests: list[Request] = []
+        self.approval_list: list[Approval] = []
+        self.approval_error: BackendError | None = None
         self.task_reads = 0
         self.why_not = ""
         self.forward = Ways(strategies=("blue-green", "gradual", "canary", "slow"))
@@ -238,6 +240,11 @@ class FakeSession:
     async def tasks(self, run: PipelineRun) -> list[TaskRun]:
         self.task_reads += 1
         return self.task_list
+
+    async def approvals(self, run: PipelineRun) -> list[Approval]:
+        if self.approval_error is not None:
+            raise self.approval_error
+        return self.approval_list
 
     async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
         return some_log(task or "all")

@@ -8,6 +8,7 @@ from textual.widgets import OptionList
 
 from backends.errors import BackendError
 from backends.models import LogEntry, TruthLayer
+from backends.ports import Approval
 from console.screens.action import ActionScreen
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.deployment_lines import disagreement
@@ -71,6 +72,22 @@ def test_bars_lie_in_their_time() -> None:
     assert starts[4] == -1
     assert max(len(line) for line in lines) <= 80
     assert tasks[first_to_read(tasks)].task == "validate_transactions_data"
+
+
+async def test_a_run_that_waits_says_for_whom() -> None:
+    session = FakeSession()
+    session.approval_list = [
+        Approval(name="production", since=ago(720), detail="ops team"),
+        Approval(name="billing", mine=False, detail="finance"),
+    ]
+    screen = a_detail(session, state="waiting", ended_at=None)
+    async with Holder(screen).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "production (ops team), for 12m: x v approves it" in text_of(pilot.app), "said")
+        assert "billing (finance): not to be approved from here" in text_of(pilot.app)
+        session.approval_list, session.approval_error = [], BackendError("auth", "HTTP 403")
+        await pilot.press("r")
+        await until(pilot, lambda: "for what can not be read: HTTP 403" in text_of(pilot.app), "unknown is said")
+        assert "validate_transactions_data" in text_of(pilot.app)
 
 
 async def test_it_opens_on_the_task_that_failed_and_the_line_that_says_why() -> None:
