@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import idle, kubeconfig, logs, refresh, startup, verdicts
+from benchmarks import idle, kubeconfig, logs, peers, refresh, startup, switching, verdicts
 from benchmarks.timing import environment
 
 
@@ -18,7 +18,13 @@ def main() -> int:
         measurements = [*startup.measure(env, directory, url), kubeconfig.measure(env, directory)]
         for measurement in measurements:
             print(measurement)
-        within = [refresh.report(), idle.report(env, directory, url), logs.report(env, directory)]
+        within = [
+            refresh.report(),
+            idle.report(env, directory, url),
+            logs.report(env, directory),
+            switching.report(env),
+        ]
+        peers.report(env, directory)
     print(f"verdicts of {verdicts.RUNS:,} canaries: no bad one promoted, under 1 % of the healthy rolled back")
     within.append(verdicts.report())
     return 0 if all(within) and all(measurement.within for measurement in measurements) else 1

@@ -3,8 +3,6 @@
 The peers are lnav (Debian) and toolong (PyPI, in a virtual environment of its own that is kept), in the same run.
 """
 
-import contextlib
-import os
 import random
 import shutil
 import subprocess
@@ -14,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.screen import Console
-from benchmarks.timing import Measurement, compare, paint_seconds, run_seconds
+from benchmarks.timing import Measurement, compare, installed, paint_seconds, run_seconds
 
 LINES = 1_000_000
 LAST = b"0999999"
@@ -81,7 +79,7 @@ def _compared(env: dict[str, str], path: Path, config: Path) -> list[Measurement
         )
     else:
         print("      lnav is not installed: apt-get install lnav")
-    if toolong := _toolong():
+    if toolong := installed("toolong", "tl"):
         peer_paints = _paints([toolong, path], env)
         found.append(compare("end of 1,000,000 lines on screen : toolong", _paints(console, env), peer_paints, 1.0))
     return found
@@ -89,21 +87,6 @@ def _compared(env: dict[str, str], path: Path, config: Path) -> list[Measurement
 
 def _paints(command: list[str | Path], env: dict[str, str]) -> Callable[[], float]:
     return lambda: paint_seconds([str(word) for word in command], LAST, env)
-
-
-def _toolong() -> str:
-    """Its command, installed where it is not; empty where it cannot be."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tealdeck-bench" / "toolong"
-    command = home / "bin" / "tl"
-    if not command.exists():
-        quiet = {"check": True, "capture_output": True, "timeout": 300}
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run([sys.executable, "-m", "venv", str(home)], **quiet)
-            subprocess.run([str(home / "bin" / "pip"), "install", "-q", "toolong"], **quiet)
-    if not command.exists():
-        print("      toolong cannot be installed here")
-        return ""
-    return str(command)
 
 
 def _memory(env: dict[str, str], config: Path) -> bool:

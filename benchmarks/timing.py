@@ -1,5 +1,7 @@
 """Timing whole processes, best of several, so that a ratio says something on a busy machine."""
 
+import contextlib
+import math
 import os
 import pty
 import select
@@ -18,7 +20,7 @@ PAINT_TIMEOUT_S = 20.0
 
 
 class Measurement(Struct, frozen=True):
-    """Ours against a peer in the same run: seconds, and the ratio that DESIGN §8 allows."""
+    """Ours against a peer in the same run: seconds, and the ratio that DESIGN §8 allows (infinite: it says nothing)."""
 
     name: str
     ours_s: float
@@ -36,10 +38,9 @@ class Measurement(Struct, frozen=True):
         return self.ratio <= self.limit
 
     def __str__(self) -> str:
-        verdict = "ok" if self.within else "OVER"
-        return (
-            f"{verdict:5} {self.name:44} {self.ours_s:7.3f} s {self.peer_s:7.3f} s {self.ratio:6.2f} of {self.limit:g}"
-        )
+        verdict = "" if math.isinf(self.limit) else "ok" if self.within else "OVER"
+        limit = "(no budget)" if math.isinf(self.limit) else f"of {self.limit:g}"
+        return f"{verdict:5} {self.name:44} {self.ours_s:7.3f} s {self.peer_s:7.3f} s {self.ratio:6.2f} {limit}"
 
 
 def compare(name: str, ours: Callable[[], float], peer: Callable[[], float], limit: float) -> Measurement:
@@ -75,6 +76,20 @@ def paint_seconds(command: Sequence[str], marker: bytes, env: dict[str, str]) ->
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(terminal)
+
+
+def installed(package: str, command: str) -> str:
+    """A command of a package of PyPI, in a virtual environment of its own that is kept; empty where there is none."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tealdeck-bench" / package
+    path = home / "bin" / command
+    if not path.exists():
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            for words in ([sys.executable, "-m", "venv", home], [home / "bin" / "pip", "install", "-q", package]):
+                subprocess.run([str(word) for word in words], check=True, capture_output=True, timeout=300)
+    if not path.exists():
+        print(f"      {package} cannot be installed here")
+        return ""
+    return str(path)
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ class CommandLine:
         lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
         named = {"name": "analytics", **entry}
         config = home / "config.toml"
-        config.write_text("\n".join([*lines, *(f"{key} = {_toml(value)}" for key, value in named.items())]))
+        config.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in named.items())]))
         config.chmod(0o600)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._env = {
@@ -41,7 +41,8 @@ class CommandLine:
         return {"exit": code, "complaints": complaints, "errors": document["errors"], **items[0]}
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value in TOML, on one line."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + " }"
     return json.dumps(list(value) if isinstance(value, tuple) else value)
