@@ -196,6 +196,7 @@ class LogView(LogRows, inherit_bindings=False):
     def _move_to(self, position: int, *, follow: bool | None = None) -> None:
         shown = self.store.shown
         if not shown:
+            self.follow = self.follow if follow is None else follow
             return
         position = max(0, min(position, len(shown) - 1))
         self._at = shown[position]

@@ -116,7 +116,11 @@ class Board(Vertical):
                 self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
             box.show(moment, sources, extra=self.log_words())
             return
-        items = readings.newest_runs(store) if name == "pipelines" else store.items(panel)
+        items = (
+            readings.newest_runs(store, self.past.at if self.past else None)
+            if name == "pipelines"
+            else store.items(panel)
+        )
         box.show(moment, sources, extra=self._time_words() if name == "pipelines" else ())
         self.listing(name).apply(items, moment)
 

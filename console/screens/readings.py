@@ -35,9 +35,10 @@ def source_of(snapshot: Snapshot, now: datetime) -> Source:
     )
 
 
-def newest_runs(store: Store) -> list[Item]:
-    """The newest run of each pipeline."""
-    return list(latest_runs(store.items("pipelines")))
+def newest_runs(store: Store, at: datetime | None = None) -> list[Item]:
+    """The newest run of each pipeline; of those that had begun by `at`, where that is given."""
+    runs = store.items("pipelines")
+    return list(latest_runs(runs if at is None else [run for run in runs if run.started_at and run.started_at <= at]))
 
 
 def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
