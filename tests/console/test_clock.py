@@ -121,9 +121,11 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
     session = incident()
     session.put("alerts", "am", alert("KafkaLag", "critical", 40), alert("DiskFull", "critical", 40))
     began = AT - timedelta(minutes=2)
-    backend = Backend(
-        [run("nightly_export", "7", "failed", started_at=began)], [line(-2, "the cause"), line(1, "the effect")]
-    )
+    runs = [
+        run("nightly_export", "7", "failed", started_at=began),
+        run("nightly_export", "8", "success", started_at=AT + timedelta(minutes=1)),
+    ]
+    backend = Backend(runs, [line(-2, "the cause"), line(1, "the effect")])
     asked = list[datetime]()
 
     def at_time(at: datetime) -> Past:
@@ -136,7 +138,9 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
         await pilot.press("3", "0", "comma")
         await pilot.pause(0.3)
         assert asked == [AT]
-        assert [each.pipeline for each in overview.board.listing("pipelines").items] == ["nightly_export"]
+        shown = [(each.pipeline, each.run_id) for each in overview.board.listing("pipelines").items]
+        assert shown == [("nightly_export", "7")]
+        assert not overview.board.logs.follow
         assert "the cause" in text(app)
         assert "the effect" in text(app)
         assert "flip analytics blue → green" in text(app)
@@ -149,6 +153,7 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
         await pilot.press("full_stop")
         await pilot.pause(0.3)
         assert ("refresh", "logs") in session.calls
+        assert overview.board.logs.follow
         assert overview.board.listing("pipelines").items != []
         assert "nightly_export" not in text(app)
         assert "of now" in text(app)
