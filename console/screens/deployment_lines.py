@@ -10,6 +10,7 @@ from textual.content import Content
 from actions.models import Action
 from backends.models import ColorState, Deployment, LastSwitch, RollbackOffer, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
+from panels.kinds.deployments import is_split
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -37,7 +38,10 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
     layers = [(name, _layer(deployment, name).value) for name in LAYERS]
     told = {value for _, value in layers if value != "unknown"}
     rows = []
-    if len(told) > 1 or "mixed" in told:
+    if is_split(deployment):
+        if not deployment.action:
+            rows.append(row(mark("critical", of), "traffic is split, and no action is open on it", _RED))
+    elif len(told) > 1 or "mixed" in told:
         what = ", ".join(
             f"{name} {value.upper() if value != 'mixed' else value}" for name, value in layers if value != "unknown"
         )
@@ -51,10 +55,11 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
 def truth_rows(deployment: Deployment, of: Symbols) -> list[Row]:
     """Three layers: what each says, in words, and how long ago."""
     rows = []
-    values = {_layer(deployment, name).value for name in LAYERS}
+    differ = len({_layer(deployment, name).value for name in LAYERS} - {"unknown"}) > 1
+    planned = bool(deployment.action) and is_split(deployment)
     for name in LAYERS:
         layer = _layer(deployment, name)
-        odd = layer.value in ("mixed", "unknown") or len(values - {"unknown"}) > 1
+        odd = layer.value == "unknown" or ((layer.value == "mixed" or differ) and not planned)
         symbol = mark(("unknown" if layer.value == "unknown" else "critical") if odd else "ok", of)
         lead = Content.assemble(symbol, " ", (f"{name:<10}", MUTED), fit(color_word(layer.value), 8))
         age = seconds_since(layer.at)

@@ -54,11 +54,19 @@ def frozen_words(deployment: Deployment, now: datetime) -> str:
     return "FROZEN" if freeze.until is None else f"FROZEN for {ago((freeze.until - now).total_seconds())}"
 
 
+def is_split(deployment: Deployment) -> bool:
+    """Whether traffic is shared out, and no layer says otherwise: a fresh request sees any side that has some."""
+    truth = deployment.truth
+    sides = {name for name, state in deployment.colors.items() if state.weight_pct}
+    shared = truth.control.value == "mixed" and truth.endpoints.value in ("mixed", "unknown")
+    return shared and truth.data.value in {*sides, "mixed", "unknown"}
+
+
 def disagreement(deployment: Deployment) -> str:
     """`control GREEN · endpoints GREEN · data BLUE` where the layers that can be read do not agree; else nothing."""
     truth = deployment.truth
     layers = {"control": truth.control, "endpoints": truth.endpoints, "data": truth.data}
-    if len({layer.value for layer in layers.values() if layer.value != "unknown"}) < 2:
+    if is_split(deployment) or len({layer.value for layer in layers.values() if layer.value != "unknown"}) < 2:
         return ""
     return " · ".join(f"{name} {layer.value.upper()}" for name, layer in layers.items())
 

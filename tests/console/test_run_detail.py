@@ -11,7 +11,7 @@ from backends.models import LogEntry, TruthLayer
 from backends.ports import Approval
 from console.screens.action import ActionScreen
 from console.screens.deployment_detail import DeploymentDetail
-from console.screens.deployment_lines import disagreement
+from console.screens.deployment_lines import disagreement, truth_rows
 from console.screens.log_lines import LogLines, error_lines
 from console.screens.plan import PlanScreen
 from console.screens.run_detail import RunDetail
@@ -181,6 +181,22 @@ def test_layers_that_do_not_agree_are_loud_and_unread_ones_are_no_disagreement()
     assert row.body.plain == "the layers of truth disagree: control BLUE, endpoints GREEN, data BLUE"
     [row] = disagreement(a_deployment(truth=unread), UNICODE)
     assert row.body.plain == "not known: data"
+
+
+def test_a_split_that_an_action_made_is_no_disagreement() -> None:
+    truth = a_deployment().truth
+    shared = replace(truth, control=TruthLayer(value="mixed"), endpoints=TruthLayer(value="mixed"))
+    colors = {name: replace(state, weight_pct=50) for name, state in a_deployment().colors.items()}
+    split = a_deployment(truth=shared, colors=colors, live="mixed", action="7F3")
+    assert disagreement(split, UNICODE) == []
+    assert all("✓" in each.lead.plain for each in truth_rows(split, UNICODE))
+    [row] = disagreement(replace(split, action=None), UNICODE)
+    assert row.body.plain == "traffic is split, and no action is open on it"
+    assert all("✗" in each.lead.plain for each in truth_rows(replace(split, action=None), UNICODE))
+    only_blue = {name: replace(state, weight_pct=100 * (name == "blue")) for name, state in colors.items()}
+    elsewhere = replace(split, colors=only_blue, truth=replace(shared, data=TruthLayer(value="green")))
+    [row] = disagreement(elsewhere, UNICODE)
+    assert "disagree: control mixed, endpoints mixed, data GREEN" in row.body.plain
 
 
 async def test_a_service_shows_its_truth_both_sides_and_the_way_back() -> None:
