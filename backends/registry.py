@@ -13,7 +13,7 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Metrics
+from backends.ports import Metrics, Pipelines
 from backends.settings import decode_hook
 from backends.text import clean
 
@@ -43,6 +43,7 @@ ADAPTERS: dict[str, str] = {
     "logs.kubernetes": "backends.logs.kubernetes:KubernetesLogs",
     "logs.loki": "backends.logs.loki:LokiLogs",
     "logs.opensearch": "backends.logs.elasticsearch:OpenSearchLogs",
+    "logs.runs": "backends.logs.runs:RunLogs",
     "checks.http": "backends.checks.http:HttpCheck",
     "checks.airflow": "backends.checks.airflow:AirflowCheck",
     "checks.tcp": "backends.checks.tcp:TcpCheck",
@@ -58,6 +59,11 @@ ADAPTERS: dict[str, str] = {
 }
 
 
+def no_pipelines(name: str) -> Pipelines:
+    """Stands where no context is: Raises BackendError(not_found)."""
+    raise BackendError("not_found", f'no pipelines backend "{name}" here')
+
+
 def no_metrics(name: str) -> Metrics:
     """Stands where no context is: Raises BackendError(not_found)."""
     raise BackendError("not_found", f'no metrics source "{name}" here')
@@ -67,8 +73,8 @@ class AdapterContext(msgspec.Struct, frozen=True):
     """What an adapter is given besides its config: its name, where relative paths start, the shared HTTP client.
 
     `state_dir` is a private directory for what the adapter itself must remember between two processes; `watchdog` names
-    the alert of this context that always fires. `metrics` hands out the metrics source of that name of the context,
-    which closes it; it raises BackendError for an unknown or broken one, so it is called where it is needed first.
+    the alert of this context that always fires. `metrics` and `pipelines` hand out the source of that name of the
+    context, which closes it; they raise BackendError for an unknown or broken one: they are called where it is needed.
     """
 
     name: str
@@ -77,6 +83,7 @@ class AdapterContext(msgspec.Struct, frozen=True):
     http: Http
     watchdog: str = ""
     metrics: Callable[[str], Metrics] = no_metrics
+    pipelines: Callable[[str], Pipelines] = no_pipelines
 
 
 def adapter_types(port: str) -> list[str]:

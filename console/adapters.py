@@ -93,4 +93,5 @@ class Adapters:
         return AdapterContext(
             entry.name, self.context.base_dir, own_state, self.http,
             watchdog=self.context.config.watchdog, metrics=self.metrics,
+            pipelines=self.pipelines,
         )  # fmt: skip
