@@ -70,7 +70,7 @@ class RunLogs:
         wanted = line_filter(query, self._context.name)
         if query.limit <= 0:
             return []
-        lines, gaps = await self._read(query.since)
+        lines, gaps = await self._read(query.since, query.until)
         found = _accepted(lines, wanted)
         return [*gaps, *found[-query.limit :]] if len(found) < query.limit else found[-query.limit :]
 
@@ -93,11 +93,12 @@ class RunLogs:
     async def aclose(self) -> None:
         """The pipelines belong to their context; nothing of its own is open."""
 
-    async def _read(self, since: datetime | None) -> tuple[list[_Line], list[LogEntry]]:
-        """The lines of the newest runs in order of time, and what is missing of them."""
+    async def _read(self, since: datetime | None, until: datetime | None = None) -> tuple[list[_Line], list[LogEntry]]:
+        """The lines of the newest runs that had begun by `until` in order of time, and what is missing of them."""
         pipelines = self._context.pipelines(self._config.pipelines)
         runs = [run for run in await pipelines.runs(since=since, limit=LISTED) if self._is_meant(run)]
-        begun = sorted((run for run in runs if run.started_at is not None), key=_start, reverse=True)
+        begun = [run for run in runs if run.started_at is not None and (until is None or run.started_at <= until)]
+        begun.sort(key=_start, reverse=True)
         read, unread = begun[: self._config.runs], begun[self._config.runs :]
         answers = await together(*(self._of_run(pipelines, run) for run in read))
         failures = [answer for answer in answers if isinstance(answer, BackendError)]

@@ -134,6 +134,8 @@ async def test_runs_that_are_not_read_are_said_where_a_time_was_asked_for(
         pipelines.add(run(number, started_at=T0 + timedelta(minutes=number)), f"of {number}")
     adapter = logs_of(pipelines, tmp_path, http, runs=2)
     assert [found.message for found in await adapter.query(LogQuery())] == ["of 3", "of 4"]
+    earlier = await adapter.query(LogQuery(until=T0 + timedelta(minutes=2, seconds=30)))
+    assert [found.message for found in earlier] == ["of 1", "of 2"]
     first, *_ = await adapter.query(LogQuery(since=T0))
     assert is_gap(first)
     assert "3 older runs of that time are not read" in first.message
