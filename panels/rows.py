@@ -33,7 +33,8 @@ class Row(Generic[T]):
 
 
 class Rows(Generic[T]):
-    """Keyed rows with a cursor that stays on its item. `follow` keeps the cursor on the last row."""
+    """Keyed rows with a cursor that stays on its item, once somebody has moved it: until then it is on the first row,
+    where the worst is. `follow` keeps the cursor on the last row."""
 
     def __init__(self, kind: Kind[T]) -> None:
         self.kind = kind
@@ -50,6 +51,7 @@ class Rows(Generic[T]):
         self._order: list[Row[T]] = []
         self._starts: list[int] = []
         self._cursor: str | None = None
+        self._moved = False
 
     def __len__(self) -> int:
         return len(self._known)
@@ -143,7 +145,7 @@ class Rows(Generic[T]):
             self.at, self._cursor = 0, None
         elif self.follow:
             self.at = len(shown) - 1
-        elif before is None:
+        elif before is None or not self._moved:
             self.at = 0
         elif self.at >= len(shown) or shown[self.at].key != before:
             self.at = next(
@@ -178,6 +180,7 @@ class Rows(Generic[T]):
         if not self.shown:
             return False
         before = self._cursor
+        self._moved = True
         self.at = max(0, min(index, len(self.shown) - 1))
         self._cursor = self.shown[self.at].key
         self.follow = self.kind.newest_last and self.at == len(self.shown) - 1

@@ -209,5 +209,3 @@ class Board(Vertical):
         order = ("pipelines", "deployments", "quality", "alerts")
         worst = min(order, key=lambda name: (badness(self.listing(name).rows.worst()), order.index(name)))
         self.listing(worst).focus()
-        if self.listing(worst).items:
-            self.listing(worst).move_to(0)

@@ -103,8 +103,12 @@ async def test_the_top_stays_the_top_when_something_worse_comes() -> None:
     async with panel(PIPELINES, items) as (app, pilot):
         app.listing.apply([*items, run("bad", "1", "failed", error="x")], MOMENT)
         await pilot.pause()
-        assert app.text()[1].startswith(" ✗ bad")
+        assert app.text()[1].startswith("▌✗ bad"), "nobody has moved the cursor"
+        app.listing.move_to_key(items[0].ref)
+        app.listing.apply([*items, run("bad", "1", "failed", error="x"), run("bad", "2", "failed", error="y")], MOMENT)
+        await pilot.pause()
         assert app.listing.current == items[0]
+        assert "✗ bad" in app.text()[1]
 
 
 async def test_order_is_frozen_while_touched_and_new_rows_are_announced() -> None:

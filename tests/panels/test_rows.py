@@ -43,6 +43,18 @@ def test_the_cursor_stays_on_its_item_when_a_worse_one_comes() -> None:
     assert rows.at == 3
 
 
+def test_a_cursor_that_nobody_moved_is_on_the_worst() -> None:
+    items = runs(5)
+    rows = rows_of(items)
+    worse = run("zz", "9", "failed", started_at=ago(seconds=1), error="broken")
+    assert update(rows, [*items, worse])
+    assert rows.current is not None
+    assert (rows.at, rows.current.item.pipeline) == (0, "zz")
+    rows.move_to(0)
+    update(rows, [*items, worse, run("yy", "9", "failed", started_at=ago(seconds=2), error="broken too")])
+    assert rows.current.item.pipeline == "zz"
+
+
 def test_the_cursor_goes_to_the_next_row_when_its_item_is_gone() -> None:
     items = runs(5)
     rows = rows_of(items)

@@ -145,6 +145,7 @@ def test_stop_and_continue_under_a_shell(sandbox: Sandbox) -> None:
         terminal.shows("Keys")
         terminal.send("qq")
         terminal.until(lambda: not terminal.alternate)
+        terminal.until(lambda: terminal.text.rstrip().endswith("shell>"))  # what is typed before is discarded
         terminal.send("echo left-$?\r")
         terminal.shows("left-0")
 
