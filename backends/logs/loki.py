@@ -8,25 +8,29 @@ query = '{app="analytics"}'          # a log query of LogQL; filters may follow
 tenant = "team-a"                    # X-Scope-OrgID
 auth = { username = "oncall", password = { env = "LOKI_PASSWORD" } }
 lookback = "7d"                      # so far back is looked for the last lines where nobody says since when
+tail = true                          # follow by websocket; default: by asking again
 ```
 
-Followed by asking again, not by `/tail`: that is best effort, drops lines, and a server allows ten of them.
+Followed by asking again: `/tail` is best effort, drops lines (a gap says how many), and a server allows ten of them.
 """
 
 import re
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Any
+from urllib.parse import urlencode
 
 from msgspec import Struct, field, structs
 
-from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, refusal
-from backends.logs import polling
+from backends.logs import loki_tail, polling
 from backends.logs.lines import LEVEL_WORDS, NANOSECONDS, nanoseconds, parse_text, parse_time
+from backends.logs.loki_tail import Stream
 from backends.logs.merging import gap
-from backends.logs.polling import Found, Polled
+from backends.logs.polling import Found, Polled, Seen
 from backends.logs.reading import LineFilter, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
@@ -55,17 +59,13 @@ class LokiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout: Duration = Duration(10.0)
     lookback: Duration = Duration(7 * 86400.0)
     poll: Duration = Duration(1.0)
+    tail: bool = False
 
     def __post_init__(self) -> None:
         refuse_bad_url("url", self.url)
         refuse_literal_secrets(self.headers)
         if not self.query.lstrip().startswith("{"):
             raise ValueError("""query: a log query begins with a selector, e.g. '{app="analytics"}'""")
-
-
-class _Stream(Struct):
-    stream: dict[str, str] = {}
-    values: list[tuple[Any, ...]] = []
 
 
 class _Data(Struct):
@@ -78,7 +78,7 @@ class _Answer(Struct):
 
 
 class _Streams(Struct):
-    result: list[_Stream] = []
+    result: list[Stream] = []
 
 
 class _StreamsAnswer(Struct):
@@ -100,13 +100,45 @@ class LokiLogs:
         return [found.entry for found in await self._last(query)]
 
     def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
-        """As the port says. Raises BackendError."""
-        return polling.follow(self._polled, query)
+        """As the port says. Raises BackendError, also where a tail ends."""
+        return self._tailed(query) if self._config.tail else polling.follow(self._polled, query)
 
     async def aclose(self) -> None:
         """The HTTP client is shared; nothing of its own is open."""
 
     # ---- inside
+
+    async def _tailed(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """The last lines by a query, then the tail from the newest that is known; what is in both comes once."""
+        wanted = line_filter(structs.replace(query, since=None), self._context.name)
+        anchor = await self._last(LogQuery(limit=1))
+        seen = Seen(anchor[-1].ns if anchor else time.time_ns())
+        for item in await self._after(seen.newest_ns):
+            if isinstance(item, Found):
+                seen.is_new(item)
+        for found in await self._last(query) if query.limit > 0 else []:
+            seen.is_new(found)
+            yield found.entry
+        base, who, headers = await self._entered()
+        asked = {"query": self._config.query, "start": str(seen.newest_ns), "limit": str(MOST_PER_PAGE)}
+        scheme, _, place = base.partition("://")
+        url = f"{'wss' if scheme.casefold() == 'https' else 'ws'}://{place}/loki/api/v1/tail?{urlencode(asked)}"
+        async with aclosing(loki_tail.frames(url, who, headers, float(self._config.timeout))) as frames:
+            async for frame in frames:
+                lines = [line for stream in frame.streams or () for line in self._lines(stream, base)]
+                for line in sorted(lines, key=lambda line: line.ns):
+                    if seen.is_new(line) and wanted.matches(line.raw) and wanted.accepts(line.entry):
+                        yield line.entry
+                if frame.dropped_entries:
+                    yield gap(self._context.name, len(frame.dropped_entries), "Loki's tail dropped them")
+                seen.prune()
+
+    async def _entered(self) -> tuple[str, Credentials, dict[str, str]]:
+        """The address, and with what it is entered."""
+        config = self._config
+        base = (await reveal(config.url, self._context.base_dir)).rstrip("/")
+        who = await credentials(config.headers, config.auth, self._context.base_dir)
+        return base, who, {**who.headers, **({"x-scope-orgid": config.tenant} if config.tenant else {})}
 
     async def _last(self, query: LogQuery) -> list[Found]:
         wanted = line_filter(query, self._context.name)
@@ -174,9 +206,7 @@ class LokiLogs:
     async def _page(self, start: int, end: int, direction: str, limit: int, grep: str | None) -> list[Found]:
         """One page, oldest first; of `start` and later, before `end`."""
         config = self._config
-        base = (await reveal(config.url, self._context.base_dir)).rstrip("/")
-        who = await credentials(config.headers, config.auth, self._context.base_dir)
-        headers = {**who.headers, **({"x-scope-orgid": config.tenant} if config.tenant else {})}
+        base, who, headers = await self._entered()
         params = {"query": config.query + _line_filter(grep), "start": str(start), "end": str(end), "limit": str(limit)}
         answer = await self._context.http.get(
             f"{base}/loki/api/v1/query_range",
@@ -200,7 +230,7 @@ class LokiLogs:
         found.sort(key=lambda line: line.ns)
         return found
 
-    def _lines(self, stream: _Stream, where: str) -> Iterable[Found]:
+    def _lines(self, stream: Stream, where: str) -> Iterable[Found]:
         source = next((stream.stream[name] for name in _SOURCE_LABELS if name in stream.stream), self._context.name)
         labels = clean_labels(stream.stream)
         identity = tuple(sorted(stream.stream.items()))

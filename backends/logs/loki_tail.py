@@ -1,0 +1,55 @@
+"""Loki's websocket, for who opts in to it: lines as they are taken in, without asking again. Loads websockets.
+
+Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/#stream-logs (3.x).
+"""
+
+import base64
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from msgspec import Struct
+
+from backends.credentials import Credentials
+from backends.errors import BackendError, ErrorKind
+from backends.http import decode_json, redact_url
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+_KINDS: dict[int, ErrorKind] = {401: "auth", 403: "auth", 404: "not_found", 429: "rate_limited"}
+_FIX = "leave out `tail`: it is followed by asking again then"
+
+
+class Stream(Struct):
+    """Lines with the same labels: [nanoseconds, text] or [nanoseconds, text, more]."""
+
+    stream: dict[str, str] = {}
+    values: list[tuple[Any, ...]] = []
+
+
+class Frame(Struct):
+    """What comes at once. `dropped_entries`: what Loki left out since this reader is too slow for it."""
+
+    streams: list[Stream] | None = None
+    dropped_entries: list[Any] | None = None
+
+
+async def frames(url: str, who: Credentials, headers: dict[str, str], timeout_s: float) -> AsyncGenerator[Frame, None]:
+    """What `url` (`ws://…/loki/api/v1/tail?…`) sends. Raises BackendError, `unreachable` also where it just ends."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+
+    where = redact_url(url.partition("?")[0])
+    if who.auth is not None:
+        pair = base64.b64encode(":".join(who.auth).encode()).decode()
+        headers = {**headers, "authorization": f"Basic {pair}"}
+    try:
+        async with connect(url, additional_headers=headers, open_timeout=timeout_s, max_size=MAX_FRAME_BYTES) as socket:
+            async for message in socket:
+                yield decode_json(message.encode() if isinstance(message, str) else message, Frame, where=where)
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise BackendError(_KINDS.get(status, "unreachable"), f"{where}: HTTP {status}", fix=_FIX) from None
+    except InvalidHandshake:
+        raise BackendError("malformed", f"{where}: this is no websocket", fix=_FIX) from None
+    except (OSError, TimeoutError, WebSocketException) as error:
+        raise BackendError("unreachable", f"{where}: {type(error).__name__}") from None
+    raise BackendError("unreachable", f"{where}: Loki closed the tail")
