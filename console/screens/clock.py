@@ -45,6 +45,9 @@ class Clock:
         for name in OF_THE_PAST:
             self._dirty(name)
         await past.read()
+        if self.past is past:
+            self._board.show(set(OF_THE_PAST))  # the cursors go where the rows are now
+            self._point(at)
 
     def back(self) -> None:
         """To now: the logs are followed again."""
@@ -72,7 +75,7 @@ class Clock:
         if snapshot.key.panel == "logs":
             self._board.logs.reset()
             self._board.logs.extend(readings.log_entries(past.store.snapshots("logs")), self._board.moment("logs"))
-        self._point(past.at)
+            self._board.logs.go_to(past.at - LEAD)
         self._dirty(snapshot.key.panel)
 
     def _point(self, at: datetime) -> None:

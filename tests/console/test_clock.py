@@ -144,6 +144,7 @@ async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:
         assert "the cause" in text(app)
         assert "the effect" in text(app)
         assert "flip analytics blue → green" in text(app)
+        assert getattr(overview.board.listing("timeline").current, "ref", "") == "A"
         assert "40m ago; . is back to now" in app.screen.query_one(Strip).render_line(0).text
         assert "KafkaLag" in text(app), "what is so now stays"
         assert session.store.items("pipelines") == live, "no order may see the past"
