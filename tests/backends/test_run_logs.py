@@ -18,8 +18,6 @@ from backends.registry import AdapterContext, build
 from backends.text import clean
 from tests.backends.logs_contract import T0, Line, LogsContract, Write, take
 
-NOW = datetime.now(UTC)
-
 
 def run(number: int, *, pipeline: str = "nightly", started_at: datetime = T0, **fields: Any) -> PipelineRun:
     return PipelineRun(
@@ -149,8 +147,9 @@ async def test_only_the_pipelines_that_are_named(pipelines: FakePipelines, tmp_p
 
 
 async def test_the_log_of_a_run_that_is_long_over_is_read_once(adapter: RunLogs, pipelines: FakePipelines) -> None:
-    pipelines.add(run(1, state="success", ended_at=NOW - timedelta(hours=1)), "a")
-    pipelines.add(run(2, state="success", ended_at=NOW), "b")
+    now = datetime.now(UTC)
+    pipelines.add(run(1, state="success", ended_at=now - timedelta(hours=1)), "a")
+    pipelines.add(run(2, state="success", ended_at=now), "b")
     for _ in range(3):
         assert len(await adapter.query(LogQuery())) == 2
     assert sorted(pipelines.reads) == ["1", "2", "2", "2"]

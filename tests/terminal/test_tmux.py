@@ -50,7 +50,7 @@ class Tmux:
 @pytest.fixture
 def tmux(tmp_path: Path, sandbox: Sandbox) -> Iterator[Tmux]:
     env = {**os.environ, **sandbox.env, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-    for name in ("TMUX", "TERM", "NO_COLOR"):
+    for name in ("TMUX", "TERM", "NO_COLOR", "COLUMNS", "LINES"):  # the last two would be its size for good
         env.pop(name, None)
     found = Tmux(tmp_path, env)
     yield found
