@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import idle, kubeconfig, logs, peers, refresh, startup, switching, verdicts
+from benchmarks import idle, kubeconfig, logs, peers, refresh, soak, startup, switching, verdicts
 from benchmarks.timing import environment
 
 
@@ -23,6 +23,7 @@ def main() -> int:
             idle.report(env, directory, url),
             logs.report(env, directory),
             switching.report(env),
+            soak.report(env),
         ]
         peers.report(env, directory)
     print(f"verdicts of {verdicts.RUNS:,} canaries: no bad one promoted, under 1 % of the healthy rolled back")

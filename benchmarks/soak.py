@@ -6,7 +6,6 @@ that are closed (https://github.com/Textualize/textual/issues/6665), which came 
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from backends.settings import Duration
 from benchmarks.screen import Console
-from benchmarks.timing import environment
+from benchmarks.timing import environment, sandbox
 
 SECONDS = 60.0
 REFRESH = "200ms"
@@ -28,17 +27,14 @@ ROUND = (b"1", b"\r", ESC, b"0", b"2", b"\r", ESC, b"0", b"4", b"\r", ESC, b"0",
 
 
 def report(env: dict[str, str], seconds: float = SECONDS) -> bool:
-    """Print and judge the growth. Starts a sandbox of its own, and ends it."""
-    try:
-        subprocess.run(["teal", "sandbox", "start", "-q"], env=env, check=True, capture_output=True, timeout=90)
-        made = Path(env["TEAL_STATE_DIR"], "sandbox", "config.toml")
+    """Print and judge the growth. On a sandbox of its own."""
+    with sandbox(env) as directory:
+        made = directory / "config.toml"
         config = made.with_name("soak.toml")
         fast = f'[contexts.sandbox]\nrefresh = "{REFRESH}"\n'
         config.write_text(made.read_text().replace("[contexts.sandbox]\n", fast))
         config.chmod(0o600)
         warm, late, rounds = _soaked(["teal", "-c", str(config)], env, seconds)
-    finally:
-        subprocess.run(["teal", "sandbox", "stop"], env=env, capture_output=True, timeout=60, check=False)
     verdict = "ok" if late - warm <= GROWTH_LIMIT_MB else "OVER"
     words = f"soak of {seconds:g} s, read each {REFRESH}, {rounds} rounds of keys"
     print(f"{verdict:5} {words}: {warm:.1f} → {late:.1f} MB, {GROWTH_LIMIT_MB:g} MB of growth allowed")

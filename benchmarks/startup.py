@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.timing import Measurement, compare, paint_seconds, run_seconds
+from benchmarks.timing import Measurement, compare, paint_seconds, run_seconds, sandbox
 
 BACKENDS = 3
 
@@ -42,12 +42,9 @@ asyncio.run(main(sys.argv[1:]))
 def measure(env: dict[str, str], directory: Path, url: str) -> list[Measurement]:
     """Each budget once, against the HTTP server at `url`. Starts a sandbox of its own, and ends it."""
     measurements = [_version(env), _headless_read(env, directory, url)]
-    try:
-        subprocess.run(["teal", "sandbox", "start", "-q"], env=env, check=True, capture_output=True, timeout=90)
+    with sandbox(env):
         subprocess.run(["teal", "status"], env=env, check=True, capture_output=True, timeout=60)
         measurements += _console(env)
-    finally:
-        subprocess.run(["teal", "sandbox", "stop"], env=env, capture_output=True, timeout=60, check=False)
     return measurements
 
 

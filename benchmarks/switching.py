@@ -1,13 +1,12 @@
 """A flip of the sandbox under 500 requests a second, and its rollback: what is lost, and when all is old again."""
 
 import asyncio
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 
+from benchmarks.timing import sandbox
 from tests.load import Load
 
 RPS = 500
@@ -16,13 +15,10 @@ AROUND_S = 1.0
 
 
 def report(env: dict[str, str]) -> bool:
-    """Print and judge both lines. Starts a sandbox of its own, and ends it."""
-    try:
-        subprocess.run(["teal", "sandbox", "start", "-q"], env=env, check=True, capture_output=True, timeout=90)
-        ports = msgspec.json.decode(Path(env["TEAL_STATE_DIR"], "sandbox", "ports.json").read_bytes())
+    """Print and judge both lines. On a sandbox of its own."""
+    with sandbox(env) as directory:
+        ports = msgspec.json.decode((directory / "ports.json").read_bytes())
         return asyncio.run(_switched(env, f"http://127.0.0.1:{ports['router']}/work"))
-    finally:
-        subprocess.run(["teal", "sandbox", "stop"], env=env, capture_output=True, timeout=60, check=False)
 
 
 async def _switched(env: dict[str, str], url: str) -> bool:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from struct import pack
 
@@ -90,6 +90,16 @@ def installed(package: str, command: str) -> str:
         print(f"      {package} cannot be installed here")
         return ""
     return str(path)
+
+
+@contextlib.contextmanager
+def sandbox(env: dict[str, str]) -> Iterator[Path]:
+    """A sandbox of its own that runs; the directory that it lives in."""
+    try:
+        subprocess.run(["teal", "sandbox", "start", "-q"], env=env, check=True, capture_output=True, timeout=90)
+        yield Path(env["TEAL_STATE_DIR"], "sandbox")
+    finally:
+        subprocess.run(["teal", "sandbox", "stop"], env=env, capture_output=True, timeout=60, check=False)
 
 
 def environment(state: Path, **more: str) -> dict[str, str]:

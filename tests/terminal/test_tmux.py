@@ -1,4 +1,4 @@
-"""The console within a real tmux: drawn, resized, detached and attached again, copied from, left."""
+"""The console within a real tmux: drawn, resized, copied from, left, and ended with its window."""
 
 import os
 import shlex
