@@ -4,7 +4,7 @@ A row a console, written at its start, once a minute and when it is armed; one t
 minutes. From when to when it was open is kept for a month.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -41,7 +41,7 @@ def watched(connection: Connection, context: str) -> list[Watch]:
     still = select(consoles).where(consoles.c.context == context).order_by(consoles.c.opened_at)
     ended = [(row.opened_at, row.closed_at) for row in connection.execute(closed)]
     ended += [(row.opened_at, row.seen_at) for row in connection.execute(still)]
-    return [Watch(_time(opened), _time(closed)) for opened, closed in ended]
+    return [Watch(time_of(opened), time_of(closed)) for opened, closed in ended]
 
 
 def who_is_on(connection: Connection, context: str) -> list[OpenConsole]:
@@ -62,12 +62,6 @@ def _close(connection: Connection, which: ColumnElement[bool]) -> None:
     connection.execute(delete(consoles).where(which))
     month_ago = time_text(database_now(connection) - timedelta(days=KEPT_DAYS))
     connection.execute(delete(watches).where(watches.c.closed_at < month_ago))
-
-
-def _time(text: str) -> datetime:
-    found = time_of(text)
-    assert found is not None
-    return found
 
 
 def _forgotten(connection: Connection) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -38,6 +38,12 @@ def time_text(at: datetime) -> str:
     return at.astimezone(UTC).strftime(_TIME_FORMAT)
 
 
+@overload
+def time_of(text: str) -> datetime: ...
+@overload
+def time_of(text: None) -> None: ...
+@overload
+def time_of(text: str | None) -> datetime | None: ...
 def time_of(text: str | None) -> datetime | None:
     """The inverse of `time_text`; None stays None."""
     return None if text is None else datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)

@@ -201,9 +201,7 @@ def hold_of(history: Iterable[Told]) -> Hold | None:
     found: Hold | None = None
     for line in history:
         if line.event.kind == "held":
-            since = time_of(line.at)
-            assert since is not None
-            found = Hold(why=line.event.detail, since=since, until=time_of(line.event.data.get("until")))
+            found = Hold(why=line.event.detail, since=time_of(line.at), until=time_of(line.event.data.get("until")))
         elif line.event.kind == "released":
             found = None
     return found

@@ -69,7 +69,7 @@ class Traffic:
                 continue
             data = line.event.data
             lost = BackendError("internal", "the runner that wrote it died")
-            sent_at = time_of(line.at) or now()
+            sent_at = time_of(line.at)
             late_s = max(0.0, self._adapter.late_write_s - (now() - sent_at).total_seconds())
             requested = data["requested"]
             try:

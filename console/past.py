@@ -1,6 +1,6 @@
 """What was so around one time: runs, lines and events of a window that has an end, read once. No order sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -13,7 +13,7 @@ from console.adapters import Adapters
 from console.config import Entry
 from console.config_model import Port
 from console.feeds import Feed, Source, read_all
-from console.store import Snapshot, SourceKey, Store
+from console.store import SourceKey, Store
 from console.timeline_feeds import Rememberers
 
 AFTER = timedelta(minutes=5)
@@ -47,10 +47,6 @@ class Past:
             *rememberers.sources(lambda: self.window),
         ]  # fmt: skip
         self._feeds = [Feed(source, self.store, interval_s=FOR_GOOD_S) for source in sources]
-
-    def listen(self, listener: Callable[[Snapshot], None]) -> None:
-        """Call `listener` with what each source says."""
-        self.store.listen(listener)
 
     async def read(self) -> None:
         """Ask every source, side by side; one that fails says so in its snapshot."""

@@ -40,7 +40,7 @@ class Clock:
             self._point(at)
             return
         past = self._board.past = self._session.past(at)
-        past.listen(self._heard)
+        past.store.listen(self._heard)
         self._board.logs.reset()
         for name in OF_THE_PAST:
             self._dirty(name)

@@ -1,5 +1,7 @@
 """What tests of the journal write into it, and where it is."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,11 @@ from sqlalchemy import create_engine
 
 from actions.ids import new_id, now
 from actions.journal import Journal
-from actions.lease import Hold
+from actions.lease import Hold, LeaseHeld
 from actions.location import JournalLocation, journal_location
 from actions.models import Actor, Owner, Plan, PlanSummary, Request
 from actions.rows import Draft
+from actions.who import runner_owner
 
 ALICE = Actor(login="alice", host="bastion-1")
 ROOT = Path(__file__).parents[2]
@@ -40,6 +43,15 @@ async def begun(journal: Journal) -> Hold:
     action = await journal.begin(draft())
     assert action.id is not None
     return await journal.acquire(action.id, owner())
+
+
+async def until_won(journal: Journal, action_id: str) -> Hold:
+    """The lease, as soon as its owner has lost it."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(LeaseHeld):
+                return await journal.acquire(action_id, runner_owner())
+            await asyncio.sleep(0.1)
 
 
 def execute(location: JournalLocation, statement: str) -> list[Any]:

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 from actions.audit import AuditEntry
 from actions.ids import canonical, now, time_text
 from actions.journal import Journal
-from actions.lease import Hold, LeaseHeld, LeaseLost, LeaseTimes, take
+from actions.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.location import JournalLocation
 from actions.rows import Changes, Event, KeyUsed, Occupied
 from actions.who import runner_owner
 from backends.errors import BackendError
-from tests.actions.journals import ALICE, ROOT, begun, draft, execute, owner
+from tests.actions.journals import ALICE, ROOT, begun, draft, execute, owner, until_won
 
 
 async def test_the_migrations_make_what_the_tables_say(journal: Journal) -> None:
@@ -275,14 +275,6 @@ async def stopped_between_two_writes(process: asyncio.subprocess.Process, journa
             except BackendError:
                 process.send_signal(signal.SIGCONT)
                 await asyncio.sleep(0.05)
-
-
-async def until_won(journal: Journal, action_id: str) -> Hold:
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(LeaseHeld):
-                return await journal.acquire(action_id, runner_owner())
-            await asyncio.sleep(0.1)
 
 
 async def test_who_is_on_and_who_has_left(journal: Journal) -> None:

@@ -13,10 +13,8 @@ from actions.audit import AuditRecord
 from actions.models import Consent
 from actions.notices import NOTIFY_S
 from actions.targets import describe
-from backends.deployments.file_switch import FileSwitch
-from backends.models import ColorState
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
-from tests.actions.test_orders import on_watching, order, paused_before_the_shift
+from tests.actions.test_orders import blind_once_watched, order, paused_before_the_shift
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
 
@@ -64,14 +62,7 @@ async def test_a_flip_is_told_from_start_to_end(house: House, receiver: FaultySe
 async def test_what_is_held_is_told_once_and_what_an_operator_paused_is_not(
     house: House, receiver: FaultyServer, tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = FileSwitch.color_health
-    watched = on_watching(monkeypatch)
-
-    async def blind(self: FileSwitch, color: str) -> ColorState:
-        unseen = ColorState(healthy=None, detail="nobody could look")
-        return unseen if watched.is_set() else await original(self, color)
-
-    monkeypatch.setattr(FileSwitch, "color_health", blind)
+    watched = blind_once_watched(monkeypatch)
     house.targets.notify = [webhook(receiver, tmp_path)]
     opened = await paused_before_the_shift(house, service)
     await order(house, opened, "resume")

@@ -143,9 +143,8 @@ def on_watching(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return watched
 
 
-async def test_missing_evidence_holds_at_100_percent_until_it_is_there(
-    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def blind_once_watched(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """From a stage or the bake on nobody can look at a side, until the event is cleared."""
     original = FileSwitch.color_health
     watched = on_watching(monkeypatch)
 
@@ -154,6 +153,13 @@ async def test_missing_evidence_holds_at_100_percent_until_it_is_there(
         return unseen if watched.is_set() else await original(self, color)
 
     monkeypatch.setattr(FileSwitch, "color_health", blind)
+    return watched
+
+
+async def test_missing_evidence_holds_at_100_percent_until_it_is_there(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = blind_once_watched(monkeypatch)
     async with House(tmp_path / "state", service) as house:
         opened = await in_phase(house, "bake")
         held = await house.stands(opened, "paused")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from actions.targets import SwitchTarget, describe
-from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
@@ -54,6 +53,18 @@ class ConfiguredTargets:
         raise BackendError("not_found", f"no alerts source {backend}")
 
 
+@contextlib.asynccontextmanager
+async def opened(make: Callable[[Http], Bench]) -> AsyncIterator[Bench]:
+    """A bench with an HTTP client of its own; both closed at the end."""
+    http = Http()
+    bench = make(http)
+    try:
+        yield bench
+    finally:
+        await bench.targets.aclose()
+        await http.aclose()
+
+
 class FileBench:
     """A switch file and a router that follows it."""
 
@@ -80,12 +91,8 @@ class FileBench:
 @contextlib.asynccontextmanager
 async def file_bench(directory: Path) -> AsyncIterator[Bench]:
     """`FileBench` in `directory`."""
-    async with TwoColors(directory) as colors:
-        http = Http()
-        try:
-            yield FileBench(colors, http)
-        finally:
-            await http.aclose()
+    async with TwoColors(directory) as colors, opened(lambda http: FileBench(colors, http)) as bench:
+        yield bench
 
 
 def forget_deployed(directory: Path, service: str) -> None:
@@ -140,7 +147,6 @@ class HaproxyBench:
 async def haproxy_bench(directory: Path) -> AsyncIterator[Bench]:
     """`HaproxyBench` in `directory`."""
     async with TwoColors(directory) as colors:
-        http = Http()
         with contextlib.ExitStack() as stack:
             servers = [(f"{color}-1", colors.ports[color], "weight 0" if color == "green" else "") for color in COLORS]
             nodes = [
@@ -149,12 +155,8 @@ async def haproxy_bench(directory: Path) -> AsyncIterator[Bench]:
             ]
             for node in nodes:
                 await asyncio.to_thread(until, node.up, "servers up")
-            bench = HaproxyBench(colors, nodes, http)
-            try:
+            async with opened(lambda http: HaproxyBench(colors, nodes, http)) as bench:
                 yield bench
-            finally:
-                await bench.targets.aclose()
-                await http.aclose()
 
 
 class NginxBench:
@@ -178,12 +180,13 @@ class NginxBench:
         if self._server.process is None:
             await asyncio.to_thread(self._server.start)
         else:
-            before = accepting_workers(self._server.pid_file)
-            for command in commands:
-                await asyncio.to_thread(run, ["sh", "-c", command])
-            renewed = lambda: (found := accepting_workers(self._server.pid_file)) and not found & before  # noqa: E731
-            await asyncio.to_thread(until, renewed, "the old workers take no connections")
+            await asyncio.to_thread(self._renewed, commands)
         assert (await adapter.observe()).live == "blue"
+
+    def _renewed(self, commands: list[str]) -> None:
+        with self._server.renewing():
+            for command in commands:
+                run(["sh", "-c", command])
 
     async def weights(self) -> dict[str, int]:
         """What the process says that runs."""
@@ -196,14 +199,9 @@ class NginxBench:
 async def nginx_bench(directory: Path) -> AsyncIterator[Bench]:
     """`NginxBench` in `directory`."""
     async with TwoColors(directory) as colors:
-        http = Http()
         with nginx(directory / "nginx", mode="split_clients") as server:
-            bench = NginxBench(colors, server, http)
-            try:
+            async with opened(lambda http: NginxBench(colors, server, http)) as bench:
                 yield bench
-            finally:
-                await bench.targets.aclose()
-                await http.aclose()
 
 
 class KubernetesBench:
@@ -232,13 +230,8 @@ class KubernetesBench:
 async def over_kubernetes(cluster: Cluster, directory: Path) -> AsyncIterator[Bench]:
     """`KubernetesBench` in a namespace of its own."""
     with namespace(cluster) as space:
-        http = Http()
-        bench = KubernetesBench(space, directory, http)
-        try:
+        async with opened(lambda http: KubernetesBench(space, directory, http)) as bench:
             yield bench
-        finally:
-            await bench.targets.aclose()
-            await http.aclose()
 
 
 @contextlib.asynccontextmanager

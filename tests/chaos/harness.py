@@ -137,6 +137,17 @@ class Chaos:
         await self.play(Round(request, 0, "resume"))
         return self._counted.read_text(encoding="utf-8").splitlines()
 
+    async def sample(self, request: Request, count: int, seed: int) -> list[Outcome]:
+        """`count` random rounds of `request`; raises as `play`."""
+        instants = await self.instants(request)
+        return [await self.play(one) for one in random_rounds(request, len(instants), count, seed)]
+
+    async def both_rescues(self, request: Request, instant: str) -> tuple[Outcome, Outcome]:
+        """Killed at the instant of that name: resumed, and once more from the beginning, rolled back."""
+        number = 1 + (await self.instants(request)).index(instant)
+        resumed = await self.play(Round(request, number, "resume"))
+        return resumed, await self.play(Round(request, number, "rollback"))
+
     async def play(self, round_: Round) -> Outcome:
         """Raises AssertionError for a broken promise, TimeoutError where it does not come to an end."""
         began = time.monotonic()

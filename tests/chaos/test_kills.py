@@ -1,20 +1,17 @@
 """kill -9 of a runner at instants of a release, and rescues by another process: a sample of what `make chaos` does."""
 
 import asyncio
-import contextlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from actions.journal import Journal
-from actions.lease import Hold, LeaseHeld
 from actions.models import Request
-from actions.who import runner_owner
 from console.runner import launch_detached
+from tests.actions.journals import until_won
 from tests.chaos.benches import file_bench
-from tests.chaos.harness import YES, Chaos, Round, random_rounds
+from tests.chaos.harness import YES, Chaos
 
 SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
 ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "10"))
@@ -24,9 +21,7 @@ RELEASE = Request(kind="release", service="analytics", version="2.5.0")
 async def test_whatever_the_instant_the_next_one_converges(tmp_path: Path) -> None:
     async with file_bench(tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        instants = await chaos.instants(RELEASE)
-        for round_ in random_rounds(RELEASE, len(instants), ROUNDS, SEED):
-            await chaos.play(round_)
+        await chaos.sample(RELEASE, ROUNDS, SEED)
         await chaos.aclose()
 
 
@@ -35,10 +30,8 @@ async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Pa
     flip = Request(kind="flip", service="analytics")
     async with file_bench(tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        number = 1 + (await chaos.instants(flip)).index(instant)
-        resumed = await chaos.play(Round(flip, number, "resume"))
+        resumed, back = await chaos.both_rescues(flip, instant)
         assert (resumed.killed_at, resumed.status) == (instant, "succeeded")
-        back = await chaos.play(Round(flip, number, "rollback"))
         assert back.status == ("rolled_back" if instant == "after shift" else "aborted")
         await chaos.aclose()
 
@@ -69,14 +62,6 @@ def written(directory: Path) -> dict[str, bytes]:
     """The files that orders on the bench change."""
     files = (*directory.glob("*.json"), *directory.glob("*.version"))
     return {path.name: path.read_bytes() for path in files}
-
-
-async def until_won(journal: Journal, action_id: str) -> Hold:
-    async with asyncio.timeout(60):
-        while True:
-            with contextlib.suppress(LeaseHeld):
-                return await journal.acquire(action_id, runner_owner())
-            await asyncio.sleep(0.1)
 
 
 async def test_of_three_runners_one_runs(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from actions.models import Request
 from tests.chaos.benches import over_kubernetes
-from tests.chaos.harness import Chaos, Outcome, Round, random_rounds
+from tests.chaos.harness import Chaos, Outcome
 from tests.live.kubernetes import Cluster
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("kubernetes")]
@@ -24,19 +24,15 @@ async def test_whatever_the_instant_the_next_one_converges(
 ) -> None:
     async with over_kubernetes(kube, tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        instants = await chaos.instants(RELEASE)
-        rounds = random_rounds(RELEASE, len(instants), ROUNDS, SEED)
-        told([await chaos.play(one) for one in rounds], capsys)
+        told(await chaos.sample(RELEASE, ROUNDS, SEED), capsys)
         await chaos.aclose()
 
 
 async def test_a_patch_that_nobody_recorded_is_known_for_what_it_is(kube: Cluster, tmp_path: Path) -> None:
     async with over_kubernetes(kube, tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        number = 1 + (await chaos.instants(FLIP)).index("after shift")
-        resumed = await chaos.play(Round(FLIP, number, "resume"))
+        resumed, back = await chaos.both_rescues(FLIP, "after shift")
         assert (resumed.killed_at, resumed.status) == ("after shift", "succeeded")
-        back = await chaos.play(Round(FLIP, number, "rollback"))
         assert back.status == "rolled_back"
         await chaos.aclose()
 

@@ -7,7 +7,7 @@ import pytest
 
 from actions.models import Request
 from tests.chaos.benches import BENCHES
-from tests.chaos.harness import Chaos, Round, random_rounds
+from tests.chaos.harness import Chaos
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
 
@@ -22,9 +22,7 @@ async def test_whatever_the_instant_the_next_one_converges(tmp_path: Path, switc
     print(f"seed {SEED}")
     async with BENCHES[switch](tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        instants = await chaos.instants(RELEASE)
-        for round_ in random_rounds(RELEASE, len(instants), ROUNDS, SEED):
-            await chaos.play(round_)
+        await chaos.sample(RELEASE, ROUNDS, SEED)
         await chaos.aclose()
 
 
@@ -32,9 +30,7 @@ async def test_whatever_the_instant_the_next_one_converges(tmp_path: Path, switc
 async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Path, switch: str) -> None:
     async with BENCHES[switch](tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        number = 1 + (await chaos.instants(FLIP)).index("after shift")
-        resumed = await chaos.play(Round(FLIP, number, "resume"))
+        resumed, back = await chaos.both_rescues(FLIP, "after shift")
         assert (resumed.killed_at, resumed.status) == ("after shift", "succeeded")
-        back = await chaos.play(Round(FLIP, number, "rollback"))
         assert back.status == "rolled_back"
         await chaos.aclose()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.live.process import accepts, free_port, started
+from backends.deployments.nginx_include import accepting_workers
+from tests.live.process import accepts, free_port, started, until
 from tests.live.require import program
 
 CONFIG = """
@@ -96,6 +97,14 @@ class Nginx:
         """End it; safe to call twice."""
         self._running.close()
         self.process = None
+
+    @contextlib.contextmanager
+    def renewing(self) -> Iterator[None]:
+        """Until no worker of before takes connections: for 100 ms old and new ones answer side by side."""
+        before = accepting_workers(self.pid_file)
+        yield
+        renewed = lambda: (now := accepting_workers(self.pid_file)) and not now & before  # noqa: E731
+        until(renewed, "the old workers take no connections")
 
     def reload(self) -> None:
         """As logrotate would."""

@@ -77,11 +77,9 @@ async def settled(adapter: NginxSwitch) -> None:
 
 
 def reload(server: Nginx) -> None:
-    """As logrotate would, until no old worker takes connections: for 100 ms old and new ones answer side by side."""
-    pid_file = server.pid_file
-    before = accepting_workers(pid_file)
-    server.reload()
-    until(lambda: (now := accepting_workers(pid_file)) and not now & before, "the old workers take no connections")
+    """As logrotate would, and until it is through."""
+    with server.renewing():
+        server.reload()
 
 
 @pytest.fixture
