@@ -1,18 +1,29 @@
-"""What holds for every test: an example of hypothesis may take as long as a busy machine makes it. And a server that is
-too slow to start for one test module alone.
+"""What holds for every test: an example of hypothesis may take as long as a busy machine makes it. And what many
+test modules share: the HTTP client of adapters, and a server that is too slow to start for one of them alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from backends.http import Http
     from tests.live.kubernetes import Cluster
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+@pytest.fixture
+async def http() -> "AsyncIterator[Http]":
+    """The shared client of adapters, for one test."""
+    from backends.http import Http
+
+    client = Http()
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture(scope="session")

@@ -35,13 +35,6 @@ def system(server: FaultyServer) -> FaultyServer:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def build_http(server: FaultyServer, http: Http, tmp_path: Path) -> BuildHttp:
     def factory(**config: Any) -> HttpCheck:
         config = {"url": server.url + "/health", "expect": HEALTHY, **config}

@@ -38,13 +38,6 @@ async def server(cluster: FakeSearch) -> AsyncIterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def logs_at(dialect: str, server: FaultyServer, directory: Path, http: Http, **config: Any) -> ElasticsearchLogs:
     settings = {"url": server.url, "index": "logs-*", "poll": "20ms", **config}
     adapter: ElasticsearchLogs = build("logs", dialect, settings, AdapterContext("es", directory, directory, http))

@@ -29,13 +29,6 @@ async def server() -> AsyncIterator[FaultyServer]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda least, most: 0.0)  # the jitter between attempts
 

@@ -38,13 +38,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kubernetes_control, "READ_AGAIN_S", 0.05)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def switch_of(server: FakeKubernetes, directory: Path, http: Http, **config: Any) -> KubernetesSwitch:
     kubeconfig = directory / "kubeconfig"
     if not kubeconfig.exists():

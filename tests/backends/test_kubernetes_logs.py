@@ -43,13 +43,6 @@ def logs_of(server: FakePodLogs, directory: Path, http: Http, **config: Any) -> 
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
-@pytest.fixture
 async def adapter(server: FakePodLogs, tmp_path: Path, http: Http) -> AsyncIterator[KubernetesLogs]:
     adapter = logs_of(server, tmp_path, http, selector="app=analytics")
     yield adapter

@@ -34,13 +34,6 @@ async def server(loki: FakeLoki) -> AsyncIterator[FaultyServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def logs_at(server: FaultyServer, directory: Path, http: Http, **config: Any) -> LokiLogs:
     adapter: LokiLogs = build(
         "logs",

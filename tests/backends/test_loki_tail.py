@@ -87,13 +87,6 @@ async def loki() -> AsyncIterator[TailingLoki]:
         yield loki
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def logs_at(loki: TailingLoki, directory: Path, http: Http, **config: Any) -> LokiLogs:
     entry = {"url": loki.url, "query": '{app="analytics"}', "tail": True, "lookback": "3650d", **config}
     found: LokiLogs = build("logs", "loki", entry, AdapterContext("loki", directory, directory, http))

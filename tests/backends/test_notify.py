@@ -55,13 +55,6 @@ async def server() -> AsyncIterator[FaultyServer]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
-@pytest.fixture
 def url(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> str:
     url = f"{server.url}/services/{SECRET}?key={SECRET}2"
     monkeypatch.setenv("HOOK_URL", url)

@@ -22,13 +22,6 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
         yield service
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 @pytest.mark.parametrize(
     ("fault", "healthy", "detail"),
     [

@@ -76,13 +76,6 @@ def logs_of(pipelines: FakePipelines, tmp_path: Path, http: Http, **config: Any)
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
-@pytest.fixture
 async def adapter(pipelines: FakePipelines, tmp_path: Path, http: Http) -> AsyncIterator[RunLogs]:
     adapter = logs_of(pipelines, tmp_path, http)
     yield adapter

@@ -26,12 +26,17 @@ from actions.location import journal_location
 from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor
+from backends.ports import Closable
 from console.runner import JOURNAL_VARIABLE, launch_detached
 
 ROUND_S = 240.0
 LOAD_PER_S = 20.0
 RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
 YES = Consent(confirmed=True, reason="chaos")
+
+
+class ClosableTargets(Targets, Closable, Protocol):
+    """They may have opened an adapter."""
 
 
 class Bench(Protocol):
@@ -41,7 +46,7 @@ class Bench(Protocol):
     name: str
     service: str
     url: str
-    targets: Targets
+    targets: ClosableTargets
 
     async def reset(self) -> None:
         """All traffic to the first color, both healthy, written by nobody that is known."""

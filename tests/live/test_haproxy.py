@@ -33,13 +33,6 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
         yield service
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def lines(
     service: TwoColors, *, blue: int = 1, green: int = 1, weights: tuple[int, int] = (100, 0)
 ) -> list[tuple[str, int, str]]:

@@ -34,13 +34,6 @@ def space(shared: Namespace) -> Namespace:
     return shared
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def switch_of(space: Namespace, http: Http, tmp_path: Path, **config: Any) -> KubernetesSwitch:
     context = AdapterContext("analytics", tmp_path, tmp_path, http)
     found: KubernetesSwitch = build("deployments", "kubernetes", space.config(**config), context)

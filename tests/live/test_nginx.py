@@ -35,13 +35,6 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
         yield service
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    http = Http()
-    yield http
-    await http.aclose()
-
-
 def switch_of(service: TwoColors, http: Http, server: Nginx, **config: Any) -> NginxSwitch:
     base = service.directory
     entry = {
