@@ -13,7 +13,7 @@ from backends.deployments.kubernetes_control import FENCE, OP
 from backends.deployments.kubernetes_rollout import SIZE
 from backends.errors import BackendError
 from backends.http import Http
-from backends.models import Finding
+from backends.models import ColorState, Finding
 from backends.ports import Deployer, Rollout
 from backends.registry import AdapterContext, build
 from tests.live.kubernetes import IMAGE, Cluster, Namespace, namespace
@@ -74,6 +74,14 @@ async def refused(order: Any) -> BackendError:
     return caught.value
 
 
+async def health_once(switch: KubernetesSwitch, is_new: Callable[[ColorState], bool]) -> ColorState:
+    """GREEN as the new pods say: one that ends answers for a moment yet."""
+    async with asyncio.timeout(30):
+        while not is_new(health := await switch.color_health("green")):
+            await asyncio.sleep(0.1)
+    return health
+
+
 async def test_a_version_gets_onto_the_idle_side_and_is_waited_for(
     space: Namespace, switch: KubernetesSwitch, deployer: Deployer
 ) -> None:
@@ -84,7 +92,7 @@ async def test_a_version_gets_onto_the_idle_side_and_is_waited_for(
     assert after.revision != before.revision
     done = await rolled_out(deployer, "2.4.1", lambda found: found.state == "complete")
     assert (done.ready, done.desired, done.detail) == (3, 3, "3 of 3 available")
-    health = await switch.color_health("green")
+    health = await health_once(switch, lambda found: found.version == "2.4.1")
     assert (health.healthy, health.version, health.ready) == (True, "2.4.1", 3)
     notes = space.api.call("GET", f"{space.apps}/analytics-green")["metadata"]["annotations"]
     assert (notes[OP], notes[FENCE], notes[SIZE]) == ("A:deploy", "7", "3")
@@ -114,9 +122,7 @@ async def test_one_that_cannot_be_pulled_says_so_while_it_tries(deployer: Deploy
 async def test_a_sick_one_is_rolled_out_and_not_healthy(switch: KubernetesSwitch, deployer: Deployer) -> None:
     await deploy(deployer, "2.5.0-sick")
     await rolled_out(deployer, "2.5.0-sick", lambda found: found.state == "complete")
-    async with asyncio.timeout(30):  # a pod that ends answers for a moment yet, and it was healthy
-        while (health := await switch.color_health("green")).healthy:
-            await asyncio.sleep(0.1)
+    health = await health_once(switch, lambda found: not found.healthy)
     assert (health.healthy, health.ready) == (False, 2)
     assert "status unhealthy" in health.detail
 

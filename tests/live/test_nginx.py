@@ -260,8 +260,9 @@ async def test_a_missing_include_says_how_to_begin_and_can_be_begun_so(
     subprocess.run(begin, shell=True, check=True)
     await asyncio.to_thread(server.start)
     await settled(adapter)
-    for line in adapter.manual_commands(GREEN)[:3]:
-        await asyncio.to_thread(subprocess.run, line, shell=True, check=True)
+    with server.renewing():
+        for line in adapter.manual_commands(GREEN)[:3]:
+            await asyncio.to_thread(subprocess.run, line, shell=True, check=True)
     await settled(adapter)
     assert (await adapter.observe()).weights == GREEN
 
