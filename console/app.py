@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.text import Text
 from textual import events, work
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input
+from textual.widget import Widget
 
 from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
 from console.arming import Arming
 from console.screens.overview import Overview
-from console.screens.prompt import Prompt
+from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
 from panels.header import Place
 from panels.keybar import KeyBar
@@ -226,6 +227,13 @@ class TealApp(App[None], inherit_bindings=False):
         for panel in ("pipelines", "logs", "timeline"):
             self.session.refresh(panel)
 
+    def pop_screen(self) -> AwaitComplete:
+        """Leave a screen, and with it every line that it drew: Textual keeps the style caches of the last 1,024 widgets
+        (https://github.com/Textualize/textual/issues/6665), and to be drawn anew they are emptied."""
+        for widget in self.screen.walk_children(Widget, with_self=True):
+            widget.refresh()
+        return super().pop_screen()
+
     # ---- screens: each is imported when it is opened
 
     def open_item(self, item: Any) -> None:
@@ -284,10 +292,9 @@ class TealApp(App[None], inherit_bindings=False):
     # ---- keys
 
     def on_key(self, event: events.Key) -> None:
-        """A letter that comes up here although the prompt has focus was typed before it had, in one read behind `/`. It
-        is text, and never the command that it is elsewhere."""
+        """A letter that comes up here although a line of text has focus was typed before it had."""
         field = self.focused
-        if isinstance(field, Input) and isinstance(field.parent, Prompt) and event.is_printable and event.character:
+        if isinstance(field, TextLine) and event.is_printable and event.character:
             event.prevent_default()
             field.insert_text_at_cursor(event.character)
 

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from backends.errors import BackendError
 from backends.text import clean
+from console.screens.prompt import TextLine
 
 if TYPE_CHECKING:
     from console.app import TealApp
@@ -32,7 +33,7 @@ class NotePrompt(ModalScreen[None]):
     app: TealApp
 
     def compose(self) -> ComposeResult:
-        yield Input(compact=True, placeholder="a note for the others   Enter writes it down, Esc forgets it")
+        yield TextLine(compact=True, placeholder="a note for the others   Enter writes it down, Esc forgets it")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from console.screens.overview import Overview
+from console.screens.prompt import TextLine
 from panels.columns import Cell, Column, Kind, Moment
 from panels.listing import Listing
 from panels.themes import THEMES
@@ -80,7 +81,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Input(placeholder="what to do, or a name", compact=True)
+            yield TextLine(placeholder="what to do, or a name", compact=True)
             yield self._list
 
     def on_mount(self) -> None:

@@ -8,6 +8,11 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 
+class TextLine(Input):
+    """Takes also what was typed before it had focus, in one read behind the key that opened it (`TealApp.on_key`): that
+    is text, and never the command that it is elsewhere."""
+
+
 class Prompt(Horizontal):
     """Empty and hidden until asked, so that the first paint need not know how an Input looks (2 ms of CSS). Enter keeps
     what was typed, Escape takes it back."""
@@ -38,7 +43,7 @@ class Prompt(Horizontal):
         super().__init__()
         self._purpose = ""
         self._sign = Static(id="sign", markup=False)
-        self._field = Input(compact=True, placeholder="words, key:value, !not   Enter keeps, Esc clears")
+        self._field = TextLine(compact=True, placeholder="words, key:value, !not   Enter keeps, Esc clears")
 
     def ask(self, sign: str, purpose: str, text: str = "") -> None:
         """Open with `text`; messages carry `purpose`."""

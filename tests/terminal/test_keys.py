@@ -64,8 +64,10 @@ def test_no_printable_key_writes(console: Opener, sandbox: Sandbox) -> None:
         ("2\r", "Quality of "),
         ("3\t1\r", "tasks · ended"),
         ("/bax\r", "/bax  0 of 2"),
-        (":bax", "what to do, or a name"),
-        ("#bax", "a note for the others"),
+        (":bax", "bax"),
+        (":how they answer\r", "Sources"),
+        ("#bax", "bax"),
+        ("#bax rolled\r", "noted: bax rolled"),
     ],
 )
 def test_keys_read_at_once_go_where_the_first_of_them_led(console: Opener, burst: str, words: str) -> None:
