@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from backends.errors import BackendError, ErrorKind
+from backends.errors import BackendError
 
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
@@ -13,14 +13,19 @@ EXIT_NOT_FOUND = 5
 EXIT_CONFLICT = 6
 EXIT_UNREACHABLE = 7
 
-_EXIT_OF_KIND: dict[ErrorKind, int] = {
+_EXIT_OF_KIND = {
     "auth": EXIT_AUTH, "not_found": EXIT_NOT_FOUND, "conflict": EXIT_CONFLICT, "config": EXIT_USAGE, "internal": 70,
 }  # fmt: skip
 
 
 def exit_code_of(error: BackendError) -> int:
     """The exit code for a backend's error: 4, 5, 6, 2, 70, and 7 for everything that may pass by itself."""
-    return _EXIT_OF_KIND.get(error.kind, EXIT_UNREACHABLE)
+    return exit_code_of_kind(error.kind)
+
+
+def exit_code_of_kind(kind: str) -> int:
+    """The same, of the kind alone."""
+    return _EXIT_OF_KIND.get(kind, EXIT_UNREACHABLE)
 
 
 class CommandError(Exception):

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from backends.models import PipelineRun
-from console.errors import EXIT_NOT_FOUND, CommandError
+from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of_kind
+from console.output import error_reports
+from console.store import Snapshot
 
 
 class HasRef(Protocol):
@@ -20,23 +22,24 @@ Referable = TypeVar("Referable", bound=HasRef)
 MAX_CANDIDATES = 5
 
 
-def find(items: Sequence[Referable], wanted: str, noun: str) -> Referable:
+def find(items: Sequence[Referable], wanted: str, noun: str, sources: Sequence[Snapshot] = ()) -> Referable:
     """The item whose ref is `wanted`, or begins with it, with or without the backend's name in front.
 
-    Raises CommandError(5) for none, and for several, naming some of them.
+    Raises CommandError: 5 for several, naming some of them; 5 for none; and where one of `sources` may have it and was
+    not heard of, the exit code of its failure, since what is unknown is not "not there".
     """
     exact = [item for item in items if wanted in (item.ref, _without_backend(item.ref))]
     found = exact or _beginning_with(f"{wanted.rstrip('/')}/", items) or _beginning_with(wanted, items)
     if len(found) == 1:
         return found[0]
-    return _fail(found, items, wanted, noun)
+    return _fail(found, items, wanted, noun, sources)
 
 
 def _beginning_with(wanted: str, items: Sequence[Referable]) -> list[Referable]:
     return [item for item in items if item.ref.startswith(wanted) or _without_backend(item.ref).startswith(wanted)]
 
 
-def find_run(runs: Sequence[PipelineRun], wanted: str) -> PipelineRun:
+def find_run(runs: Sequence[PipelineRun], wanted: str, sources: Sequence[Snapshot] = ()) -> PipelineRun:
     """As `find`; also `PIPELINE@latest` and `PIPELINE@failed`, the newest (failed) run of a pipeline."""
     name, at, which = wanted.partition("@")
     if at and which in ("latest", "failed"):
@@ -46,18 +49,31 @@ def find_run(runs: Sequence[PipelineRun], wanted: str) -> PipelineRun:
             return matching[0]
         if own:
             raise CommandError(EXIT_NOT_FOUND, "not_found", f"no failed run of {name}", fix="`teal run list`")
-        return _fail([], runs, wanted, "pipeline")
-    return find(runs, wanted, "run")
+        return _fail([], runs, wanted, "pipeline", sources)
+    return find(runs, wanted, "run", sources)
 
 
 def _without_backend(ref: str) -> str:
     return ref.partition("/")[2] or ref
 
 
-def _fail(found: Sequence[Referable], known: Sequence[Referable], wanted: str, noun: str) -> Referable:
+def _fail(
+    found: Sequence[Referable], known: Sequence[Referable], wanted: str, noun: str, sources: Sequence[Snapshot]
+) -> Referable:
     if found:
         names = ", ".join(item.ref for item in found[:MAX_CANDIDATES])
         message = f'"{wanted}" means {len(found)} {noun}s'
         raise CommandError(EXIT_NOT_FOUND, "ambiguous", message, fix=f"give more of it: {names}")
     names = ", ".join(item.ref for item in known[:MAX_CANDIDATES]) or "none"
-    raise CommandError(EXIT_NOT_FOUND, "not_found", f'no {noun} "{wanted}"', fix=f"there are: {names}")
+    raise not_there(wanted, noun, sources, fix=f"there are: {names}")
+
+
+def not_there(wanted: str, noun: str, sources: Sequence[Snapshot], *, fix: str) -> CommandError:
+    """That nothing is called `wanted`; or, where a source had no answer that may have it (any of them, or the one that
+    `wanted` names), the failure of that source."""
+    name = wanted.partition("/")[0]
+    own = [source for source in sources if source.key.name == name] or sources
+    for lost in error_reports(own):
+        message = f'no {noun} "{wanted}" in what answered, and {lost.source} did not: {lost.message}'
+        return CommandError(exit_code_of_kind(lost.kind), lost.kind, message, fix=lost.fix)
+    return CommandError(EXIT_NOT_FOUND, "not_found", f'no {noun} "{wanted}"', fix=fix)

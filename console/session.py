@@ -149,10 +149,11 @@ class Session:
         if self._following and (panel == "logs" or (panel is None and lost)):
             self.logs.start(self._log_query_of)
 
-    def sources(self) -> list[Snapshot]:
-        """One snapshot a source, also for those that never answered."""
+    def sources(self, panel: Panel | None = None) -> list[Snapshot]:
+        """One snapshot a source (of `panel`), also for those that never answered."""
         known = {snapshot.key: snapshot for snapshot in self.store.snapshots()}
-        return [known.get(key) or Snapshot(key=key, type=feed.source.type) for key, feed in sorted(self._feeds.items())]
+        feeds = [(key, feed) for key, feed in sorted(self._feeds.items()) if panel in (None, key.panel)]
+        return [known.get(key) or Snapshot(key=key, type=feed.source.type) for key, feed in feeds]
 
     def past(self, at: datetime) -> Past:
         """What was so around `at`, still to be read."""

@@ -1,14 +1,12 @@
 """`teal alert`: what is firing, and keeping it quiet."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
-from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
@@ -16,7 +14,7 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, worst_first
-from console.refs import Referable, find
+from console.refs import find
 from console.session import Session
 from console.silences import read_silences, silencers
 from console.tables import View, item_table
@@ -55,7 +53,7 @@ def show(common: Common, ref: str) -> int:
     """One alert: its labels, since when, its runbook."""
 
     async def answer(session: Session) -> Answer:
-        return shown_alert(session, find(session.store.items("alerts"), ref, "alert"))
+        return shown_alert(session, _found(session, ref))
 
     return read(common, ("alerts",), answer)
 
@@ -146,7 +144,7 @@ def shown_alert(session: Session, found: Alert) -> Answer:
 def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
     async def request(session: Session) -> Request:
         await session.read(deadline_s=common.timeout_s)
-        found = _found(session, session.store.items("alerts"), ref, "alert")
+        found = _found(session, ref)
         return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s, timeout_s=common.timeout_s)
 
     return request
@@ -156,21 +154,15 @@ def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None)
     async def request(session: Session) -> Request:
         snapshots, _ = await asyncio.gather(read_silences(session), session.read(deadline_s=common.timeout_s))
         silences: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
-        found = _found(session, [*session.store.items("alerts"), *silences], ref, "silence").ref
+        found = find([*session.store.items("alerts"), *silences], ref, "silence", [*session.sources(), *snapshots]).ref
         return Request(kind=kind, service=found, ref=found, for_s=for_s, timeout_s=common.timeout_s)
 
     return request
 
 
-def _found(session: Session, items: Sequence[Referable], ref: str, noun: str) -> Referable:
-    """As `find`; what is not there because its source is lost is no "not found". Raises BackendError for that."""
-    try:
-        return find(items, ref, noun)
-    except CommandError as missing:
-        errors = [snapshot.error for snapshot in session.sources() if snapshot.error is not None]
-        if missing.kind != "not_found" or not errors:
-            raise
-        raise BackendError(errors[0].kind, errors[0].message, fix=errors[0].fix) from None
+def _found(session: Session, ref: str) -> Alert:
+    alerts: list[Alert] = session.store.items("alerts")
+    return find(alerts, ref, "alert", session.sources())
 
 
 def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...]:

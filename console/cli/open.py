@@ -15,10 +15,10 @@ from console.cli.quality import shown_score
 from console.cli.reading import READ_TIMEOUT_S, chosen
 from console.cli.run import shown_run
 from console.cli.showing import Answer, show
-from console.errors import EXIT_NOT_FOUND, CommandError
-from console.output import document, error_reports
-from console.refs import find, find_run
+from console.output import document
+from console.refs import find, find_run, not_there
 from console.session import Session, opened
+from console.store import Snapshot
 from console.tables import View, item_table
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks")
@@ -42,41 +42,34 @@ def open_(common: Common, ref: str) -> int:
 
 
 async def _found(common: Common, wanted: str, *, on_screen: bool) -> Item:
-    """The item; printed already where it is not for the screen. Raises CommandError(5)."""
+    """The item; printed already where it is not for the screen. Raises CommandError."""
     async with opened(Session(chosen(common), panels=PANELS)) as session:
         await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
-        try:
-            found = find_item(session, wanted)
-        except CommandError as missing:
-            lost = ", ".join(str(error.source) for error in error_reports(session.sources()))
-            if lost and missing.kind == "not_found":
-                fix = f"{missing.fix}; nothing was heard of {lost}"
-                raise CommandError(missing.exit_code, missing.kind, missing.message, fix=fix) from None
-            raise
+        found = find_item(session, wanted)
         if not on_screen:
             show(common, await _shown(session, found))
         return found
 
 
 def find_item(session: Session, wanted: str) -> Item:
-    """What is meant: by address, by `PIPELINE@latest`, by ref. Raises CommandError(5)."""
+    """What is meant: by address, by `PIPELINE@latest`, by ref. Raises CommandError, as `find`."""
     items: list[Any] = [item for panel in PANELS for item in session.store.items(panel)]
     if "://" in wanted:
-        return _by_address(items, wanted)
+        return _by_address(items, wanted, session.sources())
     if "@" in wanted:
-        return find_run(session.store.items("pipelines"), wanted)
-    found: Item = find(items, wanted, "thing")
+        return find_run(session.store.items("pipelines"), wanted, session.sources("pipelines"))
+    found: Item = find(items, wanted, "thing", session.sources())
     return found
 
 
-def _by_address(items: Sequence[Item], address: str) -> Item:
+def _by_address(items: Sequence[Item], address: str, sources: Sequence[Snapshot]) -> Item:
     asked = _plain(address)
     for item in items:
         known = (getattr(item, name, None) for name in ("url", "source_url", "runbook_url"))
         if any(asked == _plain(each) for each in known if each):
             return item
     fix = "give its ref: `teal run list --fields ref`, `teal alert list --fields ref`"
-    raise CommandError(EXIT_NOT_FOUND, "not_found", f"nothing here has the page {address}", fix=fix)
+    raise not_there(address, "thing with the page", sources, fix=fix)
 
 
 def _plain(address: str) -> str:

@@ -47,7 +47,7 @@ def show(common: Common, ref: str) -> int:
     """One dataset: its score, the checks that failed, its trend."""
 
     async def answer(session: Session) -> Answer:
-        return shown_score(session, find(session.store.items("quality"), ref, "dataset"))
+        return shown_score(session, find(session.store.items("quality"), ref, "dataset", session.sources("quality")))
 
     return read(common, PANELS, answer)
 

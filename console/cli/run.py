@@ -201,17 +201,24 @@ def _run_lines(
 
 
 async def found_run(session: Session, ref: str) -> PipelineRun:
-    """The run that `ref` names. A whole ref is asked for where the window of the list does not reach it."""
+    """The run that `ref` names. A whole ref is asked for where the window of the list does not reach it.
+
+    Raises CommandError, BackendError.
+    """
+    sources = session.sources("pipelines")
     try:
-        return find_run(session.store.items("pipelines"), ref)
-    except CommandError:
+        return find_run(session.store.items("pipelines"), ref, sources)
+    except CommandError as missing:
         backend, _, rest = ref.partition("/")
         pipeline, _, run_id = rest.partition("/")
-        if not run_id or backend not in {source.key.name for source in session.sources()}:
+        if not run_id or backend not in {source.key.name for source in sources}:
             raise
-        with contextlib.suppress(BackendError):
+        try:
             return await session.run(backend, pipeline, run_id)
-        raise
+        except BackendError as error:
+            if error.kind != "not_found":
+                raise
+            raise missing from None
 
 
 async def _with_task(session: Session, ref: str, task: str | None) -> PipelineRun:
@@ -255,14 +262,27 @@ def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:
 
 
 async def _backend_of(session: Session, wanted: str) -> tuple[str, str]:
-    """The backend and pipeline that `wanted` names, as `pipeline` or `backend/pipeline`. Raises CommandError(5)."""
+    """The backend and pipeline that `wanted` names, as `pipeline` or `backend/pipeline`. Only the backend that is named
+    is asked; where none is, each must answer, since the name could be in the one that does not.
+
+    Raises CommandError(5), BackendError.
+    """
+    names = [source.key.name for source in session.sources()]
+    asked = [name for name in names if wanted.startswith(f"{name}/")] or names
     known = []
-    for source in session.sources():
-        for info in await session.adapters.pipelines(source.key.name).pipelines():
-            known.append((source.key.name, info.pipeline))
+    for name in asked:
+        try:
+            known += [(name, info.pipeline) for info in await session.adapters.pipelines(name).pipelines()]
+        except BackendError as error:
+            if len(names) == 1 or asked != names:
+                raise
+            fix = f"if you mean another, name it: BACKEND/{wanted}"
+            raise BackendError(
+                error.kind, f"whether {name} has {wanted} is not known: {error.message}", fix=fix
+            ) from None
     found = [pair for pair in known if wanted in (pair[1], "/".join(pair))]
     if len(found) == 1:
         return found[0]
-    names = ", ".join("/".join(pair) for pair in found or known) or "none"
+    refs = ", ".join("/".join(pair) for pair in found or known) or "none"
     message = f'"{wanted}" is in several backends' if found else f'no pipeline "{wanted}"'
-    raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message, fix=f"there are: {names}")
+    raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message, fix=f"there are: {refs}")

@@ -40,7 +40,7 @@ CASES = {
     "open-run.json": (0, ["open", "airflow/production", "-o", "json"]),
     "open-url.table": (0, ["open", "https://runbooks.example.com/quality/"]),
     "open-service.table": (0, ["open", "analytics"]),
-    "open-nothing.json": (5, ["open", "nothing", "-o", "json"]),
+    "open-nothing.json": (4, ["open", "nothing", "-o", "json"]),
     "log.table": (0, ["log"]),
     "log.jsonl": (0, ["log", "-o", "jsonl"]),
     "check.nagios": (2, ["check"]),
