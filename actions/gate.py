@@ -109,16 +109,11 @@ class Gate:
         if plan.request.order:
             return await self._order(plan, consent, launch)
         try:
-            if plan.kind != "rollback" and plan.kind not in STANDING_KINDS:
-                await self._free(plan)  # who holds it says more than that it has changed
-            fresh = await self._same_plan(plan, consent)
-            queued_to = fresh.expected.get("queued_to", "")
-            if not fresh.already:
-                self._guard(fresh, consent)
+            fresh = await self._agreed(plan, consent)
         except Refused as no:
             await self._tell_refusal(plan, consent, no)
             raise
-        if queued_to:
+        if queued_to := fresh.expected.get("queued_to", ""):
             return await self._queue(fresh, consent, queued_to, launch)
         return await self._begin(fresh, consent, launch, spare)
 
@@ -194,6 +189,21 @@ class Gate:
         if request_hash != _request_hash(plan.request):
             raise KeyUsed(action, same=False)
         return self._judged(action)
+
+    async def _agreed(self, plan: Plan, consent: Consent) -> Plan:
+        """The plan as it is now, which nothing is in the way of. Raises Refused."""
+        alone = plan.kind != "rollback" and plan.kind not in STANDING_KINDS
+        if alone:
+            await self._free(plan)  # who holds it says more than that it has changed
+        try:
+            fresh = await self._same_plan(plan, consent)
+            if not fresh.already:
+                self._guard(fresh, consent)
+        except Refused:
+            if alone:
+                await self._free(plan)  # who has begun meanwhile says more than what is seen of his work
+            raise
+        return fresh
 
     async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
         fresh = await self.plan(plan.request)

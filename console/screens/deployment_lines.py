@@ -98,7 +98,8 @@ def side_rows(deployment: Deployment, of: Symbols) -> list[Row]:
         lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
         for title, width, cell in SIDE_COLUMNS:
             lead = lead + _cell(cell(side), width, left=title == "VERSION")
-        detail = f"{words}: {side.detail}" if side.detail else words
+        said = not side.detail or side.detail.startswith(words)
+        detail = side.detail or words if said else f"{words}: {side.detail}"
         rows.append(Row(lead + "  ", Content.styled(detail, style_of(health))))
     return rows
 

@@ -85,12 +85,8 @@ class ListScreen(Screen[None], inherit_bindings=False):
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
         self.list.set_filter(event.text)
 
-    def on_prompt_left(self, event: Prompt.Left) -> None:
-        self.list.set_filter(event.text or "")
-        self.set_focus(self.list)
-
     def action_filter(self) -> None:
-        self.prompt.ask("/", "", self.list.filter)
+        self.prompt.ask("/", "", self.list.filter, back=self.list)
 
     def action_back(self) -> None:
         if self.list.filter:

@@ -33,7 +33,7 @@ class NotePrompt(ModalScreen[None]):
     app: TealApp
 
     def compose(self) -> ComposeResult:
-        yield TextLine(compact=True, placeholder="a note for the others   Enter writes it down, Esc forgets it")
+        yield TextLine(placeholder="a note for the others   Enter writes it down, Esc forgets it")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

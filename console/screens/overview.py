@@ -248,22 +248,13 @@ class Overview(Screen[None], inherit_bindings=False):
         box.draw()
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
-        self._search(event.purpose, event.text)
-
-    def on_prompt_left(self, event: Prompt.Left) -> None:
-        if event.text is None:
-            self._search(event.purpose, "")
-        name = event.purpose.partition(":")[2]
-        self.set_focus(self.board.boxes[name].body)
-
-    def _search(self, purpose: str, text: str) -> None:
-        how, _, name = purpose.partition(":")
+        how, _, name = event.purpose.partition(":")
         if how == "search":
-            self.board.logs.set_search(text)
+            self.board.logs.set_search(event.text)
         elif how == "only":
-            self.board.logs.set_filter(text)
+            self.board.logs.set_filter(event.text)
         else:
-            self.board.listing(name).set_filter(text)
+            self.board.listing(name).set_filter(event.text)
 
     # ---- keys
 
@@ -312,13 +303,14 @@ class Overview(Screen[None], inherit_bindings=False):
         name = self.board.focused
         if not name:
             return
+        back = self.board.boxes[name].body
         if name == "logs":
-            self.prompt.ask("/", f"search:{name}", self.board.logs.search)
+            self.prompt.ask("/", f"search:{name}", self.board.logs.search, back=back)
         else:
-            self.prompt.ask("/", f"filter:{name}", self.board.listing(name).filter)
+            self.prompt.ask("/", f"filter:{name}", self.board.listing(name).filter, back=back)
 
     def action_filter_logs(self) -> None:
-        self.prompt.ask("&", "only:logs", self.board.logs.filter)
+        self.prompt.ask("&", "only:logs", self.board.logs.filter, back=self.board.logs)
 
     def action_match(self, step: int) -> None:
         if self.board.focused == "logs":

@@ -81,7 +81,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield TextLine(placeholder="what to do, or a name", compact=True)
+            yield TextLine(placeholder="what to do, or a name")
             yield self._list
 
     def on_mount(self) -> None:

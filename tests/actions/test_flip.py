@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions import way_back
-from actions.models import Action, Consent, Refused, Request
+from actions.models import Action, Consent, Finding, Plan, Refused, Request
 from actions.outcome import exit_code
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
@@ -340,6 +340,26 @@ async def test_two_at_once_one_wins_the_other_hears_who_and_what(house: House, s
         assert won[0].id is not None
         assert won[0].id in no.error.message
         assert house.gate.actor.login in no.error.message
+    assert (await house.ended(won[0])).status == "succeeded"
+
+
+async def test_who_begins_while_another_looks_again_is_named_whatever_his_work_looks_like(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, again = await house.gate.plan(ANALYTICS_FLIP), house.gate.plan
+    won: list[Action] = []
+
+    async def overtaken(request: Request) -> Plan:
+        monkeypatch.setattr(house.gate, "plan", again)
+        won.append(await house.gate.submit(plan, YES))
+        fresh = await again(request)
+        return replace(fresh, findings=(Finding(level="block", code="mixed", text="the layers disagree"),))
+
+    monkeypatch.setattr(house.gate, "plan", overtaken)
+    with pytest.raises(Refused) as caught:
+        await house.gate.submit(plan, YES)
+    assert caught.value.exit_code == 6
+    assert str(won[0].id) in caught.value.error.message
     assert (await house.ended(won[0])).status == "succeeded"
 
 

@@ -64,6 +64,8 @@ def test_no_printable_key_writes(console: Opener, sandbox: Sandbox) -> None:
         ("2\r", "Quality of "),
         ("3\t1\r", "tasks · ended"),
         ("/bax\r", "/bax  0 of 2"),
+        ("4/ana\r\r", "Deployment · analytics"),
+        ("4/ana\r0", "5 Logs"),
         (":bax", "bax"),
         (":how they answer\r", "Sources"),
         ("#bax", "bax"),
