@@ -10,11 +10,12 @@ from console.paths import state_dir
 
 def write_crash_file(error: BaseException) -> Path | str:
     """Where it broke, as file, line and function: never a value of a variable, never the message of the error."""
-    lines = [f"{datetime.now(UTC).isoformat()} {type(error).__module__}.{type(error).__name__}"]
+    now = datetime.now(UTC)
+    lines = [f"{now.isoformat()} {type(error).__module__}.{type(error).__name__}"]
     lines += [
         f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
     ]
-    path = state_dir() / f"crash-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    path = state_dir() / f"crash-{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}.txt"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)

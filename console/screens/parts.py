@@ -234,8 +234,13 @@ class Page(Screen[None]):
         return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
-        """Hear of each snapshot until this screen goes."""
-        self._stop_listening = self.session.store.listen(listener)
+        """Hear of each snapshot until this screen goes; while the console ends, widgets go before the session does."""
+
+        def heard(snapshot: Snapshot) -> None:
+            if self.is_attached:
+                listener(snapshot)
+
+        self._stop_listening = self.session.store.listen(heard)
 
     def stop_listening(self) -> None:
         """Hear of none any more; safe to call twice."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from actions.models import Action
 from console.screens.deployment_detail import DeploymentDetail
+from console.store import Snapshot
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment
 
 
@@ -31,3 +32,19 @@ async def test_an_answer_after_the_screen_was_left_breaks_nothing() -> None:
         assert app.screen is not session.screen
         assert app.return_code is None
         session.put("deployments", a_deployment())
+
+
+async def test_what_comes_while_the_console_ends_is_not_shown() -> None:
+    """Its widgets are taken away before the session is closed: each end wrote a crash file, with the feeds fast."""
+    session = FakeSession()
+    screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
+    app = Holder(screen)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        heard: list[Snapshot] = []
+        screen.listen(heard.append)
+        session.put("deployments", a_deployment())
+        assert len(heard) == 1
+        app.exit()
+        session.put("deployments", a_deployment())
+        assert len(heard) == 1
