@@ -12,6 +12,7 @@ from benchmarks.timing import Measurement, compare, run_seconds
 OURS = """
 import asyncio, sys
 from pathlib import Path
+import backends.http
 import httpx
 from backends.kubeconfig import load_access
 from backends.kubernetes_identity import identify, tls_context
@@ -30,7 +31,7 @@ client.ApiClient(settings)
 
 
 def measure(env: dict[str, str], directory: Path) -> Measurement:
-    """Ours, httpx included, against the client library of the same kubeconfig."""
+    """Ours, with the HTTP client as adapters import it, against the client library of the same kubeconfig."""
     kubeconfig = directory / "kubeconfig"
     key, certificate = directory / "ca.key", directory / "ca.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
