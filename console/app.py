@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -36,6 +35,8 @@ from panels.themes import DEFAULT, THEMES
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
+    from textual.driver import Driver
+
     from actions.models import Action, Request
     from console.session import Session
 
@@ -76,15 +77,18 @@ class TealApp(App[None], inherit_bindings=False):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         item: Item | None = None,
+        driver_class: type[Driver] | None = None,
     ) -> None:
         self._ascii_only = AsciiOnly() if symbols.arrow.isascii() else None
-        super().__init__()
+        super().__init__(driver_class=driver_class)
         self.session = session
         self.symbols = symbols
         self.now = now
         self._first = item
         self.arming = Arming(clock)
         self._settling: Timer | None = None
+        self._held: events.Resize | None = None
+        self._resized_at = 0.0
         self.animation_level = "none"
         for theme in THEMES.values():
             self.register_theme(theme)
@@ -145,11 +149,29 @@ class TealApp(App[None], inherit_bindings=False):
         words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
         self.exit(message=Text("\n".join(words)) if words else None)
 
-    def on_resize(self) -> None:
-        """Draw everything anew once the size has settled: what was under way for an older size may have come last."""
+    def on_resize(self, event: events.Resize) -> None:
+        """Of a window that is dragged, the first size is drawn and the last: each is up to 100 kB, and keys wait behind
+        what a slow terminal has not read yet. Once it has settled, everything is drawn anew: what was under way for an
+        older size may have come last."""
+        if self._settling is None and event.time >= self._resized_at:
+            self._resized_at = event.time
+        else:
+            event.prevent_default()
+            if event.time >= self._resized_at:
+                self._held = event
         if self._settling is not None:
             self._settling.stop()
-        self._settling = self.set_timer(SETTLE_S, partial(self.refresh, layout=True))
+        self._settling = self.set_timer(SETTLE_S, self._settle)
+
+    def _settle(self) -> None:
+        self._settling = None
+        if (held := self._held) is None:
+            self.refresh(layout=True)
+            return
+        self._held = None
+        last = events.Resize(held.size, held.virtual_size, held.container_size, held.pixel_size)
+        last.time = held.time  # what comes before it is newer
+        self.post_message(last)
 
     def _resumed(self, _: App[Any]) -> None:
         """Back from a stop: nobody watched meanwhile, and the shell has written over the screen."""
@@ -229,10 +251,19 @@ class TealApp(App[None], inherit_bindings=False):
 
     def pop_screen(self) -> AwaitComplete:
         """Leave a screen, and with it every line that it drew: Textual keeps the style caches of the last 1,024 widgets
-        (https://github.com/Textualize/textual/issues/6665), and to be drawn anew they are emptied."""
-        for widget in self.screen.walk_children(Widget, with_self=True):
+        (https://github.com/Textualize/textual/issues/6665), and to be drawn anew they are emptied. One that is left in
+        the read that opened it goes once it is there: what it does first would miss its widgets."""
+        leaving = self.screen
+        if not leaving.is_mounted:
+            leaving.call_later(self._pop, leaving)
+            return AwaitComplete()
+        for widget in leaving.walk_children(Widget, with_self=True):
             widget.refresh()
         return super().pop_screen()
+
+    def _pop(self, leaving: Screen[Any]) -> None:
+        if self.screen is leaving:
+            self.pop_screen()
 
     # ---- screens: each is imported when it is opened
 

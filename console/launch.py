@@ -54,10 +54,11 @@ def run_console(
     if not color:
         os.environ["NO_COLOR"] = "1"
     from console.app import TealApp
+    from console.driver import TerminalDriver
 
     symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
     session.show_kept()
-    app = TealApp(session, symbols=symbols, item=item)
+    app = TealApp(session, symbols=symbols, item=item, driver_class=TerminalDriver)
     _end_with_the_terminal()
     app.run(mouse=mouse)
     return app.return_code or 0

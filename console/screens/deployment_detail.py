@@ -98,7 +98,7 @@ class DeploymentDetail(Page):
         self.stop_listening()
 
     def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._show)
+        self.once_drawn(self._show)
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         self._read()

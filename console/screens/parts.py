@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from textual.await_remove import AwaitRemove
@@ -234,13 +235,16 @@ class Page(Screen[None]):
         return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
-        """Hear of each snapshot until this screen goes; while the console ends, widgets go before the session does."""
+        """Hear of each snapshot until this screen goes."""
+        self._stop_listening = self.session.store.listen(partial(self._while_here, listener))
 
-        def heard(snapshot: Snapshot) -> None:
-            if self.is_attached:
-                listener(snapshot)
+    def once_drawn(self, show: Callable[[], None]) -> None:
+        """Call `show` after the next paint, if this screen is still there: Textual lets the screen on top call it."""
+        self.call_after_refresh(self._while_here, show)
 
-        self._stop_listening = self.session.store.listen(heard)
+    def _while_here(self, show: Callable[..., None], *told: Snapshot) -> None:
+        if self.is_running:  # what does not run has no widgets left to show anything
+            show(*told)
 
     def stop_listening(self) -> None:
         """Hear of none any more; safe to call twice."""

@@ -115,8 +115,8 @@ class RunDetail(Page):
         self.stop_listening()
 
     def on_resize(self, event: Resize) -> None:
-        self.call_after_refresh(self._show)
-        self.call_after_refresh(self.query_one("#tasks", OptionList).scroll_to_highlight)
+        self.once_drawn(self._show)
+        self.once_drawn(self.query_one("#tasks", OptionList).scroll_to_highlight)
 
     # ---- reading
 

@@ -34,8 +34,8 @@ async def test_an_answer_after_the_screen_was_left_breaks_nothing() -> None:
         session.put("deployments", a_deployment())
 
 
-async def test_what_comes_while_the_console_ends_is_not_shown() -> None:
-    """Its widgets are taken away before the session is closed: each end wrote a crash file, with the feeds fast."""
+async def test_what_comes_for_a_screen_that_is_gone_is_not_shown() -> None:
+    """While the console ends, widgets go before the session does."""
     session = FakeSession()
     screen = DeploymentDetail(session, a_deployment())  # type: ignore[arg-type]
     app = Holder(screen)
@@ -45,6 +45,7 @@ async def test_what_comes_while_the_console_ends_is_not_shown() -> None:
         screen.listen(heard.append)
         session.put("deployments", a_deployment())
         assert len(heard) == 1
-        app.exit()
+        await app.pop_screen()
+        screen.listen(heard.append)
         session.put("deployments", a_deployment())
         assert len(heard) == 1

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
 
-from console.app import TealApp
+from console.app import SETTLE_S, TealApp
 from console.screens.overview import Overview
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
@@ -237,17 +238,22 @@ async def test_a_terminal_too_small_says_so(size: tuple[int, int]) -> None:
     async with console(incident(), size) as (app, _, pilot):
         assert not app.screen.query_one(Header).display
         await pilot.resize_terminal(80, 24)
-        await pilot.pause(0.2)
+        await pilot.pause(2 * SETTLE_S)
         assert app.screen.query_one(Header).display
         assert "production_data_pipeline" in text(app)
 
 
-async def test_a_resize_storm_is_survived() -> None:
-    async with console(incident()) as (app, _, pilot):
+async def test_of_a_resize_storm_the_last_size_is_drawn_and_few_others() -> None:
+    async with console(incident()) as (app, overview, pilot):
+        await pilot.pause(2 * SETTLE_S)
+        sizes: set[Size] = set()
+        overview.screen_layout_refresh_signal.subscribe(overview, lambda screen: sizes.add(screen.size), immediate=True)
         for width, height in [(80, 24), (200, 60), (60, 16), (10, 3), (120, 40), (79, 23)] * 3:
             await pilot.resize_terminal(width, height)
-        await pilot.pause(0.2)
+        await pilot.pause(2 * SETTLE_S)
         assert "production_data_pipeline" in text(app)
+        assert app.size == (79, 23)
+        assert len(sizes) <= 2
 
 
 async def test_ascii_draws_nothing_else() -> None:
@@ -289,6 +295,17 @@ async def test_quitting_names_the_actions_that_go_on(monkeypatch: pytest.MonkeyP
         assert "flip analytics BLUE → GREEN, bake" in app.screen.query_one(Strip).text
         await pilot.press("q")
     assert "7F3  flip analytics: running" in str(said[0])
+
+
+async def test_a_screen_that_is_left_before_it_is_there_goes_once_it_is() -> None:
+    """Gone before, it missed its widgets, and the console ended: Enter and Esc right behind it, on a busy host."""
+    async with console(incident()) as (app, overview, pilot):
+        for opened in (deployment(), alert("Bad", "critical", 1)) * 3:
+            app.open_item(opened)
+            app.pop_screen()
+            await pilot.pause(0.2)
+            assert app.return_code is None
+            assert app.screen is overview
 
 
 async def test_the_lines_of_screens_that_were_left_are_not_kept() -> None:

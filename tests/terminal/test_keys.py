@@ -82,6 +82,30 @@ def test_keys_read_at_once_go_where_the_first_of_them_led(console: Opener, burst
     assert "Plan" not in terminal.text
 
 
+@pytest.mark.parametrize("opening", ["\r", "2\r", "3\r", "4\r", "5\r", "?", "s", "@", "4x", ":", "#"])
+def test_what_is_left_in_the_read_that_opened_it_is_left(console: Opener, opening: str) -> None:
+    """It was gone before it was there, and what it did first then ended the console."""
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE", "transactions", "products")
+    for leaving in ("\x7f", "q"):
+        if leaving == "q" and opening in (":", "#"):
+            continue  # text
+        terminal.send(opening + leaving)
+        terminal.settle(0.5)
+        home(terminal)
+    assert terminal.process.poll() is None
+
+
+@pytest.mark.parametrize("odd", ["\x1b[1;1:1A", "\x1b[97:65;2u", "\x1b[1114112u", "\x1b[:~"])
+def test_keys_of_a_protocol_that_nobody_asked_for_end_nothing(console: Opener, odd: str) -> None:
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE")
+    terminal.send(odd)
+    terminal.settle(0.2)
+    terminal.send("?")
+    terminal.shows("Keys")
+
+
 @pytest.mark.parametrize("burst", ["\r" * 40, "\t\r" * 20, "\t\t\r" * 15], ids=["enter", "tab", "two-tabs"])
 def test_keys_typed_ahead_of_everything_submit_nothing(console: Opener, sandbox: Sandbox, burst: str) -> None:
     before = sandbox.actions, sandbox.switch
