@@ -137,7 +137,8 @@ class ActionMenu(ModalScreen[None]):
         try:
             info = await self.session.pipeline_info(run.backend, run.pipeline)
         except (Refused, BackendError) as error:
-            self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
+            if self.is_current:
+                self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
             return
         kind = "unpause" if info.paused else "pause"
         request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")  # type: ignore[arg-type]
