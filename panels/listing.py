@@ -23,7 +23,8 @@ INDENT = 4
 
 
 class Listing(ScrollLines, Generic[T], inherit_bindings=False):
-    """Items of one kind. `apply` takes a whole new list; the cursor stays on its item and the view on its place.
+    """Items of one kind. `apply` takes a whole new list; the cursor stays on its item and the view on its place. Enter
+    calls `opened` with the item, at once, since keys of the same read are for what it opens.
 
     While it was touched in the last three seconds the order does not change and new rows wait (`waiting`).
     """
@@ -52,18 +53,6 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             """The list."""
             return self.listing
 
-    class Selected(Message):
-        """Enter was pressed on an item."""
-
-        def __init__(self, listing: "Listing[Any]", item: Any) -> None:
-            super().__init__()
-            self.listing, self.item = listing, item
-
-        @property
-        def control(self) -> "Listing[Any]":
-            """The list."""
-            return self.listing
-
     class Changed(Message):
         """What can be said about the list changed: waiting rows, filter, what is below."""
 
@@ -83,6 +72,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.rows: Rows[T] = Rows(kind)
         self.moment = Moment(datetime.now(UTC))
         self.empty = kind.empty
+        self.opened: Callable[[T], object] = lambda _: None
         self.untrusted: frozenset[str] = frozenset()
         self.always_focused = False
         self._clock = clock
@@ -319,8 +309,8 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     def action_select(self) -> None:
         self._touch()
-        if self.rows.shown:
-            self.post_message(self.Selected(self, self.current))
+        if (item := self.current) is not None:
+            self.opened(item)
 
     def action_mark(self) -> None:
         row = self.rows.current

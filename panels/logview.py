@@ -46,13 +46,6 @@ class LogView(LogRows, inherit_bindings=False):
         Binding("S", "save", "save these lines to a file", id="logs.save", show=False),
     ]
 
-    class Selected(Message):
-        """A line is wanted alone."""
-
-        def __init__(self, item: LogEntry) -> None:
-            super().__init__()
-            self.item = item
-
     class Save(Message):
         """The lines that are shown are wanted in a file."""
 
@@ -62,6 +55,7 @@ class LogView(LogRows, inherit_bindings=False):
     def __init__(self, *, max_bytes: int = MAX_BYTES, id: str | None = None) -> None:  # noqa: A002
         super().__init__(max_bytes, id=id)
         self.follow = True
+        self.opened: Callable[[LogEntry], object] = lambda _: None  # with a line that is wanted alone
         self._seen = 0  # lines from this number on are new since following was left
 
     # ---- what is shown
@@ -242,7 +236,7 @@ class LogView(LogRows, inherit_bindings=False):
 
     def action_select(self) -> None:
         if self.current is not None:
-            self.post_message(self.Selected(self.current))
+            self.opened(self.current)
 
     def action_unfold(self) -> None:
         if self.current is not None:

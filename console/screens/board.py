@@ -40,7 +40,7 @@ teal sandbox fix      makes everything well again"""
 class Board(Vertical):
     """`show` writes what a source said into its panel; `moment` gives the time and how roomy a panel is.
 
-    `card` stands in the timeline while nothing has happened.
+    `opened` is called with what is opened in one of them; `card` stands in the timeline while nothing has happened.
     """
 
     DEFAULT_CSS = """
@@ -56,7 +56,9 @@ class Board(Vertical):
     Board.-zoomed .-hidden { display: none !important; }
     """
 
-    def __init__(self, store: Store, moment: Callable[[str], Moment], *, card: str = "") -> None:
+    def __init__(
+        self, store: Store, moment: Callable[[str], Moment], *, opened: Callable[[Any], None], card: str = ""
+    ) -> None:
         super().__init__()
         self._store = store
         self.moment = moment
@@ -74,6 +76,9 @@ class Board(Vertical):
             "logs": PanelBox(self.logs, key="5", title="Logs", id="logs"),
             "timeline": PanelBox(Listing(TIMELINE), key="6", title="Timeline", id="timeline", needs_source=False),
         }
+        for name in self.boxes.keys() - {"logs"}:
+            self.listing(name).opened = opened
+        self.logs.opened = opened
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="upper"):

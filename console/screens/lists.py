@@ -51,8 +51,10 @@ class ListScreen(Screen[None], inherit_bindings=False):
         opened: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
-        self._read, self._opened = read, opened
+        self._read = read
         self.list = Listing(kind)
+        if opened is not None:
+            self.list.opened = opened
         self.box = PanelBox(self.list, key="", title=title, id="list", needs_source=False)
 
     def compose(self) -> ComposeResult:
@@ -77,10 +79,6 @@ class ListScreen(Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return True
-
-    def on_listing_selected(self, event: Listing.Selected) -> None:
-        if self._opened is not None:
-            self._opened(event.item)
 
     def on_prompt_typed(self, event: Prompt.Typed) -> None:
         self.list.set_filter(event.text)

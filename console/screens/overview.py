@@ -109,7 +109,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self.header = Header(self.app.place)
         self.strip = Strip()
         card = SANDBOX_CARD if self.app.session.context.sandbox else ""
-        self.board = Board(self.app.session.store, self.moment, card=card)
+        self.board = Board(self.app.session.store, self.moment, opened=self.app.open_item, card=card)
         self.clock = Clock(self.app.session, self.board, self._draw_soon)
         self.keys = KeyBar(KEY_ORDER)
         self.prompt = Prompt()
@@ -230,12 +230,6 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_bindings()
-
-    def on_listing_selected(self, event: Listing.Selected) -> None:
-        self.app.open_item(event.item)
-
-    def on_log_view_selected(self, event: LogView.Selected) -> None:
-        self.app.open_item(event.item)
 
     @work(group="save", exclusive=True, exit_on_error=False)
     async def on_log_view_save(self, event: LogView.Save) -> None:

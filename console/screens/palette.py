@@ -78,6 +78,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         self._below = below
         self._commands = commands_of(below)
         self._list = Listing(COMMANDS)
+        self._list.opened = self.dismiss
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -97,9 +98,6 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self._list.action_select()
-
-    def on_listing_selected(self, event: Listing.Selected) -> None:
-        self.dismiss(event.item)
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:

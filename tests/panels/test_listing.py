@@ -42,12 +42,10 @@ class OnePanel(App[None]):
         self.listing: Listing[Any] = Listing(kind, clock=self.clock)
         self.box = PanelBox(self.listing, key="1", title="Things", id="box")
         self.selected: list[Any] = []
+        self.listing.opened = self.selected.append
 
     def compose(self) -> ComposeResult:
         yield self.box
-
-    def on_listing_selected(self, event: Listing.Selected) -> None:
-        self.selected.append(event.item)
 
     def text(self) -> list[str]:
         """The lines of the list as they are drawn."""
