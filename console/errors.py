@@ -4,8 +4,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from backends.errors import BackendError
-
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_AUTH = 4
@@ -18,13 +16,8 @@ _EXIT_OF_KIND = {
 }  # fmt: skip
 
 
-def exit_code_of(error: BackendError) -> int:
-    """The exit code for a backend's error: 4, 5, 6, 2, 70, and 7 for everything that may pass by itself."""
-    return exit_code_of_kind(error.kind)
-
-
-def exit_code_of_kind(kind: str) -> int:
-    """The same, of the kind alone."""
+def exit_code_of(kind: str) -> int:
+    """The exit code for the kind of a backend's error: 4, 5, 6, 2, 70, and 7 for everything that may pass by itself."""
     return _EXIT_OF_KIND.get(kind, EXIT_UNREACHABLE)
 
 

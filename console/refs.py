@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from backends.models import PipelineRun
-from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of_kind
+from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of
 from console.output import error_reports
 from console.store import Snapshot
 
@@ -75,5 +75,5 @@ def not_there(wanted: str, noun: str, sources: Sequence[Snapshot], *, fix: str) 
     own = [source for source in sources if source.key.name == name] or sources
     for lost in error_reports(own):
         message = f'no {noun} "{wanted}" in what answered, and {lost.source} did not: {lost.message}'
-        return CommandError(exit_code_of_kind(lost.kind), lost.kind, message, fix=lost.fix)
+        return CommandError(exit_code_of(lost.kind), lost.kind, message, fix=lost.fix)
     return CommandError(EXIT_NOT_FOUND, "not_found", f'no {noun} "{wanted}"', fix=fix)

@@ -83,7 +83,7 @@ def _unexpected(error: Exception) -> int:
     from console.errors import exit_code_of
 
     if isinstance(error, BackendError):
-        return _say(exit_code_of(error), error.kind, error.message, error.fix)
+        return _say(exit_code_of(error.kind), error.kind, error.message, error.fix)
     from actions.models import Refused
 
     if isinstance(error, Refused):

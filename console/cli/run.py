@@ -274,7 +274,7 @@ async def _backend_of(session: Session, wanted: str) -> tuple[str, str]:
         try:
             known += [(name, info.pipeline) for info in await session.adapters.pipelines(name).pipelines()]
         except BackendError as error:
-            if len(names) == 1 or asked != names:
+            if len(asked) == 1:
                 raise
             fix = f"if you mean another, name it: BACKEND/{wanted}"
             raise BackendError(

@@ -98,8 +98,7 @@ def side_rows(deployment: Deployment, of: Symbols) -> list[Row]:
         lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
         for title, width, cell in SIDE_COLUMNS:
             lead = lead + _cell(cell(side), width, left=title == "VERSION")
-        said = not side.detail or side.detail.startswith(words)
-        detail = side.detail or words if said else f"{words}: {side.detail}"
+        detail = side.detail if side.detail.startswith(words) else ": ".join(filter(None, (words, side.detail)))
         rows.append(Row(lead + "  ", Content.styled(detail, style_of(health))))
     return rows
 
