@@ -11,9 +11,11 @@ from typing import Literal
 from msgspec import Struct
 
 from actions.gates import Gate
-from actions.judge import PASSES_NEEDED, GateState, Stage
+from actions.judge import PASSES_NEEDED, GateState, Reason, Stage
 
 HOLD_S = 600.0
+LATE_SAMPLE_S = 2.0  # a query, and the look that asks it, take a moment
+_MENDED_BY_SAMPLES: frozenset[Reason] = frozenset({"", "low_traffic", "flapping"})
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -30,6 +32,13 @@ def stage_time_s(gates: Sequence[Gate], wanted_s: float) -> float:
     return max([wanted_s, *least])
 
 
+def grace_s(gates: Sequence[Gate], wanted_s: float) -> float:
+    """Seconds after a stage within which each gate can take as many good samples as it needs."""
+    return (
+        max((PASSES_NEEDED * gate.every_s(wanted_s) for gate in gates if not gate.dry_run), default=0) + LATE_SAMPLE_S
+    )
+
+
 def hold_s(gates: Sequence[Gate]) -> float:
     """Seconds for which the most impatient gate bears missing evidence."""
     return min((float(gate.hold) for gate in gates if not gate.dry_run), default=HOLD_S)
@@ -38,15 +47,19 @@ def hold_s(gates: Sequence[Gate]) -> float:
 def decide(gates: Sequence[Gate], states: Sequence[GateState], stage: Stage, now: datetime) -> Decision:
     """From the states of `gates`, in their order; a dry run is not counted.
 
-    Missing evidence is no trouble before the time of the stage is over, except where a source does not answer.
+    Missing evidence is no trouble before the time of the stage is over, except where a source does not answer; nor
+    for a moment after it where a few samples more would be enough.
     """
     counted = [(gate, state) for gate, state in zip(gates, states, strict=True) if not gate.dry_run]
     failed = next((state for _, state in counted if state.word == "fail"), None)
     if failed is not None:
         return Decision(word="fail", words=f"{failed.gate}: {failed.words}")
-    over = now >= stage.over
+    over, late = now >= stage.over, now >= stage.late
     missing = [state for _, state in counted if state.word != "pass"]
-    holding = [state for state in missing if over or state.outage_since is not None]
+    holding = [
+        state for state in missing
+        if late or state.outage_since is not None or (over and state.reason not in _MENDED_BY_SAMPLES)
+    ]  # fmt: skip
     if holding:
         return Decision(word="inconclusive", words=_words(holding))
     if missing or not over:

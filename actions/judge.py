@@ -74,16 +74,23 @@ class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Stage(Struct, frozen=True, kw_only=True):
-    """A stage: the candidate has had `share` percent of the traffic since `began`, and is watched for `time_s`."""
+    """A stage: the candidate has had `share` percent of the traffic since `began`, and is watched for `time_s`. For
+    `grace_s` more, a gate whose samples are good and too few is waited for."""
 
     share: int
     began: datetime
     time_s: float
+    grace_s: float = 0.0
 
     @property
     def over(self) -> datetime:
         """When its time is over."""
         return self.began + timedelta(seconds=self.time_s)
+
+    @property
+    def late(self) -> datetime:
+        """When what a few samples more would mend is waited for no longer."""
+        return self.over + timedelta(seconds=self.grace_s)
 
 
 class GateState(Struct, frozen=True, kw_only=True):
@@ -120,7 +127,7 @@ def judge_gate(gate: Gate, readings: Sequence[Reading], verdicts: Sequence[Verdi
     if passes < PASSES_NEEDED:
         newest = verdicts[-1] if verdicts else None
         reason: Reason = newest.reason if newest and newest.word == "inconclusive" else ""
-        words = newest.words if newest and newest.word != "pass" else f"{passes} of {PASSES_NEEDED} samples passed"
+        words = newest.words if newest and newest.word != "pass" else samples_words(passes)
         return GateState(
             gate=gate.name, word="inconclusive", reason=reason, words=words, passes=passes, outage_since=outage
         )
@@ -129,6 +136,11 @@ def judge_gate(gate: Gate, readings: Sequence[Reading], verdicts: Sequence[Verdi
         words = f"the newest samples pass, all of the stage together fail: {whole.words}"
         return GateState(gate=gate.name, word="inconclusive", reason="flapping", words=words, passes=passes)
     return GateState(gate=gate.name, word="pass", words=verdicts[-1].words, passes=passes)
+
+
+def samples_words(passes: int) -> str:
+    """`2 good samples of the 3 it needs`."""
+    return f"{passes} good {'sample' if passes == 1 else 'samples'} of the {PASSES_NEEDED} it needs"
 
 
 def exposure(gate: Gate, readings: Sequence[Reading], stage: Stage) -> tuple[float, float, float] | None:

@@ -1,15 +1,16 @@
 """The judge of an action's stages over real sources of metrics: samples are taken, verdicts come from `judge`."""
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from actions.decision import decide, hold_s, stage_time_s
+from actions.decision import decide, grace_s, hold_s, stage_time_s
 from actions.gates import Gate, Queries, Subject, queries
 from actions.ids import now
-from actions.judge import RETRY_S, GateState, Reading, Stage, Verdict, exposure, judge, judge_gate
+from actions.judge import RETRY_S, GateState, Reading, Stage, Verdict, exposure, judge, judge_gate, samples_words
 from actions.sampling import Frozen, baseline, take
 from actions.stages import StageVerdict
 from backends.errors import BackendError
@@ -49,7 +50,8 @@ class GateJudge:
     def stage(self, share: int, seconds: float, baseline: dict[str, Any]) -> "GateStage":
         """As the protocol says."""
         frozen = {name: msgspec.convert(told, Frozen) for name, told in baseline.items()}
-        stage = Stage(share=share, began=now(), time_s=stage_time_s(self._gates, seconds))
+        time_s, late_s = stage_time_s(self._gates, seconds), grace_s(self._gates, seconds)
+        stage = Stage(share=share, began=now(), time_s=time_s, grace_s=late_s)
         return GateStage(self._gates, self._find, self._asked, self._color, stage, seconds, frozen)
 
     async def _baseline(self, gate: Gate) -> tuple[str, Frozen]:
@@ -84,9 +86,9 @@ class GateStage:
         self._series = [_Series(gate, gate.every_s(seconds)) for gate in gates]
 
     @property
-    def every_s(self) -> float:
-        """That of the gate that is due most often."""
-        return min((series.every_s for series in self._series), default=RETRY_S)
+    def due_s(self) -> float:
+        """That of the gate that is due first."""
+        return min((series.due_s for series in self._series), default=RETRY_S)
 
     @property
     def hold_s(self) -> float:
@@ -100,7 +102,7 @@ class GateStage:
 
     async def look(self) -> StageVerdict:
         """As the protocol says; a gate that is not due keeps its last sample."""
-        await together(*(self._sample(series) for series in self._series if series.is_due()))
+        await together(*(self._sample(series) for series in self._series if series.due_s <= 0))
         gates = [series.gate for series in self._series]
         states = [series.state(self._stage) for series in self._series]
         decision = decide(gates, states, self._stage, now())
@@ -130,20 +132,28 @@ class _Series:
 
     def __init__(self, gate: Gate, every_s: float) -> None:
         self.gate = gate
-        self.every_s = every_s
+        self._every_s = every_s
         self._readings: list[Reading] = []
         self._verdicts: list[Verdict] = []
-        self._due = 0.0
+        self._began = time.monotonic()
+        self._due = self._began
 
-    def is_due(self) -> bool:
-        # A tenth early is in time: else a look that comes a moment too soon would leave every second sample out.
-        return time.monotonic() >= self._due - self.every_s / 10
+    @property
+    def due_s(self) -> float:
+        return self._due - time.monotonic()
 
     def add(self, reading: Reading, stage: Stage) -> None:
         self._readings.append(reading)
         self._verdicts.append(judge(self.gate, self._readings, stage))
-        again_s = min(self.every_s, RETRY_S) if reading.problem == "provider_error" else self.every_s
-        self._due = time.monotonic() + again_s
+        self._due = self._next_due()
+        if reading.problem == "provider_error":
+            self._due = min(self._due, time.monotonic() + RETRY_S)
+
+    def _next_due(self) -> float:
+        """On a grid through the end of the first window that lies in the stage: else the last of the samples that it
+        needs comes when its time is over, by as much as all of them were late."""
+        first = self._began + float(self.gate.window)
+        return first + (math.floor((time.monotonic() - first) / self._every_s) + 1) * self._every_s
 
     def state(self, stage: Stage) -> GateState:
         return judge_gate(self.gate, self._readings, self._verdicts, stage)
@@ -180,4 +190,6 @@ def baseline_problem(gate: Gate, frozen: Frozen) -> str:
 
 def _line(gate: Gate, state: GateState) -> str:
     dry = " (dry run)" if gate.dry_run else ""
+    if state.word == "inconclusive" and not state.reason:
+        return f"waiting: {gate.name}{dry} has {samples_words(state.passes)}"
     return f"{gate.name}{dry} {state.word.upper()}: {state.words}"

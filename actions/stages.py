@@ -17,7 +17,8 @@ BACK_STEPS = ("shift-back", "verify-back")
 class StageVerdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the metrics say of a stage so far. `data` is kept in the journal with it.
 
-    `pass`: it may go on once its time is over. `waiting`: not enough was seen, and that is no trouble yet.
+    `pass`: it may go on once its time is over. `waiting`: not enough was seen, and that is no trouble yet, even where
+    the time is over: it goes on looking for a moment.
     `inconclusive`: the evidence is missing; the action is held. `fail`: it goes back, at once.
     """
 
@@ -30,8 +31,8 @@ class StageJudge(Protocol):
     """Judges one stage. Made anew where a runner takes over: samples with a gap between them are not one window."""
 
     @property
-    def every_s(self) -> float:
-        """Seconds from one look to the next."""
+    def due_s(self) -> float:
+        """Seconds until the next look is due; not above 0 where it is."""
 
     @property
     def hold_s(self) -> float:

@@ -17,6 +17,7 @@ from actions.stages import StageJudge, StageVerdict
 from actions.work import Work
 
 LOOK_S = 1.0
+SHORTEST_PAUSE_S = 0.02
 BAD_SAMPLES = 2
 HOLD_S = 600.0
 TELL_S = 5.0
@@ -48,8 +49,8 @@ class Watching:
         self._full = weights[color] == 100
         self._pause_s = min(LOOK_S, max(0.05, seconds / 4))
         self._verdict = StageVerdict(word="pass", detail="") if judge is None else None
-        self._judge_at = 0.0
         self._bad = 0
+        self._blind = 0
         self._looks = 0
         self._told = ("", 0.0)
         self._data: dict[str, Any] = {}
@@ -80,7 +81,7 @@ class Watching:
         work = self._work
         while True:
             sample = await self._look()
-            verdict = await self._judged()
+            verdict = await self._judged(time.monotonic() >= until)
             if smoking is not None and smoking.done() and (problem := smoking.result()):
                 raise Failed(f"smoke: {problem}")
             over = time.monotonic() >= until or work.steering.promoted
@@ -92,19 +93,25 @@ class Watching:
             missing = self._missing(sample, verdict, over)
             await self._hold(missing, over)
             await self._tell(sample, verdict)
-            await asyncio.sleep(self._pause_s)
+            await asyncio.sleep(self._next_look_s(until))
 
     async def _look(self) -> Sample:
         sample = await self._proof.sample(self._weights, self._color)
         self._looks += 1
         self._bad = self._bad + 1 if sample.good is False else 0
+        self._blind = self._blind + 1 if sample.good is None else 0
         if self._bad >= BAD_SAMPLES:
             raise Failed(sample.detail)
         return sample
 
-    async def _judged(self) -> StageVerdict:
-        if self._judge is not None and time.monotonic() >= self._judge_at:
-            self._judge_at = time.monotonic() + self._judge.every_s
+    def _next_look_s(self, until: float) -> float:
+        """Also right when a sample is due and when the time is over: what passes needs no moment more."""
+        left_s = until - time.monotonic()
+        due_s = self._pause_s if self._judge is None else self._judge.due_s
+        return max(SHORTEST_PAUSE_S, min(self._pause_s, due_s, left_s if left_s > 0 else self._pause_s))
+
+    async def _judged(self, over: bool) -> StageVerdict:
+        if self._judge is not None and (over or self._verdict is None or self._judge.due_s <= 0):
             self._verdict = await self._judge.look()
             if self._verdict.word == "fail":
                 await self._work.progress(self._step, self._verdict.detail, data=self._verdict.data)
@@ -116,10 +123,8 @@ class Watching:
         """What keeps it from going on that nobody can see; empty where it just takes its time."""
         if verdict.word == "inconclusive" and not self._work.steering.accepted:
             return verdict.detail
-        if over and sample.good is None:
+        if over and self._blind >= BAD_SAMPLES:
             return sample.detail
-        if over and verdict.word == "waiting" and not self._work.steering.accepted:
-            return verdict.detail
         if self._work.remaining_s(1.0) <= 0:
             if not self._full:
                 raise Failed("the time of this action is over, and the traffic is not all there")
@@ -154,7 +159,7 @@ class Watching:
         if detail != before or time.monotonic() - at >= TELL_S:
             self._told = (detail, time.monotonic())
             # The same sample once: the journal is read ten times a second by everybody who watches.
-            data, self._data = (verdict.data if verdict.data is not self._data else None), verdict.data
+            data, self._data = (verdict.data if verdict.data != self._data else None), verdict.data
             await self._work.progress(self._step, detail, data=data)
 
     async def _succeed(self, verdict: StageVerdict) -> None:

@@ -11,6 +11,7 @@ import pytest
 from actions.conditions import unjudged
 from actions.models import Action, Consent, Request
 from actions.targets import describe
+from backends.errors import BackendError
 from tests.actions.house import YES, House
 from tests.backends.fake_prometheus import FakePrometheus
 from tests.two_colors import TwoColors
@@ -92,6 +93,65 @@ async def test_a_healthy_side_goes_through_every_stage(
         assert len(gate.last) >= 3
         details = {step.name: step.detail for step in action.steps}
         assert "errors PASS: 1 % of 5000 requests, limit 3 %" in details["analyse[50]"]
+
+
+@pytest.mark.parametrize(
+    ("bake", "window", "every"),
+    [("1200ms", "600ms", "300ms"), ("1s", "300ms", "400ms"), ("300ms", "600ms", "100ms")],
+)
+async def test_a_healthy_side_is_never_held_for_its_last_sample(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, bake: str, window: str, every: str
+) -> None:
+    """new-user R10: the third sample is due exactly when the time is over, or after the look before it."""
+    gates = [{**ERRORS, "window": window, "every": every}]
+    async with house(tmp_path / "state", service, prometheus.url, bake=bake, gates=gates) as home:
+        action = await home.order(STRAIGHT)
+        told = [line.event for line in await home.journal.history(str(action.id))]
+    assert action.status == "succeeded"
+    assert [event.detail for event in told if event.kind == "held" or event.detail == "paused"] == []
+
+
+async def test_what_a_gate_waits_for_is_said_in_words(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    gates = [{**ERRORS, "window": "200ms", "every": "400ms"}]
+    async with house(tmp_path / "state", service, prometheus.url, bake="1s", gates=gates) as home:
+        action = await home.order(STRAIGHT)
+        told = [line.event.detail for line in await home.journal.history(str(action.id))]
+    assert any("waiting: errors has 1 good sample of the 3 it needs" in detail for detail in told), told
+
+
+async def test_one_look_that_sees_nothing_holds_nothing(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    class Blinks:
+        """The switch, which can not be read once, when the time of the bake is over."""
+
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+            self.blinked = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        async def observe(self) -> Any:
+            if over and datetime.now(UTC) >= over[0] and not self.blinked:
+                self.blinked = True
+                raise BackendError("timeout", "the switch: no answer")
+            return await self._inner.observe()
+
+    over: list[datetime] = []
+    async with house(tmp_path / "state", service, prometheus.url, bake="1s", gates=[]) as home:
+        home.targets.wrap = Blinks
+        action = await home.gate.submit(await home.gate.plan(STRAIGHT), YES)
+        await home.reaches(action, "bake")
+        told = [line.event for line in await home.journal.history(str(action.id))]
+        (bake,) = [event for event in told if (event.step, event.kind) == ("bake", "begun")]
+        over.append(datetime.fromisoformat(bake.data["until"]))
+        action = await home.ended(action)
+        told = [line.event for line in await home.journal.history(str(action.id))]
+    assert action.status == "succeeded"
+    assert [event.detail for event in told if event.kind == "held"] == []
 
 
 async def test_gross_errors_at_the_first_stage_go_back_and_say_who_was_hit(

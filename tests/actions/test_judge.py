@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actions.decision import Decision, decide, hold_s, stage_time_s
+from actions.decision import Decision, decide, grace_s, hold_s, stage_time_s
 from actions.gates import Gate
 from actions.judge import GateState, Reading, Reason, Stage, Verdict, judge, judge_gate
 from actions.proportions import least_difference, wilson
@@ -69,10 +69,10 @@ CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
     # (what happened there, gate, the samples of the stage, the stage, the decision at the last of them, its words)
     ("a stage of passes", ERRORS, every(30, 600, good), STAGE, "pass", "errors: 1 % of 600 requests, limit 3 %"),
     ("passes before its time is over", ERRORS, every(30, 570, good), STAGE, "waiting", ""),
-    ("argo: a run that measured nothing is Successful", ERRORS, [], STAGE, UNSURE, "0 of 3 samples passed"),
+    ("argo: a run that measured nothing is Successful", ERRORS, [], STAGE, UNSURE, "0 good samples of the 3 it needs"),
     ("#4479: Successful though every measurement errored", ERRORS, every(30, 600, down), STAGE, UNSURE, "refused"),
     ("too few valid samples", ERRORS, [missing(t, "no_data") for t in range(30, 570, 30)] + [good(570), good(600)],
-     STAGE, UNSURE, "2 of 3 samples passed"),
+     STAGE, UNSURE, "2 good samples of the 3 it needs"),
     ("#180: NaN", ERRORS, every(30, 600, lambda t: missing(t, "nan", "0/0 is NaN")), STAGE, UNSURE, "NaN"),
     ("#1466: an empty answer", ERRORS, every(30, 600, lambda t: missing(t, "no_data", "no series")), STAGE,
      UNSURE, "no series"),
@@ -121,7 +121,7 @@ CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
     ("production before, where none is now", ERRORS, [seen(t, 0.045, requests=6000.0, frozen=True) for t in (60, 120)],
      replace(STAGE, share=100), "fail", "production before (1 %)"),
     ("windows that reach back before the stage", ERRORS, [good(599), good(600), good(601)],
-     Stage(share=25, began=at(590), time_s=10), UNSURE, "0 of 3"),
+     Stage(share=25, began=at(590), time_s=10), UNSURE, "0 good samples of the 3"),
 ]  # fmt: skip
 
 
@@ -171,6 +171,25 @@ def test_the_most_impatient_gate_says_how_long_missing_evidence_is_borne() -> No
 def test_a_stage_is_as_long_as_three_samples_need() -> None:
     assert stage_time_s([ERRORS], 600) == 600
     assert stage_time_s([ERRORS], 20) == 60 + 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("readings", "now", "word"),
+    [
+        ([good(590), good(600)], 600, "waiting"),
+        ([good(590), good(600)], 631, "waiting"),
+        ([good(590), good(600)], 632, UNSURE),
+        ([], 600, "waiting"),
+        ([*every(30, 570, good), seen(600, 0.04, requests=50.0)], 600, "waiting"),
+        ([*every(30, 570, good), missing(600, "no_data")], 600, UNSURE),
+        ([*every(30, 560, good), *(down(560 + 10 * n) for n in range(1, 5))], 600, UNSURE),
+        ([*every(30, 570, good), seen(600, 0.3)], 600, "fail"),
+    ],
+)
+def test_what_a_few_samples_would_mend_is_waited_for(readings: list[Reading], now: float, word: str) -> None:
+    stage = replace(STAGE, grace_s=grace_s([ERRORS, replace(P95, every=Duration(3600), dry_run=True)], 600))
+    assert stage.grace_s == 32
+    assert outcome(ERRORS, readings, stage, now=now).word == word
 
 
 # ---- what must hold for any series
