@@ -11,6 +11,7 @@ import pytest
 from actions.conditions import unjudged
 from actions.models import Action, Consent, Request
 from actions.targets import describe
+from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from tests.actions.house import YES, House
 from tests.backends.fake_prometheus import FakePrometheus
@@ -122,27 +123,21 @@ async def test_what_a_gate_waits_for_is_said_in_words(
 
 
 async def test_one_look_that_sees_nothing_holds_nothing(
-    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Blinks:
-        """The switch, which can not be read once, when the time of the bake is over."""
-
-        def __init__(self, inner: Any) -> None:
-            self._inner = inner
-            self.blinked = False
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._inner, name)
-
-        async def observe(self) -> Any:
-            if over and datetime.now(UTC) >= over[0] and not self.blinked:
-                self.blinked = True
-                raise BackendError("timeout", "the switch: no answer")
-            return await self._inner.observe()
-
+    """The switch can not be read once, when the time of the bake is over."""
     over: list[datetime] = []
+    blinked: list[datetime] = []
+    observe = FileSwitch.observe
+
+    async def blinks(switch: FileSwitch) -> Any:
+        if over and datetime.now(UTC) >= over[0] and not blinked:
+            blinked.append(datetime.now(UTC))
+            raise BackendError("timeout", "the switch: no answer")
+        return await observe(switch)
+
+    monkeypatch.setattr(FileSwitch, "observe", blinks)
     async with house(tmp_path / "state", service, prometheus.url, bake="1s", gates=[]) as home:
-        home.targets.wrap = Blinks
         action = await home.gate.submit(await home.gate.plan(STRAIGHT), YES)
         await home.reaches(action, "bake")
         told = [line.event for line in await home.journal.history(str(action.id))]
@@ -151,6 +146,7 @@ async def test_one_look_that_sees_nothing_holds_nothing(
         action = await home.ended(action)
         told = [line.event for line in await home.journal.history(str(action.id))]
     assert action.status == "succeeded"
+    assert blinked
     assert [event.detail for event in told if event.kind == "held"] == []
 
 
