@@ -3,9 +3,11 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -32,6 +34,23 @@ class DaemonThreads:
         for _ in range(self._count):
             self._jobs.put(None)
         self._jobs, self._count = queue.SimpleQueue(), 0
+
+
+class DaemonExecutor(ThreadPoolExecutor):
+    """`DaemonThreads` where asyncio wants a ThreadPoolExecutor (its default executor must be one since Python 3.11).
+    It never waits for a thread: not when it is shut down, and not when the interpreter ends."""
+
+    def __init__(self, size: int, name: str) -> None:
+        super().__init__(max_workers=1)  # starts none: each job goes to ours
+        self._daemons = DaemonThreads(size, name)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """As `DaemonThreads.submit`."""
+        return self._daemons.submit(partial(fn, *args, **kwargs))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Each thread ends after what it is doing; nobody waits."""
+        self._daemons.close()
 
 
 def _work(jobs: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]") -> None:

@@ -1,6 +1,9 @@
 """What a headless command prints: the envelope of DESIGN §3 as JSON, one item a line, or a table that pipes cleanly."""
 
+import codecs
+import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -178,16 +181,27 @@ def only_fields(items: Sequence[Any], fields: Sequence[str]) -> list[Any]:
     return [{name: row.get(name) for name in fields} for row in rows]
 
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 def print_json(value: Any) -> None:
     """One document, indented by two, on stdout."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    sys.stdout.write(_writable(msgspec.json.format(msgspec.json.encode(value), indent=2)) + "\n")
 
 
 def print_lines(values: Iterable[Any]) -> None:
     """One JSON value a line, flushed, so that a reader at the other end of a pipe sees each."""
     for value in values:
-        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+        sys.stdout.write(_writable(msgspec.json.encode(value)) + "\n")
     sys.stdout.flush()
+
+
+def _writable(document: bytes) -> str:
+    """JSON that stdout can take: where its code page is not UTF-8, all but ASCII is escaped (RFC 8259 §7)."""
+    text = document.decode()
+    if text.isascii() or codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8":
+        return text
+    return _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 
 def width_of(text: str) -> int:

@@ -7,18 +7,13 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-_PLAIN = str.maketrans(
-    "─━═╌┄▔▁│┃║╎┆▏▕▎▊▌▐╭╮╰╯┌┐└┘├┤┬┴┼█▇▆▅▄▃▂░▒▓•·–—…→←↑↓▶▸◀▲▼●○◌✓✗×⏎⇥⌫‘’“”",
-    "------_|||||||||||+++++++++++++#######.:#*.--~><^v>><^voo.vXx<><''\"\"",
-)
+from panels.words import PLAIN
 
 
 @lru_cache(4096)
 def plain(text: str) -> str:
     """`text` with the symbols of screens in ASCII, as wide as before; letters, which only data has, stay."""
-    return "".join(
-        char if char.isascii() or char.isalnum() else "?" * cell_len(char) for char in text.translate(_PLAIN)
-    )
+    return "".join(char if char.isascii() or char.isalnum() else "?" * cell_len(char) for char in text.translate(PLAIN))
 
 
 class AsciiOnly(LineFilter):

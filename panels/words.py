@@ -9,6 +9,11 @@ from msgspec import Struct
 
 SPARK_BARS = "▁▂▃▄▅▆▇█"
 NOTHING = "–"
+PLAIN = str.maketrans(
+    "─━═╌┄▔▁│┃║╎┆▏▕▎▊▌▐╭╮╰╯┌┐└┘├┤┬┴┼█▇▆▅▄▃▂░▒▓•·–—…→←↑↓▶▸◀▲▼●○◌✓✗×⏎⇥⌫‘’“”",
+    "------_|||||||||||+++++++++++++#######.:#*.--~><^v>><^voo.vXx<><''\"\"",
+)
+"""The symbols of screens and tables, one ASCII character for each."""
 
 
 class Symbols(Struct, frozen=True):

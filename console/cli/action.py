@@ -1,6 +1,5 @@
 """`teal action`: what was ordered, by whom, and how far it is."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 
@@ -16,6 +15,7 @@ from console.cli.showing import show as show_answer
 from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.gate_lines import gate_line
+from console.loop import run as run_loop
 from console.output import document, print_lines
 from console.session import Session, opened
 from console.tables import View, item_table
@@ -61,7 +61,7 @@ def show(common: Common, action_id: str) -> int:
 @click.argument("action_id", metavar="[ID]", required=False)
 def watch(common: Common, action_id: str | None) -> int:
     """Follow an action to its end; the open one where no ID is given."""
-    return asyncio.run(_watch(common, action_id))
+    return run_loop(_watch(common, action_id))
 
 
 _ORDERS: dict[OrderWord, str] = {

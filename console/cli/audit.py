@@ -1,6 +1,5 @@
 """`teal audit`: who did what, in a chain that shows when a link was changed."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer, show
+from console.loop import run as run_loop
 from console.output import document, plain, table
 from console.session import Session, opened
 
@@ -38,7 +38,7 @@ def list_(common: Common) -> int:
 @common_options()
 def verify(common: Common) -> int:
     """Walk the hash chain; exit 1 and the first broken record where it does not hold."""
-    return asyncio.run(_verify(common))
+    return run_loop(_verify(common))
 
 
 async def _verify(common: Common) -> int:
@@ -56,7 +56,7 @@ async def _verify(common: Common) -> int:
 @common_options(("jsonl", "json"))
 def export(common: Common) -> int:
     """Every record as it was hashed, one JSON object a line."""
-    return asyncio.run(_export(common))
+    return run_loop(_export(common))
 
 
 async def _export(common: Common) -> int:

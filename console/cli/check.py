@@ -1,6 +1,5 @@
 """`teal check`: one line and an exit code for monitoring, within nine seconds."""
 
-import asyncio
 import contextlib
 import os
 import sys
@@ -20,10 +19,12 @@ from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.config_model import Port
 from console.errors import CommandError
+from console.loop import run as run_loop
 from console.output import document
 from console.ranges import Range, judged_by, parse_range
 from console.select import SANDBOX
 from console.session import Session, opened
+from console.streams import forgive, say
 
 BUDGET_S = 9.0
 READ_S = 8.0
@@ -80,6 +81,7 @@ def check(
     NAMEs are checks of the config, or pipelines, quality, alerts, deployments as a whole; all of them by default.
     RANGE is [@]START:END as the monitoring plugins write it, and adds to the limits of the config.
     """
+    forgive()  # a monitoring host takes the exit code, also where nobody reads the text
     with _budget() as told:
         failure: CommandError | None = None
         try:
@@ -87,7 +89,7 @@ def check(
                 raise CommandError(
                     EXIT_UNKNOWN, "usage", "--warning and --critical need NAMEs", fix="teal check --list"
                 )
-            asyncio.run(_check(common, list_only, record, names, (warning, critical), told))
+            run_loop(_check(common, list_only, record, names, (warning, critical), told))
         except (CommandError, BackendError) as error:
             failure = CommandError(EXIT_UNKNOWN, error.kind, error.message, fix=error.fix)
         except BrokenPipeError:
@@ -156,7 +158,7 @@ async def _record(session: Session, results: list[CheckResult]) -> None:
     try:
         await record_changes(session.orders, session.context.name, results)
     except BackendError as error:
-        click.echo(f"teal: not recorded: {error.message} ({error.fix})", err=True)
+        say(f"teal: not recorded: {error.message} ({error.fix})")
 
 
 def _unable(common: Common, error: CommandError) -> int:
@@ -169,7 +171,7 @@ def _unable(common: Common, error: CommandError) -> int:
     else:
         result = CheckResult(ref="teal", name="teal", state="unknown", message=message)
         write(FORMATS[common.output]([result], common.context or ""))
-        click.echo(f"teal: {message}", err=True)
+        say(f"teal: {message}")
     return EXIT_UNKNOWN
 
 

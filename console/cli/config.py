@@ -1,6 +1,5 @@
 """`teal config`: write, check and show the config."""
 
-import asyncio
 import contextlib
 import os
 from pathlib import Path
@@ -17,6 +16,7 @@ from console.cli.showing import Answer, show
 from console.config import Config, find_config, load_config, pick_context, search_path
 from console.config_schema import config_schema
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError
+from console.loop import run as run_loop
 from console.output import document, error_reports, print_json
 from console.select import Selection
 from console.session import Session, opened
@@ -77,7 +77,7 @@ def validate(common: Common, offline: bool) -> int:
     mistakes = len(findings)
     if not offline:
         for name in [common.context] if common.context else list(loaded.contexts):
-            findings += asyncio.run(_ask(loaded, name))
+            findings += run_loop(_ask(loaded, name))
     health: Health = "critical" if mistakes else "warning" if findings else "ok"
     shown = document("config.validate", findings, context=common.context, health=health)
     show(common, Answer(shown, lambda: [_line(finding) for finding in findings] or [f"{loaded.path}: ok"]))

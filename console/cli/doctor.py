@@ -1,6 +1,5 @@
 """`teal doctor`: what of a context works, seen from this host: each backend, the journal, the state, the config."""
 
-import asyncio
 from collections.abc import Sequence
 
 import click
@@ -10,6 +9,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import READ_TIMEOUT_S
 from console.cli.showing import Answer, show
 from console.diagnosis import Diagnosis, diagnose
+from console.loop import run as run_loop
 from console.output import document, reading_exit_code, table, worst_first
 from console.select import select
 from panels.words import NOTHING, UNICODE, amount
@@ -23,7 +23,7 @@ RIGHT = (False, False, False, False, False, False, False, True, True)
 def doctor(common: Common) -> int:
     """What works, worst first: backends, journal, state directory, config. Exit 7 where no backend answers."""
     selection = select(common.config, common.context)
-    snapshots, found = asyncio.run(diagnose(selection, deadline_s=common.timeout_s or READ_TIMEOUT_S))
+    snapshots, found = run_loop(diagnose(selection, deadline_s=common.timeout_s or READ_TIMEOUT_S))
     shown = document(
         "doctor",
         worst_first(found),

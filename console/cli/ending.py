@@ -1,7 +1,10 @@
 """How a command ends: an exit code, one line on stderr, and a JSON document where one was asked for."""
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,29 +17,58 @@ if TYPE_CHECKING:
 EXIT_INTERNAL = 70
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+EXIT_STILL_OPEN = 8
+PATIENCE_S = 1.5
+LAST_WORDS_S = 1.0
 
 
-class Sigterm:
-    """SIGTERM ends a command the way Ctrl-C does: what is open is closed, and the exit code says which it was.
+class Ending:
+    """How this process ends: in order where it can, and at once where a thread keeps it.
 
-    It goes the way of Ctrl-C also inside: an exception that is raised where the signal finds the program is lost in a
-    callback of the garbage collector (seen once in ten under load), while asyncio cancels its main task.
+    SIGTERM goes the way of Ctrl-C, also inside: an exception that is raised where the signal finds the program is lost
+    in a callback of the garbage collector (seen once in ten under load), while asyncio cancels its main task. It is
+    heard once: a second one interrupted what the first had begun to close, and printed a traceback.
     """
 
+    _when_stuck = EXIT_TERMINATED
+
     def __init__(self) -> None:
-        self._came = False
-        signal.signal(signal.SIGTERM, self._end)
+        self._terminated = False
+        signal.signal(signal.SIGTERM, self._terminate)
 
-    def code(self, code: int) -> int:
-        """The exit code of what ended with `code`."""
-        return EXIT_TERMINATED if self._came and code == EXIT_INTERRUPTED else code
+    @classmethod
+    def after_effect(cls) -> None:
+        """From now on something was ordered, and may be under way when this process is told to end."""
+        cls._when_stuck = EXIT_STILL_OPEN
 
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        self._came = True
+    def of(self, run: Callable[[], int]) -> int:
+        """The exit code of `run`. What still runs in a thread after it has a second; no signal changes the code."""
+        try:
+            code = run()
+        except KeyboardInterrupt:
+            code = EXIT_INTERRUPTED
+        if self._terminated and code == EXIT_INTERRUPTED:
+            code = EXIT_TERMINATED
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: os._exit(code))
+        _exit_in(LAST_WORDS_S, lambda: code)
+        return code
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        if self._terminated:
+            return
+        self._terminated = True
+        _exit_in(PATIENCE_S, lambda: self._when_stuck)
         interrupt = signal.getsignal(signal.SIGINT)
         if not callable(interrupt):  # a shell ignores Ctrl-C for what it runs in the background
             raise KeyboardInterrupt
         interrupt(signal.SIGINT, frame)
+
+
+def _exit_in(seconds: float, code: Callable[[], int]) -> None:
+    timer = threading.Timer(seconds, lambda: os._exit(code()))
+    timer.daemon = True
+    timer.start()
 
 
 def run_command(command: "click.Command", arguments: list[str] | None = None) -> int:
@@ -72,16 +104,17 @@ def ended(run: Callable[[], int]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return 0
-    except CommandError as error:
-        return _say(error.exit_code, error.kind, error.message, error.fix)
     except Exception as error:
-        return _unexpected(error)
+        return say_why(error)
 
 
-def _unexpected(error: Exception) -> int:
+def say_why(error: Exception) -> int:
+    """Say in one line what went wrong, and return its exit code; a defect leaves a crash file."""
     from backends.errors import BackendError
     from console.errors import exit_code_of
 
+    if isinstance(error, CommandError):
+        return _say(error.exit_code, error.kind, error.message, error.fix)
     if isinstance(error, BackendError):
         return _say(exit_code_of(error.kind), error.kind, error.message, error.fix)
     from actions.models import Refused
@@ -99,7 +132,8 @@ def _say(code: int, kind: str, message: str, fix: str) -> int:
     if _wants_json(sys.argv[1:]):
         from console.output import failure_document, print_json
 
-        print_json(failure_document(kind, message, fix))
+        with contextlib.suppress(OSError):  # stdout may be what failed
+            print_json(failure_document(kind, message, fix))
     return code
 
 

@@ -6,13 +6,12 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Iterator
 
-import click
-
 from actions.models import Action, Consent, Refused, Request
 from backends.errors import BackendError
 from console.cli.options import Common
 from console.output import print_lines
 from console.session import Session
+from console.streams import say
 from panels.words import UNICODE
 
 
@@ -63,12 +62,12 @@ def _say_steps(action: Action, said: set[str]) -> None:
         mark = f"{step.name} {step.status}"
         if mark not in said and step.status != "pending":
             said.add(mark)
-            click.echo(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip(), err=True)
+            say(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip())
     standing = f"{action.status} {action.hold.why if action.hold else ''}".rstrip()
     if action.status in ("paused", "conflict", "in_doubt") and standing not in said:
         said.add(standing)
         why = action.error.message if action.error else "by an order"
-        click.echo(f"{UNICODE.warning} {action.status}: {why}", err=True)
+        say(f"{UNICODE.warning} {action.status}: {why}")
 
 
 @contextlib.contextmanager
@@ -85,13 +84,13 @@ def as_runner(session: Session, begun: list[Action]) -> Iterator[None]:
             return
         (action,) = begun
         how = f"teal action resume {action.id}, or teal deploy rollback {action.service}; Ctrl-C again leaves it paused"
-        click.echo(f"teal: pausing at the next safe point ({how})", err=True)
+        say(f"teal: pausing at the next safe point ({how})")
         task = asyncio.ensure_future(_pause(session, action))
         tasks.add(task)
 
     def leave() -> None:
         what = f"it paused: teal action resume {begun[0].id}" if begun else "it as soon as it has begun"
-        click.echo(f"teal: leaving {what}", err=True)
+        say(f"teal: leaving {what}")
         session.orders.park()
 
     for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, leave), (signal.SIGHUP, leave)):
@@ -111,4 +110,4 @@ async def _pause(session: Session, action: Action) -> None:
         await session.orders.submit(await session.orders.plan(order), Consent(confirmed=True, reason="Ctrl-C"))
     except (Refused, BackendError) as no:
         words = no.error.message if isinstance(no, Refused) else no.message
-        click.echo(f"teal: not paused: {words}", err=True)
+        say(f"teal: not paused: {words}")

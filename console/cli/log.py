@@ -1,6 +1,5 @@
 """`teal log`: lines of all sources, merged in time order."""
 
-import asyncio
 import heapq
 import re
 import sys
@@ -19,10 +18,12 @@ from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
+from console.loop import run as run_loop
 from console.output import document, only_fields, print_lines
 from console.select import Selection
 from console.session import Session, opened
 from console.store import Snapshot
+from console.streams import say
 from console.tables import log_line
 from console.tail import Tail
 
@@ -64,7 +65,7 @@ def log(
     if follow:
         if until is not None:
             raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
-        asyncio.run(_follow(common, chosen(common), query, sources))
+        run_loop(_follow(common, chosen(common), query, sources))
         return 0
 
     async def answer(session: Session) -> Answer:
@@ -134,7 +135,7 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
             error = tail.states[name].error
             words = f"{error.message} ({error.fix})" if error else ""
             if words != errors.get(name, ""):
-                click.echo(f"teal: {name}: {words or 'followed again'}", err=True)
+                say(f"teal: {name}: {words or 'followed again'}")
             errors[name] = words
 
         adapters = {name: partial(session.adapters.logs, name) for name in names}
@@ -162,7 +163,7 @@ class Counts:
         self._said, self._at = counts, time.monotonic()
         words = [f"{merger.late:,} lines came late"] if merger.late else []
         words += [f"{merger.missing:,} lines missing in {merger.gaps} gaps"] if merger.gaps else []
-        click.echo(f"teal: so far {', '.join(words)}", err=True)
+        say(f"teal: so far {', '.join(words)}")
 
 
 def _print(common: Common, session: Session, batch: list[LogEntry]) -> None:

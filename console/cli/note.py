@@ -1,7 +1,5 @@
 """`teal note`: a sentence for the others, in the chain of the audit."""
 
-import asyncio
-
 import click
 
 from backends.text import clean
@@ -9,6 +7,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_USAGE, CommandError
+from console.loop import run as run_loop
 from console.output import document
 from console.session import Session, opened
 
@@ -23,7 +22,7 @@ def note(common: Common, text: tuple[str, ...]) -> int:
     sentence = clean(" ".join(text), MAX_CHARS).strip()
     if not sentence:
         raise CommandError(EXIT_USAGE, "usage", "a note without words", fix='teal note "disk replaced on db-2"')
-    return asyncio.run(_note(common, sentence))
+    return run_loop(_note(common, sentence))
 
 
 async def _note(common: Common, sentence: str) -> int:

@@ -1,6 +1,5 @@
 """`teal open`: one thing, by its ref or the address of its page: in the console, or printed."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +14,7 @@ from console.cli.quality import shown_score
 from console.cli.reading import READ_TIMEOUT_S, chosen
 from console.cli.run import shown_run
 from console.cli.showing import Answer, show
+from console.loop import run as run_loop
 from console.output import document
 from console.refs import find, find_run, not_there
 from console.session import Session, opened
@@ -33,7 +33,7 @@ def open_(common: Common, ref: str) -> int:
     URL is that of a page which the source of the thing links: of a run, an alert's runbook or its rule.
     """
     on_screen = common.output == "table" and common.watch_s is None and can_show_console()
-    found = asyncio.run(_found(common, ref, on_screen=on_screen))
+    found = run_loop(_found(common, ref, on_screen=on_screen))
     if not on_screen:
         return 0
     from console.cli.console import open_console

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-import click
-
 from backends.models import Panel
 from backends.ports import LogQuery
 from console.cli.options import Common
 from console.cli.showing import Answer, show
 from console.errors import EXIT_UNREACHABLE
+from console.loop import run as run_loop
 from console.output import reading_exit_code
 from console.select import Selection, select
 from console.session import Session, opened
+from console.streams import say
 
 READ_TIMEOUT_S = 15.0
 DEFAULT_SINCE = timedelta(hours=1)
@@ -24,9 +24,9 @@ def chosen(common: Common, *, start_sandbox: bool = False) -> Selection:
     selection = select(common.config, common.context, start_sandbox=start_sandbox)
     if not common.quiet:
         if selection.context.sandbox:
-            click.echo("teal: SANDBOX: the embedded platform on this host", err=True)
+            say("teal: SANDBOX: the embedded platform on this host")
         for problem in selection.problems:
-            click.echo(f"teal: disabled: {problem}", err=True)
+            say(f"teal: disabled: {problem}")
     return selection
 
 
@@ -43,7 +43,7 @@ def read(
     """Read `panels` and print what `answer` makes of them; returns the exit code. Raises CommandError."""
     selection = chosen(common, start_sandbox=start_sandbox)
     session = Session(selection, panels=panels, since=since, until=until, log_query=log_query)
-    return asyncio.run(_read(common, session, answer))
+    return run_loop(_read(common, session, answer))
 
 
 async def _read(common: Common, session: Session, answer: Callable[[Session], Awaitable[Answer]]) -> int:

@@ -1,6 +1,5 @@
 """`teal run`: pipeline runs and what can be done with them."""
 
-import asyncio
 import contextlib
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -17,6 +16,7 @@ from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
+from console.loop import run as run_loop
 from console.output import document, plain, print_lines, worst_first
 from console.refs import find_run
 from console.session import Session, opened
@@ -248,7 +248,7 @@ def _follow(common: Common, ref: str, task: str | None) -> int:
                     click.echo(log_line(entry, session.context.zone))
         return 0
 
-    return asyncio.run(follow())
+    return run_loop(follow())
 
 
 def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:

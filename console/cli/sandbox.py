@@ -8,6 +8,7 @@ from console.cli.showing import Answer, show
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, plain
 from console.sandbox import control
+from console.streams import say
 
 
 @click.group()
@@ -19,7 +20,7 @@ def sandbox() -> None:
 @common_options()
 def start(common: Common) -> int:
     """Start it, or find it running; returns when it works."""
-    progress = None if common.quiet else lambda line: click.echo(f"teal: {line}", err=True)
+    progress = None if common.quiet else lambda line: say(f"teal: {line}")
     info = control.ensure_running(timeout_s=common.timeout_s or 60, on_progress=progress)
     return _show_info(common, info)
 

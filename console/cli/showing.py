@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import click
 from msgspec import Struct
 
 from console.cli.options import Common
 from console.output import Document, StatusDocument, field_table, only_fields, print_json, print_lines
+from console.streams import say
 
 CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 
@@ -63,6 +63,6 @@ def _say_errors(document: Document | StatusDocument, common: Common) -> None:
         return
     for error in document.errors:
         place = f"{error.source}: " if error.source else ""
-        click.echo(f"teal: {place}{error.message}" + (f" ({error.fix})" if error.fix else ""), err=True)
+        say(f"teal: {place}{error.message}" + (f" ({error.fix})" if error.fix else ""))
     if isinstance(document, Document) and document.truncated:
-        click.echo(f"teal: {len(document.items)} of {document.total} shown (--limit 0 shows all)", err=True)
+        say(f"teal: {len(document.items)} of {document.total} shown (--limit 0 shows all)")

@@ -12,18 +12,21 @@ from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code, preview, refused_action
+from actions.work import uninterrupted
 from backends.errors import BackendError
 from backends.models import Health, Panel
+from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
 from console.cli.following import as_runner, follow
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED
+from console.loop import run as run_loop
 from console.output import document
 from console.session import Session, opened
+from console.streams import forgive, say
 from panels.words import UNICODE, took
 
-EXIT_STILL_OPEN = 8
 RUN_POLL_S = 0.5
 LOST_POLL_S = 3.0
 _PASSING = frozenset({"unreachable", "timeout", "rate_limited"})
@@ -48,13 +51,16 @@ def act(
     `panels`: those that `make_request` may read, to find what is meant.
     """
     begun: list[Action] = []
+    forgive()
     try:
-        return asyncio.run(_act(common, writing, make_request, panels, wait_for_run, begun))
-    except KeyboardInterrupt:
+        return run_loop(_act(common, writing, make_request, panels, wait_for_run, begun))
+    except (KeyboardInterrupt, Exception) as error:
         if not begun:
             raise
-        # The runner is detached: the signal ended the watching, not the action.
-        click.echo(f"teal: {begun[0].kind} {begun[0].service} goes on: teal action watch {begun[0].id}", err=True)
+        # The runner is detached: what came in between ended the watching, not the action.
+        if not isinstance(error, KeyboardInterrupt):
+            say_why(error)
+        say(f"teal: {begun[0].kind} {begun[0].service} goes on: teal action watch {begun[0].id}")
         return EXIT_STILL_OPEN
 
 
@@ -78,22 +84,30 @@ async def _act(
             consent = _ask(plan, consent)
         with as_runner(session, begun) if writing.foreground else contextlib.nullcontext():
             try:
-                action = await session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
+                submitting = session.orders.submit(plan, consent, foreground=writing.foreground, tell=_unjournalled)
+                action = await uninterrupted(_noted(submitting, begun))
             except Refused as refusal:
                 action = refused_action(plan, refusal, actor=session.orders.actor)
                 _print_action(common, session, action, refusal_lines(refusal))
                 return refusal.exit_code
-            if action.open:
-                begun.append(action)
             try:
                 return await _follow(common, writing, session, action, request, wait_for_run)
             finally:
                 await session.orders.run_out()
 
 
+async def _noted(submitting: Awaitable[Action], begun: list[Action]) -> Action:
+    """What is begun is known before anything can interrupt: the exit code must not say that nothing was."""
+    action = await submitting
+    if action.open:
+        begun.append(action)
+        Ending.after_effect()
+    return action
+
+
 def _unjournalled(record: str) -> None:
     """The journal has no room: what it would have kept is on stderr, for whoever keeps it."""
-    click.echo(f"teal: not in the journal: {record}", err=True)
+    say(f"teal: not in the journal: {record}")
 
 
 async def _follow(
@@ -127,7 +141,7 @@ async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> i
             await asyncio.sleep(LOST_POLL_S)  # the run goes on: to lose sight of it for a while says nothing of it
             continue
         if run.state not in ("queued", "running", "waiting"):
-            click.echo(f"{UNICODE.of(run.state)} {run.ref} {run.state} in {took(run.duration_s)}", err=True)
+            say(f"{UNICODE.of(run.state)} {run.ref} {run.state} in {took(run.duration_s)}")
             return 0 if run.state == "success" else 1
         await asyncio.sleep(RUN_POLL_S)
     return EXIT_STILL_OPEN
@@ -163,7 +177,7 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
     from msgspec.structs import replace
 
     for line in plan_lines(plan):
-        click.echo(line, err=True)
+        say(line)
     if plan.protected and plan.guard_class in ("2", "3"):
         typed = click.prompt(f"Type {plan.context} to confirm", default="", show_default=False, err=True)
         reason = consent.reason or click.prompt("Reason", default="", show_default=False, err=True)
