@@ -9,6 +9,7 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action
+from actions.orphans import orphaned_since
 from actions.standing import freeze_of, window_freeze
 from actions.targets import Targets
 from backends.errors import BackendError
@@ -31,9 +32,15 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         offer = _offer(deployment, occupied.from_, None)
     elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
         offer = _offer(deployment, flip[0].from_, await _way_back_until(flip[0], targets))
-    action = occupied.id if occupied else None
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
-    return replace(deployment, action=action, last_switch=last, rollback=offer or deployment.rollback, freeze=frozen)
+    return replace(
+        deployment,
+        action=occupied.id if occupied else None,
+        orphaned_since=orphaned_since(occupied, journal.location) if occupied else None,
+        last_switch=last,
+        rollback=offer or deployment.rollback,
+        freeze=frozen,
+    )
 
 
 async def _way_back_until(flip: Action, targets: Targets) -> datetime | None:

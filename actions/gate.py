@@ -2,22 +2,21 @@
 
 import asyncio
 import contextlib
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 from msgspec.structs import replace
 
 from actions import outcome
 from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
-from actions.audit import AuditEntry, AuditKind, AuditRecord, AuditVerdict
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.enrichment import enriched
+from actions.entries import command_entry, entry_of, override_entries, request_hash
 from actions.guards import Policy, refusal
-from actions.ids import digest, new_id, now
+from actions.ids import new_id
 from actions.journal import Journal
-from actions.lease import is_held
 from actions.models import (
-    ENDED,
     STANDING_KINDS,
     Action,
     ActionError,
@@ -25,34 +24,30 @@ from actions.models import (
     Actor,
     Consent,
     Finding,
-    Owner,
     Plan,
     Refused,
     Request,
 )
 from actions.order_plan import plan_order
+from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
 from actions.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
+from actions.starting import Launch, obeyed, start
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
 from actions.targets import Targets
-from actions.who import host_name
 from backends.errors import BackendError
 from backends.models import Deployment
 from backends.text import clean
 
 MIN_HASH_CHARS = 6
 WATCH_POLL_S = 0.1
-OWNER_WAIT_S = 15.0
-OWNER_POLL_S = 0.05
-OBEYED_S = 10.0
 ORPHAN_AFTER_S = 1.0
 PLANNERS = {"flip": plan_flip, "release": plan_release, "rollback": plan_rollback, "retire": plan_retire}
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
-Launch = Callable[[str], Awaitable[None]]
 Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
 
 
@@ -157,13 +152,8 @@ class Gate:
             await asyncio.sleep(WATCH_POLL_S)
 
     def orphaned(self, action: Action) -> bool:
-        """Whether nobody runs an open action: its lease is over, or on this host its lock file is free."""
-        if not action.open or action.id is None:
-            return False
-        owner = action.owner
-        if owner is None:
-            return action.started_at is not None and now() - action.started_at > timedelta(seconds=OWNER_WAIT_S)
-        return owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock)))
+        """Whether nobody runs an open action."""
+        return orphaned_since(action, self.journal.location) is not None
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
@@ -185,8 +175,8 @@ class Gate:
         known = await self.journal.by_key(self.policy.context, key) if key else None
         if known is None:
             return None
-        action, request_hash = known
-        if request_hash != _request_hash(plan.request):
+        action, requested = known
+        if requested != request_hash(plan.request):
             raise KeyUsed(action, same=False)
         return self._judged(action)
 
@@ -227,7 +217,7 @@ class Gate:
         if occupied.kind in ONE_ORDER_STEPS and occupied.id is not None and self.orphaned(occupied):
             fix = f"{_overview(occupied.kind)} shows what came of it"
             error = ActionError(kind="orphaned", message="its runner died", fix=fix)
-            entry = self._entry("takeover", plan, "abandoned", action=occupied.id)
+            entry = entry_of("takeover", plan, self.actor, "abandoned", action=occupied.id)
             await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
             return
         raise Refused(6, self._held(occupied), findings=plan.findings)
@@ -248,15 +238,13 @@ class Gate:
         done = plan.already or plan.kind in STANDING_KINDS
         word = "already so" if plan.already else "done" if done else "begun"
         draft = Draft(
-            id=new_id(), plan=plan, request_hash=_request_hash(plan.request), actor=self.actor, reason=consent.reason,
+            id=new_id(), plan=plan, request_hash=request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if done else "planned",
             steps=() if done else steps, changed=done and not plan.already,
         )  # fmt: skip
-        audit = [self._command(plan, consent, word, draft.id)]
-        audit += [
-            self._entry("override", plan, finding.code, action=draft.id, detail=finding.text, reason=consent.reason)
-            for finding in plan.findings
-            if finding.code in plan.request.overrides and finding.overridable
+        audit = [
+            command_entry(plan, consent, self.actor, word, draft.id),
+            *override_entries(plan, consent, self.actor, draft.id),
         ]
         try:
             action = await self.journal.begin(draft, audit=audit)
@@ -268,15 +256,15 @@ class Gate:
             if plan.kind != "rollback" or done or spare is None:
                 raise
             return await spare(draft, audit)
-        return action if done else await self._start(draft.id, launch)
+        return action if done else await start(draft.id, launch, self.journal, self.action)
 
     async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch) -> Action:
         """A rollback of an open action is an order to it; where its runner died, another takes it over."""
         occupied = await self.action(action_id)
         if occupied.kind != "rollback":
-            entry = self._command(plan, consent, "queued", action_id)
+            entry = command_entry(plan, consent, self.actor, "queued", action_id)
             await self._enqueue(plan, consent, action_id, "rollback", entry)
-        return await self._start(action_id, launch) if self.orphaned(occupied) else occupied
+        return await start(action_id, launch, self.journal, self.action) if self.orphaned(occupied) else occupied
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""
@@ -288,111 +276,60 @@ class Gate:
             raise
         action = await self.action(plan.request.ref)
         action_id, word = action.id or "", plan.request.order
-        entry = self._command(fresh, consent, "queued", action_id)
+        if action.kind == "rollback" and word == "rollback":  # it is the way back: all that it lacks is a runner
+            word = "takeover"
+        entry = command_entry(fresh, consent, self.actor, "queued", action_id)
         await self._enqueue(plan, consent, action_id, word, entry)
         if self.orphaned(action):
-            action = await self._start(action_id, launch)
+            action = await start(action_id, launch, self.journal, self.action)
             if word == "abandon" and self.orphaned(action):
                 why = "no runner starts: what is live is unknown"
                 words = f"abandoned by {self.actor.login} ({consent.reason}); {why}"
                 closed = Changes(status="abandoned", error=ActionError(kind="abandoned", message=words))
                 await self.journal.close_orphan(action_id, closed, audit=[entry])
-        await self._obeyed(action_id)
+        await obeyed(action_id, self.journal, self.action)
         return await self.action(action_id)
 
     async def _enqueue(self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry) -> None:
         """Raises Refused (6) where it has ended."""
         key = consent.idempotency_key
-        asked = Key(self.policy.context, key, _request_hash(plan.request)) if key else None
+        asked = Key(self.policy.context, key, request_hash(plan.request)) if key else None
         if not await self.journal.enqueue(action_id, word, self.actor, consent.reason, audit=[entry], key=asked):
             no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
             await self._tell_refusal(plan, consent, no)
             raise no
 
-    async def _obeyed(self, action_id: str) -> None:
-        """Waits until the runner has seen what was ordered, a moment at most."""
-        for _ in range(int(OBEYED_S / OWNER_POLL_S)):
-            if not await self.journal.waiting(action_id) or not (await self.action(action_id)).open:
-                return
-            await asyncio.sleep(OWNER_POLL_S)
-
-    async def _start(self, action_id: str, launch: Launch) -> Action:
-        """Launch a runner, and wait until it owns the action: only then may the caller go away."""
-        before = (await self.action(action_id)).owner
-        try:
-            await launch(action_id)
-        except (OSError, BackendError) as error:
-            words = error.message if isinstance(error, BackendError) else str(error)
-            failed = ActionError(kind="internal", message=f"the runner did not start: {words}")
-            if before is None:
-                await self.journal.close_orphan(action_id, Changes(status="aborted", error=failed))
-            return await self.action(action_id)
-        for _ in range(int(OWNER_WAIT_S / OWNER_POLL_S)):
-            action = await self.action(action_id)
-            if not action.open or _is_another(action.owner, before):
-                return action
-            await asyncio.sleep(OWNER_POLL_S)
-        return await self.action(action_id)
-
     async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
-        entry = self._entry(
-            "refused", plan, f"exit {no.exit_code}", detail=no.error.message, reason=consent.reason
-        )  # fmt: skip
+        why = no.error.message
+        entry = entry_of("refused", plan, self.actor, f"exit {no.exit_code}", detail=why, reason=consent.reason)
         # A refusal stands whether or not it could be written down.
         with contextlib.suppress(BackendError):
             await self.journal.audit(entry)
 
     def _judged(self, action: Action) -> Action:
-        """What a reader must know beyond the rows: that nobody runs it."""
-        if not self.orphaned(action) or action.status in ENDED:
+        """What a reader must know beyond the rows: that nobody runs it, since when, and what to do."""
+        since = orphaned_since(action, self.journal.location)
+        if since is None:
             return action
-        text = "nobody runs this action: its runner has ended or died"
-        fix = _overview(action.kind) or f"teal deploy rollback {action.service}"
-        finding = Finding(level="warning", code="orphaned", text=text, fix=fix)
-        return replace(action, findings=(finding, *action.findings))
+        text = since_words(since, self.policy.zone)
+        finding = Finding(level="warning", code="orphaned", text=text, fix=ways_out(action))
+        return replace(action, orphaned_since=since, findings=(finding, *action.findings))
 
     def _held(self, occupied: Action) -> ActionError:
+        since = orphaned_since(occupied, self.journal.location)
+        if since is not None:
+            words = f"{held_words(occupied)}; {since_words(since, self.policy.zone)}"
+            return ActionError(kind="held", message=words, fix=ways_out(occupied))
         fix = f"teal action watch {occupied.id}"
         if occupied.kind not in ONE_ORDER_STEPS:
-            fix += f", or teal deploy rollback {occupied.service}"
-        dead = "; nobody runs it any more" if self.orphaned(occupied) else ""
-        return ActionError(kind="held", message=held_words(occupied) + dead, fix=fix)
-
-    def _command(self, plan: Plan, consent: Consent, result: str, action_id: str) -> AuditEntry:
-        expected = {key: plan.expected[key] for key in ("weights", "revision", "state") if key in plan.expected}
-        requested = {"to": plan.to, "effects": plan.summary.effects}
-        return self._entry(
-            "command", plan, result, action=action_id, reason=consent.reason, before=expected, requested=requested
-        )
-
-    def _entry(self, kind: AuditKind, plan: Plan, result: str, **told: object) -> AuditEntry:
-        return AuditEntry(
-            kind=kind, order=plan.request.order or plan.kind, context=plan.context, target=plan.service,
-            actor=self.actor, plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo,
-            result=result, **told,  # type: ignore[arg-type]
-        )  # fmt: skip
+            fix += f", or teal deploy rollback {shlex.quote(occupied.service)}"
+        return ActionError(kind="held", message=held_words(occupied), fix=fix)
 
 
 def _steps(plan: Plan) -> tuple[str, ...]:
     smoke = bool(plan.target.get("config", {}).get("smoke"))
     stages = tuple(plan.expected.get("stages", (100,)))
     return steps_of_plan(plan.kind, stages, smoke=smoke, starts="start" in plan.expected)
-
-
-def _is_another(owner: Owner | None, before: Owner | None) -> bool:
-    """Whether somebody won the lease since; a dead owner's only runs out meanwhile."""
-    return owner is not None and (before is None or replace(owner, lease_over=before.lease_over) != before)
-
-
-def _request_hash(request: Request) -> str:
-    asked = [request.kind, request.service, request.ref, request.to, request.params]
-    if request.order:
-        return digest([*asked, request.order])
-    if request.version or request.strategy:
-        asked += [request.version, request.strategy]
-    if request.kind in STANDING_KINDS:
-        return digest([*asked, request.version, request.for_s])
-    return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
 
 
 def _overview(kind: ActionKind) -> str:

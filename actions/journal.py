@@ -83,6 +83,13 @@ class Journal:
         """End an action that nobody runs. False where it has ended meanwhile."""
         return await self._do(lambda sql: sql.close_orphan(action_id, changes, audit))
 
+    async def claim(
+        self, action_id: str, what: str, still: Callable[[Action], bool], *, audit: Sequence[AuditEntry] = ()
+    ) -> bool:
+        """Whether the caller is the first to do `what` about an action under its newest lease, while it is `still` so;
+        the event that says so is on disk then."""
+        return await self._do(lambda sql: sql.claim(action_id, what, still, audit))
+
     async def action(self, context: str, wanted: str) -> list[Action]:
         """The actions whose id begins with `wanted`, at most ten."""
         return await self._look([], lambda sql: sql.action(context, wanted))

@@ -3,7 +3,7 @@
 Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and for PostgreSQL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from actions.audit_sql import append, head_of, links
 from actions.engines import database_now
 from actions.ids import canonical, now, time_text
 from actions.lease import Hold
-from actions.lease_sql import acquire, check, expire, lock_entry, marked, renew
+from actions.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.location import JournalLocation
 from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import (
@@ -121,6 +121,21 @@ class SqlJournal:
             values = {**change_row(changes), "ended_at": time_text(now())}
             if connection.execute(update(tables.actions).where(where).values(values)).rowcount == 0:
                 return False
+            append(connection, audit)
+            return True
+
+    def claim(self, action_id: str, what: str, still: Callable[[Action], bool], audit: Sequence[AuditEntry]) -> bool:
+        """Insert the event `what` under an action's newest lease; False where it is there, or it is not `still` so."""
+        with self._database.writing() as connection:
+            row = self._row(connection, id=action_id)
+            if row is None or not still(self._whole(connection, row)):
+                return False
+            fence = newest_fence(connection, action_id)
+            made = select(tables.events.c.id).filter_by(action_id=action_id, kind=what, fence=fence)
+            if connection.execute(made).first() is not None:
+                return False
+            event = event_row(action_id, fence, time_text(now()), Event(step="", kind=what))
+            connection.execute(insert(tables.events).values(event))
             append(connection, audit)
             return True
 

@@ -23,7 +23,7 @@ def acquire(
     where = _of(context, service)
     lease = connection.execute(select(leases).where(where)).mappings().first()
     at = database_now(connection)
-    owner = replace(owner, lease_expires_at=at + timedelta(seconds=ttl_s))
+    owner = replace(owner, lease_expires_at=at + timedelta(seconds=ttl_s), seen_at=at)
     fence = 1 if lease is None else lease["fence"] + 1
     values = {**_columns(owner), "action_id": action_id, "fence": fence, "last_write": ""}
     if lease is None:
@@ -52,6 +52,12 @@ def check(connection: Connection, hold: Hold) -> str:
     return mark
 
 
+def newest_fence(connection: Connection, action_id: str) -> int:
+    """That of the newest lease on an action; 0 where nobody has had one."""
+    found = connection.execute(select(leases.c.fence).where(leases.c.action_id == action_id)).scalar_one_or_none()
+    return found or 0
+
+
 def marked(connection: Connection, hold: Hold, mark: str) -> None:
     """What this transaction writes is known by `mark`."""
     connection.execute(update(leases).where(_of(hold.context, hold.service)).values(last_write=mark))
@@ -77,7 +83,8 @@ def lock_entry(hold: Hold, order: str, *, taken_over: bool) -> AuditEntry:
 
 
 def _ends_at(connection: Connection, hold: Hold, in_s: float) -> Hold:
-    owner = replace(hold.owner, lease_expires_at=database_now(connection) + timedelta(seconds=in_s))
+    at = database_now(connection)
+    owner = replace(hold.owner, lease_expires_at=at + timedelta(seconds=in_s), seen_at=at)
     connection.execute(update(leases).where(_of(hold.context, hold.service)).values(_columns(owner)))
     mine = tables.actions.c.id == hold.action_id
     connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))

@@ -140,7 +140,8 @@ class Hold(Struct, frozen=True, kw_only=True):
 class Owner(Struct, frozen=True, kw_only=True):
     """The runner that holds or held the lease. `lease_over` is judged by the journal's clock when it is read.
 
-    `lock` is the file that it keeps locked on its host for its life; empty where it has none.
+    `lock` is the file that it keeps locked on its host for its life; empty where it has none. `seen_at`: when it last
+    won, renewed or ended the lease.
     """
 
     user: str
@@ -149,6 +150,7 @@ class Owner(Struct, frozen=True, kw_only=True):
     lease_expires_at: datetime | None = None
     lease_over: bool = False
     lock: str = ""
+    seen_at: datetime | None = None
 
 
 class Actor(Struct, frozen=True, kw_only=True):
@@ -213,7 +215,7 @@ class GateView(Struct, frozen=True, kw_only=True):
 
 class Action(Struct, frozen=True, kw_only=True):
     """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
-    the newest stage."""
+    the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it."""
 
     id: str | None
     kind: ActionKind
@@ -241,11 +243,17 @@ class Action(Struct, frozen=True, kw_only=True):
     hold: Hold | None = None
     gates: tuple[GateView, ...] = ()
     error: ActionError | None = None
+    orphaned_since: datetime | None = None
 
     @property
     def open(self) -> bool:
         """True until it has ended."""
         return self.status not in ENDED
+
+
+def is_starting(action: Action) -> bool:
+    """Whether no runner had it yet: one is being started, or that has failed."""
+    return action.open and action.owner is None
 
 
 class Consent(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from actions.alerts import ALERT_KINDS
 from actions.conditions import judge_of
 from actions.journal import Journal
 from actions.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
-from actions.models import ENDED, Action, Plan
+from actions.models import ENDED, Action, Owner, Plan
 from actions.notices import Notices
 from actions.retiring import Retiring
 from actions.runs import RUN_KINDS, RunOrder
@@ -28,25 +28,34 @@ async def run_action(
     What an earlier runner has done is read from the journal and looked for, never done again unseen. `park`, once set,
     leaves the action at the next safe point to whoever resumes it.
     """
-    plan = await journal.plan(action_id)
-    adapter = await build(plan.target)
     path = owner_file(journal.location.directory, action_id)
-    descriptor = await asyncio.to_thread(take, path)
+    descriptor = await asyncio.to_thread(take, path)  # first of all: while it has no lease yet, this says that it lives
     # Who holds the file lives, but may be stopped: then its lease has run out, and that is what counts.
     owner = runner_owner("" if descriptor is None else str(path))
+    found: Action | None = None
+    try:
+        found = await _run(action_id, owner, journal, build, park)
+    finally:
+        if descriptor is not None:
+            release(descriptor, path, ended=found is not None and found.status in ENDED)
+    return found
+
+
+async def _run(
+    action_id: str, owner: Owner, journal: Journal, build: Build, park: asyncio.Event | None
+) -> Action | None:
+    plan = await journal.plan(action_id)
+    adapter = await build(plan.target)
     sources = Sources(plan.target.get("sources", ()), build)
     async with Notices(journal, plan, build) as notices:
-        ended = False
         try:
             hold = await journal.acquire(action_id, owner)
-            ended = await _run_owned(hold, journal, plan, adapter, sources, notices, park)
+            await _run_owned(hold, journal, plan, adapter, sources, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
             await sources.aclose()
             await adapter.aclose()
-            if descriptor is not None:
-                release(descriptor, path, ended=ended)
     found = await journal.action(plan.context, action_id)
     return found[0] if found else None
 
@@ -59,7 +68,7 @@ async def _run_owned(
     sources: Sources,
     notices: Notices,
     park: asyncio.Event | None,
-) -> bool:
+) -> None:
     action_id = hold.action_id
     history = await journal.history(action_id)
     (begun,) = await journal.action(plan.context, action_id)
@@ -75,7 +84,6 @@ async def _run_owned(
             notices.ended(found[0])
     finally:
         await work.stop(ended=ended)
-    return ended
 
 
 async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources) -> None:

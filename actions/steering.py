@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import get_args
 
-from actions.models import MOVES_FORWARD, Action, OrderWord
+from actions.models import MOVES_FORWARD, Action, OrderWord, is_starting
 from actions.rows import Command, Told
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
@@ -72,14 +72,14 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
         return "it is on its way back already" if action.status == "rolling_back" and not orphaned else ""
     stopped = action.status in ("conflict", "in_doubt")
     if word == "takeover":
-        return "" if orphaned else f"its runner lives{_where(action)}: order it to pause, abort or roll back"
+        return "" if orphaned else f"{_who_runs(action)}: order it to pause, abort or roll back"
     if word == "abandon":
         wait = "it runs: pause it, abort it or roll it back"
         return "" if orphaned or action.status == "paused" or stopped else wait
     if action.status == "rolling_back":
         return "it is on its way back"
     if word == "resume":
-        return "" if orphaned or action.status == "paused" else "it is not paused"
+        return "" if orphaned or action.status == "paused" else _starting(action) or "it is not paused"
     if stopped:
         return "what is live must be known first: resume looks again, rollback takes it back"
     if word == "pause":
@@ -94,11 +94,20 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
 
 def _of_another_kind(word: OrderWord, action: Action, orphaned: bool) -> str:
     if word in ("takeover", "resume", "abandon") and action.kind in ("rollback", "retire"):
-        return "" if orphaned else f"its runner lives{_where(action)}"
+        return "" if orphaned else _who_runs(action)
     if action.kind == "rollback":
-        return "it is the way back, in one step"
+        if orphaned:
+            return "" if word == "rollback" else "it is the way back, in one step"
+        return f"it is the way back, in one step; {_who_runs(action)}"
     return f"{action.kind} is one step: there is nothing to steer"
 
 
-def _where(action: Action) -> str:
-    return f" ({action.owner.user}@{action.owner.host} pid {action.owner.pid})" if action.owner else ""
+def _who_runs(action: Action) -> str:
+    owner = action.owner
+    return _starting(action) or f"its runner lives ({f'{owner.user}@{owner.host} pid {owner.pid}' if owner else '?'})"
+
+
+def _starting(action: Action) -> str:
+    if not is_starting(action):
+        return ""
+    return f"it has not started yet: if that takes more than a few seconds, teal action resume {action.id}"

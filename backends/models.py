@@ -307,7 +307,11 @@ class Freeze(Struct, frozen=True, kw_only=True):
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
-    """A service with its colors. `live` is a color only when all layers that can be read agree."""
+    """A service with its colors. `live` is a color only when all layers that can be read agree.
+
+    `orphaned_since`: the last sign of the runner of the open action, where nobody runs it; `action_unknown`: why nobody
+    knows whether one is open.
+    """
 
     ref: str
     backend: str
@@ -319,10 +323,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
     action: str | None = None
     last_switch: LastSwitch | None = None
     freeze: Freeze | None = None
+    orphaned_since: datetime | None = None
+    action_unknown: str = ""
 
     @property
     def health(self) -> Health:
-        """Unknown or mixed truth is worst; then an unhealthy side that takes traffic, then no proof or no way back."""
+        """An action that nobody runs, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then
+        no proof or no way back."""
+        if self.orphaned_since is not None:
+            return "critical"
         if self.live == "unknown":
             return "unknown"
         if self.live == "mixed":

@@ -45,6 +45,7 @@ CLOSE_S = 3.0
 SETTLE_S = 0.3
 SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
+CARE_S = 15.0
 EXIT_INTERNAL = 70
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
@@ -127,8 +128,9 @@ class TealApp(App[None], inherit_bindings=False):
         gc.freeze()
         gc.enable()
         self.session.start()
-        self.set_timer(SAY_ON_FIRST_S, self._say_on)
-        self.set_interval(SAY_ON_S, self._say_on)
+        for first_s, every_s, what in ((SAY_ON_FIRST_S, SAY_ON_S, self._say_on), (SAY_ON_FIRST_S, CARE_S, self._care)):
+            self.set_timer(first_s, what)
+            self.set_interval(every_s, what)
         if self._first is not None:
             self.call_later(self.open_item, self._first)
 
@@ -137,6 +139,14 @@ class TealApp(App[None], inherit_bindings=False):
         """Tell the others that this console is open. Nothing depends on it."""
         with contextlib.suppress(BackendError):
             await self.session.orders.say_on(armed=self.arming.armed and self.session.context.protected)
+
+    @work(exclusive=True, group="care", exit_on_error=False)
+    async def _care(self) -> None:
+        """Tell of actions that nobody runs, and show them."""
+        await self.session.orders.care()
+        for screen in self.screen_stack:
+            if isinstance(screen, Overview) and screen.is_mounted:
+                screen.read_actions()
 
     async def on_unmount(self) -> None:
         with contextlib.suppress(TimeoutError):

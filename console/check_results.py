@@ -1,9 +1,13 @@
 """What `teal check` judges: the checks of the config, and each panel as a whole."""
 
+from datetime import tzinfo
+
+from actions.orphans import since_words, ways_out
 from backends.models import (
     Alert,
     CheckResult,
     Deployment,
+    Health,
     Item,
     Panel,
     PerfDatum,
@@ -13,10 +17,13 @@ from backends.models import (
     badness,
 )
 from console.derive import latest_runs, panel_health
-from console.session import Session
+from console.session import Acting, Session
 from console.store import Snapshot
 
 JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
+ACTIONS = "actions"
+ACTING = frozenset({ACTIONS, "deployments"})
+"""What is not known to be well where nobody knows who acts."""
 
 
 def check_results(session: Session) -> list[CheckResult]:
@@ -32,6 +39,23 @@ def check_results(session: Session) -> list[CheckResult]:
         if own:
             results.append(_judged(panel, own))
     return results
+
+
+def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
+    """The open actions: critical where nobody runs one, unknown where the journal can not be read."""
+    alone = [action for action in acting.actions if action.orphaned_since is not None]
+    words = [
+        f"{action.kind} {action.service} {action.status}, {since_words(since, zone)}: {ways_out(action)}"
+        for action in alone
+        if (since := action.orphaned_since) is not None
+    ]
+    state: Health = "critical" if alone else "unknown" if acting.unknown else "ok"
+    message = "; ".join([*words, acting.unknown]).strip("; ") or f"{len(acting.actions)} open"
+    counts = (
+        PerfDatum(label="open", value=len(acting.actions), min=0),
+        PerfDatum(label="nobody_runs", value=len(alone), min=0),
+    )
+    return CheckResult(ref=ACTIONS, name=ACTIONS, state=state, message=message, perfdata=counts)
 
 
 def _lost(snapshot: Snapshot) -> CheckResult:
@@ -61,7 +85,8 @@ def _name(item: Item) -> str:
         case QualityScore():
             return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
         case Deployment():
-            return f"{item.service} live {item.live}"
+            nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
+            return f"{item.service} live {item.live}{nobody}"
         case TimelineEvent():
             return item.text
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -42,6 +43,7 @@ class Orders:
         self._in_process: InProcess | None = None
         self._fate: Fate | None = None
         self._console_id: str | None = None
+        self._caring: set[asyncio.Task[None]] = set()
 
     @cached_property
     def actor(self) -> Actor:
@@ -76,6 +78,7 @@ class Orders:
         `tell` gets the audit of a rollback that the journal has no room for; without it, that is refused.
         """
         gate = await self._opened()
+        self.begin_care()
         if foreground and self._in_process is None:
             from console.runner import InProcess
 
@@ -126,6 +129,24 @@ class Orders:
         journal = (await self._opened()).journal
         await journal.seen(self._console_id, self._context.name, self.actor, os.getpid(), armed=armed)
 
+    def begin_care(self) -> None:
+        """`care`, beside what else is done; `aclose` waits for it."""
+        self._caring.add(asyncio.create_task(self.care(), name="care"))
+
+    async def care(self) -> None:
+        """Tell those whom this config names of actions that nobody runs, unless somebody has. Nothing depends on it."""
+        if self._context.config.read_only:
+            return
+        with contextlib.suppress(BackendError):
+            gate = await self._opened()
+            alone = [action for action in await gate.actions(open_only=True) if action.orphaned_since is not None]
+            if alone and self._context.entries["notify"]:
+                from actions.orphans import tell
+                from console.runner import build_described
+
+                notify, zone = self._notify(), gate.policy.zone
+                await tell(gate.journal, alone, notify, build_described, actor=self.actor, zone=zone)
+
     async def watched(self) -> list[Watch]:
         """When consoles were open on this context, in the last month."""
         return await (await self._opened()).journal.watched(self._context.name)
@@ -167,6 +188,8 @@ class Orders:
     async def aclose(self) -> None:
         """Wait for what runs in this process, and close the journal; safe to call twice."""
         await self.run_out()
+        caring, self._caring = self._caring, set()
+        await asyncio.gather(*caring, return_exceptions=True)
         if self._gate is not None:
             if self._console_id is not None:
                 with contextlib.suppress(BackendError):
@@ -231,9 +254,11 @@ class Orders:
         return self._gate
 
     def _target(self, port: Port, name: str) -> dict[str, object]:
-        told = [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
         entry = self._adapters.entry(port, name)
-        return {**self._described(entry, entry.data), "notify": told}
+        return {**self._described(entry, entry.data), "notify": self._notify()}
+
+    def _notify(self) -> list[dict[str, object]]:
+        return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
 
     async def _ask(self, port: str, name: str) -> Any:
         return self._adapters.any(cast(Port, port), name)

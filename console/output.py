@@ -107,6 +107,12 @@ def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
     return reports
 
 
+def journal_reports(unknown: str) -> list[ErrorReport]:
+    """The report that the journal can not be read, where `unknown` says why."""
+    fix = "what is live is read from the switch; `teal doctor` looks at the journal"
+    return [ErrorReport(kind="unreachable", source="journal", message=unknown, fix=fix)] if unknown else []
+
+
 def document(
     kind: str,
     items: Sequence[Any],

@@ -59,6 +59,13 @@ class ContextInfo(Struct, frozen=True):
     theme: str = ""
 
 
+class Acting(Struct, frozen=True):
+    """The open actions; `unknown` says why they are not known, where the journal can not be read."""
+
+    actions: tuple[Action, ...] = ()
+    unknown: str = ""
+
+
 class Ways(Struct, frozen=True, kw_only=True):
     """How a service can be moved forward: by which strategies; why no version can be put on a side of it, and why its
     traffic can not be split (empty where they can)."""
@@ -259,6 +266,13 @@ class Session:
         """Actions of this context, newest first."""
         return await self.orders.actions(open_only=open_only, limit=limit)
 
+    async def open_actions(self) -> Acting:
+        """Who acts now. Never raises BackendError: what is live is known without the journal."""
+        try:
+            return Acting(tuple(await self.orders.actions(open_only=True, limit=500)))
+        except BackendError as error:
+            return Acting(unknown=who_acts(error))
+
     async def aclose(self) -> None:
         """Stop the feeds and close the adapters; safe to call twice."""
         for task in self._tasks:
@@ -336,7 +350,10 @@ class Session:
 
     async def _fetch_deployment(self, entry: Entry) -> tuple[Item, ...]:
         deployment = await self.adapters.switch(entry.name).deployment()
-        enriched = await self.orders.enrich(deployment)
+        try:
+            enriched = await self.orders.enrich(deployment)
+        except BackendError as error:
+            enriched = replace(deployment, action_unknown=who_acts(error))
         interval = OPEN_ACTION_INTERVAL_S if enriched.action else self._config.interval_s("deployments")
         self._feeds[SourceKey("deployments", entry.name)].interval_s = interval
         return (enriched,)
@@ -389,6 +406,12 @@ class Session:
                 self.store.put(replace(snapshot, items=items))
             if any(run.ended_at is not None and run.ended_at > snapshot.fetched_at for run in runs):
                 self._feeds[snapshot.key].wake()
+
+
+def who_acts(error: BackendError) -> str:
+    """What is said where the journal can not be read."""
+    fix = f" ({error.fix})" if error.fix else ""
+    return f"who acts is unknown: {error.message}{fix}"
 
 
 @contextlib.asynccontextmanager

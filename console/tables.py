@@ -1,5 +1,6 @@
 """The tables of headless output: what each kind shows, in full, whatever the width of the terminal."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from actions.models import Action, OpenConsole
+from actions.orphans import since_words, ways_out
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
@@ -104,6 +106,22 @@ def _back(deployment: Deployment, view: View) -> str:
     return f"{offer.to.upper()} {'ready' if offer.ready else 'not ready'}" + (", at once" if offer.instant else "")
 
 
+def _open_action(deployment: Deployment, view: View) -> str:
+    """The action that is open, and where nobody runs it, since when and what to do; why it is not known."""
+    if deployment.action_unknown:
+        return f"{UNICODE.unknown} {deployment.action_unknown}"
+    if deployment.action is None or deployment.orphaned_since is None:
+        return deployment.action or NOTHING
+    ways = f"teal action resume {deployment.action}, or teal deploy rollback {shlex.quote(deployment.service)}"
+    return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {ways}"
+
+
+def _status(action: Action, view: View) -> str:
+    if action.orphaned_since is None:
+        return action.status
+    return f"{UNICODE.critical} {action.status}, {since_words(action.orphaned_since, view.zone)}: {ways_out(action)}"
+
+
 FIELDS: dict[type, tuple[Field, ...]] = {
     PipelineRun: (
         Field("STATE", lambda run, view: _state("late" if run.late else run.state, "late" if run.late else run.state)),
@@ -159,7 +177,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("COLORS", _colors),
         Field("TRUTH", _truth),
         Field("ROLL BACK TO", _back),
-        Field("ACTION", lambda deployment, view: deployment.action or NOTHING),
+        Field("ACTION", _open_action),
     ),
     CheckResult: (
         Field("STATE", lambda check, view: _state(check.state, check.state)),
@@ -171,7 +189,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("ID", lambda action, view: action.id or NOTHING),
         Field("KIND", lambda action, view: action.kind),
         Field("SERVICE", lambda action, view: action.service),
-        Field("STATUS", lambda action, view: action.status),
+        Field("STATUS", _status),
         Field("FROM", lambda action, view: action.from_ or NOTHING),
         Field("TO", lambda action, view: action.to or NOTHING),
         Field("AGO", lambda action, view: view.ago(action.started_at), right=True),

@@ -8,6 +8,7 @@ import click
 from actions.ids import now
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
+from backends.models import worst
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
@@ -36,7 +37,8 @@ def list_(common: Common, open_only: bool) -> int:
     async def answer(session: Session) -> Answer:
         actions = await session.actions(open_only=open_only, limit=500)
         limit = 50 if common.limit is None else common.limit
-        found = document("action.list", actions, context=session.context.name, limit=limit, health="ok")
+        health = worst(["ok", *(action_health(found) for found in actions if found.open)])
+        found = document("action.list", actions, context=session.context.name, limit=limit, health=health)
         return Answer(found, lambda: item_table(Action, found.items, View.at_now(session.context.zone)))
 
     return read(common, (), answer)

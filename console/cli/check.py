@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.models import CheckResult, Panel, badness, worst
 from console.check_output import EXIT_OF_HEALTH, FORMATS, write
-from console.check_results import JUDGED_PANELS, check_results
+from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results, of_actions
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -25,6 +25,7 @@ from console.ranges import Range, judged_by, parse_range
 from console.select import SANDBOX
 from console.session import Session, opened
 from console.streams import forgive, say
+from console.zones import zone_of
 
 BUDGET_S = 9.0
 READ_S = 8.0
@@ -78,7 +79,8 @@ def check(
 ) -> int:
     """For monitoring: exit 0 ok, 1 warning, 2 critical, 3 unknown, not configured or wrongly called.
 
-    NAMEs are checks of the config, or pipelines, quality, alerts, deployments as a whole; all of them by default.
+    NAMEs are checks of the config, or pipelines, quality, alerts, deployments, actions as a whole; all of them by
+    default. `actions` is what is open and who runs it, and is left out where all is well.
     RANGE is [@]START:END as the monitoring plugins write it, and adds to the limits of the config.
     """
     forgive()  # a monitoring host takes the exit code, also where nobody reads the text
@@ -113,9 +115,9 @@ async def _check(
     if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
         raise CommandError(EXIT_UNKNOWN, "config", "no config", fix="write one, or say -C sandbox to check the sandbox")
     entries = selection.context.entries
-    known = [entry.name for entry in entries["checks"]] + [
-        panel for panel in JUDGED_PANELS if entries[cast(Port, panel)]
-    ]
+    panels_there = [panel for panel in JUDGED_PANELS if entries[cast(Port, panel)]]
+    known = [entry.name for entry in entries["checks"]] + panels_there
+    known += [ACTIONS] if panels_there else []
     unknown = [name for name in names if name not in known]
     if unknown:
         raise CommandError(
@@ -126,14 +128,20 @@ async def _check(
         told.append(0)
         return
     wanted = names or tuple(known)
+    zone = zone_of(selection.context.config.timezone)
     panels: list[Panel] = [panel for panel in JUDGED_PANELS if panel in wanted]
     if "quality" in panels and "pipelines" not in panels:
         panels.append("pipelines")
     entries = {**entries, "checks": tuple(entry for entry in entries["checks"] if entry.name in wanted)}
     selection = replace(selection, context=replace(selection.context, entries=entries))
     async with opened(Session(selection, panels=("checks", *panels))) as session:
-        await session.read(deadline_s=min(common.timeout_s or READ_S, READ_S))
+        session.orders.begin_care()
+        _, acting = await asyncio.gather(
+            session.read(deadline_s=min(common.timeout_s or READ_S, READ_S)), session.open_actions()
+        )
         results = [result for result in check_results(session) if result.name in wanted]
+        if ACTING & {*wanted}:
+            results += [found for found in [of_actions(acting, zone)] if found.state != "ok" or ACTIONS in names]
         if any(ranges):
             results = [judged_by(result, *ranges) for result in results]
         results.sort(key=lambda result: badness(result.state))

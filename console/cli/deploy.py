@@ -1,15 +1,16 @@
 """`teal deploy`: which color is live, and moving traffic between the two."""
 
 import click
+from msgspec.structs import replace
 
 from actions.models import MOVES_TRAFFIC, STANDING_KINDS, Action, Request
-from backends.models import Deployment
+from backends.models import Deployment, worst
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import act
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.output import document, worst_first
+from console.output import document, journal_reports, worst_first
 from console.session import Session
 from console.tables import View, item_table
 
@@ -49,6 +50,10 @@ def status(common: Common, service: str | None) -> int:
             snapshots=snapshots,
             limit=common.limit,
         )
+        unknown = next((item.action_unknown for item in items if item.action_unknown), "")
+        if unknown:
+            errors = [*found.errors, *journal_reports(unknown)]
+            found = replace(found, health=worst([found.health, "unknown"]), partial=True, errors=errors)
         return Answer(found, lambda: item_table(Deployment, found.items, View.at_now(session.context.zone)))
 
     return read(common, ("deployments",), answer)

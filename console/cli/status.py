@@ -5,22 +5,24 @@ from collections.abc import Sequence
 import click
 
 from actions.models import Action, OpenConsole
-from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
+from backends.models import Alert, CheckResult, Deployment, Health, Panel, PipelineRun, QualityScore, worst
 from console import moment
 from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
+from console.cli.writing import action_health
 from console.derive import latest_runs, panel_health
 from console.output import (
     SCHEMA_PREFIX,
     StatusDocument,
     error_reports,
+    journal_reports,
     paint,
     source_reports,
     use_color,
     worst_first,
 )
-from console.session import PANELS, Session
+from console.session import PANELS, Acting, Session
 from console.store import Snapshot
 from console.tables import View, item_table, log_line, on_words
 from panels.words import UNICODE, ago
@@ -41,28 +43,34 @@ def status(common: Common) -> int:
     """Every panel once. Alone, with no config, it starts the sandbox."""
 
     async def answer(session: Session) -> Answer:
-        actions = await session.actions(open_only=True)
-        on = await session.orders.who_is_on()
-        return Answer(_document(session, actions, on), lambda: _lines(session, actions, on, common))
+        acting = await session.open_actions()
+        on = [] if acting.unknown else await session.orders.who_is_on()
+        return Answer(_document(session, acting, on), lambda: _lines(session, acting, on, common))
 
     return read(common, PANELS, answer, start_sandbox=True)
 
 
-def _document(session: Session, actions: Sequence[Action], on: Sequence[OpenConsole]) -> StatusDocument:
+def _document(session: Session, acting: Acting, on: Sequence[OpenConsole]) -> StatusDocument:
     sources = session.sources()
-    errors = error_reports(sources)
+    errors = [*error_reports(sources), *journal_reports(acting.unknown)]
     return StatusDocument(
         schema=SCHEMA_PREFIX + "status",
         generated_at=moment.utc_now(),
         context=session.context.name,
-        health=panel_health(sources),
+        health=_health(session, acting),
         partial=bool(errors),
-        actions=actions,
+        actions=acting.actions,
         on=on,
         sources=source_reports(sources),
         errors=errors,
         **{panel: _items(session, panel) for panel in PANELS},
     )
+
+
+def _health(session: Session, acting: Acting) -> Health:
+    """The worst of everything: an action that nobody runs, and not to know who acts, are two of them."""
+    found = [panel_health(session.sources()), *(action_health(action) for action in acting.actions)]
+    return worst([*found, "unknown"] if acting.unknown else found)
 
 
 def _items(session: Session, panel: Panel) -> list[object]:
@@ -72,10 +80,10 @@ def _items(session: Session, panel: Panel) -> list[object]:
     return worst_first(latest_runs(items) if panel == "pipelines" else items)
 
 
-def _lines(session: Session, actions: Sequence[Action], on: Sequence[OpenConsole], common: Common) -> list[str]:
+def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: Common) -> list[str]:
     view = View.at_now(session.context.zone)
     color = use_color(common.color)
-    health = panel_health(session.sources())
+    health = _health(session, acting)
     live = "   ".join(f"{item.service} live {item.live.upper()}" for item in session.store.items("deployments"))
     lines = [paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)]
     for panel, kind in _KINDS:
@@ -93,8 +101,10 @@ def _lines(session: Session, actions: Sequence[Action], on: Sequence[OpenConsole
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
     if on:
         lines += ["", "On  " + ", ".join(on_words(console, view.zone) for console in on)]
-    if actions:
-        lines += ["", "Open actions"] + [f"  {line}" for line in item_table(Action, actions, view)]
+    if acting.unknown:
+        lines += ["", "Open actions", f"  {UNICODE.unknown} {acting.unknown}"]
+    elif acting.actions:
+        lines += ["", "Open actions"] + [f"  {line}" for line in item_table(Action, acting.actions, view)]
     return lines
 
 

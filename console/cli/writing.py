@@ -222,7 +222,10 @@ def action_lines(action: Action) -> list[str]:
     """An action as a person reads it, one line, and a second where traffic moved."""
     change = "" if action.changed else " (nothing changed)"
     arrow = f" {action.from_} → {action.to}" if action.from_ or action.to else ""
-    lines = [f"{action.kind} {action.service}{arrow}: {action.status}{change}  {action.id or ''}".rstrip()]
+    orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
+    status = action.status if orphaned is None or not action.open else f"{action.status}, {orphaned.text}"
+    lines = [f"{action.kind} {action.service}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
+    lines += [f"{UNICODE.critical} {orphaned.fix}"] if orphaned is not None and action.open else []
     if action.switch is not None:
         report = action.switch
         first, last = (
@@ -244,7 +247,7 @@ def _print_action(common: Common, session: Session, action: Action, lines: tuple
 
 
 def action_health(action: Action) -> Health:
-    """What an action's status means."""
-    if action.status in ("rollback_failed", "conflict", "in_doubt"):
+    """What an action's status means; one that nobody runs is critical."""
+    if action.status in ("rollback_failed", "conflict", "in_doubt") or action.orphaned_since is not None:
         return "critical"
     return "warning" if action.status in ("aborted", "rolled_back", "abandoned", "paused") else "ok"

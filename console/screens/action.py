@@ -13,6 +13,7 @@ from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
 
 from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, SwitchReport
+from actions.orphans import since_words
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
 from console.derive import latest_runs
@@ -123,9 +124,9 @@ class ActionScreen(Page):
             return
         if self.action is not None and self.action.open:
             self._left_off = True
-            nobody = "nobody runs it: x lists how it goes on or ends"
+            nobody = "nobody runs it: x p resumes it, b rolls back; x lists what else can be ordered"
             text = nobody if is_orphaned(self.action) else "no more news of it here; q and open it again to look"
-            self._trouble = [row(mark("warning", self.of), text, style_of("warning"))]
+            self._trouble = [row(mark("critical", self.of), text, style_of("critical"))]
             self._show_end()
 
     def _tick(self) -> None:
@@ -144,9 +145,11 @@ class ActionScreen(Page):
 
     def _show(self, action: Action) -> None:
         self.action = action
-        style = style_of(action.status)
+        style = style_of("critical" if is_orphaned(action) else action.status)
         word = action.status.replace("_", " ")
         said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
+        if action.orphaned_since is not None:
+            said += f", {since_words(action.orphaned_since, self.session.context.zone)}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
         self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])

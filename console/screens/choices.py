@@ -254,7 +254,7 @@ def _action_choices(action: Action, session: Session) -> list[Choice]:
 
 def is_orphaned(action: Action) -> bool:
     """Whether nobody runs it, as the gate found when the action was read."""
-    return any(finding.code == "orphaned" for finding in action.findings)
+    return action.orphaned_since is not None
 
 
 def _order(action: Action, key: str, word: OrderWord, label: str, why_not: str, session: Session) -> Choice:

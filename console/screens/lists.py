@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
+from actions.orphans import since_words
 from backends.models import badness
 from console.screens import readings
 from console.screens.prompt import Prompt
@@ -238,10 +239,15 @@ def sources_screen(app: TealApp) -> ListScreen:
 
 
 def _action_words(action: Action, moment: Moment) -> Cell:
-    return Cell(readings.action_words(action, moment.symbols), "strong" if action.open else "")
+    words = readings.action_words(action, moment.symbols)
+    if action.orphaned_since is not None:
+        return Cell(f"{words}, {since_words(action.orphaned_since, moment.zone)}", "critical")
+    return Cell(words, "strong" if action.open else "")
 
 
 def _action_symbol(action: Action, moment: Moment) -> Cell:
+    if action.orphaned_since is not None:
+        return Cell(moment.symbols.critical, "critical")
     if action.open:
         return Cell(moment.symbols.running, "strong")
     good = action.status in ("succeeded", "rolled_back")
@@ -266,7 +272,7 @@ ACTIONS: Kind[Action] = Kind(
         ),
     ),
     key=lambda action: action.id or action.plan_hash,
-    health=lambda action: "running" if action.open else "ok",
+    health=lambda action: "critical" if action.orphaned_since is not None else "running" if action.open else "ok",
     sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
     text=lambda action: f"{action.kind} {action.service} {action.status} {action.reason}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},

@@ -176,12 +176,14 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _look_for_actions(self) -> None:
         if any(item.action for item in self.app.session.store.items("deployments")):
-            self._read_actions()
+            self.read_actions()
         else:
-            self._open_actions = []
+            services = {item.service for item in self.app.session.store.items("deployments")}
+            self._open_actions = [action for action in self._open_actions if action.service not in services]
 
     @work(group="actions", exclusive=True, exit_on_error=False)
-    async def _read_actions(self) -> None:
+    async def read_actions(self) -> None:
+        """Which actions are open now."""
         self._open_actions = await self.app.session.actions(open_only=True)
         self._show_top()
 
@@ -192,7 +194,8 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _show_top(self) -> None:
         store, moment = self.app.session.store, self.moment()
-        self.header.show(self.app.place, readings.health(store, moment.now), store.items("deployments"), moment)
+        worst = readings.health(store, self._open_actions, moment.now)
+        self.header.show(self.app.place, worst, store.items("deployments"), moment)
         notes = self.app.session.orders.notes
         found = readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols)
         self.strip.show([*self.clock.said(moment), *found])

@@ -60,10 +60,11 @@ def timeline(store: Store, dated: Store, window: tuple[datetime, datetime]) -> l
     return events(items, *window)
 
 
-def health(store: Store, now: datetime) -> Health:
-    """The worst of everything."""
-    snapshots = store.snapshots()
-    return worst([panel_health([snapshot], now) for snapshot in snapshots])
+def health(store: Store, open_actions: Sequence[Action], now: datetime) -> Health:
+    """The worst of everything; an open action that nobody runs is critical."""
+    found = [panel_health([snapshot], now) for snapshot in store.snapshots()]
+    alone = any(action.orphaned_since is not None for action in open_actions)
+    return "critical" if alone else worst(found)
 
 
 def troubles(
@@ -98,9 +99,10 @@ def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
 def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     """An open action; one that waits for a person says why, and how it is ended."""
     what = f"{action.kind} {action.service}"
-    if any(finding.code == "orphaned" for finding in action.findings):
+    if action.orphaned_since is not None:
         state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
-        return Trouble("warning", "@", f"{what}: {state}nobody runs it; @ takes it over, b rolls back")
+        since = f"for {ago((now - action.orphaned_since).total_seconds())}"
+        return Trouble("critical", "@", f"{what}: {state}nobody runs it {since}; @ resumes, b rolls back")
     if action.hold is not None:
         held = ago((now - action.hold.since).total_seconds())
         return Trouble("warning", "@", f"{what} held {held}: {clean(action.hold.why, WHY_CHARS)}; b rolls back")

@@ -106,7 +106,7 @@ def hold_rows(action: Action, of: Symbols) -> list[Row]:
     if is_orphaned(action):
         late_s = 0.0 if hold.until is None else (now() - hold.until).total_seconds()
         left = f"nobody runs it: it should have gone back {ago(late_s)} ago" if late_s > 0 else "nobody runs it"
-        ways = "x t takes it over, b rolls back"
+        ways = "x p resumes it, b rolls back"
     return [
         Row(mark("unknown", of), Content.assemble((words, style_of("unknown")), f"; {left}")),
         row("", ways),

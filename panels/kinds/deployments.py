@@ -28,7 +28,8 @@ def color_tone(color: str) -> Tone:
 
 def health(deployment: Deployment) -> str:
     """The word that a service sorts by. A split that an open action made on purpose is no fault."""
-    if deployment.action and deployment.live == "mixed" and not disagreement(deployment):
+    runs = deployment.action is not None and deployment.orphaned_since is None
+    if runs and deployment.live == "mixed" and not disagreement(deployment):
         return "running"
     return deployment.health
 

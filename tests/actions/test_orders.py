@@ -288,7 +288,7 @@ HELD = Hold(why="no data", since=now())
         (action(status="rolling_back"), True, {"abort", "rollback", "takeover", "abandon"}),
         (action(), True, {"resume", "promote", "abort", "rollback", "takeover", "abandon"}),
         (action(kind="rollback"), False, set()),
-        (action(kind="rollback"), True, {"resume", "takeover", "abandon"}),
+        (action(kind="rollback"), True, {"resume", "rollback", "takeover", "abandon"}),
         (action(kind="trigger"), True, set()),
         (action(status="succeeded"), False, set()),
     ],

@@ -62,6 +62,9 @@ class FakeOrders:
     async def say_on(self, *, armed: bool) -> None:
         pass
 
+    async def care(self) -> None:
+        pass
+
     async def who_is_on(self) -> list[OpenConsole]:
         return self.on
 

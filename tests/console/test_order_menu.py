@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from textual.widgets import Button, Input
 
-from actions.models import Action, ActionKind, Finding, Hold, OrderWord, Request
+from actions.models import Action, ActionKind, Hold, OrderWord, Request
 from backends.models import ColorState, Deployment, Freeze
 from console.app import TealApp
 from console.screens.action import ActionScreen
@@ -22,7 +22,7 @@ from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan
 from tests.console.test_plan_screen import SIZE, until
 
 UNARMED = "this console is read-only: ! arms it"
-ORPHANED = Finding(level="warning", code="orphaned", text="nobody runs this action")
+ALONE = ago(90)
 HOLD = Hold(why="prometheus does not answer", since=ago(120), until=ago(-480))
 HELD = an_action(status="paused", phase="analyse[10]", hold=HOLD)
 SICK = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=False, detail="503")}
@@ -39,7 +39,7 @@ def test_every_order_has_its_words() -> None:
         (an_action(), {"p": "", "g": "there is no wait to skip in verify", "k": "", "b": ""}),
         (an_action(phase="bake"), {"g": "", "i": "no evidence is missing: there is nothing to accept"}),
         (HELD, {"p": "", "g": "", "i": "", "k": "", "b": ""}),
-        (an_action(findings=(ORPHANED,)), {"t": "", "p": "", "b": ""}),
+        (an_action(orphaned_since=ALONE), {"t": "", "p": "", "b": ""}),
         (an_action(status="rolling_back"), dict.fromkeys("pgi", "it is on its way back")),
         (an_action(status="succeeded"), {"p": "it has ended: succeeded", "k": "it has ended: succeeded", "b": ""}),
         (an_action(status="rolled_back"), {"b": "it has ended: rolled back"}),
@@ -61,7 +61,7 @@ def test_p_is_what_can_be_done_of_pause_and_resume() -> None:
 
     assert orders(an_action()) == ["pause"]
     assert orders(an_action(status="paused")) == ["resume"]
-    assert orders(an_action(findings=(ORPHANED,))) == ["resume"]
+    assert orders(an_action(orphaned_since=ALONE)) == ["resume"]
     assert orders(HELD) == ["pause", "resume"], "a hold says paused too, and an operator may have paused beside it"
 
 
@@ -152,7 +152,7 @@ async def test_x_w_plans_a_flip_in_stages() -> None:
 
 async def test_an_order_from_the_action_screen_comes_back_to_it_and_follows_again() -> None:
     session = FakeSession()
-    orphan = an_action(findings=(ORPHANED,))
+    orphan = an_action(orphaned_since=ALONE)
     session.plans = [
         a_plan(guard_class="3", protected=False, needs_reason="missing evidence is only accepted with a reason")
     ]
@@ -162,7 +162,7 @@ async def test_an_order_from_the_action_screen_comes_back_to_it_and_follows_agai
         assert pilot.app.screen is screen, "nothing is known of it yet"
         session.news.put_nowait(orphan)
         session.news.put_nowait(None)
-        await until(pilot, lambda: "nobody runs it: x lists how" in text_of(pilot.app), "said")
+        await until(pilot, lambda: "nobody runs it: x p resumes it" in text_of(pilot.app), "said")
         await pilot.press("x")
         await until(pilot, lambda: isinstance(pilot.app.screen, ActionMenu), "the menu is open")
         await pilot.press("t")

@@ -1,6 +1,6 @@
 """Stages, gates, holds and the way back on the action screen, and in the strip: said as they are, and they fit."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.console.screen_fakes import FakeSession, Holder, a_deployment, ago, a
 from tests.console.test_plan_screen import SIZE, until
 
 SEEN_AT = ago(0)
-ORPHANED = Finding(level="warning", code="orphaned", text="nobody runs this action")
+ALONE = SEEN_AT - timedelta(seconds=90)
 STAGES = (5, 10, 25, 50, 100)
 GATES = (
     GateView(
@@ -124,17 +124,17 @@ def test_a_gate_without_data_and_an_action_without_gates_show_nothing_that_was_n
 
 
 @pytest.mark.parametrize(
-    ("until_s", "findings", "words"),
+    ("until_s", "alone", "words"),
     [
-        (455.0, (), "goes back by itself in 7m3"),
-        (None, (), "until somebody decides"),
-        (-1.0, (), "goes back now"),
-        (455.0, (ORPHANED,), "nobody runs it  x t takes it over, b rolls back"),
+        (455.0, None, "goes back by itself in 7m3"),
+        (None, None, "until somebody decides"),
+        (-1.0, None, "goes back now"),
+        (455.0, ALONE, "nobody runs it  x p resumes it, b rolls back"),
     ],
 )
-def test_a_hold_counts_down_and_says_the_ways_out(until_s: float | None, findings: Any, words: str) -> None:
+def test_a_hold_counts_down_and_says_the_ways_out(until_s: float | None, alone: datetime | None, words: str) -> None:
     hold = Hold(why="prometheus does not answer", since=ago(125), until=None if until_s is None else ago(-until_s))
-    found = "  ".join(lines(stage_lines.hold_rows(canary(status="paused", hold=hold, findings=findings), UNICODE)))
+    found = "  ".join(lines(stage_lines.hold_rows(canary(status="paused", hold=hold, orphaned_since=alone), UNICODE)))
     assert "held 2m: prometheus does not answer; " in found
     assert words in found
     assert "b rolls back" in found
@@ -199,10 +199,10 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
             ),
             "release analytics held 2m: Prometheus does not answer; b rolls back",
         ),
-        (canary(findings=(ORPHANED,)), "release analytics: nobody runs it; @ takes it over, b rolls back"),
+        (canary(orphaned_since=ALONE), "release analytics: nobody runs it for 1m; @ resumes, b rolls back"),
         (
-            canary(status="conflict", findings=(ORPHANED,)),
-            "release analytics: conflict, nobody runs it; @ takes it over, b rolls back",
+            canary(status="conflict", orphaned_since=ALONE),
+            "release analytics: conflict, nobody runs it for 1m; @ resumes, b rolls back",
         ),
     ],
 )
@@ -211,5 +211,5 @@ def test_the_strip_names_what_waits_for_a_person_first(action: Action, words: st
     private = Finding(level="warning", code="private-journal", text="the journal is this user's own")
     found = troubles(FakeSession().store, [running, action], [private], SEEN_AT, UNICODE)
     assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verify", private.text]
-    assert found[0].tone == "warning"
+    assert found[0].tone == ("warning" if action.orphaned_since is None else "critical")
     assert len(words) <= 78

@@ -1,0 +1,45 @@
+"""What the audit keeps of an order, and the hash by which the same request is known again."""
+
+from actions.alerts import ALERT_KINDS
+from actions.audit import AuditEntry, AuditKind
+from actions.ids import digest
+from actions.models import STANDING_KINDS, Actor, Consent, Plan, Request
+
+
+def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: object) -> AuditEntry:
+    """A record of what became of `plan`."""
+    return AuditEntry(
+        kind=kind, order=plan.request.order or plan.kind, context=plan.context, target=plan.service,
+        actor=actor, plan_hash=plan.hash, overrides=plan.request.overrides, undo=plan.summary.undo,
+        result=result, **told,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def command_entry(plan: Plan, consent: Consent, actor: Actor, result: str, action_id: str) -> AuditEntry:
+    """The record of the command itself: what was seen before it, what it asks for."""
+    expected = {key: plan.expected[key] for key in ("weights", "revision", "state") if key in plan.expected}
+    requested = {"to": plan.to, "effects": plan.summary.effects}
+    return entry_of(
+        "command", plan, actor, result, action=action_id, reason=consent.reason, before=expected, requested=requested
+    )
+
+
+def override_entries(plan: Plan, consent: Consent, actor: Actor, action_id: str) -> list[AuditEntry]:
+    """One record for each finding that was overridden."""
+    return [
+        entry_of("override", plan, actor, finding.code, action=action_id, detail=finding.text, reason=consent.reason)
+        for finding in plan.findings
+        if finding.code in plan.request.overrides and finding.overridable
+    ]
+
+
+def request_hash(request: Request) -> str:
+    """What makes two requests under one idempotency key the same."""
+    asked = [request.kind, request.service, request.ref, request.to, request.params]
+    if request.order:
+        return digest([*asked, request.order])
+    if request.version or request.strategy:
+        asked += [request.version, request.strategy]
+    if request.kind in STANDING_KINDS:
+        return digest([*asked, request.version, request.for_s])
+    return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)

@@ -1,0 +1,110 @@
+"""An open action that nobody runs: how that is known, since when, what to do, and telling it, once.
+
+On the host of its runner a free lock file proves that the runner is gone; elsewhere a lease that is over does. One
+without an owner is being started, for a moment.
+"""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from actions.audit import AuditEntry
+from actions.ids import now
+from actions.journal import Journal
+from actions.lease import is_held, owner_file
+from actions.location import JournalLocation
+from actions.models import MOVES_FORWARD, Action, Actor
+from actions.notices import Notices
+from actions.targets import Build
+from actions.who import host_name
+
+STARTS_WITHIN_S = 5.0
+"""A runner of this host locks the file of its action as soon as it lives; until then it is only being started."""
+STARTS_ELSEWHERE_S = 15.0
+TOLD_AFTER_S = 15.0
+TOLD = "orphan-told"
+_TOLD_BY_ITS_RUNNER = frozenset({"conflict", "in_doubt"})
+
+
+def orphaned_since(action: Action, location: JournalLocation) -> datetime | None:
+    """The last sign of whoever ran `action`, where nobody runs it any more though it is open; else None."""
+    if not action.open or action.id is None or action.started_at is None:
+        return None
+    owner = action.owner
+    if owner is None:
+        return action.started_at if now() - action.started_at > _may_start_for(action, location) else None
+    if owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock))):
+        return max([action.started_at, *_signs(action)])
+    return None
+
+
+def since_words(since: datetime, zone: tzinfo) -> str:
+    """`nobody runs it since 12:03:04`, with the date where that was not today."""
+    at = since.astimezone(zone)
+    form = "%H:%M:%S" if at.date() == now().astimezone(zone).date() else "%Y-%m-%d %H:%M:%S"
+    return f"nobody runs it since {at:{form}}"
+
+
+def ways_out(action: Action) -> str:
+    """The commands that go on with it or end it; where it was one order, the one that shows what came of it."""
+    resume = f"teal action resume {action.id}"
+    if action.kind in MOVES_FORWARD:
+        return f"{resume}, or teal deploy rollback {shlex.quote(action.service)}"
+    return resume if action.kind in ("rollback", "retire") else f"teal action show {action.id}"
+
+
+async def tell(
+    journal: Journal,
+    actions: Iterable[Action],
+    notify: Sequence[dict[str, Any]],
+    build: Build,
+    *,
+    actor: Actor,
+    zone: tzinfo,
+) -> None:
+    """Tell those of `notify` (descriptions, as `describe` makes them) that nobody runs `actions`, unless somebody has.
+    Who tells claims it in the journal first. Raises BackendError where that can not be written."""
+    for action in actions:
+        if action.id is None or not _is_news(action) or not notify:
+            continue
+        assert action.orphaned_since is not None
+        words = f"{since_words(action.orphaned_since, zone)}: {ways_out(action)}"
+        entry = AuditEntry(
+            kind="note", action=action.id, order=action.kind, target=action.service, actor=actor, result="orphaned",
+            detail=words,
+        )  # fmt: skip
+        if await journal.claim(action.id, TOLD, lambda seen: _is_orphan(seen, journal.location), audit=[entry]):
+            plan = replace(await journal.plan(action.id), target={"notify": notify})
+            async with Notices(journal, plan, build) as notices:
+                notices.held(action, words)
+
+
+def _is_news(action: Action) -> bool:
+    """Whether its runner may have died without a word, and is not just being followed by another."""
+    told = action.status in _TOLD_BY_ITS_RUNNER or (action.error is not None and action.error.kind == "parked")
+    if action.orphaned_since is None or told:
+        return False
+    return action.owner is not None or now() - action.orphaned_since > timedelta(seconds=TOLD_AFTER_S)
+
+
+def _is_orphan(action: Action, location: JournalLocation) -> bool:
+    return orphaned_since(action, location) is not None
+
+
+def _may_start_for(action: Action, location: JournalLocation) -> timedelta:
+    here = location.path is not None and action.actor is not None and action.actor.host == host_name()
+    if here and is_held(owner_file(location.directory, str(action.id))):
+        return timedelta.max
+    return timedelta(seconds=STARTS_WITHIN_S if here else STARTS_ELSEWHERE_S)
+
+
+def _signs(action: Action) -> list[datetime]:
+    owner = action.owner
+    known = [at for step in action.steps for at in (step.started_at, step.ended_at) if at is not None]
+    if owner is not None and (seen := owner.seen_at or (owner.lease_expires_at if owner.lease_over else None)):
+        known.append(seen)
+    return known

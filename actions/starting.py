@@ -1,0 +1,50 @@
+"""Starting a runner, and waiting until it owns its action, or obeys what was ordered of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from actions.journal import Journal
+from actions.models import Action, ActionError, Owner
+from actions.rows import Changes
+from backends.errors import BackendError
+
+OWNER_WAIT_S = 15.0
+OBEYED_S = 10.0
+_POLL_S = 0.05
+
+Launch = Callable[[str], Awaitable[None]]
+Read = Callable[[str], Awaitable[Action]]
+
+
+async def start(action_id: str, launch: Launch, journal: Journal, read: Read) -> Action:
+    """Launch a runner, and wait until it owns the action: only then may the caller go away."""
+    before = (await read(action_id)).owner
+    try:
+        await launch(action_id)
+    except (OSError, BackendError) as error:
+        words = error.message if isinstance(error, BackendError) else str(error)
+        failed = ActionError(kind="internal", message=f"the runner did not start: {words}")
+        if before is None:
+            await journal.close_orphan(action_id, Changes(status="aborted", error=failed))
+        return await read(action_id)
+    for _ in range(int(OWNER_WAIT_S / _POLL_S)):
+        action = await read(action_id)
+        if not action.open or _is_another(action.owner, before):
+            return action
+        await asyncio.sleep(_POLL_S)
+    return await read(action_id)
+
+
+async def obeyed(action_id: str, journal: Journal, read: Read) -> None:
+    """Wait until the runner has seen what was ordered, a moment at most."""
+    for _ in range(int(OBEYED_S / _POLL_S)):
+        if not await journal.waiting(action_id) or not (await read(action_id)).open:
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _is_another(owner: Owner | None, before: Owner | None) -> bool:
+    """Whether somebody won the lease since; a dead owner's only runs out meanwhile."""
+    return owner is not None and (before is None or replace(owner, lease_over=before.lease_over) != before)

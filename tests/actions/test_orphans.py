@@ -1,0 +1,158 @@
+"""An action that nobody runs: known at once, said everywhere with since when and what to do, and told once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from actions import orphans
+from actions.ids import now
+from actions.journal import Journal
+from actions.lease import owner_file, release, take
+from actions.models import Action, Request
+from actions.orphans import orphaned_since, since_words, tell, ways_out
+from actions.steering import possible_orders
+from actions.who import current_actor
+from backends.errors import BackendError
+from console.runner import build_described
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.test_notices import told, webhook
+from tests.actions.test_orders import in_phase, order
+from tests.backends.faulty_server import FaultyServer
+from tests.two_colors import TwoColors
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[FaultyServer]:
+    async with FaultyServer() as server:
+        yield server
+
+
+async def orphan(house: House) -> Action:
+    """A flip in its bake whose runner was killed."""
+    opened = await in_phase(house, "bake")
+    await house.kill_runner()
+    return await house.gate.action(str(opened.id))
+
+
+async def tell_from(house: House, receiver: FaultyServer, place: Path) -> None:
+    """As a console that has just opened the journal does."""
+    journal = Journal(house.location)
+    try:
+        actions = await house.gate.actions(open_only=True)
+        hook = [webhook(receiver, place)]
+        await tell(journal, actions, hook, build_described, actor=current_actor({}), zone=UTC)
+    finally:
+        await journal.aclose()
+
+
+async def test_it_says_since_when_and_the_two_ways_out(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        before = now()
+        found = await orphan(house)
+        assert found.orphaned_since is not None
+        assert before <= found.orphaned_since <= now()
+        finding = next(finding for finding in found.findings if finding.code == "orphaned")
+        assert finding.text == since_words(found.orphaned_since, UTC)
+        assert finding.fix == f"teal action resume {found.id}, or teal deploy rollback analytics" == ways_out(found)
+        deployment = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
+        assert (deployment.orphaned_since, deployment.health) == (found.orphaned_since, "critical")
+        assert (await house.order(ANALYTICS_ROLLBACK)).orphaned_since is None
+
+
+async def test_the_notice_held_is_sent_once_whoever_looks_and_how_many(
+    tmp_path: Path, service: TwoColors, receiver: FaultyServer
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        found = await orphan(house)
+        for _ in range(2):
+            await asyncio.gather(*(tell_from(house, receiver, tmp_path) for _ in range(4)))
+        (event,) = told(receiver)
+        assert (event["what"], event["action"]) == ("held", found.id)
+        assert f"nobody runs it since {now():%H:}" in event["text"]
+        assert f"teal action resume {found.id}, or teal deploy rollback analytics" in event["text"]
+        assert [record.action for record in await house.gate.audit_records() if record.result == "orphaned"] == [
+            found.id
+        ]
+        await order(house, found, "resume")
+        await house.stands(found, "running")
+        await house.kill_runner()  # this is another death
+        await tell_from(house, receiver, tmp_path)
+        assert [event["what"] for event in told(receiver)] == ["held", "held"]
+        assert (await house.order(ANALYTICS_ROLLBACK)).status == "rolled_back"
+
+
+async def test_what_runs_has_ended_or_was_told_by_its_own_runner_is_no_news(
+    tmp_path: Path, service: TwoColors, receiver: FaultyServer
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await tell_from(house, receiver, tmp_path)
+        service.write({"blue": 50, "green": 50}, stamp="somebody")
+        assert (await house.ended(opened)).status == "conflict"
+        await tell_from(house, receiver, tmp_path)
+        assert told(receiver) == []
+        await house.ended(await order(house, opened, "abandon"))
+
+
+async def test_without_a_claim_nothing_is_sent(
+    tmp_path: Path, service: TwoColors, receiver: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        await orphan(house)
+
+        async def cannot(*_: object, **__: object) -> bool:
+            raise BackendError("auth", "attempt to write a readonly database")
+
+        with monkeypatch.context() as only_read:
+            only_read.setattr(Journal, "claim", cannot)
+            with pytest.raises(BackendError):
+                await tell_from(house, receiver, tmp_path)
+        assert told(receiver) == []
+        await tell_from(house, receiver, tmp_path)
+        assert [event["what"] for event in told(receiver)] == ["held"]
+        await house.order(ANALYTICS_ROLLBACK)
+
+
+@pytest.mark.parametrize("request_", [ANALYTICS_FLIP, ANALYTICS_ROLLBACK])
+async def test_killed_before_it_had_a_lease_it_has_not_started_and_is_resumed_soon(
+    tmp_path: Path, service: TwoColors, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dead(_: str) -> None:
+        pass
+
+    monkeypatch.setattr("actions.starting.OWNER_WAIT_S", 0.1)
+    async with House(tmp_path / "state", service) as house:
+        if request_ is ANALYTICS_ROLLBACK:
+            await house.order(ANALYTICS_FLIP)
+        opened = await house.gate.submit(await house.gate.plan(request_), YES, launch=dead)
+        early = await house.gate.action(str(opened.id))
+        assert early.orphaned_since is None
+        why = possible_orders(early, orphaned=False)["resume"]
+        assert why == f"it has not started yet: if that takes more than a few seconds, teal action resume {opened.id}"
+        monkeypatch.setattr(orphans, "STARTS_WITHIN_S", 0.1)
+        await asyncio.sleep(0.2)
+        late = await house.gate.action(str(opened.id))
+        assert late.orphaned_since == late.started_at
+        word = "rollback" if request_ is ANALYTICS_ROLLBACK else "resume"
+        assert (await house.ended(await order(house, late, word))).status == "succeeded"
+
+
+def test_a_runner_that_reads_its_secrets_still_lives(tmp_path: Path, service: TwoColors) -> None:
+    location = House(tmp_path / "state", service).location
+    action = Action(
+        id="A", kind="flip", service="s", status="planned", phase="plan", from_="b", to="g", actor=current_actor({}),
+        started_at=now() - timedelta(minutes=1),
+    )  # fmt: skip
+    path = owner_file(location.directory, "A")
+    location.directory.mkdir()
+    descriptor = take(path)
+    assert descriptor is not None
+    assert orphaned_since(action, location) is None
+    release(descriptor, path, ended=False)
+    assert orphaned_since(action, location) == action.started_at
+    elsewhere = replace(action, actor=replace(current_actor({}), host="another"), started_at=now())
+    assert orphaned_since(elsewhere, location) is None
