@@ -1,5 +1,6 @@
 """`teal check`: one line and an exit code for monitoring, within nine seconds."""
 
+import asyncio
 import contextlib
 import os
 import sys
