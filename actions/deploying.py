@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
+from actions.commands import Commands
 from actions.endings import Unfit, shares
 from actions.targets import SwitchTarget
 from actions.traffic import READ_AGAIN_S, Traffic, same
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends.errors import BackendError
 from backends.ports import Deployed, Deployer
 
@@ -30,8 +31,9 @@ Write = Callable[[Deployed, str], Awaitable[Deployed]]
 class Deploying:
     """What is deployed on the sides of one service, under one action."""
 
-    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic) -> None:
+    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic, commands: Commands) -> None:
         self._work = work
+        self._commands = commands
         self._adapter = target.adapter
         self._traffic = traffic
 
@@ -53,13 +55,12 @@ class Deploying:
         try:
             replicas = await self._demand(deployer, color)
             if not await self._is_there(deployer, color, version, replicas):
-                await uninterrupted(
-                    self._write(
-                        "deploy", color, version,
-                        lambda found, stamp: deployer.deploy(
-                            found, color, version, replicas=replicas, stamp=stamp, fence=self._work.fence
-                        ),
-                    )
+                await self._write(
+                    "deploy", color, version,
+                    lambda found, stamp: deployer.deploy(
+                        found, color, version, replicas=replicas, stamp=stamp, fence=self._work.fence
+                    ),
+                    at_most_s=self._work.remaining_s(left_s),
                 )  # fmt: skip
             detail = await self._rolled_out(deployer, "deploy", color, version, self._work.remaining_s(left_s))
         except BackendError as error:
@@ -75,7 +76,7 @@ class Deploying:
         deployer = self._deployer()
         left_s = await self._work.begin("start", f"{recorded.version or 'what was there'}", lasts_s=ROLLOUT_S)
         try:
-            await self._put_back("start", deployer, color, recorded)
+            await self._put_back("start", deployer, color, recorded, at_most_s=self._work.remaining_s(left_s))
             detail = await self._rolled_out(
                 deployer, "start", color, recorded.version or "", self._work.remaining_s(left_s)
             )
@@ -94,7 +95,7 @@ class Deploying:
             return f"{color.upper()} is left as it is: nothing was recorded there"
         await self._work.begin("restore", f"{what} on {color.upper()}")
         try:
-            await self._put_back("restore", deployer, color, recorded)
+            await self._put_back("restore", deployer, color, recorded, at_most_s=ROLLOUT_S)
             await self._rolled_out(deployer, "restore", color, recorded.version or "", RESTORE_S)
         except (BackendError, Unfit) as error:
             await self._work.end("restore", "failed", str(error))
@@ -106,11 +107,10 @@ class Deploying:
         """Take `color` down to nothing. Raises Unfit, BackendError."""
         deployer = self._deployer()
         await self._idle(color)
-        found = await uninterrupted(
-            self._write(
-                "retire", color, "",
-                lambda found, stamp: deployer.retire(found, color, stamp=stamp, fence=self._work.fence),
-            )
+        found = await self._write(
+            "retire", color, "",
+            lambda found, stamp: deployer.retire(found, color, stamp=stamp, fence=self._work.fence),
+            at_most_s=self._work.remaining_s(ROLLOUT_S),
         )  # fmt: skip
         return found.detail or f"{color.upper()} is at {found.desired if found.desired is not None else 'zero'}"
 
@@ -147,16 +147,21 @@ class Deploying:
         if not same(found, self._traffic.last):
             raise Unfit("conflict", f"somebody wrote the control object since: {shares(found)}", "plan anew")
 
-    async def _put_back(self, step: str, deployer: Deployer, color: str, recorded: Deployed) -> None:
-        await uninterrupted(
-            self._write(
-                step, color, recorded.version or "",
-                lambda found, stamp: deployer.restore(found, color, recorded, stamp=stamp, fence=self._work.fence),
-            )
+    async def _put_back(
+        self, step: str, deployer: Deployer, color: str, recorded: Deployed, *, at_most_s: float
+    ) -> None:
+        await self._write(
+            step, color, recorded.version or "",
+            lambda found, stamp: deployer.restore(found, color, recorded, stamp=stamp, fence=self._work.fence),
+            at_most_s=at_most_s,
         )  # fmt: skip
 
-    async def _write(self, step: str, color: str, version: str, write: Write) -> Deployed:
-        """Raises BackendError where it was not written, Unfit where another wrote."""
+    async def _write(self, step: str, color: str, version: str, write: Write, *, at_most_s: float) -> Deployed:
+        """To its end, whoever is cancelled meanwhile: only the commands in it are ended then. Raises BackendError where
+        it was not written, Unfit where another wrote."""
+        return await self._commands.run(step, self._written(step, color, version, write), at_most_s=at_most_s)
+
+    async def _written(self, step: str, color: str, version: str, write: Write) -> Deployed:
         deployer, stamp = self._deployer(), f"{self._work.action_id}:{step}"
         for attempt in range(1, WRITE_TRIES + 1):
             before = await deployer.deployed(color)
@@ -172,7 +177,7 @@ class Deploying:
                 settled = await self._settled(before, stamp)
                 if settled is None:
                     await self._work.observed(step, _plain(before), "not applied")
-                    if error.kind not in ("timeout", "unreachable") or attempt == WRITE_TRIES:
+                    if error.kind not in ("timeout", "unreachable") or attempt == WRITE_TRIES or self._commands.over:
                         raise
                     continue
                 found = settled

@@ -1,5 +1,6 @@
 """Taking the side that has no traffic down to nothing."""
 
+from actions.commands import Commands
 from actions.deploying import Deploying
 from actions.endings import Conflict, Unfit
 from actions.models import ActionError
@@ -17,7 +18,8 @@ class Retiring:
         self._work = work
         self._adapter = target.adapter
         self._traffic = Traffic(work, target)
-        self._deploying = Deploying(work, target, self._traffic)
+        self._commands = Commands(work)
+        self._deploying = Deploying(work, target, self._traffic, self._commands)
 
     async def run(self) -> None:
         """Raises LeaseLost."""
@@ -27,6 +29,7 @@ class Retiring:
             await work.finish("succeeded")
         except Ordered as order:
             await work.obeyed(order.command)
+            await self._commands.end()
             await work.finish("abandoned", error=ActionError(kind="ordered", message=str(order)))
         except Parked:
             await work.leave()
@@ -38,6 +41,7 @@ class Retiring:
 
     async def _take_down(self) -> None:
         work = self._work
+        await self._commands.settle()
         await work.begin("preflight")
         found = await self._adapter.observe()
         if not same(found, self._traffic.before):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from actions.commands import Commands
 from actions.targets import SwitchTarget
 from backends.commands import CommandEnd, filled, run_bounded
 
@@ -12,7 +13,9 @@ SMOKE_S = 600.0
 class Smoke:
     """The command of one service, filled in for one color and version."""
 
-    def __init__(self, target: SwitchTarget, service: str, color: str, version: str) -> None:
+    def __init__(self, target: SwitchTarget, commands: Commands, service: str, color: str, version: str) -> None:
+        self._commands = commands
+        self._env = target.settings.env
         self._directory = Path(target.target["base_dir"])
         self._command = filled(target.settings.smoke, template_values(target, service, color, version))
 
@@ -21,13 +24,14 @@ class Smoke:
         """Whether there is one."""
         return bool(self._command)
 
-    async def run(self, *, timeout_s: float = SMOKE_S) -> CommandEnd:
-        """Run it; it is killed with all that it started at the deadline, or when the caller is cancelled."""
-        return await run_bounded(self._command, self._directory, timeout_s=timeout_s)
+    async def run(self, step: str, *, timeout_s: float = SMOKE_S) -> CommandEnd:
+        """Run it; it is ended with all that it started at the deadline, or when the caller is cancelled."""
+        running = run_bounded(self._command, self._directory, timeout_s=timeout_s, env=self._env)
+        return await self._commands.run(step, running, at_most_s=timeout_s)
 
-    async def problem(self) -> str:
+    async def problem(self, step: str) -> str:
         """Run it; what went wrong, empty where nothing did."""
-        return (await self.run()).why
+        return (await self.run(step)).why
 
 
 def template_values(target: SwitchTarget, service: str, color: str, version: str) -> dict[str, str]:

@@ -8,10 +8,13 @@ moved aborts, with the idle side put back and the live one proven untouched; wha
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from actions.commands import Commands
 from actions.conditions import requirements
 from actions.deploying import Deploying
 from actions.endings import Conflict, Failed, Half, InDoubt, Unfit
@@ -52,9 +55,10 @@ class Switching:
         self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
         self._traffic = Traffic(work, target)
         self._proof = Proof(work, target, self._traffic)
-        self._deploying = Deploying(work, target, self._traffic)
+        self._commands = Commands(work)
+        self._deploying = Deploying(work, target, self._traffic, self._commands)
         self._back = WayBack(work, target, self._traffic, self._proof)
-        self._smoke = Smoke(target, plan.service, plan.to, self._version)
+        self._smoke = Smoke(target, self._commands, plan.service, plan.to, self._version)
 
     async def run(self) -> None:
         """From where the journal says it is. Raises LeaseLost."""
@@ -83,6 +87,7 @@ class Switching:
             with contextlib.suppress(Conflict, InDoubt):  # a person has looked, and says what is to be done
                 await self._traffic.settle()
             if order.command.word == "abandon":
+                await self._commands.end()
                 await abandon(self._work, self._traffic, order)
                 return None
             return ActionError(kind="ordered", message=str(order)), True
@@ -103,6 +108,7 @@ class Switching:
         return None
 
     async def _to_the_end(self) -> None:
+        await self._commands.settle(wait=not self._traffic.moved)
         await self._traffic.settle()
         await self._forward()
         await self._work.safe_point()
@@ -222,7 +228,7 @@ class Switching:
     async def _smoked(self) -> None:
         work = self._work
         left_s = work.remaining_s(await work.begin("smoke", lasts_s=SMOKE_S))
-        ended = await self._smoke.run(timeout_s=left_s)
+        ended = await self._smoke.run("smoke", timeout_s=left_s)
         if ended.why:
             await work.progress("smoke", ended.why, data={"output": list(ended.output)})
             raise await self._ended_unfit("smoke", "smoke_failed", f"smoke failed: {ended.why}")
@@ -261,7 +267,8 @@ class Switching:
 
     async def _watch(self, step: str, share: int, seconds: float, *, bake: bool = False) -> None:
         weights = staged(self._settings, self._from, self._to, share)
-        smoke = self._smoke.problem if bake and self._kind == "release" and self._smoke.configured else None
+        again = bake and self._kind == "release" and self._smoke.configured
+        smoke = partial(self._smoke.problem, step) if again else None
         judge = self._stage_judge(share, seconds)
         watching = Watching(
             self._work, self._proof, step, weights, self._to,
@@ -291,7 +298,11 @@ class Switching:
         """To where it came from: back, where traffic has moved; else there is nothing to be done but to say so."""
         may_have_moved = self._traffic.moved or self._traffic.in_doubt
         if self._kind in MOVES_FORWARD and may_have_moved:
-            await self._back.run(error, by_hand=by_hand)
+            ending = asyncio.create_task(self._commands.end())  # beside it: traffic does not wait for them
+            try:
+                await self._back.run(error, by_hand=by_hand)
+            finally:
+                await ending
         elif may_have_moved:
             fix = "; ".join(self._adapter.manual_commands(staged(self._settings, self._from, self._to, 100)))
             failed = ActionError(kind="rollback_failed", message=error.message, fix=fix)
@@ -302,10 +313,11 @@ class Switching:
     async def _unfit(self, error: ActionError) -> None:
         """Nothing has moved: the idle side is put back where something was deployed, the live one proven untouched."""
         work = self._work
-        if not self._deploying.touched:
-            await work.finish("aborted", error=error)
-            return
         words = [error.message]
+        words += [f"{one} could not be ended: what it does there is not known" for one in await self._commands.end()]
+        if not self._deploying.touched:
+            await work.finish("aborted", error=replace(error, message="; ".join(words)))
+            return
         words += [restored] if (restored := await self._deploying.restore(self._to)) else []
         await work.begin("untouched")
         try:

@@ -131,6 +131,10 @@ class Work:
         entry = self.entry("observed", step, after=after, result=result)
         await self._write(event, changes=changes, audit=[entry], undone=undone)
 
+    async def record(self, event: Event) -> None:
+        """An event of its history that changes nothing of the action. Raises LeaseLost."""
+        await self._write(event)
+
     def happened(self, kind: str, step: str) -> Event | None:
         """The newest event of that kind in that step, also of an earlier runner."""
         found = (line.event for line in reversed(self.history) if (line.event.kind, line.event.step) == (kind, step))

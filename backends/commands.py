@@ -1,60 +1,104 @@
-"""Commands that a config names: without stdin, bounded in time and output, ended with all that they started."""
+"""Commands that a config names: without stdin, bounded in time and output, ended with all that they started.
+
+A command waits for a word before it begins, and gets it once its owner has recorded it: whoever started it may be
+killed at any instant, and either it has had no effect, or it is known where it runs.
+"""
 
 import asyncio
 import contextlib
+import errno
 import os
-import signal
+import secrets
+import shutil
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
+from backends import processes
+from backends.environment import MARK, command_environment
+from backends.processes import Running
 from backends.text import clean
 
 KEPT_BYTES = 16 * 1024
-KILL_AFTER_S = 3.0
+# It reads its stdin until it is told to begin; the end of the pipe is the end of it.
+_GATE = ("/bin/sh", "-c", 'read -r _ || exit 125; exec "$@" </dev/null', "sh")
 
 
 class CommandEnd(Struct, frozen=True):
-    """How a command ended. `status` is None where it did not start or did not end in time; `output` is the end of what
-    it wrote, cleaned, a line each; `why` says in words what went wrong, empty for exit status 0."""
+    """How a command ended. `status` is None where it did not start or did not end by itself; `output` is the end of
+    what it wrote, cleaned, a line each; `why` says in words what went wrong, empty for exit status 0."""
 
     status: int | None
     output: tuple[str, ...]
     why: str
 
 
-async def run_bounded(command: Sequence[str], directory: Path, *, timeout_s: float) -> CommandEnd:
-    """Run it in a process group of its own. At the deadline, or where the caller is cancelled, the group is killed."""
-    name = Path(command[0]).name
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=directory, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        return CommandEnd(None, (), f"{name}: {getattr(error, 'strerror', None) or error}")
-    assert process.stdout is not None
-    kept: deque[bytes] = deque()
-    reading = asyncio.create_task(_read_end(process.stdout, kept))
-    try:
-        async with asyncio.timeout(timeout_s):
-            await process.wait()
-    except TimeoutError:
-        await _kill(process)
-        return CommandEnd(None, await _said(reading, kept), f"{name}: no end in {timeout_s:.0f} s, killed")
-    except asyncio.CancelledError:
-        await _kill(process)
-        reading.cancel()
-        raise
-    said = await _said(reading, kept)
-    if process.returncode == 0:
-        return CommandEnd(0, said, "")
-    status = process.returncode or 0
-    how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    last = f": {said[-1]}" if said else ""
-    return CommandEnd(status, said, f"{name}: {how}{last}")
+class Owner(Protocol):
+    """Who answers for the commands that are run on his behalf (`OWNER`)."""
+
+    stopping: asyncio.Event
+    """Set: a command that runs is ended at once."""
+    environment: Mapping[str, str]
+    """What it is told besides."""
+
+    def left_s(self) -> float:
+        """Seconds that a command may take."""
+
+    async def started(self, command: Running) -> None:
+        """Record it; it begins when this returns, and never where this raises."""
+
+    async def ended(self, command: Running, how: str) -> None:
+        """It is over, with all that must end with it. Never raises."""
+
+
+OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
+
+
+async def run_bounded(
+    command: Sequence[str], directory: Path, *, timeout_s: float, env: Iterable[str] = ()
+) -> CommandEnd:
+    """Run it in a process group of its own; `env` names variables that it gets besides (`command_environment`).
+
+    At the deadline, where its owner stops it, or where the caller is cancelled, it is ended with all that it started;
+    so is what a command that failed has left. What one that succeeded has left is what it was meant to start.
+    """
+    owner, name = OWNER.get(), Path(command[0]).name
+    if owner is not None:
+        timeout_s = min(timeout_s, owner.left_s())
+    if timeout_s <= 0:
+        return CommandEnd(None, (), f"{name}: no time is left for it")
+    mark = secrets.token_hex(8)
+    told = {**command_environment(env), **(owner.environment if owner else {}), MARK: mark}
+    async with _reading() as said:
+        try:
+            _startable(command[0], directory, told.get("PATH", os.defpath))
+            process = await asyncio.create_subprocess_exec(
+                *_GATE, *command, cwd=directory, env=told, stdin=asyncio.subprocess.PIPE,
+                stdout=said.end, stderr=said.end, start_new_session=True,
+            )  # fmt: skip
+        except (OSError, ValueError) as error:
+            return CommandEnd(None, (), f"{name}: {getattr(error, 'strerror', None) or error}")
+        finally:
+            os.close(said.end)
+        now = datetime.now(UTC)
+        record = processes.running(process.pid, name, mark, now, now + timedelta(seconds=timeout_s))
+        how = "interrupted"
+        try:
+            if owner is not None:
+                await owner.started(record)
+            ended = await _run(process, record, owner, said, timeout_s)
+            how = ended.why or "exit status 0"
+            return ended
+        finally:
+            if how != "exit status 0":
+                await _end(process, record)
+            if owner is not None:
+                await owner.ended(record, how)
 
 
 def filled(command: Sequence[str], values: dict[str, str]) -> list[str]:
@@ -67,30 +111,92 @@ def filled(command: Sequence[str], values: dict[str, str]) -> list[str]:
     return found
 
 
-async def _read_end(stream: asyncio.StreamReader, kept: deque[bytes]) -> None:
-    size = 0
-    while chunk := await stream.read(4096):
-        kept.append(chunk)
-        size += len(chunk)
-        while size - len(kept[0]) >= KEPT_BYTES:
-            size -= len(kept.popleft())
+def _startable(program: str, directory: Path, path: str) -> None:
+    """Raises the OSError that an attempt would: the shell that waits at the gate only says it in its own words."""
+    found = str(directory / program) if "/" in program else shutil.which(program, path=path)
+    if found is None or not os.path.exists(found):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if os.path.isdir(found) or not os.access(found, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-async def _said(reading: "asyncio.Task[None]", kept: deque[bytes]) -> tuple[str, ...]:
-    # A grandchild that has left the group may keep the pipe open for ever.
-    await asyncio.wait({reading}, timeout=1.0)
-    reading.cancel()
-    text = b"".join(kept)[-KEPT_BYTES:].decode("utf-8", "replace")
-    return tuple(line for raw in text.splitlines()[-20:] if (line := clean(raw, 300).strip()))
+async def _run(
+    process: asyncio.subprocess.Process, record: Running, owner: Owner | None, said: "_Said", timeout_s: float
+) -> CommandEnd:
+    """Let it begin, and wait for its end."""
+    assert process.stdin is not None
+    waiting = {asyncio.create_task(process.wait())}
+    if owner is not None:
+        waiting.add(asyncio.create_task(owner.stopping.wait()))
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(b"\n")
+            process.stdin.close()
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+    if process.returncode is not None:
+        return _ended(record.name, process.returncode, await said())
+    stopped = owner is not None and owner.stopping.is_set()
+    why = "ended before its time" if stopped else f"no end in {timeout_s:.0f} s, killed"
+    await _end(process, record)
+    return CommandEnd(None, await said(), f"{record.name}: {why}")
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    for number, grace_s in ((signal.SIGTERM, KILL_AFTER_S), (signal.SIGKILL, KILL_AFTER_S)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await process.wait()
-                break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _ended(name: str, status: int, said: tuple[str, ...]) -> CommandEnd:
+    if status == 0:
+        return CommandEnd(0, said, "")
+    how = f"signal {-status}" if status < 0 else f"exit status {status}"
+    last = f": {said[-1]}" if said else ""
+    return CommandEnd(status, said, f"{name}: {how}{last}")
+
+
+@contextlib.asynccontextmanager
+async def _reading() -> AsyncIterator["_Said"]:
+    """A pipe of our own: asyncio waits for its own with the process, and what that leaves running keeps it open."""
+    reads, writes = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reads, "rb", buffering=0)
+    )
+    said = _Said(reader, writes)
+    try:
+        yield said
+    finally:
+        said.task.cancel()
+        transport.close()
+
+
+class _Said:
+    """The last that a command writes into the pipe whose writing `end` it is given."""
+
+    def __init__(self, stream: asyncio.StreamReader, end: int) -> None:
+        self.end = end
+        self._kept: deque[bytes] = deque()
+        self.task = asyncio.create_task(self._read(stream))
+
+    async def __call__(self) -> tuple[str, ...]:
+        """In lines; what it has left running may go on to write, and is not waited for."""
+        await asyncio.wait({self.task}, timeout=1.0)
+        text = b"".join(self._kept)[-KEPT_BYTES:].decode("utf-8", "replace")
+        return tuple(line for raw in text.splitlines()[-20:] if (line := clean(raw, 300).strip()))
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        kept, size = self._kept, 0
+        while chunk := await stream.read(4096):
+            kept.append(chunk)
+            size += len(chunk)
+            while size - len(kept[0]) >= KEPT_BYTES:
+                size -= len(kept.popleft())
+
+
+async def _end(process: asyncio.subprocess.Process, record: Running) -> None:
+    """End all of it; on a system without /proc, its group."""
+    if record.start_ticks is not None:
+        await processes.end(record)
+    else:
+        await processes.end_group(process.pid)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(processes.KILL_AFTER_S):
+            await process.wait()

@@ -50,6 +50,7 @@ def command_deployer(
     return CommandDeployer(
         context.name, config.deploy, retire=config.retire, directory=context.base_dir,
         notes=context.state_dir / f"{context.name}.deployed.json", health=health, observe=observe, urls=config.health,
+        env=config.env,
     )  # fmt: skip
 
 
@@ -67,8 +68,10 @@ class CommandDeployer:
         health: Callable[[str], Awaitable[ColorState]],
         observe: Callable[[], Awaitable[SwitchState]],
         urls: dict[str, str],
+        env: tuple[str, ...] = (),
     ) -> None:
-        """`directory`: where the commands run; `notes`: the file that is kept; `urls`: health URLs by color."""
+        """`directory`: where the commands run; `notes`: the file that is kept; `urls`: health URLs by color; `env`: the
+        variables that the commands get besides."""
         self._service = service
         self._deploy, self._retire = deploy, retire
         self._directory = directory
@@ -76,6 +79,7 @@ class CommandDeployer:
         self._health = health
         self._observe = observe
         self._urls = urls
+        self._env = env
 
     async def deployed(self, color: str) -> Deployed:
         """What its health URL says, else what was last put there. Raises BackendError where the notes are damaged."""
@@ -147,7 +151,8 @@ class CommandDeployer:
         if before.revision != expected.revision:
             words = f"{color.upper()} is not as it was: {before.version or 'nothing'}, {before.stamp or 'by hand'}"
             raise BackendError("conflict", words)
-        ended = await run_bounded(self._filled(command, color, version), self._directory, timeout_s=DEPLOY_S)
+        filled_in = self._filled(command, color, version)
+        ended = await run_bounded(filled_in, self._directory, timeout_s=DEPLOY_S, env=self._env)
         if ended.why:
             raise BackendError("unreachable", f"{what}: {ended.why}", fix="run the command by hand to see why")
         await asyncio.to_thread(self._write, color, _Note(version=version, stamp=stamp))

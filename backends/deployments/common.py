@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct, field
 
+from backends.environment import Variable
 from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words, redact_url
 from backends.models import ColorState, Truth, TruthLayer
@@ -31,8 +32,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The fields that every deployment entry may have (DESIGN §4). Those of gates and stages stay plain data here.
 
     `health` and `exposition` are URLs by color; `probe` goes through the load balancer, and an answer to either counts
-    within `probe_timeout`. `stages` are percentages by strategy; `deploy`, `retire` and `smoke` are commands; times are
-    seconds.
+    within `probe_timeout`. `stages` are percentages by strategy; `deploy`, `retire` and `smoke` are commands, `env`
+    names the variables that the commands of the entry get besides; times are seconds.
     """
 
     probe: ProbeTarget | None = None
@@ -50,6 +51,7 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     requires: dict[str, Any] = field(default_factory=dict)
     deploy: tuple[str, ...] = ()
     retire: tuple[str, ...] = ()
+    env: tuple[Variable, ...] = ()
     probe_timeout: Duration = Duration(2)
 
     @property

@@ -119,6 +119,7 @@ def _deployment(directory: Path, ports: dict[str, int]) -> dict[str, Any]:
         "deploy": [*_release(directory), "{color}", "{version}"],
         "retire": [*_release(directory), "{color}", "--retire"],
         "smoke": [sys.executable, "-P", "-m", "console.sandbox.smoke", "{url}"],
+        "env": sorted(files.import_path()),
         "bake": "2s",
         "rollback_window": "30m",
     }

@@ -1,0 +1,147 @@
+"""The commands of an action: recorded before they have an effect, and ended by whoever takes the action over.
+
+A command may outlive the runner that started it, and would then write over what a later action has put there. What can
+not be ended from here, because it runs on another host or is another user's, is waited for until its deadline, by what
+goes forward; the way back waits for nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from actions.ids import now
+from actions.lease import LeaseLost
+from actions.models import ActionError
+from actions.rows import Event, Told
+from actions.work import Work
+from backends import commands as shell
+from backends.errors import BackendError
+from backends.processes import Running, end, fate
+
+STARTED, ENDED = "command", "command-ended"
+LOOK_S = 0.5
+
+T = TypeVar("T")
+
+
+class Left(Struct, frozen=True):
+    """A command whose end nobody has recorded, and the step that it belongs to."""
+
+    step: str
+    command: Running
+
+
+def left_in(history: Iterable[Told]) -> list[Left]:
+    """The commands of an action that nobody has seen to end, oldest first."""
+    found: dict[str, Left] = {}
+    for line in history:
+        if line.event.kind == STARTED:
+            command = msgspec.convert(line.event.data["command"], Running)
+            found[command.mark] = Left(line.event.step, command)
+        elif line.event.kind == ENDED:
+            found.pop(line.event.data["mark"], None)
+    return list(found.values())
+
+
+def lives(command: Running) -> bool:
+    """Whether it runs, or may: where nobody can look, until its deadline. Blocks for a look at all processes."""
+    where = fate(command)
+    return where == "here" or (where == "elsewhere" and command.until > now())
+
+
+class Commands:
+    """Those of one action, run by this runner or left by an earlier one."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._scope: _Scope | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether what runs was told to end, or has no time left: it is not tried again."""
+        return self._scope is not None and (self._scope.stopping.is_set() or self._scope.left_s() <= 0)
+
+    async def run(self, step: str, doing: Coroutine[Any, Any, T], *, at_most_s: float) -> T:
+        """`doing` to its end, also where the caller is cancelled: a write is never left half done by us, but the
+        commands in it are ended at once then, and after `at_most_s`."""
+        scope = self._scope = _Scope(self._work, step, time.monotonic() + at_most_s)
+        task = asyncio.create_task(_owned(scope, doing))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            scope.stopping.set()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # what went wrong is in the journal; the order that interrupted is what goes on
+            raise
+
+    async def end(self) -> list[Running]:
+        """End what an earlier runner left; those that can not be ended from here, and may still run."""
+        return [one.command for one in left_in(self._work.history) if not await self._ended(one)]
+
+    async def settle(self, *, wait: bool = True) -> None:
+        """End what an earlier runner left, and wait for what can not be ended: nothing goes forward before."""
+        work, held = self._work, False
+        while (remaining := await self.end()) and wait:
+            if work.hold_left_s() is None:
+                held = True
+                left_s = max((one.until - now()).total_seconds() for one in remaining)
+                await work.held(f"a command of this action still runs: {remaining[0]}", max(LOOK_S, left_s))
+            fix = f"end it there; or teal deploy rollback {work.plan.service}"
+            words = f"nothing goes forward while a command of it runs: {remaining[0]}"
+            await work.stand(ActionError(kind="command-running", message=words, fix=fix))
+            await asyncio.sleep(LOOK_S)
+        if held:
+            await work.released("the command is over")
+            await work.stand()
+
+    async def _ended(self, left: Left) -> bool:
+        command = left.command
+        where = await asyncio.to_thread(fate, command)
+        if where == "here" and await end(command):
+            return False
+        if where == "elsewhere" and command.until > now():
+            return False
+        how = {"here": "ended by another runner", "gone": "it was over"}.get(where, "its deadline has passed")
+        with contextlib.suppress(BackendError):  # then it is found to be over once more
+            await self._work.record(_end_of(left.step, command, how))
+        return True
+
+
+class _Scope:
+    """The `Owner` of what is run for one step."""
+
+    def __init__(self, work: Work, step: str, until: float) -> None:
+        self.stopping = asyncio.Event()
+        self.environment: Mapping[str, str] = {"TEAL_ACTION_ID": work.action_id}
+        self._work, self._step, self._until = work, step, until
+
+    def left_s(self) -> float:
+        return self._until - time.monotonic()
+
+    async def started(self, command: Running) -> None:
+        if self.stopping.is_set():
+            raise BackendError("conflict", f"{command.name}: not begun, it was told to end")
+        data = {"command": msgspec.to_builtins(command)}
+        await self._work.record(Event(step=self._step, kind=STARTED, data=data))
+
+    async def ended(self, command: Running, how: str) -> None:
+        # What could not be written is found to be over by whoever looks.
+        try:
+            await self._work.record(_end_of(self._step, command, how))
+        except (BackendError, LeaseLost):
+            return
+
+
+async def _owned(scope: _Scope, doing: Coroutine[Any, Any, T]) -> T:
+    shell.OWNER.set(scope)
+    return await doing
+
+
+def _end_of(step: str, command: Running, how: str) -> Event:
+    return Event(step=step, kind=ENDED, data={"mark": command.mark, "how": how})

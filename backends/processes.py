@@ -1,0 +1,188 @@
+"""Which processes belong to a command that was started, here or elsewhere, and how they are ended.
+
+A pid is used again: boot id, pid namespace and start time say whether a process is the one that was recorded. What has
+left its group is known by a mark in its environment. Without /proc nothing is known but whether the pid is free.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from backends.environment import MARK
+from backends.text import clean
+
+KILL_AFTER_S = 3.0
+_POLL_S = 0.05
+_PROC = Path("/proc")
+
+Fate = Literal["gone", "here", "elsewhere"]
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """A command that was started: its program's name, where it runs, its group leader, and until when at most.
+
+    `start_ticks` is field 22 of /proc/PID/stat; None, and empty ids, where the system has no /proc.
+    """
+
+    name: str
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    start_ticks: int | None
+    mark: str
+    since: datetime
+    until: datetime
+
+    def __str__(self) -> str:
+        since, until = (f"{at:%H:%M:%SZ}" for at in (self.since, self.until))
+        return f"{self.name} on {self.host} (pid {self.pid}), since {since}, until {until} at most"
+
+
+class Member(Struct, frozen=True):
+    """A living process of a command."""
+
+    pid: int
+    start_ticks: int
+    leader: bool
+
+
+class _Stat(Struct, frozen=True):
+    state: str
+    group: int
+    session: int
+    start_ticks: int
+
+
+def running(pid: int, name: str, mark: str, since: datetime, until: datetime) -> Running:
+    """The record of a child that this process has just started."""
+    found = _stat(pid)
+    return Running(
+        name=clean(name, 128), host=clean(socket.gethostname(), 128), boot_id=_boot_id(), pid_namespace=_namespace(),
+        pid=pid, start_ticks=None if found is None else found.start_ticks, mark=mark, since=since, until=until,
+    )  # fmt: skip
+
+
+def fate(command: Running) -> Fate:
+    """Whether it lives here, is gone, or can not be looked at from here. Blocks for a look at all processes."""
+    if not command.boot_id or command.start_ticks is None:
+        return "elsewhere" if command.host != socket.gethostname() or _exists(command.pid) else "gone"
+    if (command.boot_id, command.pid_namespace) == (_boot_id(), _namespace()):
+        return "here" if members(command) else "gone"
+    rebooted = command.host == socket.gethostname() and command.boot_id != _boot_id() != ""
+    return "gone" if rebooted else "elsewhere"
+
+
+def members(command: Running) -> list[Member]:
+    """Its living processes in this pid namespace: its group and session while that is its own, and what carries its
+    mark wherever it went."""
+    leader = _stat(command.pid)
+    leads = leader is not None and leader.start_ticks == command.start_ticks
+    found = []
+    for pid in _pids():
+        seen = _stat(pid)
+        if seen is None or seen.state in "ZX" or pid == os.getpid():
+            continue
+        grouped = command.pid in (seen.group, seen.session)
+        # Nobody gets the number of a group that has members: without a leader it may only be another's by now.
+        mine = (leads and grouped) or _marked(pid, command.mark, unreadable=grouped and leader is None)
+        if mine:
+            found.append(Member(pid, seen.start_ticks, pid == command.pid))
+    return found
+
+
+async def end(command: Running, *, grace_s: float = KILL_AFTER_S) -> list[Member]:
+    """Ask all of it to end, then make it; what is left in spite of that, because it is another user's or does not die.
+
+    Only for a command whose fate is `here`. Never raises OSError.
+    """
+    left = await asyncio.to_thread(members, command)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for member in left:
+            _signal(member, number)
+        for _ in range(max(1, round(grace_s / _POLL_S))):
+            left = await asyncio.to_thread(members, command)
+            if not left:
+                return []
+            if number == signal.SIGKILL:  # what was forked between the look and the signal
+                for member in left:
+                    _signal(member, number)
+            await asyncio.sleep(_POLL_S)
+    return left
+
+
+async def end_group(pid: int, *, grace_s: float = KILL_AFTER_S) -> None:
+    """End the group that a child of this process leads. For systems without /proc."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(max(1, round(grace_s / _POLL_S))):
+            try:
+                os.killpg(pid, number)
+            except (ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
+                return
+            await asyncio.sleep(_POLL_S)
+
+
+def _signal(member: Member, number: signal.Signals) -> None:
+    now = _stat(member.pid)
+    if now is not None and now.start_ticks == member.start_ticks:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(member.pid, number)
+
+
+def _pids() -> Iterator[int]:
+    try:
+        names = os.listdir(_PROC)
+    except OSError:
+        return
+    yield from (int(name) for name in names if name.isdecimal())
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return _Stat(fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _marked(pid: int, mark: str, *, unreadable: bool) -> bool:
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes()
+    except PermissionError:
+        return unreadable
+    except OSError:
+        return False
+    return f"{MARK}={mark}".encode() in environment.split(b"\0")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@cache
+def _boot_id() -> str:
+    with contextlib.suppress(OSError):
+        return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
+
+
+def _namespace() -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(_PROC / "self/ns/pid")
+    return ""
