@@ -26,11 +26,12 @@ def told(error: Any, where: str) -> BackendError:
     """The SQLAlchemy `DBAPIError` of the journal at `where` as a BackendError."""
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
-        return _of_sqlite(cause, where)
+        return told_by_sqlite(cause, where)
     return _of_postgresql(cause, where)
 
 
-def _of_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
+def told_by_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
+    """The same for the driver's own error."""
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     words = f"journal {where}: {clean(str(cause), 200)}"
     match code:

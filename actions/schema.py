@@ -3,6 +3,7 @@
 Alembic is loaded only where an upgrade is needed; the usual start asks two plain queries.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -11,8 +12,8 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from actions.engines import READ_ONLY, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal_errors import told
-from actions.location import JournalLocation
+from actions.journal_errors import told, told_by_sqlite
+from actions.location import FILE_NAME, JournalLocation
 from actions.tables import SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.text import clean
@@ -26,6 +27,9 @@ class Database:
     def __init__(self, location: JournalLocation) -> None:
         self._where = location.name
         with self._errors():
+            if location.path is not None and location.path.is_dir():
+                fix = f"name a file in it: {location.path / FILE_NAME}"
+                raise BackendError("config", f"journal {self._where}: a directory, where its file should be", fix=fix)
             self._engine = open_engine(location)
             try:
                 if not _is_up_to_date(self._engine, location):
@@ -58,6 +62,8 @@ class Database:
             raise
         except DBAPIError as error:
             raise told(error, self._where) from None
+        except sqlite3.Error as error:  # of a connection that SQLAlchemy hands over raw
+            raise told_by_sqlite(error, self._where) from None
         except (NoSuchModuleError, ImportError) as error:
             message = f"journal {self._where}: {clean(str(error), 200)}"
             raise BackendError("config", message, fix="sqlite:///… or postgresql+psycopg://…") from None

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from backends import processes
 from backends.environment import MARK, command_environment
+from backends.ownership import refuse_unsafe_command
 from backends.processes import Running
 from backends.text import clean
 
@@ -77,6 +78,7 @@ async def run_bounded(
     async with _reading() as said:
         try:
             _startable(command[0], directory, told.get("PATH", os.defpath))
+            await asyncio.to_thread(refuse_unsafe_command, command, directory)
             process = await asyncio.create_subprocess_exec(
                 *_GATE, *command, cwd=directory, env=told, stdin=asyncio.subprocess.PIPE,
                 stdout=said.end, stderr=said.end, start_new_session=True,

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from backends.errors import BackendError
 from backends.kubeconfig import Access, Exec
+from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.settings import run_quietly
 from backends.text import clean
 
@@ -153,6 +154,13 @@ class _ExecCredential(Struct, rename="camel"):
     status: _Credential
 
 
+def _refuse_unsafe(command: str, access: Access) -> None:
+    """A plugin is run on the word of the kubeconfig. Raises OSError."""
+    for path in access.files:
+        refuse_unsafe(path)
+    refuse_unsafe_command([command], access.user_dir)
+
+
 async def _run_plugin(plugin: Exec, access: Access) -> Identity:
     name = clean(plugin.command, 128)
     if plugin.interactive_mode == "Always":
@@ -164,11 +172,14 @@ async def _run_plugin(plugin: Exec, access: Access) -> Identity:
     env = {**os.environ, **{one.name: one.value for one in plugin.env or ()}}
     env["KUBERNETES_EXEC_INFO"] = msgspec.json.encode(_exec_info(plugin, access)).decode()
     try:
+        await asyncio.to_thread(_refuse_unsafe, command, access)
         ran = await run_quietly(
             [command, *(plugin.args or ())], timeout_s=PLUGIN_TIMEOUT_S, cwd=access.user_dir, env=env, keep_stderr=True
         )
     except TimeoutError:
         raise BackendError("auth", f"{access.where}: {name}: no answer in {PLUGIN_TIMEOUT_S:g} s") from None
+    except Unsafe as unsafe:
+        raise BackendError("config", f"{access.where}: {unsafe.words}", fix=unsafe.fix) from None
     except OSError as error:
         fix = clean(plugin.install_hint, 300) or "install it, or correct the user's `exec` in the kubeconfig"
         raise BackendError("config", f"{access.where}: {name}: {error.strerror or error}", fix=fix) from None

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from backends.errors import BackendError
+from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -23,8 +24,8 @@ _PASSWORD_IN_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IG
 class SecretError(BackendError):
     """A reference that leads nowhere; the message names the reference, never a value."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("config", message, fix="set it, or correct the reference in the config")
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__("config", message, fix=fix or "set it, or correct the reference in the config")
 
 
 class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -46,7 +47,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return f"file {self.file}" if self.file is not None else f"command {(self.command or ('',))[0]}"
 
     async def resolve(self, base_dir: Path | None = None) -> str:
-        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError.
+        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError, also for a
+        file or a command that others could change (`ownership`).
 
         A relative file starts at `base_dir`, the directory of the config; a command runs there.
         """
@@ -60,8 +62,12 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return await self._run(base_dir)
 
     def _read_file(self, base_dir: Path, file: str) -> str:
+        path = base_dir / Path(file).expanduser()
         try:
-            return (base_dir / Path(file).expanduser()).read_text(encoding="utf-8").rstrip("\r\n")
+            refuse_unsafe(path)
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
+        except Unsafe as unsafe:
+            raise SecretError(f"secret file {unsafe.words}", unsafe.fix) from None
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise SecretError(f"secret file {file}: {why}") from None
@@ -69,9 +75,12 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     async def _run(self, base_dir: Path | None) -> str:
         command = self.command or ()
         try:
+            await asyncio.to_thread(refuse_unsafe_command, command, base_dir or Path())
             ran = await run_quietly(command, cwd=base_dir, timeout_s=SECRET_COMMAND_TIMEOUT_S)
         except TimeoutError:
             raise SecretError(f"secret command {command[0]}: no answer in {SECRET_COMMAND_TIMEOUT_S:.0f} s") from None
+        except Unsafe as unsafe:
+            raise SecretError(f"secret command {unsafe.words}", unsafe.fix) from None
         except OSError as error:
             raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
         if ran.status != 0:

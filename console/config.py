@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -13,8 +11,20 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.registry import adapter_class
-from backends.settings import Secret, decode_hook, refuse_password_in_url
+from backends.settings import decode_hook, refuse_password_in_url
+from backends.text import clean
+from console.config_file import ConfigText
 from console.config_model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
+from console.config_names import FIX, name_problem, names_in, safe_name
+from console.config_shapes import (
+    FORWARD_COMMANDS,
+    judging_problems,
+    once,
+    strings,
+    struct_problems,
+    text_problems,
+    unsafe_problems,
+)
 from console.errors import ConfigError, Problem
 from console.paths import home
 
@@ -23,7 +33,6 @@ if TYPE_CHECKING:
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
 ENTRY_KEYS = ("type", "name")
-MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -82,7 +91,7 @@ def search_path(explicit: str | None) -> list[Path]:
 def find_config(explicit: str | None = None) -> Path | None:
     """The config file to use, or None where there is none. Raises ConfigError for a named file that is missing."""
     places = search_path(explicit)
-    found = next((place for place in places if place.is_file()), None)
+    found = next((place for place in places if _is_there(place)), None)
     if found is None and (explicit or os.environ.get("TEAL_CONFIG")):
         raise ConfigError(
             f"{places[0]}: no such file", fix="correct --config or TEAL_CONFIG, or run `teal config init`"
@@ -90,36 +99,61 @@ def find_config(explicit: str | None = None) -> Path | None:
     return found
 
 
+def _is_there(place: Path) -> bool:
+    """Raises ConfigError where that can not be seen: to go on as if there were none would be to act on another one."""
+    try:
+        return stat.S_ISREG(place.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or str(error)
+        fix = "check the owner and mode of it and of the directories above it, or name another with --config"
+        raise ConfigError(f"{clean(str(place), 300)}: {words}", fix=fix) from None
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files `contexts/*.toml`. Raises ConfigError where the directory can not be read."""
+    try:
+        return sorted(each for each in (path.parent / "contexts").iterdir() if each.suffix == ".toml")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise ConfigError(f"{path.parent / 'contexts'}: {error.strerror}", fix="check its owner and mode") from None
+
+
 def load_config(path: Path, *, check_entries: bool = True) -> Config:
     """Read `path` and `contexts/*.toml` beside it.
 
-    Raises ConfigError for a file that cannot be used at all: unreadable, writable by others, not TOML. Everything
+    Raises ConfigError for a file that cannot be used at all: unreadable, changeable by others, not TOML. Everything
     else is a problem: an entry with one is kept and marked, so that a bad Slack reference does not stop a rollback.
     Without `check_entries` no adapter is imported: what is wrong with an entry is raised when its adapter is built.
     """
-    main = _Source(path)
+    main = ConfigText(path)
     data = main.parse()
-    problems = _struct_problems(main, data, ConfigFile, ())
-    sources: dict[str, tuple[_Source, tuple[str, ...], dict[str, Any]]] = {
+    problems = struct_problems(main, data, ConfigFile, ())
+    sources: dict[str, tuple[ConfigText, tuple[str, ...], dict[str, Any]]] = {
         name: (main, ("contexts", name), table)
         for name, table in _dict(data.get("contexts")).items()
         if isinstance(table, dict)
     }
-    for extra in sorted((path.parent / "contexts").glob("*.toml")):
+    for extra in _beside(path):
         if extra.stem in sources:
             problems.append(Problem(extra, 1, extra.stem, "this context is in the main file too", "keep one of them"))
             continue
-        own = _Source(extra)
+        own = ConfigText(extra)
         sources[extra.stem] = (own, (), own.parse())
     contexts = {}
     for name, (source, prefix, table) in sources.items():
-        context, found = _load_context(name, source, prefix, table, check_entries)
+        if words := name_problem(name):
+            bad = source.problem(prefix, f"context {words}", FIX)
+            problems.append(msgspec.structs.replace(bad, context=safe_name(name)))
+        context, found = _load_context(safe_name(name), source, prefix, table, check_entries)
         problems += found
-        contexts[name] = context
+        contexts[context.name] = context
     default = data.get("default_context")
     if not isinstance(default, str) or not default:
         default = next(iter(contexts), "")
-    elif default not in contexts:
+    elif (default := safe_name(default) if default in sources else default) not in contexts:
         message = f'default_context is "{default}", which is not a context'
         problems.append(main.problem(("default_context",), message, _known(contexts)))
     keymap = {key: value for key, value in _dict(data.get("keymap")).items() if isinstance(value, str)}
@@ -131,7 +165,7 @@ def pick_context(config: Config, name: str | None) -> Context:
     """The context called `name`, or the default. Raises ConfigError naming those that there are."""
     wanted = name or os.environ.get("TEAL_CONTEXT") or config.default_context
     if wanted not in config.contexts:
-        raise ConfigError(f'no context "{wanted}" in {config.path}', fix=_known(config.contexts))
+        raise ConfigError(f'no context "{clean(wanted, 100)}" in {config.path}', fix=_known(config.contexts))
     return config.contexts[wanted]
 
 
@@ -141,12 +175,13 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 
 
 def _load_context(
-    name: str, source: _Source, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
+    name: str, source: ConfigText, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
 ) -> tuple[Context, list[Problem]]:
     problems = [
         msgspec.structs.replace(problem, context=name)
-        for problem in _struct_problems(source, table, ContextConfig, prefix)
+        for problem in struct_problems(source, table, ContextConfig, prefix)
     ]
+    problems += [msgspec.structs.replace(problem, context=name) for problem in text_problems(source, table, prefix)]
     entries: dict[Port, tuple[Entry, ...]] = {}
     for port in PORTS:
         seen: list[Entry] = []
@@ -166,7 +201,7 @@ def _load_context(
 
 
 def _load_entry(
-    source: _Source,
+    source: ConfigText,
     where: KeyPath,
     port: Port,
     row: dict[str, Any],
@@ -184,6 +219,12 @@ def _load_entry(
     if not isinstance(kind, str) or not isinstance(name, str):
         problem("every entry needs a type", 'add e.g. type = "prometheus"')
         return Entry(port, str(name), str(kind), data, "no type"), problems
+    if words := name_problem(name):
+        problem(words, FIX, (*where, "name"))
+        name = safe_name(name)
+    for at, given in names_in(data):
+        if words := name_problem(given):
+            problem(words, FIX, (*where, *at))
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
     if check:
@@ -192,130 +233,25 @@ def _load_entry(
         except BackendError as error:
             problem(error.message, error.fix, (*where, "type"))
         else:
-            problems += _struct_problems(source, data, shape, where)
+            problems += struct_problems(source, data, shape, where)
     for key, value in data.items():
-        for text in _strings(value):
+        for text in strings(value):
             try:
                 refuse_password_in_url(text)
             except ValueError as error:
                 problem(str(error), at=(*where, key))
+    problems = once(problems)
+    forward: list[Problem] = []
+    if check:
+        for key, value in data.items():
+            into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
+            into += unsafe_problems(source, value, key, (*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)
     if check and port == "deployments":
         # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and stops no rollback.
-        problems += _judging_problems(source, data, where)
+        problems += forward
+        problems += judging_problems(source, data, where, told=bool(reason))
     return Entry(port, name, kind, data, reason), problems
-
-
-def _judging_problems(source: _Source, data: dict[str, Any], where: KeyPath) -> list[Problem]:
-    """What is wrong with the gates of a deployment and with what it requires."""
-    from actions.gates import Gate, gates_of
-    from actions.requirements import Requires
-    from backends.deployments.common import shared_settings
-
-    gates, requires = data.get("gates", []), data.get("requires", {})
-    found: list[Problem] = []
-    for index, gate in enumerate(gates if isinstance(gates, list) else []):
-        if isinstance(gate, dict):
-            found += _struct_problems(source, gate, Gate, (*where, "gates", index))
-    if isinstance(requires, dict):
-        found += _struct_problems(source, requires, Requires, (*where, "requires"))
-    if found:
-        return found
-    try:
-        settings = shared_settings(data)
-        gates_of(settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics)
-    except BackendError as error:
-        return [source.problem((*where, error.message.partition(":")[0]), error.message, error.fix)]
-    return []
-
-
-def _struct_problems(source: _Source, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
-    """Every field of `data` that does not fit `shape`, each on its own: one bad key does not hide the next."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    problems: list[Problem] = []
-    for key, value in data.items():
-        at = (*where, key)
-        if key not in fields:
-            problems.append(source.problem(at, f'unknown key "{key}"', _nearest(key, list(fields))))
-        elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
-            problems.append(source.problem(at, "a literal secret", 'use a reference: { env = "NAME" }'))
-        else:
-            problems += _value_problems(source, value, fields[key].type, at)
-    for key, field in fields.items():
-        if field.required and key not in data:
-            problems.append(source.problem((*where, key), f'"{key}" is missing'))
-    return problems or _misfit(source, data, shape, where)
-
-
-def _value_problems(source: _Source, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
-    """The same for what stands behind one key: a value, a table, or a list of tables."""
-    shapes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
-    inner: list[Problem] = []
-    if len(shapes) == 1 and shapes[0] is not Secret:
-        if isinstance(value, dict):
-            inner = _struct_problems(source, value, shapes[0], where)
-        for index, element in enumerate(value) if isinstance(value, list) else ():
-            if isinstance(element, dict):
-                inner += _struct_problems(source, element, shapes[0], (*where, index))
-    return inner or _misfit(source, value, kind, where)
-
-
-def _misfit(source: _Source, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
-    try:
-        msgspec.convert(value, kind, dec_hook=decode_hook)
-    except msgspec.ValidationError as error:
-        message, _, inside = str(error).partition(" - at `$")
-        return [msgspec.structs.replace(found := source.problem(where, message), path=found.path + inside.rstrip("`"))]
-    return []
-
-
-class _Source:
-    """One file. Where its keys stand is looked up only when there is something to say of one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._text = _read(path)
-
-    def parse(self) -> dict[str, Any]:
-        """Raises ConfigError."""
-        try:
-            return tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{self.path}: {error}", fix="correct the TOML") from None
-
-    def problem(self, where: KeyPath, message: str, fix: str = "") -> Problem:
-        """What is wrong at a key, with the line of it or of what is around it."""
-        from console.toml_lines import line_of  # only what is wrong is looked for
-
-        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        return Problem(self.path, line_of(self._lines, where), dotted, message, fix)
-
-    @cached_property
-    def _lines(self) -> dict[KeyPath, int]:
-        from console.toml_lines import line_numbers
-
-        return line_numbers(self._text)
-
-
-def _read(path: Path) -> str:
-    try:
-        mode = path.stat()
-        if mode.st_mode & stat.S_IWOTH or (mode.st_mode & stat.S_IWGRP and mode.st_gid not in (0, os.getgid())):
-            raise ConfigError(f"{path}: others can write it, and a config can name commands", fix=f"chmod go-w {path}")
-        if mode.st_size > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path}: {mode.st_size} bytes is no config", fix="check --config")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}", fix="check its owner and mode") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}", fix="save it as UTF-8") from None
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    from difflib import get_close_matches  # 6 ms, and only a mistake needs it
-
-    near = get_close_matches(key, known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(sorted(known))}"
 
 
 def _known(contexts: dict[str, Context]) -> str:
@@ -324,11 +260,3 @@ def _known(contexts: dict[str, Context]) -> str:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for inner in value.values() for text in _strings(inner)]
-    return [text for inner in value for text in _strings(inner)] if isinstance(value, list) else []

@@ -9,17 +9,18 @@ from console.paths import state_dir
 
 
 def write_crash_file(error: BaseException) -> Path | str:
-    """Where it broke, as file, line and function: never a value of a variable, never the message of the error."""
+    """Where it broke, as file, line and function: never a value of a variable, never the message of the error. Where no
+    file can be written, one line says the innermost place and why."""
     now = datetime.now(UTC)
+    frames = traceback.extract_tb(error.__traceback__)
     lines = [f"{now.isoformat()} {type(error).__module__}.{type(error).__name__}"]
-    lines += [
-        f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
-    ]
+    lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
     path = state_dir() / f"crash-{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}.txt"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError:
-        return "\n".join(lines)
+    except OSError as problem:
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else "no frame"
+        return f'"{where}"; no crash file could be written: {path.parent}: {problem.strerror}'
     return path

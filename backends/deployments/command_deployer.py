@@ -21,6 +21,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked
 from backends.errors import BackendError
 from backends.models import ColorState, Finding
+from backends.ownership import command_problem
 from backends.ports import Deployed, Rollout, SwitchState
 from backends.registry import AdapterContext
 from backends.together import together
@@ -100,10 +101,8 @@ class CommandDeployer:
         if color not in self._urls:
             text = f'no health URL for "{color}": nothing could say which version runs there'
             found.append(Finding(level="block", code="health-url", text=text, fix="add it to `health`"))
-        program = self._directory / self._deploy[0]
-        if "/" in self._deploy[0] and not await asyncio.to_thread(program.exists):
-            text = f"deploy: no {program}"
-            found.append(Finding(level="block", code="deploy-command", text=text, fix="correct `deploy`"))
+        if problem := await asyncio.to_thread(command_problem, self._deploy, self._directory):
+            found.append(Finding(level="block", code="deploy-command", text=f"deploy: {problem[0]}", fix=problem[1]))
         return found
 
     async def deploy(

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,14 @@ def shared_settings(data: dict[str, Any]) -> DeploymentConfig:
         return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         raise BackendError("config", f"deployments: {error}") from None
+
+
+def colors_problem(health: Iterable[str], sides: Iterable[str], of: str) -> str:
+    """Why the colors of `health` are not those of the field `of`; empty where they are, or where `health` is empty."""
+    mine, theirs = list(health), list(sides)
+    if not mine or set(mine) == set(theirs):
+        return ""
+    return f"health and {of}: not the same colors: {', '.join(mine)} in health, {', '.join(theirs)} in {of}"
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 from backends.errors import BackendError, ErrorKind
+from backends.ownership import refuse_unsafe_command
 from backends.text import clean
 
 LOCK_WAIT_S = 5.0
@@ -108,6 +109,7 @@ def write_command(path: Path, content: str) -> str:
 def run_command(command: Sequence[str], directory: Path) -> str:
     """Runs it without stdin. Returns what went wrong, in words; empty for exit status 0."""
     try:
+        refuse_unsafe_command(command, directory)
         done = subprocess.run(
             command, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=COMMAND_TIMEOUT_S, check=False, start_new_session=True,

@@ -20,7 +20,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
-from backends.deployments.common import DeploymentConfig, live_color
+from backends.deployments.common import DeploymentConfig, colors_problem, live_color
 from backends.deployments.haproxy_memory import Memory
 from backends.deployments.haproxy_nodes import Nodes, Rates, Reading, endpoints_of
 from backends.deployments.haproxy_preflight import findings, refuse_a_side_that_is_down
@@ -58,8 +58,8 @@ class HaproxyConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_
         for name in (self.backend, *names):
             if not name or not all(c.isalnum() or c in "-_.:" for c in name):
                 raise ValueError(f'"{clean(name, 60)}" is no name in HAProxy')
-        if self.health and set(self.health) != set(self.servers):
-            raise ValueError("health and servers: the same colors")
+        if problem := colors_problem(self.health, self.servers, "servers"):
+            raise ValueError(problem)
         if isinstance(self.persist, str) and not (len(nodes) == 1 and nodes[0].path):
             raise ValueError("persist: a path is for one node on this host; for others, a command with {node}")
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import field
 from msgspec.structs import replace
 
-from backends.deployments.common import DeploymentConfig, color_health, data_layer, live_color
+from backends.deployments.common import DeploymentConfig, color_health, colors_problem, data_layer, live_color
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.kubernetes_control import ServiceControl
 from backends.deployments.kubernetes_deployer import KubernetesDeployer
@@ -64,8 +64,8 @@ class KubernetesConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
     def __post_init__(self) -> None:
         if not self.service or not self.color_label:
             raise ValueError("service and color_label: neither may be empty")
-        if self.deployments and self.health and set(self.health) != set(self.deployments):
-            raise ValueError("health and deployments: the same colors")
+        if self.deployments and (problem := colors_problem(self.health, self.deployments, "deployments")):
+            raise ValueError(problem)
 
     @property
     def colors(self) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backends.deployments.command_deployer import command_deployer
-from backends.deployments.common import DeploymentConfig
+from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
 from backends.deployments.nginx_include import Include, Mode, Running, accepting_workers, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
@@ -62,8 +62,8 @@ class NginxConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if len(self.servers) < 2 or not all(self.servers.values()):
             raise ValueError("servers: at least one for each of two colors")
-        if self.health and set(self.health) != set(self.servers):
-            raise ValueError("health and servers: the same colors")
+        if problem := colors_problem(self.health, self.servers, "servers"):
+            raise ValueError(problem)
         if not (self.validate and self.reload):
             raise ValueError("validate and reload: neither may be empty")
         if problem := include_problem(self.made()):

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from backends.logs.lines import MAX_LINE_BYTES, leads_with_level, parse_line, time_of
 from backends.models import LogLevel
+from backends.ownership import refuse_unsafe_command
 from backends.pipelines.local_dag import TaskConfig
 from backends.text import clean
 
@@ -76,6 +77,7 @@ class TaskProcess:
         self._timeout = task.timeout
         self._deadline = time.monotonic() + task.timeout if task.timeout is not None else None
         try:
+            refuse_unsafe_command(task.command, Path(directory))
             self._process = subprocess.Popen(
                 task.command,
                 cwd=directory,

@@ -63,7 +63,7 @@ class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_
         if not self.query.strip() or not self.label.strip():
             raise ValueError("query, label: neither may be empty")
         if not 0 <= self.crit <= self.warn <= 1:
-            raise ValueError("warn, crit: 0 <= crit <= warn <= 1, whatever the scale")
+            raise ValueError("warn, crit: 0 <= crit <= warn <= 1 (95 % is 0.95), whatever the scale")
         if not self.scale > 0:
             raise ValueError("scale: more than 0")
         if not 0 <= self.history <= 1000:

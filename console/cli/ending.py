@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from console.errors import EXIT_USAGE, CommandError
+from console.zones import mend_zone
 
 if TYPE_CHECKING:
     import click
@@ -99,6 +100,7 @@ def _help_of(error: "click.ClickException") -> str:
 def ended(run: Callable[[], int]) -> int:
     """What `run` returns, or the exit code of what it raised, said in one line."""
     try:
+        mend_zone()
         return run()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

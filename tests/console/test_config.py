@@ -1,5 +1,7 @@
 """A config says where each mistake is, and a broken entry disables itself, nothing else."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,48 @@ def test_duplicate_names_are_said(write):
     assert problem.line == 10
 
 
+def test_a_directory_above_that_others_can_write_refuses_the_config(write):
+    """attack X2: contexts/*.toml, their directory, the directory of the config."""
+    path = write(GOOD)
+    evil = write('title = "x"\n', "contexts/evil.toml")
+    for spoiled in (evil, evil.parent, path.parent):
+        mode = spoiled.stat().st_mode
+        spoiled.chmod(mode | 0o002)
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert caught.value.exit_code == 2
+        assert caught.value.message.startswith(f"{spoiled}: others can write")
+        assert caught.value.fix == f"chmod go-w {spoiled}"
+        spoiled.chmod(mode)
+    assert set(load_config(path).contexts) == {"production", "evil"}
+
+
+def test_a_secret_file_or_command_that_others_can_write_disables_its_entry_only(write):
+    token, ask, deploy = (write("x", name) for name in ("token", "ask.sh", "deploy.sh"))
+    for path in (token, ask, deploy):
+        path.chmod(0o707)
+    path = write(
+        GOOD
+        + 'headers = { A = { file = "token" }, B = { command = ["./ask.sh"] } }\n'
+        + '[[contexts.production.deployments]]\nname = "web"\ntype = "file-switch"\npath = "switch.json"\n'
+        + 'deploy = ["./deploy.sh", "{color}"]\n'
+    )
+    config = load_config(path)
+    assert [
+        (problem.line, problem.path.rpartition("].")[2], problem.entry)
+        for problem in sorted(config.problems, key=lambda problem: problem.line or 0)
+    ] == [
+        (9, "headers.A", "api"),
+        (9, "headers.B", "api"),
+        (14, "deploy", "web"),
+    ]
+    assert all("others can write it" in problem.message for problem in config.problems)
+    context = pick_context(config, None)
+    assert fatal_problems(config, context) == []
+    assert context.entries["checks"][0].problem
+    assert not context.entries["deployments"][0].problem, "a rollback needs no deploy command"
+
+
 @pytest.mark.parametrize("mode", [0o602, 0o666])
 def test_a_file_that_others_can_write_is_refused(write, mode):
     path = write(GOOD)
@@ -183,3 +227,160 @@ def test_a_mistake_in_a_gate_is_named_and_disables_no_rollback(write, more, line
     (entry,) = config.contexts["production"].entries["deployments"]
     assert not entry.problem
     assert not fatal_problems(config, config.contexts["production"])
+
+
+NAMES = [
+    "OK: fake\\nCRITICAL", "\\u001b[2Jx", "../../escape", "a/b", "a..b", "..", ".hidden", "-rf", "", " ", "a  b",
+    "x" * 101, "a:b", "$(touch x)", "a\\u202eb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_none_is_refused_where_it_stands(write, name):
+    """attack X8: it would become a line of a monitoring plugin, a path, a word of a shell."""
+    path = write(GOOD.replace('name = "api"', f'name = "{name}"'))
+    [problem] = load_config(path).problems
+    assert (problem.line, problem.path) == (6, "contexts.production.checks[0].name")
+    assert "name" in problem.message
+    assert "write letters, digits" in problem.fix
+    assert str(problem).isprintable()
+    (entry,) = load_config(path).contexts["production"].entries["checks"]
+    assert entry.problem
+    assert re.fullmatch(r"[\w-]+", entry.name)
+
+
+@pytest.mark.parametrize("name", ["api", "error rate", "p99.5", "größe", "a-b_c.d", "2nd", "_x"])
+def test_a_name_that_is_one(write, name):
+    assert problem_lines(write(GOOD.replace('name = "api"', f'name = "{name}"'))) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_context_by_such_a_name_is_unusable(write, name):
+    config = load_config(write(GOOD.replace("[contexts.production]", f'[contexts."{name}"]').replace(
+        "[[contexts.production.", f'[[contexts."{name}".').replace('default_context = "production"', "")))  # fmt: skip
+    context = pick_context(config, None)
+    assert "/" not in context.name
+    assert "is no name" in str(fatal_problems(config, context)[0]) or "empty name" in str(
+        fatal_problems(config, context)[0]
+    )
+
+
+def test_a_context_file_by_such_a_name_is_unusable(write):
+    path = write(GOOD)
+    write('title = "x"\n', "contexts/a\n[31mb.toml")
+    config = load_config(path)
+    [problem] = config.problems
+    assert "is no name" in problem.message
+    assert "\n" not in str(problem.message)
+    assert fatal_problems(config, pick_context(config, None)) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "line", "path"),
+    [
+        ('stages = { "a/b" = [100] }\n', 15, "stages.a/b"),
+        ('health = { "../x" = "http://h/", green = "http://g/" }\n', 15, "health.../x"),
+        ('gates = [{ name = "a\\nb", candidate = "up", max = 1 }]\n', 15, "gates[0].name"),
+        ('[[contexts.production.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "l"\n'
+         'dags = [{ name = "x/y", tasks = [{ name = "a", command = ["true"] }] }]\n', 19, "dags[0].name"),
+        ('[[contexts.production.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "l"\n'
+         'dags = [{ name = "x", tasks = [{ name = "../a", command = ["true"] }] }]\n', 19, "dags[0].tasks[0].name"),
+    ],
+)  # fmt: skip
+def test_so_is_every_name_that_an_entry_gives(write, more, line, path):
+    found = load_config(write(GOOD + SERVICE + more)).problems
+    assert [(problem.line, problem.path.rpartition("].")[2]) for problem in found if "no name" in problem.message] == [
+        (line, path.rpartition("].")[2])
+    ]
+
+
+@pytest.mark.parametrize("setting", ['title = "a\\nb"', 'links = { rows = [{ owner = "\\u001b[2J" }] }'])
+def test_a_setting_that_is_shown_is_one_line(write, setting):
+    [problem] = load_config(write(GOOD.replace('title = "analytics"', setting))).problems
+    assert problem.line == 4
+    assert "control character" in problem.message
+
+
+def test_a_byte_order_mark_and_windows_lines_are_read(write):
+    path = write("")
+    path.write_bytes(b"\xef\xbb\xbf" + (GOOD + "wrong = 1\n").replace("\n", "\r\n").encode())
+    [problem] = load_config(path).problems
+    assert problem.line == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "64 deep"),
+        ("x = " + "{a=" * 5000 + "1" + "}" * 5000, "64 deep"),
+        (".".join("a" * 500) + " = 1", "64 deep"),
+        ("x = " + "9" * 5000, "limit"),
+        ('x = "a\n', "a quote is missing (at line 1"),
+        ("x = 1\nx = 2\n", "the key is set twice (at"),
+        ("[a]\n[a]\n", "is there twice (at line 2"),
+        ("x = red\n", "text needs quotes (at line 1"),
+    ],
+)
+def test_what_can_not_be_parsed_gets_one_line(write, text, words):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(text))
+    assert words in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+def test_a_pipe_or_a_directory_is_no_config(tmp_path):
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ConfigError):
+            load_config(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may search every directory")
+def test_a_directory_that_may_not_be_searched(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o000)
+    with pytest.raises(ConfigError, match=r"[Pp]ermission denied"):
+        find_config(str(tmp_path / "locked" / "config.toml"))
+
+
+def test_a_path_that_can_not_be_looked_at_is_an_error_and_not_none(monkeypatch, tmp_path):
+    """new-user R9: another user's home; to go on without a config would be to act on the sandbox."""
+
+    def denied(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.delenv("TEAL_CONFIG", raising=False)
+    monkeypatch.setattr(Path, "stat", denied)
+    with pytest.raises(ConfigError, match="Permission denied") as caught:
+        find_config()
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("timeout = 20\n", 'expected a duration like "10s", got 20'),
+        ('expect = "200"\n', "expected a table, got text"),
+    ],
+)
+def test_types_are_said_in_words(write, line, words):
+    [problem] = load_config(write(GOOD + line)).problems
+    assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "stage_time = 20\n",
+        'url = "postgresql://me:hunter2@db/x"\n',
+    ],
+)
+def test_one_mistake_is_one_line(write, line):
+    """new-user C8."""
+    [problem] = load_config(write(GOOD + SERVICE + line)).problems
+    assert problem.line == 15
+
+
+def test_an_inline_password_is_one_line(write):
+    text = GOOD.replace('url = "http://127.0.0.1:1/health"', 'url = "http://me:hunter2@127.0.0.1/health"')
+    [problem] = load_config(write(text)).problems
+    assert problem.line == 8

@@ -1,0 +1,169 @@
+"""What of a config does not fit its shape, its gates, or the rule that nobody else may change what it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
+
+from backends.errors import BackendError
+from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.settings import Secret, decode_hook
+from console.config_names import text_problem
+from console.errors import Problem
+
+if TYPE_CHECKING:
+    from console.config_file import ConfigText
+    from console.toml_lines import KeyPath
+
+# Keys that hold a command. One that only a way forward needs stops no rollback.
+COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
+FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
+_FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
+_TYPES = {
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
+    "object": "a table", "null": "nothing", "Duration": 'a duration like "10s"',
+}  # fmt: skip
+
+
+def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
+    """Every field of `data` that does not fit `shape`, each on its own: one bad key does not hide the next."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    problems: list[Problem] = []
+    for key, value in data.items():
+        at = (*where, key)
+        if key not in fields:
+            problems.append(source.problem(at, f'unknown key "{key}"', _nearest(key, list(fields))))
+        elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
+            problems.append(source.problem(at, "a literal secret", 'use a reference: { env = "NAME" }'))
+        else:
+            problems += _value_problems(source, value, fields[key].type, at)
+    for key, field in fields.items():
+        if field.required and key not in data:
+            problems.append(source.problem((*where, key), f'"{key}" is missing'))
+    return problems or _misfit(source, data, shape, where)
+
+
+def _value_problems(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+    """The same for what stands behind one key: a value, a table, or a list of tables."""
+    shapes = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    inner: list[Problem] = []
+    if len(shapes) == 1 and shapes[0] is not Secret:
+        if isinstance(value, dict):
+            inner = struct_problems(source, value, shapes[0], where)
+        for index, element in enumerate(value) if isinstance(value, list) else ():
+            if isinstance(element, dict):
+                inner += struct_problems(source, element, shapes[0], (*where, index))
+    return inner or _misfit(source, value, kind, where)
+
+
+def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
+    try:
+        msgspec.convert(value, kind, dec_hook=decode_hook)
+    except msgspec.ValidationError as error:
+        message, _, inside = in_words(str(error)).partition(" - at `$")
+        named = _FIELDS.match(message)
+        if not inside and isinstance(where[-1], int) and isinstance(value, dict) and named and named[1] in value:
+            where = (*where, named[1])
+        return [msgspec.structs.replace(found := source.problem(where, message), path=found.path + inside.rstrip("`"))]
+    return []
+
+
+def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *, told: bool) -> list[Problem]:
+    """What is wrong with the gates of a deployment and with what it requires. `told`: what is wrong with its other
+    fields was said."""
+    from actions.gates import Gate, gates_of
+    from actions.requirements import Requires
+    from backends.deployments.common import shared_settings
+
+    gates, requires = data.get("gates", []), data.get("requires", {})
+    found: list[Problem] = []
+    for index, gate in enumerate(gates if isinstance(gates, list) else []):
+        if isinstance(gate, dict):
+            found += struct_problems(source, gate, Gate, (*where, "gates", index))
+    if isinstance(requires, dict):
+        found += struct_problems(source, requires, Requires, (*where, "requires"))
+    if found:
+        return found
+    try:
+        settings = shared_settings(data)
+    except BackendError as error:
+        return [] if told else [source.problem(where, error.message, error.fix)]
+    try:
+        gates_of(settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics)
+    except BackendError as error:
+        return [source.problem((*where, error.message.partition(":")[0]), error.message, error.fix)]
+    return []
+
+
+def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) -> list[Problem]:
+    """Secret files and commands below `value` that others could change."""
+    base = source.path.parent
+    if isinstance(value, dict) and list(value) == ["command"]:
+        key, value = "command", value["command"]
+    try:
+        if key in COMMANDS and isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+            refuse_unsafe_command(value, base)
+        elif isinstance(value, dict) and list(value) == ["file"] and isinstance(value["file"], str):
+            refuse_unsafe(base / Path(value["file"]).expanduser())
+    except Unsafe as unsafe:
+        return [source.problem(where, unsafe.words, unsafe.fix)]
+    except OSError:
+        return []  # whoever needs it says what it lacks
+    if isinstance(value, dict):
+        return [
+            found for name, inner in value.items() for found in unsafe_problems(source, inner, name, (*where, name))
+        ]
+    if isinstance(value, list):
+        return [found for at, inner in enumerate(value) for found in unsafe_problems(source, inner, "", (*where, at))]
+    return []
+
+
+def text_problems(source: ConfigText, table: Mapping[str, Any], where: KeyPath) -> list[Problem]:
+    """Settings of the context that are shown on one line and could not be."""
+    shown = {key: table.get(key) for key in ("title", "timezone", "watchdog", "freeze", "links")}
+    return [
+        source.problem((*where, key), words, "write it on one line, without escapes")
+        for key, value in shown.items()
+        if (words := next(filter(None, map(text_problem, strings(value))), ""))
+    ]
+
+
+def once(problems: list[Problem]) -> list[Problem]:
+    """One for each key: what is wrong with it is often found by more than one look, and again by one at its table."""
+    found = list({problem.path: problem for problem in reversed(problems)}.values())[::-1]
+    said = {(problem.message, problem.path) for problem in found}
+    return [
+        problem for problem in found
+        if not any(words == problem.message and path.startswith(f"{problem.path}.") for words, path in said)
+    ]  # fmt: skip
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    from difflib import get_close_matches  # 6 ms, and only a mistake needs it
+
+    near = get_close_matches(key, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(sorted(known))}"
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in strings(inner)]
+    return [text for inner in value for text in strings(inner)] if isinstance(value, list) else []
+
+
+def in_words(said: str) -> str:
+    """What the decoder says, without its names of types: `expected a number, got text`."""
+
+    def told(match: re.Match[str]) -> str:
+        kinds = [part.strip() for part in match[1].split("|") if part.strip() != "null"]
+        wanted = " or ".join(_TYPES.get(kind, kind) for kind in kinds)
+        return f"expected {wanted}" + (f", got {_TYPES.get(match[2], match[2])}" if match[2] else "")
+
+    return _EXPECTED.sub(told, said)

@@ -1,0 +1,71 @@
+"""A zone that is none, a journal that is a directory, a place that nothing can be written to: one clear line each."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from console import crash
+from console.cli.commands import teal
+from console.cli.ending import run_command
+
+
+def test_a_zone_that_is_none_is_said_and_taken_for_utc(tmp_path: Path) -> None:
+    """attack C5: every local time raised."""
+    (tmp_path / "config.toml").write_text("[contexts.c]\n")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "console.cli.main", "-c", str(tmp_path / "config.toml"), "status"],
+        env={"PATH": "/usr/bin:/bin", "TZ": "UTC-99:99:99", "HOME": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("teal: TZ=UTC-99:99:99 is no time zone, so times are UTC (")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "<+14>-14", "Nowhere/City"])
+def test_other_zones_are_left_alone(
+    zone: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from console.zones import mend_zone
+
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        mend_zone()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_journal_that_is_a_directory_is_a_mistake_of_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """attack C5: exit 70."""
+    (tmp_path / "journal.db").mkdir()
+    config = tmp_path / "config.toml"
+    config.write_text(f'[contexts.c]\njournal = "sqlite:///{tmp_path / "journal.db"}"\n')
+    monkeypatch.setenv("TEAL_CONFIG", str(config))
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    assert run_command(teal, ["note", "hello"]) == 2
+    told = capsys.readouterr().err
+    assert f"journal {tmp_path / 'journal.db'}: a directory, where its file should be" in told
+    assert f"name a file in it: {tmp_path / 'journal.db' / 'journal.db'}" in told
+
+
+def test_a_crash_without_a_place_for_its_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """new-user R9: the whole stack was in the text of the monitoring plugin."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "file" / "state"))
+    try:
+        raise ValueError("with a secret")
+    except ValueError as error:
+        said = str(crash.write_crash_file(error))
+    assert said.startswith('"test_bad_surroundings.py:')
+    assert "no crash file could be written" in said
+    assert "\n" not in said
+    assert "secret" not in said
