@@ -1,6 +1,7 @@
 """Tells those whom a config names what becomes of an action, beside it: nothing here fails or delays the action.
 
-Each is told at most once, in order, in at most `NOTIFY_S` for one event. Who could not be told is said in the audit.
+Each is told at most once, in order, in at most `NOTIFY_S` for one event; who says that it is limited is waited for, and
+asked once more. Who could not be told is said in the audit.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from actions.journal import Journal
 from actions.models import Action, ActionError, ActionStatus, Plan
 from actions.targets import Build
 from backends.errors import BackendError
+from backends.notify.delivery import deliver
 from backends.ports import ActionEvent, EventKind
 from backends.text import clean
 
@@ -75,8 +77,7 @@ class Notices:
     async def _deliver(self, description: dict[str, Any], line: asyncio.Queue[ActionEvent | None]) -> None:
         while (event := await line.get()) is not None:
             try:
-                async with asyncio.timeout(NOTIFY_S):
-                    await self._tell(description, event)
+                await self._tell(description, event)
             except TimeoutError:
                 await self._missed(description, event, f"no answer in {NOTIFY_S:g} s")
             except BackendError as error:
@@ -87,7 +88,7 @@ class Notices:
     async def _tell(self, description: dict[str, Any], event: ActionEvent) -> None:
         notifier = await self._build(description)
         try:
-            await notifier.notify(event)
+            await deliver(notifier, event, timeout_s=NOTIFY_S)
         finally:
             await notifier.aclose()
 

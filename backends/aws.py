@@ -15,8 +15,9 @@ from msgspec import Struct
 from backends.credentials import refuse_bad_url
 from backends.errors import BackendError, ErrorKind
 from backends.http import connection_words
+from backends.proxies import has_proxy, proxy_for
+from backends.redaction import learn, told
 from backends.settings import Secret, reveal
-from backends.text import clean
 
 CONNECT_TIMEOUT_S = 3.0
 _KIND_OF_CODE: dict[str, ErrorKind] = {
@@ -29,10 +30,13 @@ _KIND_OF_CODE: dict[str, ErrorKind] = {
     "TooManyRequestsException": "rate_limited", "RequestLimitExceeded": "rate_limited", "429": "rate_limited",
     "PreconditionFailed": "conflict", "PermanentRedirect": "config", "AuthorizationHeaderMalformed": "config",
     "IllegalLocationConstraintException": "config",
+    # What the config asks for cannot be.
+    "InvalidParameterValue": "config", "InvalidParameterCombination": "config", "MissingParameter": "config",
+    "ValidationError": "config", "ValidationException": "config", "InvalidBucketName": "config",
 }  # fmt: skip
 _FIX: dict[ErrorKind, str] = {
     "auth": "check the AWS credentials of this process (profile, role, environment) and what they may do",
-    "config": "check region, profile and endpoint_url under `aws`",
+    "config": "correct what the config asks for, or region, profile and endpoint_url under `aws`",
 }
 
 
@@ -87,9 +91,21 @@ def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout
     )
     try:
         session = boto3.session.Session(profile_name=access.profile or None, region_name=access.region or None, **keys)
-        return session.client(service, endpoint_url=access.endpoint_url or None, config=how)
+        client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
+        if has_proxy():  # botocore reads them by rules of its own: no ranges, no ports
+            proxy = proxy_for(client.meta.endpoint_url)
+            how = how.merge(botocore.config.Config(proxies=dict.fromkeys(("http", "https"), proxy) if proxy else {}))
+            client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
+        client.meta.events.register("before-send", _learn_token)
+        return client
     except (botocore.exceptions.BotoCoreError, ValueError) as error:
         raise aws_error(error, service) from None
+
+
+def _learn_token(request: Any, **_: Any) -> None:
+    """A session's token crosses the wire as it is; who echoes the request echoes it."""
+    token = request.headers.get("X-Amz-Security-Token")
+    learn(token.decode() if isinstance(token, bytes) else token)
 
 
 def aws_error(error: Exception, where: str) -> BackendError:
@@ -121,4 +137,4 @@ def aws_error(error: Exception, where: str) -> BackendError:
 
 
 def _failed(kind: ErrorKind, where: str, words: str, status: int | None = None) -> BackendError:
-    return BackendError(kind, f"{where}: {clean(words, 200)}", fix=_FIX.get(kind, ""), status=status)
+    return BackendError(kind, f"{where}: {told(words)}", fix=_FIX.get(kind, ""), status=status)

@@ -23,6 +23,7 @@ from backends import processes
 from backends.environment import MARK, command_environment
 from backends.ownership import refuse_unsafe_command
 from backends.processes import Running
+from backends.redaction import redacted
 from backends.text import clean
 
 KEPT_BYTES = 16 * 1024
@@ -181,8 +182,11 @@ class _Said:
     async def __call__(self) -> tuple[str, ...]:
         """In lines; what it has left running may go on to write, and is not waited for."""
         await asyncio.wait({self.task}, timeout=1.0)
-        text = b"".join(self._kept)[-KEPT_BYTES:].decode("utf-8", "replace")
-        return tuple(line for raw in text.splitlines()[-20:] if (line := clean(raw, 300).strip()))
+        whole = b"".join(self._kept)
+        lines = redacted(whole.decode("utf-8", "replace")).splitlines()
+        if len(whole) > KEPT_BYTES and len(lines) > 1:
+            del lines[0]  # its beginning is gone, and what is left may be half of a secret
+        return tuple(line for raw in lines[-20:] if (line := clean(raw, 300).strip()))
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
         kept, size = self._kept, 0

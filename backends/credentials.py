@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from backends.redaction import basic, learn
 from backends.settings import Secret, refuse_password_in_url, reveal
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
@@ -47,7 +48,9 @@ async def credentials(
         return Credentials({**resolved, "authorization": f"Bearer {await auth.token.resolve(base_dir)}"}, None)
     assert auth.username is not None
     assert auth.password is not None
-    return Credentials(resolved, (auth.username, await auth.password.resolve(base_dir)))
+    pair = auth.username, await auth.password.resolve(base_dir)
+    learn(basic(*pair))
+    return Credentials(resolved, pair)
 
 
 def refuse_bad_url(key: str, url: str | Secret) -> None:
@@ -56,6 +59,20 @@ def refuse_bad_url(key: str, url: str | Secret) -> None:
         refuse_password_in_url(url)
         if not url.casefold().startswith(("http://", "https://")):
             raise ValueError(f"{key}: it begins with http:// or https://")
+
+
+def plain_host(key: str, host: str) -> str:
+    """A name or an address as a connection takes it: `[::1]` without its brackets. ValueError for anything else."""
+    found = host.strip()
+    if found.startswith("[") and found.endswith("]"):
+        found = found[1:-1]
+        if ":" not in found:
+            raise ValueError(f"{key}: brackets are for IPv6, as in [::1]")
+    if not found:
+        raise ValueError(f"{key}: it is empty")
+    if "://" in found or set(found) & set("/[]@ \t") or found.count(":") == 1:
+        raise ValueError(f"{key}: a name or an address alone, without scheme, path and port")
+    return found
 
 
 def refuse_literal_secrets(headers: Mapping[str, str | Secret]) -> None:

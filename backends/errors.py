@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from backends.redaction import redacted
+
 ErrorKind = Literal[
     "auth",
     "not_found",
@@ -44,9 +46,10 @@ class BackendError(Exception):
         retry_after_s: float | None = None,
         status: int | None = None,
     ) -> None:
+        message = redacted(message)
         super().__init__(message)
         self.kind: ErrorKind = kind
         self.message = message
-        self.fix = fix or _WHAT_TO_DO[kind]
+        self.fix = redacted(fix) or _WHAT_TO_DO[kind]
         self.retry_after_s = retry_after_s
         self.status = status

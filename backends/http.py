@@ -10,11 +10,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
 from backends.errors import BackendError, ErrorKind
+from backends.inflating import DamagedError, Gunzip
+from backends.proxies import checked_proxy, proxy_for
+from backends.redaction import redact_url, request_secrets, told
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -34,9 +36,8 @@ MAX_ATTEMPTS = 3
 MAX_RETRY_AFTER_S = 5.0
 _RETRY_STATUS = frozenset({429, 502, 503, 504})
 _BAD_HEADER = "look for a line break or a letter outside ASCII in a header, a user, a password or a token"
-_NEVER_BY_PROXY = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "resolution", "No address associated")
-_PUBLIC_HEADERS = frozenset({"accept", "content-type", "user-agent"})
+_ASKED_WRONGLY = frozenset({400, 422})
 _KIND_OF_STATUS: dict[int, ErrorKind] = {
     401: "auth", 403: "auth", 404: "not_found", 410: "not_found", 408: "timeout", 504: "timeout",
     409: "conflict", 412: "conflict", 429: "rate_limited", 502: "unreachable", 503: "unreachable",
@@ -68,15 +69,22 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """The shared client. Created on first use; `verify` is a CA bundle path, a TLS context, or false for none.
 
-    An adapter whose system has a TLS identity or a proxy of its own makes one for itself, and closes it.
+    An adapter whose system has a TLS identity or a proxy of its own makes one for itself, and closes it. Everything
+    then goes by that `proxy`, whatever the environment says; `proxy_named` is where it is written.
     """
 
     def __init__(
-        self, *, user_agent: str = "tealdeck", verify: str | bool | ssl.SSLContext = True, proxy: str | None = None
+        self,
+        *,
+        user_agent: str = "tealdeck",
+        verify: str | bool | ssl.SSLContext = True,
+        proxy: str | None = None,
+        proxy_named: str = "proxy",
     ) -> None:
         self._user_agent = user_agent
         self._verify = verify
         self._proxy = proxy
+        self._proxy_named = proxy_named
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
 
@@ -121,12 +129,12 @@ class Http:
         import httpx
 
         where = redact_url(url)
-        secrets = _secrets(url, headers, auth)
+        secrets = request_secrets(url, headers, auth)
         began = time.monotonic()
         if json is not None:
             content = msgspec.json.encode(json)
             headers = {"content-type": "application/json", **(headers or {})}
-        with _in_our_words(where, secrets, timeout):
+        with _in_our_words(self._asked(url), secrets, timeout):
             async with (
                 asyncio.timeout(timeout),
                 client.stream(
@@ -162,17 +170,17 @@ class Http:
         import httpx
 
         where = redact_url(url)
-        secrets = _secrets(url, headers, None)
+        secrets = request_secrets(url, headers, None)
         patience = httpx.Timeout(idle_s, connect=CONNECT_TIMEOUT_S)
         began = time.monotonic()
-        with _in_our_words(where, secrets, idle_s):
+        with _in_our_words(self._asked(url), secrets, idle_s):
             async with client.stream("GET", url, params=params, headers=headers, timeout=patience) as response:
                 if response.status_code >= 300:
                     body = await _read_bounded(response, where)
                     answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where)
                     raise refuse(answer) if refuse else _status_error(answer, secrets)
                 partial = bytearray()
-                async for chunk in response.aiter_bytes():
+                async for chunk in _pieces(response, where):
                     *finished, rest = chunk.split(b"\n")
                     for piece in finished:
                         yield bytes(partial + piece)[:longest]
@@ -194,25 +202,33 @@ class Http:
                 self._client = await asyncio.to_thread(self._make_client)
             return self._client
 
+    def _route(self, url: str) -> str | None:
+        """The proxy for it, None for none. Raises BackendError(config)."""
+        return checked_proxy(self._proxy, self._proxy_named) if self._proxy else proxy_for(url)
+
+    def _asked(self, url: str) -> str:
+        """What is asked, and by which proxy, for messages."""
+        try:
+            proxy = self._route(url)
+        except ValueError:  # not a URL, as whoever sends it will say
+            proxy = None
+        return f"{redact_url(url)} (by proxy {redact_url(proxy)})" if proxy else redact_url(url)
+
     def _make_client(self) -> "httpx.AsyncClient":
         import httpx
 
+        from backends.http_routes import Routes
+
         try:
-            verify: ssl.SSLContext | bool = (
-                ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
-            )
-            return httpx.AsyncClient(
-                headers={"user-agent": self._user_agent},
-                verify=verify,
-                proxy=self._proxy,
-                mounts=dict.fromkeys(_NEVER_BY_PROXY),
-            )
+            tls = self._verify if isinstance(self._verify, ssl.SSLContext) else (
+                ssl.create_default_context(cafile=self._verify)
+                if isinstance(self._verify, str)
+                else httpx.create_ssl_context(verify=self._verify)
+            )  # fmt: skip
         except OSError as error:
             raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
-        except (ImportError, ValueError) as error:
-            raise BackendError(
-                "config", f"proxy of the environment: {clean(str(error), 200)}", fix="correct HTTP_PROXY, ALL_PROXY"
-            ) from None
+        headers = {"user-agent": self._user_agent, "accept-encoding": "gzip"}
+        return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route))
 
 
 @contextlib.contextmanager
@@ -225,28 +241,34 @@ def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[No
     except (TimeoutError, httpx.TimeoutException):
         raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise BackendError("config", f"{where}: {_redacted(str(error), secrets)}") from None
+        raise BackendError("config", f"{where}: {told(str(error), secrets=secrets)}") from None
     except (httpx.LocalProtocolError, ValueError):  # its words would quote the header, and with it a secret
         raise BackendError("config", f"{where}: the host name or a header cannot be sent", fix=_BAD_HEADER) from None
     except httpx.RemoteProtocolError as error:
         words = str(error)
         if "disconnected" in words or "peer closed" in words:
             raise _PassingError("unreachable", f"{where}: connection lost before the answer was complete") from None
-        raise BackendError("malformed", f"{where}: {_redacted(words, secrets)}") from None
-    except httpx.DecodingError as error:
-        raise BackendError("malformed", f"{where}: {_redacted(str(error), secrets)}") from None
+        raise BackendError("malformed", f"{where}: {told(words, secrets=secrets)}") from None
+    except DamagedError as error:
+        raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None
     except httpx.HTTPError as error:
         words = connection_words(error)
         kind = BackendError if words.startswith("certificate") else _PassingError
-        raise kind("unreachable", f"{where}: {_redacted(words, secrets)}") from None
+        raise kind("unreachable", f"{where}: {told(words, secrets=secrets)}") from None
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
-    """`body` as `shape`. Raises BackendError(malformed) with the bad field's path, or what came instead of JSON."""
+    """`body` as `shape`; a null where `shape` has none is no field at all, as JSON readers in Go have it.
+
+    Raises BackendError(malformed) with the bad field's path, or what came instead of JSON.
+    """
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        raise BackendError("malformed", f"{where}: {clean(str(error), 300)}") from None
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            if "got `null`" in str(error):
+                return msgspec.convert(without_nulls(msgspec.json.decode(body)), shape)
+        raise BackendError("malformed", f"{where}: {told(str(error), 300)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if not body.strip():
             raise BackendError("malformed", f"{where}: an empty answer instead of JSON") from None
@@ -254,29 +276,35 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
             raise BackendError(
                 "malformed", f"{where}: an HTML page instead of JSON (a proxy or a login page?)"
             ) from None
-        raise BackendError("malformed", f"{where}: {clean(str(error), 200)}") from None
+        raise BackendError("malformed", f"{where}: {told(str(error))}") from None
     except RecursionError:
         raise BackendError("malformed", f"{where}: JSON that is nested too deep") from None
 
 
+def without_nulls(value: Any) -> Any:
+    """`value` without the keys of its tables that are null."""
+    if isinstance(value, dict):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
 def refusal(
-    answer: Answer, *, headers: Mapping[str, str] | None = None, auth: tuple[str, str] | None = None, said: str = ""
+    answer: Answer,
+    *,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    said: str = "",
+    asked: str = "",
 ) -> BackendError:
     """The error for an `answer` of status 300 and above that was accepted; `said`: the system's own words for it.
 
-    `headers` and `auth` are those of the request: what they hold does not come back in the message.
+    `headers` and `auth` are those of the request: what they hold does not come back in the message. `asked` names what
+    of the config the system was asked with: where it says that this is wrong (400, 422), the error is of kind config.
     """
-    return _status_error(answer, _secrets("", headers, auth), said)
-
-
-def redact_url(url: str) -> str:
-    """Scheme, host, port and path of `url`: no user, no password, no query (it may hold a token)."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return clean(urlunsplit((parts.scheme, host, parts.path, "", "")), 300)
-    except ValueError:
-        return "(not a URL)"
+    error = _status_error(answer, request_secrets("", headers, auth), said)
+    if asked and said and answer.status in _ASKED_WRONGLY:
+        return BackendError("config", error.message, fix=f"correct {asked}", status=answer.status)
+    return error
 
 
 def connection_words(error: BaseException) -> str:
@@ -310,29 +338,54 @@ def _certificate_ends(response: "httpx.Response") -> datetime | None:
 
 
 async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise BackendError(
-                "malformed",
-                f"{where}: an answer of more than {MAX_BODY_BYTES // 2**20} MB",
-                fix="narrow the query",
-            )
-        chunks.append(chunk)
-    return b"".join(chunks)
+    body = bytearray()
+    async for piece in _pieces(response, where):
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise too_large(where)
+    return bytes(body)
+
+
+async def _pieces(response: "httpx.Response", where: str) -> AsyncGenerator[bytes, None]:
+    """The body as it comes, inflated in steps; between two of them everybody else has their turn."""
+    gunzip = content_coding(response.headers.get("content-encoding", ""), where)
+    async for chunk in response.aiter_raw():
+        if gunzip is None:
+            yield chunk
+            continue
+        for piece in gunzip.feed(chunk):
+            yield piece
+            await asyncio.sleep(0)
+    if gunzip is not None and (rest := gunzip.rest()):
+        yield rest
+
+
+def content_coding(named: str, where: str) -> Gunzip | None:
+    """What undoes the `Content-Encoding` of an answer; None for none. Raises BackendError for more than was asked."""
+    coding = named.strip().casefold()
+    if coding in ("", "identity"):
+        return None
+    if coding in ("gzip", "x-gzip"):
+        return Gunzip()
+    words = f'{where}: Content-Encoding "{clean(named, 60)}", where gzip, once, was asked for'
+    raise BackendError("malformed", words, fix="look at the server, or at the proxy before it")
+
+
+def too_large(where: str) -> BackendError:
+    """For a body of more than `MAX_BODY_BYTES`, inflated."""
+    words = f"{where}: an answer of more than {MAX_BODY_BYTES // 2**20} MB"
+    return BackendError("malformed", words, fix="narrow the query, or widen its step")
 
 
 def _status_error(answer: Answer, secrets: list[str], said: str = "") -> BackendError:
     kind = _KIND_OF_STATUS.get(answer.status, "unreachable" if answer.status >= 500 else "malformed")
     detail = ""
     if said:
-        detail = ": " + _redacted(said, secrets)
+        detail = ": " + told(said, secrets=secrets)
     elif answer.status < 400:
         detail = f" to {redact_url(answer.headers.get('location', ''))}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
-        detail = ": " + _redacted(answer.body[:300].decode("utf-8", "replace"), secrets)
+        detail = ": " + told(answer.body.decode("utf-8", "replace"), secrets=secrets)
     error = _PassingError if answer.status in _RETRY_STATUS else BackendError
     return error(
         kind,
@@ -353,18 +406,3 @@ def _seconds_of(retry_after: str) -> float | None:
     except ValueError:
         return None
     return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())
-
-
-def _secrets(url: str, headers: Mapping[str, str] | None, auth: tuple[str, str] | None) -> list[str]:
-    """What must not come back in a message, as a server may quote it: passwords, tokens, header values."""
-    found = [value for name, value in (headers or {}).items() if name.casefold() not in _PUBLIC_HEADERS]
-    found += [value.rpartition(" ")[2] for value in found]
-    userinfo = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
-    found += [userinfo, userinfo.partition(":")[2], auth[1] if auth else ""]
-    return sorted((secret for secret in found if len(secret) > 2), key=len, reverse=True)
-
-
-def _redacted(text: str, secrets: list[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return clean(text, 200)

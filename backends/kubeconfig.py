@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Struct, field
 
 from backends.errors import BackendError
+from backends.http import without_nulls
+from backends.redaction import told
 from backends.text import clean
 
 DEFAULT_FILE = "~/.kube/config"
@@ -38,8 +40,8 @@ class Cluster(Struct, frozen=True, kw_only=True, rename="kebab"):
 class ExecVariable(Struct, frozen=True):
     """One environment variable of a plugin."""
 
-    name: str
-    value: str
+    name: str = ""
+    value: str = ""
 
 
 class Exec(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -73,24 +75,24 @@ class User(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class _Context(Struct, frozen=True):
-    cluster: str
+    cluster: str = ""
     user: str = ""
     namespace: str = ""
 
 
 class _NamedCluster(Struct, frozen=True):
-    name: str
-    cluster: Cluster
+    name: str = ""
+    cluster: Cluster = Cluster()
 
 
 class _NamedUser(Struct, frozen=True):
-    name: str
-    user: User | None = None
+    name: str = ""
+    user: User = User()
 
 
 class _NamedContext(Struct, frozen=True):
-    name: str
-    context: _Context
+    name: str = ""
+    context: _Context = _Context()
 
 
 class _File(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -137,7 +139,7 @@ def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
         raise BackendError("config", "the kubeconfig has no current-context", fix="set `kube_context` of this entry")
     contexts = {one.name: one.context for file in reversed(found.values()) for one in file.contexts or ()}
     clusters = {one.name: (one.cluster, path) for path, file in _reversed(found) for one in file.clusters or ()}
-    users = {one.name: (one.user or User(), path) for path, file in _reversed(found) for one in file.users or ()}
+    users = {one.name: (one.user, path) for path, file in _reversed(found) for one in file.users or ()}
     if name not in contexts:
         known = clean(", ".join(sorted(contexts)), 200) or "none"
         raise BackendError("config", f'no context "{clean(name, 128)}" in the kubeconfig', fix=f"known: {known}")
@@ -177,7 +179,7 @@ def _read(path: Path) -> _File:
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES)
-        return msgspec.convert(yaml.load(content, Loader=loader) or {}, _File)
+        return msgspec.convert(without_nulls(yaml.load(content, Loader=loader) or {}), _File)
     except OSError as error:
         raise BackendError("config", f"kubeconfig {path}: {error.strerror or error}") from None
     except yaml.YAMLError as error:
@@ -186,7 +188,7 @@ def _read(path: Path) -> _File:
         line = f" in line {mark.line + 1}" if mark is not None else ""
         raise BackendError("config", f"kubeconfig {path}: not YAML{line}") from None
     except msgspec.ValidationError as error:
-        raise BackendError("config", f"kubeconfig {path}: {clean(str(error), 200)}") from None
+        raise BackendError("config", f"kubeconfig {path}: {told(str(error))}") from None
 
 
 def _in_cluster() -> Access:

@@ -22,6 +22,7 @@ from backends.errors import BackendError
 from backends.http import READ_TIMEOUT_S, Answer, Http, refusal
 from backends.kubeconfig import Access, load_access
 from backends.kubernetes_identity import Identity, identify, tls_context
+from backends.text import clean
 
 T = TypeVar("T")
 
@@ -130,7 +131,7 @@ class KubernetesApi:
             session = await self._opened(session)
             answer = await self._ask(session, method, path, params, content, content_type, timeout)
         if answer.status >= 300:
-            raise self._refused(answer, session)
+            raise self._refused(answer, session, params)
         return answer
 
     async def lines(self, path: str, *, params: Mapping[str, Any], idle_s: float) -> AsyncGenerator[bytes, None]:
@@ -153,7 +154,11 @@ class KubernetesApi:
     ) -> AsyncGenerator[bytes, None]:
         url, headers = session.access.cluster.server.rstrip("/") + path, request_headers(session)
         return session.http.lines(
-            url, params=params, headers=headers, idle_s=idle_s, refuse=lambda answer: self._refused(answer, session)
+            url,
+            params=params,
+            headers=headers,
+            idle_s=idle_s,
+            refuse=lambda answer: self._refused(answer, session, params),
         )
 
     async def aclose(self) -> None:
@@ -202,17 +207,20 @@ class KubernetesApi:
                 http = session.http
             else:
                 tls = await asyncio.to_thread(tls_context, access, identity)
-                http = Http(verify=tls, proxy=access.cluster.proxy_url)
+                named = f"proxy-url of context {access.where} in the kubeconfig"
+                http = Http(verify=tls, proxy=access.cluster.proxy_url, proxy_named=named)
                 self._clients.append(http)  # those before it may still be in use
             self._session = Session(access, identity, http)
             return self._session
 
-    def _refused(self, answer: Answer, session: Session) -> BackendError:
+    def _refused(self, answer: Answer, session: Session, params: Mapping[str, Any] | None) -> BackendError:
         try:
             said = answer.decode(Status).message
         except BackendError:
             said = ""
-        error = refusal(answer, headers=request_headers(session), said=said)
+        selector = (params or {}).get("labelSelector")
+        asked = f'the label selector "{clean(selector, 128)}"' if selector else ""
+        error = refusal(answer, headers=request_headers(session), said=said, asked=asked)
         if answer.status == 401:
             error.message = f"{session.access.where}: HTTP 401: who we are is not accepted (expired?)"
             error.fix = _SIGN_IN_FIX

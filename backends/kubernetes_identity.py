@@ -6,6 +6,7 @@ Source: https://kubernetes.io/docs/reference/config-api/client-authentication.v1
 import asyncio
 import base64
 import os
+import re
 import ssl
 import tempfile
 import time
@@ -17,8 +18,10 @@ import msgspec
 from msgspec import Struct
 
 from backends.errors import BackendError
-from backends.kubeconfig import Access, Exec
+from backends.http import decode_json
+from backends.kubeconfig import Access, Exec, ExecVariable, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.redaction import SECRET_NAME, basic, learn, told
 from backends.settings import run_quietly
 from backends.text import clean
 
@@ -47,11 +50,15 @@ class Identity(Struct, frozen=True, kw_only=True):
 async def identify(access: Access) -> Identity:
     """Who we are, from the user of the context; runs its plugin. Raises BackendError: config, auth."""
     user = access.user
+    learn(user.token, user.password, access.cluster.proxy_url, *(one.value for one in _variables(user)))
     if user.exec is not None:
-        return await _run_plugin(user.exec, access)
-    if user.auth_provider is not None:
-        return await asyncio.to_thread(_ask_library, access)
-    return await asyncio.to_thread(_written_down, access)
+        identity = await _run_plugin(user.exec, access)
+    elif user.auth_provider is not None:
+        identity = await asyncio.to_thread(_ask_library, access)
+    else:
+        identity = await asyncio.to_thread(_written_down, access)
+    learn((identity.authorization or "").partition(" ")[2])
+    return identity
 
 
 def tls_context(access: Access, identity: Identity) -> ssl.SSLContext:
@@ -84,6 +91,12 @@ def tls_context(access: Access, identity: Identity) -> ssl.SSLContext:
     return context
 
 
+def _variables(user: User) -> list[ExecVariable]:
+    """Those of its plugin that hold a secret, by their names."""
+    found = user.exec.env or [] if user.exec is not None else []
+    return [one for one in found if re.search(SECRET_NAME, one.name)]
+
+
 class _NamedTls(ssl.SSLContext):
     """Asks for, and checks, another name than that of the URL where `name` is set."""
 
@@ -112,8 +125,7 @@ def _written_down(access: Access) -> Identity:
     elif user.token:
         authorization = f"Bearer {user.token.strip()}"
     elif user.username is not None and user.password is not None:
-        pair = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
-        authorization = f"Basic {pair}"
+        authorization = f"Basic {basic(user.username, user.password)}"
     return Identity(
         authorization=authorization,
         certificate=_file_or_data(
@@ -185,17 +197,17 @@ async def _run_plugin(plugin: Exec, access: Access) -> Identity:
         raise BackendError("config", f"{access.where}: {name}: {error.strerror or error}", fix=fix) from None
     if ran.status != 0:
         lines = ran.complaint.decode("utf-8", "replace").strip().splitlines()
-        said = f": {clean(lines[-1], 200)}" if lines else ""
+        said = f": {told(lines[-1])}" if lines else ""
         fix = f"run it by hand: {name}; it may want you to sign in again"
         raise BackendError("auth", f"{access.where}: {name}: exit status {ran.status}{said}", fix=fix)
     try:
-        told = msgspec.json.decode(ran.output, type=_ExecCredential)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        credential = decode_json(ran.output, _ExecCredential, where=name)
+    except BackendError:
         raise BackendError("auth", f"{access.where}: {name} printed no ExecCredential") from None
-    if told.api_version != plugin.api_version:
-        words = f"speaks {clean(told.api_version, 64)}, the kubeconfig says {clean(plugin.api_version, 64)}"
+    if credential.api_version != plugin.api_version:
+        words = f"speaks {clean(credential.api_version, 64)}, the kubeconfig says {clean(plugin.api_version, 64)}"
         raise BackendError("config", f"{access.where}: {name} {words}")
-    status = told.status
+    status = credential.status
     if not status.token and not (status.client_certificate_data and status.client_key_data):
         raise BackendError("auth", f"{access.where}: {name} gave neither a token nor a certificate with its key")
     ends = status.expiration_timestamp
@@ -232,7 +244,7 @@ def _ask_library(access: Access) -> Identity:
             os.pathsep.join(str(path) for path in access.files), access.context, settings, persist_config=False
         )
     except Exception as error:  # it raises what its own libraries do
-        words = f"auth-provider: {type(error).__name__}: {clean(str(error), 200)}"
+        words = f"auth-provider: {type(error).__name__}: {told(str(error))}"
         raise BackendError("auth", f"{access.where}: {words}", fix="use an `exec` plugin instead") from None
     token = settings.api_key.get("BearerToken") or settings.api_key.get("authorization")
     if not token:

@@ -6,7 +6,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from backends.text import clean
 
@@ -56,7 +56,12 @@ class Metadata(Struct, rename="camel"):
 class Items(Struct, Generic[T]):
     """A list of objects."""
 
-    items: list[T]
+    listed: list[T] | None = field(name="items")
+
+    @property
+    def items(self) -> list[T]:
+        """They; a server in Go may say null for none."""
+        return self.listed or []
 
 
 class ServiceSpec(Struct, rename="camel"):

@@ -14,6 +14,7 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.redaction import learn
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -40,6 +41,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise ValueError('a secret is one of { env = "…" }, { file = "…" }, { command = ["…"] }')
         if not (self.env or self.file or self.command):
             raise ValueError("a secret reference is empty")
+        if self.env:  # whoever echoes it (a command, a driver) may do so before it is resolved
+            learn(os.environ.get(self.env))
 
     def __str__(self) -> str:
         if self.env is not None:
@@ -47,11 +50,16 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return f"file {self.file}" if self.file is not None else f"command {(self.command or ('',))[0]}"
 
     async def resolve(self, base_dir: Path | None = None) -> str:
-        """The value, without its trailing newline. A command gets no stdin and 10 s. Raises SecretError, also for a
-        file or a command that others could change (`ownership`).
+        """The value, without its trailing newline; no message says it from then on. A command gets no stdin and 10 s.
+        Raises SecretError, also for a file or a command that others could change (`ownership`).
 
         A relative file starts at `base_dir`, the directory of the config; a command runs there.
         """
+        value = await self._value(base_dir)
+        learn(value)
+        return value
+
+    async def _value(self, base_dir: Path | None) -> str:
         if self.env is not None:
             value = os.environ.get(self.env)
             if not value:

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from actions.journal import Journal
 from actions.location import journal_location
 from backends.errors import BackendError, ErrorKind
-from backends.http import Answer, Http, redact_url
+from backends.http import Answer, Http
 from backends.models import CheckResult, Health, Panel, worst
 from backends.ports import LogQuery
+from backends.redaction import redact_url
 from backends.settings import reveal
 from console import moment
 from console.adapters import Adapters

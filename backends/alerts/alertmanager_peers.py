@@ -13,8 +13,9 @@ from backends.alerts.alertmanager_wire import WireAlert, WirePosted, WireSilence
 from backends.alerts.matchers import as_filter
 from backends.credentials import Authentication, Credentials, credentials
 from backends.errors import BackendError
-from backends.http import Answer, Http, decode_json, redact_url
+from backends.http import Answer, Http, decode_json
 from backends.models import Matcher
+from backends.redaction import redact_url
 from backends.settings import Secret
 from backends.together import together
 
@@ -101,7 +102,13 @@ class Peer:
 
     async def post(self, body: dict[str, Any]) -> str:
         """Send a silence, once; returns its id. Raises BackendError; see `said_no`."""
-        return (await self._door.request("POST", f"{self._base}/silences", json=body)).decode(WirePosted).id
+        try:
+            return (await self._door.request("POST", f"{self._base}/silences", json=body)).decode(WirePosted).id
+        except BackendError as error:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                fix = "correct the matchers or the time of the silence"
+                raise BackendError("config", error.message, fix=fix, status=error.status) from None
+            raise
 
     async def delete(self, silence_id: str) -> None:
         """Expire a silence that is there, once. Raises as `post`."""

@@ -24,8 +24,8 @@ from backends.checks.findings import Findings
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError, ErrorKind
-from backends.http import redact_url
 from backends.models import CheckResult
+from backends.redaction import redact_url, request_secrets, told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.text import clean
@@ -89,7 +89,9 @@ class BlackboxCheck:
         text = answer.body.decode("utf-8", "replace")
         if answer.status != 200:
             kind: ErrorKind = "config" if answer.status == 400 else "unreachable"
-            raise BackendError(kind, f"{answer.url}: HTTP {answer.status}: {clean(text.strip(), 200)}")
+            fix = "correct `module` and `target` of this check" if kind == "config" else ""
+            said = told(text.strip(), secrets=request_secrets(url, known.headers, known.auth))
+            raise BackendError(kind, f"{answer.url}: HTTP {answer.status}: {said}", fix=fix)
         log, _, metrics = text.rpartition(_METRICS)
         found = parse_probe(metrics)
         if "probe_success" not in found:
@@ -143,7 +145,7 @@ def _reason(log: str) -> str:
     reasons: list[Any] = _REASON.findall(log)
     if not reasons:
         return ""
-    return clean(_QUOTED_URL.sub("", reasons[-1].replace('\\"', '"')), 200)
+    return told(_QUOTED_URL.sub("", reasons[-1].replace('\\"', '"')))
 
 
 def _phrase(status: int) -> str:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from backends.models import CheckResult, Health, PerfDatum, badness, worst
+from backends.redaction import redacted
 
 
 class Limits(Struct, frozen=True):
@@ -81,7 +82,7 @@ class Findings:
             ref=self._name,
             name=self._name,
             state=worst([state for state, _ in faults]) if faults else "ok",
-            message="; ".join(words for _, words in faults) or fine,
+            message=redacted("; ".join(words for _, words in faults) or fine),
             latency_ms=None if seconds is None else seconds * 1000,
             perfdata=tuple(self._perfdata),
         )
@@ -95,7 +96,7 @@ def number(value: float) -> str:
 def critical(name: str, message: str, *, seconds: float | None = None) -> CheckResult:
     """Nothing could be measured, and that is the fault."""
     latency_ms = None if seconds is None else seconds * 1000
-    return CheckResult(ref=name, name=name, state="critical", message=message, latency_ms=latency_ms)
+    return CheckResult(ref=name, name=name, state="critical", message=redacted(message), latency_ms=latency_ms)
 
 
 def _beyond(value: float, limit: float | None, at_least: bool) -> bool:

@@ -29,8 +29,9 @@ from backends.checks.findings import Findings, critical
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
-from backends.http import Answer, decode_json, redact_url
+from backends.http import Answer, decode_json
 from backends.models import CheckResult
+from backends.redaction import redact_url
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
 from backends.text import clean

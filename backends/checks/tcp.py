@@ -19,6 +19,7 @@ import time
 from msgspec import Struct
 
 from backends.checks.latency import LatencyLimits, judge_latency
+from backends.credentials import plain_host
 from backends.http import connection_words
 from backends.models import CheckResult
 from backends.registry import AdapterContext
@@ -36,8 +37,7 @@ class TcpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeout: Duration = Duration(3)
 
     def __post_init__(self) -> None:
-        if not self.host.strip():
-            raise ValueError("host: it is empty")
+        plain_host("host", self.host)
         if not 1 <= self.port <= 65535:
             raise ValueError("port: 1 to 65535")
         if self.timeout <= 0:
@@ -55,7 +55,8 @@ class TcpCheck:
         self._config = config
         self._name = context.name
         self._limits = LatencyLimits(config.warn, config.crit)
-        host = f"[{config.host}]" if ":" in config.host else config.host
+        self._host = plain_host("host", config.host)
+        host = f"[{self._host}]" if ":" in self._host else self._host
         self._where = clean(f"{host}:{config.port}", 300)
 
     async def run(self) -> CheckResult:
@@ -63,7 +64,7 @@ class TcpCheck:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._config.timeout):
-                _, writer = await asyncio.open_connection(self._config.host, self._config.port)
+                _, writer = await asyncio.open_connection(self._host, self._config.port)
         except TimeoutError:
             return self._critical(f"no connection in {self._config.timeout}")
         except (OSError, UnicodeError) as error:  # a name that no encoding of host names takes

@@ -13,9 +13,10 @@ from msgspec import Struct, field
 
 from backends.environment import Variable
 from backends.errors import BackendError
-from backends.http import Answer, Http, connection_words, redact_url
+from backends.http import Answer, Http, connection_words
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
+from backends.redaction import redact_url, told
 from backends.settings import Duration, decode_hook
 from backends.text import clean
 
@@ -133,18 +134,18 @@ async def color_health(
 def _judge(answer: Answer, color: str, header: str) -> ColorState:
     where = answer.url
     try:
-        told = answer.decode(_Health)
+        health = answer.decode(_Health)
     except BackendError as error:
         healthy = False if answer.status >= 400 else None
         return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}")
-    version = clean(str(told.version), 128) if told.version is not None else None
-    status = clean(str(told.status), 64)
-    if answer.status != 200 or told.status != "healthy":
+    version = clean(str(health.version), 128) if health.version is not None else None
+    status = clean(str(health.status), 64)
+    if answer.status != 200 or health.status != "healthy":
         if 300 <= answer.status < 400:
             return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
-        why = f": {clean(str(told.detail), 200)}" if told.detail else ""
+        why = f": {told(str(health.detail))}" if health.detail else ""
         return ColorState(version=version, healthy=False, detail=f"HTTP {answer.status}, status {status}{why}")
-    said = answer.headers.get(header.lower()) or told.environment
+    said = answer.headers.get(header.lower()) or health.environment
     if not said:
         return ColorState(version=version, healthy=None, detail=f"{where}: does not say which color it is ({header})")
     if str(said).casefold() != color.casefold():

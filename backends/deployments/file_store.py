@@ -16,6 +16,7 @@ from pathlib import Path
 
 from backends.errors import BackendError, ErrorKind
 from backends.ownership import refuse_unsafe_command
+from backends.redaction import redacted
 from backends.text import clean
 
 LOCK_WAIT_S = 5.0
@@ -120,7 +121,7 @@ def run_command(command: Sequence[str], directory: Path) -> str:
         return f"{command[0]}: {error.strerror}"
     if done.returncode == 0:
         return ""
-    said = clean(done.stdout[-500:].decode("utf-8", "replace"), 300).strip()
+    said = clean(redacted(done.stdout.decode("utf-8", "replace"))[-500:], 300).strip()
     return f"{' '.join(command)}: exit status {done.returncode}" + (f": {said}" if said else "")
 
 

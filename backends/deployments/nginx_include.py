@@ -15,7 +15,7 @@ from msgspec import Struct
 from backends.deployments.common import fresh_request
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
-from backends.http import redact_url
+from backends.redaction import redact_url
 from backends.text import clean
 
 Mode = Literal["upstream", "split_clients"]

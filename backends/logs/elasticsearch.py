@@ -247,7 +247,7 @@ class ElasticsearchLogs:
             accept_errors=True,
         )
         if answer.status >= 300:
-            _refuse(answer, who.headers, who.auth)
+            _refuse(answer, who.headers, who.auth, f"`index`, `filter` or `fields` of logs {context.name}")
         return answer
 
 
@@ -260,19 +260,28 @@ class OpenSearchLogs(ElasticsearchLogs):
 class _Cause(Struct):
     reason: str = ""
     type: str = ""
+    root_cause: list["_Cause"] = []
+
+    @property
+    def words(self) -> str:
+        """Those of what is behind it: of a failed search the reason of the first shard."""
+        cause = next((cause for cause in self.root_cause if cause.reason), self)
+        return f"{cause.type}: {cause.reason}" if cause.reason else cause.type
 
 
 class _Error(Struct):
     error: _Cause | str = ""
 
 
-def _refuse(answer: Answer, headers: dict[str, str], auth: tuple[str, str] | None) -> NoReturn:
+def _refuse(answer: Answer, headers: dict[str, str], auth: tuple[str, str] | None, asked: str) -> NoReturn:
     try:
         error = answer.decode(_Error).error
-        said = error if isinstance(error, str) else f"{error.type}: {error.reason}" if error.reason else ""
+        said = error if isinstance(error, str) else error.words
+        if "no handler found" in said:  # a path that this dialect does not have
+            asked = ""
     except BackendError:
         said = ""
-    raise refusal(answer, headers=headers, auth=auth, said=clean(said, 200))
+    raise refusal(answer, headers=headers, auth=auth, said=said, asked=asked)
 
 
 def _at(document: Any, path: str) -> Any:

@@ -29,6 +29,7 @@ from backends.logs.lines import at_least, parse_text
 from backends.logs.reading import line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
+from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.text import clean
 
@@ -160,9 +161,7 @@ class JournaldLogs:
         try:
             return msgspec.json.decode(line, type=_Entry)
         except msgspec.DecodeError as error:
-            raise BackendError(
-                "malformed", f"logs {self._context.name}: journalctl: {clean(str(error), 200)}"
-            ) from None
+            raise BackendError("malformed", f"logs {self._context.name}: journalctl: {told(str(error))}") from None
 
     def _entry(self, found: _Entry, raw: str) -> LogEntry:
         """The time is the journal's. The level is the worse of its priority and of what the line says: services that
@@ -182,7 +181,7 @@ class JournaldLogs:
         )
 
     def _failed(self, complaint: bytes) -> BackendError:
-        said = clean(complaint.decode("utf-8", "replace"), 200).strip() or "journalctl failed"
+        said = told(complaint.decode("utf-8", "replace").strip()) or "journalctl failed"
         kind: ErrorKind = "auth" if any(word in said.casefold() for word in _REFUSED) else "unreachable"
         return BackendError(kind, f"logs {self._context.name}: {said}", fix="try the same with journalctl")
 

@@ -217,7 +217,8 @@ class LokiLogs:
             accept_errors=True,
         )
         if answer.status >= 300:
-            raise refusal(answer, headers=headers, auth=who.auth, said=_said(answer))
+            asked = f"`query` of logs {self._context.name}"
+            raise refusal(answer, headers=headers, auth=who.auth, said=_said(answer), asked=asked)
         if (kind := answer.decode(_Answer).data.resultType) != "streams":
             raise BackendError(
                 "config",
@@ -264,5 +265,5 @@ def _line_filter(grep: str | None) -> str:
 def _said(answer: Answer) -> str:
     """Loki's errors are plain text, those of a proxy may be anything."""
     if "text/plain" in answer.headers.get("content-type", ""):
-        return clean(answer.body[:300].decode("utf-8", "replace"), 200)
+        return answer.body.decode("utf-8", "replace")
     return ""

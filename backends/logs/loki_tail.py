@@ -3,7 +3,6 @@
 Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/#stream-logs (3.x).
 """
 
-import base64
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -11,7 +10,9 @@ from msgspec import Struct
 
 from backends.credentials import Credentials
 from backends.errors import BackendError, ErrorKind
-from backends.http import decode_json, redact_url
+from backends.http import decode_json
+from backends.proxies import proxy_for
+from backends.redaction import basic, redact_url
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 _KINDS: dict[int, ErrorKind] = {401: "auth", 403: "auth", 404: "not_found", 429: "rate_limited"}
@@ -39,10 +40,12 @@ async def frames(url: str, who: Credentials, headers: dict[str, str], timeout_s:
 
     where = redact_url(url.partition("?")[0])
     if who.auth is not None:
-        pair = base64.b64encode(":".join(who.auth).encode()).decode()
-        headers = {**headers, "authorization": f"Basic {pair}"}
+        headers = {**headers, "authorization": f"Basic {basic(*who.auth)}"}
     try:
-        async with connect(url, additional_headers=headers, open_timeout=timeout_s, max_size=MAX_FRAME_BYTES) as socket:
+        async with connect(
+            url, additional_headers=headers, open_timeout=timeout_s, max_size=MAX_FRAME_BYTES, compression=None,
+            proxy=proxy_for(url),
+        ) as socket:  # fmt: skip
             async for message in socket:
                 yield decode_json(message.encode() if isinstance(message, str) else message, Frame, where=where)
     except InvalidStatus as error:
@@ -50,6 +53,9 @@ async def frames(url: str, who: Credentials, headers: dict[str, str], timeout_s:
         raise BackendError(_KINDS.get(status, "unreachable"), f"{where}: HTTP {status}", fix=_FIX) from None
     except InvalidHandshake:
         raise BackendError("malformed", f"{where}: this is no websocket", fix=_FIX) from None
+    except ImportError:
+        fix = "leave out `tail`, or install python-socks"
+        raise BackendError("config", f"{where}: a websocket cannot go by a SOCKS proxy here", fix=fix) from None
     except (OSError, TimeoutError, WebSocketException) as error:
         raise BackendError("unreachable", f"{where}: {type(error).__name__}") from None
     raise BackendError("unreachable", f"{where}: Loki closed the tail")

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.inflating import DamagedError, Gunzip
 from backends.logs.lines import MAX_LINE_BYTES, at_least, nanoseconds, parse_line, parse_text, time_of
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
@@ -24,6 +25,7 @@ from backends.text import clean
 
 FIRST_BLOCK = 64 * 1024
 LARGEST_BLOCK = 1024 * 1024
+MAX_INFLATED_BYTES = 2 * 2**30
 _TIMELESS_BYTES = 256 * 1024  # so far is looked for a line with a time before a stretch counts as having none
 
 # Every way to say warning or worse has one of these; they are looked for in a whole block, only its hits are parsed.
@@ -187,24 +189,36 @@ def _search_compressed(
 
 
 def compressed_blocks(path: Path) -> Iterator[bytes]:
-    """Blocks of whole lines of a gzip file. Raises OSError, also where it is no gzip file or ends too early."""
-    import gzip
-    import zlib
+    """Blocks of whole lines of a gzip file; an empty one where a line goes on, so that whoever reads may stop.
 
+    Raises OSError, also where it is no gzip file, ends too early, or holds more than `MAX_INFLATED_BYTES`.
+    """
+    gunzip, inflated, tail = Gunzip(), 0, b""
     try:
-        with gzip.open(path, "rb") as file:
-            tail = b""
-            while block := file.read(LARGEST_BLOCK):
+        with path.open("rb") as file:
+            for block in _inflated(file, gunzip):
+                inflated += len(block)
+                if inflated > MAX_INFLATED_BYTES:
+                    words = f"more than {MAX_INFLATED_BYTES >> 30} GB once inflated"
+                    raise OSError(errno.EFBIG, words, str(path))
                 whole, newline, rest = block.rpartition(b"\n")
                 if newline:
                     yield tail + whole
                     tail = rest[:MAX_LINE_BYTES]
                 else:
                     tail = (tail + block)[:MAX_LINE_BYTES]
-            if tail:
-                yield tail
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                    yield b""
+        if tail:
+            yield tail
+    except DamagedError as error:
         raise OSError(errno.EIO, f"broken gzip file: {error}", str(path)) from None
+
+
+def _inflated(file: BinaryIO, gunzip: Gunzip) -> Iterator[bytes]:
+    while data := file.read(FIRST_BLOCK):
+        yield from gunzip.feed(data)
+    if rest := gunzip.rest():
+        yield rest
 
 
 def _parse(line: str | bytes, source: str, line_format: LineFormat) -> LogEntry:

@@ -28,6 +28,7 @@ from backends.aws import AwsAccess, aws_client, aws_error
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch_query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
 from backends.ports import Point, Sample, Series
+from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean, clean_labels
@@ -93,7 +94,7 @@ class CloudWatchMetrics:
         """As the port says; "now" is the last 3 hours, and a new metric is listed 15 minutes late."""
         node = parse(metric)
         if not isinstance(node, Metric):
-            raise BackendError("malformed", f"{clean(metric, 80)}: a query, not the name of a metric", fix=FIX)
+            raise BackendError("config", f"{clean(metric, 80)}: a query, not the name of a metric", fix=FIX)
         if node.dimensions is None:
             return bool(await self._read(partial(self._sets, node)))
         now = _floor(datetime.now(UTC).timestamp(), 300)
@@ -185,7 +186,7 @@ class CloudWatchMetrics:
             return
         said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
         kind: ErrorKind = "auth" if status == "Forbidden" else "unreachable"
-        raise BackendError(kind, f"{self.where}: {clean(': '.join(filter(None, (status, said))), 200)}")
+        raise BackendError(kind, f"{self.where}: {told(': '.join(filter(None, (status, said))))}")
 
     def _sets(self, metric: Metric) -> list[Labels]:
         pages = self._client.get_paginator("list_metrics").paginate(
@@ -195,7 +196,7 @@ class CloudWatchMetrics:
         sets = dict.fromkeys(_labels_of(found) for found in listed)
         if len(sets) > MAX_SETS:
             words = f"{metric} has {len(sets)} sets of dimensions"
-            raise BackendError("malformed", f"{self.where}: {words}", fix=f"name the dimensions; at most {MAX_SETS}")
+            raise BackendError("config", f"{self.where}: {words}", fix=f"name the dimensions; at most {MAX_SETS}")
         return list(sets)
 
 

@@ -181,4 +181,4 @@ def _seconds(text: str) -> int:
 
 
 def _refused(words: str) -> BackendError:
-    return BackendError("malformed", f"query: {words}", fix=FIX)
+    return BackendError("config", f"query: {words}", fix=FIX)

@@ -24,10 +24,11 @@ import msgspec
 from msgspec import Struct
 
 from backends.errors import BackendError
-from backends.metrics.prometheus_api import FIX_QUERY, Access, Entrance, PrometheusApi, refuse_bad_server
-from backends.metrics.prometheus_wire import QueryData, samples_of
+from backends.metrics.prometheus_api import REFUSED_QUERY, Access, Entrance, PrometheusApi, refuse_bad_server
+from backends.metrics.prometheus_wire import READ_TYPES, QueryData, samples_of
 from backends.metrics.promql import metric_names
 from backends.ports import Sample, Series
+from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.settings import Secret
 from backends.text import clean
@@ -69,11 +70,17 @@ class PrometheusMetrics:
         params = {"query": query, "timeout": f"{self._timeout_s:g}s"}
         if at is not None:
             params["time"] = f"{at.timestamp():.3f}"
-        data, envelope = await self.server.read("query", QueryData, params)
+        try:
+            data, envelope = await self.server.read("query", QueryData, params)
+        except BackendError as error:
+            raise _about(query, error) from None
+        if data.result_type not in READ_TYPES:
+            words = f"the query returns a {clean(data.result_type, 40)}, not a number for each series"
+            raise BackendError("config", f"{self.server.where}: {words}", fix=_correct(query))
         try:
             samples = samples_of(data, envelope.said)
         except (msgspec.ValidationError, ValueError) as error:
-            raise BackendError("malformed", f"{self.server.where}: {clean(str(error), 200)}", fix=FIX_QUERY) from None
+            raise BackendError("malformed", f"{self.server.where}: {told(str(error))}") from None
         if not samples and envelope.said:
             raise self.server.nothing_proven(envelope.said)
         return samples
@@ -91,7 +98,7 @@ class PrometheusMetrics:
             raise BackendError("timeout", f"{self.server.where}: no answer in {self._timeout_s:g} s") from None
         except BackendError as error:
             self.server.refused(error)
-            raise
+            raise _about(query, error) from None
         if not series and warnings:
             raise self.server.nothing_proven(warnings)
         return series
@@ -111,13 +118,24 @@ class PrometheusMetrics:
         try:
             return clean((await self.server.read("status/buildinfo", Build))[0].version, 60)
         except BackendError as error:
-            if error.kind in ("not_found", "malformed"):
+            if error.kind in ("not_found", "malformed", "config"):
                 return ""
             raise
 
     async def aclose(self) -> None:
         """End the threads after what they do; safe to call twice."""
         self._threads.close()
+
+
+def _correct(query: str) -> str:
+    return f"correct the query, try it on the server's own page: {clean(query, 200)}"
+
+
+def _about(query: str, error: BackendError) -> BackendError:
+    """The same; where the server refused it for `query`, that is said."""
+    if error.status in REFUSED_QUERY and error.kind == "config":
+        error.fix = _correct(query)
+    return error
 
 
 def _quoted(text: str) -> str:

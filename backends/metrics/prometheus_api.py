@@ -10,17 +10,18 @@ from msgspec.structs import replace
 
 from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
-from backends.http import Answer, decode_json, redact_url, refusal
+from backends.http import Answer, decode_json, refusal
 from backends.metrics.prometheus_wire import Envelope
+from backends.redaction import redact_url, told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
-from backends.text import clean
 
 API = "/api/v1"
 TENANT_HEADER = "X-Scope-OrgID"
 LONGEST_IN_URL = 2000  # encoded; proxies begin to refuse at 4 to 8 kB
 SLOW_TO_DECODE = 100_000
 FIX_QUERY = "correct the query: try it on the server's own page"
+REFUSED_QUERY = frozenset({400, 422})
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ class PrometheusApi:
         """For an empty answer with warnings: nobody can tell what is not there from what was not read."""
         return BackendError(
             "unreachable",
-            f"{self.where}: an empty answer that may be incomplete: {clean('; '.join(warnings), 200)}",
+            f"{self.where}: an empty answer that may be incomplete: {told('; '.join(warnings))}",
             fix="look at the stores behind this server",
         )
 
@@ -123,8 +124,8 @@ def refused_by(answer: Answer, entrance: Entrance) -> BackendError:
         return BackendError(
             "timeout", error.message, fix="make the query cheaper, or raise `timeout`", status=answer.status
         )
-    if envelope.error and error.kind == "malformed":
-        return BackendError("malformed", error.message, fix=FIX_QUERY, status=answer.status)
+    if envelope.error and answer.status in REFUSED_QUERY:
+        return BackendError("config", error.message, fix=FIX_QUERY, status=answer.status)
     return error
 
 

@@ -15,14 +15,15 @@ import requests
 import urllib3
 from msgspec import Struct
 from prometheus_api_client import PrometheusConnect
-from requests.utils import get_environ_proxies
 
 from backends.errors import BackendError
-from backends.http import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, Answer, connection_words, redact_url
+from backends.http import CONNECT_TIMEOUT_S, MAX_BODY_BYTES, Answer, connection_words, content_coding, too_large
+from backends.inflating import DamagedError
 from backends.metrics.prometheus_api import API, LONGEST_IN_URL, Entrance, refused_by
 from backends.metrics.prometheus_wire import Envelope, WireSeries, series_of
 from backends.ports import Series
-from backends.text import clean
+from backends.proxies import proxy_for
+from backends.redaction import redact_url, request_secrets, told
 
 CHUNK = 64 * 1024
 
@@ -65,7 +66,11 @@ def read_range(entrance: Entrance, wanted: RangeQuery) -> tuple[list[Series], tu
         known = words if len(words) < 60 else "connection lost before the answer was complete"
         raise BackendError("unreachable", f"{where}: {known}") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError) as error:
-        raise BackendError("malformed", f"{where}: {clean(str(error) or type(error).__name__, 200)}") from None
+        secrets = request_secrets(entrance.base, entrance.headers, entrance.auth)
+        words = told(str(error) or type(error).__name__, secrets=secrets)
+        raise BackendError("malformed", f"{where}: {words}") from None
+    except DamagedError as error:
+        raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None
     finally:
         session.close()
 
@@ -75,9 +80,10 @@ class BoundedSession(requests.Session):
 
     def __init__(self, entrance: Entrance, deadline: float) -> None:
         super().__init__()
-        self.headers["user-agent"] = "tealdeck"
+        self.headers.update({"user-agent": "tealdeck", "accept-encoding": "gzip"})
         self.trust_env = False  # or a .netrc would replace the credentials
-        self.proxies = dict(get_environ_proxies(entrance.base))
+        proxy = (proxy_for(entrance.base) or "").replace("socks5://", "socks5h://")  # names are resolved there
+        self.proxies = dict.fromkeys(("http", "https"), proxy) if proxy else {}
         self.verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
         self.envelope = Envelope()
         self._entrance = entrance
@@ -108,19 +114,16 @@ class BoundedSession(requests.Session):
 
     def _whole(self, response: requests.Response) -> bytes:
         """The body; `requests` would wait for the next byte for ever, if one comes now and then."""
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise BackendError(
-                    "malformed",
-                    f"{redact_url(response.url)}: an answer of more than {MAX_BODY_BYTES // 2**20} MB",
-                    fix="narrow the query, or widen its step",
-                )
-            chunks.append(chunk)
-            self._left()
-        return b"".join(chunks)
+        where = redact_url(response.url)
+        gunzip = content_coding(response.headers.get("content-encoding", ""), where)
+        body = bytearray()
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            for piece in gunzip.feed(chunk) if gunzip else (chunk,):
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise too_large(where)
+                self._left()
+        return bytes(body + (gunzip.rest() if gunzip else b""))
 
     def _left(self) -> float:
         left = self._deadline - time.monotonic()

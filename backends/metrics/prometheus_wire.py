@@ -14,6 +14,7 @@ from backends.ports import Point, Sample, Series
 from backends.text import clean, clean_labels
 
 PARTIAL = "partial answer"
+READ_TYPES = frozenset({"vector", "scalar"})
 MAX_WARNINGS = 5
 
 
@@ -57,13 +58,11 @@ class WireSeries(Struct, frozen=True):
 
 
 def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
-    """Raises msgspec.ValidationError for a result of another shape, ValueError for a type without values."""
-    if data.result_type == "vector":
-        return [_sample(wire, warnings) for wire in msgspec.json.decode(data.result, type=list[WireSample])]
+    """Of one of `READ_TYPES`. Raises msgspec.ValidationError for a result of another shape, ValueError for no time."""
     if data.result_type == "scalar":
         value = msgspec.json.decode(data.result, type=tuple[float, str])
         return [_sample(WireSample(metric={}, value=value), warnings)]
-    raise ValueError(f"the query returns a {clean(data.result_type, 40)}, not a number for each series")
+    return [_sample(wire, warnings) for wire in msgspec.json.decode(data.result, type=list[WireSample])]
 
 
 def series_of(wire: WireSeries, warnings: tuple[str, ...]) -> Series:

@@ -7,14 +7,16 @@ user = "teal"
 password = { env = "SMTP_PASSWORD" }
 from = "teal@example.com"
 to = ["oncall@example.com"]
+port = 587               # by default, with STARTTLS; on 465 it is TLS from the start, or with `tls = "implicit"`
 ```
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
+from backends.credentials import plain_host
 from backends.errors import BackendError
 from backends.http import connection_words
 from backends.notify.posting import POST_TIMEOUT_S
@@ -27,17 +29,24 @@ from backends.threads import DaemonThreads
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
+IMPLICIT_PORT = 465
+RETRY_S = 2.0  # after a 4xx answer: it is not taken now
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_FIX_IMPLICIT = 'where the server speaks TLS from the start, as on port 465: tls = "implicit"'
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+_FIX_STARTTLS = 'where the server speaks STARTTLS, as on port 587: tls = "starttls"'
 
 
 class EmailConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`user` and `password` come together, and cross a network only after STARTTLS."""
+    """`user` and `password` come together, and cross a network only in TLS: after STARTTLS, or implicit (from the first
+    byte, RFC 8314), as is usual on port 465."""
 
     host: str
     from_: str = field(name="from")
     to: tuple[str, ...]
     port: int = 587
     starttls: bool = True
+    tls: Literal["starttls", "implicit"] | None = None
     user: str = ""
     password: Secret | None = None
     timeout: Duration = Duration(POST_TIMEOUT_S)
@@ -45,12 +54,22 @@ class EmailConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password come together")
-        if self.password is not None and not self.starttls and self.host not in _LOOPBACK:
+        host = plain_host("host", self.host)
+        if not self.starttls and self.tls == "starttls":
+            raise ValueError('tls = "starttls" and starttls = false: one of them')
+        if self.password is not None and self.way == "" and host not in _LOOPBACK:
             raise ValueError("starttls: without it the password crosses the network for everybody to read")
         if not self.to:
             raise ValueError("to: nobody")
         if any(not address.isprintable() or "@" not in address for address in (self.from_, *self.to)):
             raise ValueError("from, to: not an address")
+        for address in (self.from_, *self.to):
+            ascii_domain(address)
+
+    @property
+    def way(self) -> Literal["", "starttls", "implicit"]:
+        """How the connection is encrypted; empty for not at all."""
+        return self.tls or ("implicit" if self.port == IMPLICIT_PORT else "starttls" if self.starttls else "")
 
 
 class EmailNotifier:
@@ -86,13 +105,23 @@ class EmailNotifier:
         import ssl
 
         config, label = self._config, self._label
+        # Less than the whole, or nobody would hear that there was no greeting.
+        timeout, greeted = float(config.timeout) * 0.9, False
         # What a server answers is not repeated: it may quote what was sent, and that may be the password.
         try:
             # By default smtplib asks DNS for this host's own name, which can take longer than the mail.
-            own_name, timeout = socket.gethostname(), float(config.timeout)
-            with smtplib.SMTP(config.host, config.port, local_hostname=own_name, timeout=timeout) as server:
-                if config.starttls:
-                    server.starttls(context=ssl.create_default_context())
+            own_name, host = socket.gethostname(), plain_host("host", config.host)
+            tls = ssl.create_default_context() if config.way else None
+            if config.way == "implicit":
+                opened: smtplib.SMTP = smtplib.SMTP_SSL(
+                    host, config.port, local_hostname=own_name, timeout=timeout, context=tls
+                )
+            else:
+                opened = smtplib.SMTP(host, config.port, local_hostname=own_name, timeout=timeout)
+            greeted = True
+            with opened as server:
+                if config.way == "starttls":
+                    server.starttls(context=tls)
                 if config.user:
                     server.login(config.user, password)
                 refused = server.send_message(_mail(event, config))
@@ -104,11 +133,19 @@ class EmailNotifier:
             wanted = "STARTTLS, a login or an address that is not ASCII"
             raise BackendError("config", f"{label}: the server does not offer {wanted}") from None
         except smtplib.SMTPResponseException as error:
-            raise BackendError("unreachable", f"{label}: SMTP {error.smtp_code}") from None
-        except smtplib.SMTPException:
+            later = RETRY_S if 400 <= error.smtp_code < 500 else None
+            raise BackendError("unreachable", f"{label}: SMTP {error.smtp_code}", retry_after_s=later) from None
+        except (TimeoutError, smtplib.SMTPException) as error:
+            if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+                words = f"{label}: no {'answer' if greeted else 'greeting'} in {timeout:.3g} s"
+                silent = not greeted and config.way != "implicit"
+                raise BackendError("timeout", words, fix=_FIX_IMPLICIT if silent else "") from None
             raise BackendError("unreachable", f"{label}: connection lost before the mail was taken") from None
-        except TimeoutError:
-            raise BackendError("timeout", f"{label}: no answer in {timeout:.3g} s") from None
+        except ssl.SSLError as error:
+            plain = config.way == "implicit" and error.reason in _NO_TLS
+            words = "it does not speak TLS from the start" if plain else connection_words(error)
+            fix = _FIX_STARTTLS if plain else ""
+            raise BackendError("config" if plain else "unreachable", f"{label}: {words}", fix=fix) from None
         except (OSError, UnicodeError) as error:
             raise BackendError("unreachable", f"{label}: {connection_words(error)}") from None
         if refused:
@@ -116,16 +153,30 @@ class EmailNotifier:
             raise BackendError("not_found", f"{label}: no mail is taken for {who}")
 
 
+def ascii_domain(address: str) -> str:
+    """`address`, its domain as DNS has it (`bücher.example`: `xn--bcher-kva.example`). Raises ValueError."""
+    before, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    import idna
+
+    try:
+        return f"{before}@{idna.encode(domain.rstrip('>'), uts46=True).decode()}{'>' if domain.endswith('>') else ''}"
+    except idna.IDNAError:
+        raise ValueError(f"from, to: {clean(domain, 100)} is no name of a host") from None
+
+
 def _mail(event: ActionEvent, config: EmailConfig) -> "EmailMessage":
     from email.message import EmailMessage
     from email.utils import format_datetime, make_msgid
 
     mail = EmailMessage()
-    mail["From"] = config.from_
-    mail["To"] = ", ".join(config.to)
+    sender = ascii_domain(config.from_)
+    mail["From"] = sender
+    mail["To"] = ", ".join(map(ascii_domain, config.to))
     mail["Subject"] = clean(event.text, 200)
     mail["Date"] = format_datetime(event.at)
-    mail["Message-ID"] = make_msgid(domain=config.from_.rpartition("@")[2].rstrip(">"))
+    mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))
     mail["Auto-Submitted"] = "auto-generated"
     told = {
         "context": event.context, "service": event.service, "action": f"{event.action} ({event.kind})",

@@ -1,13 +1,17 @@
 """One POST to an address that is a secret itself: what fails is said by its label, never by its URL."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from backends.errors import BackendError
-from backends.http import Http, redact_url
+from backends.http import Http
+from backends.redaction import redact_url
 
 POST_TIMEOUT_S = 4.0
 MIN_SECRET_CHARS = 3
+UNSAID_WAIT_S = 1.0  # who is limited and does not say for how long
+FIX_REFUSED = "check the address and the key of this entry, in the receiving system, too"
 
 
 async def post(
@@ -28,7 +32,11 @@ async def post(
     except BackendError as error:
         # What a server says to a refused order may quote the path, which is the token of many a webhook.
         said = f"HTTP {error.status}" if error.status is not None else _without(url, error)
-        failure = BackendError(error.kind, f"{label}: {said}", fix=error.fix, status=error.status)
+        wait_s = error.retry_after_s
+        if wait_s is None and error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            wait_s = UNSAID_WAIT_S
+        fix = FIX_REFUSED if error.status in (400, 404, 410) else error.fix
+        failure = BackendError(error.kind, f"{label}: {said}", fix=fix, status=error.status, retry_after_s=wait_s)
     # Outside of the handler: no error that knows the URL is its context.
     raise failure
 

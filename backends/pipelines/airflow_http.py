@@ -232,7 +232,7 @@ class AirflowApi:
         words = ""
         if "json" in answer.headers.get("content-type", ""):
             try:
-                words = clean(answer.decode(_Complaint).words(), 300)
+                words = answer.decode(_Complaint).words()
             except BackendError:
                 words = ""
         error = refusal(answer, headers=headers, auth=auth, said=words)

@@ -6,11 +6,11 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 from urllib.parse import quote
 
-from backends.http import redact_url
 from backends.models import PipelineRun, RunState, TaskRun
 from backends.pipelines.airflow_wire import DagRun, Task, TaskInstance
 from backends.pipelines.baseline import Baseline
 from backends.ports import ParamType, PipelineParam
+from backends.redaction import redact_url
 from backends.text import clean
 from backends.times import parse_time
 

@@ -23,7 +23,6 @@ from backends.http import Answer, refusal
 from backends.pipelines.github_wire import User
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
-from backends.text import clean
 
 T = TypeVar("T")
 
@@ -200,7 +199,7 @@ class GitHubApi:
 
     def _refused(self, answer: Answer, headers: Mapping[str, str]) -> BackendError:
         try:
-            said = clean(answer.decode(_Said).message, 200)
+            said = answer.decode(_Said).message
         except BackendError:
             said = ""
         error = refusal(answer, headers=headers, said=said)

@@ -16,7 +16,7 @@ from backends.logs.lines import MAX_LINE_BYTES, leads_with_level, parse_line, ti
 from backends.models import LogLevel
 from backends.ownership import refuse_unsafe_command
 from backends.pipelines.local_dag import TaskConfig
-from backends.text import clean
+from backends.redaction import told
 
 KILL_AFTER_S = 3.0
 _DRAIN_S = 1.0
@@ -154,7 +154,7 @@ class TaskProcess:
             return self.reason
         said = self._log.last_error or self._log.last_line
         if said:
-            return clean(said, 512)
+            return told(said, 512)
         if status < 0:
             return f"ended by {signal.Signals(-status).name}"
         return f"exit status {status}"

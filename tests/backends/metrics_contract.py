@@ -89,7 +89,7 @@ class MetricsContract:
         for answer in (adapter.instant(asked.refused), over(adapter, asked.refused)):
             with pytest.raises(BackendError, match=asked.words) as caught:
                 await answer
-            assert caught.value.kind == "malformed"
+            assert caught.value.kind == "config"
             assert caught.value.message.isprintable()
             assert "query" in caught.value.fix
 

@@ -197,7 +197,7 @@ async def test_an_order_that_came_to_nothing_is_an_error(
     peers[0].fault = fault
     with pytest.raises(BackendError) as caught:
         await adapter.silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=True)
-    assert caught.value.kind == {"403": "auth", "400": "malformed"}.get(fault.split()[0], "unreachable")
+    assert caught.value.kind == {"403": "auth", "400": "config"}.get(fault.split()[0], "unreachable")
     assert peers[0].orders == ["POST /silences"]
     assert await adapter.silences() == []
     made = await adapter.silence(CUSTOMERS, until=in_hours(1), by=ALICE, comment="", ack=True)

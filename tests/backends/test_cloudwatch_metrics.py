@@ -160,7 +160,7 @@ async def test_a_query_that_is_none_is_refused_in_words(connect: Connect, query:
     adapter = connect("http://127.0.0.1:9")
     with pytest.raises(BackendError, match=words) as caught:
         await adapter.instant(query)
-    assert caught.value.kind == "malformed"
+    assert caught.value.kind == "config"
 
 
 async def test_two_periods_are_refused(connect: Connect) -> None:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from backends.errors import BackendError
-from backends.http import Http, connection_words, decode_json, redact_url
+from backends.http import Http, connection_words, decode_json
+from backends.redaction import redact_url
 from tests.backends.faulty_server import FaultyServer
 
 SECRET = "hunter2-s3cret"

@@ -218,14 +218,14 @@ async def test_what_a_value_may_be(
 @pytest.mark.parametrize(
     ("status", "answer", "kind", "words"),
     [
-        (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, "malformed", "returns a matrix"),
-        (200, {"status": "success", "data": {"resultType": "string", "result": [1, "x"]}}, "malformed", "a string"),
+        (200, {"status": "success", "data": {"resultType": "matrix", "result": []}}, "config", "returns a matrix"),
+        (200, {"status": "success", "data": {"resultType": "string", "result": [1, "x"]}}, "config", "a string"),
         (200, {"status": "success", "data": None}, "malformed", "Expected `object`"),
         (200, vector({"metric": 5}), "malformed", "metric"),
         (200, vector({"metric": {}, "value": [1e300, "1"]}), "malformed", "is no time"),
         (200, {"status": "error", "errorType": "x", "error": "a lie"}, "malformed", "a lie"),
         (200, {"detail": "hello"}, "malformed", "query"),
-        (422, {"status": "error", "errorType": "execution", "error": "many-to-many matching"}, "malformed", "many-to"),
+        (422, {"status": "error", "errorType": "execution", "error": "many-to-many matching"}, "config", "many-to"),
         (503, {"status": "error", "errorType": "timeout", "error": "query timed out"}, "timeout", "query timed out"),
         (503, {"status": "error", "errorType": "canceled", "error": "query was canceled"}, "timeout", "canceled"),
         (500, {"status": "error", "errorType": "internal", "error": "disk"}, "unreachable", "disk"),

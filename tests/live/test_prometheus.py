@@ -170,7 +170,7 @@ async def test_numbers_that_are_none_and_queries_that_fail(server: PrometheusSer
     ):
         with pytest.raises(BackendError, match=words) as caught:
             await answer
-        assert caught.value.kind == "malformed"
+        assert caught.value.kind == "config"
     with pytest.raises(BackendError, match="11,000 points"):
         await metrics.range("up", start=datetime.now(UTC) - timedelta(days=7), end=datetime.now(UTC), step=1)
     many = await metrics.range(

@@ -1,0 +1,37 @@
+"""The way of each request of the shared client: straight, or by the proxy for its address. Loads httpx."""
+
+import ssl
+from collections.abc import Callable
+
+import httpx
+
+from backends.errors import BackendError
+
+
+class Routes(httpx.AsyncBaseTransport):
+    """One pool of connections for each proxy, and one for none. `route` names the proxy for a URL."""
+
+    def __init__(self, tls: ssl.SSLContext, route: Callable[[str], str | None]) -> None:
+        self._tls = tls
+        self._route = route
+        self._pools: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises what httpx does, and BackendError(config) for a proxy that cannot be used."""
+        return await self._pool(self._route(str(request.url))).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.aclose()
+
+    def _pool(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._pools:
+            try:
+                self._pools[proxy] = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy)
+            except ImportError:
+                raise BackendError(
+                    "config", "the Python module socksio is missing", fix="install httpx[socks] for a SOCKS proxy"
+                ) from None
+        return self._pools[proxy]
