@@ -232,7 +232,7 @@ class Gate:
         raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
 
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
-        from actions.journal_errors import JournalFull
+        from actions.journal_errors import JournalFull, JournalNewer
 
         steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
         done = plan.already or plan.kind in STANDING_KINDS
@@ -252,7 +252,7 @@ class Gate:
             no = Refused(6, self._held(held.action), findings=plan.findings)
             await self._tell_refusal(plan, consent, no)
             raise no from None
-        except JournalFull:
+        except (JournalFull, JournalNewer):
             if plan.kind != "rollback" or done or spare is None:
                 raise
             return await spare(draft, audit)

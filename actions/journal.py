@@ -106,6 +106,14 @@ class Journal:
         """The plan that an action was begun with. Raises BackendError(not_found)."""
         return await self._do(lambda sql: sql.plan(action_id))
 
+    async def identity(self) -> str:
+        """The random id that the journal was made with; empty where there is none, or none yet."""
+        return await self._look("", lambda sql: sql.identity())
+
+    async def knows(self, action_id: str) -> bool:
+        """Whether an action of that very id is in it, of any context."""
+        return await self._look(False, lambda sql: sql.knows(action_id))
+
     async def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""
         return await self._look(None, lambda sql: sql.by_key(context, key))

@@ -22,6 +22,14 @@ class JournalFull(BackendError):
         super().__init__("unreachable", f"journal {where}: no space is left", fix="free some, then try again")
 
 
+class JournalNewer(BackendError):
+    """A newer program has made it such that this one may only read it."""
+
+    def __init__(self, where: str, version: str, known: str) -> None:
+        message = f"journal {where}: schema {version}, this program knows up to {known}"
+        super().__init__("config", message, fix="upgrade tealdeck on this host; nothing was written")
+
+
 def told(error: Any, where: str) -> BackendError:
     """The SQLAlchemy `DBAPIError` of the journal at `where` as a BackendError."""
     cause = error.orig

@@ -38,7 +38,7 @@ from actions.rows import (
     plan_of,
     told,
 )
-from actions.schema import Database
+from actions.schema import Database, identity_of
 from backends.errors import BackendError
 from backends.text import clean
 
@@ -175,6 +175,16 @@ class SqlJournal:
                 "not_found", f"no action {clean(action_id, 64)} in the journal", fix="`teal action list`"
             )
         return plan_of(row)
+
+    def identity(self) -> str:
+        """The id of the journal; empty where its schema has none yet."""
+        with self._database.reading() as connection:
+            return identity_of(connection)
+
+    def knows(self, action_id: str) -> bool:
+        """Whether it is an action of this journal."""
+        with self._database.reading() as connection:
+            return self._row(connection, id=action_id) is not None
 
     def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""

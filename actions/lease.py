@@ -30,13 +30,14 @@ class LeaseTimes(Struct, frozen=True, kw_only=True):
 
 
 class Hold(Struct, frozen=True):
-    """A lease that was won: every write of the runner carries its `fence`."""
+    """A lease that was won: every write of the runner carries its `fence`, a number of `journal` alone."""
 
     action_id: str
     context: str
     service: str
     fence: int
     owner: Owner
+    journal: str = ""
 
 
 class LeaseLost(Exception):

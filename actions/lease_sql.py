@@ -13,6 +13,7 @@ from actions.engines import database_now
 from actions.ids import canonical, time_text
 from actions.lease import Hold, LeaseHeld, LeaseLost, is_held
 from actions.models import Owner
+from actions.schema import identity_of
 from actions.tables import leases
 
 
@@ -28,12 +29,12 @@ def acquire(
     values = {**_columns(owner), "action_id": action_id, "fence": fence, "last_write": ""}
     if lease is None:
         connection.execute(insert(leases).values(context=context, service=service, **values))
-        return Hold(action_id, context, service, fence, owner)
+        return Hold(action_id, context, service, fence, owner, identity_of(connection))
     before = msgspec.json.decode(lease["owner"], type=Owner)
     if lease["action_id"] == action_id and lease["expires_at"] > time_text(at) and not _is_dead(before, owner):
         raise LeaseHeld(before)
     connection.execute(update(leases).where(where).values(values))
-    return Hold(action_id, context, service, fence, owner)
+    return Hold(action_id, context, service, fence, owner, identity_of(connection))
 
 
 def renew(connection: Connection, hold: Hold, ttl_s: float) -> Hold:

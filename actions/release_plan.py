@@ -37,7 +37,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
     adapter, settings = target.adapter, target.settings
     state = await adapter.observe()
-    findings = await in_the_way(policy, journal, request.service)
+    findings = await in_the_way(policy, journal, request.service, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))
         return make_plan(request, policy, target, Move(state=state, to=""), findings)
@@ -73,7 +73,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     """The side that has no traffic taken down to nothing, once nobody will want to go back to it."""
     adapter, settings = target.adapter, target.settings
     state = await adapter.observe()
-    findings = await in_the_way(policy, journal, request.service)
+    findings = await in_the_way(policy, journal, request.service, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))
         return make_plan(request, policy, target, Move(state=state, to=""), findings)

@@ -3,22 +3,24 @@
 Alembic is loaded only where an upgrade is needed; the usual start asks two plain queries.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from actions.engines import READ_ONLY, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal_errors import told, told_by_sqlite
+from actions.journal_errors import JournalNewer, told, told_by_sqlite
 from actions.location import FILE_NAME, JournalLocation
-from actions.tables import SCHEMA_VERSION
+from actions.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.text import clean
 
-_KNOWN = ("0001", "0002", "0003", "0004")
+_VERSION = re.compile(r"\d{4}")
 
 
 class Database:
@@ -32,8 +34,7 @@ class Database:
                 raise BackendError("config", f"journal {self._where}: a directory, where its file should be", fix=fix)
             self._engine = open_engine(location)
             try:
-                if not _is_up_to_date(self._engine, location):
-                    _bring_up_to_date(self._engine, location)
+                self._found = _ready(self._engine, location)
             except BaseException:
                 self._engine.dispose()
                 raise
@@ -44,7 +45,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that excludes other writers, on disk at its end."""
+        """A transaction that excludes other writers, on disk at its end. Raises JournalNewer where a newer program has
+        said that this one may not write."""
+        if self._found.newer:
+            raise JournalNewer(self._where, self._found.version, SCHEMA_VERSION)
         with self._errors(), self._engine.begin() as connection:
             yield connection
 
@@ -75,15 +79,49 @@ class Database:
             raise BackendError("auth", message, fix="check the owner and mode of its directory") from None
 
 
-def _is_up_to_date(engine: Engine, location: JournalLocation) -> bool:
-    """Whether it can be used as it is. Raises BackendError(config) for one that a newer program wrote."""
-    if not location.exists():
-        return False
-    return _schema_version(engine, location) == SCHEMA_VERSION and (location.path is None or is_wal(engine))
+class _Found(Struct, frozen=True):
+    """A database as it was found. `version` is empty for none; `is_open`: it is older, and an action has not ended."""
+
+    version: str
+    oldest_writer: str
+    is_open: bool
+
+    @property
+    def served(self) -> bool:
+        """Whether the statements are right for it as it is."""
+        return self.version >= OLDEST_SERVED
+
+    @property
+    def newer(self) -> bool:
+        """Whether only a newer program may write it."""
+        return self.version > SCHEMA_VERSION and not "" < self.oldest_writer <= SCHEMA_VERSION
 
 
-def _bring_up_to_date(engine: Engine, location: JournalLocation) -> None:
-    """Create or upgrade it, one process at a time: the others wait, and find it done. All of it, or nothing."""
+def identity_of(connection: Connection) -> str:
+    """The id of the journal; empty in a schema before 0005."""
+    return _identity(connection)[0]
+
+
+def _ready(engine: Engine, location: JournalLocation) -> _Found:
+    """Create or upgrade it where that can be. One with an open action stays as it is, since its runner may be of an
+    older program; so does one that can not be written, which readers and the way back need not care about."""
+    found = None
+    if location.exists():
+        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+            found = _found(connection, location)
+        wal = location.path is None or is_wal(engine)
+        if (found.served and found.is_open) or (found.version >= SCHEMA_VERSION and wal):
+            return found
+    try:
+        return _bring_up_to_date(engine, location)
+    except (BackendError, DBAPIError, sqlite3.Error, OSError):
+        if found is None or not found.served:
+            raise
+        return found
+
+
+def _bring_up_to_date(engine: Engine, location: JournalLocation) -> _Found:
+    """One process at a time: the others wait, and find it done. All of it, or nothing."""
     from alembic import command
     from alembic.config import Config
 
@@ -95,25 +133,28 @@ def _bring_up_to_date(engine: Engine, location: JournalLocation) -> None:
             create_file(location.path)
             use_wal(engine)
         with engine.begin() as connection:
-            _version_in(connection, location)  # what came meanwhile may be of a newer program
+            found = _found(connection, location)  # somebody may have been here meanwhile
+            if found.version >= SCHEMA_VERSION or (found.served and found.is_open):
+                return found
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            return _found(connection, location)
 
 
-def _schema_version(engine: Engine, location: JournalLocation) -> str:
-    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-        return _version_in(connection, location)
-
-
-def _version_in(connection: Connection, location: JournalLocation) -> str:
-    """The version that the database has; empty for none. Raises BackendError(config) for an unknown one."""
+def _found(connection: Connection, location: JournalLocation) -> _Found:
+    """Raises BackendError(config) for a version that is none of ours."""
     if not inspect(connection).has_table("alembic_version"):
-        return ""
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-    if found is not None and found not in _KNOWN:
-        raise BackendError(
-            "config",
-            f"journal {location.name}: schema {found}, this program knows up to {SCHEMA_VERSION}",
-            fix="upgrade tealdeck on this host; nothing was written",
-        )
-    return found or ""
+        return _Found("", "", False)
+    version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or ""
+    if version and not _VERSION.fullmatch(version):
+        raise JournalNewer(location.name, clean(version, 40), SCHEMA_VERSION)
+    still_open = text("SELECT 1 FROM actions WHERE ended_at IS NULL LIMIT 1")
+    is_open = OLDEST_SERVED <= version < SCHEMA_VERSION and connection.execute(still_open).first() is not None
+    return _Found(version, _identity(connection)[1], is_open)
+
+
+def _identity(connection: Connection) -> tuple[str, str]:
+    if not inspect(connection).has_table("identity"):
+        return "", ""
+    row = connection.execute(text("SELECT id, oldest_writer FROM identity")).first()
+    return ("", "") if row is None else (row[0], row[1])

@@ -22,6 +22,7 @@ from actions.models import (
     Refused,
     Request,
 )
+from actions.other_journal import other_journal
 from actions.stages import stages_of
 from actions.targets import SwitchTarget
 from backends.deployments.common import DeploymentConfig, ProbeResult
@@ -62,7 +63,7 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     findings: list[Finding] = []
     if policy.protected and not request.to:
         findings.append(block("to", "a protected context wants the color named", f"--to {to.upper() or 'COLOR'}"))
-    findings += await in_the_way(policy, journal, request.service)
+    findings += await in_the_way(policy, journal, request.service, state)
     stages, unsplit = shares_of(request, target, state)
     move = Move(state=state, to=to, already=bool(to) and state.weights == full(settings, to), stages=stages)
     if state.live == "mixed":
@@ -76,8 +77,8 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
     return make_plan(request, policy, target, move, findings)
 
 
-async def in_the_way(policy: Policy, journal: Journal, service: str) -> list[Finding]:
-    """What of the past forbids anything new on this service: an open action, and a rollback that failed."""
+async def in_the_way(policy: Policy, journal: Journal, service: str, state: SwitchState) -> list[Finding]:
+    """What of the past forbids anything new: an open action, a rollback that failed, another journal at work."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
         return [block("open-action", held_words(occupied), f"teal action watch {occupied.id}")]
@@ -86,7 +87,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str) -> list[Fin
         text = f"the rollback of {last[0].id} failed: {last[0].error.message if last[0].error else ''}"
         fix = "see that production is as it should be"
         return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
-    return []
+    return await other_journal(journal, state)
 
 
 def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[tuple[int, ...], list[Finding]]:
@@ -118,7 +119,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         evidence = await _evidence(target, move, forward=False)
         if not move.queued_to and any(finding.code == UNHEALTHY for finding in evidence):
             move, evidence = await _from_cold(request, policy, journal, target, move, evidence)
-        findings += evidence
+        findings += [*await other_journal(journal, state, forward=False), *evidence]
     return make_plan(request, policy, target, move, findings)
 
 

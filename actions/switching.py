@@ -73,6 +73,8 @@ class Switching:
             await self._work.set("in_doubt", None, ActionError(kind="in_doubt", message=str(doubt), fix=fix))
         except Parked:
             await self._leave()
+        if self._work.ended:
+            await self._traffic.end()
 
     async def _onward(self) -> tuple[ActionError, bool] | None:
         """To the end of the way forward; else why it goes back, and whether a person ordered that."""

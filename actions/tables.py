@@ -5,7 +5,9 @@ Times are UTC texts of fixed form, so that they sort and compare in every databa
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
+OLDEST_SERVED = "0004"
+"""The oldest schema that the statements are right for as it is: it is not changed while an action is open."""
 
 metadata = MetaData()
 
@@ -117,6 +119,13 @@ watches = Table(
     Column("closed_at", Text, nullable=False),
 )
 Index("watches_by_time", watches.c.context, watches.c.closed_at)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("oldest_writer", Text, nullable=False),
+)
 
 audit = Table(
     "audit",

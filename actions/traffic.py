@@ -22,6 +22,7 @@ from backends.ports import SwitchState
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
 LOOK_S = 0.25
 HALF_S = 2.0
+END_S = 10.0
 WRITE_TRIES = 3
 _ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "rate_limited"})
 """Errors that are an answer: it was not written, and will not be."""
@@ -113,6 +114,15 @@ class Traffic:
             await asyncio.sleep(wait_s)
         return None
 
+    async def end(self) -> None:
+        """Note on the control object that this action is over, where it wrote that last: other journals go by it. What
+        goes wrong leaves the mark open, which asks others to look and keeps nobody from the way back."""
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(END_S):
+                found = await self._adapter.observe()
+                if self.is_ours(found):
+                    await self._adapter.end(found)
+
     def is_ours(self, found: SwitchState) -> bool:
         """Whether this action wrote it."""
         return found.stamp.startswith(f"{self._work.action_id}:")
@@ -131,7 +141,9 @@ class Traffic:
             await self._work.intent(step, plain(found), requested, late_s=self._adapter.late_write_s)
             before = found
             try:
-                found = await self._adapter.shift(before, weights, stamp=stamp, fence=self._work.fence)
+                found = await self._adapter.shift(
+                    before, weights, stamp=stamp, fence=self._work.fence, journal=self._work.journal_id
+                )
             except BackendError as error:
                 late_s = 0.0 if error.kind in _ANSWERED else self._adapter.late_write_s
                 try:

@@ -53,6 +53,7 @@ class Work:
         self.action_id = hold.action_id
         self.history = history
         self.steering = Steering(history)
+        self.ended = False
         self._journal = journal
         self._hold = hold
         self._park = park or asyncio.Event()
@@ -71,6 +72,11 @@ class Work:
     def fence(self) -> int:
         """The number that every write carries which can: a newer runner's is higher."""
         return self._hold.fence
+
+    @property
+    def journal_id(self) -> str:
+        """The journal whose number the fence is."""
+        return self._hold.journal
 
     def remaining_s(self, at_most: float) -> float:
         """Seconds until the action's own deadline, or `at_most`."""
@@ -239,7 +245,8 @@ class Work:
                 events.append(Event(step=step.name, kind="verdict", status="skipped"))
         entry = self.entry("result", "", result=status, detail=detail, undo=self.plan.summary.undo)
         changes = Changes(status=status, phase="", error=error)
-        return await self._journal.write(self._hold, *events, changes=changes, audit=[entry])
+        self.ended = await self._journal.write(self._hold, *events, changes=changes, audit=[entry])
+        return self.ended
 
     def entry(self, kind: AuditKind, step: str, **told: Any) -> AuditEntry:
         """An audit record of this action."""

@@ -186,7 +186,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     """What the control object says: weights in percent by color, and a token that changes with every write to it.
 
     `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
-    `stamp` and `fence` are those of the last write, where the object can carry them.
+    `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
+    one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
     """
 
     weights: dict[str, int]
@@ -194,6 +195,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     detail: str = ""
     stamp: str = ""
     fence: int = 0
+    journal: str = ""
+    ended: bool = False
 
     @property
     def live(self) -> str:
@@ -244,12 +247,20 @@ class Switch(Closable, Protocol):
         The code `capacity` is of what a deploy changes: a release asks again when it has deployed. A rollback is warned
         of what may be overridden, and goes on."""
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
-        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`) and the `fence` of the
-        writer's lease in the same write.
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
+        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`), the `fence` of the
+        writer's lease and the id of the `journal` that gave it, in the same write.
 
-        Returns the state read back. Raises `conflict` where the object is not `expected`; nothing is written then.
+        Returns the state read back. Raises `conflict` where the object is not `expected`, or where a later lease of the
+        same action in the same journal has written; nothing is written then.
         """
+
+    async def end(self, expected: SwitchState) -> None:
+        """Note that the action whose stamp `expected` has is over; weights, stamp and revision stay as they are.
+
+        Raises `conflict` where the object is not `expected`; nothing is written then."""
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """What `shift` would write, in words, one effect a line (`control  …: blue → green`)."""

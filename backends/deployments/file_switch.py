@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked, read_bounded, replace_file, run_command, write_command
@@ -105,7 +107,9 @@ class FileSwitch:
         """Nothing beyond what planning and health have looked at."""
         return []
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
         """Compare and write under a lock; returns what was read back.
 
         Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be or a
@@ -114,7 +118,11 @@ class FileSwitch:
         problem = check_weights(weights, self._config.colors)
         if problem:
             raise BackendError("config", f"{self._path}: refused: {problem}", fix="weights in percent, summing to 100")
-        return await asyncio.to_thread(self._shift, expected, weights, stamp, fence)
+        return await asyncio.to_thread(self._shift, expected, weights, stamp, fence, journal)
+
+    async def end(self, expected: SwitchState) -> None:
+        """As `shift`; nothing is reloaded, since no weight changes."""
+        await asyncio.to_thread(self._end, expected)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command that is run."""
@@ -126,7 +134,7 @@ class FileSwitch:
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload; also how a missing file is begun."""
-        content = self._form.write(b"", weights, "manual", datetime.now(UTC)).decode()
+        content = self._by_hand(weights).decode()
         lines = [write_command(self._path, content)]
         return lines + [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
 
@@ -142,22 +150,41 @@ class FileSwitch:
             return SwitchState(weights={}, revision="", detail=detail)
         return self._form.read(content)
 
-    def _shift(self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int) -> SwitchState:
+    def _by_hand(self, weights: dict[str, int]) -> bytes:
+        """What a person would write over the file as it is now: the number of the write goes on."""
+        try:
+            before = read_bounded(self._path, MAX_BYTES) or b""
+            return self._form.write(before, weights, "manual", datetime.now(UTC), self._form.read(before).fence)
+        except (BackendError, msgspec.DecodeError, TypeError):  # nothing of it can be kept
+            return self._form.write(b"", weights, "manual", datetime.now(UTC))
+
+    def _as_expected(self, path: Path, expected: SwitchState) -> tuple[bytes, SwitchState]:
+        before = read_bounded(path, MAX_BYTES)
+        found = self._form.read(before) if before is not None else None
+        if before is None or found is None or not found.weights:
+            why = found.detail if found else "no such file"
+            raise BackendError("conflict", f"{self._path}: {why}: not written over")
+        if (found.weights, found.revision) != (expected.weights, expected.revision):
+            said = f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            raise BackendError("conflict", f"{self._path}: {said}: changed")
+        return before, found
+
+    def _end(self, expected: SwitchState) -> None:
+        path = self._path.resolve()
+        with locked(path):
+            before, found = self._as_expected(path, expected)
+            if not found.ended:
+                replace_file(path, self._form.end(before))
+
+    def _shift(
+        self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str
+    ) -> SwitchState:
         path = self._path.resolve()  # a symbolic link stays one
         with locked(path):
-            before = read_bounded(path, MAX_BYTES)
-            found = self._form.read(before) if before is not None else None
-            if before is None or found is None or not found.weights:
-                why = found.detail if found else "no such file"
-                raise BackendError("conflict", f"{self._path}: {why}: not written over")
-            if (found.weights, found.revision) != (expected.weights, expected.revision):
-                raise BackendError(
-                    "conflict",
-                    f"{self._path}: it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}: changed",
-                )
-            refuse_older_fence(str(self._path), found, stamp, fence)
+            before, found = self._as_expected(path, expected)
+            refuse_older_fence(str(self._path), found, stamp, fence, journal)
             try:
-                content = self._form.write(before, weights, stamp, datetime.now(UTC), max(fence, found.fence))
+                content = self._form.write(before, weights, stamp, datetime.now(UTC), fence, journal)
             except ValueError as error:
                 raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
             replace_file(path, content)

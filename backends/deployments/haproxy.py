@@ -169,7 +169,9 @@ class HaproxySwitch:
         durability = await asyncio.to_thread(self._nodes.durability)
         return findings(reading, shares, durability)
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
         """Node by node, in the order of the config, or in reverse for a step that goes back.
 
         Raises BackendError: `conflict` where a node is not as expected, `config` for shares that can not be, `auth`,
@@ -179,11 +181,14 @@ class HaproxySwitch:
         async with self._writer.alone():
             reading = (await self._read()).whole()
             found = reading.switch(colors)
-            self._must_be(found, expected, stamp, fence)
+            self._must_be(found, expected)
+            refuse_older_fence(f"backend {self._config.backend}", found, stamp, fence, journal)
             refuse_a_side_that_is_down(reading, found.weights, shares)
             states = reading.states[::-1] if goes_back(stamp) else reading.states
             try:
-                await self._writer.write(self._nodes.by_address, states, shares, stamp=stamp, fence=fence)
+                await self._writer.write(
+                    self._nodes.by_address, states, shares, stamp=stamp, fence=fence, journal=journal
+                )
             except BackendError as error:
                 self._static = self._static or STATIC_WORDS in error.message
                 raise
@@ -193,6 +198,13 @@ class HaproxySwitch:
             said = after.detail or shares_words(after.weights)
             raise BackendError("conflict", f"backend {self._config.backend}: somebody wrote in the same moment: {said}")
         return after
+
+    async def end(self, expected: SwitchState) -> None:
+        """As `shift`, on every node."""
+        async with self._writer.alone():
+            reading = (await self._read()).whole()
+            self._must_be(reading.switch(self._config.colors), expected)
+            await self._writer.end(self._nodes.by_address, reading.states)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the backend, one for the shares, one for each node, one for what keeps them."""
@@ -270,14 +282,13 @@ class HaproxySwitch:
             raise BackendError("config", f"backend {self._config.backend}: refused: {problem}", fix=fix)
         return {color: weights.get(color, 0) for color in self._config.colors}
 
-    def _must_be(self, found: SwitchState, expected: SwitchState, stamp: str, fence: int) -> None:
+    def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         where = f"backend {self._config.backend}"
         if not found.weights:
             raise BackendError("conflict", f"{where}: {found.detail}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or shares_words(found.weights)
             raise BackendError("conflict", f"{where}: it says {said}, stamp {found.stamp or 'none'}: changed")
-        refuse_older_fence(where, found, stamp, fence)
 
 
 def _side(reading: Reading, color: str, told: ColorState) -> ColorState:

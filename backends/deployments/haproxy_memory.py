@@ -22,6 +22,7 @@ MAX_BYTES = 8 * 1024 * 1024
 class _Wrote(Struct, frozen=True):
     crumb: str
     process: str
+    owner: str = ""
 
 
 class _Remembered(Struct, frozen=True):
@@ -50,7 +51,7 @@ class Memory:
     def wrote(self, node: str, crumb: Crumb, process: str) -> None:
         """Remember it. What can not be kept is only missed after a reload, so it stops nothing."""
         found = self.read()
-        self._keep(replace(found, nodes={**found.nodes, node: _Wrote(crumb.text(), process)}))
+        self._keep(replace(found, nodes={**found.nodes, node: _Wrote(crumb.text(), process, crumb.owner())}))
 
     def persisted(self, problem: str) -> None:
         """How keeping the weights went; empty for well."""
@@ -72,7 +73,7 @@ def after_reload(state: NodeState, remembered: _Remembered) -> tuple[NodeState, 
         return state, ""
     when = f"{state.node} was reloaded{state.started_words}"
     if crumb.phase == "done" and crumb.shares == state.shares:
-        return replace(state, crumb=crumb), f"{when} and kept its weights"
+        return replace(state, crumb=crumb.owned(wrote.owner)), f"{when} and kept its weights"
     return state, f"{when}, since {shares_words(crumb.shares)} was written there: that is gone"
 
 

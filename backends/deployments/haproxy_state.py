@@ -25,18 +25,35 @@ _RUNNING = 2
 
 
 class Crumb(Struct, frozen=True, kw_only=True):
-    """The last write to a node: its phase, the number of the write, the lease's fence, what it wrote and for whom."""
+    """The last write to a node: its phase, the number of the write, the lease's fence, what it wrote and for whom.
+
+    `journal` and `ended` are in a variable beside it: a program before 0.2 takes a crumb with more parts for none."""
 
     phase: Literal["moving", "done"]
     number: int
     fence: int
     shares: dict[str, int]
     stamp: str
+    journal: str = ""
+    ended: bool = False
 
     def text(self) -> str:
         """As the variable holds it: no space, semicolon, comma or bracket, which mean something in a command."""
         shares = "+".join(f"{quote(color, safe='')}={share}" for color, share in self.shares.items())
         return f"1/{self.phase}/{self.number}/{self.fence}/{shares}/{quote(self.stamp, safe=':-_.')}"
+
+    def owner(self) -> str:
+        """As the variable beside it holds `journal` and `ended`, with the write that they are of."""
+        return f"1/{self.number}/{quote(self.journal, safe='')}/{'ended' if self.ended else 'open'}"
+
+    def owned(self, text: str) -> "Crumb":
+        """With what the variable beside it says; without, where that is of another write."""
+        version, _, rest = text.partition("/")
+        number, _, rest = rest.partition("/")
+        journal, _, state = rest.partition("/")
+        if (version, number) != ("1", str(self.number)):
+            return self
+        return replace(self, journal=clean(unquote(journal), 64), ended=state == "ended")
 
     @classmethod
     def parse(cls, text: str) -> "Crumb | None":
@@ -113,7 +130,16 @@ def shares_words(shares: dict[str, int]) -> str:
 
 def variable_of(backend: str) -> str:
     """The breadcrumb's variable: names there have only letters, digits, dots and underscores."""
-    return "proc.tealdeck." + "".join(c if c.isalnum() and c.isascii() else f"_{ord(c):02x}" for c in backend)
+    return f"proc.tealdeck.{_name(backend)}"
+
+
+def owner_variable_of(backend: str) -> str:
+    """That of the crumb's journal and end."""
+    return f"proc.tealdeck_owner.{_name(backend)}"
+
+
+def _name(backend: str) -> str:
+    return "".join(c if c.isalnum() and c.isascii() else f"_{ord(c):02x}" for c in backend)
 
 
 async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]]) -> NodeState:
@@ -126,7 +152,9 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
     rows = table(node, state, "srv_name", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight")
     stat = csv_table(node, await node.ask(f"show stat {backend} 6 -1"), "svname", "status", "stot", "hrsp_5xx")
     info = fields(node, await node.ask("show info"), "Pid")
-    crumb = _VARIABLE.search(await node.ask(f"get var {variable_of(backend)}"))
+    found_crumb = _VARIABLE.search(await node.ask(f"get var {variable_of(backend)}"))
+    owner = _VARIABLE.search(await node.ask(f"get var {owner_variable_of(backend)}"))
+    crumb = Crumb.parse(found_crumb[1]) if found_crumb else None
     color_of = {name: color for color, names in servers.items() for name in names}
     by_name = {row["svname"]: row for row in stat}
     found = tuple(_server(node, row, by_name.get(row["srv_name"], {}), color_of) for row in rows)
@@ -143,7 +171,7 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         shares=shares,
         detail=detail,
         algorithm=clean(by_name.get("BACKEND", {}).get("algo") or "", 40),
-        crumb=Crumb.parse(crumb[1]) if crumb else None,
+        crumb=crumb.owned(owner[1]) if crumb and owner else crumb,
         process=f"{info['Pid']}/{info.get('Start_time_sec', '')}",
         started=number(node, info, "Start_time_sec"),
         counters=_counters(node, stat, color_of),
@@ -163,8 +191,10 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
         for server in sorted(node.servers, key=lambda server: server.name):
             digest.update(f"{server.name}={server.weight}/{server.admin}|".encode())
     newest = max(nodes, key=lambda node: node.crumb.number if node.crumb else 0)
-    fence = max((node.crumb.fence for node in nodes if node.crumb), default=0)
-    state = SwitchState(weights={}, revision=digest.hexdigest()[:16], fence=fence)
+    state = SwitchState(weights={}, revision=digest.hexdigest()[:16])
+    if (crumb := newest.crumb) is not None:
+        ended = all(node.crumb is not None and node.crumb.ended for node in nodes)
+        state = replace(state, fence=crumb.fence, journal=crumb.journal, ended=ended)
     unreadable = [f"{node.node}: {node.detail}" for node in nodes if not node.shares]
     if unreadable:
         return replace(state, detail="; ".join(unreadable), stamp=newest.stamp)

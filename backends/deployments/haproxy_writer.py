@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from msgspec.structs import replace
+
 from backends.deployments.file_store import locked_beside
 from backends.deployments.haproxy_memory import Memory
 from backends.deployments.haproxy_socket import Node
-from backends.deployments.haproxy_state import Crumb, NodeState, variable_of
+from backends.deployments.haproxy_state import Crumb, NodeState, owner_variable_of, variable_of
 from backends.deployments.haproxy_weights import weights_for
 from backends.errors import BackendError
 
@@ -50,18 +52,24 @@ class Writer:
         return self._between({server.name: server.weight for server in state.servers}, wanted)
 
     async def write(
-        self, nodes: dict[str, Node], states: list[NodeState], shares: dict[str, int], *, stamp: str, fence: int
+        self,
+        nodes: dict[str, Node],
+        states: list[NodeState],
+        shares: dict[str, int],
+        *,
+        stamp: str,
+        fence: int,
+        journal: str,
     ) -> None:
         """All nodes in the order of `states`; one that has these shares from this very write is left as it is. Where
         one fails, what was written before is put back and the error raised; a write that itself goes back stays."""
         number = 1 + max((state.crumb.number for state in states if state.crumb), default=0)
         plans = [(state, self.commands(state, shares)) for state in states]  # refused before anything is written
-        fence = max([fence, *(state.crumb.fence for state in states if state.crumb)])
         touched: list[NodeState] = []
         for state, (raising, lowering) in plans:
             if state.shares == shares and state.crumb and (state.crumb.phase, state.crumb.stamp) == ("done", stamp):
                 continue
-            crumb = Crumb(phase="done", number=number, fence=fence, shares=shares, stamp=stamp)
+            crumb = Crumb(phase="done", number=number, fence=fence, shares=shares, stamp=stamp, journal=journal)
             touched.append(state)
             try:
                 await self._apply(nodes[state.node], crumb, raising, lowering)
@@ -71,11 +79,17 @@ class Writer:
                 raise await self._put_back(nodes, touched, error) from None
             await asyncio.to_thread(self._memory.wrote, state.node, crumb, state.process)
 
+    async def end(self, nodes: dict[str, Node], states: list[NodeState]) -> None:
+        """Note on each node that the action of its last write is over. Raises BackendError."""
+        for state in states:
+            if state.crumb is not None and not state.crumb.ended:
+                crumb = replace(state.crumb, ended=True)
+                await nodes[state.node].order(self._marked(None, crumb.owner()))
+                await asyncio.to_thread(self._memory.wrote, state.node, crumb, state.process)
+
     async def _apply(self, node: Node, crumb: Crumb, raising: list[str], lowering: list[str]) -> None:
-        moving = Crumb(
-            phase="moving", number=crumb.number, fence=crumb.fence, shares=crumb.shares, stamp=crumb.stamp
-        )  # fmt: skip
-        await node.order([*self._marked(moving.text()), *raising])
+        moving = replace(crumb, phase="moving")
+        await node.order([*self._marked(moving.text(), moving.owner()), *raising])
         await node.order([*lowering, *self._marked(crumb.text())])
 
     async def _put_back(self, nodes: dict[str, Node], touched: list[NodeState], error: BackendError) -> BackendError:
@@ -86,7 +100,8 @@ class Writer:
                 answer = await node.ask(f"show servers state {self._backend}")
                 raising, lowering = self._between(_weights_in(answer), {s.name: s.weight for s in before.servers})
                 await node.order(raising)
-                await node.order([*lowering, *self._marked(before.crumb.text() if before.crumb else "")])
+                marks = (before.crumb.text(), before.crumb.owner()) if before.crumb else ("", "")
+                await node.order([*lowering, *self._marked(*marks)])
                 words.append(f"{before.node} is as it was")
             except BackendError as again:
                 words.append(f"{before.node} may have changed: {again.message}")
@@ -99,8 +114,12 @@ class Writer:
         raising = [order(name) for name in wanted if name in now and wanted[name] > now[name]]
         return raising, [order(name) for name in wanted if name in now and wanted[name] < now[name]]
 
-    def _marked(self, crumb: str) -> list[str]:
-        return ["experimental-mode on", f"set var {variable_of(self._backend)} str({crumb})"]
+    def _marked(self, crumb: str | None, owner: str | None = None) -> list[str]:
+        variables = ((owner_variable_of(self._backend), owner), (variable_of(self._backend), crumb))
+        return [
+            "experimental-mode on",
+            *(f"set var {name} str({value})" for name, value in variables if value is not None),
+        ]
 
 
 def goes_back(stamp: str) -> bool:

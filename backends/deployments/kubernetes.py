@@ -200,7 +200,9 @@ class KubernetesSwitch:
             findings += await autoscaling(self._api, deployment, sum(pod.is_ready for pod in losing), to)
         return findings + ownership(service, self._config.service, self._config.color_label)
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
         """One JSON patch of the Service. Returns what was read back.
 
         Raises BackendError: `config` for weights that a selector cannot say, `conflict` where the Service is not
@@ -213,7 +215,11 @@ class KubernetesSwitch:
         if not any(pod.is_ready for pod in pods):
             words = f"no pod of {to.upper()} is ready: Service {self._config.service} is left as it is"
             raise BackendError("conflict", words, fix=f"scale {to.upper()} up, and wait until it is ready")
-        return await self._control.write(expected, to, stamp=stamp, fence=fence)
+        return await self._control.write(expected, to, stamp=stamp, fence=fence, journal=journal)
+
+    async def end(self, expected: SwitchState) -> None:
+        """As `shift`: one JSON patch of the Service's annotations."""
+        await self._control.end(expected)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line: the selector."""

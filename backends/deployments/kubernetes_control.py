@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from backends.deployments.switch_format import refuse_older_fence
 from backends.errors import BackendError
 from backends.kubernetes_api import FIELD_MANAGER, KubernetesApi
 from backends.kubernetes_wire import Service
@@ -18,6 +19,8 @@ from backends.text import clean
 
 OP = "tealdeck.io/op"
 FENCE = "tealdeck.io/fence"
+JOURNAL = "tealdeck.io/journal"
+ENDED = "tealdeck.io/ended"  # the OP of an action that is over
 SENDS = 3
 READ_AGAIN_S = 0.3
 _REFUSED_BUT_MAY_PASS = frozenset({409, 422, 429})
@@ -55,33 +58,44 @@ class ServiceControl:
             detail=f"Service {self._name}: {detail}" if detail else "",
             stamp=clean(stamp, 128),
             fence=int(fence) if fence.isdecimal() else 0,
+            journal=clean(service.metadata.annotation(JOURNAL), 64),
+            ended=service.metadata.annotation(ENDED) == stamp != "",
         )
 
-    def patch(self, service: Service, color: str, *, stamp: str, fence: int) -> list[dict[str, Any]]:
+    def patch(self, service: Service, color: str, *, stamp: str, fence: int, journal: str = "") -> list[dict[str, Any]]:
         """From `service` as it was read to `color`; fails where uid, selector, fence or stamp are others by then."""
         metadata = service.metadata
         annotations = metadata.annotations or {}
-        operations = [
-            operation("test", ("metadata", "uid"), metadata.uid),
-            operation("test", ("spec", "selector"), service.spec.selector),
-        ]
-        for key in (FENCE, OP):
-            if key in annotations:
-                operations.append(operation("test", ("metadata", "annotations", key), annotations[key]))
+        operations = self._tests(service)
         if FENCE not in annotations or OP not in annotations:
             # Nothing can be tested that is not there (a `test` for null passes on some servers). The first write
             # takes the object over as a whole, and each one after it only what it changes.
             operations.append(operation("test", ("metadata", "resourceVersion"), metadata.resource_version))
         if not annotations:
             operations.append(operation("add", ("metadata", "annotations"), {}))
-        return [
-            *operations,
+        operations += [
             operation("replace", ("spec", "selector", self._label), color),
             operation("add", ("metadata", "annotations", FENCE), str(fence)),
             operation("add", ("metadata", "annotations", OP), stamp),
         ]
+        if journal or JOURNAL in annotations:
+            operations.append(operation("add", ("metadata", "annotations", JOURNAL), journal))
+        return operations
 
-    async def write(self, expected: SwitchState, color: str, *, stamp: str, fence: int) -> SwitchState:
+    async def end(self, expected: SwitchState) -> None:
+        """The annotation that says so, while uid, selector, fence and stamp are those of `expected`. Raises
+        BackendError."""
+        service = await self.read()
+        found = self.state(service)
+        self._must_be(found, expected)
+        if not found.stamp or found.ended:
+            return
+        note = operation("add", ("metadata", "annotations", ENDED), service.metadata.annotation(OP))
+        await self._api.patch(await self._path(), [*self._tests(service), note], msgspec.Raw)
+
+    async def write(
+        self, expected: SwitchState, color: str, *, stamp: str, fence: int, journal: str = ""
+    ) -> SwitchState:
         """Compare and swap. Returns what was read back.
 
         A write without an answer is looked for, and sent again, which its tests make harmless. Raises BackendError:
@@ -99,10 +113,11 @@ class ServiceControl:
             found = self.state(service)
             if doubt is not None and (found.weights, found.stamp) == (weights, stamp):
                 return found
-            self._must_be(found, expected, stamp, fence)
+            self._must_be(found, expected)
+            refuse_older_fence(f"Service {self._name}", found, stamp, fence, journal)
             if sent == SENDS:
                 break
-            operations = self.patch(service, color, stamp=stamp, fence=fence)
+            operations = self.patch(service, color, stamp=stamp, fence=fence, journal=journal)
             try:
                 await self._api.patch(await self._path(), operations, msgspec.Raw)
             except BackendError as error:
@@ -125,16 +140,24 @@ class ServiceControl:
         operations = self.patch(service, color, stamp=f"{found.stamp or 'preflight'}", fence=found.fence)
         await self._api.patch(await self._path(), operations, msgspec.Raw, dry_run=True)
 
-    def _must_be(self, found: SwitchState, expected: SwitchState, stamp: str, fence: int) -> None:
+    def _tests(self, service: Service) -> list[dict[str, Any]]:
+        annotations = service.metadata.annotations or {}
+        return [
+            operation("test", ("metadata", "uid"), service.metadata.uid),
+            operation("test", ("spec", "selector"), service.spec.selector),
+            *(
+                operation("test", ("metadata", "annotations", key), annotations[key])
+                for key in (FENCE, OP)
+                if key in annotations
+            ),
+        ]
+
+    def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         if not found.weights:
             raise BackendError("conflict", f"{found.detail}: not written over", fix="put its selector right by hand")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             by = f", stamp {found.stamp}" if found.stamp else ""
             raise BackendError("conflict", f"Service {self._name}: it says {found.live.upper()}{by}: changed")
-        action = stamp.partition(":")[0]
-        if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
-            words = f"action {action} has been taken over: fence {found.fence}, ours is {fence}"
-            raise BackendError("conflict", f"Service {self._name}: {words}", fix=f"teal action watch {action}")
 
     async def _path(self) -> str:
         return await self._api.path("v1", "services", self._name)
@@ -153,8 +176,9 @@ def _revision(service: Service) -> str:
     """Changes with every write to the selector, and not with those to anything else. That of the whole object does,
     and would make a conflict of a label that a controller adds; it has to do where nobody notes who wrote what."""
     metadata = service.metadata
+    # Our own writes are told by their stamps: the note that an action is over moves the time of our entry too.
     writers = [
-        [entry.manager, entry.operation, str(entry.time)]
+        [entry.manager, entry.operation, "" if entry.manager == FIELD_MANAGER else str(entry.time)]
         for entry in metadata.managed_fields or ()
         if entry.owns("spec", "selector")
     ]

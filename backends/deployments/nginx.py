@@ -20,6 +20,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
@@ -153,7 +155,7 @@ class NginxSwitch:
         found = await self.observe()
         if not found.weights:
             return [Finding(level="block", code="nginx-include", text=found.detail, fix="put it right by hand")]
-        self._written(b"", weights, "preflight:preflight", 0)
+        self._written(b"", weights, "preflight:preflight", 0, "")
         directory = self._path.resolve().parent
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the include's directory")
@@ -166,7 +168,9 @@ class NginxSwitch:
         text = f"nginx takes its configuration, and {self._config.stamp_url} proves {found.live.upper()}"
         return [Finding(level="ok", code="nginx-config", text=text)]
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
         """Compare and write under a lock, check, reload, and wait until what runs says so.
 
         Raises BackendError: `conflict` where file or process are not `expected`, `config` for weights that can not be
@@ -174,19 +178,22 @@ class NginxSwitch:
         place then, and nginx was told to read it again; where that failed the message says ARMED.
         """
         async with locked_beside(self._path):
-            before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
-            if before is None:
-                raise BackendError("conflict", f"{self._path}: no such file: not written over")
-            found = self._both(before, await running(self._config.stamp_url, self._config.colors))
-            self._must_be(found, expected)
-            refuse_older_fence(str(self._path), found, stamp, fence)
-            content = self._written(before, weights, stamp, max(fence, found.fence))
+            before, found = await self._as_expected(expected)
+            refuse_older_fence(str(self._path), found, stamp, fence, journal)
+            content = self._written(before, weights, stamp, fence, journal)
             await asyncio.to_thread(self._replace, content, before)
             await self._apply(content, before)
             after = await self.observe()
         if (after.stamp, after.weights) != (stamp, self._full(weights)):
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
         return after
+
+    async def end(self, expected: SwitchState) -> None:
+        """As `shift`; the file's comment alone is written, which nginx need not read."""
+        async with locked_beside(self._path):
+            before, found = await self._as_expected(expected)
+            if not found.ended:
+                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.end(before))
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command, one for the proof."""
@@ -202,7 +209,12 @@ class NginxSwitch:
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload, ask what runs; also how a missing file is begun."""
-        content = self._form.write(b"", self._full(weights), "manual", datetime.now(UTC)).decode()
+        try:
+            before = read_bounded(self._path, MAX_BYTES) or b""
+        except BackendError:
+            before = b""
+        fence = self._form.read(before).fence
+        content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
         commands = [shlex.join(self._config.validate), shlex.join(self._config.reload)]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
         return [write_command(self._path, content), *commands, ask]
@@ -212,34 +224,39 @@ class NginxSwitch:
 
     def _both(self, content: bytes, runs: Running) -> SwitchState:
         file = self._form.read(content)
-        revision = revision_of(content + repr(runs).encode())
+        revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
             return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}")
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
-            return SwitchState(weights=file.weights, revision=revision, stamp=file.stamp, fence=file.fence)
+            return replace(file, revision=revision)
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
             f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
             f"{shlex.join(self._config.reload)}; or undo: mv {self._path}.previous {self._path}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
-        return SwitchState(weights=mean, revision=revision, stamp=file.stamp, fence=file.fence, detail=words)
+        return replace(file, weights=mean, revision=revision, detail=words)
 
-    def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
+    async def _as_expected(self, expected: SwitchState) -> tuple[bytes, SwitchState]:
+        before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
+        if before is None:
+            raise BackendError("conflict", f"{self._path}: no such file: not written over")
+        found = self._both(before, await running(self._config.stamp_url, self._config.colors))
         if not found.weights:
             raise BackendError("conflict", f"{found.detail}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
             raise BackendError("conflict", f"{self._path}: {said}: changed")
+        return before, found
 
-    def _written(self, before: bytes, weights: dict[str, int], stamp: str, fence: int) -> bytes:
+    def _written(self, before: bytes, weights: dict[str, int], stamp: str, fence: int, journal: str) -> bytes:
         problem = check_weights(weights, self._config.colors)
         if problem:
             fix = "weights in percent, summing to 100"
             raise BackendError("config", f"{self._path}: refused: {problem}", fix=fix)
         try:
-            return self._form.write(before, self._full(weights), stamp, datetime.now(UTC), fence)
+            return self._form.write(before, self._full(weights), stamp, datetime.now(UTC), fence, journal)
         except ValueError as error:
             raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
 

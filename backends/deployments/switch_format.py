@@ -1,6 +1,9 @@
 """What a switch file holds, in its two forms: JSON, or any text with the weights filled in and a stamp in a comment.
 
 The stamp of a template carries the weights and a digest of everything around it, so that an edit by hand shows.
+
+The journal that wrote, and that its action has ended, are where a program before 0.2 reads the file all the same: in
+keys of JSON that it keeps and ignores, and in the text `at` of a stamp, since it refuses a stamp with other fields.
 """
 
 import hashlib
@@ -11,6 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.ports import SwitchState
@@ -18,11 +22,13 @@ from backends.text import clean
 
 MAX_BYTES = 1024 * 1024
 STAMP_MARK = "tealdeck:"
+_JOURNAL, _ENDS = " journal ", " ended"
+_ENDED = "ended"
 
 
 class Stamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The comment in a text: what was written, by which action and step, with which fence, when, and the digest of
-    the rest."""
+    """The comment in a text: what was written, by which action and step, with which fence, when (then ` journal ID`,
+    and ` ended`), and the digest of the rest."""
 
     weights: dict[str, int]
     generation: int
@@ -63,16 +69,19 @@ def percent(amounts: dict[str, int]) -> dict[str, int]:
     return found
 
 
-def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int) -> None:
+def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, journal: str) -> None:
     """Raises BackendError(conflict) where a later lease of the same action has written: its old owner has woken up."""
     action = stamp.partition(":")[0]
+    if "" != journal != found.journal != "":
+        return  # the numbers of two journals say nothing of each other
     if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
         message = f"{where}: {action} has been taken over: fence {found.fence}, ours is {fence}"
         raise BackendError("conflict", message, fix=f"teal action watch {action}")
 
 
 class JsonForm:
-    """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z"}`; other keys are kept as they are."""
+    """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z", "fence": 3, "journal": "…"}`, and
+    `ended` with the stamp of an action that is over; other keys are kept as they are."""
 
     def __init__(self, colors: tuple[str, ...]) -> None:
         self._colors = colors
@@ -84,6 +93,8 @@ class JsonForm:
             data = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return SwitchState(weights={}, revision=revision, detail=f"not JSON: {clean(str(error), 200)}")
+        if isinstance(data, dict) and _ENDED in data:
+            revision = revision_of(_formatted({key: value for key, value in data.items() if key != _ENDED}))
         weights = data.get("weights") if isinstance(data, dict) else None
         if not isinstance(weights, dict):
             return SwitchState(weights={}, revision=revision, detail='no object "weights"')
@@ -91,20 +102,31 @@ class JsonForm:
         if problem:
             return SwitchState(weights={}, revision=revision, detail=problem)
         full = {color: weights.get(color, 0) for color in self._colors}
-        stamp, fence = data.get("stamp"), data.get("fence")
+        stamp, fence, journal = data.get("stamp"), data.get("fence"), data.get("journal")
         return SwitchState(
             weights=full,
             revision=revision,
             stamp=clean(stamp, 128) if isinstance(stamp, str) else "",
             fence=fence if type(fence) is int else 0,
+            journal=clean(journal, 64) if isinstance(journal, str) else "",
+            ended=data.get(_ENDED) == stamp != "",
         )
 
-    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0) -> bytes:
+    def write(
+        self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = ""
+    ) -> bytes:
         """The new content; the generation goes up by one."""
         data: dict[str, Any] = msgspec.json.decode(before) if before else {}
         data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
-        data |= {"fence": fence} if fence else {}
-        return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
+        for key, value in (("fence", fence), ("journal", journal), (_ENDED, "")):
+            data.pop(key, None)
+            data |= {key: value} if value else {}
+        return _formatted(data)
+
+    def end(self, before: bytes) -> bytes:
+        """The same with the note that the action of its stamp is over."""
+        data: dict[str, Any] = msgspec.json.decode(before)
+        return _formatted(data | {_ENDED: data.get("stamp")})
 
 
 class StampedForm:
@@ -140,9 +162,18 @@ class StampedForm:
         if problem:
             return unknown(problem)
         weights = {color: stamp.weights.get(color, 0) for color in self._colors}
-        return SwitchState(weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence)
+        journal, ended = stamp.at.partition(_JOURNAL)[2], stamp.at.endswith(_ENDS)
+        if ended:
+            open_ = replace(stamp, at=stamp.at.removesuffix(_ENDS).removesuffix(_JOURNAL))
+            revision = revision_of(text.replace(line, self._line(open_), 1).encode())
+        return SwitchState(
+            weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence,
+            journal=clean(journal.removesuffix(_ENDS), 64), ended=ended,
+        )  # fmt: skip
 
-    def write(self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0) -> bytes:
+    def write(
+        self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = ""
+    ) -> bytes:
         """As `JsonForm.write`. Raises ValueError for weights that the text can not say."""
         generation = self.generation(before) + 1
         body = self._body(weights, stamp, generation)
@@ -150,12 +181,19 @@ class StampedForm:
             weights=weights,
             generation=generation,
             stamp=stamp,
-            at=_utc(at),
+            at=_utc(at) + (_JOURNAL + journal if journal else ""),
             digest=_digest(body.replace("{stamp}", "", 1)),
             fence=fence,
         )
-        line = f"{self._comment} {STAMP_MARK}{msgspec.json.encode(made).decode()}"
-        return body.replace("{stamp}", line, 1).encode()
+        return body.replace("{stamp}", self._line(made), 1).encode()
+
+    def end(self, before: bytes) -> bytes:
+        """As `JsonForm.end`; only the comment changes."""
+        text = before.decode()
+        line = self._stamp_line(text) or ""
+        stamp = msgspec.json.decode(line.partition(STAMP_MARK)[2].encode(), type=Stamp)
+        at = stamp.at if _JOURNAL in stamp.at else stamp.at + _JOURNAL
+        return text.replace(line, self._line(replace(stamp, at=at.removesuffix(_ENDS) + _ENDS)), 1).encode()
 
     def generation(self, content: bytes) -> int:
         """That of the stamp; 0 where there is none."""
@@ -165,6 +203,9 @@ class StampedForm:
         except (msgspec.DecodeError, AttributeError):
             found = None
         return _next(found) - 1
+
+    def _line(self, stamp: Stamp) -> str:
+        return f"{self._comment} {STAMP_MARK}{msgspec.json.encode(stamp).decode()}"
 
     def _stamp_line(self, text: str) -> str | None:
         start = f"{self._comment} {STAMP_MARK}"
@@ -215,6 +256,10 @@ def _digest(body: str) -> str:
 
 def _next(generation: Any) -> int:
     return generation + 1 if type(generation) is int and generation >= 0 else 1
+
+
+def _formatted(data: dict[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(data), indent=2) + b"\n"
 
 
 def _utc(at: datetime) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backends.deployments.common import ProbeResult
+from backends.deployments.switch_format import refuse_older_fence
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import Deployed, Deployer, Rollout, SwitchState
@@ -25,7 +26,7 @@ class FakeSwitch:
 
     def __init__(self) -> None:
         self.weights = {"blue": 100, "green": 0}
-        self.revision, self.stamp, self.fence = 1, "hand", 0
+        self.revision, self.stamp, self.fence, self.journal, self.ended = 1, "hand", 0, "", False
         self.healthy = dict.fromkeys(COLORS, True)
         self.versions = {"blue": "1.0", "green": "1.1"}
         self.lying: str | None = None  # the color that every fresh request says, whoever has the traffic
@@ -40,7 +41,10 @@ class FakeSwitch:
         return FakeDeployer(self)
 
     async def observe(self) -> SwitchState:
-        return SwitchState(weights=dict(self.weights), revision=str(self.revision), stamp=self.stamp, fence=self.fence)
+        return SwitchState(
+            weights=dict(self.weights), revision=str(self.revision), stamp=self.stamp, fence=self.fence,
+            journal=self.journal, ended=self.ended,
+        )  # fmt: skip
 
     async def color_health(self, color: str) -> ColorState:
         healthy = self.healthy[color]
@@ -59,7 +63,9 @@ class FakeSwitch:
         color = self.lying or max(COLORS, key=lambda name: self.weights[name])
         return ProbeResult(color=color, at=asyncio.get_running_loop().time())
 
-    async def shift(self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0) -> SwitchState:
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
         fault, self.fault = self.fault, ""
         if fault in self.faults:
             self.faults[fault]()
@@ -70,18 +76,23 @@ class FakeSwitch:
         if fault == "external":
             self.write_by_hand({"blue": 0, "green": 100} if self.weights["blue"] else {"blue": 100, "green": 0})
         if fault == "late":
-            self._late.append(asyncio.create_task(self._apply_late(expected, weights, stamp, fence)))
+            self._late.append(asyncio.create_task(self._apply_late(expected, weights, stamp, fence, journal)))
             raise BackendError("timeout", "no answer")
-        self._apply(expected, weights, stamp, fence)
+        self._apply(expected, weights, stamp, fence, journal)
         if fault == "killed after":
             raise Killed
         if fault == "lost":
             raise BackendError("timeout", "no answer")
         return await self.observe()
 
+    async def end(self, expected: SwitchState) -> None:
+        if str(self.revision) != expected.revision or self.weights != expected.weights:
+            raise BackendError("conflict", "it is not as expected")
+        self.ended = True
+
     def write_by_hand(self, weights: dict[str, int]) -> None:
         """Somebody else writes it."""
-        self.weights, self.stamp, self.foreign = dict(weights), "somebody", True
+        self.weights, self.stamp, self.foreign, self.ended = dict(weights), "somebody", True, False
         self.revision += 1
 
     async def settle(self) -> None:
@@ -89,20 +100,24 @@ class FakeSwitch:
         await asyncio.gather(*self._late, return_exceptions=True)
         self._late.clear()
 
-    def _apply(self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int) -> None:
-        if str(self.revision) != expected.revision or self.weights != expected.weights or fence < self.fence:
+    def _apply(self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str) -> None:
+        if str(self.revision) != expected.revision or self.weights != expected.weights:
             raise BackendError("conflict", "it is not as expected")
+        refuse_older_fence("switch", expected, stamp, fence, journal)
         if sum(weights.values()) != 100:
             self.unsafe.append(f"{weights} do not sum to 100")
         for color, weight in weights.items():
             if weight > self.weights[color] and not self.healthy[color]:
                 self.unsafe.append(f"{stamp}: traffic to {color}, which is down")
         self.weights, self.stamp, self.fence = dict(weights), stamp, fence
+        self.journal, self.ended = journal, False
         self.revision += 1
 
-    async def _apply_late(self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int) -> None:
+    async def _apply_late(
+        self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str
+    ) -> None:
         await asyncio.sleep(0.1)
-        self._apply(expected, weights, stamp, fence)
+        self._apply(expected, weights, stamp, fence, journal)
 
     async def deployment(self) -> Deployment:
         raise NotImplementedError

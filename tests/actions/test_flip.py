@@ -202,10 +202,10 @@ async def test_an_edit_between_look_and_write_is_a_conflict_and_stays(
     original = FileSwitch.shift
 
     async def edited(
-        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
     ) -> SwitchState:
         service.write(BLUE, stamp="somebody")
-        return await original(self, expected, weights, stamp=stamp, fence=fence)
+        return await original(self, expected, weights, stamp=stamp, **mark)
 
     monkeypatch.setattr(FileSwitch, "shift", edited)
     ended = await house.order(ANALYTICS_FLIP)
@@ -236,9 +236,9 @@ async def test_a_lost_answer_is_looked_for_and_found(
     original = FileSwitch.shift
 
     async def lost(
-        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
     ) -> SwitchState:
-        await original(self, expected, weights, stamp=stamp, fence=fence)
+        await original(self, expected, weights, stamp=stamp, **mark)
         raise BackendError("timeout", "no answer")
 
     monkeypatch.setattr(FileSwitch, "shift", lost)

@@ -30,15 +30,15 @@ def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
         written: list[tuple[str, dict[str, int]]] = []
 
         async def shift(
-            self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0
+            self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
         ) -> SwitchState:
             step = stamp.partition(":")[2]
             written.append((step, dict(expected.weights)))
             name = step.replace("-", "_")
             if steps.get(name, 0) <= 0:
-                return await real(self, expected, weights, stamp=stamp, fence=fence)
+                return await real(self, expected, weights, stamp=stamp, **mark)
             steps[name] -= 1
-            await real(self, expected, HALF, stamp=stamp, fence=fence)
+            await real(self, expected, HALF, stamp=stamp, **mark)
             raise BackendError("unreachable", "lb-2: refused")
 
         monkeypatch.setattr(FileSwitch, "shift", shift)

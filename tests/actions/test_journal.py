@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from actions.audit import AuditEntry
 from actions.ids import canonical, now, time_text
 from actions.journal import Journal
+from actions.journal_errors import JournalNewer
 from actions.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.location import JournalLocation
 from actions.rows import Changes, Event, KeyUsed, Occupied
 from actions.who import runner_owner
 from backends.errors import BackendError
-from tests.actions.journals import ALICE, ROOT, begun, draft, execute, owner, until_won
+from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won
 
 
 async def test_the_migrations_make_what_the_tables_say(journal: Journal) -> None:
@@ -61,17 +62,52 @@ async def test_what_an_older_program_wrote_is_upgraded_and_kept(location: Journa
     await journal.aclose()
 
 
-async def test_a_newer_schema_is_refused_with_a_clear_line(journal: Journal) -> None:
-    await journal.begin(draft())
+async def test_a_newer_journal_is_read_and_says_who_may_write_it(journal: Journal) -> None:
+    action = await journal.begin(draft())
     await journal.aclose()
     execute(journal.location, "UPDATE alembic_version SET version_num = '0042'")
     newer = Journal(journal.location)
-    for ask in (newer.actions("test"), newer.begin(draft("other"))):
-        with pytest.raises(BackendError, match="schema 0042, this program knows up to") as caught:
+    await newer.begin(draft("other"))  # it says that programs of schema 0004 may write
+    await newer.aclose()
+    execute(journal.location, "UPDATE identity SET oldest_writer = '0042'")
+    newer = Journal(journal.location)
+    assert [found.service for found in await newer.actions("test")] == ["other", "analytics"]
+    for ask in (newer.begin(draft("third")), newer.acquire(str(action.id), owner())):
+        with pytest.raises(JournalNewer, match="schema 0042, this program knows up to") as caught:
             await ask
         assert caught.value.kind == "config"
         assert "secret" not in caught.value.message
     await newer.aclose()
+
+
+async def test_each_journal_has_an_id_of_its_own_that_its_leases_carry(journal: Journal, tmp_path: Path) -> None:
+    hold = await begun(journal)
+    other = Journal(here(tmp_path / "other"))
+    assert await other.identity() == ""  # it does not exist, and asking makes none
+    theirs = await begun(other)
+    assert hold.journal == await journal.identity() != ""
+    assert theirs.journal == await other.identity() != hold.journal
+    assert (await journal.knows(hold.action_id), await journal.knows(theirs.action_id)) == (True, False)
+    assert (await journal.renew(hold)).journal == hold.journal
+    await other.aclose()
+
+
+async def test_no_migration_while_an_action_is_open(journal: Journal) -> None:
+    hold = await begun(journal)
+    await journal.aclose()
+    execute(journal.location, "UPDATE alembic_version SET version_num = '0004'")
+    execute(journal.location, "DROP TABLE identity")
+    early = Journal(journal.location)
+    assert (await early.actions("test"))[0].open
+    assert await early.identity() == ""
+    taken = await early.acquire(hold.action_id, owner())
+    assert (taken.journal, taken.fence) == ("", 2)
+    await early.write(taken, changes=Changes(status="succeeded"))
+    await early.aclose()
+    assert execute(journal.location, "SELECT version_num FROM alembic_version") == [("0004",)]
+    later = Journal(journal.location)
+    assert len(await later.identity()) == 16
+    await later.aclose()
 
 
 async def test_one_open_action_for_each_service(journal: Journal) -> None:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment
@@ -168,6 +169,41 @@ class SwitchContract:
         assert await adapter.observe() == there
         back = await adapter.shift(there, BLUE, stamp="A:shift-back", fence=8)
         assert (back.weights, back.fence) == (BLUE, 8)
+
+    async def test_a_fence_of_another_journal_is_no_fence(self, adapter: Switch) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=7, journal="j1")
+        assert (there.fence, there.journal, there.ended) == (7, "j1", False)
+        back = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")
+        assert (back.weights, back.fence, back.journal) == (BLUE, 1, "j2")
+        again = await adapter.shift(back, GREEN, stamp="B:shift-back", fence=1, journal="j2")
+        assert (again.weights, again.fence, again.journal) == (GREEN, 1, "j2")
+
+    async def test_the_end_of_an_action_is_noted_and_changes_nothing_else(self, adapter: Switch) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=3, journal="j1")
+        assert not there.ended
+        await adapter.end(there)
+        ended = await adapter.observe()
+        assert ended.ended
+        assert replace(ended, ended=False) == there
+        await adapter.end(ended)
+        assert await adapter.observe() == ended
+        back = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")  # it was planned before the end
+        assert (back.weights, back.ended, back.journal) == (BLUE, False, "j2")
+        await adapter.end(back)
+        assert (await adapter.observe()).ended
+
+    async def test_an_end_that_comes_late_is_a_conflict_and_ends_nothing(self, adapter: Switch, meddle: Meddle) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=3, journal="j1")
+        other = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")
+        with pytest.raises(BackendError) as caught:
+            await adapter.end(there)
+        assert caught.value.kind == "conflict"
+        assert await adapter.observe() == other
+        meddle(GREEN)
+        by_hand = await adapter.observe()
+        with pytest.raises(BackendError):
+            await adapter.end(other)
+        assert await adapter.observe() == by_hand
 
     def test_it_says_for_how_long_a_lost_write_may_come(self, adapter: Switch) -> None:
         assert 0 <= adapter.late_write_s <= 60

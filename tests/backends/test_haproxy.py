@@ -38,7 +38,7 @@ GOOD = {
     "show info": "Name: HAProxy\nPid: 7\nStart_time_sec: 1795653951\n\n",
     "get var": "Variable not found.\n\n",
     "show cli level": "admin\n\n",
-    "experimental-mode": "\n\n\n",
+    "experimental-mode": "\n\n\n\n",
     "set server": "\n\n\n",
 }
 Answers = Callable[..., Any]
