@@ -21,7 +21,8 @@ class Conflict(Exception):
     """The control object is neither what was expected nor what this action wrote."""
 
     def __init__(self, found: SwitchState) -> None:
-        super().__init__(f"the control object says {shares(found)}: somebody else changed it")
+        by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
+        super().__init__(f"the control object says {shares(found)}: somebody else changed it{by}")
 
 
 class NotWritten(Exception):

@@ -5,6 +5,7 @@ Alembic is loaded only where an upgrade is needed; the usual start asks two plai
 
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,6 +21,7 @@ from actions.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.text import clean
 
+_ALEMBIC = threading.Lock()  # its context is one of the process
 _VERSION = re.compile(r"\d{4}")
 
 
@@ -137,7 +139,8 @@ def _bring_up_to_date(engine: Engine, location: JournalLocation) -> _Found:
             if found.version >= SCHEMA_VERSION or (found.served and found.is_open):
                 return found
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            with _ALEMBIC:
+                command.upgrade(config, "head")
             return _found(connection, location)
 
 

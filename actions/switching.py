@@ -315,6 +315,11 @@ class Switching:
     async def _unfit(self, error: ActionError) -> None:
         """Nothing has moved: the idle side is put back where something was deployed, the live one proven untouched."""
         work = self._work
+        found = await self._traffic.seen() if error.kind not in ("ordered", "conflict") else None
+        if found and found.weights and not same(found, self._traffic.before) and not self._traffic.is_ours(found):
+            # A probe or a health check that failed while somebody else moved the traffic says nothing by itself.
+            message = f"{error.message}; {Conflict(found)}"
+            error = ActionError(kind="conflict", message=message, fix="look again, then plan anew")
         words = [error.message]
         words += [f"{one} could not be ended: what it does there is not known" for one in await self._commands.end()]
         if not self._deploying.touched:

@@ -1,0 +1,132 @@
+"""Two journals on one switch, as two users of a host have them: who may go forward, and who sees whom."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from actions.models import Consent, Refused, Request
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+ANYWAY = Request(kind="flip", service="analytics", to="blue", overrides=("other-journal",))
+BECAUSE = Consent(confirmed=True, reason="it is an old test")
+
+
+@pytest.fixture
+async def mine(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
+    async with House(tmp_path / "mine", service) as house:
+        yield house
+
+
+@pytest.fixture
+async def theirs(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
+    async with House(tmp_path / "theirs", service, bake="60s") as house:
+        yield house
+
+
+async def codes(house: House, request: Request, level: str) -> list[str]:
+    return [one.code for one in (await house.gate.plan(request)).findings if one.level == level]
+
+
+def mark(service: TwoColors) -> tuple[str, str, bool]:
+    """Action, journal and end of the last write."""
+    said = json.loads(service.switch.read_text())
+    return said["stamp"].partition(":")[0], said.get("journal", ""), said.get("ended") == said["stamp"]
+
+
+async def test_what_goes_forward_past_another_journals_fence_goes_back(mine: House, service: TwoColors) -> None:
+    service.write(BLUE, stamp="X:shift", fence=6, journal="other", ended="X:shift")
+    flip = await mine.order(ANALYTICS_FLIP)
+    assert (flip.status, service.weights()) == ("succeeded", GREEN)
+    assert mark(service) == (flip.id, await mine.journal.identity(), True)
+    assert json.loads(service.switch.read_text())["fence"] == 1
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+    assert mark(service) == (back.id, await mine.journal.identity(), True)
+
+
+@pytest.mark.parametrize("more", [{}, {"journal": "other"}, {"journal": "other", "ended": "another:shift"}])
+async def test_a_mark_without_an_end_forbids_the_way_forward_until_it_is_overridden(
+    mine: House, service: TwoColors, more: dict[str, str]
+) -> None:
+    service.write(GREEN, stamp="X:shift", fence=6, **more)
+    assert await codes(mine, ANALYTICS_FLIP, "block") == ["other-journal"]
+    with pytest.raises(Refused) as caught:
+        await mine.order(ANALYTICS_FLIP)
+    assert (caught.value.exit_code, "--override other-journal" in caught.value.error.fix) == (3, True)
+    with pytest.raises(Refused, match="only overridden with a reason"):
+        await mine.order(ANYWAY)
+    assert service.weights() == GREEN
+    flip = await mine.order(ANYWAY, BECAUSE)
+    assert (flip.status, service.weights()) == ("succeeded", BLUE)
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", GREEN)
+    assert await codes(mine, ANALYTICS_FLIP, "block") == []
+
+
+async def test_a_split_that_another_journal_left_is_asked_about(mine: House, service: TwoColors) -> None:
+    service.write({"blue": 75, "green": 25}, stamp="X:shift[25]", fence=2, journal="other", ended="X:shift[25]")
+    assert "other-journal" in await codes(mine, Request(kind="flip", service="analytics", to="blue"), "block")
+
+
+@pytest.mark.parametrize("stamp", ["", "hand", "manual"])
+async def test_what_a_hand_wrote_is_of_no_journal(mine: House, service: TwoColors, stamp: str) -> None:
+    service.write(BLUE, stamp=stamp, fence=6)
+    assert await codes(mine, ANALYTICS_FLIP, "block") == []
+
+
+async def test_an_old_mark_is_ours_where_our_journal_knows_the_action(mine: House, service: TwoColors) -> None:
+    flip = await mine.order(ANALYTICS_FLIP)
+    service.write(GREEN, stamp=f"{flip.id}:shift", fence=1)
+    assert await codes(mine, ANALYTICS_FLIP, "block") == []
+
+
+async def test_of_two_journals_with_an_open_action_the_loser_sees_it_and_writes_nothing_more(
+    mine: House, theirs: House, service: TwoColors
+) -> None:
+    flip = await theirs.gate.submit(await theirs.gate.plan(ANALYTICS_FLIP), YES)
+    await theirs.reaches(flip, "bake")
+    assert mark(service) == (flip.id, await theirs.journal.identity(), False)
+    assert await codes(mine, ANALYTICS_FLIP, "block") == ["other-journal"]
+    won = await mine.order(ANYWAY, BECAUSE)
+    assert (won.status, service.weights()) == ("succeeded", BLUE)
+    lost = await theirs.stands(flip, "conflict", deadline_s=2.0)
+    assert lost.error is not None
+    assert str(won.id) in lost.error.message
+    await asyncio.sleep(0.1)
+    assert (mark(service), service.weights()) == ((won.id, await mine.journal.identity(), True), BLUE)
+    assert await codes(theirs, ANALYTICS_ROLLBACK, "block") == []  # the open one, and nothing forbids it
+
+
+async def test_the_way_back_is_told_of_another_journal_and_not_stopped(
+    mine: House, theirs: House, service: TwoColors
+) -> None:
+    flip = await mine.order(ANALYTICS_FLIP)
+    assert flip.status == "succeeded"
+    to_blue = Request(kind="flip", service="analytics", to="blue")
+    other = await theirs.gate.submit(await theirs.gate.plan(to_blue), YES)
+    await theirs.reaches(other, "bake")
+    service.write(GREEN, stamp=f"{other.id}:shift", fence=9, journal=await theirs.journal.identity())
+    await theirs.stands(other, "conflict", deadline_s=2.0)
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert [one.code for one in plan.findings if one.level == "block"] == []
+    assert "other-journal" in [one.code for one in plan.findings if one.level == "warning"]
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_of_two_that_begin_at_once_one_moves_traffic(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "one", service) as one, House(tmp_path / "two", service) as two:
+        houses = (one, two)
+        plans = [await house.gate.plan(ANALYTICS_FLIP) for house in houses]
+        begun = await asyncio.gather(*(house.gate.submit(plan, YES) for house, plan in zip(houses, plans, strict=True)))
+        ended = [await house.ended(action) for house, action in zip(houses, begun, strict=True)]
+    (moved,) = [action for action in ended if action.changed]
+    (aborted,) = [action for action in ended if not action.changed]
+    assert moved.status == "succeeded"
+    assert (aborted.status, aborted.error is not None and aborted.error.kind) == ("aborted", "conflict")
+    assert (mark(service)[0], service.weights()) == (moved.id, GREEN)
