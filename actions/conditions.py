@@ -5,19 +5,20 @@ import asyncio
 import msgspec
 from msgspec import Struct
 
-from actions.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, gate_findings
+from actions.gate_fit import fit_findings
+from actions.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
 from actions.gates import Gate, Subject, gates_of, queries
 from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
 from actions.models import MOVES_FORWARD, Finding, Plan, Request
 from actions.requirements import Around, requirement_findings, requires_of
 from actions.smoke import template_values
+from actions.stages import DEFAULT_STAGES
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.together import together
 
 BROKEN = "gates"
-FIRST_SHARE = 5  # of a canary: where requests are fewest
 GATE_CODES = frozenset({BROKEN, SERIES_OVERRIDE, SOURCE_OVERRIDE, BASELINE_OVERRIDE, LOW_TRAFFIC})
 
 
@@ -42,23 +43,44 @@ async def conditions(target: SwitchTarget, request: Request, live: str, to: str,
     except BackendError as error:
         broken = Finding(level="block", code=BROKEN, text=error.message, fix=error.fix)
         return Conditions([broken, *await required], {})
-    stage_s = float(target.settings.stage_time)
-    judged = await gate_findings(gates, asked, _finder(target), first_share=first_share, stage_s=stage_s)
-    return Conditions([*judged, *await required], versions)
+    first = _first(target, first_share)
+    judged = await gate_findings(gates, asked, _finder(target), [first])
+    fit = fit_findings(gates, first.seconds, float(target.settings.bake))
+    return Conditions([*judged, *fit, *await required], versions)
 
 
 async def unjudged(target: SwitchTarget) -> list[Finding]:
-    """What would keep its gates from judging now, each query asked once. Raises BackendError where the switch does not
-    answer; nothing where no side is idle."""
-    if not gates_in(target):
+    """What would keep its gates from judging now, each query asked once, at the first stage of each strategy. Raises
+    BackendError where the switch does not answer; nothing where no side is idle."""
+    gates = gates_in(target)
+    if not gates:
         return []
     live = (await target.adapter.observe()).live
     others = [color for color in target.settings.colors if color != live]
     if live not in target.settings.colors or not others:
         return []
     service = str(target.target["name"])
-    found = await conditions(target, Request(kind="flip", service=service), live, others[0], FIRST_SHARE)
-    return [finding for finding in found.findings if finding.level != "ok" and finding.code in GATE_CODES]
+    versions = await _versions(target, gates, live, others[0], "")
+    sides = [_subject(target, service, color, versions.get(color, "")) for color in (others[0], live)]
+    asked = {gate.name: queries(gate, *sides) for gate in gates}
+    found = await gate_findings(gates, asked, _finder(target), _firsts(target))
+    return [finding for finding in found if finding.level != "ok" and finding.code in GATE_CODES]
+
+
+def _firsts(target: SwitchTarget) -> list[FirstStage]:
+    """How each strategy begins that can be ordered; those that begin alike are one."""
+    stages = {**DEFAULT_STAGES, **target.settings.stages}
+    names: dict[int, list[str]] = {}
+    for name, shares in stages.items():
+        if shares and (target.adapter.splits or len(shares) == 1):
+            names.setdefault(shares[0], []).append(name)
+    return [msgspec.structs.replace(_first(target, share), of=", ".join(of)) for share, of in names.items()]
+
+
+def _first(target: SwitchTarget, share: int) -> FirstStage:
+    """One of all traffic is judged by the bake alone."""
+    settings = target.settings
+    return FirstStage(share, float(settings.bake if share == 100 else settings.stage_time))
 
 
 async def requirements(target: SwitchTarget, service: str) -> list[Finding]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from actions.gate_fit import least_s
 from actions.gates import Gate
 from actions.judge import PASSES_NEEDED, GateState, Reason, Stage
 
@@ -28,8 +29,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 def stage_time_s(gates: Sequence[Gate], wanted_s: float) -> float:
     """Seconds that a stage takes at least: three samples of each gate must lie wholly within it."""
-    least = (float(gate.window) + (PASSES_NEEDED - 1) * gate.every_s(wanted_s) for gate in gates if not gate.dry_run)
-    return max([wanted_s, *least])
+    return max([wanted_s, *(least_s(gate, wanted_s) for gate in gates if not gate.dry_run)])
 
 
 def grace_s(gates: Sequence[Gate], wanted_s: float) -> float:

@@ -3,6 +3,9 @@ of production to compare with, and will the first stage see enough requests to b
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
+from actions.decision import stage_time_s
 from actions.gates import Gate, Queries
 from actions.judge_words import number
 from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
@@ -10,21 +13,32 @@ from actions.sampling import Frozen, newest
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import Metrics
+from backends.settings import Duration
 from backends.together import together
 
 SERIES_OVERRIDE, LOW_TRAFFIC = "gate-series", "low-traffic"
 
 
+class FirstStage(Struct, frozen=True):
+    """The first stage of a strategy, or of several that begin alike: its share in percent and its seconds. `of` names
+    them where it is not plain which is meant."""
+
+    share: int
+    seconds: float
+    of: str = ""
+
+
 async def gate_findings(
-    gates: Sequence[Gate], asked: dict[str, Queries], find: Find, *, first_share: int, stage_s: float
+    gates: Sequence[Gate], asked: dict[str, Queries], find: Find, firsts: Sequence[FirstStage]
 ) -> list[Finding]:
     """One finding for each thing that is wrong, else one for each gate that says what it is held to. Nothing is
     written; a gate on trial (`dry_run`) only warns."""
-    found = await together(*(_of(gate, asked[gate.name], find, first_share, stage_s) for gate in gates))
+    firsts = [FirstStage(first.share, stage_time_s(gates, first.seconds), first.of) for first in firsts]
+    found = await together(*(_of(gate, asked[gate.name], find, firsts) for gate in gates))
     return [finding for findings in found for finding in findings]
 
 
-async def _of(gate: Gate, asked: Queries, find: Find, first_share: int, stage_s: float) -> list[Finding]:
+async def _of(gate: Gate, asked: Queries, find: Find, firsts: Sequence[FirstStage]) -> list[Finding]:
     try:
         source = await find(gate.metrics)
         missing = await _missing_series(source, asked)
@@ -38,7 +52,7 @@ async def _of(gate: Gate, asked: Queries, find: Find, first_share: int, stage_s:
     problem = baseline_problem(gate, production) if gate.is_relative else ""
     if problem:
         return [_against(gate, BASELINE_OVERRIDE, f"gate {gate.name}: {problem}", "see what its query finds now")]
-    return [_held_to(gate, production), *_few_requests(gate, production, first_share, stage_s)]
+    return [_held_to(gate, production), *_few_requests(gate, production, firsts)]
 
 
 async def _missing_series(source: Metrics, asked: Queries) -> list[str]:
@@ -59,19 +73,23 @@ def _held_to(gate: Gate, production: Frozen) -> Finding:
     return Finding(level="ok", code="gate", text=f"gate {gate.name}: {' and '.join(limits)}{dry}")
 
 
-def _few_requests(gate: Gate, production: Frozen, first_share: int, stage_s: float) -> list[Finding]:
+def _few_requests(gate: Gate, production: Frozen, firsts: Sequence[FirstStage]) -> list[Finding]:
     """Held for want of requests is a stage that could have been foreseen."""
     if production.requests is None:
         return []
-    expected = production.requests / float(gate.window) * stage_s * first_share / 100
-    if expected >= gate.min_requests:
-        return []
-    words = (
-        f"gate {gate.name}: at {first_share} % the new side gets about {expected:.0f} requests in "
-        f"{stage_s / 60:g} min, {gate.min_requests} are needed: the stage will be held"
-    )
-    fix = "a longer stage_time, a larger first stage, or fewer min_requests"
-    return [Finding(level="warning", code=LOW_TRAFFIC, text=words, fix=fix)]
+    found = []
+    for first in firsts:
+        expected = production.requests / float(gate.window) * first.seconds * first.share / 100
+        if expected >= gate.min_requests:
+            continue
+        strategy = f"{first.of}: " if first.of else ""
+        words = (
+            f"gate {gate.name}: {strategy}at {first.share} % the new side gets about {expected:.0f} requests in "
+            f"{Duration(round(first.seconds, 3))}, {gate.min_requests} are needed: the stage will be held"
+        )
+        longer = "a longer bake" if first.share == 100 else "a longer stage_time, a larger first stage"
+        found.append(Finding(level="warning", code=LOW_TRAFFIC, text=words, fix=f"{longer}, or fewer min_requests"))
+    return found
 
 
 def _against(gate: Gate, code: str, words: str, fix: str) -> Finding:

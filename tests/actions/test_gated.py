@@ -291,7 +291,33 @@ async def test_few_requests_are_foreseen(
     async with house(tmp_path / "state", service, prometheus.url, stages={"gradual": [5, 100]}) as home:
         plan = await home.gate.plan(CANARY)
     (finding,) = [found for found in plan.findings if found.code == "low-traffic"]
-    assert "at 5 % the new side gets about 5 requests" in finding.text
+    assert "at 5 % the new side gets about 5 requests in 500ms, 50 are needed" in finding.text
+
+
+async def test_each_strategy_is_tried_at_its_own_first_stage(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    """new-user R12: at a fixed 5 %, whatever the config said."""
+    numbers.say("blue", 0.0, 100)
+    stages = {"canary": [20, 100], "gradual": [50, 100], "slow": [20, 100]}
+    async with house(tmp_path / "state", service, prometheus.url, stages=stages) as home:
+        found = await unjudged(await home.targets.switch("analytics"))
+    (finding,) = found
+    assert "errors: canary, slow: at 20 % the new side gets about 33 requests in 500ms, 50 are needed" in finding.text
+
+
+async def test_a_stage_that_will_take_longer_is_named_in_the_plan(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    gates = [{**ERRORS, "window": "1m", "every": "2s", "min_requests": 1}]
+    config = {"gates": gates, "stage_time": "8s", "bake": "2m"}
+    async with house(tmp_path / "state", service, prometheus.url, **config) as home:
+        plan = await home.gate.plan(CANARY)
+        (finding,) = [found for found in plan.findings if found.code == "gate-fit"]
+        assert finding.level == "warning"
+        assert "a window of 1m and 3 samples every 2s: a stage of 8s will take 1m4s" in finding.text
+        plan = await home.gate.plan(STRAIGHT)
+        assert [found.code for found in plan.findings if found.code == "gate-fit"] == [], "it has no stage"
 
 
 async def test_a_runner_that_takes_over_has_the_baseline_of_before(

@@ -1,0 +1,58 @@
+"""Whether a gate's window, the distance of its samples and the ranges of its queries fit the stage that they judge."""
+
+import re
+from collections.abc import Sequence
+
+from actions.gates import Gate
+from actions.judge import PASSES_NEEDED
+from backends.models import Finding
+from backends.settings import Duration
+
+CODE = "gate-fit"
+# A range of PromQL, `[5m]` or `[5m:30s]`: digits and units only, so that no label value is taken for one.
+_RANGE = re.compile(r"\[((?:\d+(?:ms|[smhdw]))+)(?::[^\]]*)?\]")
+
+
+def fit_findings(gates: Sequence[Gate], stage_s: float, bake_s: float) -> list[Finding]:
+    """One warning for each gate that makes a stage or the bake longer than was written, or whose queries look back
+    another time than its window says."""
+    return [finding for gate in gates for finding in _of(gate, stage_s, bake_s)]
+
+
+def _of(gate: Gate, stage_s: float, bake_s: float) -> list[Finding]:
+    found = []
+    ranges = sorted({Duration.parse(text) for query in _queries(gate) for text in _RANGE.findall(query)})
+    other = [each for each in ranges if each != gate.window]
+    if other:
+        words = f"gate {gate.name}: its queries look back {_listed(other)}, its window says {gate.window}"
+        fix = f'write window = "{max(ranges)}", or the window into the queries' if gate.window not in ranges else (
+            "let all of its queries look back as long as its window")  # fmt: skip
+        found.append(
+            Finding(level="warning", code=CODE, text=f"{words}: samples are counted as if by the window", fix=fix)
+        )
+    if gate.dry_run:
+        return found
+    longer = [
+        f"{what} of {Duration(seconds)} will take {Duration(round(least, 3))}"
+        for what, seconds in (("a stage", stage_s), ("the bake", bake_s))
+        if (least := least_s(gate, seconds)) > seconds
+    ]
+    if longer:
+        need = f"{PASSES_NEEDED} samples every {Duration(round(gate.every_s(min(stage_s, bake_s)), 3))}"
+        words = f"gate {gate.name}: a window of {gate.window} and {need}: {' and '.join(longer)}"
+        fix = "a shorter window (also in its queries) or `every`, or a longer stage_time and bake"
+        found.append(Finding(level="warning", code=CODE, text=words, fix=fix))
+    return found
+
+
+def least_s(gate: Gate, wanted_s: float) -> float:
+    """Seconds that a stage of `wanted_s` takes at least: the samples that `gate` needs must lie wholly within it."""
+    return float(gate.window) + (PASSES_NEEDED - 1) * gate.every_s(wanted_s)
+
+
+def _queries(gate: Gate) -> tuple[str, ...]:
+    return (gate.candidate, gate.production, gate.requests)
+
+
+def _listed(durations: Sequence[Duration]) -> str:
+    return ", ".join(str(each) for each in durations)
