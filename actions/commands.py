@@ -8,44 +8,21 @@ goes forward; the way back waits for nothing.
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
-import msgspec
-from msgspec import Struct
-
+from actions.command_events import Left, ended, left_in, started
 from actions.ids import now
 from actions.lease import LeaseLost
 from actions.models import ActionError
-from actions.rows import Event, Told
 from actions.work import Work
 from backends import commands as shell
 from backends.errors import BackendError
 from backends.processes import Running, end, fate
 
-STARTED, ENDED = "command", "command-ended"
 LOOK_S = 0.5
 
 T = TypeVar("T")
-
-
-class Left(Struct, frozen=True):
-    """A command whose end nobody has recorded, and the step that it belongs to."""
-
-    step: str
-    command: Running
-
-
-def left_in(history: Iterable[Told]) -> list[Left]:
-    """The commands of an action that nobody has seen to end, oldest first."""
-    found: dict[str, Left] = {}
-    for line in history:
-        if line.event.kind == STARTED:
-            command = msgspec.convert(line.event.data["command"], Running)
-            found[command.mark] = Left(line.event.step, command)
-        elif line.event.kind == ENDED:
-            found.pop(line.event.data["mark"], None)
-    return list(found.values())
 
 
 def lives(command: Running) -> bool:
@@ -109,7 +86,7 @@ class Commands:
             return False
         how = {"here": "ended by another runner", "gone": "it was over"}.get(where, "its deadline has passed")
         with contextlib.suppress(BackendError):  # then it is found to be over once more
-            await self._work.record(_end_of(left.step, command, how))
+            await self._work.record(ended(left.step, command, how))
         return True
 
 
@@ -127,13 +104,12 @@ class _Scope:
     async def started(self, command: Running) -> None:
         if self.stopping.is_set():
             raise BackendError("conflict", f"{command.name}: not begun, it was told to end")
-        data = {"command": msgspec.to_builtins(command)}
-        await self._work.record(Event(step=self._step, kind=STARTED, data=data))
+        await self._work.record(started(self._step, command))
 
     async def ended(self, command: Running, how: str) -> None:
         # What could not be written is found to be over by whoever looks.
         try:
-            await self._work.record(_end_of(self._step, command, how))
+            await self._work.record(ended(self._step, command, how))
         except (BackendError, LeaseLost):
             return
 
@@ -141,7 +117,3 @@ class _Scope:
 async def _owned(scope: _Scope, doing: Coroutine[Any, Any, T]) -> T:
     shell.OWNER.set(scope)
     return await doing
-
-
-def _end_of(step: str, command: Running, how: str) -> Event:
-    return Event(step=step, kind=ENDED, data={"mark": command.mark, "how": how})

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
+from actions.living import verified_version
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action
 from actions.orphans import orphaned_since
 from actions.standing import freeze_of, window_freeze
@@ -40,6 +41,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last_switch=last,
         rollback=offer or deployment.rollback,
         freeze=frozen,
+        verified_version=await verified_version(journal, context, service, deployment.live),
     )
 
 

@@ -16,6 +16,7 @@ from actions.entries import command_entry, entry_of, override_entries, request_h
 from actions.guards import Policy, refusal
 from actions.ids import new_id
 from actions.journal import Journal
+from actions.living import with_its_commands, with_living
 from actions.models import (
     STANDING_KINDS,
     Action,
@@ -67,7 +68,8 @@ class Gate:
         """What would be done, from what is observed now. Raises Refused or BackendError; writes nothing."""
         if request.order:
             action = await self.action(request.ref)
-            return plan_order(request, self.policy, action, orphaned=self.orphaned(action))
+            order = plan_order(request, self.policy, action, orphaned=self.orphaned(action))
+            return await with_its_commands(order, self.journal, action) if self.orphaned(action) else order
         if request.kind in RUN_KINDS:
             backend = request.service.partition("/")[0]
             return await plan_run(request, self.policy, await self._targets.pipelines(backend))
@@ -78,6 +80,7 @@ class Gate:
         if request.kind in STANDING_KINDS:
             return await plan_standing(request, self.policy, self.journal)
         made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
+        made = await with_living(made, self.policy, self.journal, target)
         return await held_back(made, self.policy, self.journal)
 
     async def submit(

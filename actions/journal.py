@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.ids import new_id
@@ -131,6 +131,14 @@ class Journal:
     async def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""
         return await self._look([], lambda sql: sql.history(action_id))
+
+    async def commands_of(self, context: str, service: str) -> list[Told]:
+        """When commands of the newest actions of a service began and ended, oldest first."""
+        return await self._look([], lambda sql: sql.commands_of(context, service))
+
+    async def verified(self, context: str, service: str) -> dict[str, Any] | None:
+        """What the newest proof of traffic on a service was recorded with."""
+        return await self._look(None, lambda sql: sql.verified(context, service))
 
     # ---- leases and orders
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from actions import consoles, tables
+from actions import consoles, events_sql, tables
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, record, verify
 from actions.audit_sql import append, head_of, links
 from actions.engines import database_now
@@ -216,6 +216,16 @@ class SqlJournal:
         """Every event of an action, oldest first."""
         with self._database.reading() as connection:
             return self._events(connection, action_id)
+
+    def commands_of(self, context: str, service: str) -> list[Told]:
+        """When commands of the newest actions of a service began and ended."""
+        with self._database.reading() as connection:
+            return events_sql.commands_of(connection, context, service)
+
+    def verified(self, context: str, service: str) -> dict[str, Any] | None:
+        """What the newest proof of traffic on a service was recorded with."""
+        with self._database.reading() as connection:
+            return events_sql.verified(connection, context, service)
 
     # ---- leases
 

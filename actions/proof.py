@@ -29,10 +29,11 @@ LOOK_AGAIN_S = 0.5
 
 
 class Sample(Struct, frozen=True):
-    """One look at a side that takes traffic. `good` is None where nothing could be seen."""
+    """One look at a side that takes traffic. `good` is None where nothing could be seen; `version` is what it runs."""
 
     good: bool | None
     detail: str
+    version: str | None = None
 
 
 class Proof:
@@ -78,7 +79,7 @@ class Proof:
             return Sample(False if seen else None, seen.error if seen else "no probe")
         if not weights.get(seen.color):
             return Sample(False, f"a fresh request was answered by {seen.color.upper()}")
-        return Sample(True, f"{color.upper()} healthy")
+        return Sample(True, f"{color.upper()} healthy", health.version)
 
     async def verify(
         self, prober: Prober, step: str, weights: dict[str, int], color: str, *, at_most_s: float = VERIFY_S
@@ -105,7 +106,8 @@ class Proof:
             await work.end(step, "failed", f"{words()}: {why or sample.detail}")
             raise Failed(f"{step} failed: {words()}: {why or sample.detail}")
         control = f"control {color.upper()}" + ("" if watch is None else f" {weights[color]} %")
-        await work.end(step, "succeeded", f"{words()}, {control}, {sample.detail}")
+        side = {"color": color, "version": sample.version}
+        await work.end(step, "succeeded", f"{words()}, {control}, {sample.detail}", side=side)
 
     async def untouched(self, probes: int) -> str:
         """What shows that this action has not touched what is live, in words. Raises Unfit with what does not."""

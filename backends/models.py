@@ -310,7 +310,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     """A service with its colors. `live` is a color only when all layers that can be read agree.
 
     `orphaned_since`: the last sign of the runner of the open action, where nobody runs it; `action_unknown`: why nobody
-    knows whether one is open.
+    knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     """
 
     ref: str
@@ -325,12 +325,22 @@ class Deployment(Struct, frozen=True, kw_only=True):
     freeze: Freeze | None = None
     orphaned_since: datetime | None = None
     action_unknown: str = ""
+    verified_version: str | None = None
+
+    @property
+    def unverified(self) -> str:
+        """That the live side runs another version than the one that was verified there; empty where it does not, or
+        either is not known."""
+        side = self.colors.get(self.live)
+        if self.verified_version is None or side is None or side.version in (None, self.verified_version):
+            return ""
+        return f"{self.live.upper()} runs {side.version}, and {self.verified_version} was verified there"
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then
-        no proof or no way back."""
-        if self.orphaned_since is not None:
+        """An action that nobody runs, a live version that nobody verified, unknown or mixed truth is worst; then an
+        unhealthy side that takes traffic, then no proof or no way back."""
+        if self.orphaned_since is not None or self.unverified:
             return "critical"
         if self.live == "unknown":
             return "unknown"

@@ -86,7 +86,8 @@ def _name(item: Item) -> str:
             return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
         case Deployment():
             nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
-            return f"{item.service} live {item.live}{nobody}"
+            changed = f", {item.unverified}" if item.unverified else ""
+            return f"{item.service} live {item.live}{nobody}{changed}"
         case TimelineEvent():
             return item.text
         case _:

@@ -91,7 +91,8 @@ def _colors(deployment: Deployment, view: View) -> str:
 
 
 def _live(deployment: Deployment, view: View) -> str:
-    return f"{deployment.live.upper()} {frozen_words(deployment, view.now)}".rstrip()
+    words = f"{deployment.live.upper()} {frozen_words(deployment, view.now)}".rstrip()
+    return f"{words}; {UNICODE.critical} {deployment.unverified}" if deployment.unverified else words
 
 
 def _truth(deployment: Deployment, view: View) -> str:

@@ -44,7 +44,9 @@ def live_words(deployment: Deployment, now: datetime) -> Line:
     state = deployment.colors.get(live)
     version = f" {state.version}" if state and state.version else ""
     frozen = [Cell(f"  {said}", "warning")] if (said := frozen_words(deployment, now)) else []
-    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *frozen]
+    verified = f", {deployment.verified_version} was verified"
+    changed = [Cell(verified, "critical")] if deployment.unverified else []
+    return [Cell("live ", "muted"), Cell(live.upper(), color_tone(live)), Cell(version), *changed, *frozen]
 
 
 def frozen_words(deployment: Deployment, now: datetime) -> str:

@@ -1,15 +1,24 @@
 """A deploy command does not outlive the runner that started it unseen: real processes, really killed."""
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
+import sqlite3
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actions import switching
-from actions.models import Action, OrderWord, Request
+from actions.command_events import left_in
+from actions.journal import Journal
+from actions.models import Action, OrderWord, Refused, Request
+from backends.processes import Running
 from tests.actions.house import YES, House
 from tests.two_colors import TwoColors
 
@@ -137,3 +146,86 @@ async def test_a_command_is_ended_when_the_time_of_its_action_is_over(
         assert 1.5 < time.monotonic() - began < 8
         (hung,) = await pids(service.directory)
         assert not alive(hung)
+
+
+async def left_running(house: House, action: Action, **changed: str) -> Running:
+    """The command of a killed runner, as a journal elsewhere would know it; the command itself is ended."""
+    (left,) = left_in(await house.journal.history(str(action.id)))
+    os.killpg(left.command.pid, signal.SIGKILL)
+    record = replace(left.command, **changed)  # type: ignore[arg-type]
+    await house.journal.aclose()
+    data = json.dumps({"command": msgspec.to_builtins(record)}, sort_keys=True)
+    with contextlib.closing(sqlite3.connect(str(house.location.path))) as database, database:
+        changed_rows = database.execute("update events set data = ? where kind = 'command'", (data,)).rowcount
+    assert changed_rows == 1
+    house.journal = house.gate.journal = Journal(house.location)
+    return record
+
+
+async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, detached=True, **SLOW_DEPLOY) as house:
+        opened = await begun(house)
+        await pids(service.directory)
+        await kill_runner(house, opened)
+        far = await left_running(house, opened, host="far", boot_id="another")
+        resume = Request(kind="release", service="analytics", ref=str(opened.id), order="resume")
+        plan = await house.gate.plan(resume)
+        (told,) = [finding for finding in plan.findings if finding.code == "command-running"]
+        assert (told.level, str(far) in told.text, "end it on far" in told.fix) == ("warning", True, True)
+        assert f"sh on far (pid {far.pid}), since {far.since:%H:%M:%SZ}, until {far.until:%H:%M:%SZ}" in str(far)
+        held = await house.gate.submit(plan, YES)
+        async with asyncio.timeout(10):
+            while held.hold is None or held.status != "paused":
+                await asyncio.sleep(0.05)
+                held = await house.gate.action(str(opened.id))
+        assert service.version("green") == "2.4.1"
+        assert "nothing goes forward while a command of it runs: sh on far" in (
+            held.error.message if held.error else ""
+        )
+        (service.directory / "go").touch()
+        aborted = await order(house, held, "abort")
+        assert aborted.status == "aborted"
+        assert "could not be ended" in (aborted.error.message if aborted.error else "")
+        # Nobody has seen it end: nothing new goes forward before its deadline; the way back is only told.
+        for request in (
+            RELEASE,
+            Request(kind="flip", service="analytics"),
+            Request(kind="retire", service="analytics"),
+        ):
+            with pytest.raises(Refused) as caught:
+                await house.gate.submit(await house.gate.plan(request), YES)
+            assert (caught.value.exit_code, "a deploy command still runs: sh on far" in str(caught.value)) == (3, True)
+        back = await house.gate.plan(Request(kind="rollback", service="analytics"))
+        assert not back.blocked
+
+
+async def test_one_whose_deadline_on_another_host_has_passed_holds_nothing(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, detached=True, **SLOW_DEPLOY) as house:
+        opened = await begun(house)
+        await pids(service.directory)
+        await kill_runner(house, opened)
+        past = datetime(2026, 1, 1, tzinfo=UTC)
+        await left_running(house, opened, host="far", boot_id="another", until=past)  # type: ignore[arg-type]
+        (service.directory / "go").touch()
+        assert (await order(house, opened, "resume")).status == "succeeded"
+
+
+async def test_a_live_version_that_is_not_the_verified_one_is_critical(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service) as house:
+        assert (await house.order(RELEASE)).status == "succeeded"
+        target = await house.targets.switch("analytics")
+        seen = await house.gate.enrich(await target.adapter.deployment())
+        assert (seen.verified_version, seen.unverified, seen.health) == ("2.5.0", "", "ok")
+        (service.directory / "green.version").write_text("2.3.0\n")
+        seen = await house.gate.enrich(await target.adapter.deployment())
+        assert seen.unverified == "GREEN runs 2.3.0, and 2.5.0 was verified there"
+        assert seen.health == "critical"
+        for kind in ("flip", "rollback", "retire"):
+            plan = await house.gate.plan(Request(kind=kind, service="analytics"))  # type: ignore[arg-type]
+            (told,) = [finding for finding in plan.findings if finding.code == "unverified-version"]
+            assert (told.level, "2.3.0" in told.text, "2.5.0" in told.text) == ("warning", True, True)
+        assert (await house.order(Request(kind="rollback", service="analytics"))).status == "succeeded"
+        seen = await house.gate.enrich(await target.adapter.deployment())
+        assert (seen.live, seen.verified_version, seen.unverified, seen.health) == ("blue", "2.4.0", "", "ok")

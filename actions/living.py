@@ -1,0 +1,68 @@
+"""What the past of a service still does to it: commands that live on, and a live version that nobody verified."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from actions.command_events import Left, left_in
+from actions.commands import lives
+from actions.guards import Policy
+from actions.journal import Journal
+from actions.models import MOVES_FORWARD, Action, Finding, Plan
+from actions.targets import SwitchTarget
+from backends.errors import BackendError
+from backends.processes import fate
+
+RUNNING, UNVERIFIED = "command-running", "unverified-version"
+
+
+async def with_living(plan: Plan, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
+    """`plan` with it. A command forbids what goes forward on its service; a way back is only told, and ends it."""
+    if plan.already:
+        return plan
+    forward = plan.kind in MOVES_FORWARD or plan.kind == "retire"
+    found = [await _running(left, blocks=forward) for left in await living(journal, policy.context, plan.service)]
+    found += await _unverified(plan, policy, journal, target)
+    return replace(plan, findings=(*plan.findings, *found)) if found else plan
+
+
+async def with_its_commands(plan: Plan, journal: Journal, action: Action) -> Plan:
+    """The plan of an order to `action`, with the commands of it that a dead runner has left."""
+    left = left_in(await journal.history(action.id or ""))
+    found = [await _running(one, blocks=False) for one in left if await asyncio.to_thread(lives, one.command)]
+    return replace(plan, findings=(*plan.findings, *found)) if found else plan
+
+
+async def living(journal: Journal, context: str, service: str) -> list[Left]:
+    """The commands of any action on a service that run, or may."""
+    left = left_in(await journal.commands_of(context, service))
+    return [one for one in left if await asyncio.to_thread(lives, one.command)]
+
+
+async def verified_version(journal: Journal, context: str, service: str, live: str) -> str | None:
+    """The version that was proven on `live` when it took the traffic that it has; None where that is not known."""
+    verified = await journal.verified(context, service)
+    side = {} if verified is None else verified.get("side", {})
+    return side.get("version") if side.get("color") == live else None
+
+
+async def _unverified(plan: Plan, policy: Policy, journal: Journal, target: SwitchTarget) -> list[Finding]:
+    verified = await verified_version(journal, policy.context, plan.service, plan.from_)
+    if verified is None:
+        return []
+    try:
+        runs = (await target.adapter.color_health(plan.from_)).version
+    except BackendError:
+        return []
+    if runs is None or runs == verified:
+        return []
+    text = f"{plan.from_.upper()} runs {runs}, and {verified} was verified there: somebody changed it since"
+    return [Finding(level="warning", code=UNVERIFIED, text=text, fix="find out who deployed it")]
+
+
+async def _running(left: Left, *, blocks: bool) -> Finding:
+    command = left.command
+    here = await asyncio.to_thread(fate, command) == "here"
+    text = f"a {left.step} command still runs: {command}"
+    fix = f"end it: kill -- -{command.pid}, on {command.host}" if here else f"end it on {command.host}, or wait"
+    return Finding(level="block" if blocks else "warning", code=RUNNING, text=text, fix=fix)
