@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from actions.models import Finding
+from backends.redaction import learn
 
 SHARED_DIR = Path("/var/lib/tealdeck")
 FILE_NAME = "journal.db"
@@ -46,6 +47,7 @@ def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalL
     there, else the user's state directory."""
     state = Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
     if configured:
+        learn(configured)
         if not configured.startswith(_SQLITE):
             return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
         return _in_file(Path(configured.removeprefix(_SQLITE)).expanduser())

@@ -6,6 +6,15 @@ from collections.abc import Callable
 import httpx
 
 from backends.errors import BackendError
+from backends.tls import NamedTls
+
+
+class _Bracketed(httpx.URL):
+    """An IPv6 address for a proxy, to which httpcore (1.0) would name it without its brackets."""
+
+    @property
+    def raw_host(self) -> bytes:
+        return b"[%b]" % super().raw_host
 
 
 class Routes(httpx.AsyncBaseTransport):
@@ -18,7 +27,13 @@ class Routes(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what httpx does, and BackendError(config) for a proxy that cannot be used."""
-        return await self._pool(self._route(str(request.url))).handle_async_request(request)
+        proxy = self._route(str(request.url))
+        if proxy is not None and proxy.startswith("http") and ":" in request.url.host and self._knows_brackets(request):
+            request.url = _Bracketed(request.url)
+        return await self._pool(proxy).handle_async_request(request)
+
+    def _knows_brackets(self, request: httpx.Request) -> bool:
+        return request.url.scheme == "http" or isinstance(self._tls, NamedTls)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -24,6 +24,7 @@ from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import SECRET_NAME, basic, learn, told
 from backends.settings import run_quietly
 from backends.text import clean
+from backends.tls import NamedTls
 
 PLUGIN_TIMEOUT_S = 30.0
 RENEW_BEFORE_S = 60.0
@@ -71,7 +72,7 @@ def tls_context(access: Access, identity: Identity) -> ssl.SSLContext:
             access.cluster_dir,
             "certificate-authority",
         )
-        context = _NamedTls(ssl.PROTOCOL_TLS_CLIENT)
+        context = NamedTls(ssl.PROTOCOL_TLS_CLIENT)
         context.name = cluster.tls_server_name
         if cluster.insecure_skip_tls_verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -95,22 +96,6 @@ def _variables(user: User) -> list[ExecVariable]:
     """Those of its plugin that hold a secret, by their names."""
     found = user.exec.env or [] if user.exec is not None else []
     return [one for one in found if re.search(SECRET_NAME, one.name)]
-
-
-class _NamedTls(ssl.SSLContext):
-    """Asks for, and checks, another name than that of the URL where `name` is set."""
-
-    name: str | None = None
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        return super().wrap_bio(incoming, outgoing, server_side, self.name or server_hostname, session)
 
 
 def _written_down(access: Access) -> Identity:

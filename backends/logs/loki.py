@@ -16,9 +16,10 @@ Followed by asking again: `/tail` is best effort, drops lines (a gap says how ma
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from msgspec import Struct, field, structs
@@ -38,13 +39,16 @@ from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
 from backends.text import clean, clean_labels
 
+T = TypeVar("T")
+
 PAGE = 1000
-MOST_PER_PAGE = 5000  # Loki's own default for `max_entries_limit_per_query`
+MOST_PER_PAGE = 5000  # Loki's own default for `max_entries_limit_per_query`; a lower one is learned
 MAX_PAGES = 50
 FIRST_LOOK_S = 3600.0
 _SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
 _LEVEL_LABELS = ("detected_level", "level", "severity")
 # What Loki's RE2 and Python's `re` read alike; anything else is looked for here, in all lines.
+_LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
 _ALIKE = re.compile(r"(?:[\w \"'#%&,/:;<=>@~-]|\\[.()\[\]{}|+*?]|\.(?:\*|\+)?)+", re.ASCII)
 
 
@@ -93,6 +97,7 @@ class LokiLogs:
 
     def __init__(self, config: LokiConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
+        self._most = MOST_PER_PAGE
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
     async def query(self, query: LogQuery) -> list[LogEntry]:
@@ -120,7 +125,7 @@ class LokiLogs:
             seen.is_new(found)
             yield found.entry
         base, who, headers = await self._entered()
-        asked = {"query": self._config.query, "start": str(seen.newest_ns), "limit": str(MOST_PER_PAGE)}
+        asked = {"query": self._config.query, "start": str(seen.newest_ns), "limit": str(self._most)}
         scheme, _, place = base.partition("://")
         url = f"{'wss' if scheme.casefold() == 'https' else 'ws'}://{place}/loki/api/v1/tail?{urlencode(asked)}"
         async with aclosing(loki_tail.frames(url, who, headers, float(self._config.timeout))) as frames:
@@ -149,7 +154,7 @@ class LokiLogs:
         starts = [nanoseconds(query.since)] if query.since else [end - int(look * NANOSECONDS) for look in looks]
         found: list[Found] = []
         for start in starts:
-            found = await self._backwards(start, end, query, wanted)
+            found = await self._in_pages(partial(self._backwards, start, end, query, wanted))
             if len(found) >= query.limit:
                 break
         return found
@@ -158,7 +163,7 @@ class LokiLogs:
         """The last matching lines of [start, end): page by page, each from the oldest nanosecond of the one before."""
         newest_first: list[Found] = []
         seen: set[Any] = set()
-        page = min(MOST_PER_PAGE, max(PAGE, query.limit)) if query.grep or query.level else min(query.limit, PAGE)
+        page = min(self._most, max(PAGE, query.limit) if query.grep or query.level else min(query.limit, PAGE))
         for _ in range(MAX_PAGES):
             lines = await self._page(start, end, "backward", page, query.grep)
             for line in reversed(lines):
@@ -172,8 +177,8 @@ class LokiLogs:
             oldest = lines[0].ns
             if oldest + 1 < end:
                 end = oldest + 1
-            elif page < MOST_PER_PAGE:
-                page = min(2 * page, MOST_PER_PAGE)  # all of one nanosecond: only a larger page shows the others
+            elif page < self._most:
+                page = min(2 * page, self._most)  # all of one nanosecond: only a larger page shows the others
             else:
                 newest_first.append(self._gap(oldest, f"more than {page} lines in one nanosecond"))
                 end = oldest
@@ -181,9 +186,22 @@ class LokiLogs:
         return newest_first[::-1]
 
     async def _after(self, start: int) -> list[Found | LogEntry]:
+        return await self._in_pages(partial(self._forwards, start))
+
+    async def _in_pages(self, read: Callable[[], Awaitable[list[T]]]) -> list[T]:
+        """What it reads, in smaller pages where Loki allows no larger ones."""
+        while True:
+            most = self._most
+            try:
+                return await read()
+            except BackendError:
+                if self._most == most:
+                    raise
+
+    async def _forwards(self, start: int) -> list[Found | LogEntry]:
         lines: list[Found | LogEntry] = []
         seen: set[Any] = set()
-        page = PAGE
+        page = min(PAGE, self._most)
         for _ in range(MAX_PAGES):
             some = await self._page(start, time.time_ns() + NANOSECONDS, "forward", page, None)
             new = [line for line in some if (line.ns, line.identity) not in seen]
@@ -193,8 +211,8 @@ class LokiLogs:
                 break
             if some[-1].ns > start:
                 start = some[-1].ns
-            elif page < MOST_PER_PAGE:
-                page = min(2 * page, MOST_PER_PAGE)
+            elif page < self._most:
+                page = min(2 * page, self._most)
             else:
                 lines.append(self._gap(start, f"more than {page} lines in one nanosecond").entry)
                 start += 1
@@ -217,6 +235,8 @@ class LokiLogs:
             accept_errors=True,
         )
         if answer.status >= 300:
+            if answer.status == 400 and (allowed := re.search(_LIMIT, _said(answer))) and 0 < int(allowed[2]) < limit:
+                self._most = int(allowed[2])
             asked = f"`query` of logs {self._context.name}"
             raise refusal(answer, headers=headers, auth=who.auth, said=_said(answer), asked=asked)
         if (kind := answer.decode(_Answer).data.resultType) != "streams":

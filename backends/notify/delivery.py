@@ -1,6 +1,7 @@
 """How one event is told: within a time, and once more where the system says when."""
 
 import asyncio
+from asyncio import sleep
 
 from backends.errors import BackendError
 from backends.ports import ActionEvent, Notifier
@@ -20,6 +21,6 @@ async def deliver(notifier: Notifier, event: ActionEvent, *, timeout_s: float) -
         wait_s = error.retry_after_s
         if wait_s is None or wait_s > LONGEST_WAIT_S:
             raise
-    await asyncio.sleep(wait_s)
+    await sleep(wait_s)
     async with asyncio.timeout(timeout_s):
         return await notifier.notify(event)

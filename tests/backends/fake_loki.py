@@ -22,6 +22,7 @@ class FakeLoki:
     def __init__(self) -> None:
         self._lines: dict[Key, dict[str, str]] = {}
         self.queries: list[dict[str, str]] = []
+        self.max_entries = MAX_ENTRIES
 
     def put(self, ns: int, text: str, *, more: dict[str, str] | None = None, **labels: str) -> None:
         self._lines[ns, tuple(sorted((labels or {"app": "analytics"}).items())), text] = more or {}
@@ -36,8 +37,11 @@ class FakeLoki:
         if query is None:
             return 400, "parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"
         limit = int(asked.get("limit", 100))
-        if limit > MAX_ENTRIES:
-            return 400, f"max entries limit per query exceeded, limit > max_entries_limit ({limit} > {MAX_ENTRIES})"
+        if limit > self.max_entries:
+            return (
+                400,
+                f"max entries limit per query exceeded, limit > max ({limit} > {self.max_entries})",
+            )
         pattern = re.compile(query[1].replace('\\"', '"').replace("\\\\", "\\")) if query[1] else None
         forward = asked.get("direction", "backward") == "forward"
         chosen = sorted(

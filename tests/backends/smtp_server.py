@@ -14,7 +14,7 @@ from email.message import EmailMessage
 class SmtpServer:
     """`fault`: `hang`, `close`, `reject` (the sender), `refuse` (the first recipient), or empty.
 
-    `tls` offers STARTTLS.
+    `tls` offers STARTTLS; `implicit`: it is spoken from the first byte on.
     """
 
     tls: ssl.SSLContext | None = None
@@ -23,11 +23,13 @@ class SmtpServer:
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     encrypted: bool = False
+    implicit: bool = False
     port: int = 0
 
     async def __aenter__(self) -> "SmtpServer":
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls if self.implicit else None)
+        self.encrypted = self.implicit
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -247,3 +247,23 @@ async def test_tcp_a_full_backlog_is_bounded_in_time(tmp_path: Path) -> None:
 def test_tcp_a_config_that_makes_no_sense_is_refused(tmp_path: Path, config: dict[str, Any], words: str) -> None:
     with pytest.raises(BackendError, match=words):
         tcp(tmp_path, **config)
+
+
+@pytest.mark.parametrize("host", ["[::1]", "::1"])
+async def test_tcp_takes_an_ipv6_address_with_and_without_brackets(tmp_path: Path, host: str) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        port = listening.getsockname()[1]
+        result = await tcp(tmp_path, host=host, port=port).run()
+    assert result.state == "ok"
+    assert (await tcp(tmp_path, host=host, port=port).run()).message == f"[::1]:{port}: connection refused"
+
+
+@pytest.mark.parametrize("host", ["", "http://db", "db:5432", "db/x", "[db]", "a b", "u@db"])
+@pytest.mark.parametrize("kind", ["tcp", "email"])
+def test_a_host_is_a_host_alone(tmp_path: Path, kind: str, host: str) -> None:
+    context = AdapterContext("mine", tmp_path, tmp_path, Http())
+    mail = {"from": "a@b.example", "to": ["a@b.example"]}
+    port, more = ("checks", {"port": 1}) if kind == "tcp" else ("notify", mail)
+    with pytest.raises(BackendError, match="host: ") as caught:
+        build(port, kind, {"host": host, **more}, context)
+    assert caught.value.kind == "config"

@@ -165,3 +165,19 @@ async def test_a_document_without_a_time_is_malformed(adapter: Logs, server: Fau
 def test_config_says_what_is_wrong(config: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         SearchConfig(**{"url": "http://es:9200", "index": "x", **config})
+
+
+async def test_a_search_that_is_refused_says_why_and_what_to_correct(
+    dialect: str, server: FaultyServer, cluster: FakeSearch, tmp_path: Path, http: Http
+) -> None:
+    cause = {"type": "query_shard_exception", "reason": "No mapping found for [nonsense] in order to sort on"}
+    whole = {"type": "search_phase_execution_exception", "reason": "all shards failed", "root_cause": [cause]}
+    opens = cluster.answer
+
+    def answer(request: Any) -> tuple[int, Any]:
+        return (400, {"error": whole}) if request.target == "/_search" else opens(request)
+
+    server.answer = answer
+    with pytest.raises(BackendError, match=r"query_shard_exception: No mapping found for \[nonsense\]") as caught:
+        await logs_at(dialect, server, tmp_path, http).query(LogQuery())
+    assert (caught.value.kind, "`filter`" in caught.value.fix) == ("config", True)

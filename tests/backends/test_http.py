@@ -309,3 +309,28 @@ async def test_a_cancelled_request_lets_go_of_the_connection(server: FaultyServe
 )
 def test_what_is_shown_of_a_url(url: str, shown: str) -> None:
     assert redact_url(url) == shown
+
+
+class Row(msgspec.Struct):
+    name: str
+    count: int = 3
+    tags: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("body", "row"),
+    [
+        (b'{"name": "a", "count": null, "tags": null, "more": null}', Row("a")),
+        (b'{"name": "a", "count": 4, "tags": null}', Row("a", 4)),
+    ],
+)
+def test_a_null_where_none_is_known_is_no_field(body: bytes, row: Row) -> None:
+    assert decode_json(body, Row, where="x") == row
+    assert decode_json(b"[" + body + b"]", list[Row], where="x") == [row]
+
+
+@pytest.mark.parametrize("body", [b'{"name": null}', b'{"name": "a", "tags": ["b", null]}', b"null", b"[null]"])
+def test_a_null_that_something_is_needed_for_is_malformed(body: bytes) -> None:
+    shape = list[Row] if body == b"[null]" else Row
+    with pytest.raises(BackendError, match="got `null`"):
+        decode_json(body, shape, where="x")

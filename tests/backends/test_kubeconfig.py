@@ -268,3 +268,58 @@ def test_what_cannot_be_used_is_said() -> None:
     with pytest.raises(BackendError, match="cannot be used"):
         tls_context(made(), kubernetes_identity.Identity(certificate=b"x", key=b"hunter2"))
     assert tls_context(made(insecure_skip_tls_verify=True), kubernetes_identity.Identity()).verify_mode == ssl.CERT_NONE
+
+
+# ---- null is nothing, as for kubectl
+
+
+@pytest.mark.parametrize(
+    "key", ["args", "env", "installHint", "interactiveMode", "provideClusterInfo", "command", "apiVersion"]
+)
+async def test_a_null_of_a_plugin_is_nothing(tmp_path: Path, key: str) -> None:
+    plugin = tmp_path / "plugin"
+    plugin.write_text(
+        """#!/bin/sh
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": null, "spec": null, "status":
+  {"token": "from-plugin", "expirationTimestamp": null, "clientCertificateData": null, "clientKeyData": null}}'
+"""
+    )
+    plugin.chmod(0o755)
+    user = {"exec": {"command": "./plugin", "apiVersion": "client.authentication.k8s.io/v1", key: None}}
+    if key in ("command", "apiVersion"):  # kubectl does not go on either
+        write(tmp_path / "kubeconfig", config(user=user))
+        assert key in refused("kubeconfig", "", tmp_path).message
+    else:
+        assert (await _identify(access_of(user, tmp_path))).authorization == "Bearer from-plugin"
+
+
+def test_a_null_anywhere_else_is_nothing(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(
+        (
+            "certificate-authority",
+            "certificate-authority-data",
+            "insecure-skip-tls-verify",
+            "tls-server-name",
+        )
+    )
+    who = dict.fromkeys(
+        ("tokenFile", "username", "password", "client-certificate", "client-key-data", "exec", "auth-provider")
+    )
+    cluster = {"server": "https://prod.example:6443", "extensions": None, "proxy-url": None, **nothing}
+    data = config(
+        clusters=[{"name": "prod", "cluster": cluster}, {"name": "other", "cluster": None}],
+        users=[{"name": "oncall", "user": {"token": "hunter2", **who}}, {"name": "nobody", "user": None}],
+        contexts=[
+            {"name": "prod", "context": {"cluster": "prod", "user": "oncall", "namespace": None}},
+            {"name": "other", "context": None},
+            {"name": "third", "context": {"cluster": "prod", "user": None}},
+        ],
+        preferences=None,
+    )
+    write(tmp_path / "kubeconfig", data)
+    found = load_access("kubeconfig", "prod", tmp_path)
+    assert (found.cluster, found.user) == (Cluster(server="https://prod.example:6443"), User(token="hunter2"))
+    assert load_access("kubeconfig", "third", tmp_path).user == User()
+    assert 'no cluster ""' in refused("kubeconfig", "other", tmp_path).message
+    write(tmp_path / "kubeconfig", config(clusters=None, users=None, contexts=None))
+    assert 'no context "prod"' in refused("kubeconfig", "", tmp_path).message

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from backends import kubernetes_api
 from backends.deployments import kubernetes_control
@@ -15,7 +16,8 @@ from backends.deployments.common import shared_settings
 from backends.deployments.kubernetes import KubernetesConfig, KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
-from backends.kubernetes_wire import image_repository, image_version
+from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes_wire import EndpointSlice, Items, Pod, Service, image_repository, image_version
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
 from tests.backends.deployments_contract import BLUE, GREEN
@@ -331,3 +333,140 @@ def test_the_colors_are_those_of_the_deployments() -> None:
     entry = {"type": "kubernetes", "service": "s", "deployments": {"a": "s-a", "b": "s-b"}}
     assert shared_settings(entry).colors == ("a", "b"), "as an action sees them, which knows no adapter's config"
     assert shared_settings({"health": {"x": "http://x", "y": "http://y"}}).colors == ("x", "y")
+
+
+# ---- the way to it
+
+
+class Bastion:
+    """A proxy that passes everything to `server`, whatever was asked for, and remembers what that was."""
+
+    def __init__(self, server: FakeKubernetes) -> None:
+        self.server = server
+        self.asked: list[str] = []
+        self.url = ""
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, _, rest = head.partition(b" ")
+        target, _, rest = rest.partition(b" ")
+        self.asked.append(target.decode())
+        path = b"/" + target.split(b"/", 3)[3]
+        there, back = await asyncio.open_connection("127.0.0.1", self.server.port)
+        back.write(b" ".join([method, path, rest]))
+        answer = await there.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        writer.write(answer.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) + await there.readexactly(length))
+        for each in (back, writer):
+            each.close()
+
+
+@pytest.fixture
+async def bastion(server: FakeKubernetes) -> AsyncIterator[Bastion]:
+    found = Bastion(server)
+    listening = await asyncio.start_server(found.pass_on, "127.0.0.1", 0)
+    found.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening:
+        yield found
+
+
+def with_cluster(directory: Path, **cluster: Any) -> KubernetesApi:
+    path = directory / "kubeconfig"
+    data = yaml.safe_load(path.read_text())
+    data["clusters"][0]["cluster"] |= cluster
+    path.write_text(yaml.safe_dump(data))
+    return KubernetesApi(kubeconfig="kubeconfig", context="", namespace="", base_dir=directory)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "10.255.255.1", "api.example"])
+async def test_proxy_url_counts_for_every_address(
+    server: FakeKubernetes, bastion: Bastion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")  # is about the environment's
+    server.kubeconfig(tmp_path)
+    async with FakeKubernetes() as other:  # as a cluster of this host, on the port of the one behind the bastion
+        api = with_cluster(tmp_path, server=f"http://{host}:{other.port}", **{"proxy-url": bastion.url})
+        try:
+            service = await api.get(SERVICE, Service)
+            lines = [line async for line in api.lines(SERVICE, params={}, idle_s=3)]
+        finally:
+            await api.aclose()
+        assert other.requests == []
+    assert (service.metadata.name, len(lines)) == ("analytics", 1)
+    assert bastion.asked == [f"http://{host}:{other.port}{SERVICE}"] * 2
+
+
+async def test_a_proxy_url_that_is_none_is_named_and_not_gone_around(server: FakeKubernetes, tmp_path: Path) -> None:
+    server.kubeconfig(tmp_path)
+    api = with_cluster(tmp_path, **{"proxy-url": "socks4://oncall:s3cr3tPass@127.0.0.1:1"})
+    error = await refused(api.get(SERVICE, Service))
+    await api.aclose()
+    assert (error.kind, server.requests) == ("config", [])
+    assert "proxy-url of context fake in the kubeconfig" in error.message
+    assert "s3cr3tPass" not in error.message
+
+
+async def test_a_proxy_url_that_refuses_is_not_gone_around(server: FakeKubernetes, tmp_path: Path) -> None:
+    server.kubeconfig(tmp_path)
+    api = with_cluster(tmp_path, **{"proxy-url": "http://127.0.0.1:1"})
+    error = await refused(api.get(SERVICE, Service))
+    await api.aclose()
+    assert (error.kind, server.requests) == ("unreachable", [])
+    assert "(by proxy http://127.0.0.1:1): connection refused" in error.message
+
+
+# ---- null is nothing
+
+
+async def test_a_null_in_an_answer_is_nothing(server: FakeKubernetes, tmp_path: Path) -> None:
+    nulls = {
+        "metadata": {"name": "x", "uid": None, "labels": None, "generation": None, "managedFields": None},
+        "spec": {"containers": [{"name": "app", "image": None}], "nodeName": None},
+        "status": {
+            "phase": None, "conditions": [{"type": "Ready", "status": None, "reason": None}],
+            "containerStatuses": [{"name": "app", "ready": None, "restartCount": None, "state": None}],
+        },
+    }  # fmt: skip
+    server.objects["/none"] = (200, {"kind": "PodList", "items": None})
+    server.objects["/some"] = (200, {"items": [nulls, {**nulls, "spec": {"containers": None}}]})
+    server.objects["/slices"] = (200, {"items": [{"endpoints": None}, {"endpoints": [{"conditions": None}]}]})
+    server.objects["/status"] = (200, {"kind": "Status", "message": "what is this?"})
+    server.kubeconfig(tmp_path)
+    api = with_cluster(tmp_path)
+    try:
+        assert (await api.get("/none", Items[Pod])).items == []
+        first, second = (await api.get("/some", Items[Pod])).items
+        assert (first.metadata.name, first.is_ready, second.spec.containers) == ("x", False, [])
+        assert len((await api.get("/slices", Items[EndpointSlice])).items) == 2
+        assert "items" in (await refused(api.get("/status", Items[Pod]))).message
+    finally:
+        await api.aclose()
+
+
+async def test_a_label_selector_that_is_refused_is_named(server: FakeKubernetes, tmp_path: Path) -> None:
+    server.objects["/pods-by"] = (400, {"kind": "Status", "message": "unable to parse requirement: x"})
+    server.kubeconfig(tmp_path)
+    api = with_cluster(tmp_path)
+    error = await refused(api.get("/pods-by", Items[Pod], params={"labelSelector": "a=(b"}))
+    await api.aclose()
+    assert (error.kind, error.fix) == ("config", 'correct the label selector "a=(b"')
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+async def test_a_tunnel_is_asked_for_every_address(server: FakeKubernetes, tmp_path: Path, host: str) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b" HTTP")[0])
+        writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with listening:
+        server.kubeconfig(tmp_path)
+        proxy = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        api = with_cluster(tmp_path, server=f"https://{host}:6443", **{"proxy-url": proxy})
+        error = await refused(api.send("GET", SERVICE))
+        await api.aclose()
+    assert (error.kind, asked) == ("unreachable", [f"CONNECT {host}:6443".encode()])
+    assert "403 Forbidden" in error.message

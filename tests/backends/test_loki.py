@@ -182,3 +182,34 @@ async def test_a_search_that_was_cut_short_says_so(adapter: LokiLogs, loki: Fake
 def test_config_says_what_is_wrong(config: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         LokiConfig(**{"url": "http://loki:3100", "query": "{}", **config})
+
+
+@pytest.mark.parametrize("query", [LogQuery(limit=800), LogQuery(limit=300, grep="line"), LogQuery(limit=2000)])
+async def test_a_smaller_limit_of_the_server_is_learned(adapter: LokiLogs, loki: FakeLoki, query: LogQuery) -> None:
+    loki.max_entries = 120
+    now = time.time_ns()
+    for n in range(1000):
+        loki.put(now - n * 1_000_000, f"line {n}")
+    found = [entry.message for entry in await adapter.query(query)]
+    assert found == [f"line {n}" for n in reversed(range(min(1000, query.limit)))]
+    asked = len(loki.queries)
+    await adapter.query(query)
+    assert {int(query["limit"]) for query in loki.queries[asked:]} == {120}
+
+
+async def test_a_query_that_loki_refuses_is_a_matter_of_the_config(
+    server: FaultyServer, tmp_path: Path, http: Http
+) -> None:
+    with pytest.raises(BackendError, match="parse error at line 1") as caught:
+        await logs_at(server, tmp_path, http, query="{nonsense").query(LogQuery())
+    assert (caught.value.kind, caught.value.status) == ("config", 400)
+    assert caught.value.fix == "correct `query` of logs loki"
+
+
+async def test_a_refusal_of_something_else_is_no_matter_of_the_config(
+    server: FaultyServer, tmp_path: Path, http: Http
+) -> None:
+    server.answer = lambda request: (400, {"detail": "no"})
+    with pytest.raises(BackendError) as caught:
+        await logs_at(server, tmp_path, http).query(LogQuery())
+    assert caught.value.kind == "malformed"

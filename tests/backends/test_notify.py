@@ -11,6 +11,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.notify import delivery
 from backends.notify.pagerduty import dedup_key
 from backends.ports import Notifier
 from backends.registry import AdapterContext, build
@@ -178,3 +179,44 @@ class TestPagerDuty(NotifierContract):
         assert dedup_key(long) == dedup_key(event("succeeded", service="s" * 300))
         assert dedup_key(long) != dedup_key(event(service="s" * 301))
         assert len(dedup_key(long)) <= 255
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("slack", {"webhook": {"env": "HOOK_URL"}}),
+        ("webhook", {"url": {"env": "HOOK_URL"}}),
+        ("pagerduty", {"routing_key": {"env": "HOOK_TOKEN"}, "url": ""}),
+    ],
+)
+@pytest.mark.parametrize(("said", "waits"), [("7", 7.0), ("", 1.0)])
+async def test_who_is_limited_is_told_once_more(
+    server: FaultyServer, url: str, http: Http, tmp_path: Path, kind: str, config: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch, said: str, waits: float,
+) -> None:  # fmt: skip
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(delivery, "sleep", sleep)
+    if "url" in config and not config["url"]:
+        config = {**config, "url": f"{server.url}/v2/enqueue"}
+    notifier = made(kind, http, tmp_path, **config)
+    server.extra_headers = {"retry-after": said} if said else {}
+    server.answer = lambda request: (429 if len(server.requests) == 1 else 200, {"status": "success"})
+    await delivery.deliver(notifier, event(), timeout_s=5)
+    assert waited == [waits]
+    first, second = (request.body for request in server.requests)
+    assert first == second
+
+
+@pytest.mark.parametrize(("status", "after"), [(429, "3600"), (500, ""), (403, "")])
+async def test_who_refuses_or_is_limited_for_long_is_told_once(
+    server: FaultyServer, url: str, http: Http, tmp_path: Path, status: int, after: str
+) -> None:
+    server.status, server.extra_headers = status, {"retry-after": after} if after else {}
+    with pytest.raises(BackendError) as caught:
+        await delivery.deliver(made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}), event(), timeout_s=5)
+    assert (caught.value.status, len(server.requests)) == (status, 1)
+    says_nothing_secret(caught.value)

@@ -9,6 +9,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.notify import email
 from backends.ports import Notifier
 from backends.registry import AdapterContext, build
 from tests.backends.notify_contract import SECRET, NotifierContract, event, says_nothing_secret
@@ -139,3 +140,61 @@ async def test_what_is_refused(server: SmtpServer, tmp_path: Path, config: dict[
     with pytest.raises(BackendError) as caught:
         made(server, tmp_path, **config)
     assert caught.value.kind == "config"
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.certificate(days=30))
+    monkeypatch.setenv("SMTP_PASSWORD", SECRET)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    return context
+
+
+@pytest.mark.parametrize("by", ["port", "tls"])
+async def test_tls_from_the_start(
+    tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    async with SmtpServer(tls=tls, login=LOGIN, implicit=True) as server:
+        if by == "port":
+            monkeypatch.setattr(email, "IMPLICIT_PORT", server.port)
+        told = {} if by == "port" else {"tls": "implicit"}
+        notifier = made(server, tmp_path, starttls=True, timeout="5s", **told)
+        await notifier.notify(event())
+        await notifier.aclose()
+        assert (server.encrypted, len(server.mails)) == (True, 1)
+
+
+async def test_who_says_nothing_may_speak_tls_from_the_start(tls: ssl.SSLContext, tmp_path: Path) -> None:
+    async with SmtpServer(tls=tls, login=LOGIN, implicit=True) as server:
+        notifier = made(server, tmp_path, starttls=True)
+        with pytest.raises(BackendError, match="no greeting in") as caught:
+            await notifier.notify(event())
+        await notifier.aclose()
+    assert caught.value.kind == "timeout"
+    assert '465: tls = "implicit"' in caught.value.fix
+
+
+async def test_who_speaks_no_tls_from_the_start_is_named(server: SmtpServer, tmp_path: Path) -> None:
+    notifier = made(server, tmp_path, starttls=True, tls="implicit", timeout="5s")
+    with pytest.raises(BackendError, match="does not speak TLS from the start") as caught:
+        await notifier.notify(event())
+    await notifier.aclose()
+    assert (caught.value.kind, '587: tls = "starttls"' in caught.value.fix) == ("config", True)
+
+
+async def test_a_mail_that_is_not_taken_now_may_be_told_again(notifier: Notifier, server: SmtpServer) -> None:
+    server.fault = "reject"
+    with pytest.raises(BackendError, match="SMTP 451") as caught:
+        await notifier.notify(event())
+    assert caught.value.retry_after_s == email.RETRY_S
+
+
+async def test_a_domain_of_other_letters_goes_as_dns_has_it(server: SmtpServer, tmp_path: Path) -> None:
+    to = ["a@b\u00fccher.example", "On Call <b@stra\u00dfe.example>"]
+    notifier = made(server, tmp_path, **{"from": "teal@b\u00fccher.example", "to": to})
+    await notifier.notify(event())
+    await notifier.aclose()
+    assert server.recipients == ["a@xn--bcher-kva.example", "b@xn--strae-oqa.example"]
+    assert server.mails[0]["From"] == "teal@xn--bcher-kva.example"

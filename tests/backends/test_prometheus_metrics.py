@@ -307,3 +307,12 @@ def test_a_config_that_cannot_be_meant(connect: Connect, config: dict[str, Any],
 async def test_times_before_and_after_all_times(adapter: PrometheusMetrics) -> None:
     assert await adapter.instant("up", at=datetime(1970, 1, 1, tzinfo=UTC)) == []
     assert await adapter.instant("up", at=datetime(9999, 12, 31, tzinfo=UTC)) == []
+
+
+async def test_a_refused_query_is_named(fake: FakePrometheus, adapter: PrometheusMetrics) -> None:
+    refused = (400, {"status": "error", "errorType": "bad_data", "error": "parse error: unclosed"})
+    fake.answers["query"] = fake.answers["query_range"] = refused
+    for answer in (adapter.instant("sum("), over(adapter, "sum(")):
+        with pytest.raises(BackendError, match="parse error: unclosed") as caught:
+            await answer
+        assert (caught.value.kind, caught.value.fix.endswith("sum(")) == ("config", True)

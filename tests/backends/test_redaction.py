@@ -1,0 +1,280 @@
+"""No message holds a secret, in whatever form and at whatever length a server echoes it."""
+
+import asyncio
+import base64
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends import redaction
+from backends.aws import aws_client, aws_error
+from backends.checks.findings import Findings, critical
+from backends.commands import run_bounded
+from backends.credentials import Credentials
+from backends.errors import BackendError
+from backends.http import Http
+from backends.kubernetes_api import KubernetesApi
+from backends.logs import loki_tail
+from backends.ports import LogQuery
+from backends.redaction import learn, redacted, told
+from backends.registry import AdapterContext, build
+from backends.settings import Secret
+from tests.backends.faulty_server import FaultyServer, Received
+
+SECRET = "s3cr3t\"TOKEN/va+lue &x='9"  # with what JSON, URLs, HTML and Python write otherwise
+PLAIN = "s3cr3tTOKENvaluex9"
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_known", ())
+
+
+def leaks(text: str, *secrets: str) -> list[str]:
+    """What of `secrets` is in `text`: any six characters of one, plain or in base64."""
+    forms = [form for secret in secrets for form in (secret, base64.b64encode(secret.encode()).decode().rstrip("="))]
+    return [form[at : at + 6] for form in forms for at in range(len(form) - 5) if form[at : at + 6] in text]
+
+
+FORMS: list[Callable[[str], str]] = [
+    str,
+    lambda text: json.dumps(text),
+    lambda text: json.dumps(text).replace("/", "\\/"),
+    repr,
+    html.escape,
+    lambda text: urllib.parse.quote(text, safe=""),
+    lambda text: urllib.parse.quote(text),
+    urllib.parse.quote_plus,
+    lambda text: re.sub("%..", lambda found: found[0].lower(), urllib.parse.quote(text, safe="")),
+    lambda text: base64.b64encode(text.encode()).decode(),
+    lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("known", [True, False])
+def test_every_form_of_a_secret_goes(form: Callable[[str], str], known: bool) -> None:
+    if known:
+        learn(SECRET)
+    text = f"you sent {form(SECRET)}, which is wrong"
+    said = told(text, 500, () if known else (SECRET,))
+    assert said.startswith("you sent ")
+    assert said.endswith(", which is wrong")
+    assert leaks(said, SECRET, form(SECRET)) == []
+
+
+@pytest.mark.parametrize("before", range(150, 205))
+def test_what_a_cut_leaves_of_a_secret_goes_too(before: int) -> None:
+    learn(PLAIN)
+    error = BackendError("auth", told("x" * before + PLAIN + " is wrong"))
+    assert leaks(error.message, PLAIN) == []
+    cut_first = BackendError("auth", ("x" * before + PLAIN)[:199] + "…", fix=("y" * before + PLAIN)[:199] + "…")
+    assert [leak for leak in leaks(cut_first.message + cut_first.fix, PLAIN) if leak != PLAIN[:6]] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "gone", "stays"),
+    [
+        ("postgresql://teal:hunter2pass@db.example/main?sslmode=require", "hunter2pass", "db.example/main require"),
+        ("postgresql://teal:hunter%40pass@db.example/main", "hunter@pass", "db.example"),
+        ("host=db.example user=teal password=hunter2pass", "hunter2pass", "db.example"),
+        ("host=db.example password='hunter2 pass'", "hunter2 pass", "db.example"),
+        ("redis://:hunter2pass@cache.example:6379/0", "hunter2pass", "cache.example:6379"),
+        ("https://hunter2token@api.example/x", "hunter2token", "api.example/x"),
+        ("https://api.example/x?api_key=hunter2token&team=analytics", "hunter2token", "analytics api.example"),
+    ],
+)
+def test_of_an_address_only_the_secret_parts_go(value: str, gone: str, stays: str) -> None:
+    learn(value)
+    said = redacted(f"{stays}: {gone}")
+    assert said == f"{stays}: ***"
+
+
+async def test_whatever_a_reference_leads_to_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BY_ENV", "by-env-s3cret")
+    (tmp_path / "secret").write_text("by-file-s3cret\n")
+    (tmp_path / "secret").chmod(0o600)
+    Secret(env="BY_ENV")  # also where nobody resolves it: a command may print its environment
+    await Secret(file="secret").resolve(tmp_path)
+    await Secret(command=("/bin/echo", "by-command-s3cret")).resolve(tmp_path)
+    assert redacted("by-env-s3cret by-file-s3cret by-command-s3cret") == "*** *** ***"
+    assert critical("x", "by-env-s3cret").message == "***"
+    findings = Findings("x")
+    findings.fault("critical", "said by-env-s3cret")
+    assert findings.result("fine").message == "said ***"
+
+
+async def test_the_output_of_a_command_is_redacted_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_KEY", PLAIN)
+    Secret(env="DEPLOY_KEY")
+    for before in (0, 290, 16 * 1024 - 10):
+        script = f'printf "%0{before}d%s\\n" 0 {PLAIN}; printf "%0{16 * 1024 - 30}d" 0; exit 3'
+        end = await run_bounded(["/bin/sh", "-c", script], tmp_path, timeout_s=10)
+        assert leaks(" ".join(end.output) + end.why, PLAIN) == []
+
+
+# ---- servers that quote the request
+
+
+def echoing(shape: Callable[[str], Any], status: int, before: int) -> Callable[[Received], tuple[int, Any]]:
+    def answer(request: Received) -> tuple[int, Any]:
+        said = request.headers.get("authorization", "") + " " + request.headers.get("x-api-key", "") + request.target
+        return status, shape("x" * before + f"bad ['{said}'] {said!r} {json.dumps(said)}")
+
+    return answer
+
+
+async def alertmanager(context: AdapterContext, url: str) -> None:
+    source: Any = build("alerts", "alertmanager", {"url": url, "auth": BASIC}, context)
+    await source.list_alerts()
+
+
+async def loki(context: AdapterContext, url: str) -> None:
+    source: Any = build("logs", "loki", {"url": url, "query": '{a="b"}', "auth": BASIC}, context)
+    await source.query(LogQuery())
+
+
+async def airflow(context: AdapterContext, url: str) -> None:
+    source: Any = build("pipelines", "airflow", {"url": url, "auth": BASIC}, context)
+    await source.pipelines()
+
+
+async def elasticsearch(context: AdapterContext, url: str) -> None:
+    headers = {"Authorization": {"env": "HEADER"}, "X-Api-Key": {"env": "PASSWORD"}}
+    source: Any = build("logs", "elasticsearch", {"url": url, "index": "a", "headers": headers}, context)
+    await source.query(LogQuery())
+
+
+async def github(context: AdapterContext, url: str) -> None:
+    config = {"url": url, "repo": "a/b", "auth": {"token": {"env": "PASSWORD"}}}
+    source: Any = build("pipelines", "github", config, context)
+    await source.pipelines()
+
+
+async def prometheus(context: AdapterContext, url: str) -> None:
+    await build("metrics", "prometheus", {"url": url, "auth": BASIC}, context).instant("up")  # type: ignore[attr-defined]
+
+
+async def prometheus_range(context: AdapterContext, url: str) -> None:
+    source: Any = build("metrics", "prometheus", {"url": url, "auth": BASIC}, context)
+    now = datetime.now(UTC)
+    await source.range("up", start=now - timedelta(minutes=1), end=now, step=15)
+
+
+async def blackbox(context: AdapterContext, url: str) -> None:
+    config = {"url": url, "target": "https://example.com", "module": "http_2xx", "auth": BASIC}
+    source: Any = build("checks", "blackbox", config, context)
+    await source.run()
+
+
+async def kubernetes(context: AdapterContext, url: str) -> None:
+    config = {
+        "current-context": "x", "clusters": [{"name": "x", "cluster": {"server": url}}],
+        "users": [{"name": "x", "user": {"username": "oncall", "password": PLAIN}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }  # fmt: skip
+    (context.base_dir / "kubeconfig").write_text(json.dumps(config))
+    (context.base_dir / "kubeconfig").chmod(0o600)
+    api = KubernetesApi(kubeconfig="kubeconfig", context="", namespace="", base_dir=context.base_dir)
+    try:
+        await api.get("/api/v1/pods", dict[str, Any])
+    finally:
+        await api.aclose()
+
+
+BASIC = {"username": "oncall", "password": {"env": "PASSWORD"}}
+SHAPES: list[tuple[Callable[..., Any], Callable[[str], Any]]] = [
+    (alertmanager, lambda said: {"code": 400, "message": said}),
+    (loki, lambda said: said),
+    (airflow, lambda said: {"title": "x", "detail": said}),
+    (airflow, lambda said: {"detail": [{"loc": ["body", "x"], "msg": said}]}),
+    (elasticsearch, lambda said: {"error": {"type": "x", "reason": said}}),
+    (
+        elasticsearch,
+        lambda said: {"error": {"reason": "y", "root_cause": [{"type": "z", "reason": said}]}},
+    ),
+    (github, lambda said: {"message": said}),
+    (prometheus, lambda said: {"status": "error", "errorType": "bad_data", "error": said}),
+    (prometheus_range, lambda said: {"status": "error", "errorType": "bad_data", "error": said}),
+    (blackbox, lambda said: said),
+    (kubernetes, lambda said: {"message": said}),
+]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("status", [400, 401, 422, 500])
+@pytest.mark.parametrize(("ask", "shape"), SHAPES)
+async def test_a_server_that_echoes_the_credentials(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Any, shape: Any, status: int, known: bool
+) -> None:
+    monkeypatch.setenv("PASSWORD", PLAIN)
+    monkeypatch.setenv("HEADER", f"ApiKey {PLAIN}")
+    if not known:  # of one process alone; what an adapter sends itself it must know without
+        monkeypatch.setattr(redaction, "MIN_CHARS", 10_000)
+    async with FaultyServer() as server:
+        for before in (0, 120, 170, 180, 185, 190, 195, 275, 285, 295):
+            server.answer = echoing(shape, status, before)
+            with pytest.raises(BackendError) as caught:
+                await ask(AdapterContext("x", tmp_path, tmp_path, http), server.url)
+            assert leaks(caught.value.message + caught.value.fix, PLAIN, f"oncall:{PLAIN}") == []
+
+
+async def test_a_lines_error_and_a_bad_answer_do_not_quote_the_token(http: Http) -> None:
+    async with FaultyServer() as server:
+        server.answer = echoing(lambda said: {"a": said}, 400, 180)
+        async with aclosing(http.lines(server.url, headers={"authorization": f"Bearer {PLAIN}"})) as lines:
+            with pytest.raises(BackendError) as caught:
+                await anext(lines)
+        assert leaks(caught.value.message, PLAIN) == []
+        assert "***" in caught.value.message
+
+
+async def test_a_session_token_of_aws_is_known_once_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends.aws import AwsAccess
+
+    keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "x" * 20, "aws_session_token": PLAIN}
+    async with FaultyServer() as server:
+
+        def answer(request: Received) -> tuple[int, Any]:
+            said = "x" * 180 + request.headers["x-amz-security-token"]
+            return 403, f"<Error><Code>AccessDenied</Code><Message>{said}</Message></Error>"
+
+        server.answer = answer
+
+        def listed() -> BackendError:
+            client = aws_client("s3", AwsAccess(endpoint_url=server.url, region="x"), keys, timeout_s=3, attempts=1)
+            try:
+                client.list_buckets()
+            except Exception as error:
+                return aws_error(error, "s3://x")
+            raise AssertionError
+
+        error = await asyncio.to_thread(listed)
+    assert (error.kind, leaks(error.message, PLAIN)) == ("auth", [])
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[str]:
+    async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 " + request.partition(b"uthorization: ")[2].partition(b"\r\n")[0] + b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(quote, "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_websocket_that_is_refused_quotes_nothing(silent: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        async for _ in loki_tail.frames(f"{silent}/tail?x", Credentials({}, ("oncall", PLAIN)), {}, 3.0):
+            pass
+    assert leaks(caught.value.message, PLAIN, f"oncall:{PLAIN}") == []
