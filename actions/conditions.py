@@ -3,7 +3,6 @@
 import asyncio
 
 import msgspec
-from msgspec import Struct
 
 from actions.gate_fit import fit_findings
 from actions.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
@@ -14,39 +13,34 @@ from actions.requirements import Around, requirement_findings, requires_of
 from actions.smoke import template_values
 from actions.stages import DEFAULT_STAGES
 from actions.targets import SwitchTarget
+from actions.versions import on_sides
 from backends.errors import BackendError
 from backends.ports import Metrics
-from backends.together import together
 
 BROKEN = "gates"
 GATE_CODES = frozenset({BROKEN, SERIES_OVERRIDE, SOURCE_OVERRIDE, BASELINE_OVERRIDE, LOW_TRAFFIC})
 
 
-class Conditions(Struct, frozen=True):
-    """What was found, and the version of each side where a gate's query names it."""
-
-    findings: list[Finding]
-    versions: dict[str, str]
-
-
-async def conditions(target: SwitchTarget, request: Request, live: str, to: str, first_share: int) -> Conditions:
-    """Everything that the way from `live` to `to` depends on, looked at now. Never raises BackendError."""
+async def conditions(
+    target: SwitchTarget, request: Request, live: str, to: str, first_share: int, versions: dict[str, str]
+) -> list[Finding]:
+    """What the way from `live` to `to` depends on, looked at now. `versions` are those of the sides, of `to` the one
+    that it will run. Never raises BackendError."""
     colors = target.settings.colors
     if live not in colors or to not in colors:
-        return Conditions([], {})
+        return []
     required = asyncio.ensure_future(requirements(target, request.service))
     try:
         gates = gates_in(target)
-        versions = await _versions(target, gates, live, to, request.version)
         sides = [_subject(target, request.service, color, versions.get(color, "")) for color in (to, live)]
         asked = {gate.name: queries(gate, *sides) for gate in gates}
     except BackendError as error:
         broken = Finding(level="block", code=BROKEN, text=error.message, fix=error.fix)
-        return Conditions([broken, *await required], {})
+        return [broken, *await required]
     first = _first(target, first_share)
     judged = await gate_findings(gates, asked, _finder(target), [first])
     fit = fit_findings(gates, first.seconds, float(target.settings.bake))
-    return Conditions([*judged, *fit, *await required], versions)
+    return [*judged, *fit, *await required]
 
 
 async def unjudged(target: SwitchTarget) -> list[Finding]:
@@ -60,7 +54,7 @@ async def unjudged(target: SwitchTarget) -> list[Finding]:
     if live not in target.settings.colors or not others:
         return []
     service = str(target.target["name"])
-    versions = await _versions(target, gates, live, others[0], "")
+    versions = (await on_sides(target, live, others[0])).versions
     sides = [_subject(target, service, color, versions.get(color, "")) for color in (others[0], live)]
     asked = {gate.name: queries(gate, *sides) for gate in gates}
     found = await gate_findings(gates, asked, _finder(target), _firsts(target))
@@ -116,14 +110,6 @@ def gates_in(target: SwitchTarget) -> tuple[Gate, ...]:
         settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics,
         labels=settings.preset_labels,
     )  # fmt: skip
-
-
-async def _versions(target: SwitchTarget, gates: tuple[Gate, ...], live: str, to: str, version: str) -> dict[str, str]:
-    """Asked only where a query names it."""
-    if not any("{version}" in query for gate in gates for query in (gate.candidate, gate.production, gate.requests)):
-        return {}
-    mine, theirs = await together(*(target.adapter.color_health(color) for color in (to, live)))
-    return {to: version or mine.version or "", live: theirs.version or ""}
 
 
 def _subject(target: SwitchTarget, service: str, color: str, version: str) -> Subject:

@@ -13,8 +13,17 @@ class Unfit(Exception):
         self.error = ActionError(kind=kind, message=message, fix=fix)
 
 
+JUDGED_BAD = frozenset({"gate_failed", "smoke_failed", "health_failed", "verify_failed"})
+"""The kinds of failure that say something of the version that had the traffic, or should have got it."""
+
+
 class Failed(Exception):
-    """Traffic has moved, and it is not as it should be."""
+    """Traffic has moved, and it is not as it should be. `kind` says why, in the journal too: one of `JUDGED_BAD`,
+    `shift_failed` (a later write), `deadline` (the action's own time is over), `unproven` (no evidence came)."""
+
+    def __init__(self, message: str, kind: str = "verify_failed") -> None:
+        super().__init__(message)
+        self.error = ActionError(kind=kind, message=message)
 
 
 class Conflict(Exception):

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
 from actions.living import verified_version
-from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action
+from actions.models import MOVES_FORWARD
 from actions.orphans import orphaned_since
+from actions.rollback_plan import other_version
 from actions.standing import freeze_of, window_freeze
 from actions.targets import Targets
 from backends.errors import BackendError
@@ -21,18 +23,17 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     """`deployment` with it. Raises BackendError where the journal can not be read."""
     context, service = policy.context, deployment.service
     occupied = await journal.open_action(context, service)
-    moved = await journal.last_switch(context, service, tuple(MOVES_TRAFFIC))
-    flip = await journal.last_switch(context, service)
+    change = await newest_change(journal, context, service)
     last = None
-    if moved is not None and moved[0].started_at is not None:
-        by = moved[0].actor.login if moved[0].actor else ""
-        at = moved[0].ended_at or moved[0].started_at
-        last = LastSwitch(at=at, by=by, from_=moved[0].from_, to=moved[0].to, action=moved[0].id)
+    if change is not None and change.at is not None:
+        from_, to = change.moved
+        by = change.by.partition("@")[0]
+        last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer = None
     if occupied is not None and occupied.kind in MOVES_FORWARD:
-        offer = _offer(deployment, occupied.from_, None)
-    elif flip is not None and flip[1] is None and deployment.live != flip[0].from_:
-        offer = _offer(deployment, flip[0].from_, await _way_back_until(flip[0], targets))
+        offer = _ready(deployment, occupied.from_)
+    elif change is not None:
+        offer = await _offer(deployment, change, targets)
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
@@ -45,17 +46,33 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     )
 
 
-async def _way_back_until(flip: Action, targets: Targets) -> datetime | None:
-    if flip.ended_at is None:
+async def _offer(deployment: Deployment, change: Change, targets: Targets) -> RollbackOffer:
+    weights = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
+    way = way_back(change, weights, tuple(deployment.colors))
+    if way.word == "unknown":
+        return RollbackOffer(to=way.to or None, ready=False, reason="what is live is unknown")
+    if way.word != "back":
+        return RollbackOffer(to=None, ready=False, reason=way.text)
+    offer = _ready(deployment, way.to, left=change.versions.get(way.to, ""))
+    return offer if change.back else replace(offer, until=await _way_back_until(change, deployment.service, targets))
+
+
+async def _way_back_until(change: Change, service: str, targets: Targets) -> datetime | None:
+    if change.at is None:
         return None
     with contextlib.suppress(BackendError):
-        target = await targets.switch(flip.service)
-        return flip.ended_at + timedelta(seconds=target.settings.rollback_window)
+        target = await targets.switch(service)
+        return change.at + timedelta(seconds=target.settings.rollback_window)
     return None
 
 
-def _offer(deployment: Deployment, to: str, until: datetime | None) -> RollbackOffer:
+def _ready(deployment: Deployment, to: str, *, left: str = "") -> RollbackOffer:
+    """`left` is the version that was left there; empty where that is not known."""
     side = deployment.colors.get(to)
-    ready = bool(side and side.healthy)
-    reason = "" if ready else (side.detail if side else f"no color {to}")
-    return RollbackOffer(to=to, ready=ready, instant=ready, until=until, reason=reason)
+    if side is None:
+        return RollbackOffer(to=to, ready=False, reason=f"no color {to}")
+    if reason := other_version(to, left, side.version or ""):
+        return RollbackOffer(to=to, ready=False, reason=reason)
+    unknown = f"it does not say its version, {left} was left there" if left and not side.version else ""
+    ready = bool(side.healthy)
+    return RollbackOffer(to=to, ready=ready, instant=ready, reason=unknown if ready else side.detail)

@@ -32,12 +32,13 @@ from actions.models import (
 from actions.order_plan import plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
+from actions.rollback_plan import plan_rollback
 from actions.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
-from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip, plan_rollback
+from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip
 from actions.targets import Targets
 from backends.errors import BackendError
 from backends.models import Deployment
@@ -66,6 +67,12 @@ class Gate:
 
     async def plan(self, request: Request) -> Plan:
         """What would be done, from what is observed now. Raises Refused or BackendError; writes nothing."""
+        made = await self._planned(request)
+        if not made.summary.undo or not (made.blocked or made.already):
+            return made
+        return replace(made, summary=replace(made.summary, undo=""))  # nothing will be done that could be undone
+
+    async def _planned(self, request: Request) -> Plan:
         if request.order:
             action = await self.action(request.ref)
             order = plan_order(request, self.policy, action, orphaned=self.orphaned(action))

@@ -14,7 +14,7 @@ from actions.ids import new_id
 from actions.journal_errors import JournalFull
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
-from actions.models import MOVES_FORWARD, Action, Actor, OpenConsole, Owner, Plan, Watch
+from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
 
@@ -122,11 +122,12 @@ class Journal:
         """The one action of a service that has not ended."""
         return await self._look(None, lambda sql: sql.open_action(context, service))
 
-    async def last_switch(
-        self, context: str, service: str, kinds: Sequence[str] = tuple(MOVES_FORWARD)
-    ) -> tuple[Action, str | None] | None:
-        """The newest action of `kinds` that moved traffic to stay, and the id of the one that undid it."""
-        return await self._look(None, lambda sql: sql.last_switch(context, service, kinds))
+    async def planned(
+        self, context: str, service: str, kinds: Sequence[str], *, limit: int = 20, moved: bool = False
+    ) -> list[tuple[Action, Plan]]:
+        """The actions of `kinds` on a service with their plans, newest first, without their steps; with `moved`, those
+        that have or may have moved traffic."""
+        return await self._look([], lambda sql: sql.planned(context, service, kinds, limit, moved))
 
     async def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""

@@ -197,20 +197,17 @@ class SqlJournal:
             row = self._open_row(connection, context, service)
             return None if row is None else self._whole(connection, row)
 
-    def last_switch(self, context: str, service: str, kinds: Sequence[str]) -> tuple[Action, str | None] | None:
-        """The newest action of `kinds` that moved traffic to stay, and what undid it."""
+    def planned(
+        self, context: str, service: str, kinds: Sequence[str], limit: int, moved: bool
+    ) -> list[tuple[Action, Plan]]:
+        """Those of `kinds`, newest first, without steps; `moved`: only those that have or may have moved traffic."""
         table = tables.actions
-        stayed = or_(table.c.status.in_(("succeeded", "rollback_failed", "abandoned")), table.c.ended_at.is_(None))
-        query = (
-            select(table)
-            .where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
-            .where(table.c.changed.is_(True), stayed)
-            .order_by(desc(table.c.created_at), desc(table.c.id))
-            .limit(1)
-        )
+        query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
+        if moved:
+            query = query.where(or_(table.c.changed.is_(True), table.c.status.in_(("rollback_failed", "abandoned"))))
+        query = query.order_by(desc(table.c.created_at), desc(table.c.id)).limit(limit)
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
-            return None if row is None else (self._whole(connection, row), row["undone_by"])
+            return [(action_of(row, ()), plan_of(row)) for row in connection.execute(query).mappings()]
 
     def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""

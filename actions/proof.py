@@ -104,7 +104,9 @@ class Proof:
         if not proven or not sample.good or seen:
             why = (prober.last_error() or "another side answers") if not proven else seen if sample.good else ""
             await work.end(step, "failed", f"{words()}: {why or sample.detail}")
-            raise Failed(f"{step} failed: {words()}: {why or sample.detail}")
+            late = sample.good is not False and work.remaining_s(1.0) <= 0
+            kind = "deadline" if late else "verify_failed"
+            raise Failed(f"{step} failed: {words()}: {why or sample.detail}", kind)
         control = f"control {color.upper()}" + ("" if watch is None else f" {weights[color]} %")
         side = {"color": color, "version": sample.version}
         await work.end(step, "succeeded", f"{words()}, {control}, {sample.detail}", side=side)

@@ -4,6 +4,7 @@ import re
 
 from msgspec.structs import replace
 
+from actions.changes import newest_change
 from actions.conditions import conditions
 from actions.guards import Policy
 from actions.ids import now
@@ -22,6 +23,7 @@ from actions.switch_plan import (
     staged,
 )
 from actions.targets import SwitchTarget
+from actions.versions import on_sides
 from backends.ports import SwitchState
 from backends.settings import Duration
 from backends.text import clean
@@ -61,11 +63,12 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         deployer.deploy_preflight(to, request.version),
     )
     now_there = await deployer.deployed(to)
-    found = await conditions(target, request, state.live, to, stages[0])
-    findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found.findings, *_gates_note(target)]
+    sides = await on_sides(target, state.live, to, request.version)
+    found = await conditions(target, request, state.live, to, stages[0], sides.versions)
+    findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found, *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
-    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), versions=found.versions)
+    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), sides=sides)
     return make_plan(request, policy, target, move, findings)
 
 
@@ -99,10 +102,10 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
 
 
 async def _window(policy: Policy, journal: Journal, request: Request, target: SwitchTarget) -> list[Finding]:
-    last = await journal.last_switch(policy.context, request.service)
-    if last is None or last[0].ended_at is None:
+    change = await newest_change(journal, policy.context, request.service)
+    if change is None or change.at is None or (change.back and not change.failed):
         return []
-    left_s = float(target.settings.rollback_window) - (now() - last[0].ended_at).total_seconds()
+    left_s = float(target.settings.rollback_window) - (now() - change.at).total_seconds()
     if left_s <= 0:
         return []
     text = f"the rollback window is open for another {Duration(max(1, round(left_s)))}: a rollback would be slow"

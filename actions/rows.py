@@ -163,10 +163,20 @@ def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
         started_at=time_of(row["started_at"]), ended_at=time_of(row["ended_at"]), steps=steps_of(told_lines),
         switch=_read(row["switch"], SwitchReport), findings=plan.findings, plan_hash=row["plan_hash"],
         reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
-        plan=plan.summary, undo=row["undo"], ref=row["ref"], error=_read(row["error"], ActionError),
+        plan=plan.summary, undo=_undo(row), ref=row["ref"], error=_read(row["error"], ActionError),
         version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
         hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines),
     )  # fmt: skip
+
+
+def _undo(row: Mapping[Any, Any]) -> str:
+    """How to take it back; nothing where nothing is left to take back: it ended without an effect, went back by itself,
+    or was taken back since. What a rollback that failed left is no place to go to."""
+    gone = row["status"] in ("rolled_back", "aborted") or row["undone_by"] is not None
+    no_effect = row["ended_at"] is not None and not row["changed"] and row["status"] == "succeeded"
+    failed = row["kind"] == "rollback" and row["status"] != "succeeded"
+    undo: str = row["undo"]
+    return "" if gone or no_effect or failed else undo
 
 
 def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:

@@ -14,7 +14,7 @@ from actions.journal import Journal
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,
-    Action,
+    MOVES_TRAFFIC,
     ActionError,
     Finding,
     Plan,
@@ -22,6 +22,7 @@ from actions.models import (
     Refused,
     Request,
 )
+from actions.rejections import Candidate, rejected_by_hand, rejection_of
 from backends.models import Freeze
 from backends.settings import Duration
 from backends.text import clean
@@ -50,9 +51,8 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
         case _:
             if not request.version:
                 raise _usage("no version to reject", f"teal deploy reject {request.service} VERSION")
-            rejected = await rejection_of(journal, policy.context, request.service, request.version)
             from_, to = "", "rejected"
-            already = rejected is not None and rejected.level == "block"
+            already = await rejected_by_hand(journal, policy.context, request.service, request.version)
             effect, undo = f"reject   {request.service} {request.version}", ""
     findings = () if already else context_findings(replace(policy, freeze=()), GUARD_CLASS[request.kind], now())
     return Plan(
@@ -65,20 +65,30 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
 
 
 async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
-    """`plan` with what stands against it. A way back is never held back."""
-    if plan.kind not in _HELD_BACK or plan.request.order or plan.already:
+    """`plan` with what stands against it. A way back is never held back: of the version that it goes to it is only said
+    what was found bad, and nothing where an open action carries it out."""
+    if plan.request.order or plan.already or plan.expected.get("queued_to"):
         return plan
     found = []
-    frozen = await freeze_of(journal, policy.context, plan.service)
+    frozen = await freeze_of(journal, policy.context, plan.service) if plan.kind in _HELD_BACK else None
     if frozen is not None:
         until = f" until {frozen.until:%Y-%m-%d %H:%M}Z" if frozen.until else ""
         text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
         fix = f"teal deploy unfreeze {plan.service}"
         found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
-    if plan.kind == "release" and plan.request.version:
-        rejected = await rejection_of(journal, policy.context, plan.service, plan.request.version)
-        found += [rejected] if rejected is not None else []
+    if plan.kind in MOVES_TRAFFIC:
+        rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)
+        if rejected is not None:
+            found.append(rejected if plan.kind in MOVES_FORWARD else replace(rejected, level="warning"))
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
+
+
+def _candidate(plan: Plan) -> Candidate:
+    versions: dict[str, str] = plan.expected.get("versions", {})
+    version = plan.request.version or versions.get(plan.to, "")
+    return Candidate(
+        color=plan.to, version=version, production=versions.get(plan.from_, ""), released=bool(plan.request.version)
+    )
 
 
 async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:
@@ -107,31 +117,6 @@ def window_freeze(policy: Policy, at: datetime) -> Freeze | None:
         except ValueError:
             continue  # what is not understood is said with each plan
     return None
-
-
-async def rejection_of(journal: Journal, context: str, service: str, version: str) -> Finding | None:
-    """Why a release of `version` should not be: a person rejected it (a block), or it was rolled back (a warning).
-
-    A later release of it that succeeded has taken that back.
-    """
-    for action in await journal.of_service(context, service, ("reject", "release"), limit=LOOKED_THROUGH):
-        if action.version != version:
-            continue
-        if action.kind == "reject":
-            return _rejected_by_hand(action)
-        if action.status == "succeeded":
-            return None
-        if action.status in ("rolled_back", "rollback_failed"):
-            why = f": {action.error.message}" if action.error else ""
-            text = f"{version} was rolled back by {action.id}{why}"
-            return Finding(level="warning", code="rejected", text=text)
-    return None
-
-
-def _rejected_by_hand(action: Action) -> Finding:
-    reason = f": {action.reason}" if action.reason else ""
-    text = f"{action.version} was rejected by {action.actor or 'somebody'}{reason}"
-    return Finding(level="block", code="rejected", text=text, fix="release another version", overridable=True)
 
 
 def _usage(message: str, fix: str) -> Refused:

@@ -1,11 +1,11 @@
-"""What a flip or a rollback would do: observed now, nothing written."""
+"""What a flip would do, and what all plans that move traffic share: observed now, nothing written."""
 
-from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.changes import newest_change
 from actions.conditions import conditions
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
@@ -13,7 +13,6 @@ from actions.journal import Journal
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,
-    MOVES_TRAFFIC,
     Action,
     ActionError,
     Finding,
@@ -25,6 +24,7 @@ from actions.models import (
 from actions.other_journal import other_journal
 from actions.stages import stages_of
 from actions.targets import SwitchTarget
+from actions.versions import OnSides, on_sides
 from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState
 from backends.ports import SwitchState
@@ -40,8 +40,8 @@ PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 class Move(Struct, frozen=True, kw_only=True):
     """Where traffic would go: `state` is what was observed, `undoes` the flip that a rollback takes back, `queued_to`
     the open action that would do it. `stages` are the shares of the side that gains traffic; `deploys` says what comes
-    before in words, `start` is what must be brought up there first (a `Deployed` as plain data); `versions` are those
-    of the sides, where a gate names them."""
+    before in words, `start` is what must be brought up there first (a `Deployed` as plain data) and `holds` the version
+    that it must then say; `sides` is what runs on them, kept for a way back."""
 
     state: SwitchState
     to: str
@@ -52,7 +52,16 @@ class Move(Struct, frozen=True, kw_only=True):
     stages: tuple[int, ...] = (100,)
     deploys: tuple[str, ...] = ()
     start: dict[str, Any] | None = None
-    versions: dict[str, str] = {}
+    holds: str = ""
+    sides: OnSides = OnSides()
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What was found of the side that would gain traffic, and the version that it says it runs; None where it says
+    none."""
+
+    findings: list[Finding]
+    version: str | None = None
 
 
 async def plan_flip(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -70,10 +79,10 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
         findings.append(_mixed(request, state))
     if not move.already:
         findings += unsplit
-        findings += await _evidence(target, move, forward=True)
-        found = await conditions(target, request, state.live, to, stages[0])
-        findings += found.findings
-        move = replace(move, versions=found.versions)
+        evidence, sides = await together(evidence_of(target, move, forward=True), on_sides(target, state.live, to))
+        findings += evidence.findings
+        findings += await conditions(target, request, state.live, to, stages[0], sides.versions)
+        move = replace(move, sides=sides)
     return make_plan(request, policy, target, move, findings)
 
 
@@ -82,9 +91,9 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
         return [block("open-action", held_words(occupied), f"teal action watch {occupied.id}")]
-    last = await journal.last_switch(policy.context, service, tuple(MOVES_TRAFFIC))
-    if last is not None and last[0].status == "rollback_failed":
-        text = f"the rollback of {last[0].id} failed: {last[0].error.message if last[0].error else ''}"
+    change = await newest_change(journal, policy.context, service)
+    if change is not None and change.status == "rollback_failed":
+        text = f"the rollback of {change.action} failed: {change.error}"
         fix = "see that production is as it should be"
         return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
     return await other_journal(journal, state)
@@ -104,45 +113,6 @@ def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tup
     if state.live not in target.settings.colors:
         return (100,), [block("mixed", "it does not come from one color: no stages", "--strategy blue-green")]
     return stages, []
-
-
-async def plan_rollback(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
-    """The last flip taken back: the open one, or the newest that nothing has undone."""
-    state = await target.adapter.observe()
-    occupied = await journal.open_action(policy.context, request.service)
-    if occupied is not None:
-        move = _take_back_open(occupied, state)
-    else:
-        move = _take_back_last(await journal.last_switch(policy.context, request.service), state, target.settings)
-    findings = list(move.findings)
-    if not move.already:
-        evidence = await _evidence(target, move, forward=False)
-        if not move.queued_to and any(finding.code == UNHEALTHY for finding in evidence):
-            move, evidence = await _from_cold(request, policy, journal, target, move, evidence)
-        findings += [*await other_journal(journal, state, forward=False), *evidence]
-    return make_plan(request, policy, target, move, findings)
-
-
-async def _from_cold(
-    request: Request, policy: Policy, journal: Journal, target: SwitchTarget, move: Move, evidence: list[Finding]
-) -> tuple[Move, list[Finding]]:
-    """Where the side was retired, it is started first: slower than a rollback should be, and possible."""
-    last = await journal.last_switch(policy.context, request.service, ("retire",))
-    deployer = target.adapter.deployer
-    if deployer is None or last is None or last[0].to != move.to or last[0].id is None:
-        return move, evidence
-    events = (line.event for line in await journal.history(last[0].id))
-    recorded = next(
-        (event.data["before"] for event in events if (event.kind, event.step) == ("intent", "retire")), None
-    )
-    if recorded is None:
-        return move, evidence
-    what = recorded.get("version") or recorded.get("artifact") or "what was there"
-    text = f"slow: {move.to.upper()} is at zero and must start first, {what}"
-    cold = Finding(level="warning", code="slow-rollback", text=text)
-    lines = tuple(deployer.describe_deploy(move.to, recorded.get("version") or ""))
-    kept = [finding for finding in evidence if finding.code not in (UNHEALTHY, CAPACITY)]
-    return replace(move, start=recorded, deploys=lines), [cold, *kept]
 
 
 def staged(settings: DeploymentConfig, from_: str, to: str, share: int) -> dict[str, int]:
@@ -177,47 +147,17 @@ def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchSta
     return others[0] if state.live in settings.colors and len(others) == 1 else ""
 
 
-def _take_back_open(occupied: Action, state: SwitchState) -> Move:
-    to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
-    queued = Finding(level="ok", code="open-action", text=f"goes to {held_words(occupied)}")
-    return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
-
-
-def _take_back_last(last: tuple[Action, str | None] | None, state: SwitchState, settings: DeploymentConfig) -> Move:
-    def nothing(text: str) -> Move:
-        return Move(state=state, to=state.live, already=True, findings=(Finding(level="ok", code="undone", text=text),))
-
-    if last is None:
-        return nothing("the journal knows no flip of this service: nothing to undo")
-    flip, undone_by = last
-    if undone_by is not None:
-        return nothing(f"the last flip, {flip.id}, was undone by {undone_by}")
-    if flip.from_ not in settings.colors:
-        text = f"the last flip, {flip.id}, came from a split"
-        split = block("split", text, f"teal deploy flip {flip.service} --to COLOR")
-        return Move(state=state, to=flip.from_, undoes=flip.id or "", findings=(split,))
-    if state.weights == full(settings, flip.from_):
-        return nothing(f"{flip.from_.upper()} has all traffic already")
-    findings: tuple[Finding, ...] = ()
-    if state.live not in (flip.to, "unknown"):
-        text = f"the last flip went to {flip.to.upper()}, and now it is {state.live.upper()}: somebody changed it since"
-        findings = (Finding(level="warning", code="changed-since", text=text),)
-    elif flip.ended_at is not None and now() - flip.ended_at > timedelta(seconds=settings.rollback_window):
-        text = f"the rollback window of {settings.rollback_window} is over: {flip.from_.upper()} may be smaller now"
-        findings = (Finding(level="warning", code="rollback-window", text=text),)
-    return Move(state=state, to=flip.from_, undoes=flip.id or "", findings=findings)
-
-
-async def _evidence(target: SwitchTarget, move: Move, *, forward: bool) -> list[Finding]:
+async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evidence:
     """Health of where traffic would go, and whether the probe proves what is live now: no proof of the present, no
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
     if move.state.live == "unknown":
         text = f"what is live is unknown: {move.state.detail or 'no weights'}"
-        return [block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")]
+        unknown = block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
+        return Evidence(findings=[unknown])
     if not move.to:
-        return [block("to", "there is more than one other color", "say where to: --to COLOR")]
+        return Evidence(findings=[block("to", "there is more than one other color", "say where to: --to COLOR")])
     if move.to not in target.settings.colors:
-        return []
+        return Evidence(findings=[])
     weights = staged(target.settings, move.state.live, move.to, move.stages[0])
     health, probe, own = await together(
         target.adapter.color_health(move.to),
@@ -226,7 +166,7 @@ async def _evidence(target: SwitchTarget, move: Move, *, forward: bool) -> list[
     )
     if not forward:
         probe, *own = (_as_warning(one) if one is probe or one.overridable else one for one in (probe, *own))
-    return [_health_finding(move.to, health), probe, *own]
+    return Evidence(findings=[_health_finding(move.to, health), probe, *own], version=health.version)
 
 
 def _as_warning(finding: Finding) -> Finding:
@@ -298,7 +238,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         summary=PlanSummary(
             effects=effects,
             preconditions=() if move.already else _preconditions(request, state, move.to),
-            undo="" if move.already else _undo(request, state),
+            undo="" if move.already else _undo(request, settings, state, move.to),
         ),
         hash=_hash(request, policy, target.target, state, weights, effects),
         made_at=now(),
@@ -307,7 +247,8 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
             "weights": state.weights, "revision": state.revision, "stamp": state.stamp,
             "to_weights": weights, "undoes": move.undoes, "queued_to": move.queued_to, "stages": list(move.stages),
             **({} if move.start is None else {"start": move.start}),
-            **({"versions": move.versions} if move.versions else {}),
+            **({"holds": move.holds} if move.holds else {}),
+            "versions": move.sides.versions, "deployed": move.sides.deployed,
         },
         target=target.target,
         request=request,
@@ -342,7 +283,9 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
     )
 
 
-def _undo(request: Request, state: SwitchState) -> str:
+def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:
     if request.kind in MOVES_FORWARD:
         return f"teal deploy rollback {request.service}"
+    if state.live not in settings.colors or state.live == to:
+        return ""
     return f"teal deploy flip {request.service} --to {state.live}"

@@ -51,7 +51,7 @@ class Switching:
         self._adapter = target.adapter
         plan = work.plan
         self._kind, self._from, self._to = plan.kind, plan.from_, plan.to
-        self._version = plan.request.version
+        self._version: str = plan.request.version or plan.expected.get("holds", "")
         self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
         self._traffic = Traffic(work, target)
         self._proof = Proof(work, target, self._traffic)
@@ -96,7 +96,7 @@ class Switching:
         except Unfit as unfit:
             return unfit.error, False
         except Failed as failure:
-            return ActionError(kind="verify_failed", message=str(failure)), False
+            return failure.error, False
         return None
 
     def _begun_back(self) -> tuple[ActionError, bool] | None:
@@ -246,10 +246,10 @@ class Switching:
                 await self._traffic.shift(shift, self._traffic.last, weights, prober)
             except Unfit as unfit:
                 if self._traffic.moved:
-                    raise Failed(f"{shift} failed: {unfit}") from None
+                    raise Failed(f"{shift} failed: {unfit}", "shift_failed") from None
                 raise
             except Half as half:
-                raise Failed(f"{shift} failed: {half}") from None
+                raise Failed(f"{shift} failed: {half}", "shift_failed") from None
         if not work.done(verify):
             if not prober.running:
                 await prober.start()
@@ -263,7 +263,7 @@ class Switching:
         """Right before each write, since a pause or a stage may lie between it and the last look."""
         problem = await self._proof.unhealthy(self._to, SELF_TEST_PROBES, self._version)
         if problem and self._traffic.moved:
-            raise Failed(problem)
+            raise Failed(problem, "health_failed")
         if problem:
             raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
 

@@ -63,7 +63,7 @@ class Watching:
             await self._watch(time.monotonic() + left_s, smoking)
         except Failed as failure:
             await self._work.end(self._step, "failed", str(failure))
-            raise Failed(f"{self._step} failed: {failure}") from None
+            raise Failed(f"{self._step} failed: {failure}", failure.error.kind) from None
         finally:
             if smoking is not None:
                 smoking.cancel()
@@ -83,7 +83,7 @@ class Watching:
             sample = await self._look()
             verdict = await self._judged(time.monotonic() >= until)
             if smoking is not None and smoking.done() and (problem := smoking.result()):
-                raise Failed(f"smoke: {problem}")
+                raise Failed(f"smoke: {problem}", "smoke_failed")
             over = time.monotonic() >= until or work.steering.promoted
             ready = bool(sample.good) and (smoking is None or smoking.done()) and not work.steering.paused
             passed = verdict.word == "pass" or work.steering.accepted or work.steering.promoted
@@ -101,7 +101,7 @@ class Watching:
         self._bad = self._bad + 1 if sample.good is False else 0
         self._blind = self._blind + 1 if sample.good is None else 0
         if self._bad >= BAD_SAMPLES:
-            raise Failed(sample.detail)
+            raise Failed(sample.detail, "health_failed")
         return sample
 
     def _next_look_s(self, until: float) -> float:
@@ -115,7 +115,7 @@ class Watching:
             self._verdict = await self._judge.look()
             if self._verdict.word == "fail":
                 await self._work.progress(self._step, self._verdict.detail, data=self._verdict.data)
-                raise Failed(self._verdict.detail)
+                raise Failed(self._verdict.detail, "gate_failed")
         assert self._verdict is not None
         return self._verdict
 
@@ -127,7 +127,7 @@ class Watching:
             return sample.detail
         if self._work.remaining_s(1.0) <= 0:
             if not self._full:
-                raise Failed("the time of this action is over, and the traffic is not all there")
+                raise Failed("the time of this action is over, and the traffic is not all there", "deadline")
             return "the time of this action is over, and it is not proven yet"
         return ""
 
@@ -142,7 +142,7 @@ class Watching:
             # The reason may change from look to look; what is shown is why the hold began.
             await work.held(missing, None if self._full else self._hold_s())
         elif left_s <= 0:
-            raise Failed(f"nothing could be proven for {self._hold_s() / 60:g} min: {missing}")
+            raise Failed(f"nothing could be proven for {self._hold_s() / 60:g} min: {missing}", "unproven")
         await work.stand(ActionError(kind="held", message=f"held: {work.hold_why()}", fix=self._ways(over)))
 
     def _hold_s(self) -> float:

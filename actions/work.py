@@ -243,7 +243,8 @@ class Work:
                 events.append(Event(step=step.name, kind="verdict", status="failed", detail=detail))
             elif step.status == "pending":
                 events.append(Event(step=step.name, kind="verdict", status="skipped"))
-        entry = self.entry("result", "", result=status, detail=detail, undo=self.plan.summary.undo)
+        undo = "" if status in ("rolled_back", "aborted") else self.plan.summary.undo
+        entry = self.entry("result", "", result=status, detail=detail, undo=undo)
         changes = Changes(status=status, phase="", error=error)
         self.ended = await self._journal.write(self._hold, *events, changes=changes, audit=[entry])
         return self.ended

@@ -167,7 +167,7 @@ class Orders:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
         enriched = await (await self._opened()).enrich(deployment)
         offer, last = enriched.rollback, enriched.last_switch
-        if offer is None or last is None:
+        if offer is None or offer.until is None or last is None:
             return enriched
         from backends.deployments.common import shared_settings
 

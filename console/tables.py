@@ -103,7 +103,7 @@ def _truth(deployment: Deployment, view: View) -> str:
 def _back(deployment: Deployment, view: View) -> str:
     offer = deployment.rollback
     if offer is None or offer.to is None:
-        return NOTHING
+        return offer.reason.partition(":")[0] if offer is not None and offer.reason else NOTHING
     return f"{offer.to.upper()} {'ready' if offer.ready else 'not ready'}" + (", at once" if offer.instant else "")
 
 

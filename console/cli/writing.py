@@ -207,13 +207,14 @@ def _with_fix(text: str, fix: str) -> str:
 
 def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
-    arrow = f"   {plan.from_} → {plan.to}" if plan.from_ or plan.to else ""
+    arrow = f"   {' → '.join(side for side in (plan.from_, plan.to) if side)}".rstrip()
     order = f"{plan.request.order}: " if plan.request.order else ""
     lines = [f"{order}{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
     lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
-    lines += [f"  {effect}" for effect in plan.summary.effects] or ["  nothing to do: it is so already"]
+    lines += [f"  {effect}" for effect in plan.summary.effects]
+    lines += ["  nothing to do: it is so already"] if plan.already else []
     lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo else []
     return [*lines, f"  plan  {plan.hash}"]
 
@@ -234,6 +235,7 @@ def action_lines(action: Action) -> list[str]:
         lines.append(f"requests {report.requests}  errors {report.errors}  first new {first}  last old {last}")
     if action.error is not None:
         lines.append(_with_fix(action.error.message, action.error.fix))
+    lines += [finding.text for finding in action.findings if finding.code == "undone"]
     if action.ref:
         lines.append(f"{'ref' if action.kind in ALERT_KINDS else 'run'} {action.ref}")
     if action.undo and action.changed:

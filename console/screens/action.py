@@ -276,9 +276,9 @@ def ending(action: Action, of: Symbols) -> list[Row]:
         rows.append(row(mark("critical", of), action.error.message, style_of("critical")))
         if action.error.fix:
             rows += [row("", line) for line in action.error.fix.splitlines()]
-    if action.status in _NEEDS_HANDS and (action.undo or action.plan):
-        by_hand = action.undo or (action.plan.undo if action.plan else "")
-        rows += [row("", f"by hand: {line}") for line in by_hand.splitlines()]
+    rows += [row("", finding.text) for finding in action.findings if finding.code == "undone"]
+    if action.status in _NEEDS_HANDS:
+        rows += [row("", f"by hand: {line}") for line in action.undo.splitlines()]
     return rows
 
 

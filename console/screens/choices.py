@@ -19,6 +19,7 @@ from actions.models import (
 )
 from actions.steering import possible_orders
 from backends.models import Alert, Deployment, Item, PipelineRun
+from panels.kinds.deployments import no_way_back
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -126,7 +127,7 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
     found += _forward_choices(deployment, idle, session)
     offer = deployment.rollback
     back = f" to {offer.to.upper()}" if offer and offer.to else ""
-    nowhere = "" if back or deployment.action else "nothing to roll back to" + (f": {offer.reason}" if offer else "")
+    nowhere = "" if back or deployment.action else no_way_back(deployment)
     # A side that is not ready is a note, not a no: the offer may be old, and the plan looks again.
     note = f"not ready: {offer.reason or offer.to}" if offer and offer.to and not offer.ready else ""
     found.append(
@@ -268,9 +269,14 @@ def _order(action: Action, key: str, word: OrderWord, label: str, why_not: str, 
 
 
 def _no_way_back(action: Action) -> str:
+    if action.status == "rollback_failed":
+        return ""  # the same way back is tried again
     if action.kind not in MOVES_FORWARD:
         return f"a {action.kind} moves no traffic forward"
-    return "" if action.status == "succeeded" else f"it has ended: {action.status.replace('_', ' ')}"
+    if action.status == "rolled_back":
+        return "back already: it went back"
+    unsure = action.status == "abandoned" and action.changed
+    return "" if action.status == "succeeded" or unsure else f"it has ended: {action.status.replace('_', ' ')}"
 
 
 def acknowledgement(alert: Alert, session: Session) -> Choice:

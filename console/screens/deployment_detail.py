@@ -155,7 +155,7 @@ class DeploymentDetail(Page):
         self.query_one("#trouble", Paragraphs).show([*lines.disagreement(deployment, of), *self._stale])
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of))
         self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of))
-        back = lines.back_row(deployment.rollback, deployment.colors, of, self.session.context.zone)
+        back = lines.back_row(deployment, of, self.session.context.zone)
         way = [back, lines.last_row(deployment.last_switch, of)]
         if impact := self.session.impact(deployment.ref):
             way.append(row("impact", "; ".join(impact)))

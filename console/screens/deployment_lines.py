@@ -8,9 +8,9 @@ from datetime import tzinfo
 from textual.content import Content
 
 from actions.models import Action
-from backends.models import ColorState, Deployment, LastSwitch, RollbackOffer, TruthLayer
+from backends.models import ColorState, Deployment, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
-from panels.kinds.deployments import is_split
+from panels.kinds.deployments import is_split, no_way_back
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -112,11 +112,13 @@ def _cell(text: str, width: int, *, left: bool = False) -> str:
 SIDE_INDENT = 12 + sum(width for _, width, _ in SIDE_COLUMNS) + 2
 
 
-def back_row(offer: RollbackOffer | None, colors: dict[str, ColorState], of: Symbols, zone: tzinfo) -> Row:
-    """`back to BLUE 2.4.0: ready, at once, until 14:31:20 CET`."""
+def back_row(deployment: Deployment, of: Symbols, zone: tzinfo) -> Row:
+    """`back to BLUE 2.4.0: ready, at once, until 14:31:20 CET`, or why there is none, as `back already: …`."""
+    offer = deployment.rollback
     if offer is None or offer.to is None:
-        return row("back", "nothing to roll back to" + (f": {offer.reason}" if offer and offer.reason else ""))
-    side = colors.get(offer.to)
+        words = no_way_back(deployment)
+        return row("back", words.removeprefix("back ") if words.startswith("back already") else words)
+    side = deployment.colors.get(offer.to)
     version = f" {side.version}" if side and side.version else ""
     ready = "ready" if offer.ready else "not ready"
     how = f", {'at once' if offer.instant else 'not at once: it must be started first'}" if offer.ready else ""

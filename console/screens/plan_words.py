@@ -88,7 +88,7 @@ def effects(plan: Plan, identity: str, *, preconditions: bool) -> list[Row]:
     """What will be sent, as whom, how to undo; `preconditions` adds what must still hold at the write."""
     rows = [_labelled("sends", effect) for effect in plan.summary.effects]
     rows.append(row("as", identity))
-    if plan.summary.undo or not plan.request.order:
+    if plan.summary.undo or not (plan.request.order or plan.blocked or plan.already):
         rows.append(row("undo", plan.summary.undo or "there is no way back from here"))
     if preconditions:
         rows += [row("if still", condition) for condition in plan.summary.preconditions]

@@ -120,7 +120,7 @@ def way_back(action: Action, store: Store, of: Symbols, zone: tzinfo) -> list[Ro
     for snapshot in store.snapshots("deployments"):
         for item in snapshot.items:
             if isinstance(item, Deployment) and item.service == action.service:
-                found = back_row(item.rollback, item.colors, of, zone)
+                found = back_row(item, of, zone)
                 age = snapshot.age_s()
                 said = "never read" if age is None else f"{'stale' if snapshot.error else 'read'} {ago(age)}"
                 return [Row(found.lead, found.body, Content.styled(said, MUTED))]

@@ -86,11 +86,10 @@ def unread(deployment: Deployment) -> str:
 
 
 def way_back(deployment: Deployment, now: datetime) -> Line:
-    """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none."""
+    """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none, as `back already: …`."""
     offer = deployment.rollback
     if offer is None or offer.to is None:
-        never = "nothing to go back to: no switch yet" if deployment.last_switch is None else "no way back"
-        return [Cell(f"no way back: {offer.reason}" if offer and offer.reason else never, "muted")]
+        return [Cell(no_way_back(deployment), "muted")]
     state = deployment.colors.get(offer.to)
     version = f" {state.version}" if state and state.version else ""
     head = [Cell("back to ", "muted"), Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
@@ -101,6 +100,16 @@ def way_back(deployment: Deployment, now: datetime) -> Line:
     if deployment.last_switch is not None:
         switched = f"  ({ago((now - deployment.last_switch.at).total_seconds())} ago)"
     return [*head, Cell(words), Cell(switched, "muted")]
+
+
+def no_way_back(deployment: Deployment) -> str:
+    """Why there is nothing to roll back to, and what would move the traffic where another side could take it."""
+    offer = deployment.rollback
+    if offer is not None and offer.reason:
+        return offer.reason
+    words = "nothing to go back to" + (": no switch yet" if deployment.last_switch is None else "")
+    ready = [color for color, side in deployment.colors.items() if color != deployment.live and side.healthy]
+    return f"{words}; teal deploy flip {deployment.service} --to {ready[0].upper()}" if len(ready) == 1 else words
 
 
 class _Side:

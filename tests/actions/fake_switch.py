@@ -33,6 +33,7 @@ class FakeSwitch:
         self.fault = ""
         self.faults: dict[str, Callable[[], None]] = {}
         self.unsafe: list[str] = []
+        self.writes: list[tuple[dict[str, int], dict[str, int]]] = []  # of ours: the weights before and after
         self.foreign = False
         self._late: list[asyncio.Task[None]] = []
 
@@ -109,6 +110,7 @@ class FakeSwitch:
         for color, weight in weights.items():
             if weight > self.weights[color] and not self.healthy[color]:
                 self.unsafe.append(f"{stamp}: traffic to {color}, which is down")
+        self.writes.append((self.weights, dict(weights)))
         self.weights, self.stamp, self.fence = dict(weights), stamp, fence
         self.journal, self.ended = journal, False
         self.revision += 1

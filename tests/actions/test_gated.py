@@ -158,6 +158,7 @@ async def test_gross_errors_at_the_first_stage_go_back_and_say_who_was_hit(
         action = await home.order(CANARY)
     assert action.status == "rolled_back"
     assert action.error is not None
+    assert action.error.kind == "gate_failed"
     assert "errors: 20 % of 1000 requests" in action.error.message
     assert "GREEN took 1000 of 6000 requests (16.7%), 200 of them failed (3.33% of all)" in action.error.message
     assert service.weights() == {"blue": 100, "green": 0}

@@ -245,16 +245,18 @@ async def test_nothing_succeeds_while_an_order_waits(journal: Journal) -> None:
     assert await journal.enqueue(hold.action_id, "rollback", ALICE, "") is False
 
 
-async def test_the_last_switch_is_the_newest_that_stayed(journal: Journal) -> None:
+async def test_what_may_have_moved_traffic_is_found_newest_first(journal: Journal) -> None:
     first = await begun(journal)
     await journal.write(first, changes=Changes(status="succeeded", changed=True))
     second = await begun(journal)
     await journal.write(second, changes=Changes(status="rolled_back", changed=True))
     third = await begun(journal)
     await journal.write(third, changes=Changes(status="aborted"))
-    found = await journal.last_switch("test", "analytics")
-    assert found is not None
-    assert (found[0].id, found[1]) == (first.action_id, None)
+    moved = await journal.planned("test", "analytics", ("flip",), moved=True)
+    assert [action.id for action, _ in moved] == [second.action_id, first.action_id]
+    every = await journal.planned("test", "analytics", ("flip",))
+    assert [action.id for action, _ in every] == [third.action_id, second.action_id, first.action_id]
+    assert await journal.planned("test", "analytics", ("release",)) == []
 
 
 @pytest.mark.parametrize("exists", [False, True])

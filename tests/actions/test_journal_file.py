@@ -27,7 +27,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journal: Journal) -> None:
     assert await journal.actions("test") == []
     assert await journal.open_action("test", "analytics") is None
-    assert await journal.last_switch("test", "analytics") is None
+    assert await journal.planned("test", "analytics", ("flip",)) == []
     assert (await journal.audit_verify()).intact
     assert not journal.location.directory.exists()
 

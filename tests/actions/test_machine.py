@@ -1,8 +1,8 @@
 """The state machine against a switch that loses answers, writes late, is written by others and has sides that die.
 
 Whatever the order of orders, faults, deaths of the runner and repairs: weights sum to 100, one color or the planned
-split has the traffic, no traffic ever goes to a side that is down, what an action says of its end is true, and the
-audit verifies.
+split has the traffic, no traffic ever goes to a side that is down, no order that is called back raises the share of the
+side that was judged bad, what an action says of its end is true, and the audit verifies.
 """
 
 import asyncio
@@ -66,6 +66,7 @@ class Machine(RuleBasedStateMachine):
         self.last: Action | None = None
         self.before: dict[str, int] = {}
         self.stopped = False
+        self.bad = ""  # the side that the newest change of traffic left, or would have to leave
 
     def teardown(self) -> None:
         self.loop.run(self.journal.aclose())
@@ -123,10 +124,13 @@ class Machine(RuleBasedStateMachine):
         version = f"2.{number}{'-sick' if sick else ''}" if kind == "release" else ""
         request = Request(
             kind=kind, service="svc", to="" if kind == "release" else self.to, strategy=strategy, version=version,
-            overrides=("rollback-failed",),
+            overrides=("rollback-failed", "rejected"),
         )  # fmt: skip
+        writes = len(self.switch.writes)
         action = self.loop.run(self._ordered(request))
         self.switch.fault = ""
+        if len(self.switch.writes) > writes:
+            self.bad = self.to
         if action is not None and not self.switch.foreign:
             self._is_true(action)
 
@@ -140,7 +144,12 @@ class Machine(RuleBasedStateMachine):
         must_succeed = onward and undisturbed and all(self.switch.healthy.values())
         self.stopped = self.stopped or word in ("rollback", "abort")
         request = Request(kind=self.open.kind, service="svc", ref=self.open.id or "", order=word)
+        writes, forward = len(self.switch.writes), self.open.kind != "rollback" and not self.stopped
         self.loop.run(self._ordered(request))
+        if len(self.switch.writes) > writes and forward:
+            self.bad = self.to
+        if self.stopped:
+            self._is_back(writes)
         self.switch.fault = ""
         assert self.last is not None
         if not self.switch.foreign:
@@ -153,8 +162,10 @@ class Machine(RuleBasedStateMachine):
     def rollback(self, fault: str) -> None:
         self.before, self.stopped = dict(self.switch.weights), False
         self.switch.fault, self.switch.foreign = fault, False
+        writes = len(self.switch.writes)
         action = self.loop.run(self._ordered(Request(kind="rollback", service="svc")))
         self.switch.fault = ""
+        self._is_back(writes)
         if action is not None and not self.switch.foreign:
             self._is_true(action)
 
@@ -171,6 +182,12 @@ class Machine(RuleBasedStateMachine):
         self.switch.lying = color
 
     # ---- what must hold
+
+    def _is_back(self, since: int) -> None:
+        """Nothing that was written since has raised the share of the bad side."""
+        for before, after in self.switch.writes[since:]:
+            assert self.bad, "a way back of nothing"
+            assert after[self.bad] <= before[self.bad], (self.bad, before, after)
 
     def _is_true(self, action: Action) -> None:
         weights = self.switch.weights

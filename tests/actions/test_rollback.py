@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from actions import outcome
-from actions.models import Action, Consent, Refused
+from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
 from actions.work import Work
 from backends.errors import BackendError
@@ -32,10 +32,11 @@ async def test_a_rollback_undoes_the_last_flip_and_a_second_one_finds_it_done(ho
     assert flip.id in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings[0].text
 
 
-async def test_with_no_flip_in_the_journal_there_is_nothing_to_undo(house: House, service: TwoColors) -> None:
-    ended = await house.order(ANALYTICS_ROLLBACK)
-    assert (ended.status, ended.changed) == ("succeeded", False)
-    assert service.weights() == BLUE
+async def test_with_no_switch_in_the_journal_it_says_what_to_type(house: House, service: TwoColors) -> None:
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, service.weights()) == (5, BLUE)
+    assert "teal deploy flip analytics --to GREEN" in caught.value.error.fix
 
 
 async def test_only_the_newest_flip_is_undone_and_not_the_one_before_it(house: House, service: TwoColors) -> None:
@@ -197,3 +198,106 @@ async def test_the_stamp_in_the_file_names_action_and_step(house: House, service
     flip = await house.order(ANALYTICS_FLIP)
     found = json.loads(service.switch.read_text())
     assert (found["stamp"], found["generation"]) == (f"{flip.id}:shift", 2)
+
+
+async def test_after_a_way_back_of_its_own_a_rollback_changes_nothing(tmp_path: Path, service: TwoColors) -> None:
+    """An older flip that nothing has undone must not be taken for the newest: that would put the bad side into
+    production."""
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        for to in ("green", "blue"):
+            flip = await house.gate.submit(await house.gate.plan(replace(ANALYTICS_FLIP, to=to)), YES)
+            await house.reaches(flip, "bake")
+            await house.gate.submit(await house.gate.plan(promote(flip)), YES)
+            assert (await house.ended(flip)).status == "succeeded"
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.status, ended.undo, service.weights()) == ("rolled_back", "", BLUE)
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        assert (plan.already, plan.summary.undo, plan.summary.effects) == (True, "", ())
+        assert f"flip {flip.id} went back" in plan.findings[0].text
+        again = await house.order(ANALYTICS_ROLLBACK)
+        assert (again.changed, exit_code(again), again.undo, service.weights()) == (False, 0, "", BLUE)
+        adapter = (await house.targets.switch("analytics")).adapter
+        shown = await house.gate.enrich(await adapter.deployment())
+        assert shown.rollback is not None
+        assert (shown.rollback.to, shown.rollback.ready) == (None, False)
+        assert shown.rollback.reason.startswith("back already")
+        assert shown.last_switch is not None
+        assert (shown.last_switch.from_, shown.last_switch.to) == ("green", "blue")
+        await adapter.aclose()
+
+
+def promote(action: Action) -> Request:
+    return Request(kind=action.kind, service=action.service, ref=str(action.id), order="promote")
+
+
+async def test_what_was_written_by_hand_since_goes_back_once_more(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_ROLLBACK)
+    service.write({"blue": 30, "green": 70}, stamp="somebody")
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    assert [finding.code for finding in plan.findings if finding.level == "warning"] == ["changed-since"]
+    assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+    assert service.weights() == BLUE
+    assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
+
+
+async def test_an_unknown_truth_pages_someone_also_where_nothing_is_to_undo(house: House, service: TwoColors) -> None:
+    for undone in (False, True):
+        if undone:
+            service.write(BLUE)
+            await house.order(ANALYTICS_FLIP)
+            await house.order(ANALYTICS_ROLLBACK)
+        service.switch.write_text("{")
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        assert (plan.blocked, plan.already, plan.summary.undo) == (True, False, "")
+        with pytest.raises(Refused) as caught:
+            await house.gate.submit(plan, YES)
+        assert caught.value.exit_code == 9
+
+
+async def test_another_version_on_the_side_is_put_right_first(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    (service.directory / "blue.version").write_text("9.9.9")
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    slow = [finding.text for finding in plan.findings if finding.code == "slow-rollback"]
+    assert slow == ["slow: BLUE runs 9.9.9 now, and 2.4.0 was left there: it is restored first"]
+    ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.status, service.weights(), service.version("blue")) == ("succeeded", BLUE, "2.4.0")
+    assert [step.name for step in ended.steps][:3] == ["preflight", "start", "health"]
+
+
+async def test_another_version_that_nobody_can_put_right_is_only_overridden(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, deploy=[]) as house:
+        await house.order(ANALYTICS_FLIP)
+        (service.directory / "blue.version").write_text("9.9.9")
+        adapter = (await house.targets.switch("analytics")).adapter
+        offer = (await house.gate.enrich(await adapter.deployment())).rollback
+        assert offer is not None
+        assert (offer.to, offer.ready, "2.4.0 was left there" in offer.reason) == ("blue", False, True)
+        with pytest.raises(Refused) as caught:
+            await house.order(ANALYTICS_ROLLBACK)
+        assert (caught.value.exit_code, service.weights()) == (3, GREEN)
+        assert "--override other-version" in caught.value.error.fix
+        over = replace(ANALYTICS_ROLLBACK, overrides=("other-version",))
+        assert (await house.order(over, Consent(confirmed=True, reason="it is the same"))).status == "succeeded"
+        assert service.weights() == BLUE
+        await adapter.aclose()
+
+
+async def test_a_side_that_says_no_version_is_not_silently_right(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, deploy=[]) as house:
+        await house.order(ANALYTICS_FLIP)
+        service.faults["blue"].body = b'{"status": "healthy", "environment": "blue"}'
+        found = [finding for finding in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings if finding.level != "ok"]
+        assert [finding.code for finding in found] == ["version-unknown"]
+        assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+
+
+async def test_a_plan_that_is_blocked_or_done_already_has_no_undo(house: House, service: TwoColors) -> None:
+    already = await house.gate.plan(replace(ANALYTICS_FLIP, to="blue"))
+    assert (already.already, already.summary.undo) == (True, "")
+    service.faults["green"].status = 500
+    blocked = await house.gate.plan(ANALYTICS_FLIP)
+    assert (blocked.blocked, blocked.summary.undo) == (True, "")

@@ -1,7 +1,6 @@
 """A freeze and a rejection: through the gate, in the chain, in the way of what goes forward and of nothing else."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,11 +8,11 @@ from msgspec.structs import replace
 
 from actions.guards import Policy
 from actions.journal import Journal
-from actions.models import Consent, Plan, Refused, Request
-from actions.rows import Changes, Draft
-from actions.standing import freeze_of, held_back, rejection_of, window_freeze
+from actions.models import Consent, Refused, Request
+from actions.rows import Draft
+from actions.standing import freeze_of, held_back, window_freeze
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
-from tests.actions.journals import draft, owner
+from tests.actions.journals import draft
 from tests.two_colors import TwoColors
 
 FREEZE = Request(kind="freeze", service="analytics")
@@ -144,23 +143,6 @@ def a_release(version: str) -> Draft:
     made = draft()
     request = Request(kind="release", service="analytics", version=version)
     return replace(made, plan=replace(made.plan, kind="release", request=request))
-
-
-async def ended(journal: Journal, version: str, status: str) -> Plan:
-    begun = a_release(version)
-    hold = await journal.acquire(str((await journal.begin(begun)).id), owner())
-    await journal.write(hold, changes=Changes(status=status, changed=True))  # type: ignore[arg-type]
-    return begun.plan
-
-
-async def test_a_release_that_was_rolled_back_warns_until_it_succeeds(journal: Journal, tmp_path: Path) -> None:
-    plan = await ended(journal, "2.5.0", "rolled_back")
-    policy = Policy(context="test", zone=UTC)
-    (finding,) = (await held_back(plan, policy, journal)).findings
-    assert (finding.level, finding.code) == ("warning", "rejected")
-    assert await rejection_of(journal, "test", "analytics", "2.4.1") is None
-    await ended(journal, "2.5.0", "succeeded")
-    assert await rejection_of(journal, "test", "analytics", "2.5.0") is None
 
 
 async def test_a_rejected_version_is_not_released(house: House) -> None:

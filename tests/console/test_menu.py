@@ -22,6 +22,7 @@ from tests.console.test_plan_screen import SIZE, until
 
 SICK = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=False, detail="503 from /health")}
 UNSEEN = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=None, detail="timeout")}
+NOWHERE = "nothing to go back to; teal deploy flip analytics --to GREEN"
 UNARMED = "this console is read-only: ! arms it"
 ALERT = Alert(ref="r/1", backend="r", fingerprint="1", name="Errors", severity="critical", state="firing")
 
@@ -44,7 +45,7 @@ ALERT = Alert(ref="r/1", backend="r", fingerprint="1", name="Errors", severity="
         (a_deployment(live="unknown"), False, True, False, {"f": "what is live is not known", "b": ""}),
         (a_deployment(live="mixed"), False, True, False, {"f": "the layers of truth disagree; b rolls back", "b": ""}),
         (a_deployment(action="7F3"), False, True, False, {"f": "action 7F3 is open on it; @ shows it", "b": ""}),
-        (a_deployment(rollback=None), False, True, False, {"b": "nothing to roll back to"}),
+        (a_deployment(rollback=None), False, True, False, {"b": NOWHERE}),
         (a_deployment(rollback=RollbackOffer(to="green", ready=False, reason="sick")), False, True, False, {"b": ""}),
         (ALERT, False, True, False, {"a": "", "s": "", "e": "nothing silences it", "u": "nothing silences it"}),
         (ALERT, True, False, False, {"a": "", "s": ""}),

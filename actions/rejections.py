@@ -1,0 +1,135 @@
+"""Which versions of a service were found bad: what a person rejected, and what went back, and why it did."""
+
+from datetime import tzinfo
+
+from msgspec import Struct
+
+from actions.endings import JUDGED_BAD
+from actions.journal import Journal
+from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, Finding, Plan
+from backends.text import clean
+
+CODE = "rejected"
+LOOKED_THROUGH = 100  # orders of one service, the newest first
+_BEFORE_TRAFFIC = frozenset({"smoke_failed", "health_failed"})
+_WENT_BACK = frozenset({"rolled_back", "rollback_failed"})
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """What would get traffic: `version` on the side `color`; empty where nobody knows it. `production` is the version
+    that has the traffic now, `released` says that the version is put there by this very order."""
+
+    color: str
+    version: str
+    production: str = ""
+    released: bool = False
+
+
+class _Verdict(Struct, frozen=True):
+    """What one action says of a version: in words, and whether it was found bad or only went back."""
+
+    words: str
+    bad: bool
+
+
+async def rejection_of(
+    journal: Journal, context: str, service: str, candidate: Candidate, zone: tzinfo
+) -> Finding | None:
+    """Why it should get no traffic. A block where a person rejected it, or where a metric gate, the smoke test or its
+    health failed; a warning where it went back for another reason. None where it has succeeded since, or where
+    production runs the same version: then that is no reason."""
+    if candidate.version and candidate.version == candidate.production:
+        return None
+    weaker: Finding | None = None
+    kinds = (*MOVES_TRAFFIC, "reject")
+    for action, plan in await journal.planned(context, service, kinds, limit=LOOKED_THROUGH):
+        sure = _concerns(action, plan, candidate)
+        if sure is None:
+            continue
+        if action.kind == "reject":
+            return _finding(candidate, _by_hand(action), sure=True)
+        if action.kind in MOVES_FORWARD and action.status == "succeeded":
+            break
+        if (verdict := _verdict(action, await _why(journal, action), zone)) is None:
+            continue
+        found = _finding(candidate, verdict, sure=sure)
+        if found.level == "block":
+            return found
+        weaker = weaker or found
+    return weaker
+
+
+async def rejected_by_hand(journal: Journal, context: str, service: str, version: str) -> bool:
+    """Whether a person has rejected `version`, and no release or flip of it has succeeded since."""
+    kinds = (*MOVES_FORWARD, "reject")
+    candidate = Candidate(color="", version=version)
+    for action, plan in await journal.planned(context, service, kinds, limit=LOOKED_THROUGH):
+        if _concerns(action, plan, candidate) and (action.kind == "reject" or action.status == "succeeded"):
+            return action.kind == "reject"
+    return False
+
+
+def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
+    """Whether `action` says something of this version; False where it only may: it was this side, and the version is
+    not known. None where it does not."""
+    if action.kind == "reject":
+        return True if candidate.version and action.version == candidate.version else None
+    versions: dict[str, str] = plan.expected.get("versions", {})
+    tried, other = _sides(action, plan)
+    version = action.version or versions.get(tried, "")
+    if tried == other or (version and version == versions.get(other)):
+        return None  # both sides ran it: what was wrong was not the version
+    if version and candidate.version:
+        return True if version == candidate.version else None
+    return False if tried == candidate.color and not candidate.released else None
+
+
+def _sides(action: Action, plan: Plan) -> tuple[str, str]:
+    """The side that was tried, and the one that it was tried against."""
+    if action.kind in MOVES_FORWARD:
+        return action.to, action.from_
+    shares: dict[str, int] = plan.expected.get("weights", {})
+    left = [color for color, share in shares.items() if share and color != action.to]
+    return (left[0] if len(left) == 1 else action.from_), action.to
+
+
+def _verdict(action: Action, why: str, zone: tzinfo) -> _Verdict | None:
+    """None where it neither went back nor failed before it had traffic."""
+    at = action.ended_at or action.started_at
+    when = f" on {at.astimezone(zone):%d %b %H:%M %Z}" if at else ""
+    of = f"{action.kind} {action.id} of {action.actor or 'somebody'}"
+    if action.kind not in MOVES_FORWARD:
+        gone = action.status == "succeeded" and action.changed
+        return _Verdict(f"went back by hand{when}, {of}{_because(action.reason)}", bad=False) if gone else None
+    failed = action.status == "aborted" and why in _BEFORE_TRAFFIC
+    if action.status not in _WENT_BACK and not failed:
+        return None
+    said = _because(action.error.message if action.error else "")
+    return _Verdict(f"{'failed' if failed else 'went back'}{when}, {of}{said}", bad=why in JUDGED_BAD)
+
+
+def _by_hand(action: Action) -> _Verdict:
+    return _Verdict(f"was rejected by {action.actor or 'somebody'}{_because(action.reason)}", bad=True)
+
+
+def _finding(candidate: Candidate, verdict: _Verdict, *, sure: bool) -> Finding:
+    if not sure:
+        text = f"{candidate.color.upper()} {verdict.words}; whether that was the version that it runs now is not known"
+        return Finding(level="warning", code=CODE, text=text)
+    text = f"{candidate.version} {verdict.words}"
+    if not verdict.bad:
+        return Finding(level="warning", code=CODE, text=text)
+    return Finding(level="block", code=CODE, text=text, fix="another version", overridable=True)
+
+
+def _because(reason: str) -> str:
+    return f": {clean(reason, 300)}" if reason else ""
+
+
+async def _why(journal: Journal, action: Action) -> str:
+    """The kind of error that it went back or ended for; a way back that failed too hides it in its events."""
+    if action.status == "rollback_failed" and action.kind in MOVES_FORWARD:
+        for line in await journal.history(action.id or ""):
+            if line.event.kind == "status" and "by_hand" in line.event.data:
+                return str(line.event.data.get("kind", ""))
+    return action.error.kind if action.error else ""

@@ -1,0 +1,175 @@
+"""What a rollback would do: the journal held against what is observed now, nothing written."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from actions.changes import Change, newest_change, way_back
+from actions.guards import Policy
+from actions.ids import now
+from actions.journal import Journal
+from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
+from actions.other_journal import other_journal
+from actions.switch_plan import (
+    CAPACITY,
+    UNHEALTHY,
+    Evidence,
+    Move,
+    block,
+    evidence_of,
+    held_words,
+    make_plan,
+)
+from actions.targets import SwitchTarget
+from actions.versions import OnSides
+from backends.deployments.common import DeploymentConfig
+from backends.errors import BackendError, ErrorKind
+from backends.ports import SwitchState
+
+OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
+_UNREAD: frozenset[ErrorKind] = frozenset({"unreachable", "timeout", "malformed", "not_found"})
+
+
+async def plan_rollback(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
+    """The newest change of traffic taken back: the open one, or the last that has ended and still stands.
+
+    Raises Refused (5) where the journal knows none that led to what is live."""
+    state = await _observed(target)
+    occupied = await journal.open_action(policy.context, request.service)
+    if occupied is not None:
+        move = _take_back_open(occupied, state)
+        findings = list(move.findings)
+        evidence = await evidence_of(target, move, forward=False)
+        findings += await other_journal(journal, state, forward=False)
+        findings += evidence.findings + await _left_by_open(journal, occupied, move.to, evidence)
+        return make_plan(request, policy, target, move, findings)
+    change = await newest_change(journal, policy.context, request.service)
+    move = _take_back(change, state, target.settings, request)
+    findings = list(move.findings)
+    if not move.already:
+        evidence = await evidence_of(target, move, forward=False)
+        if change is not None:
+            move, evidence = await _as_it_was_left(request, policy, journal, target, move, change, evidence)
+        findings += [*await other_journal(journal, state, forward=False), *evidence.findings]
+    return make_plan(request, policy, target, move, findings)
+
+
+def other_version(color: str, left: str, now_there: str) -> str:
+    """That a side does not hold what was left there, in words; empty where it does, or nobody knows."""
+    if not left or not now_there or left == now_there:
+        return ""
+    return f"{color.upper()} runs {now_there} now, and {left} was left there"
+
+
+async def _observed(target: SwitchTarget) -> SwitchState:
+    """What can not be read is unknown: a rollback then pages someone, whatever the reason is."""
+    try:
+        return await target.adapter.observe()
+    except BackendError as error:
+        if error.kind not in _UNREAD:
+            raise
+        return SwitchState(weights={}, revision="", detail=error.message)
+
+
+def _take_back_open(occupied: Action, state: SwitchState) -> Move:
+    to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
+    queued = Finding(level="ok", code="open-action", text=f"goes to {held_words(occupied)}")
+    return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
+
+
+def _take_back(change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request) -> Move:
+    way = way_back(change, state.weights, settings.colors)
+    if way.word == "already":
+        done = Finding(level="ok", code="undone", text=way.text)
+        return Move(state=state, to=state.live, already=True, findings=(done,))
+    if way.word in ("never", "elsewhere"):
+        fix = _form(request.service, state, settings.colors)
+        raise Refused(5, ActionError(kind="not_found", message=way.text, fix=fix))
+    if change is None or way.word == "unknown":
+        return Move(state=state, to=way.to)
+    if way.word == "split":
+        split = block("split", way.text, _form(request.service, state, settings.colors))
+        return Move(state=state, to=way.to, undoes=change.undoes, findings=(split,))
+    findings = []
+    if way.text:
+        findings.append(Finding(level="warning", code="tried-again", text=way.text))
+    if way.since:
+        findings.append(Finding(level="warning", code="changed-since", text=way.since))
+    elif not change.back and change.at is not None and now() - change.at > timedelta(seconds=settings.rollback_window):
+        text = f"the rollback window of {settings.rollback_window} is over: {way.to.upper()} may be smaller now"
+        findings.append(Finding(level="warning", code="rollback-window", text=text))
+    return Move(state=state, to=way.to, undoes=change.undoes, findings=tuple(findings))
+
+
+def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
+    others = [color for color in colors if color != state.live]
+    return f"teal deploy flip {service} --to {others[0].upper() if len(others) == 1 else 'COLOR'}"
+
+
+async def _left_by_open(journal: Journal, occupied: Action, to: str, evidence: Evidence) -> list[Finding]:
+    """The way back of an open action is asked nothing: what is odd is only said."""
+    with contextlib.suppress(BackendError):
+        left = (await journal.plan(occupied.id or "")).expected.get("versions", {}).get(to, "")
+        if text := other_version(to, left, evidence.version or ""):
+            return [Finding(level="warning", code=OTHER_VERSION, text=text)]
+    return []
+
+
+async def _as_it_was_left(
+    request: Request, policy: Policy, journal: Journal, target: SwitchTarget, move: Move, change: Change,
+    evidence: Evidence,
+) -> tuple[Move, Evidence]:  # fmt: skip
+    """The side as it was left. Another version, or nothing after a retirement, is put right first where the adapter
+    can: slower than a rollback should be. Where it can not, a version that is not the one that was left forbids."""
+    to, left, found = move.to, change.versions.get(move.to, ""), evidence.version or ""
+    if to not in target.settings.colors or move.state.live == "unknown":
+        return move, evidence
+    recorded: dict[str, object] | None = None
+    text = other_version(to, left, found)
+    if text:
+        kept = change.deployed.get(to, {})
+        recorded = kept if kept.get("artifact") or kept.get("version") == left else None
+    elif any(finding.code == UNHEALTHY for finding in evidence.findings):
+        recorded = await _before_retirement(journal, policy.context, request.service, to)
+    deployer, takes_traffic = target.adapter.deployer, move.state.weights.get(to, 0) > 0
+    if deployer is None or recorded is None or takes_traffic or OTHER_VERSION in request.overrides:
+        now_there = OnSides(versions=_known({**change.versions, to: found or left}), deployed=change.deployed)
+        said = _version_findings(to, left, found)
+        return replace(move, sides=now_there), replace(evidence, findings=[*evidence.findings, *said])
+    version = str(recorded.get("version") or "")
+    what = version or recorded.get("artifact") or "what was there"
+    why = f"{text}: it is restored first" if text else f"{to.upper()} is at zero and must start first, {what}"
+    slow = Finding(level="warning", code=SLOW, text=f"slow: {why}")
+    kept_findings = [finding for finding in evidence.findings if finding.code not in (UNHEALTHY, CAPACITY)]
+    sides = OnSides(versions=_known({**change.versions, to: left}), deployed=change.deployed)
+    lines = tuple(deployer.describe_deploy(to, version))
+    started = replace(move, start=recorded, holds=left, deploys=lines, sides=sides)
+    return started, replace(evidence, findings=[slow, *kept_findings])
+
+
+def _known(versions: dict[str, str]) -> dict[str, str]:
+    return {color: version for color, version in versions.items() if version}
+
+
+def _version_findings(to: str, left: str, found: str) -> list[Finding]:
+    if text := other_version(to, left, found):
+        fix = f"put {left} back on {to.upper()}"
+        return [Finding(level="block", code=OTHER_VERSION, text=text, fix=fix, overridable=True)]
+    if left and found:
+        return []
+    was = f"{left} was left there" if left else "what was left there is not recorded"
+    said = f"runs {found}" if found else "does not say which version it runs"
+    return [Finding(level="warning", code=UNKNOWN_VERSION, text=f"{to.upper()} {said}, and {was}")]
+
+
+async def _before_retirement(journal: Journal, context: str, service: str, color: str) -> dict[str, object] | None:
+    """What a retirement found on the side that it took down; None where the newest one did not take that side down."""
+    retired = await journal.of_service(context, service, ("retire",), limit=1)
+    if not retired or retired[0].to != color:
+        return None
+    events = (line.event for line in await journal.history(retired[0].id or ""))
+    intents = (event.data["before"] for event in events if (event.kind, event.step) == ("intent", "retire"))
+    found: dict[str, object] | None = next(intents, None)
+    return found

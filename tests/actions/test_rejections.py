@@ -1,0 +1,164 @@
+"""Which versions get no traffic again, and for how long: what was found bad forbids, what only went back warns."""
+
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actions.guards import Policy
+from actions.ids import new_id
+from actions.journal import Journal
+from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
+from actions.rejections import Candidate, rejected_by_hand, rejection_of
+from actions.rows import Changes, Event
+from actions.standing import held_back
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.journals import draft, here, owner
+from tests.two_colors import TwoColors
+
+POLICY = Policy(context="test", zone=UTC)
+GREEN = Candidate(color="green", version="2.5.0", production="2.4.0")
+NEW = {"blue": "2.4.0", "green": "2.5.0"}
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> Any:
+    journal = Journal(here(tmp_path / "state"))
+    yield journal
+    await journal.aclose()
+
+
+def a_plan(kind: ActionKind, versions: dict[str, str], *, version: str = "", to: str = "green") -> Plan:
+    from_ = "blue" if to == "green" else "green"
+    expected = {"versions": versions, "weights": {from_: 100, to: 0}}
+    request = Request(kind=kind, service="analytics", version=version)
+    return replace(draft().plan, kind=kind, from_=from_, to=to, expected=expected, request=request)
+
+
+async def ended(
+    journal: Journal, plan: Plan, status: ActionStatus, kind: str = "", *, moved: bool = True, why: str = ""
+) -> None:
+    """An action of `plan` that has come to `status` with an error of `kind`."""
+    made = replace(draft(), id=new_id(), plan=plan)
+    hold = await journal.acquire(str((await journal.begin(made)).id), owner())
+    error = ActionError(kind=kind, message="what was seen") if kind else None
+    events = [Event(step="", kind="status", data={"by_hand": False, "kind": why})] if why else []
+    await journal.write(hold, *events, changes=Changes(status=status, changed=moved, error=error))
+
+
+async def found(journal: Journal, candidate: Candidate = GREEN) -> Finding | None:
+    return await rejection_of(journal, "test", "analytics", candidate, UTC)
+
+
+@pytest.mark.parametrize("kind", ["flip", "release"])
+@pytest.mark.parametrize(
+    ("status", "error", "level"),
+    [
+        ("rolled_back", "gate_failed", "block"),
+        ("rolled_back", "smoke_failed", "block"),
+        ("rolled_back", "health_failed", "block"),
+        ("rolled_back", "verify_failed", "block"),
+        ("rolled_back", "ordered", "warning"),
+        ("rolled_back", "deadline", "warning"),
+        ("rolled_back", "unproven", "warning"),
+        ("aborted", "smoke_failed", "block"),
+        ("aborted", "health_failed", "block"),
+        ("aborted", "deploy_failed", None),
+        ("aborted", "conflict", None),
+        ("succeeded", "", None),
+        ("abandoned", "abandoned", None),
+    ],
+)
+async def test_why_it_went_back_decides(
+    journal: Journal, kind: ActionKind, status: ActionStatus, error: str, level: str | None
+) -> None:
+    version = "2.5.0" if kind == "release" else ""
+    await ended(journal, a_plan(kind, NEW, version=version), status, error, moved=status != "aborted")
+    finding = await found(journal)
+    assert (finding and finding.level) == level
+    if finding is not None:
+        assert (finding.code, finding.overridable) == ("rejected", level == "block")
+        assert "alice@bastion-1" in finding.text
+        assert " UTC, " in finding.text
+    assert await found(journal, replace(GREEN, version="2.6.0")) is None
+
+
+async def test_until_it_succeeds_again(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "gate_failed")
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "ordered")
+    finding = await found(journal)
+    assert finding is not None
+    assert finding.level == "block"  # it went back by hand since, and has not succeeded
+    await ended(journal, a_plan("release", NEW, version="2.5.0"), "succeeded")
+    assert await found(journal) is None
+    await ended(journal, a_plan("rollback", NEW, to="blue"), "succeeded")
+    finding = await found(journal)
+    assert finding is not None
+    assert (finding.level, "2.5.0 went back by hand on " in finding.text) == ("warning", True)
+
+
+async def test_a_way_back_that_failed_too_does_not_hide_what_was_bad(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", NEW), "rollback_failed", "rollback_failed", why="gate_failed")
+    finding = await found(journal)
+    assert finding is not None
+    assert finding.level == "block"
+
+
+async def test_the_same_version_on_both_sides_is_no_reason(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", {"blue": "2.5.0", "green": "2.5.0"}), "rolled_back", "gate_failed")
+    assert await found(journal) is None
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "gate_failed")
+    assert await found(journal, replace(GREEN, production="2.5.0")) is None
+
+
+async def test_where_nobody_knows_the_version_the_side_is_warned_of(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", {}), "rolled_back", "gate_failed")
+    for candidate in (GREEN, replace(GREEN, version="")):
+        finding = await found(journal, candidate)
+        assert finding is not None
+        assert (finding.level, "is not known" in finding.text) == ("warning", True)
+    assert await found(journal, replace(GREEN, released=True)) is None  # another version is put there first
+    assert await found(journal, replace(GREEN, color="blue")) is None
+
+
+async def test_for_a_rollback_it_is_only_ever_a_warning(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "gate_failed")
+    (forward,) = (await held_back(a_plan("flip", NEW), POLICY, journal)).findings
+    (back,) = (await held_back(a_plan("rollback", NEW), POLICY, journal)).findings
+    assert (forward.level, back.level, back.code) == ("block", "warning", "rejected")
+    queued = a_plan("rollback", NEW)
+    queued = replace(queued, expected={**queued.expected, "queued_to": "A1"})
+    assert (await held_back(queued, POLICY, journal)).findings == ()
+
+
+async def test_a_rejection_by_hand_is_one_however_it_went_before(journal: Journal) -> None:
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "gate_failed")
+    assert not await rejected_by_hand(journal, "test", "analytics", "2.5.0")
+    await ended(journal, a_plan("reject", {}, version="2.5.0"), "succeeded")
+    assert await rejected_by_hand(journal, "test", "analytics", "2.5.0")
+    await ended(journal, a_plan("flip", NEW), "succeeded")
+    assert not await rejected_by_hand(journal, "test", "analytics", "2.5.0")
+
+
+async def test_a_side_that_failed_in_the_bake_is_not_flipped_to_again(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        service.faults["green"].status = 503
+        ended = await house.ended(flip)
+        assert (ended.status, ended.error and ended.error.kind) == ("rolled_back", "health_failed")
+        service.faults["green"].status = 200
+        with pytest.raises(Refused) as caught:
+            await house.order(ANALYTICS_FLIP)
+        assert (caught.value.exit_code, service.weights()) == (3, {"blue": 100, "green": 0})
+        assert "2.4.1 went back on" in caught.value.error.message
+        assert "--override rejected" in caught.value.error.fix
+        assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
+        over = replace(ANALYTICS_FLIP, overrides=("rejected",))
+        again = await house.gate.submit(await house.gate.plan(over), Consent(confirmed=True, reason="a probe was lost"))
+        await house.reaches(again, "bake")
+        await house.order(ANALYTICS_ROLLBACK)
+        (service.directory / "green.version").write_text("2.4.2")
+        assert not any(f.code == "rejected" for f in (await house.gate.plan(ANALYTICS_FLIP)).findings)
