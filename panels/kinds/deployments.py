@@ -107,7 +107,9 @@ def no_way_back(deployment: Deployment) -> str:
     offer = deployment.rollback
     if offer is not None and offer.reason:
         return offer.reason
-    words = "nothing to go back to" + (": no switch yet" if deployment.last_switch is None else "")
+    if deployment.last_switch is None:
+        return "nothing to go back to: no switch yet"
+    words = "nothing to go back to"
     ready = [color for color, side in deployment.colors.items() if color != deployment.live and side.healthy]
     return f"{words}; teal deploy flip {deployment.service} --to {ready[0].upper()}" if len(ready) == 1 else words
 
