@@ -16,6 +16,8 @@ ErrorKind = Literal[
     "internal",
 ]
 
+RUN_VALIDATE = "run `teal config validate`"
+
 _WHAT_TO_DO: dict[ErrorKind, str] = {
     "auth": "check the credentials that the config names, and what they may do",
     "not_found": "check the name and the URL in the config",
@@ -24,7 +26,7 @@ _WHAT_TO_DO: dict[ErrorKind, str] = {
     "rate_limited": "wait, or raise the refresh interval of this source",
     "malformed": "the answer is not what this system documents: check the URL and its version",
     "conflict": "somebody else changed it: look again, then plan anew",
-    "config": "run `teal config validate`",
+    "config": RUN_VALIDATE,
     "internal": "this is a defect: report it with the crash file",
 }
 

@@ -432,3 +432,7 @@ class Notifier(Closable, Protocol):
 
     async def notify(self, event: ActionEvent) -> None:
         """Returns when the system has taken it. No message of an error holds the address, which is a secret."""
+
+    async def dry_run(self) -> None:
+        """All of the way to the system that can be gone without telling anybody: the secret, the name, the connection,
+        the certificate, and where it can be asked, whether we may. Raises as `notify`."""

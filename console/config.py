@@ -46,7 +46,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """A context as read: its settings, its entries by port, where relative paths start, which file said so."""
+    """A context as read: its settings, its entries by port, where relative paths start, which file said so and at which
+    path in it."""
 
     name: str
     config: ContextConfig
@@ -55,6 +56,7 @@ class Context(msgspec.Struct, frozen=True):
     source: Path
     table: dict[str, Any]
     sandbox: bool = False
+    prefix: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -197,7 +199,7 @@ def _load_context(
         settings = msgspec.convert(usable, ContextConfig, dec_hook=decode_hook)
     except msgspec.ValidationError:
         settings = ContextConfig()  # its problems are fatal for this context and were listed above
-    return Context(name, settings, entries, source.path.parent.resolve(), source.path, table), problems
+    return Context(name, settings, entries, source.path.parent.resolve(), source.path, table, prefix=prefix), problems
 
 
 def _load_entry(

@@ -15,12 +15,12 @@ from actions.journal import Journal
 from actions.location import journal_location
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
-from backends.models import CheckResult, Health, Panel, worst
-from backends.ports import LogQuery
+from backends.models import CheckResult, Finding, Health, Panel, worst
 from backends.redaction import redact_url
 from backends.settings import reveal
 from console import moment
 from console.adapters import Adapters
+from console.asking import ask
 from console.config import Context, Entry
 from console.config_model import Port
 from console.errors import Problem
@@ -31,7 +31,7 @@ from console.store import Snapshot, SourceError, SourceKey, Store
 
 SKEW_WARNING_S = 5.0
 SKEW_CRITICAL_S = 60.0
-ASKED: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks")
+ASKED: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify")
 _WRITES: dict[Port, tuple[str, str]] = {
     "pipelines": ("trigger", "run"), "alerts": ("silence", "silence"), "deployments": ("shift", "switch"),
 }  # fmt: skip
@@ -62,17 +62,24 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
-async def diagnose(selection: Selection, *, deadline_s: float) -> tuple[list[Snapshot], list[Diagnosis]]:
-    """What each backend answered, and the findings on all of it, those of the backends first."""
+async def diagnose(
+    selection: Selection, seen: Sequence[Problem] = (), *, deadline_s: float
+) -> tuple[list[Snapshot], list[Diagnosis]]:
+    """What each backend answered, and the findings on all of it, those of the backends first. `seen`: what can be seen
+    to be wrong with the config besides its problems."""
     context = selection.context
     adapters = Adapters(context, DatedHttp())
     skews: dict[SourceKey, list[float]] = {}
     try:
-        snapshots = await _asked(adapters, skews, deadline_s)
+        snapshots = await asked(adapters, skews, deadline_s)
         found = [_of_backend(adapters, snapshot, skews.get(snapshot.key, [])) for snapshot in snapshots]
     finally:
         await adapters.aclose()
-    found += [await _of_journal(context, os.environ), _of_state(state_dir()), *_of_config(context, selection.problems)]
+    found += [
+        await _of_journal(context, os.environ),
+        _of_state(state_dir()),
+        *_of_config(context, (*selection.problems, *seen)),
+    ]
     return snapshots, found
 
 
@@ -108,7 +115,11 @@ def clock_skew(answer: Answer, received_at: datetime) -> float | None:
     return (theirs - received_at).total_seconds() + answer.seconds / 2
 
 
-async def _asked(adapters: Adapters, skews: dict[SourceKey, list[float]], deadline_s: float) -> list[Snapshot]:
+async def asked(
+    adapters: Adapters, skews: dict[SourceKey, list[float]] | None = None, deadline_s: float = DEADLINE_S
+) -> list[Snapshot]:
+    """What each entry answered, side by side; `skews` gets how far their clocks are off."""
+    skews = {} if skews is None else skews
     store = Store()
     sources = []
     for port in ASKED:
@@ -122,24 +133,8 @@ async def _asked(adapters: Adapters, skews: dict[SourceKey, list[float]], deadli
 
 
 async def _ask(adapters: Adapters, entry: Entry, heard: list[float]) -> tuple[Any, ...]:
-    """The cheapest read of its port."""
     _heard.set(heard)
-    match entry.port:
-        case "metrics":
-            await adapters.metrics(entry.name).series_exist("up")
-        case "pipelines":
-            await adapters.pipelines(entry.name).runs(limit=1)
-        case "quality":
-            await adapters.quality(entry.name).scores()
-        case "alerts":
-            await adapters.alerts(entry.name).alerts()
-        case "deployments":
-            await adapters.switch(entry.name).deployment()
-        case "logs":
-            await adapters.logs(entry.name).query(LogQuery(limit=1))
-        case "checks":
-            return (await adapters.check(entry.name).run(),)
-    return ()
+    return await ask(adapters, entry)
 
 
 def _of_backend(adapters: Adapters, snapshot: Snapshot, skews: Sequence[float]) -> Diagnosis:
@@ -167,7 +162,12 @@ def _with_answer(found: Diagnosis, snapshot: Snapshot, answered: bool) -> Diagno
         known = True if result.state in ("ok", "warning") else None
         return replace(found, health=result.state, detail=result.message, reachable=known, authorized=known)
     if answered:
-        return found
+        against = [item for item in snapshot.items if isinstance(item, Finding)]
+        if not against:
+            return found
+        words = "; ".join(finding.text for finding in against)
+        fix = next((finding.fix for finding in against if finding.fix), "")
+        return replace(found, health="warning", detail=words, fix=fix)
     error = snapshot.error or SourceError("timeout", "no answer in time", "raise --timeout")
     return replace(
         found,
@@ -193,6 +193,8 @@ def _with_skew(found: Diagnosis) -> Diagnosis:
 
 
 def _may(adapters: Adapters, port: Port, name: str) -> tuple[str, ...]:
+    if port == "notify":
+        return ("tell",)
     method, word = _WRITES.get(port, ("", ""))
     readers = {"pipelines": adapters.pipelines, "alerts": adapters.alerts, "deployments": adapters.switch}
     writes = method and not adapters.context.config.read_only and hasattr(readers[port](name), method)
@@ -238,7 +240,7 @@ def _of_config(context: Context, problems: Sequence[Problem]) -> list[Diagnosis]
         Diagnosis(
             subject="config",
             name=f"{problem.file}:{problem.line}" if problem.line else str(problem.file),
-            health="critical",
+            health="critical" if problem.level == "error" else "warning",
             detail=f"{problem.path}: {problem.message}",
             fix=problem.fix,
         )

@@ -1,6 +1,7 @@
 """What ends a command early, with the exit code that DESIGN §3 gives it."""
 
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 
@@ -42,7 +43,7 @@ class ConfigError(CommandError):
 class Problem(Struct, frozen=True):
     """One thing wrong in a config: file, line, path of the key, what, what to do.
 
-    `context` and `entry` say what it disables; both empty: the file as a whole.
+    `context` and `entry` say what it disables; both empty: the file as a whole. A `warning` disables nothing.
     """
 
     file: Path
@@ -52,6 +53,7 @@ class Problem(Struct, frozen=True):
     fix: str = ""
     context: str = ""
     entry: str = ""
+    level: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else str(self.file)

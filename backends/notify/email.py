@@ -26,7 +26,14 @@ from backends.settings import Duration, Secret
 from backends.text import clean
 from backends.threads import DaemonThreads
 
+REFUSED = 400  # from here on an SMTP reply is no
+
 if TYPE_CHECKING:
+    import smtplib
+    from collections.abc import Callable
+
+    _Refused = dict[str, tuple[int, bytes]]
+    _Do = Callable[[smtplib.SMTP], _Refused]
     from email.message import EmailMessage
 
 IMPLICIT_PORT = 465
@@ -86,11 +93,18 @@ class EmailNotifier:
 
     async def notify(self, event: ActionEvent) -> None:
         """Raises BackendError; not_found where the server takes no mail for one of those in `to`."""
+        await self._at_the_server(lambda server: server.send_message(_mail(event, self._config)))
+
+    async def dry_run(self) -> None:
+        """The same up to the mail itself: connected, logged in, sender and receivers taken, and then left."""
+        await self._at_the_server(self._offered)
+
+    async def _at_the_server(self, do: "_Do") -> None:
         secret = self._config.password
         password = await secret.resolve(self._context.base_dir) if secret is not None else ""
         try:
             async with asyncio.timeout(self._config.timeout):
-                await asyncio.wrap_future(self._threads.submit(lambda: self._send(event, password)))
+                await asyncio.wrap_future(self._threads.submit(lambda: self._talk(do, password)))
         except TimeoutError:
             words = f"{self._label}: no answer in {float(self._config.timeout):.3g} s"
             raise BackendError("timeout", words) from None
@@ -99,7 +113,19 @@ class EmailNotifier:
         """A mail that is under way is not waited for."""
         self._threads.close()
 
-    def _send(self, event: ActionEvent, password: str) -> None:
+    def _offered(self, server: "smtplib.SMTP") -> "_Refused":
+        from email.utils import parseaddr
+        from smtplib import SMTPSenderRefused
+
+        server.ehlo_or_helo_if_needed()
+        code, said = server.mail(parseaddr(self._config.from_)[1])
+        if code >= REFUSED:
+            raise SMTPSenderRefused(code, said, self._config.from_)
+        answers = {to: server.rcpt(parseaddr(to)[1]) for to in self._config.to}
+        server.rset()
+        return {to: answer for to, answer in answers.items() if answer[0] >= REFUSED}
+
+    def _talk(self, do: "_Do", password: str) -> None:
         import smtplib
         import socket
         import ssl
@@ -124,7 +150,7 @@ class EmailNotifier:
                     server.starttls(context=tls)
                 if config.user:
                     server.login(config.user, password)
-                refused = server.send_message(_mail(event, config))
+                refused = do(server)
         except smtplib.SMTPRecipientsRefused as error:
             refused = error.recipients
         except smtplib.SMTPAuthenticationError as error:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.credentials import refuse_bad_url
-from backends.notify.posting import POST_TIMEOUT_S, post
+from backends.notify.posting import POST_TIMEOUT_S, post, reach
 from backends.ports import ActionEvent, EventKind
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
@@ -66,6 +66,12 @@ class PagerDutyNotifier:
             }
         label = f"notify.{self._context.name}"
         await post(self._context.http, self._config.url, body, label=label, timeout=self._config.timeout)
+
+    async def dry_run(self) -> None:
+        """Raises BackendError. Whether the key is one, only an event would tell."""
+        await self._config.routing_key.resolve(self._context.base_dir)
+        label = f"notify.{self._context.name}"
+        await reach(self._context.http, self._config.url, label=label, timeout=self._config.timeout)
 
     async def aclose(self) -> None:
         """Nothing of its own is open."""

@@ -8,7 +8,7 @@ webhook = { env = "SLACK_WEBHOOK_URL" }
 
 from msgspec import Struct
 
-from backends.notify.posting import POST_TIMEOUT_S, post
+from backends.notify.posting import POST_TIMEOUT_S, post, reach
 from backends.ports import ActionEvent
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
@@ -37,6 +37,12 @@ class SlackNotifier:
         body = {"text": escaped(event.text)}
         label = f"notify.{self._context.name}"
         await post(self._context.http, url, body, label=label, timeout=self._config.timeout)
+
+    async def dry_run(self) -> None:
+        """Raises BackendError."""
+        url = await self._config.webhook.resolve(self._context.base_dir)
+        label = f"notify.{self._context.name}"
+        await reach(self._context.http, url, label=label, timeout=self._config.timeout)
 
     async def aclose(self) -> None:
         """Nothing of its own is open."""

@@ -10,7 +10,7 @@ headers = { Authorization = { env = "HOOK_TOKEN" } }
 from msgspec import Struct, field
 
 from backends.credentials import credentials, refuse_bad_url, refuse_literal_secrets
-from backends.notify.posting import POST_TIMEOUT_S, post
+from backends.notify.posting import POST_TIMEOUT_S, post, reach
 from backends.ports import ActionEvent
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
@@ -40,11 +40,20 @@ class WebhookNotifier:
 
     async def notify(self, event: ActionEvent) -> None:
         """Raises BackendError."""
-        base_dir = self._context.base_dir
-        url = await reveal(self._config.url, base_dir)
-        headers = (await credentials(self._config.headers, None, base_dir)).headers
+        url, headers = await self._address()
         label = f"notify.{self._context.name}"
         await post(self._context.http, url, event, label=label, headers=headers, timeout=self._config.timeout)
+
+    async def dry_run(self) -> None:
+        """Raises BackendError."""
+        url, headers = await self._address()
+        label = f"notify.{self._context.name}"
+        await reach(self._context.http, url, label=label, headers=headers, timeout=self._config.timeout)
+
+    async def _address(self) -> tuple[str, dict[str, str]]:
+        base_dir = self._context.base_dir
+        url = await reveal(self._config.url, base_dir)
+        return url, dict((await credentials(self._config.headers, None, base_dir)).headers)
 
     async def aclose(self) -> None:
         """Nothing of its own is open."""

@@ -2,35 +2,45 @@
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from actions.conditions import unjudged
-from backends.errors import BackendError
+from backends.errors import RUN_VALIDATE, BackendError
+from backends.models import Finding as SystemFinding
 from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
-from console.config import Config, find_config, load_config, pick_context, search_path
+from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
+from console.config_lint import lint, look_at
+from console.config_model import Port
 from console.config_schema import config_schema
-from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError
+from console.diagnosis import asked
+from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
 from console.loop import run as run_loop
-from console.output import document, error_reports, print_json
+from console.output import document, print_json
 from console.select import Selection
 from console.session import Session, opened
-from console.zones import zone_of
+from console.store import Snapshot
+
+Level = Literal["error", "warning"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One problem of a config, or one source that did not answer."""
+    """One problem of a config, or one source that did not answer. `kind`: `config`, or that of the source's failure."""
 
     file: str
     line: int | None
     path: str
     message: str
     fix: str
+    level: Level = "error"
+    kind: str = "config"
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -67,21 +77,21 @@ def init(common: Common, force: bool) -> int:
 @common_options()
 @click.option("--offline", is_flag=True, help="Do not ask the backends.")
 def validate(common: Common, offline: bool) -> int:
-    """Every mistake with its line; then each query once. Exit 2 for mistakes, 7 where a backend does not answer."""
+    """Every mistake with its line; then each entry is asked once. Exit 2 for mistakes, 7 where one does not answer; a
+    warning alone is exit 0."""
     loaded = load_config(_path(common))
-    findings = [
-        Finding(str(problem.file), problem.line, problem.path, problem.message, problem.fix)
-        for problem in loaded.problems
-    ]
-    findings += _zones(loaded)
-    mistakes = len(findings)
+    contexts = [pick_context(loaded, common.context)] if common.context else list(loaded.contexts.values())
+    said = [problem for problem in loaded.problems if problem.context in ("", *(each.name for each in contexts))]
+    said += lint(contexts, said)
+    findings = [_finding(problem) for problem in said]
     if not offline:
-        for name in [common.context] if common.context else list(loaded.contexts):
-            findings += run_loop(_ask(loaded, name))
-    health: Health = "critical" if mistakes else "warning" if findings else "ok"
-    shown = document("config.validate", findings, context=common.context, health=health)
+        for context in contexts:
+            findings += run_loop(_ask(loaded, context, said))
+    findings.sort(key=lambda finding: (finding.level, finding.file, finding.line or 0))
+    shown = document("config.validate", findings, context=common.context, health=_health(findings))
     show(common, Answer(shown, lambda: [_line(finding) for finding in findings] or [f"{loaded.path}: ok"]))
-    return EXIT_USAGE if mistakes else EXIT_UNREACHABLE if findings else 0
+    kinds = {finding.kind for finding in findings if finding.level == "error"}
+    return EXIT_USAGE if "config" in kinds else EXIT_UNREACHABLE if kinds else 0
 
 
 @config.command("show")
@@ -121,47 +131,71 @@ def _path(common: Common) -> Path:
     return path
 
 
-def _zones(loaded: Config) -> list[Finding]:
-    findings = []
-    for context in loaded.contexts.values():
-        try:
-            zone_of(context.config.timezone)
-        except ConfigError as error:
-            path = f"contexts.{context.name}.timezone"
-            findings.append(Finding(str(context.source), None, path, error.message, error.fix))
-    return findings
-
-
-async def _ask(loaded: Config, name: str) -> list[Finding]:
-    context = pick_context(loaded, name)
+async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> list[Finding]:
+    """What is found by asking each entry, without what was said of the config already."""
+    if any(problem.level == "error" for problem in fatal_problems(loaded, context)):
+        return []
     try:
-        session = Session(Selection(context, {}, ()))
+        session, look = Session(Selection(context, {}, ())), look_at(context)
     except ConfigError:
         return []  # said already
     async with opened(session):
-        await session.read(deadline_s=15)
-        sources = [snapshot for snapshot in session.sources() if _usable(context, snapshot.key)]
+        snapshots = await asked(session.adapters)
         found = [
-            Finding(str(context.source), None, f"contexts.{name}.{report.source}", report.message, report.fix)
-            for report in error_reports(sources)
-        ]
+            (context.entry(cast(Port, snapshot.key.panel), snapshot.key.name), each)
+            for snapshot in snapshots for each in _found(snapshot)
+        ]  # fmt: skip
         for entry in context.entries["deployments"]:
-            # One that did not answer is told of above.
+            # One that does not answer is told of above.
             with contextlib.suppress(BackendError):
                 for wrong in await unjudged(await session.orders.switch(entry.name)):
-                    path = f"contexts.{name}.deployments.{entry.name}"
-                    found.append(Finding(str(context.source), None, path, wrong.text, wrong.fix))
-        return found
+                    found.append((entry, _as_error(wrong)))
+    told = [(entry, each) for entry, each in found if entry is not None and not entry.problem]
+    known = {problem.message for problem in said}
+    findings = []
+    for entry, (level, error) in told:
+        place = look.of(entry, (), "").path
+        mistaken = any(problem.path.startswith(place) and problem.level == "error" for problem in said)
+        if not (mistaken and error.kind == "config") and not any(words in error.message for words in known):
+            known.add(error.message)  # one mistake, however many entries it stops
+            problem = look.of(entry, (), error.message, "" if error.fix == RUN_VALIDATE else error.fix)
+            path = f"contexts.{context.name}.{entry.port}.{entry.name}"
+            findings.append(replace(_finding(problem), path=path, level=level, kind=error.kind))
+    return findings
 
 
-def _usable(context: Any, key: Any) -> bool:
-    entry = context.entry(key.panel, key.name)
-    return entry is not None and not entry.problem
+def _found(snapshot: Snapshot) -> Iterator[tuple[Level, BackendError]]:
+    """What is wrong with one entry; that a check is bad is no mistake of the config."""
+    if snapshot.error is not None:
+        yield "error", BackendError(snapshot.error.kind, snapshot.error.message, fix=snapshot.error.fix)
+    elif snapshot.fetched_at is None:
+        yield "error", BackendError("timeout", "no answer in time")
+    for item in snapshot.items:
+        if isinstance(item, SystemFinding):
+            yield _as_error(item)
+
+
+def _as_error(finding: SystemFinding) -> tuple[Level, BackendError]:
+    return "error" if finding.level == "block" else "warning", BackendError("not_found", finding.text, fix=finding.fix)
+
+
+def _finding(problem: Problem) -> Finding:
+    return Finding(
+        str(problem.file), problem.line, problem.path, problem.message, problem.fix, problem.level, kind="config"
+    )
+
+
+def _health(findings: Sequence[Finding]) -> Health:
+    if not findings:
+        return "ok"
+    mistakes = any(finding.level == "error" and finding.kind == "config" for finding in findings)
+    return "critical" if mistakes else "warning"
 
 
 def _line(finding: Finding) -> str:
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
-    return f"{place}: {finding.path}: {finding.message}" + (f" ({finding.fix})" if finding.fix else "")
+    warning = "warning: " if finding.level == "warning" else ""
+    return f"{place}: {warning}{finding.path}: {finding.message}" + (f" ({finding.fix})" if finding.fix else "")
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:

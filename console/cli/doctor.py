@@ -8,6 +8,7 @@ from backends.models import worst
 from console.cli.options import Common, common_options
 from console.cli.reading import READ_TIMEOUT_S
 from console.cli.showing import Answer, show
+from console.config_lint import lint
 from console.diagnosis import Diagnosis, diagnose
 from console.loop import run as run_loop
 from console.output import document, reading_exit_code, table, worst_first
@@ -21,9 +22,10 @@ RIGHT = (False, False, False, False, False, False, False, True, True)
 @click.command()
 @common_options()
 def doctor(common: Common) -> int:
-    """What works, worst first: backends, journal, state directory, config. Exit 7 where no backend answers."""
+    """What works, worst first: each entry, the journal, the state directory, the config. Exit 7 where none answers."""
     selection = select(common.config, common.context)
-    snapshots, found = run_loop(diagnose(selection, deadline_s=common.timeout_s or READ_TIMEOUT_S))
+    seen = lint([selection.context], selection.problems)
+    snapshots, found = run_loop(diagnose(selection, seen, deadline_s=common.timeout_s or READ_TIMEOUT_S))
     shown = document(
         "doctor",
         worst_first(found),

@@ -1,0 +1,284 @@
+"""Mistakes of a config that can be seen without asking anybody, and that stop nothing by themselves: each named once,
+at its line, by `teal config validate` and `teal doctor`.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.gate_fit import fit_findings
+from actions.gates import gates_of
+from actions.guards import freeze_problem
+from actions.stages import stages_of
+from backends.deployments.common import DeploymentConfig, shared_settings
+from backends.errors import BackendError
+from backends.ownership import command_problem
+from backends.registry import adapter_class
+from backends.settings import Secret, decode_hook
+from backends.text import clean
+from console.config import Context, Entry
+from console.config_file import ConfigText
+from console.config_model import PORTS, Port
+from console.config_shapes import COMMANDS
+from console.errors import ConfigError, Problem
+from console.toml_lines import KeyPath
+from console.zones import zone_of
+
+_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
+_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "deploy": ("color", "version", "service"), "retire": ("color", "service"),
+    "smoke": ("color", "version", "url", "service"), "persist": ("node",),
+    "candidate": ("color", "version", "url", "service"), "production": ("color", "version", "url", "service"),
+    "requests": ("color", "version", "url", "service"),
+}  # fmt: skip
+_REFERRING: dict[str, Port] = {"metrics": "metrics", "pipelines": "pipelines"}
+_LABELS = ("pipeline", "dataset", "service")
+
+
+class Look(Struct, frozen=True):
+    """A context, the file that it stands in, and the path of its table there."""
+
+    context: Context
+    source: ConfigText
+    prefix: KeyPath
+
+    def problem(
+        self, where: KeyPath, message: str, fix: str = "", entry: str = "", *, warning: bool = False
+    ) -> Problem:
+        """What is wrong at a key of the context."""
+        found = self.source.problem((*self.prefix, *where), message, fix)
+        return replace(found, context=self.context.name, entry=entry, level="warning" if warning else "error")
+
+    def of(self, entry: Entry, inside: KeyPath, message: str, fix: str = "", *, warning: bool = False) -> Problem:
+        """The same at a key of an entry."""
+        index = self.context.entries[entry.port].index(entry)
+        return self.problem((entry.port, index, *inside), message, fix, entry.name, warning=warning)
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        """Those whose shape is right: of the others that is said."""
+        return (entry for port in PORTS for entry in self.context.entries[port] if not entry.problem)
+
+
+def look_at(context: Context) -> Look:
+    """Raises ConfigError where the file is gone by now."""
+    return Look(context, ConfigText(context.source), context.prefix)
+
+
+def lint(contexts: Iterable[Context], problems: Iterable[Problem]) -> list[Problem]:
+    """What can be seen to be wrong in these contexts and is not among `problems`. Blocks: it looks at files."""
+    found: list[Problem] = []
+    said = {problem.path for problem in problems}
+    for context in contexts:
+        try:
+            look = look_at(context)
+        except ConfigError as error:
+            found.append(Problem(context.source, None, context.name, error.message, error.fix, context=context.name))
+            continue
+        found += [problem for rule in RULES for problem in rule(look) if problem.path not in said]
+    return found
+
+
+def _settings(look: Look) -> Iterator[Problem]:
+    config = look.context.config
+    try:
+        zone_of(config.timezone)
+    except ConfigError as error:
+        yield look.problem(("timezone",), error.message, error.fix)
+    for window in config.freeze:
+        if why := freeze_problem(window):
+            yield look.problem(("freeze",), why, "until it is corrected, every way forward is blocked")
+    if config.watchdog and not look.context.entries["alerts"]:
+        yield look.problem(("watchdog",), f'nothing could have the alert "{config.watchdog}": there are no alerts', "")
+
+
+def _links(look: Look) -> Iterator[Problem]:
+    links, services = look.context.config.links, [entry.name for entry in look.context.entries["deployments"]]
+    for index, row in enumerate(links.rows):
+        for service in row.services:
+            if service not in services:
+                words = f'"{clean(service, 100)}" is no service of this context'
+                yield look.problem(("links", "rows", index, "services"), words, _known(service, services, "services"))
+    for key in links.labels:
+        if key not in _LABELS:
+            yield look.problem(
+                ("links", "labels", key), f'"{clean(key, 100)}" is no kind of thing', _known(key, _LABELS)
+            )
+
+
+def _references(look: Look) -> Iterator[Problem]:
+    for entry in look.entries:
+        for path, name in _referred(entry):
+            port = _REFERRING[str(path[-1])]
+            known = [other.name for other in look.context.entries[port]]
+            if name not in known:
+                words = f'no {port} entry "{clean(name, 100)}" in this context'
+                yield look.of(entry, path, words, _known(name, known, f"{port} entries"))
+
+
+def _referred(entry: Entry) -> Iterator[tuple[KeyPath, str]]:
+    for key in _REFERRING:
+        if isinstance(name := entry.data.get(key), str) and name:
+            yield (key,), name
+    for index, gate in enumerate(entry.data.get("gates", ()) if entry.port == "deployments" else ()):
+        if isinstance(gate, dict) and isinstance(name := gate.get("metrics"), str):
+            yield ("gates", index, "metrics"), name
+
+
+def _commands(look: Look) -> Iterator[Problem]:
+    for entry in look.entries:
+        for path, command in _commands_in(entry.data, ()):
+            problem = None if "{" in command[0] else command_problem(command, look.context.base_dir)
+            if problem is not None:
+                yield look.of(entry, path, *problem)
+
+
+def _commands_in(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, list[str]]]:
+    pairs = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in pairs:
+        is_words = isinstance(value, list) and value and all(isinstance(word, str) for word in value)
+        if key in COMMANDS and is_words:
+            yield (*path, key), value
+        else:
+            yield from _commands_in(value, (*path, key))
+
+
+def _templates(look: Look) -> Iterator[Problem]:
+    """Braces that are none of ours stay as they are; those that are nearly ours were meant to be."""
+    for entry in look.entries:
+        if entry.port != "deployments":
+            continue
+        gates = [gate for gate in entry.data.get("gates", ()) if isinstance(gate, dict)]
+        tables: list[tuple[KeyPath, dict[str, Any]]] = [((), entry.data)]
+        tables += [(("gates", index), gate) for index, gate in enumerate(gates)]
+        for path, table in tables:
+            for key, known in _TEMPLATES.items():
+                for word in _words(table.get(key)):
+                    for name in _BRACES.findall(word):
+                        if why := _brace_problem(name, known):
+                            yield look.of(entry, (*path, key), f"{{{name}}} {why[0]}", why[1])
+
+
+def _brace_problem(name: str, known: Sequence[str]) -> tuple[str, str] | None:
+    if name in known:
+        return None
+    listed = ", ".join(f"{{{each}}}" for each in known)
+    if name in _TEMPLATES["smoke"]:
+        return "is not filled in here", f"filled in: {listed}"
+    near = get_close_matches(name.lower(), known, n=1)
+    return (f"is not filled in: did you mean {{{near[0]}}}?", f"filled in: {listed}") if near else None
+
+
+def _secrets(look: Look) -> Iterator[Problem]:
+    config = look.context.config
+    for _, secret in _secrets_in(config.journal, ()):
+        if why := _secret_problem(secret, look.context.base_dir):
+            yield look.problem(("journal",), *why)
+    for entry in look.entries:
+        for path, secret in _secrets_in(_decoded(entry), ()):
+            if why := _secret_problem(secret, look.context.base_dir):
+                yield look.of(entry, path, *why)
+
+
+def _decoded(entry: Entry) -> Any:
+    """The config of an entry as its adapter has it; None where that has no shape."""
+    try:
+        return msgspec.convert(entry.data, adapter_class(entry.port, entry.type).Config, dec_hook=decode_hook)
+    except (BackendError, msgspec.ValidationError):
+        return None
+
+
+def _secrets_in(found: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Secret]]:
+    if isinstance(found, Secret):
+        yield path, found
+        return
+    pairs: Iterable[tuple[Any, Any]] = ()
+    if isinstance(found, Struct):
+        pairs = ((field.encode_name, getattr(found, field.name)) for field in msgspec.structs.fields(found))
+    elif isinstance(found, dict):
+        pairs = found.items()
+    elif isinstance(found, list | tuple):
+        pairs = enumerate(found)
+    for key, value in pairs:
+        yield from _secrets_in(value, (*path, key))
+
+
+def _secret_problem(secret: Secret, base: Path) -> tuple[str, str] | None:
+    """A command is not run here."""
+    if secret.env:
+        missing = not os.environ.get(secret.env)
+        return (
+            (f"environment variable {secret.env} is not set", "set it, or correct the reference") if missing else None
+        )
+    if secret.file:
+        path = base / Path(secret.file).expanduser()
+        try:
+            with path.open("rb"):
+                return None
+        except OSError as error:
+            return f"secret file {path}: {(error.strerror or '').lower()}", "write it, or correct the reference"
+    return None
+
+
+def _deployments(look: Look) -> Iterator[Problem]:
+    for entry in look.entries:
+        if entry.port != "deployments":
+            continue
+        try:
+            settings = shared_settings(entry.data)
+        except BackendError:
+            continue  # said
+        for strategy in settings.stages:
+            try:
+                stages_of(strategy, settings.stages)
+            except ValueError as error:
+                words = str(error)
+                yield look.of(entry, ("stages",), words, "write rising shares in percent, the last of them 100")
+        yield from _gates(look, entry, settings)
+
+
+def _gates(look: Look, entry: Entry, settings: DeploymentConfig) -> Iterator[Problem]:
+    try:
+        gates = gates_of(
+            settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics
+        )
+    except BackendError:
+        return  # said
+    key = "gates" if settings.gates else "presets"
+    for finding in fit_findings(gates, float(settings.stage_time), float(settings.bake)):
+        yield look.of(entry, (key,), finding.text, finding.fix, warning=True)
+
+
+def _log_files(look: Look) -> Iterator[Problem]:
+    for entry in look.entries:
+        if (entry.port, entry.type) != ("logs", "files"):
+            continue
+        for pattern in _words(entry.data.get("paths")):
+            path = str(look.context.base_dir / Path(pattern).expanduser())
+            if next(glob.iglob(path, recursive=True), None) is None:
+                fix = "correct it, unless its files are still to come; and see that this user may search the directory"
+                yield look.of(entry, ("paths",), f"no file matches {clean(pattern, 200)}", fix, warning=True)
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [word for word in value if isinstance(word, str)] if isinstance(value, list | tuple) else []
+
+
+def _known(name: str, known: Sequence[str], what: str = "known") -> str:
+    near = get_close_matches(name, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"{what}: {', '.join(known) or 'none'}"
+
+
+RULES: tuple[Callable[[Look], Iterator[Problem]], ...] = (
+    _settings, _links, _references, _commands, _templates, _secrets, _deployments, _log_files,
+)  # fmt: skip

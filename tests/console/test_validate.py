@@ -1,0 +1,283 @@
+"""`teal config validate` and `teal doctor` tell the truth: each static mistake once, at its line; each entry is really
+asked (new-user R6, R11, R13, C8)."""
+
+import json
+import socket
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from console.cli.commands import teal
+from console.cli.ending import run_command
+from tests.backends.fake_prometheus import FakePrometheus
+
+HEAD = '[contexts.c]\ntitle = "t"\n'
+SERVICE = '[[contexts.c.deployments]]\nname = "web"\ntype = "file-switch"\npath = "switch.json"\n'
+LINE_OF_MORE = HEAD.count("\n") + SERVICE.count("\n") + 1
+
+SLACK = HEAD + '[[contexts.c.notify]]\ntype = "slack"\nwebhook = %s\n'
+
+Validate = Any
+
+
+@pytest.fixture
+def validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Validate:
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("TEAL_CONTEXT", raising=False)
+    config = tmp_path / "config.toml"
+    monkeypatch.setenv("TEAL_CONFIG", str(config))
+
+    def run(text: str, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        config.write_text(text)
+        capsys.readouterr()
+        code = run_command(teal, ["config", "validate", "-o", "json", *arguments])
+        return code, json.loads(capsys.readouterr().out)["items"]
+
+    return run
+
+
+STATIC = [
+    ("stages = { canary = [50, 10, 100] }", "stages", "stages of canary: [50, 10, 100] do not rise to 100"),
+    ("stages = { gradual = [10, 50] }", "stages", "stages of gradual: [10, 50] do not rise to 100"),
+    ('deploy = ["./deply.sh", "{version}"]', "deploy", "deply.sh: no such file or directory"),
+    ('deploy = ["no-such-command", "{version}"]', "deploy", "no command no-such-command"),
+    ('smoke = ["./plain.sh"]', "smoke", "plain.sh: not executable"),
+    ('deploy = ["true", "{versoin}"]', "deploy", "{versoin} is not filled in: did you mean {version}?"),
+    ('deploy = ["true", "{url}"]', "deploy", "{url} is not filled in here"),
+    ('smoke = ["true", "--url={URL}"]', "smoke", "{URL} is not filled in: did you mean {url}?"),
+    ('metrics = "prm"', "metrics", 'no metrics entry "prm" in this context'),
+    ('retire = ["./gone.sh"]', "retire", "gone.sh: no such file"),
+]
+
+
+@pytest.mark.parametrize(("line", "key", "words"), STATIC)
+def test_a_mistake_in_a_deployment_is_named_once_at_its_line(
+    validate: Validate, tmp_path: Path, line: str, key: str, words: str
+) -> None:
+    (tmp_path / "plain.sh").write_text("")
+    code, found = validate(HEAD + SERVICE + line + "\n", "--offline")
+    assert [(each["line"], each["path"]) for each in found] == [(LINE_OF_MORE, f"contexts.c.deployments[0].{key}")]
+    assert words in found[0]["message"]
+    assert (code, found[0]["level"]) == (2, "error")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words", "code"),
+    [
+        ('[contexts.c]\nfreeze = ["Fri 16:00 to Mon 08:00"]\n', 2, "Fri 16:00 to Mon 08:00", 2),
+        ('[contexts.c]\nfreeze = ["Fri 99:00 - Xon 08:00"]\n', 2, "Fri 99:00 - Xon 08:00", 2),
+        ('[contexts.c]\ntimezone = "Europe/Berln"\n', 2, "is not known", 2),
+        ('[contexts.c]\nwatchdog = "Watchdog"\n', 2, 'nothing could have the alert "Watchdog"', 2),
+        (HEAD + SERVICE + '[contexts.c.links]\nrows = [{ pipeline = "p", services = ["wbe"] }]\n', 8,
+         '"wbe" is no service of this context', 2),
+        (HEAD + '[contexts.c.links]\nlabels = { servce = ["app"] }\n', 4, '"servce" is no kind of thing', 2),
+        (SLACK % '{ env = "TEAL_NOT_SET" }', 5, "environment variable TEAL_NOT_SET is not set", 2),
+        (SLACK % '{ file = "gone" }', 5, "gone: no such file", 2),
+        (SLACK % '{ command = ["./gone"] }', 5, "gone: no such file", 2),
+        (HEAD + '[[contexts.c.logs]]\ntype = "files"\npaths = ["logs/*.lgo"]\n', 5, "no file matches logs/*.lgo", 0),
+        (HEAD + '[[contexts.c.logs]]\ntype = "runs"\npipelines = "airflo"\n[[contexts.c.pipelines]]\nname = "airflow"\n'
+         'type = "airflow"\nurl = "http://127.0.0.1:1"\n', 5, 'no pipelines entry "airflo" in this context', 2),
+        (HEAD + 'journal = { env = "TEAL_NOT_SET" }\n', 3, "environment variable TEAL_NOT_SET is not set", 2),
+        (HEAD + '[[contexts.c.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "l"\n'
+         'dags = [{ name = "d", params = { env = "prod" }, tasks = [{ name = "a", command = ["./a.sh"] }] }]\n', 7,
+         "a.sh: no such file", 2),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_once_at_its_line(
+    validate: Validate, monkeypatch: pytest.MonkeyPatch, text: str, line: int, words: str, code: int
+) -> None:
+    monkeypatch.delenv("TEAL_NOT_SET", raising=False)
+    assert validate(text, "--offline")[0] == code
+    again, found = validate(text)
+    assert [each["line"] for each in found if words in each["message"]] == [line], found
+    if not any(asked in text for asked in ("airflow", "journal", "deployments")):
+        assert len(found) == 1, found
+        assert again == code
+
+
+PROMETHEUS = '[[contexts.c.metrics]]\nname = "prom"\ntype = "prometheus"\nurl = "http://127.0.0.1:9"\n'
+GATE = (
+    'gates = [{ name = "e", candidate = "rate(x[%s])", max = 1, window = "%s" }]\nstage_time = "%s"\nmetrics = "prom"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("inside", "window", "stage", "words"),
+    [
+        ("1m", "1m", "8s", "a stage of 8s will take 1m4s"),
+        ("8s", "1m", "10m", "its queries look back 8s, its window says 1m"),
+    ],
+)
+def test_a_gate_that_does_not_fit_its_stage_is_a_warning(
+    validate: Validate, inside: str, window: str, stage: str, words: str
+) -> None:
+    code, found = validate(HEAD + SERVICE + GATE % (inside, window, stage) + PROMETHEUS, "--offline")
+    assert (code, [each["level"] for each in found]) == (0, ["warning"])
+    assert words in found[0]["message"]
+    assert found[0]["line"] == LINE_OF_MORE
+
+
+def test_braces_that_are_not_ours_stay(validate: Validate) -> None:
+    line = """deploy = ["true", "${HOME}", '{"a": 1}', "{color}-{version}-{service}", "{stack}"]\n"""
+    assert validate(HEAD + SERVICE + line, "--offline") == (0, [])
+
+
+def test_one_broken_metrics_source_is_one_line(validate: Validate) -> None:
+    """new-user C8: the same line came for each gate and score that needs it, and told to run what was running."""
+    broken = PROMETHEUS.replace("http://127.0.0.1:9", "127.0.0.1:9")
+    quality = '[[contexts.c.quality]]\nname = "q%d"\ntype = "prometheus"\nmetrics = "prom"\nquery = "x"\n'
+    code, found = validate(HEAD + broken + quality % 1 + quality % 2)
+    assert code == 2
+    assert [(each["line"], each["path"]) for each in found] == [(6, "contexts.c.metrics[0].url")]
+
+
+@pytest.fixture
+def prometheus() -> Iterator[FakePrometheus]:
+    fake = FakePrometheus()
+    fake.start()
+    yield fake
+    fake.stop()
+
+
+def test_a_query_without_any_series_is_named(validate: Validate, prometheus: FakePrometheus) -> None:
+    metrics = PROMETHEUS.replace("http://127.0.0.1:9", prometheus.url)
+    quality = '[[contexts.c.quality]]\nname = "q"\ntype = "prometheus"\nmetrics = "prom"\nquery = "data_qualty_score"\n'
+    code, found = validate(HEAD + metrics + quality)
+    assert (code, [(each["line"], each["level"]) for each in found]) == (0, [(7, "warning")])
+    assert found[0]["message"] == "it finds no dataset: prom has no series data_qualty_score"
+
+
+def dead_switch(kind: str, tmp_path: Path) -> str:
+    sides = 'health = { blue = "http://127.0.0.1:9/", green = "http://127.0.0.1:9/" }\n'
+    if kind == "haproxy":
+        more = 'nodes = ["unix:/nosuch.sock"]\nbackend = "b"\nservers = { blue = ["b"], green = ["g"] }\n'
+    elif kind == "nginx":
+        more = (
+            f'include = "{tmp_path}/nosuch.conf"\nupstream = "web"\nservers = {{ blue = ["127.0.0.1:9"], '
+            'green = ["127.0.0.1:9"] }\nstamp_url = "http://127.0.0.1:9/__color"\n'
+            'validate = ["true"]\nreload = ["true"]\n'
+        )
+    elif kind == "kubernetes":
+        more = f'kubeconfig = "{tmp_path}/nosuch"\nservice = "s"\ncolor_label = "color"\n'
+    else:
+        more = 'path = "nosuch.json"\n'
+    return f'[[contexts.c.deployments]]\nname = "web"\ntype = "{kind}"\n{sides}{more}'
+
+
+@pytest.mark.parametrize("kind", ["haproxy", "nginx", "kubernetes", "file-switch"])
+def test_a_dead_deployment_is_not_ok(
+    validate: Validate, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = validate(HEAD + dead_switch(kind, tmp_path))
+    assert [(each["line"], each["path"], each["level"]) for each in found] == [
+        (3, "contexts.c.deployments.web", "error")
+    ]
+    assert "nosuch" in found[0]["message"]
+    assert code == (2 if kind == "kubernetes" else 7)
+    capsys.readouterr()
+    run_command(teal, ["doctor", "-o", "json"])
+    (told,) = [each for each in json.loads(capsys.readouterr().out)["items"] if each["subject"] == "deployments"]
+    assert told["health"] == "critical"
+    assert "nosuch" in told["detail"]
+    assert told["may"] == []
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """Its URL, and the methods that it was asked with: it answers 204 to HEAD."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append("HEAD")
+            self.send_response_only(503 if "down" in self.path else 401 if "who" in self.path else 404)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            asked.append("POST")
+            self.send_response_only(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def hook(url: str) -> str:
+    return f'[[contexts.c.notify]]\nname = "hook"\ntype = "webhook"\nurl = "{url}"\n'
+
+
+def test_a_notifier_is_reached_and_nobody_is_told(
+    validate: Validate, receiver: tuple[str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, asked = receiver
+    assert validate(HEAD + hook(f"{url}/token")) == (0, [])
+    assert asked == ["HEAD"]
+    capsys.readouterr()
+    run_command(teal, ["doctor", "-o", "json"])
+    (told,) = [each for each in json.loads(capsys.readouterr().out)["items"] if each["subject"] == "notify"]
+    assert (told["health"], told["may"]) == ("ok", ["tell"])
+    assert "POST" not in asked
+
+
+@pytest.mark.parametrize(("path", "words"), [("down", "HTTP 503"), ("who", "HTTP 401")])
+def test_a_notifier_that_does_not_take_it_is_named(
+    validate: Validate, receiver: tuple[str, list[str]], path: str, words: str
+) -> None:
+    code, (found,) = validate(HEAD + hook(f"{receiver[0]}/{path}"))
+    assert (code, found["line"], found["message"]) == (7, 3, f"notify.hook: {words}")
+
+
+@pytest.mark.parametrize("kind", ["slack", "webhook", "pagerduty", "email"])
+def test_a_dead_notifier_is_not_ok(validate: Validate, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("TEAL_A_URL", f"http://127.0.0.1:{port}/T0KEN")
+    more = {
+        "slack": 'webhook = { env = "TEAL_A_URL" }', "webhook": 'url = { env = "TEAL_A_URL" }',
+        "pagerduty": f'routing_key = {{ env = "TEAL_A_URL" }}\nurl = "http://127.0.0.1:{port}/"',
+        "email": f'host = "127.0.0.1"\nport = {port}\nfrom = "a@b"\nto = ["c@d"]',
+    }[kind]  # fmt: skip
+    code, (found,) = validate(f'{HEAD}[[contexts.c.notify]]\nname = "n"\ntype = "{kind}"\n{more}\n')
+    assert (code, found["line"], found["path"]) == (7, 3, "contexts.c.notify.n")
+    assert "refused" in found["message"]
+    assert "T0KEN" not in json.dumps(found)
+
+
+def test_a_lost_peer_of_two_is_named(validate: Validate, receiver: tuple[str, list[str]]) -> None:
+    """R13: an Alertmanager URL that answers 404 went without a word beside one that answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(404 if self.path.startswith("/bad") else 200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        code, found = validate(
+            f'{HEAD}watchdog = "Watchdog"\n[[contexts.c.alerts]]\ntype = "alertmanager"\n'
+            f'urls = ["{url}", "{url}/bad"]\n'
+        )
+        assert code == 0
+        assert [each["line"] for each in found] == [4, 4]
+        assert any("404" in each["message"] for each in found)
+        assert any("Watchdog" in each["message"] for each in found)
+        code, (one,) = validate(f'{HEAD}[[contexts.c.alerts]]\ntype = "alertmanager"\nurls = ["{url}/bad"]\n')
+        server.shutdown()
+    assert code == 7
+    assert "404" in one["message"]
