@@ -27,8 +27,8 @@ from backends.redaction import redacted
 from backends.text import clean
 
 KEPT_BYTES = 16 * 1024
-# It reads its stdin until it is told to begin; the end of the pipe is the end of it.
-_GATE = ("/bin/sh", "-c", 'read -r _ || exit 125; exec "$@" </dev/null', "sh")
+GATE = ("/bin/sh", "-c", 'read -r _ || exit 125; exec "$@" </dev/null', "sh")
+"""Goes before a command whose stdin is a pipe: it begins at the first line in that, and never where that ends first."""
 
 
 class CommandEnd(Struct, frozen=True):
@@ -78,10 +78,10 @@ async def run_bounded(
     told = {**command_environment(env), **(owner.environment if owner else {}), MARK: mark}
     async with _reading() as said:
         try:
-            _startable(command[0], directory, told.get("PATH", os.defpath))
+            startable(command[0], directory, told.get("PATH", os.defpath))
             await asyncio.to_thread(refuse_unsafe_command, command, directory)
             process = await asyncio.create_subprocess_exec(
-                *_GATE, *command, cwd=directory, env=told, stdin=asyncio.subprocess.PIPE,
+                *GATE, *command, cwd=directory, env=told, stdin=asyncio.subprocess.PIPE,
                 stdout=said.end, stderr=said.end, start_new_session=True,
             )  # fmt: skip
         except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def filled(command: Sequence[str], values: dict[str, str]) -> list[str]:
     return found
 
 
-def _startable(program: str, directory: Path, path: str) -> None:
+def startable(program: str, directory: Path, path: str) -> None:
     """Raises the OSError that an attempt would: the shell that waits at the gate only says it in its own words."""
     found = str(directory / program) if "/" in program else shutil.which(program, path=path)
     if found is None or not os.path.exists(found):

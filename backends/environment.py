@@ -46,6 +46,12 @@ def referenced(data: Any) -> set[str]:
     return set()
 
 
+def handed_on() -> dict[str, str]:
+    """The whole environment, for a program of ours: it withholds what this one does."""
+    environment = {name: value for name, value in os.environ.items() if name != MARK}
+    return {**environment, WITHHELD_NAMES: ",".join(sorted(withheld()))}
+
+
 def command_environment(named: Iterable[str] = ()) -> dict[str, str]:
     """For commands of a config: PATH, HOME, LANG, LC_*, TZ, TEAL_* but secrets, and the variables that are `named`."""
     secret, asked = withheld() | _OURS, set(named) - _OURS
@@ -56,7 +62,7 @@ def command_environment(named: Iterable[str] = ()) -> dict[str, str]:
     }
 
 
-def without_secrets(keep: Iterable[str] = ()) -> dict[str, str]:
+def without_secrets(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """For programs that need their user's environment, as a credential helper does: all of it but secrets of others."""
-    secret = (withheld() | _OURS) - (set(keep) - _OURS)
-    return {name: value for name, value in os.environ.items() if name not in secret}
+    secret = withheld() | _OURS
+    return {name: value for name, value in environ.items() if name not in secret}

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.environment import without_secrets
 from backends.errors import BackendError
 from backends.http import decode_json
 from backends.kubeconfig import Access, Exec, ExecVariable, User
@@ -166,7 +167,7 @@ async def _run_plugin(plugin: Exec, access: Access) -> Identity:
     command = plugin.command
     if "/" in command:
         command = str(access.user_dir / command)
-    env = {**os.environ, **{one.name: one.value for one in plugin.env or ()}}
+    env = {**without_secrets(), **{one.name: one.value for one in plugin.env or ()}}
     env["KUBERNETES_EXEC_INFO"] = msgspec.json.encode(_exec_info(plugin, access)).decode()
     try:
         await asyncio.to_thread(_refuse_unsafe, command, access)

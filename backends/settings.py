@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from backends.environment import withhold, without_secrets
 from backends.errors import BackendError
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import learn
@@ -41,6 +42,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise ValueError('a secret is one of { env = "…" }, { file = "…" }, { command = ["…"] }')
         if not (self.env or self.file or self.command):
             raise ValueError("a secret reference is empty")
+        if self.env:
+            withhold([self.env])
         if self.env:  # whoever echoes it (a command, a driver) may do so before it is resolved
             learn(os.environ.get(self.env))
 
@@ -114,6 +117,7 @@ async def run_quietly(
 ) -> Ran:
     """Without stdin and away from the terminal; its process group is ended where it takes too long or is cancelled.
 
+    Without `env` it inherits what is here, but the variables that the config references as secrets.
     Raises TimeoutError and OSError.
     """
     starting = asyncio.ensure_future(
@@ -123,7 +127,7 @@ async def run_quietly(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE if keep_stderr else asyncio.subprocess.DEVNULL,
             cwd=cwd,
-            env=env,
+            env=without_secrets() if env is None else env,
             start_new_session=True,  # away from the terminal: a prompt would write over the screen
         )
     )

@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from backends.environment import without_secrets
 from console import moment
 
 MAX_BYTES = 74_994  # what terminals that follow the OSC 52 convention take at least, in base64 100,000 bytes
@@ -51,6 +52,7 @@ async def _tmux(text: str) -> bool:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            env=without_secrets(),
         )
     except OSError:
         return False

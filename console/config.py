@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from backends.environment import referenced, withhold
 from backends.errors import BackendError
 from backends.registry import adapter_class
 from backends.settings import decode_hook, refuse_password_in_url
@@ -144,6 +145,7 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
             continue
         own = ConfigText(extra)
         sources[extra.stem] = (own, (), own.parse())
+    withhold(referenced([table for _, _, table in sources.values()]))
     contexts = {}
     for name, (source, prefix, table) in sources.items():
         if words := name_problem(name):

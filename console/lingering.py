@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from actions.models import Finding
 from actions.who import login_name
+from backends.environment import without_secrets
 
 ASK_S = 3.0
 _CGROUP = Path("/proc/self/cgroup")
@@ -61,7 +62,7 @@ async def _properties(env: Mapping[str, str], *names: str, of: str = "") -> dict
     with contextlib.suppress(OSError, TimeoutError):
         process = await asyncio.create_subprocess_exec(
             path, *command[1:], stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, env={**os.environ, **env, "LC_ALL": "C"},
+            stderr=asyncio.subprocess.DEVNULL, env={**without_secrets({**os.environ, **env}), "LC_ALL": "C"},
         )  # fmt: skip
         try:
             async with asyncio.timeout(ASK_S):

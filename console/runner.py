@@ -20,6 +20,7 @@ from actions.journal import Journal
 from actions.location import JournalLocation, journal_location, make_directory
 from actions.models import Action
 from actions.runner import run_action
+from backends.environment import handed_on
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Metrics
@@ -32,7 +33,7 @@ START_TIMEOUT_S = 30.0
 async def launch_detached(action_id: str, location: JournalLocation, wrap: Sequence[str] = ()) -> None:
     """Start a runner that is nobody's child, by the command `wrap` where it needs one to outlive the login session.
     Raises OSError where it can not be started."""
-    environment = {**os.environ, **_import_path(), JOURNAL_VARIABLE: location.url}
+    environment = {**handed_on(), **_import_path(), JOURNAL_VARIABLE: location.url}
     command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
     # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
     # A child of asyncio would be killed when this program's event loop is taken down.

@@ -9,11 +9,13 @@ import errno
 import fcntl
 import os
 import shlex
+import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from backends.environment import command_environment
 from backends.errors import BackendError, ErrorKind
 from backends.ownership import refuse_unsafe_command
 from backends.redaction import redacted
@@ -107,21 +109,29 @@ def write_command(path: Path, content: str) -> str:
     return f"printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
 
 
-def run_command(command: Sequence[str], directory: Path) -> str:
-    """Runs it without stdin. Returns what went wrong, in words; empty for exit status 0."""
+def run_command(command: Sequence[str], directory: Path, env: Iterable[str] = ()) -> str:
+    """Runs it without stdin, its process group ended where it takes too long; `env` as for `command_environment`.
+    Returns what went wrong, in words; empty for exit status 0."""
     try:
         refuse_unsafe_command(command, directory)
-        done = subprocess.run(
+        done = subprocess.Popen(
             command, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=COMMAND_TIMEOUT_S, check=False, start_new_session=True,
+            env=command_environment(env), start_new_session=True,
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"{command[0]}: no end in {COMMAND_TIMEOUT_S:g} s"
     except OSError as error:
         return f"{command[0]}: {error.strerror}"
+    with done:
+        try:
+            output, _ = done.communicate(timeout=COMMAND_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return f"{command[0]}: no end in {COMMAND_TIMEOUT_S:g} s"
+        finally:
+            if done.returncode is None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(done.pid, signal.SIGKILL)
     if done.returncode == 0:
         return ""
-    said = clean(redacted(done.stdout.decode("utf-8", "replace"))[-500:], 300).strip()
+    said = clean(redacted(output.decode("utf-8", "replace"))[-500:], 300).strip()
     return f"{' '.join(command)}: exit status {done.returncode}" + (f": {said}" if said else "")
 
 

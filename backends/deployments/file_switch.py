@@ -196,7 +196,7 @@ class FileSwitch:
 
     def _apply(self, path: Path, before: bytes) -> None:
         for what, command in (("validate", self._config.validate), ("reload", self._config.reload)):
-            problem = run_command(command, self._base_dir) if command else ""
+            problem = run_command(command, self._base_dir, self._config.env) if command else ""
             if not problem:
                 continue
             try:
@@ -206,7 +206,7 @@ class FileSwitch:
                 raise BackendError("unreachable", message, fix=error.fix) from None
             # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
             if what == "reload":
-                run_command(command, self._base_dir)
+                run_command(command, self._base_dir, self._config.env)
             raise BackendError("config", f"{what}: {problem}; the old file is back in place", fix="correct it by hand")
 
     async def _control(self) -> SwitchState:

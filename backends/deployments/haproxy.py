@@ -84,7 +84,7 @@ class HaproxySwitch:
         if isinstance(config.persist, str):
             self._nodes.state_file = context.base_dir / Path(config.persist).expanduser()
         else:
-            self._nodes.command = config.persist
+            self._nodes.command, self._nodes.env = config.persist, config.env
         self._writer = Writer(config.backend, memory)
         self._sides = UrlSides(config, context.http)
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)

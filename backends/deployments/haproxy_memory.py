@@ -132,9 +132,10 @@ async def save_file(path: Path, node: Node) -> str:
     return ""
 
 
-async def run_persist(command: tuple[str, ...], node: Node, directory: Path) -> str:
+async def run_persist(command: tuple[str, ...], node: Node, directory: Path, env: tuple[str, ...]) -> str:
     """The `persist` command for one node; `{node}` is its address. As `save_file`."""
-    return await asyncio.to_thread(run_command, [word.replace("{node}", str(node)) for word in command], directory)
+    words = [word.replace("{node}", str(node)) for word in command]
+    return await asyncio.to_thread(run_command, words, directory, env)
 
 
 def _replace(path: Path, answer: str) -> None:

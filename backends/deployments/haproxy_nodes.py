@@ -69,6 +69,7 @@ class Nodes:
         self._memory = memory
         self.state_file: Path | None = None
         self.command: tuple[str, ...] = ()
+        self.env: tuple[str, ...] = ()
         self.base_dir = Path()
 
     async def read(self) -> Reading:
@@ -105,7 +106,7 @@ class Nodes:
         if self.state_file is not None:
             problems = [await save_file(self.state_file, nodes[0])]
         elif self.command:
-            problems = [await run_persist(self.command, node, self.base_dir) for node in nodes]
+            problems = [await run_persist(self.command, node, self.base_dir, self.env) for node in nodes]
         else:
             return
         said = "; ".join(problem for problem in problems if problem)

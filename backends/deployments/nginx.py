@@ -321,6 +321,6 @@ class NginxSwitch:
         return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
 
     async def _run(self, command: tuple[str, ...]) -> str:
-        problem = await asyncio.to_thread(run_command, command, self._base_dir)
+        problem = await asyncio.to_thread(run_command, command, self._base_dir, self._config.env)
         found = _EMERGENCY.search(problem)
         return f"{shlex.join(command)}: {found[0]}" if found else problem

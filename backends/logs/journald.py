@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field, structs
 
+from backends.environment import without_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.logs.lines import at_least, parse_text
 from backends.logs.reading import line_filter
@@ -130,6 +131,7 @@ class JournaldLogs:
                 stderr=asyncio.subprocess.PIPE,
                 limit=MAX_ENTRY_BYTES,
                 start_new_session=True,
+                env=without_secrets(),
             )
         except OSError as error:
             words = f"logs {self._context.name}: journalctl: {error.strerror or error}"

@@ -35,6 +35,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
+from backends import processes
+from backends.environment import handed_on
 from backends.errors import BackendError, ErrorKind
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines import baseline, local_lock
@@ -309,7 +311,7 @@ class LocalPipelines:
         spec = RunSpec(
             tasks=in_order(dag.tasks),
             params=dag.params,
-            env=dag.env,
+            env=dag.variables,
             max_active_tasks=self._config.max_active_tasks,
             directory=str(self._base_dir),
         )
@@ -371,7 +373,7 @@ class LocalPipelines:
             subprocess.run(
                 command,
                 cwd=self._base_dir,
-                env=os.environ | {HISTORY_URL: history.url},
+                env=handed_on() | {HISTORY_URL: history.url},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -393,11 +395,12 @@ class LocalPipelines:
         if lock is None:
             return False
         try:
-            from backends.pipelines.local_task import end_orphan
+            from backends.pipelines.local_task import mark_of
 
+            directory = self._directory(row["pipeline"], row["run_id"])
             for task in history.tasks_of(row["id"]):
-                if task["pid"] is not None and task["state"] == "running":
-                    end_orphan(task["pid"], row["run_id"], row["pipeline"])
+                if task["state"] == "running":
+                    processes.kill_marked(mark_of(directory / f"{task['task']}.{task['try_number']}.log"))
             history.end_run(row["id"], "cancelled", "runner lost")
         finally:
             os.close(lock)

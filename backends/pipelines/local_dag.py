@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
+from backends.environment import Variable
 from backends.ports import PipelineParam
-from backends.settings import Duration
+from backends.settings import Duration, Secret
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@-]{0,199}")
@@ -36,18 +37,28 @@ class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DagConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A pipeline. `schedule` is shown, not kept: whoever triggers the runs keeps it."""
+    """A pipeline. `schedule` is shown, not kept: whoever triggers the runs keeps it.
+
+    `env` is what its tasks get besides (`command_environment`): names of variables that are handed on, or values by
+    name, of which `{ env = "NAME" }` is one that is handed on."""
 
     name: str
     tasks: Annotated[tuple[TaskConfig, ...], Meta(min_length=1)]
     schedule: str = ""
     params: dict[str, Any] = field(default_factory=dict)
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str | Secret] | tuple[Variable, ...] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f'DAG name "{self.name}": use letters, digits, dots, dashes and underscores')
         in_order(self.tasks)
+        if any(isinstance(value, Secret) and value.env is None for value in self.variables.values()):
+            raise ValueError(f'DAG {self.name}: a value of `env` is a text, or {{ env = "NAME" }}')
+
+    @property
+    def variables(self) -> dict[str, str | Secret]:
+        """`env` as values by name."""
+        return self.env if isinstance(self.env, dict) else {name: Secret(env=name) for name in self.env}
 
 
 class RunSpec(Struct, frozen=True, kw_only=True):
@@ -55,7 +66,7 @@ class RunSpec(Struct, frozen=True, kw_only=True):
 
     tasks: tuple[TaskConfig, ...]
     params: dict[str, Any]
-    env: dict[str, str]
+    env: dict[str, str | Secret]
     max_active_tasks: int
     directory: str
 

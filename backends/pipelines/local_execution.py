@@ -1,23 +1,25 @@
 """Executing one run: tasks in topological order, some at once, with retries, timeouts and cancellation."""
 
 import json
+import os
 import re
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from backends.environment import command_environment
 from backends.errors import BackendError
 from backends.models import RunState
 from backends.pipelines.local_dag import RunSpec, TaskConfig
 from backends.pipelines.local_history import History
 from backends.pipelines.local_task import TaskProcess
-from backends.settings import decode_hook
+from backends.settings import Secret, decode_hook
 
 POLL_S = 0.1
 CANCEL_POLL_S = 0.2
@@ -37,11 +39,9 @@ class _Node:
 
 
 class Execution:
-    """One run, from queued to its end. `environment` is what the tasks inherit."""
+    """One run, from queued to its end. Its tasks inherit what the commands of a config do, and what its `env` says."""
 
-    def __init__(
-        self, history: History, pipeline: str, run_id: str, directory: Path, environment: dict[str, str]
-    ) -> None:
+    def __init__(self, history: History, pipeline: str, run_id: str, directory: Path) -> None:
         """Raises BackendError where the run is not in the history."""
         row = history.find(pipeline, run_id)
         if row is None:
@@ -55,7 +55,8 @@ class Execution:
             for task in self._spec.tasks
         }
         params = self._spec.params | json.loads(row["params"])
-        self._environment = environment | self._spec.env | _environment(pipeline, run_id, row["logical_at"], params)
+        told = _environment(pipeline, run_id, row["logical_at"], params)
+        self._environment = command_environment() | _valued(self._spec.env) | told
         self._wake = threading.Event()
         self._cancelled = False
         self._next_look = 0.0
@@ -134,6 +135,7 @@ class Execution:
             self._failed(node, f"cannot start {node.task.command[0]}: {error.strerror}", **started)
             return
         self._set(node, "running", pid=node.process.pid, **started)
+        node.process.begin()
 
     def _collect(self) -> None:
         for node in self._active():
@@ -181,6 +183,13 @@ class Execution:
                 if not left or error.kind != "unreachable":
                     raise
                 time.sleep(1)
+
+
+def _valued(variables: Mapping[str, str | Secret]) -> dict[str, str]:
+    """With the values of those that are handed on; what is not set here is not set there."""
+    handed = {name: os.environ.get(value.env or "") for name, value in variables.items() if isinstance(value, Secret)}
+    values = {name: value for name, value in variables.items() if isinstance(value, str)}
+    return values | {name: value for name, value in handed.items() if value is not None}
 
 
 def _environment(pipeline: str, run_id: str, logical_at: float, params: dict[str, Any]) -> dict[str, str]:

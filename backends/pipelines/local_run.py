@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     from backends.pipelines.local_history import History
 
     history = History(os.environ.pop(HISTORY_URL))
-    Execution(history, pipeline, run_id, Path(directory), dict(os.environ)).run()
+    Execution(history, pipeline, run_id, Path(directory)).run()
     history.dispose()
 
 

@@ -1,5 +1,6 @@
 """One try of one task: a command in a process group of its own, its output stamped into a log file."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from backends.commands import GATE, startable
+from backends.environment import MARK
 from backends.logs.lines import MAX_LINE_BYTES, leads_with_level, parse_line, time_of
 from backends.models import LogLevel
 from backends.ownership import refuse_unsafe_command
@@ -64,7 +67,8 @@ class TaskLog:
 
 
 class TaskProcess:
-    """A started command. `poll()` drives its timeout and its end; `reason` says why it was made to stop, if it was."""
+    """A started command, which waits for `begin()`. `poll()` drives its timeout and its end; `reason` says why it was
+    made to stop, if it was."""
 
     def __init__(
         self, task: TaskConfig, log: Path, *, directory: str, env: Mapping[str, str], on_end: Callable[[], None]
@@ -77,12 +81,13 @@ class TaskProcess:
         self._timeout = task.timeout
         self._deadline = time.monotonic() + task.timeout if task.timeout is not None else None
         try:
+            startable(task.command[0], Path(directory), env.get("PATH", os.defpath))
             refuse_unsafe_command(task.command, Path(directory))
             self._process = subprocess.Popen(
-                task.command,
+                [*GATE, *task.command],
                 cwd=directory,
-                env=env,
-                stdin=subprocess.DEVNULL,
+                env={**env, MARK: mark_of(log)},
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -94,6 +99,13 @@ class TaskProcess:
         self.pid = self._process.pid
         self._pump = threading.Thread(target=self._copy_output, daemon=True)
         self._pump.start()
+
+    def begin(self) -> None:
+        """Let it begin: it is known by now that it runs."""
+        assert self._process.stdin is not None
+        with suppress(OSError):  # it was ended before
+            self._process.stdin.write(b"\n")
+            self._process.stdin.close()
 
     def _copy_output(self) -> None:
         assert self._process.stdout is not None
@@ -160,14 +172,6 @@ class TaskProcess:
         return f"exit status {status}"
 
 
-def end_orphan(pid: int, run_id: str, pipeline: str) -> None:
-    """End the process group that a task of a run without a process left behind.
-
-    Only where the group's leader proves by its environment that it is that task: pids are used again.
-    """
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        if f"TEAL_RUN_ID={run_id}".encode() in environment and f"TEAL_PIPELINE={pipeline}".encode() in environment:
-            os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        return
+def mark_of(log: Path) -> str:
+    """What the processes of a try carry in their environment: the place of its log is its own."""
+    return hashlib.sha256(os.fsencode(log.absolute())).hexdigest()[:32]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backends.environment import without_secrets
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.paths import state_dir
 from console.sandbox import files
@@ -213,7 +214,7 @@ def _spawn(directory: Path) -> bool:
                 stdout=output,
                 stderr=output,
                 cwd=directory,
-                env={**os.environ, **files.import_path()},
+                env={**without_secrets(), **files.import_path()},
                 start_new_session=True,
                 timeout=START_TIMEOUT_S,
                 check=False,

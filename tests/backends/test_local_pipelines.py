@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backends import environment
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import PipelineRun
@@ -106,11 +107,34 @@ async def test_tasks_know_their_run_and_not_the_history_url(tmp_path: Path, monk
     adapter = local_in(tmp_path, task("a", "env > $WHERE"), dag={"params": params, "env": {"WHERE": "env.txt"}})
     await finished(adapter, params={"rows": 7})
     env = dict(line.split("=", 1) for line in (tmp_path / "env.txt").read_text().splitlines() if "=" in line)
+    assert env.pop("TEAL_COMMAND_ID")
     assert {key: env[key] for key in env if key.startswith("TEAL_")} == {
         "TEAL_PIPELINE": "p", "TEAL_RUN_ID": "r1", "TEAL_TASK": "a", "TEAL_TRY": "1", "TEAL_PARAM_ROWS": "7",
         "TEAL_PARAM_DAY": "mon", "TEAL_PARAM_ODD_NAME": "[1]", "TEAL_LOGICAL_DATE": env["TEAL_LOGICAL_DATE"],
         "TEAL_PARAMS": '{"day": "mon", "odd-name": [1], "rows": 7}',
     }  # fmt: skip
+    await adapter.aclose()
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({}, {}),
+        (("MY_TOKEN", "ABSENT"), {"MY_TOKEN": "of-mine"}),
+        ({"PLAIN": "text", "AS": {"env": "TEAL_OTHERS"}}, {"PLAIN": "text", "AS": "of-others"}),
+    ],
+)
+async def test_tasks_inherit_no_secrets_but_those_that_the_dag_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: Any, told: dict[str, str]
+) -> None:
+    monkeypatch.setattr(environment, "_withheld", {"TEAL_OTHERS"})
+    for name, value in {"MY_TOKEN": "of-mine", "TEAL_OTHERS": "of-others", "TEAL_SET": "x"}.items():
+        monkeypatch.setenv(name, value)
+    adapter = local_in(tmp_path, task("a", "env > env.txt"), dag={"env": named})
+    await finished(adapter)
+    env = dict(line.split("=", 1) for line in (tmp_path / "env.txt").read_text().splitlines() if "=" in line)
+    assert {name: value for name, value in env.items() if value in ("of-mine", "of-others", "text")} == told
+    assert {"PATH", "TEAL_SET"} <= env.keys()
     await adapter.aclose()
 
 
@@ -204,9 +228,16 @@ async def test_a_run_outlives_whoever_started_it(tmp_path: Path) -> None:
     await second.aclose()
 
 
+async def until_there(path: Path) -> None:
+    async def look() -> bool | None:
+        return True if path.exists() and path.read_text().endswith("\n") else None
+
+    await until(look)
+
+
 async def lost_run(tmp_path: Path) -> tuple[LocalPipelines, int]:
     """A run whose process was killed, and the pid of a task that it left."""
-    script = f"echo $$ $PPID > task; test -e ok || {LONG}; :"
+    script = f"test -e ok || setsid sh -c 'echo $$ > stray; {LONG}' & echo $$ $PPID > task; test -e ok || {LONG}; :"
     adapter = local_in(tmp_path, task("a", script))
     await adapter.trigger("p", "r1", {})
 
@@ -216,6 +247,7 @@ async def lost_run(tmp_path: Path) -> tuple[LocalPipelines, int]:
 
     orphan, runner = await until(look)
     await in_state(adapter, "p", "r1", "running")
+    await until_there(tmp_path / "stray")
     os.kill(runner, signal.SIGKILL)
     run = await in_state(adapter, "p", "r1", "unknown")
     assert (run.raw_state, run.error, run.health, run.history) == (
@@ -234,6 +266,7 @@ async def test_a_lost_run_is_unknown_and_cancelled_at_once(tmp_path: Path) -> No
     await adapter.cancel("p", "r1")
     assert (await run_of(adapter, "p", "r1")).state == "cancelled"
     assert await gone(orphan)
+    assert await gone(int((tmp_path / "stray").read_text())), "what has left the group of its task, too"
     await adapter.aclose()
 
 
