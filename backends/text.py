@@ -16,6 +16,7 @@ _ESCAPE_SEQUENCES = (
     r"|\x1b[ -/]*[0-~]"  # the two-character ones
     r"|\x9b[0-?]*[ -/]*[@-~]"  # CSI as one C1 byte
 )
+_ESCAPES_OF_LINES = _ESCAPE_SEQUENCES.replace(".*?", r"[^\n]*?").replace("|$)", r"|(?=\n)|$)")
 _LINE_BREAKS = r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+"
 _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069"
@@ -39,6 +40,11 @@ def clean(text: str, limit: int = MAX_CHARS) -> str:
     if cut or len(text) > limit:
         return text[: limit - 1] + ELLIPSIS
     return text
+
+
+def without_escapes(text: str) -> str:
+    """Lines without their escape sequences; one that does not end takes no more than its own line with it."""
+    return re.sub(_ESCAPES_OF_LINES, "", text)
 
 
 def clean_labels(labels: dict[str, str]) -> dict[str, str]:

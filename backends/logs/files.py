@@ -3,34 +3,40 @@
 ```toml
 [[contexts.production.logs]]
 type = "files"
-paths = ["/var/log/analytics/*.log*"]  # globs, `**` too; `.gz` files are read, never followed
+paths = ["/var/log/analytics/*.log*"]  # globs, `**` too; compressed files are read, never followed
 timezone = "Europe/Berlin"             # of times without an offset; default: that of this host
 encoding = "utf-8"
 ```
 """
 
 import asyncio
+import codecs
 import glob
 import heapq
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
 from backends.errors import BackendError, ErrorKind
 from backends.logs.following import Follower, with_sort_time
-from backends.logs.reading import LineFormat, line_filter, search_file
+from backends.logs.lines import nanoseconds
+from backends.logs.merging import gap, is_note, note
+from backends.logs.reading import UNBOUNDED, LineFormat, line_filter, search_file
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
 from backends.text import clean
+from backends.threads import DaemonThreads
+
+T = TypeVar("T")
 
 POLL_S = 0.25
-MAX_FILES = 1000
+MAX_FILES = 1000  # so many, the last that were written to, are read at most
 
 
 class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,11 +52,17 @@ class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         if self.timezone is not None:
             _zone(self.timezone)
         try:
-            splits_at_newlines = "\n".encode(self.encoding) == b"\n"
+            splits_at_newlines = "\n".encode(_encoding(self.encoding)) == b"\n"
         except LookupError:
             raise ValueError(f'encoding: there is none called "{self.encoding}"') from None
         if not splits_at_newlines:
             raise ValueError(f"encoding: {self.encoding} is not a superset of ASCII")
+
+
+def _encoding(name: str) -> str:
+    """The same without the mark that only a file's first line has: it is left out of each."""
+    found = codecs.lookup(name).name
+    return "utf-8" if found == "utf-8-sig" else found
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -70,9 +82,9 @@ class FileLogs:
         self._name = context.name
         self._globs = [str(context.base_dir / Path(path).expanduser()) for path in config.paths]
         self._format = LineFormat(
-            zone=_zone(config.timezone) if config.timezone else None, encoding=config.encoding, labels={}
+            zone=_zone(config.timezone) if config.timezone else None, encoding=_encoding(config.encoding), labels={}
         )
-        self._executor: ThreadPoolExecutor | None = None
+        self._threads: DaemonThreads | None = None
 
     async def query(self, query: LogQuery) -> list[LogEntry]:
         """The last `limit` matching lines over all files, oldest first.
@@ -81,8 +93,10 @@ class FileLogs:
         BackendError: `auth` where none may be read, `config` for a `grep` that is no regular expression.
         """
         stop = threading.Event()
+        if self._threads is None:
+            self._threads = DaemonThreads(2, f"logs-{self._name}")
         try:
-            return await self._in_thread(lambda: self._query(query, stop.is_set))
+            return await _in_thread(self._threads, lambda: self._query(query, stop.is_set))
         finally:
             stop.set()
 
@@ -90,35 +104,29 @@ class FileLogs:
         """As the port says, over all files, rotated and truncated ones included. Raises as `query`."""
         wanted = line_filter(structs.replace(query, since=None), self._name)
         follower = Follower(self._plain_files, wanted, self._format)
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"logs-{self._name}")
-        loop = asyncio.get_running_loop()
+        threads = DaemonThreads(1, f"logs-{self._name}")
         stop = threading.Event()
         try:
             try:
-                ends = await loop.run_in_executor(executor, follower.begin)
-                entries = await loop.run_in_executor(executor, lambda: self._query(query, stop.is_set, ends))
+                ends = await _in_thread(threads, follower.begin)
+                entries = await _in_thread(threads, lambda: self._query(query, stop.is_set, ends))
                 while True:
                     for entry in entries:
                         yield entry
                     await asyncio.sleep(POLL_S)
-                    entries = await loop.run_in_executor(executor, follower.poll)
+                    entries = await _in_thread(threads, follower.poll)
             except OSError as error:
                 raise self._unreadable(error) from None
         finally:
             stop.set()
-            executor.submit(follower.close)
-            executor.shutdown(wait=False)
+            threads.submit(follower.close)
+            threads.close()
 
     async def aclose(self) -> None:
         """End the threads; a scan that is under way stops by itself."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
-
-    async def _in_thread(self, work: Callable[[], list[LogEntry]]) -> list[LogEntry]:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"logs-{self._name}")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        if self._threads is not None:
+            self._threads.close()
+            self._threads = None
 
     def _query(
         self, query: LogQuery, stopped: Callable[[], bool], ends: Mapping[Path, int] | None = None
@@ -129,30 +137,46 @@ class FileLogs:
             return []
         timed: list[tuple[int, LogEntry]] = []
         unreadable: list[OSError] = []
+        unbounded: list[str] = []
         files = self._files()
-        oldest_wanted = 0
-        for changed, path in sorted(self._changes(files, unreadable), reverse=True):
+        oldest_wanted = nanoseconds(query.since) if query.since else 0
+        unread = 0
+        for number, (changed, path) in enumerate(self._newest_first(files, unreadable)):
             if changed < oldest_wanted:
                 break  # what is written into a file is not younger than the file
+            if number >= MAX_FILES:
+                unread += 1
+                continue
             try:
-                end = None if ends is None or path.suffix == ".gz" else ends.get(path, 0)
-                timed = with_sort_time(search_file(path, query, self._format, end=end, stopped=stopped)) + timed
+                end = None if ends is None else ends.get(path, 0)
+                found = search_file(path, query, self._format, end=end, stopped=stopped)
             except FileNotFoundError:
                 continue  # rotated away between the look and the open
             except OSError as error:
                 unreadable.append(error)
+                continue
+            unbounded += [entry.source for entry in found if is_note(entry)]
+            timed = with_sort_time([entry for entry in found if not is_note(entry)]) + timed
             if len(timed) >= query.limit:
                 oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
         if unreadable and len(unreadable) == len(files):
             raise self._unreadable(unreadable[0])
         timed.sort(key=lambda pair: pair[0])
-        lost = [
+        said = [
             LogEntry(
                 at=None, source=Path(error.filename).stem, level="error", message=clean(f"cannot read {_why(error)}")
             )
             for error in unreadable
         ]
-        return lost + [entry for _, entry in timed[-query.limit :]]
+        if unread:
+            said.append(gap(self._name, None, f"{unread:,} files that match were written to earlier and are not read"))
+        if unbounded:
+            more = f" and {len(unbounded) - 3} more" if len(unbounded) > 3 else ""
+            said.append(note(self._name, f"{', '.join(unbounded[:3])}{more}: {UNBOUNDED}"))
+        return said + [entry for _, entry in timed[-query.limit :]]
+
+    def _newest_first(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
+        return sorted(self._changes(files, unreadable), reverse=True)
 
     def _changes(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
         """Each regular file with the nanosecond of its last change."""
@@ -171,10 +195,13 @@ class FileLogs:
 
     def _files(self) -> list[Path]:
         found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}
-        return [Path(path) for path in sorted(found)][:MAX_FILES]
+        return [Path(path) for path in sorted(found)]
 
     def _plain_files(self) -> list[Path]:
-        return [path for path in self._files() if path.suffix != ".gz"]
+        """What may be followed, the last that were written to first."""
+        unreadable: list[OSError] = []
+        found = [path for _, path in self._newest_first(self._files(), unreadable)]
+        return [*found, *(Path(error.filename) for error in unreadable if error.filename)]
 
     def _unreadable(self, error: OSError) -> BackendError:
         kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
@@ -183,3 +210,7 @@ class FileLogs:
 
 def _why(error: OSError) -> str:
     return f"{error.filename}: {error.strerror or error}"
+
+
+async def _in_thread(threads: DaemonThreads, work: Callable[[], T]) -> T:
+    return await asyncio.wrap_future(threads.submit(work))

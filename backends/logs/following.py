@@ -1,5 +1,9 @@
 """Following files as they grow: by inode, so that a rotated file is drained and its successor read from the start.
 
+What lies before the place that was read to is remembered by its last bytes. Where those are no longer there, the file
+was written anew; where a new file has them at the same place, it is a copy (logrotate's `copytruncate`), of which only
+what follows is news.
+
 Polled rather than watched: network and overlay file systems do not announce what other hosts write.
 """
 
@@ -9,9 +13,11 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backends.logs.lines import MAX_LINE_BYTES, parse_line
+from backends.logs.lines import BOM, MAX_LINE_BYTES, entry_of
 from backends.logs.merging import gap
+from backends.logs.opening import compression_of, open_regular
 from backends.logs.reading import LineFilter, LineFormat
+from backends.logs.wrappers import Joiner
 from backends.models import LogEntry
 
 PARTIAL_LINE_S = 1.0
@@ -20,6 +26,9 @@ MAX_BEHIND = 256 * 1024 * 1024  # more than this unread: the writer is faster th
 KEPT_BEHIND = 8 * 1024 * 1024
 _READ_BYTES = 256 * 1024
 _BYTES_PER_POLL = 4 * 1024 * 1024
+REMEMBERED = 256  # bytes before the place that was read to
+COPYING_S = 2.0  # so long a new file may still become a copy of one that is followed
+MAX_OPEN = 500
 
 Inode = tuple[int, int]
 
@@ -27,14 +36,19 @@ Inode = tuple[int, int]
 class GrowingFile:
     """One open file, read from an offset on. Keeps at most one partial line of `MAX_LINE_BYTES`."""
 
-    def __init__(self, path: Path, *, from_end: bool) -> None:
+    def __init__(self, path: Path, *, begins: int | None) -> None:
+        """`begins`: from where to read; None: from the line that is being written."""
         self.path, self.source = path, path.stem
-        self._file = path.open("rb", buffering=0)
-        self._offset = self.begins = self._last_line() if from_end else 0
+        self._file = open_regular(path, buffering=0)
+        self.is_compressed = compression_of(self._file, path) is not None
+        self._offset = self.begins = self._last_line() if begins is None else begins
         self._partial = bytearray()
         self._overflowed = False
         self._last_read = time.monotonic()
+        self._pieces = Joiner()
         self.skipped = 0
+        self.places = [(self._offset, self._before(self._offset))]
+        self._head = os.pread(self._file.fileno(), REMEMBERED, 0)
 
     def _last_line(self) -> int:
         """Where the line begins that is being written; the end where none is, or where it is too long already."""
@@ -43,13 +57,40 @@ class GrowingFile:
         newline = self._file.read(size - start).rfind(b"\n")
         return start + newline + 1 if newline >= 0 or start == 0 else size
 
+    def _before(self, offset: int) -> bytes:
+        """The bytes before an offset, as far as there are any."""
+        start = max(0, offset - REMEMBERED)
+        return os.pread(self._file.fileno(), offset - start, start)
+
+    def has_read_of(self, other: "GrowingFile") -> int | None:
+        """Up to where another file was read, this one being a copy of it; None where it is none."""
+        for offset, remembered in reversed(other.places):
+            if offset and remembered and self._before(offset) == remembered:
+                return offset
+        return None
+
+    def may_become(self, other: "GrowingFile") -> bool:
+        """Whether it begins as another file did, and is not as long yet."""
+        begins = os.pread(self._file.fileno(), REMEMBERED, 0)
+        return self.size() < other.places[0][0] and other._head.startswith(begins)
+
+    def size(self) -> int:
+        """Bytes that are there now."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def go_to(self, offset: int) -> None:
+        """Read on from there."""
+        self._offset = self.begins = offset
+        self.places = [(offset, self._before(offset))]
+
     def read(self) -> list[bytes]:
         """The lines that were finished since the last call; a partial one when nothing came for a second."""
-        size = os.fstat(self._file.fileno()).st_size
+        size = self.size()
         lines: list[bytes] = []
-        if size < self._offset:  # truncated in place: what is there now is new
-            lines += self.flush()
+        if size != self._offset and (size < self._offset or self._before(self._offset) != self.places[-1][1]):
+            lines += self.flush()  # truncated in place, or written anew: what is there now is new
             self._offset, self._overflowed = 0, False
+            self.places = [self.places[-1], (0, b"")]
         budget = _BYTES_PER_POLL
         if size - self._offset > MAX_BEHIND:
             self._skip(size - KEPT_BEHIND)
@@ -58,13 +99,26 @@ class GrowingFile:
             chunk = self._file.read(min(_READ_BYTES, size - self._offset))
             if not chunk:
                 break
+            text = chunk.removeprefix(BOM if self._offset == 0 else b"").replace(b"\0", b"")
             self._offset += len(chunk)
             budget -= len(chunk)
             self._last_read = time.monotonic()
-            self._split(chunk, lines)
+            self._split(text, lines)
+        self._remember()
         if self._partial and time.monotonic() - self._last_read >= PARTIAL_LINE_S:
             lines += self.flush()
         return lines
+
+    def _remember(self) -> None:
+        """The place that was read to; where the file was truncated, the one before that stays known."""
+        if self.places[-1][0] != self._offset:
+            self.places[-1] = self._offset, self._before(self._offset)
+        if len(self._head) < REMEMBERED and len(self.places) == 1:
+            self._head = os.pread(self._file.fileno(), REMEMBERED, 0)
+
+    def whole(self, line: str) -> str | None:
+        """A line of a container runtime once all of its pieces are there; others as they are."""
+        return self._pieces.feed(line)
 
     def _skip(self, to: int) -> None:
         """Go on at the first line after an offset, and count what lies before it."""
@@ -115,14 +169,17 @@ class Follower:
     def __init__(
         self, find: Callable[[], Iterable[Path]], wanted: LineFilter, line_format: LineFormat, *, from_end: bool = True
     ) -> None:
+        """`find` gives the files, those that were written to last first."""
         self._find, self._wanted, self._format = find, wanted, line_format
         self._from_end = from_end
         self._files: dict[Inode, GrowingFile] = {}
+        self._resting: dict[Inode, int] = {}  # too many to be open: where each is to be read from once it is written to
+        self._new: dict[Inode, tuple[GrowingFile, float]] = {}  # may be copies that are being made
 
     def begin(self) -> dict[Path, int]:
         """Open what is there; the offset in each file up to which its lines are no news. Raises OSError as `poll`."""
         self._open_new()
-        return {file.path: file.begins for file in self._files.values()}
+        return {file.path: file.begins for file in self._files.values()} | self._begins_of_resting
 
     def poll(self) -> list[LogEntry]:
         """New matching lines of all files, in time order; a line without a time stays behind the one before it.
@@ -135,9 +192,9 @@ class Follower:
             lines = file.read()
             entries = [gap(file.source, file.skipped, "written faster than they can be read")] if file.skipped else []
             file.skipped = 0
-            entries += [entry for raw in lines for entry in self._entries(raw, file.source)]
+            entries += self._entries(lines, file)
             if inode not in present and file.idle_s() > GONE_FILE_S:
-                entries += [entry for raw in file.flush() for entry in self._entries(raw, file.source)]
+                entries += self._entries(file.flush(), file)
                 file.close()
                 del self._files[inode]
             timed += with_sort_time(entries)
@@ -147,36 +204,69 @@ class Follower:
     def _open_new(self) -> set[Inode]:
         present: set[Inode] = set()
         unreadable: OSError | None = None
-        for path in self._find():
+        self._begins_of_resting: dict[Path, int] = {}
+        for number, path in enumerate(self._find()):
             try:
                 status = path.stat()
                 inode = (status.st_dev, status.st_ino)
-                if stat.S_ISREG(status.st_mode) and inode not in self._files:
-                    self._files[inode] = GrowingFile(path, from_end=self._from_end)
                 present.add(inode)
+                if inode in self._files or inode in self._new or not stat.S_ISREG(status.st_mode):
+                    continue
+                if self._from_end and number >= MAX_OPEN:
+                    self._resting[inode] = self._begins_of_resting[path] = status.st_size
+                elif status.st_size != self._resting.get(inode):
+                    self._open(path, inode)
             except FileNotFoundError:
                 continue  # rotated away between the look and the open
             except OSError as error:
                 unreadable = unreadable or error
-        if unreadable and not self._files:
+        if unreadable and not self._files and not self._new:
             raise unreadable
         self._from_end = False
+        self._take_new()
         return present
 
-    def _entries(self, raw: bytes, source: str) -> list[LogEntry]:
-        text = raw.decode(self._format.encoding, "replace")
-        if not text.strip() or not self._wanted.matches(text):
-            return []
-        entry = parse_line(
-            raw, source=source, zone=self._format.zone, encoding=self._format.encoding, labels=self._format.labels
-        )
-        return [entry] if self._wanted.accepts(entry) else []
+    def _open(self, path: Path, inode: Inode) -> None:
+        begins = None if self._from_end else self._resting.pop(inode, 0)
+        file = GrowingFile(path, begins=begins)
+        if file.is_compressed:
+            self._resting[inode] = file.size()
+            file.close()
+        elif begins == 0 and self._files:
+            self._new[inode] = file, time.monotonic()
+        else:
+            self._files[inode] = file
+
+    def _take_new(self) -> None:
+        """Read new files from their start, but copies of those that are followed from where those were read to."""
+        for inode, (file, since) in list(self._new.items()):
+            read = [offset for other in self._files.values() if (offset := file.has_read_of(other)) is not None]
+            if read:
+                file.go_to(max(read))
+            elif time.monotonic() - since < COPYING_S and any(map(file.may_become, self._files.values())):
+                continue
+            self._files[inode] = file
+            del self._new[inode]
+
+    def _entries(self, lines: Iterable[bytes], file: GrowingFile) -> list[LogEntry]:
+        entries = []
+        for raw in lines:
+            line = file.whole(self._format.text(raw).removesuffix("\r"))
+            if line is None or not line.strip():
+                continue
+            if self._wanted.level is None and not self._wanted.matches(line):
+                continue
+            entry = entry_of(self._format.read(line), file.source, self._format.labels)
+            if self._wanted.takes(line, entry, file.path):
+                entries.append(entry)
+        return entries
 
     def close(self) -> None:
         """Release all files; safe to call twice."""
-        for file in self._files.values():
+        for file in (*self._files.values(), *(file for file, _ in self._new.values())):
             file.close()
         self._files.clear()
+        self._new.clear()
 
 
 def with_sort_time(entries: list[LogEntry]) -> list[tuple[int, LogEntry]]:

@@ -89,7 +89,7 @@ class JournaldLogs:
         place = ("--after-cursor", newest) if newest else ()
         async with aclosing(self._read("--follow", "--no-tail", *place)) as entries:
             async for _, raw, entry in entries:
-                if wanted.matches(raw) and wanted.accepts(entry):
+                if wanted.takes(raw, entry, entry.source):
                     yield entry
         raise BackendError("unreachable", f"logs {self._context.name}: journalctl has ended")
 

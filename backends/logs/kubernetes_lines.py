@@ -88,10 +88,10 @@ def entry_of(line: bytes, place: Place, wanted: LineFilter, *, previous: bool = 
     stamp, _, rest = line.partition(b" ")
     at = parse_time(stamp.decode("ascii", "replace"))
     text = (rest if at else line).decode("utf-8", "replace")
-    if not text.strip() or not wanted.matches(text):
+    if not text.strip() or (wanted.level is None and not wanted.matches(text)):
         return None
     labels = {"pod": place.pod, "container": place.container} | ({"previous": "true"} if previous else {})
     entry = parse_text(text, source=place.source, labels=labels)
     if at:
         entry = structs.replace(entry, at=at[0], at_ns=str(at[1]))
-    return entry if wanted.accepts(entry) else None
+    return entry if wanted.takes(text, entry, (place.key, previous)) else None

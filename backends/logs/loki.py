@@ -132,7 +132,7 @@ class LokiLogs:
             async for frame in frames:
                 lines = [line for stream in frame.streams or () for line in self._lines(stream, base)]
                 for line in sorted(lines, key=lambda line: line.ns):
-                    if seen.is_new(line) and wanted.matches(line.raw) and wanted.accepts(line.entry):
+                    if seen.is_new(line) and wanted.takes(line.raw, line.entry, line.entry.source):
                         yield line.entry
                 if frame.dropped_entries:
                     yield gap(self._context.name, len(frame.dropped_entries), "Loki's tail dropped them")

@@ -14,6 +14,7 @@ from backends.text import clean
 
 WINDOW_S = 1.5
 MAX_HELD = 50_000
+NOTE_LABEL = "teal_note"
 GAP_LABEL = "teal_missing_lines"
 
 
@@ -27,6 +28,16 @@ def gap(source: str, lines: int | None, why: str) -> LogEntry:
         message=clean(f"{amount} missing here: {why}"),
         labels={GAP_LABEL: "" if lines is None else str(lines)},
     )
+
+
+def note(source: str, words: str) -> LogEntry:
+    """A line of the reader's own: nothing is missing, but what is shown is not all that was meant."""
+    return LogEntry(at=None, source=source, level="warning", message=clean(words), labels={NOTE_LABEL: "true"})
+
+
+def is_note(entry: LogEntry) -> bool:
+    """Whether an entry is a note of the reader."""
+    return NOTE_LABEL in entry.labels
 
 
 def is_gap(entry: LogEntry) -> bool:

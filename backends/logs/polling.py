@@ -78,6 +78,6 @@ async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
         for item in await system.after(seen.from_ns):
             if not isinstance(item, Found):
                 yield item
-            elif seen.is_new(item) and wanted.matches(item.raw) and wanted.accepts(item.entry):
+            elif seen.is_new(item) and wanted.takes(item.raw, item.entry, item.entry.source):
                 yield item.entry
         seen.prune()

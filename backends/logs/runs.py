@@ -144,4 +144,4 @@ def _lines(run: PipelineRun, entries: Iterable[LogEntry]) -> Iterable[_Line]:
 
 
 def _accepted(lines: Sequence[_Line], wanted: LineFilter) -> list[LogEntry]:
-    return [line.entry for line in lines if wanted.matches(line.entry.message) and wanted.accepts(line.entry)]
+    return [line.entry for line in lines if wanted.takes(line.entry.message, line.entry, line.run)]

@@ -1,7 +1,6 @@
 """`teal log`: lines of all sources, merged in time order."""
 
 import heapq
-import re
 import sys
 import time
 from contextlib import aclosing
@@ -11,7 +10,9 @@ from functools import partial
 import click
 import msgspec
 
+from backends.errors import BackendError
 from backends.logs.merging import Merger
+from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from console.cli.options import TIME, Common, common_options
@@ -117,9 +118,9 @@ def _wanted(session: Session, names: tuple[str, ...]) -> list[Snapshot]:
 def _checked(pattern: str | None) -> str | None:
     try:
         if pattern is not None:
-            re.compile(pattern)
-    except re.error as error:
-        raise CommandError(EXIT_USAGE, "usage", f"--grep: {error}", fix="quote the special characters") from None
+            Pattern(pattern)
+    except BackendError as error:
+        raise CommandError(EXIT_USAGE, "usage", f"--grep: {error.message}", fix=error.fix) from None
     return pattern
 
 

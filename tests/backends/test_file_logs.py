@@ -16,7 +16,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.files import FileLogs, FilesConfig
 from backends.logs.lines import MAX_LINE_BYTES, time_of
-from backends.logs.merging import missing_lines
+from backends.logs.merging import is_note, missing_lines
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
@@ -154,20 +154,22 @@ async def test_invalid_utf8_and_another_encoding(tmp_path: Path) -> None:
 async def test_since_does_not_bound_a_fresh_file_without_times(adapter: FileLogs, tmp_path: Path) -> None:
     append(tmp_path / "app.log", "no time here\n")
     changed = datetime.fromtimestamp((tmp_path / "app.log").stat().st_mtime, T0.tzinfo)
-    assert messages(await adapter.query(LogQuery(since=changed - timedelta(hours=1)))) == ["no time here"]
+    said, line = await adapter.query(LogQuery(since=changed - timedelta(hours=1)))
+    assert (is_note(said), line.message) == (True, "no time here")
+    assert "app: no line has a time that can be read" in said.message
     assert await adapter.query(LogQuery(since=changed + timedelta(hours=1))) == []
 
 
 async def test_what_may_not_be_read_is_said(adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append(tmp_path / "app.log", "secret\n")
-    real = Path.open
+    real = os.open
 
-    def forbid(path: Path, *arguments: Any, **more: Any) -> Any:
-        if path.name == "app.log":  # root may read everything, so permissions alone prove nothing here
+    def forbid(path: Any, *arguments: Any, **more: Any) -> int:
+        if str(path).endswith("app.log"):  # root may read everything, so permissions alone prove nothing here
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, *arguments, **more)
 
-    monkeypatch.setattr(Path, "open", forbid)
+    monkeypatch.setattr(os, "open", forbid)
     with pytest.raises(BackendError) as caught:
         await adapter.query(LogQuery())
     assert caught.value.kind == "auth"
@@ -271,13 +273,13 @@ async def test_old_files_are_not_opened_for_the_newest_lines(tmp_path: Path, mon
         append(tmp_path / f"{number}.log", text_of(part))
         os.utime(tmp_path / f"{number}.log", (part[-1].at.timestamp(),) * 2)
     opened: list[str] = []
-    real = Path.open
+    real = os.open
 
-    def counted(path: Path, *arguments: Any, **more: Any) -> Any:
-        opened.append(path.name)
+    def counted(path: Any, *arguments: Any, **more: Any) -> int:
+        opened.append(os.path.basename(str(path)))
         return real(path, *arguments, **more)
 
-    monkeypatch.setattr(Path, "open", counted)
+    monkeypatch.setattr(os, "open", counted)
     adapter = logs_in(tmp_path)
     assert messages(await adapter.query(LogQuery(limit=50)))[-1] == "line 499"
     assert opened == ["4.log"]

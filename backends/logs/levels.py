@@ -1,0 +1,117 @@
+"""How severe a line says it is: by a word, a letter, a number of its system, or a status of HTTP.
+
+Sources: RFC 5424 6.2.1 (syslog), https://getpino.io/#/docs/api?id=levels and bunyan (10 … 60),
+https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber, and the words that loggers print.
+"""
+
+import re
+from typing import Any
+
+from backends.models import LogLevel
+
+_WORDS: dict[LogLevel, tuple[str, ...]] = {
+    "debug": ("trace", "debug", "verbose", "fine", "finer", "finest"),
+    "info": ("info", "information", "informational", "notice", "log"),
+    "warning": ("warning", "warn"),
+    "error": ("error", "err", "severe"),
+    "critical": ("critical", "crit", "fatal", "panic", "alert", "emerg", "emergency"),
+}
+_SHORT: dict[LogLevel, tuple[str, ...]] = {  # only where a level stands: zerolog, Serilog, logrus, .NET
+    "debug": ("trc", "trce", "dbg", "dbug", "debu", "vrb"),
+    "info": ("inf", "note", "default", "config"),
+    "warning": ("wrn", "deprecated"),
+    "error": ("erro", "eror", "fail", "parse error"),
+    "critical": ("ftl", "fata", "pnc", "pani", "dpanic", "fatal error"),
+}
+LEVEL_WORDS: dict[str, LogLevel] = {
+    word: level for words in (_WORDS, _SHORT) for level, some in words.items() for word in some
+}
+_RANK: dict[LogLevel, int] = {"unknown": -1, "debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
+_LETTERS: dict[str, LogLevel] = {
+    "V": "debug", "T": "debug", "D": "debug", "I": "info", "N": "info", "W": "warning", "E": "error", "C": "critical",
+    "F": "critical", "A": "critical", ".": "debug", "-": "info", "*": "info", "#": "warning",
+}  # fmt: skip
+SYSLOG: tuple[LogLevel, ...] = ("critical", "critical", "critical", "error", "warning", "info", "info", "debug")
+_OPENTELEMETRY: tuple[LogLevel, ...] = ("debug", "debug", "info", "warning", "error", "critical")
+_PINO: dict[int, LogLevel] = {1: "debug", 2: "debug", 3: "info", 4: "warning", 5: "error", 6: "critical"}
+
+
+def _any_of(words: "list[str]") -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
+
+
+_PLAIN = [word for words in _WORDS.values() for word in words]
+_UPPER = _any_of([word.upper() for word in _PLAIN])
+_LED_UPPER = _any_of([word.upper() for word in LEVEL_WORDS if word not in ("default", "config", "fail")])
+_ANY_CASE = f"(?i:{_any_of([word for word in LEVEL_WORDS if word not in ('default', 'config', 'fail')])})"
+_LED_ANY_CASE = "(?i:debug|trace|info|warning|warn|error|err|fatal|critical|crit|panic|dpanic|notice)"
+_LEVEL = re.compile(
+    rf"\b({_UPPER})\b"
+    rf"|[\[(<]\s*({_ANY_CASE})\s*[\])>]"
+    r"|\b(error|warning|fatal|critical):"
+    r"|^(Traceback \(most recent|\s*Caused by: )"
+    r"|^[\w.]*(?:Error|Exception)(?::|$)"
+)
+LEADING = re.compile(
+    rf"(?:({_LED_UPPER})\b|[\[(<]\s*({_ANY_CASE})\s*[\])>]|(trce|dbug|info|warn|fail|crit)(?=: [\w.+`]+\[\d+\]$))\s?:?"
+)
+LEADING_AFTER_TIME = re.compile(rf"{LEADING.pattern}|(?:\[({_ANY_CASE})\]|({_LED_ANY_CASE})(?=[\s:\]|,]|$))\s?:?")
+_WITHIN = 120
+
+
+def at_least(level: LogLevel, wanted: LogLevel | None) -> bool:
+    """Whether `level` is as severe as `wanted`; an unknown one is only where nothing was wanted."""
+    return wanted is None or wanted == "unknown" or _RANK[level] >= _RANK[wanted]
+
+
+def worse(one: LogLevel, other: LogLevel) -> LogLevel:
+    """The more severe of two levels; an unknown one is the least."""
+    return one if _RANK[one] >= _RANK[other] else other
+
+
+def level_of(text: str) -> LogLevel:
+    """The level that a line of text names near its start, else `unknown`."""
+    found = _LEVEL.search(text, 0, _WITHIN)
+    if found is None:
+        return "unknown"
+    word = found[1] or found[2] or found[3]
+    return LEVEL_WORDS[word.lower()] if word else "error"
+
+
+def leading_level(text: str, *, after_time: bool) -> tuple[LogLevel, int] | None:
+    """(level, its length) where a text begins with its level; lower case counts only behind a time."""
+    found = (LEADING_AFTER_TIME if after_time else LEADING).match(text[:_WITHIN])
+    if found is None or found.lastindex is None:
+        return None
+    return LEVEL_WORDS[found[found.lastindex].lower()], found.end()
+
+
+def level_of_word(word: str) -> LogLevel:
+    """The level of what stands in the place of a level: a word or its letter, in any case."""
+    return LEVEL_WORDS.get(word.lower()) or _LETTERS.get(word.upper(), "unknown")
+
+
+def level_of_status(status: int) -> LogLevel:
+    """Of an HTTP status: from 400 on it is an error, as lnav has it."""
+    return "error" if status >= 400 else "info" if status > 0 else "unknown"
+
+
+def level_of_number(number: int, *, opentelemetry: bool = False) -> LogLevel:
+    """A number under a level's name: OpenTelemetry's 1 to 24, syslog's 0 to 7, those of pino and bunyan from 10 on."""
+    if opentelemetry:
+        return _OPENTELEMETRY[(number - 1) // 4] if 1 <= number <= 24 else "unknown"
+    if 0 <= number <= 7:
+        return SYSLOG[number]
+    return _PINO.get(number // 10, "unknown")
+
+
+def level_of_value(value: Any, *, opentelemetry: bool = False) -> LogLevel:
+    """Of a value under a level's name in JSON or logfmt: a word, a letter, a number, or an object that has one."""
+    if isinstance(value, dict):
+        value = value.get("name") or value.get("label")
+    if isinstance(value, str):
+        word = value.strip()
+        return level_of_value(int(word)) if word.isascii() and word.isdigit() else level_of_word(word)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6:
+        return level_of_number(int(value), opentelemetry=opentelemetry)
+    return "unknown"

@@ -1,0 +1,68 @@
+"""Opening log files: regular ones only, and compressed ones by what they begin with, not by their name.
+
+Sources: the magic numbers of file(1); Python's gzip, bz2, lzma, and compression.zstd (3.14).
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import BinaryIO
+
+MAX_INFLATED = 2 * 1024**3
+_BLOCK = 1024 * 1024
+_MAGIC = {
+    b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma", b"\x28\xb5\x2f\xfd": "compression.zstd",
+    b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x1f\x9d": "compress",
+}  # fmt: skip
+_SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.zstd", ".lz4": "lz4"}
+
+
+def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """A file open for reading. Raises OSError; FileNotFoundError where it is a FIFO, a device, a folder: opening one
+    must never wait."""
+    file = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def compression_of(file: BinaryIO, path: Path) -> str | None:
+    """With what a file is compressed, by how it begins, else by its name; None for a plain or an empty one."""
+    begins = os.pread(file.fileno(), 8, 0)
+    found = next((name for magic, name in _MAGIC.items() if begins.startswith(magic)), None)
+    return found or (_SUFFIXES.get(path.suffix) if begins else None)
+
+
+class Inflated:
+    """What a compressed file holds, in bounded pieces, at most `MAX_INFLATED` bytes of it; `is_cut` where there is more.
+
+    Iterating raises OSError where the file is broken, or of a kind that is not read here.
+    """
+
+    def __init__(self, file: BinaryIO, compression: str, path: Path, stopped: Callable[[], bool]) -> None:
+        self._file, self._compression, self._path, self._stopped = file, compression, path, stopped
+        self.is_cut = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        total, name = 0, self._compression.rpartition(".")[2]
+        try:
+            with import_module(self._compression).open(self._file, "rb") as reader:
+                while not self._stopped() and (block := reader.read(_BLOCK)):
+                    total += len(block)
+                    self.is_cut = total > MAX_INFLATED
+                    if self.is_cut:
+                        return
+                    yield block
+        except ImportError:
+            how = "Python 3.14 reads it" if name == "zstd" else "only gzip, bz2, xz and zstd are"
+            raise OSError(errno.EOPNOTSUPP, f"compressed with {name}, not read ({how})", str(self._path)) from None
+        except Exception as error:
+            raise OSError(errno.EIO, f"broken {name} file: {error}", str(self._path)) from None

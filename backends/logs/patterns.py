@@ -1,0 +1,104 @@
+"""Regular expressions of `--grep` that cannot hang: each line is asked alone, and one that takes too long is an error.
+
+The library is `regex` (https://pypi.org/project/regex/): patterns of `re`, a time limit, and the interpreter's lock is
+let go of meanwhile. A block is asked at once where no match can cross the end of a line, else each of its lines.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from backends.errors import BackendError
+from backends.text import clean
+
+if TYPE_CHECKING:
+    import regex
+
+SEARCH_S = 2.0  # on one block or line; a good pattern takes some milliseconds
+_OUTSIDE = {"s": r"[^\S\n]", "W": r"[^\w\n]", "D": r"[^\d\n]"}
+_PER_LINE = frozenset("AZzGKRX0123456789xuUNpPgkLnrvf")  # escapes that are places, or may be a line end
+
+
+class Pattern:
+    """One pattern. Raises BackendError(config) for text that is none."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._line = _compiled(text)
+        in_block = within_lines(text)
+        self._block = None if in_block is None else _compiled(f"(?m){in_block}")
+
+    def found_in(self, line: str) -> bool:
+        """Whether a line matches. Raises BackendError(config) where that takes too long."""
+        return self._search(self._line, line, 0) is not None
+
+    def lines_of(self, block: str) -> "list[tuple[int, int]]":
+        """(start, end) of each line of a block that matches. Raises as `found_in`."""
+        spans: list[tuple[int, int]] = []
+        position, size = 0, len(block)
+        while position < size:
+            start = place = position
+            if self._block is not None:
+                found = self._search(self._block, block, position)
+                if found is None:
+                    break
+                place = found.start()
+                start = block.rfind("\n", position, place) + 1 or position
+            end = block.find("\n", place)
+            end = size if end < 0 else end
+            if self.found_in(block[start:end]):
+                spans.append((start, end))
+            position = end + 1
+        return spans
+
+    def _search(self, pattern: "regex.Pattern[str]", text: str, position: int) -> "regex.Match[str] | None":
+        try:
+            return pattern.search(text, position, timeout=SEARCH_S, concurrent=len(text) > 4096)
+        except TimeoutError:
+            words = f"the pattern {clean(self._text, 200)} takes more than {SEARCH_S:g} s on one line"
+            raise BackendError(
+                "config", words, fix="a repeat within a repeat, as in (a+)+, does that: write one"
+            ) from None
+
+
+def within_lines(text: str) -> str | None:
+    """The same pattern, of which no match crosses the end of a line; None where that cannot be had."""
+    if "(?" in text.replace("(?:", "") or not text.isprintable():
+        return None
+    parts, position, in_class = [], 0, False
+    while position < len(text):
+        char = text[position]
+        escaped = text[position + 1 : position + 2] if char == "\\" else ""
+        if escaped in _PER_LINE and escaped:
+            return None
+        if escaped in _OUTSIDE and escaped:
+            if in_class:
+                return None
+            parts.append(_OUTSIDE[escaped])
+        elif char == "[" and not in_class:
+            in_class = True
+            if text.startswith("[^", position):
+                parts.append("[^\\n")
+                position += 2
+                if text.startswith("]", position):
+                    return None
+                continue
+            if text.startswith("[]", position):
+                return None
+            parts.append(char)
+        else:
+            in_class = in_class and char != "]"
+            parts.append(char + escaped)
+        position += 1 + len(escaped)
+    return "".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str) -> "regex.Pattern[str]":
+    import regex
+
+    try:
+        return regex.compile(text)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise BackendError(
+            "config", clean(f"not a regular expression: {text}: {error}"), fix="quote the special characters"
+        ) from None

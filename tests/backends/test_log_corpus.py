@@ -1,0 +1,110 @@
+"""The corpus in tests/fixtures/logs: what each of its lines says, and whether lnav reads the same time and level.
+
+Beside each NAME.log stands NAME.expected: time, level and message of each line, by tabs; `-` for no time.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from backends.logs.lines import parse_text
+from backends.logs.reading import LineFormat, search_file
+from backends.models import LogEntry
+from backends.ports import LogQuery
+
+CORPUS = Path(__file__).parents[1] / "fixtures" / "logs"
+NAMES = sorted(path.stem for path in CORPUS.glob("*.log"))
+WRITTEN = datetime(2026, 11, 28, 21, tzinfo=UTC)
+UTC_ZONE = ZoneInfo("UTC")
+
+# Where lnav 0.11.1 is not the judge, and why.
+_NOT_BY_LNAV = {
+    "zones": "it ignores names of zones", "php": "the same", "rfc5424": "it ignores offsets, and priority 11",
+    "haproxy": "it does not look at the status", "cri": "it ignores offsets",
+    "docker-timestamps": "it reads the inner time",
+    "time-of-day": "it makes up a day", "ctime": "it sees no zone's name",
+}  # fmt: skip
+_IGNORES_OFFSETS = ("access", "iso-offset", "journalctl", "serilog")
+
+
+def read(path: Path) -> list[LogEntry]:
+    return search_file(path, LogQuery(), LineFormat(zone=UTC_ZONE))
+
+
+@pytest.fixture(params=NAMES)
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy that was written when the corpus says so: a time without a year is read by that."""
+    path = tmp_path / f"{request.param}.log"
+    shutil.copy(CORPUS / path.name, path)
+    os.utime(path, (WRITTEN.timestamp(),) * 2)
+    return path
+
+
+def test_each_line_says_what_is_written_beside_it(log: Path) -> None:
+    expected = [line.split("\t", 2) for line in (CORPUS / f"{log.stem}.expected").read_text().splitlines()]
+    found = [
+        [entry.at.isoformat().replace("+00:00", "Z") if entry.at else "-", entry.level, entry.message]
+        for entry in read(log)
+    ]
+    assert found == expected
+
+
+def test_the_same_through_any_other_source(log: Path) -> None:
+    """Pods, Loki, Elasticsearch, the journal and runs hand over text."""
+    text = log.read_bytes().decode("utf-8-sig").replace("\0", "")
+    lines = [line for line in text.split("\n") if line.strip()]
+    entries = [parse_text(line, source=log.stem, zone=UTC_ZONE, written=WRITTEN) for line in lines]
+    assert entries == read(log)
+
+
+def test_there_are_at_least_thirty_formats() -> None:
+    assert len(NAMES) >= 30
+
+
+def _by_lnav(path: Path) -> list[dict[str, Any]]:
+    select = ";SELECT log_line, log_time, log_level FROM all_logs"
+    command = ["lnav", "-n", "-c", select, "-c", ":write-json-to -", str(path)]
+    env = {**os.environ, "HOME": str(path.parent), "TZ": "UTC"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, stdin=subprocess.DEVNULL)
+    rows: list[dict[str, Any]] = json.loads(done.stdout) if done.stdout.strip() else []
+    return rows
+
+
+@pytest.mark.live
+@pytest.mark.skipif(not shutil.which("lnav"), reason="needs lnav")
+def test_time_and_level_are_those_of_lnav(log: Path) -> None:
+    """Wherever it reads a line; the lines that follow one are part of it there."""
+    if log.stem in _NOT_BY_LNAV:
+        pytest.skip(_NOT_BY_LNAV[log.stem])
+    rows = _by_lnav(log)
+    if not rows:
+        pytest.skip("lnav 0.11.1 does not read it")
+    messages = [entry for entry in read(log) if entry.at is not None]
+    by_time = {entry.at: entry for entry in messages}
+    for row in rows:
+        at = datetime.fromisoformat(row["log_time"]).replace(tzinfo=UTC)
+        entry = (
+            messages[row["log_line"]]
+            if log.stem in _IGNORES_OFFSETS
+            else by_time.get(at) or _to_milliseconds(messages, at)
+        )
+        assert entry is not None, row
+        if row["log_level"] != "unknown":
+            assert _alike(row["log_level"], entry.level), row
+
+
+def _to_milliseconds(entries: list[LogEntry], at: datetime) -> LogEntry | None:
+    return next((entry for entry in entries if entry.at and abs(entry.at - at) < timedelta(milliseconds=1)), None)
+
+
+def _alike(theirs: str, ours: str) -> bool:
+    """lnav has eleven levels, and calls what names none `info`."""
+    names = {"trace": "debug", "stats": "info", "notice": "info", "fatal": "critical"}
+    return names.get(theirs, theirs) == ours or (theirs == "info" and ours == "unknown")
