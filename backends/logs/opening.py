@@ -11,12 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_INFLATED = 2 * 1024**3
 _BLOCK = 1024 * 1024
 _MAGIC = {
     b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma", b"\x28\xb5\x2f\xfd": "compression.zstd",
     b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"\x1f\x9d": "compress",
 }  # fmt: skip
+_NAMES = {"lzma": "xz"}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.zstd", ".lz4": "lz4"}
 
 
@@ -41,28 +41,23 @@ def compression_of(file: BinaryIO, path: Path) -> str | None:
     return found or (_SUFFIXES.get(path.suffix) if begins else None)
 
 
-class Inflated:
-    """What a compressed file holds, in bounded pieces, at most `MAX_INFLATED` bytes of it; `is_cut` where there is more.
-
-    Iterating raises OSError where the file is broken, or of a kind that is not read here.
-    """
-
-    def __init__(self, file: BinaryIO, compression: str, path: Path, stopped: Callable[[], bool]) -> None:
-        self._file, self._compression, self._path, self._stopped = file, compression, path, stopped
-        self.is_cut = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        total, name = 0, self._compression.rpartition(".")[2]
-        try:
-            with import_module(self._compression).open(self._file, "rb") as reader:
-                while not self._stopped() and (block := reader.read(_BLOCK)):
-                    total += len(block)
-                    self.is_cut = total > MAX_INFLATED
-                    if self.is_cut:
-                        return
-                    yield block
-        except ImportError:
-            how = "Python 3.14 reads it" if name == "zstd" else "only gzip, bz2, xz and zstd are"
-            raise OSError(errno.EOPNOTSUPP, f"compressed with {name}, not read ({how})", str(self._path)) from None
-        except Exception as error:
-            raise OSError(errno.EIO, f"broken {name} file: {error}", str(self._path)) from None
+def inflated(
+    file: BinaryIO, compression: str, path: Path, *, most: int, stopped: Callable[[], bool]
+) -> Iterator[bytes]:
+    """What a compressed file holds, in bounded pieces. Raises OSError where it is broken, holds more than `most` bytes,
+    or is of a kind that is not read here."""
+    total, name = 0, compression.rpartition(".")[2]
+    try:
+        with import_module(compression).open(file, "rb") as reader:
+            while not stopped() and (block := reader.read(_BLOCK)):
+                total += len(block)
+                if total > most:
+                    break
+                yield block
+    except ImportError:
+        how = "Python 3.14 reads it" if name == "zstd" else "only gzip, bz2, xz and zstd are"
+        raise OSError(errno.EOPNOTSUPP, f"compressed with {name}, not read ({how})", str(path)) from None
+    except Exception as error:
+        raise OSError(errno.EIO, f"broken {_NAMES.get(name, name)} file: {error}", str(path)) from None
+    if total > most:
+        raise OSError(errno.EFBIG, f"more than {most / 2**30:.2g} GB once inflated", str(path))

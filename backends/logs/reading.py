@@ -17,9 +17,9 @@ from msgspec import Struct, structs
 from backends.logs.filtering import LineFilter, line_filter
 from backends.logs.levels import at_least
 from backends.logs.lines import BOM, MAX_LINE_BYTES, Read, entry_of, nanoseconds, read_line, time_of
-from backends.logs.merging import gap, note
+from backends.logs.merging import note
 from backends.logs.messages import Backwards, Belonging
-from backends.logs.opening import MAX_INFLATED, Inflated, compression_of, open_regular
+from backends.logs.opening import compression_of, inflated, open_regular
 from backends.logs.wrappers import Joiner, carried_over, piece_of
 from backends.models import LogEntry
 from backends.ports import LogQuery
@@ -30,6 +30,7 @@ __all__ = ["LineFilter", "LineFormat", "blocks_backwards", "line_filter", "searc
 UNBOUNDED = "no line has a time that can be read: its last lines are shown whatever time is asked"
 FIRST_BLOCK = 64 * 1024
 LARGEST_BLOCK = 1024 * 1024
+MAX_INFLATED_BYTES = 2 * 2**30
 _TIMELESS_BYTES = 256 * 1024  # so far is looked for a line with a time before a stretch counts as having none
 
 
@@ -80,10 +81,8 @@ def search_file(
             if query.since is not None and os.fstat(file.fileno()).st_mtime < query.since.timestamp():
                 return []
             source = source.removesuffix(".log") if source == path.stem else source
-            pieces = Inflated(file, compression, path, stopped)
-            found = _last_of(_whole_lines(pieces), query.limit, wanted, line_format, source, stopped)
-            why = f"only the first {MAX_INFLATED // 2**20:,} MB of what {path.name} holds are read"
-            return [*found, gap(source, None, why)] if pieces.is_cut else found
+            pieces = inflated(file, compression, path, most=MAX_INFLATED_BYTES, stopped=stopped)
+            return _last_of(_whole_lines(pieces), query.limit, wanted, line_format, source, stopped)
         start, until, is_bounded = _window(file, query, line_format)
         end = until if end is None else min(end, until)
         found = _newest(blocks_backwards(file, start, end), query.limit, wanted, line_format, source, stopped)

@@ -306,13 +306,14 @@ async def test_a_bomb_of_one_line_is_left_when_nobody_waits(adapter: FileLogs, t
     assert time.monotonic() - begun < 2
 
 
-async def test_a_bomb_is_read_to_a_bound_that_is_said(
-    adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("backends.logs.opening.MAX_INFLATED", 2**21)
-    (tmp_path / "a.log.bz2").write_bytes(bz2.compress(f"{NOW} INFO x\n".encode() * 200_000))
-    found = await adapter.query(LogQuery(limit=5))
-    assert is_gap(found[-1])
+async def test_a_bomb_of_any_kind_is_named(adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.logs.reading.MAX_INFLATED_BYTES", 2**21)
+    for name, compress in (("a.log.bz2", bz2.compress), ("b.log.xz", lzma.compress)):
+        (tmp_path / name).write_bytes(compress(f"{NOW} INFO x\n".encode() * 200_000))
+    append(tmp_path / "app.log", "fine\n")
+    *said, fine = await adapter.query(LogQuery(limit=5))
+    assert fine.message == "fine"
+    assert [(entry.level, "once inflated" in entry.message) for entry in said] == [("error", True)] * 2
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
