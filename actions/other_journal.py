@@ -16,17 +16,17 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
     action, colon, _ = state.stamp.partition(":")
     if not action or not colon:  # written by hand, or by nobody yet
         return []
-    if state.journal and state.journal == await journal.identity():
-        return []
     if (state.ended and state.live not in ("mixed", "unknown")) or await journal.knows(action):
         return []
-    whose = f"journal {state.journal}" if state.journal else "another journal"
+    # A program before 0.2 that writes over our mark leaves the journal's id there: an action is ours that we know.
+    named = state.journal not in ("", await journal.identity())
+    whose = f"journal {state.journal}" if named else "another journal"
     what = "left a split" if state.ended else "has not said that it is over"
     return [
         Finding(
             level="block" if forward else "warning",
             code=OTHER_JOURNAL,
-            text=f"the switch was last written by action {action} of {whose}, which is not this one, and it {what}",
+            text=f"the switch was last written by action {action} of {whose}, unknown to this one, and it {what}",
             fix="see with whoever keeps that journal what it does (`teal action list` there)",
             overridable=forward,
         )

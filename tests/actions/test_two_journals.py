@@ -79,6 +79,15 @@ async def test_what_a_hand_wrote_is_of_no_journal(mine: House, service: TwoColor
     assert await codes(mine, ANALYTICS_FLIP, "block") == []
 
 
+async def test_what_an_older_program_wrote_over_our_mark_is_not_ours(mine: House, service: TwoColors) -> None:
+    flip = await mine.order(ANALYTICS_FLIP)
+    said = json.loads(service.switch.read_text())  # it keeps keys that it does not know
+    service.switch.write_text(json.dumps(said | {"stamp": "X:shift", "fence": 1}))
+    assert (await mine.gate.plan(ANALYTICS_FLIP)).from_ == "green"
+    assert await codes(mine, ANALYTICS_FLIP, "block") == ["other-journal"]
+    assert flip.changed
+
+
 async def test_an_old_mark_is_ours_where_our_journal_knows_the_action(mine: House, service: TwoColors) -> None:
     flip = await mine.order(ANALYTICS_FLIP)
     service.write(GREEN, stamp=f"{flip.id}:shift", fence=1)

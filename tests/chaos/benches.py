@@ -36,13 +36,21 @@ class ConfiguredTargets:
     async def switch(self, service: str) -> SwitchTarget:
         """The switch."""
         if self._adapter is None:
-            context = AdapterContext(self._service, self._directory, self._directory / "state", self._http)
-            self._adapter = build("deployments", self._kind, self._config, context)
+            self._adapter = self.built()
         described = describe(
             "deployments", self._kind, self._service, self._config,
             base_dir=self._directory, state_dir=self._directory / "state",
         )  # fmt: skip
         return SwitchTarget(self._adapter, described)
+
+    def built(self) -> Any:
+        """An adapter of its own, for a runner that closes it."""
+        context = AdapterContext(self._service, self._directory, self._directory / "state", self._http)
+        return build("deployments", self._kind, self._config, context)
+
+    def having(self, **config: Any) -> "ConfiguredTargets":
+        """The same service with another config."""
+        return ConfiguredTargets(self._kind, self._service, self._config | config, self._directory, self._http)
 
     async def pipelines(self, backend: str) -> Any:
         """None here."""
@@ -128,11 +136,11 @@ class HaproxyBench:
         self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
 
     async def reset(self) -> None:
-        """As another console would have left it."""
+        """As a hand would have left it, and not without a trace."""
         self._resets += 1
         forget_deployed(self._colors.directory, self.service)
         for node in self._nodes:
-            await asyncio.to_thread(node.meddle, {"blue": 100, "green": 0}, 1000 * self._resets)
+            await asyncio.to_thread(node.meddle, {"blue": 100, "green": 0}, 1000 * self._resets, "hand")
 
     async def weights(self) -> dict[str, int]:
         """What the nodes say; half of each color where they differ."""

@@ -1,0 +1,123 @@
+"""Marks on a switch between programs of two versions: what 0.1.0 makes of ours, and what we make of its marks.
+
+What 0.1.0 did is copied here: the fields of its stamp, the parts of its breadcrumb, the keys that it read and kept.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from backends.deployments.haproxy_state import Crumb
+from backends.deployments.kubernetes_control import ENDED, FENCE, JOURNAL, OP, ServiceControl
+from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
+from backends.kubernetes_wire import Metadata, Service, ServiceSpec
+
+COLORS = ("blue", "green")
+GREEN = {"blue": 0, "green": 100}
+AT = datetime(2026, 11, 28, tzinfo=UTC)
+TEMPLATE = "server {live};\n{stamp}\n"
+
+
+class StampOf010(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    weights: dict[str, int]
+    generation: int
+    stamp: str
+    at: str
+    digest: str
+    fence: int = 0
+
+
+def stamp_of_010(content: bytes) -> StampOf010:
+    line = content.decode().partition("# tealdeck:")[2].split("\n", 1)[0]
+    return msgspec.json.decode(line, type=StampOf010)
+
+
+def crumb_of_010(text: str) -> tuple[str, ...]:
+    parts = text.split("/")
+    assert (len(parts), parts[0], parts[1] in ("moving", "done")) == (6, "1", True)
+    assert int(parts[2]) + int(parts[3]) >= 0
+    return tuple(parts)
+
+
+@pytest.fixture(params=["json", "template"])
+def form(request: pytest.FixtureRequest) -> JsonForm | StampedForm:
+    return JsonForm(COLORS) if request.param == "json" else TemplateForm(COLORS, TEMPLATE, "#")
+
+
+def test_a_mark_is_read_as_it_was_written_and_its_end_moves_no_revision(form: JsonForm | StampedForm) -> None:
+    for journal in ("", "0123456789abcdef"):
+        content = form.write(b"", GREEN, "A:shift", AT, 7, journal)
+        found = form.read(content)
+        assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, False)
+        ended = form.read(form.end(content))
+        assert (ended.ended, ended.journal, ended.revision) == (True, journal, found.revision)
+        assert form.end(form.end(content)) == form.end(content)
+        assert form.read(form.end(content) + b"\n").revision != found.revision or isinstance(form, JsonForm)
+
+
+def test_the_next_write_has_no_end_and_no_number_of_the_one_before(form: JsonForm | StampedForm) -> None:
+    ended = form.end(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
+    found = form.read(form.write(ended, GREEN, "A:shift", AT, 2, "j2"))
+    assert (found.fence, found.journal, found.ended) == (2, "j2", False)
+    by_hand = form.read(form.write(ended, GREEN, "manual", AT))
+    assert (by_hand.fence, by_hand.journal, by_hand.ended) == (0, "", False)
+
+
+def test_a_stamp_is_one_that_0_1_0_reads() -> None:
+    form = TemplateForm(COLORS, TEMPLATE, "#")
+    content = form.write(b"", GREEN, "A:shift", AT, 7, "0123456789abcdef")
+    for written in (content, form.end(content)):
+        told = stamp_of_010(written)
+        assert (told.weights, told.stamp, told.fence, told.digest) == (
+            GREEN, "A:shift", 7, stamp_of_010(content).digest,
+        )  # fmt: skip
+
+
+def test_a_json_file_that_0_1_0_wrote_over_has_no_end() -> None:
+    form = JsonForm(COLORS)
+    ended = form.end(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
+    kept: dict[str, Any] = msgspec.json.decode(ended)
+    found = form.read(msgspec.json.encode(kept | {"stamp": "B:shift", "generation": 9, "fence": 7}))
+    assert (found.stamp, found.ended) == ("B:shift", False)
+
+
+def test_a_breadcrumb_is_one_that_0_1_0_reads_and_its_owner_is_of_that_write_alone() -> None:
+    crumb = Crumb(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift", journal="j/1 ;", ended=True)
+    assert crumb_of_010(crumb.text()) == ("1", "done", "5", "3", "blue=0+green=100", "A:shift")
+    read = Crumb.parse(crumb.text())
+    assert read is not None
+    assert read.owned(crumb.owner()) == crumb
+    newer = msgspec.structs.replace(read, number=6)
+    assert newer.owned(crumb.owner()) == newer
+    assert not {" ", ";", ","} & set(crumb.owner())
+
+
+@pytest.mark.parametrize("text", ["", "1", "1/", "1/5", "1/5/", "2/5/j/ended", "x/y/z", "1/6/j/ended"])
+def test_an_owner_that_is_none_is_nobody(text: str) -> None:
+    crumb = Crumb(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift")
+    found = crumb.owned(text)
+    assert (found.journal, found.ended) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("more", "journal", "ended"),
+    [
+        ({}, "", False),
+        ({JOURNAL: "j1"}, "j1", False),
+        ({JOURNAL: "j1", ENDED: "A:shift"}, "j1", True),
+        ({JOURNAL: "j1", ENDED: "B:shift"}, "j1", False),  # 0.1.0 wrote A over B, and left both
+    ],
+)
+def test_the_annotations_of_a_service(more: dict[str, str], journal: str, ended: bool) -> None:
+    annotations = {OP: "A:shift", FENCE: "7", **more}
+    metadata = Metadata(name="s", uid="u", resource_version="1", annotations=annotations)
+    service = Service(metadata=metadata, spec=ServiceSpec(selector={"color": "green"}))
+    control = ServiceControl(None, "s", "color", COLORS)  # type: ignore[arg-type]
+    found = control.state(service)
+    assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, ended)
+    patch = control.patch(service, "blue", stamp="C:shift", fence=1, journal="j2")
+    written = {each["path"].rpartition("~1")[2]: each["value"] for each in patch if each["op"] == "add"}
+    assert written == {"fence": "1", "op": "C:shift", "journal": "j2"}
