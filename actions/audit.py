@@ -20,7 +20,10 @@ AuditKind = Literal[
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):
-    """What is told of one command or one effect, never with a secret. `before` and `after` are what was observed."""
+    """What is told of one command or one effect, never with a secret. `before` and `after` are what was observed.
+
+    `late`: it was done while the journal could not be written, at `happened_at`, and came into the chain afterwards.
+    """
 
     kind: AuditKind
     action: str = ""
@@ -40,6 +43,8 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     result: str = ""
     detail: str = ""
     undo: str = ""
+    late: bool = False
+    happened_at: str = ""
 
 
 class AuditRecord(AuditEntry, frozen=True, kw_only=True):

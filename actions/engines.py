@@ -22,7 +22,9 @@ from actions.location import JournalLocation
 from backends.errors import BackendError
 
 READ_ONLY = "tealdeck_read_only"
+WAIT_MS = "tealdeck_wait_ms"
 BUSY_TIMEOUT_MS = 5000
+READING_WAITS_MS = 2000  # no writer is in its way but one that has locked the whole file
 CREATION_DEADLINE_S = 30.0
 _POLL_S = 0.02
 _WRITER = 0x7EA1DEC  # the advisory lock of a PostgreSQL journal: any number that no other program of that database has
@@ -132,7 +134,10 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN" if _reads(connection) else "BEGIN IMMEDIATE")
+    reads = _reads(connection)
+    wait_ms = _wait_ms(connection) or (READING_WAITS_MS if reads else BUSY_TIMEOUT_MS)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms}")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _configure_postgresql(connection: Any, _record: Any) -> None:
@@ -147,7 +152,14 @@ def _begin_postgresql(connection: Connection) -> None:
     if _reads(connection):
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     else:
+        if (wait_ms := _wait_ms(connection)) is not None:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {wait_ms}")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+
+
+def _wait_ms(connection: Connection) -> int | None:
+    asked = connection.get_execution_options().get(WAIT_MS)
+    return None if asked is None else int(asked)
 
 
 def _reads(connection: Connection) -> bool:

@@ -16,6 +16,7 @@ from actions.entries import command_entry, entry_of, override_entries, request_h
 from actions.guards import Policy, refusal
 from actions.ids import new_id
 from actions.journal import Journal
+from actions.journal_errors import JournalError
 from actions.living import with_its_commands, with_living
 from actions.models import (
     STANDING_KINDS,
@@ -39,7 +40,8 @@ from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip
-from actions.targets import Targets
+from actions.targets import SwitchTarget, Targets
+from actions.unjournalled import WITHOUT, agreeing, plan_without_journal
 from backends.errors import BackendError
 from backends.models import Deployment
 from backends.text import clean
@@ -47,7 +49,10 @@ from backends.text import clean
 MIN_HASH_CHARS = 6
 WATCH_POLL_S = 0.1
 ORPHAN_AFTER_S = 1.0
-PLANNERS = {"flip": plan_flip, "release": plan_release, "rollback": plan_rollback, "retire": plan_retire}
+PLANNERS = {"flip": plan_flip, "release": plan_release, "retire": plan_retire}
+WAY_BACK_WAITS_S = 2.0
+"""For a journal that another keeps locked; then it is done without."""
+BLIND_S = 5.0
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
@@ -62,6 +67,7 @@ class Gate:
         self.actor = actor
         self._targets = targets
         self._launch = launch
+        self._blind: tuple[float, JournalError] | None = None
 
     # ---- orders
 
@@ -86,6 +92,8 @@ class Gate:
         target = await self._targets.switch(request.service)
         if request.kind in STANDING_KINDS:
             return await plan_standing(request, self.policy, self.journal)
+        if request.kind == "rollback":
+            return await self._way_back(request, target)
         made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
         made = await with_living(made, self.policy, self.journal, target)
         return await held_back(made, self.policy, self.journal)
@@ -97,7 +105,7 @@ class Gate:
 
         Raises Refused, with nothing changed: 3 by a guard, 6 where the plan no longer holds, the service is held or the
         key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
-        `spare` runs a rollback that the journal has no room for.
+        `spare` runs a rollback that the journal can not take.
         """
         try:
             if (recorded := await self._recorded(plan, consent)) is not None:
@@ -119,7 +127,7 @@ class Gate:
             await self._tell_refusal(plan, consent, no)
             raise
         if queued_to := fresh.expected.get("queued_to", ""):
-            return await self._queue(fresh, consent, queued_to, launch)
+            return await self._queue(fresh, consent, queued_to, launch, spare)
         return await self._begin(fresh, consent, launch, spare)
 
     # ---- reading
@@ -179,9 +187,23 @@ class Gate:
 
     # ---- inside
 
+    async def _way_back(self, request: Request, target: SwitchTarget) -> Plan:
+        """By the journal; where that can not be read, without it. Raises Refused (2) for another color than it says."""
+        clock = asyncio.get_running_loop().time
+        try:
+            if self._blind is not None and clock() < self._blind[0]:
+                raise self._blind[1]
+            made = await plan_rollback(request, self.policy, self.journal, target)
+            made = await with_living(made, self.policy, self.journal, target)
+        except JournalError as error:
+            if self._blind is None or clock() >= self._blind[0]:
+                self._blind = (clock() + BLIND_S, error)
+            return await plan_without_journal(request, self.policy, self.journal, target, error)
+        return agreeing(request, made)
+
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
         """What the key brought about already. Raises KeyUsed for another request's."""
-        key = consent.idempotency_key
+        key = "" if WITHOUT in plan.expected else consent.idempotency_key
         known = await self.journal.by_key(self.policy.context, key) if key else None
         if known is None:
             return None
@@ -242,8 +264,6 @@ class Gate:
         raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
 
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
-        from actions.journal_errors import JournalFull, JournalNewer
-
         steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
         done = plan.already or plan.kind in STANDING_KINDS
         word = "already so" if plan.already else "done" if done else "begun"
@@ -256,25 +276,48 @@ class Gate:
             command_entry(plan, consent, self.actor, word, draft.id),
             *override_entries(plan, consent, self.actor, draft.id),
         ]
+        if WITHOUT in plan.expected:
+            lost = JournalError("unreachable", plan.expected[WITHOUT])
+            return await self._spared(draft, audit, spare, lost)
         try:
-            action = await self.journal.begin(draft, audit=audit)
+            wait_s = WAY_BACK_WAITS_S if plan.kind == "rollback" else None
+            action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
         except Occupied as held:
             no = Refused(6, self._held(held.action), findings=plan.findings)
             await self._tell_refusal(plan, consent, no)
             raise no from None
-        except (JournalFull, JournalNewer):
-            if plan.kind != "rollback" or done or spare is None:
+        except JournalError as error:
+            if plan.kind != "rollback":
                 raise
-            return await spare(draft, audit)
+            return await self._spared(draft, audit, spare, error)
         return action if done else await start(draft.id, launch, self.journal, self.action)
 
-    async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch) -> Action:
-        """A rollback of an open action is an order to it; where its runner died, another takes it over."""
-        occupied = await self.action(action_id)
-        if occupied.kind != "rollback":
-            entry = command_entry(plan, consent, self.actor, "queued", action_id)
-            await self._enqueue(plan, consent, action_id, "rollback", entry)
-        return await start(action_id, launch, self.journal, self.action) if self.orphaned(occupied) else occupied
+    async def _spared(self, draft: Draft, audit: list[AuditEntry], spare: Spare | None, error: JournalError) -> Action:
+        """The way back without the journal, where somebody waits for it."""
+        if draft.plan.already:
+            return outcome.already(draft.plan, actor=self.actor)
+        if spare is None:
+            error.fix = f"teal deploy rollback {shlex.quote(draft.plan.service)} -y does it without the journal"
+            raise error
+        return await spare(draft, audit)
+
+    async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch, spare: Spare | None) -> Action:
+        """A rollback of an open action is an order to it; where its runner died, another takes it over. Where the
+        journal can not take the order, traffic is moved without."""
+        try:
+            occupied = await self.action(action_id)
+            alone, is_back = self.orphaned(occupied), occupied.kind == "rollback"
+            if alone or not is_back:
+                entry = command_entry(plan, consent, self.actor, "queued", action_id)
+                word = "takeover" if is_back else "rollback"
+                await self._enqueue(plan, consent, action_id, word, entry, wait_s=WAY_BACK_WAITS_S)
+        except JournalError as error:
+            target = await self._targets.switch(plan.service)
+            direct = await plan_without_journal(plan.request, self.policy, self.journal, target, error)
+            if not direct.already:
+                self._guard(direct, consent)
+            return await self._begin(direct, consent, launch, spare)
+        return await start(action_id, launch, self.journal, self.action) if alone else occupied
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""
@@ -300,16 +343,23 @@ class Gate:
         await obeyed(action_id, self.journal, self.action)
         return await self.action(action_id)
 
-    async def _enqueue(self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry) -> None:
+    async def _enqueue(
+        self, plan: Plan, consent: Consent, action_id: str, word: str, entry: AuditEntry, *, wait_s: float | None = None
+    ) -> None:
         """Raises Refused (6) where it has ended."""
         key = consent.idempotency_key
         asked = Key(self.policy.context, key, request_hash(plan.request)) if key else None
-        if not await self.journal.enqueue(action_id, word, self.actor, consent.reason, audit=[entry], key=asked):
+        said = self.journal.enqueue(
+            action_id, word, self.actor, consent.reason, audit=[entry], key=asked, wait_s=wait_s
+        )  # fmt: skip
+        if not await said:
             no = Refused(6, ActionError(kind="conflict", message=f"{action_id} has just ended", fix="look at it"))
             await self._tell_refusal(plan, consent, no)
             raise no
 
     async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
+        if WITHOUT in plan.expected:
+            return
         why = no.error.message
         entry = entry_of("refused", plan, self.actor, f"exit {no.exit_code}", detail=why, reason=consent.reason)
         # A refusal stands whether or not it could be written down.

@@ -9,28 +9,38 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.ids import new_id
-from actions.journal_errors import JournalFull
+from actions.journal_errors import JournalError, JournalFull, how_to_move_away
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
+from backends.text import clean
 
 if TYPE_CHECKING:
     from actions.journal_sql import SqlJournal
+    from actions.late import Late
 
 T = TypeVar("T")
 
 RETRY_S = (0.1, 0.3, 1.0, 2.0)
+SLOW_S, SLOW_FOR_S = 0.5, 1.0
 
 
 class Journal:
     """What was ordered, what was intended and observed, who runs it, and the audit. Raises BackendError everywhere."""
 
-    def __init__(self, location: JournalLocation, times: LeaseTimes | None = None) -> None:
+    def __init__(
+        self, location: JournalLocation, times: LeaseTimes | None = None, *, lost: BackendError | None = None
+    ) -> None:
+        """`lost`: why it can not even be asked, as where its address is a secret that is not there."""
         self.location = location
+        self._lost = lost
+        self._slow: tuple[float, JournalError] | None = None
         self.times = times or LeaseTimes()
         self._renewed: dict[str, float] = {}
         self._writing = asyncio.Lock()
@@ -46,9 +56,10 @@ class Journal:
 
     # ---- actions
 
-    async def begin(self, draft: Draft, *, audit: Sequence[AuditEntry] = ()) -> Action:
-        """Write a new action. Raises Occupied or KeyUsed; nothing is written then."""
-        return await self._do(lambda sql: sql.begin(draft, audit))
+    async def begin(self, draft: Draft, *, audit: Sequence[AuditEntry] = (), wait_s: float | None = None) -> Action:
+        """Write a new action, waiting for other writers for `wait_s` at most. Raises Occupied or KeyUsed; nothing is
+        written then."""
+        return await self._do(lambda sql: sql.begin(draft, audit, wait_s))
 
     async def write(
         self,
@@ -82,6 +93,14 @@ class Journal:
     async def close_orphan(self, action_id: str, changes: Changes, *, audit: Sequence[AuditEntry] = ()) -> bool:
         """End an action that nobody runs. False where it has ended meanwhile."""
         return await self._do(lambda sql: sql.close_orphan(action_id, changes, audit))
+
+    async def check_whole(self) -> None:
+        """Raises JournalError where the file is damaged."""
+        await self._do(lambda sql: sql.check_whole())
+
+    async def add_late(self, late: "Late") -> bool:
+        """Add an action that was done without this journal, and its records; False where it has been added before."""
+        return await self._do(lambda sql: sql.add_late(late))
 
     async def claim(
         self, action_id: str, what: str, still: Callable[[Action], bool], *, audit: Sequence[AuditEntry] = ()
@@ -175,9 +194,10 @@ class Journal:
         *,
         audit: Sequence[AuditEntry] = (),
         key: Key | None = None,
+        wait_s: float | None = None,
     ) -> bool:
-        """Queue an order to an open action; False where it has ended. Raises KeyUsed."""
-        return await self._do(lambda sql: sql.enqueue(action_id, word, actor, reason, audit, key))
+        """Queue an order to an open action; False where it has ended. `wait_s` as for `begin`. Raises KeyUsed."""
+        return await self._do(lambda sql: sql.enqueue(action_id, word, actor, reason, audit, key, wait_s))
 
     async def waiting(self, action_id: str) -> list[Command]:
         """The orders to an action that were not yet obeyed."""
@@ -226,14 +246,41 @@ class Journal:
     # ---- inside
 
     async def _look(self, nothing: T, ask: Callable[["SqlJournal"], T]) -> T:
-        if self._sql is None and not self.location.exists():
+        if self._lost is None and self._sql is None and not self.location.exists():
             return nothing
-        return await self._do(ask)
+        return await self._do(ask, reads=True)
 
-    async def _do(self, ask: Callable[["SqlJournal"], T]) -> T:
-        work = asyncio.get_running_loop().run_in_executor(self._executor, lambda: ask(self._open()))
+    async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False) -> T:
+        asked = self._read if reads else self._told
+        work = asyncio.get_running_loop().run_in_executor(self._executor, lambda: asked(ask))
         # A transaction that has begun ends on its own: the caller may stop waiting, the thread does not.
         return await asyncio.shield(work)
+
+    def _read(self, ask: Callable[["SqlJournal"], T]) -> T:
+        """What waited in vain is not waited for again by the reads behind it."""
+        began = steady_clock()
+        if self._slow is not None and began < self._slow[0]:
+            raise self._slow[1]
+        try:
+            return self._told(ask)
+        except JournalError as error:
+            ended = steady_clock()
+            self._slow = (ended + SLOW_FOR_S, error) if ended - began > SLOW_S else None
+            raise
+
+    def _told(self, ask: Callable[["SqlJournal"], T]) -> T:
+        """Raises JournalError for all that is the journal's own trouble, also where its rows make no sense."""
+        try:
+            if self._lost is not None:
+                raise self._lost
+            return ask(self._open())
+        except BackendError as error:
+            if isinstance(error, JournalError) or error.kind == "not_found":
+                raise
+            raise JournalError(error.kind, error.message, fix=error.fix) from None
+        except (msgspec.MsgspecError, ValueError, LookupError) as error:
+            words = f"journal {self.location.name}: a row makes no sense: {clean(str(error), 200)}"
+            raise JournalError("malformed", words, fix=how_to_move_away(self.location.name)) from None
 
     def _open(self) -> "SqlJournal":
         if self._sql is None:

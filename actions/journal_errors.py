@@ -1,6 +1,9 @@
 """What a database says when it cannot do its work, as one line of ours. No database library is loaded for it."""
 
+import os
+import shlex
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 from backends.errors import BackendError
@@ -12,22 +15,43 @@ _LOCK_NOT_AVAILABLE = ("55P03", "57014", "40P01", "40001")
 _NO_SPACE = ("53100", "54000")
 _READ_ONLY = "25006"
 _STOOD_STILL = "25P03"
+_MAY_BE_FULL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL)
+_SHARED_MEMORY_BYTES = 64 * 1024  # the -shm file, and a page of the -wal: https://www.sqlite.org/walformat.html
 _NO_RIGHT = ("28000", "28P01", "42501")
 
 
-class JournalFull(BackendError):
+class JournalError(BackendError):
+    """The journal can not be read or written now: what is live is known without it, who acts is not."""
+
+
+class JournalFull(JournalError):
     """There is no room for one record more; what must be recorded before it is done can not be done."""
 
     def __init__(self, where: str) -> None:
         super().__init__("unreachable", f"journal {where}: no space is left", fix="free some, then try again")
 
 
-class JournalNewer(BackendError):
+class JournalNewer(JournalError):
     """A newer program has made it such that this one may only read it."""
 
     def __init__(self, where: str, version: str, known: str) -> None:
         message = f"journal {where}: schema {version}, this program knows up to {known}"
         super().__init__("config", message, fix="upgrade tealdeck on this host; nothing was written")
+
+
+def how_to_move_away(where: str) -> str:
+    """What is done about a file that is damaged: it is never replaced unasked."""
+    path = shlex.quote(where)
+    return f"restore it; or move it away (mv {path} {path}.damaged; rm -f {path}-wal {path}-shm) to begin a new one"
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether there is no room for the shared memory of SQLite, which it says with words of its own."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES or found.f_favail == 0 < found.f_files
 
 
 def told(error: Any, where: str) -> BackendError:
@@ -42,6 +66,8 @@ def told_by_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
     """The same for the driver's own error."""
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     words = f"journal {where}: {clean(str(cause), 200)}"
+    if code in _MAY_BE_FULL and _is_full(Path(where).parent):
+        return JournalFull(where)
     match code:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             message = f"journal {where}: another writer keeps it"
@@ -51,7 +77,7 @@ def told_by_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return BackendError("auth", words, fix="check its owner and mode, and those of its directory")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
-            return BackendError("malformed", words, fix="restore it, or move it away and begin a new one")
+            return BackendError("malformed", words, fix=how_to_move_away(where))
     return BackendError("unreachable", words, fix="check its disk, its owner and its mode")
 
 

@@ -17,6 +17,8 @@ from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, re
 from actions.audit_sql import append, head_of, links
 from actions.engines import database_now
 from actions.ids import canonical, now, time_text
+from actions.late import Late
+from actions.late_sql import add_late
 from actions.lease import Hold
 from actions.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.location import JournalLocation
@@ -42,6 +44,8 @@ from actions.schema import Database, identity_of
 from backends.errors import BackendError
 from backends.text import clean
 
+BESIDE_WAITS_S = 0.5  # what can be done by the next who comes keeps nobody waiting
+
 
 class SqlJournal:
     """One database, opened when it is first needed; created by the first write."""
@@ -53,12 +57,19 @@ class SqlJournal:
         """Give the connections back."""
         self._database.close()
 
+    def check_whole(self) -> None:
+        """Raises BackendError(malformed) for a damaged SQLite file."""
+        with self._database.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise BackendError("malformed", f"the journal is damaged: {clean(str(found), 200)}")
+
     # ---- actions
 
-    def begin(self, draft: Draft, audit: Sequence[AuditEntry]) -> Action:
+    def begin(self, draft: Draft, audit: Sequence[AuditEntry], wait_s: float | None = None) -> Action:
         """Write a new action, its steps and what is told of it. Raises KeyUsed or Occupied; nothing is written then."""
         plan = draft.plan
-        with self._database.writing() as connection:
+        with self._database.writing(wait_s) as connection:
             self._unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
             at = time_text(now())
             try:
@@ -124,9 +135,14 @@ class SqlJournal:
             append(connection, audit)
             return True
 
+    def add_late(self, late: Late) -> bool:
+        """Add an action that was done without the journal, closed; False where it is there."""
+        with self._database.writing(BESIDE_WAITS_S) as connection:
+            return add_late(connection, late)
+
     def claim(self, action_id: str, what: str, still: Callable[[Action], bool], audit: Sequence[AuditEntry]) -> bool:
         """Insert the event `what` under an action's newest lease; False where it is there, or it is not `still` so."""
-        with self._database.writing() as connection:
+        with self._database.writing(BESIDE_WAITS_S) as connection:
             row = self._row(connection, id=action_id)
             if row is None or not still(self._whole(connection, row)):
                 return False
@@ -253,10 +269,17 @@ class SqlJournal:
     # ---- orders to a running action
 
     def enqueue(
-        self, action_id: str, word: str, actor: Actor, reason: str, audit: Sequence[AuditEntry], key: Key | None
+        self,
+        action_id: str,
+        word: str,
+        actor: Actor,
+        reason: str,
+        audit: Sequence[AuditEntry],
+        key: Key | None,
+        wait_s: float | None = None,
     ) -> bool:
         """Queue an order; False where the action has ended. Raises KeyUsed; nothing is written then."""
-        with self._database.writing() as connection:
+        with self._database.writing(wait_s) as connection:
             if key is not None:
                 self._unused(connection, key)
             row = self._row(connection, id=action_id)

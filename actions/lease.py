@@ -88,6 +88,17 @@ def release(descriptor: int, path: Path, *, ended: bool) -> None:
     os.close(descriptor)
 
 
+def living(directory: Path) -> list[str]:
+    """The ids of the actions whose owner lives on this host and keeps its files in `directory`. Raises OSError where
+    that can not be looked at."""
+    try:
+        names = os.listdir(directory / "owners")
+    except FileNotFoundError:
+        return []
+    files = [directory / "owners" / name for name in names if name.endswith(".lock")]
+    return sorted(path.stem for path in files if is_held(path))
+
+
 def is_held(path: Path) -> bool:
     """Whether a living process of this host holds it; what can not be looked at is taken to be alive."""
     try:

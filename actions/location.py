@@ -38,8 +38,17 @@ class JournalLocation(Struct, frozen=True):
         return f"{scheme.partition('+')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
 
     def exists(self) -> bool:
-        """Whether there is something to read; a database server is taken to be there."""
-        return self.path is None or (self.path.is_file() and self.path.stat().st_size > 0)
+        """Whether there is something to read, or something that can not be looked at; a database server is taken to be
+        there."""
+        if self.path is None:
+            return True
+        try:
+            found = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return not stat.S_ISREG(found.st_mode) or found.st_size > 0
 
 
 def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalLocation:

@@ -1,5 +1,7 @@
 """What an action means to whoever ordered it: exit codes, and actions that never were in the journal."""
 
+from msgspec.structs import replace
+
 from actions.models import Action, ActionKind, ActionStatus, Actor, Plan, Refused
 
 EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_AUTH, EXIT_NOT_FOUND, EXIT_CONFLICT, EXIT_NO_ANSWER = 0, 1, 3, 4, 5, 6, 7
@@ -37,6 +39,11 @@ def preview(plan: Plan, *, actor: Actor | None = None) -> Action:
         findings=plan.findings, plan_hash=plan.hash, actor=actor, plan=plan.summary, undo=plan.summary.undo,
         ref=plan.request.ref or None,
     )  # fmt: skip
+
+
+def already(plan: Plan, *, actor: Actor | None = None) -> Action:
+    """A plan with nothing to do, as an action that no journal has."""
+    return replace(preview(plan, actor=actor), status="succeeded", phase="")
 
 
 def refused_action(plan: Plan, refusal: Refused, *, actor: Actor | None = None) -> Action:

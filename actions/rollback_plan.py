@@ -36,7 +36,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     """The newest change of traffic taken back: the open one, or the last that has ended and still stands.
 
     Raises Refused (5) where the journal knows none that led to what is live."""
-    state = await _observed(target)
+    state = await observed(target)
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
         move = _take_back_open(occupied, state)
@@ -63,7 +63,7 @@ def other_version(color: str, left: str, now_there: str) -> str:
     return f"{color.upper()} runs {now_there} now, and {left} was left there"
 
 
-async def _observed(target: SwitchTarget) -> SwitchState:
+async def observed(target: SwitchTarget) -> SwitchState:
     """What can not be read is unknown: a rollback then pages someone, whatever the reason is."""
     try:
         return await target.adapter.observe()

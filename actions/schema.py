@@ -12,10 +12,10 @@ from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from actions.engines import READ_ONLY, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal_errors import JournalNewer, told, told_by_sqlite
+from actions.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
+from actions.journal_errors import JournalNewer, how_to_move_away, told, told_by_sqlite
 from actions.location import FILE_NAME, JournalLocation
 from actions.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"\d{4}")
 
 
 class Database:
-    """One database, created and upgraded when it is opened. Raises BackendError, and the statements' IntegrityError."""
+    """One database, created and upgraded when it is opened. Raises BackendError."""
 
     def __init__(self, location: JournalLocation) -> None:
         self._where = location.name
@@ -46,12 +46,13 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that excludes other writers, on disk at its end. Raises JournalNewer where a newer program has
-        said that this one may not write."""
+    def writing(self, wait_s: float | None = None) -> Iterator[Connection]:
+        """A transaction that excludes other writers, on disk at its end; they are waited for, for `wait_s` at most.
+        Raises JournalNewer where a newer program has said that this one may not write."""
         if self._found.newer:
             raise JournalNewer(self._where, self._found.version, SCHEMA_VERSION)
-        with self._errors(), self._engine.begin() as connection:
+        options = {} if wait_s is None else {WAIT_MS: round(wait_s * 1000)}
+        with self._errors(), self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -64,8 +65,6 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
-            raise
         except DBAPIError as error:
             raise told(error, self._where) from None
         except sqlite3.Error as error:  # of a connection that SQLAlchemy hands over raw
@@ -75,7 +74,7 @@ class Database:
             raise BackendError("config", message, fix="sqlite:///… or postgresql+psycopg://…") from None
         except SQLAlchemyError as error:
             message = f"journal {self._where}: {clean(str(error), 200)}"
-            raise BackendError("malformed", message, fix="restore it, or move it away and begin a new one") from None
+            raise BackendError("malformed", message, fix=how_to_move_away(self._where)) from None
         except OSError as error:
             message = f"journal {self._where}: {error.strerror or error}"
             raise BackendError("auth", message, fix="check the owner and mode of its directory") from None

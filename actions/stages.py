@@ -79,6 +79,14 @@ def is_shift(step: str) -> bool:
     return step == "shift" or step.startswith("shift[")
 
 
+def share_of(step: str) -> int | None:
+    """The percent of `shift[25]`; 0 for `shift`, which is all at once; None for a step that moves nothing forward."""
+    if not is_shift(step):
+        return None
+    number = step.partition("[")[2].removesuffix("]")
+    return int(number) if number.isdigit() else 0
+
+
 def steps_of_plan(kind: ActionKind, stages: tuple[int, ...], *, smoke: bool, starts: bool = False) -> tuple[str, ...]:
     """The steps that an action will go through, in order. `starts`: the side that gains traffic is at zero."""
     if kind == "retire":

@@ -129,7 +129,10 @@ class Traffic:
 
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
         """Returns what was observed, in words."""
-        stamp = f"{self._work.action_id}:{step}"
+        marked = (
+            "shift-back" if self._work.plan.kind == "rollback" else step
+        )  # whoever reads only it knows the way back
+        stamp = f"{self._work.action_id}:{marked}"
         try:
             found = await self._adapter.observe()
         except BackendError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.audit import AuditEntry, AuditRecord, AuditVerdict
     from actions.gate import Gate, Spare
+    from actions.journal import Journal
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
     from actions.rows import Draft
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
@@ -44,6 +45,7 @@ class Orders:
         self._fate: Fate | None = None
         self._console_id: str | None = None
         self._caring: set[asyncio.Task[None]] = set()
+        self.unjournalled: set[str] = set()
 
     @cached_property
     def actor(self) -> Actor:
@@ -84,7 +86,7 @@ class Orders:
 
             self._in_process = InProcess(gate.journal)
         launch = self._in_process if foreground else None
-        return await gate.submit(plan, consent, launch=launch, spare=_spare(tell) if tell else None)
+        return await gate.submit(plan, consent, launch=launch, spare=self._spare(gate, tell) if tell else None)
 
     def park(self) -> None:
         """Leave what runs in this process, at its next safe point, to whoever resumes it."""
@@ -229,11 +231,17 @@ class Orders:
             from actions.gate import Gate
             from actions.guards import Policy
             from actions.journal import Journal
-            from actions.location import journal_location
+            from actions.location import JournalLocation, journal_location
 
             config = self._context.config
-            url = await reveal(config.journal, self._context.base_dir) if config.journal else None
+            url, lost = None, None
+            try:
+                url = await reveal(config.journal, self._context.base_dir) if config.journal else None
+            except BackendError as error:
+                lost = error
             location = journal_location(url, os.environ)
+            if lost is not None:  # where it is can not be read: what is beside another one says nothing of it
+                location = JournalLocation("", None, location.directory, shared=True)
             policy = Policy(
                 context=self._context.name,
                 protected=config.protected,
@@ -250,8 +258,35 @@ class Orders:
 
                 await launch_detached(action_id, location, self._fate.wrap if self._fate else ())
 
-            self._gate = Gate(policy, Journal(location), self, self.actor, launch)
+            self._gate = Gate(policy, Journal(location, lost=lost), self, self.actor, launch)
+            await self._add_late(self._gate.journal)
         return self._gate
+
+    async def _add_late(self, journal: Journal) -> None:
+        """What was done while the journal could not be written comes into it with the first command that can."""
+        from actions.late import add_late
+
+        if journal.location.exists():
+            with contextlib.suppress(BackendError):
+                await add_late(journal, self._context.name, os.environ)
+
+    def _spare(self, gate: Gate, tell: Callable[[str], None]) -> Spare:
+        async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
+            from actions.late import LateFile, named, places
+            from actions.spare import run_unjournalled
+            from console.runner import build_described
+
+            location = gate.journal.location
+            late = LateFile(places(location, os.environ), location.name, draft)
+            tell(kept := named(late))
+            self.unjournalled.add(draft.id)
+            try:
+                return await run_unjournalled(draft, audit, build_described, tell, late=late)
+            finally:
+                if named(late) != kept:
+                    tell(named(late))
+
+        return run
 
     def _target(self, port: Port, name: str) -> dict[str, object]:
         entry = self._adapters.entry(port, name)
@@ -287,13 +322,3 @@ class Orders:
         except BackendError:
             return {}
         return entry.data
-
-
-def _spare(tell: Callable[[str], None]) -> Spare:
-    async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
-        from actions.spare import run_unjournalled
-        from console.runner import build_described
-
-        return await run_unjournalled(draft, audit, build_described, tell)
-
-    return run

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import click
 
 from actions.ids import now
+from actions.journal_errors import JournalError
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
 from backends.models import worst
@@ -84,7 +85,12 @@ def _order_command(word: OrderWord, words: str) -> click.Command:
     @click.argument("action_id", metavar="ID")
     def order(common: Common, writing: Writing, action_id: str) -> int:
         async def request(session: Session) -> Request:
-            found = await session.orders.action(action_id)
+            try:
+                found = await session.orders.action(action_id)
+            except JournalError as error:
+                if word in ("rollback", "abort"):
+                    error.fix = "`teal deploy rollback SERVICE -y` does it without the journal"
+                raise
             return Request(kind=found.kind, service=found.service, ref=found.id or "", order=word)
 
         return act(common, writing, request, panels=())

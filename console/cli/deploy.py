@@ -79,12 +79,21 @@ def flip(common: Common, writing: Writing, to: str, strategy: str, service: str)
 @deploy.command()
 @common_options()
 @writing_options
+@click.option(
+    "--to",
+    default="",
+    metavar="COLOR",
+    help="Where back is, if neither journal nor switch says it.",
+)
 @click.argument("service")
-def rollback(common: Common, writing: Writing, service: str) -> int:
-    """Undo the last switch of SERVICE in one step. A second one changes nothing."""
+def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
+    """Undo the last switch of SERVICE in one step. A second one changes nothing.
+
+    Where the journal can not be used it is done without: here and now, the records on stderr and in a file.
+    """
 
     async def request(session: Session) -> Request:
-        return Request(kind="rollback", service=service, timeout_s=common.timeout_s)
+        return Request(kind="rollback", service=service, to=to, timeout_s=common.timeout_s)
 
     return act(common, writing, request)
 

@@ -106,7 +106,7 @@ async def _noted(submitting: Awaitable[Action], begun: list[Action]) -> Action:
 
 
 def _unjournalled(record: str) -> None:
-    """The journal has no room: what it would have kept is on stderr, for whoever keeps it."""
+    """The journal can not be used: what it would have kept is on stderr, for whoever keeps it."""
     say(f"teal: not in the journal: {record}")
 
 
@@ -122,6 +122,9 @@ async def _follow(
         return 0
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
     back = ordered == "rollback"
+    if action.id in session.orders.unjournalled:  # it was run here, to its end, and no journal can be watched
+        _print_action(common, session, action, action_lines(action))
+        return exit_code(action)
     action = await follow(common, session, action, deadline, foreground=writing.foreground, back=back)
     _print_action(common, session, action, action_lines(action))
     code = exit_code(action, ordered=ordered)

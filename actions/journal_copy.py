@@ -1,0 +1,61 @@
+"""A copy of a journal's file in memory, to read what it said last.
+
+A disk without room, a lock or a read-only file system keeps SQLite from the original, and no one from its bytes."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from actions.journal import Journal
+from actions.journal_errors import JournalError
+from actions.location import FILE_NAME, JournalLocation
+
+MEMORY = Path("/dev/shm")
+LARGEST_BYTES = 256 * 1024 * 1024
+
+
+@contextlib.asynccontextmanager
+async def copied(location: JournalLocation) -> AsyncIterator[Journal]:
+    """A journal of the same locks and other bytes. Raises JournalError where there is none that is whole."""
+    if location.path is None:
+        raise JournalError("unreachable", f"journal {location.name}: no copy of a server")
+    with _directory(location) as directory:
+        path = Path(directory) / FILE_NAME
+        try:
+            await asyncio.to_thread(_copy, location.path, path)
+        except OSError as error:
+            raise JournalError("unreachable", f"journal {location.name}: {error.strerror or error}") from None
+        where = JournalLocation(f"sqlite:///{path}", path, location.directory, location.shared)
+        journal = Journal(where)
+        try:
+            await journal.check_whole()
+            yield journal
+        finally:
+            await journal.aclose()
+
+
+def in_memory() -> Path | None:
+    """A file system that no full disk concerns, where the host has one."""
+    return MEMORY if MEMORY.is_dir() else None
+
+
+@contextlib.contextmanager
+def _directory(location: JournalLocation) -> Iterator[str]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix="teal-", dir=in_memory())
+    except OSError as error:
+        raise JournalError("unreachable", f"journal {location.name}: {error.strerror or error}") from None
+    with made as directory:
+        yield directory
+
+
+def _copy(source: Path, to: Path) -> None:
+    """The file first: what is written back into it meanwhile is in the log, too. A log without an end is cut there."""
+    if not source.is_file() or source.stat().st_size > LARGEST_BYTES:
+        raise OSError(0, "not a file that can be copied into memory")
+    shutil.copyfile(source, to)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(f"{source}-wal", f"{to}-wal")

@@ -1,0 +1,52 @@
+"""The statements that add what was done without the journal. Loads SQLAlchemy."""
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from actions.audit_sql import append
+from actions.ids import canonical, time_text
+from actions.late import Late
+from actions.models import ActionError
+from actions.rows import Event, draft_row, event_row
+from actions.tables import actions, events, keyed_orders
+
+
+def add_late(connection: Connection, late: Late) -> bool:
+    """The action, closed, with its steps and records; False where it has been added before."""
+    draft = late.draft
+    if connection.execute(select(actions.c.id).filter_by(id=draft.id)).first() is not None:
+        return False
+    row = _row(connection, late)
+    connection.execute(insert(actions).values(row))
+    for step in late.ended.steps if late.ended else ():
+        event = Event(step=step.name, kind="verdict", status=step.status, detail=step.detail)
+        at = step.ended_at or step.started_at
+        told_at = row["ended_at"] if at is None else time_text(at)
+        connection.execute(insert(events).values(event_row(draft.id, 0, told_at, event)))
+    if row["changed"] and (undoes := draft.plan.expected.get("undoes")):
+        connection.execute(update(actions).where(actions.c.id == undoes).values(undone_by=draft.id))
+    append(connection, late.entries)
+    return True
+
+
+def _row(connection: Connection, late: Late) -> dict[str, Any]:
+    """Closed: nobody goes on with it, also where it ended in a state that is open."""
+    draft, ended = late.draft, late.ended
+    key = {"context": draft.plan.context, "idempotency_key": draft.idempotency_key}
+    used = (connection.execute(select(table.c.context).filter_by(**key)).first() for table in (actions, keyed_orders))
+    row = {**draft_row(draft, late.at), "phase": "", "ended_at": late.at}
+    if any(found is not None for found in used):
+        row["idempotency_key"] = draft.id
+    if ended is None:
+        words = "the command that ran it without a journal was killed: look at what is live"
+        error = ActionError(kind="abandoned", message=words)
+        return {**row, "status": "abandoned", "changed": True, "error": canonical(error)}
+    return {
+        **row,
+        "status": "abandoned" if ended.open else ended.status,
+        "changed": ended.changed,
+        "ended_at": time_text(ended.ended_at) if ended.ended_at else late.at,
+        "error": None if ended.error is None else canonical(ended.error),
+        "switch": None if ended.switch is None else canonical(ended.switch),
+    }

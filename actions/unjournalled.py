@@ -1,0 +1,163 @@
+"""The way back where the journal can not be used: by a copy of it, by the mark on the switch, by what a person names.
+
+A journal that can be read and not written (a full disk, a lock, a file system that is read-only) is read from a copy in
+memory. Without one, what is known is the traffic, the `ACTION:step` of the last write, and which runners of this host
+live, since each keeps a file beside the journal locked. Back is never forward: where the mark does not say which side
+the traffic came from, the operator does.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actions.guards import Policy
+from actions.journal import Journal
+from actions.journal_copy import copied
+from actions.journal_errors import JournalError
+from actions.lease import living
+from actions.location import JournalLocation
+from actions.models import ActionError, Finding, Plan, Refused, Request
+from actions.rollback_plan import observed, plan_rollback
+from actions.stages import BACK_STEPS, share_of
+from actions.switch_plan import Move, block, evidence_of, make_plan
+from actions.targets import SwitchTarget
+from backends.ports import SwitchState
+from backends.text import clean
+
+NO_JOURNAL, RUNNER_LIVES = "no-journal", "runner-lives"
+WITHOUT = "without_journal"
+
+
+class Back(Struct, frozen=True, kw_only=True):
+    """Where back is: `to` a color, or nothing where that is not known; `already`: it is there. `why` in words."""
+
+    to: str = ""
+    already: bool = False
+    why: str
+
+
+async def plan_without_journal(
+    request: Request, policy: Policy, journal: Journal, target: SwitchTarget, error: JournalError
+) -> Plan:
+    """The rollback that writes no journal. Raises Refused (5) for a color that is not known, BackendError."""
+    plan = None if request.to else await _by_copy(request, policy, journal.location, target)
+    if plan is None or plan.expected["queued_to"]:
+        plan = await _written_here(request, policy, target, plan)
+    unwritten = Finding(
+        level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without",
+        fix="its records go to stderr and into a file, and into the journal once that can be written",
+    )  # fmt: skip
+    runners = [] if plan.already else _runners(journal.location, plan.expected.get("stamp", ""))
+    expected = {**plan.expected, "queued_to": "", WITHOUT: error.message}
+    return replace(plan, findings=(unwritten, *runners, *plan.findings), expected=expected)
+
+
+def agreeing(request: Request, plan: Plan) -> Plan:
+    """`plan`, made by the journal. Raises Refused (2) where the operator names another color than it does."""
+    if request.to and request.to.lower() != plan.to:
+        text = f"the journal says that back is {plan.to.upper()}; --to is for a journal that can not be read"
+        fix = f"without --to; or teal deploy flip {shlex.quote(request.service)} --to {request.to.upper()}"
+        raise Refused(2, ActionError(kind="usage", message=clean(text, 200), fix=clean(fix, 200)))
+    return plan
+
+
+async def _by_copy(request: Request, policy: Policy, location: JournalLocation, target: SwitchTarget) -> Plan | None:
+    """What the journal said last; None where it can not even be copied and read."""
+    try:
+        async with copied(location) as journal:
+            return await plan_rollback(request, policy, journal, target)
+    except (JournalError, Refused):  # it knows of no switch, or none that led to what is live: the mark may
+        return None
+
+
+async def _written_here(request: Request, policy: Policy, target: SwitchTarget, queued: Plan | None) -> Plan:
+    """`queued` would be an order to an action that is open: it can not be given, and its runner may be dead."""
+    state = await observed(target)
+    colors = target.settings.colors
+    if request.to:
+        back = _named(request, state, colors)
+    elif queued is not None:
+        back = _before_the_open(queued, state, colors)
+    else:
+        back = back_by_mark(state, colors)
+    move = Move(state=state, to=state.live if back.already else back.to, already=back.already)
+    findings: list[Finding] = []
+    if back.to or back.already:
+        findings.append(Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why))
+    elif state.live != "unknown":
+        findings.append(block("to", back.why, _form(request.service, state, colors)))
+    if not back.already and (back.to or state.live == "unknown"):
+        findings += (await evidence_of(target, move, forward=False)).findings
+    return make_plan(request, policy, target, move, findings)
+
+
+def back_by_mark(state: SwitchState, colors: Sequence[str]) -> Back:
+    """What the last write by an action says of where the traffic came from."""
+    action, _, step = state.stamp.partition(":")
+    mark = f"by the mark on the switch ({clean(state.stamp, 64)})"
+    others = [color for color in colors if color != state.live]
+    if not action or not step:
+        return Back(why="the switch carries no mark of an action: which side is back is not known")
+    if step in BACK_STEPS:
+        if state.live in colors:
+            return Back(already=True, why=f"back already, as far as the switch tells: {mark} it went back last")
+        return Back(why=f"{mark} it went back last, and traffic is split: which side is back is not known")
+    share = share_of(step)
+    if share is None or len(colors) != 2:
+        return Back(why=f"{mark} it is not known which side is back")
+    if state.live in colors:
+        if share == 0 and not state.journal:  # an older program marked its way back like this too
+            return Back(why=f"{mark} it is not known whether that was forward or back")
+        return Back(to=others[0], why=f"{mark} {state.live.upper()} gained the traffic: back is {others[0].upper()}")
+    gaining = [color for color, weight in state.weights.items() if weight == share]
+    if state.live == "mixed" and len(gaining) == 1:
+        to = next(color for color in colors if color != gaining[0])
+        return Back(to=to, why=f"{mark} {gaining[0].upper()} gained {share} %: back is {to.upper()}")
+    return Back(why=f"{mark} it is not known which side is back")
+
+
+def _named(request: Request, state: SwitchState, colors: Sequence[str]) -> Back:
+    to = request.to.lower()
+    if to not in colors:
+        message = f'{request.service} has no color "{clean(to, 64)}"'
+        raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {', '.join(colors)}"))
+    if state.live == to:
+        return Back(to=to, already=True, why=f"{to.upper()} has all traffic already")
+    return Back(to=to, why=f"{to.upper()} was named as the side to go back to: nobody can say that it was live before")
+
+
+def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) -> Back:
+    action = queued.expected["queued_to"]
+    if queued.to not in colors:
+        return Back(why=f"{action} is open, and came from a split: which side is back is not known")
+    if state.live == queued.to:
+        return Back(to=queued.to, already=True, why=f"{queued.to.upper()} has all traffic already; {action} is open")
+    return Back(to=queued.to, why=f"{action} is open and can not be ordered back: traffic goes to {queued.to.upper()}")
+
+
+def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
+    others = [color for color in colors if color != state.live]
+    color = others[0].upper() if len(others) == 1 else "COLOR"
+    return f"look, then name it: teal deploy rollback {shlex.quote(service)} --to {color}"
+
+
+def _runners(location: JournalLocation, stamp: str) -> list[Finding]:
+    """Which runners of this host live, that of the last write first."""
+    wrote = stamp.partition(":")[0]
+    try:
+        found = living(location.directory)
+    except OSError as error:
+        text = f"whether a runner lives is not known: {location.directory}: {error.strerror or error}"
+        return [Finding(level="warning", code=RUNNER_LIVES, text=text)]
+    texts = []
+    for action_id in sorted(found, key=lambda each: each != wrote):
+        of = "which wrote the switch last" if action_id == wrote else "of this or another service"
+        texts.append(f"the runner of {action_id} lives, {of}: where it works on this switch, it sees the write and")
+    if location.path is None:
+        texts.append("whether a runner lives on another host is not known: one that does sees the write and")
+    return [
+        Finding(level="warning", code=RUNNER_LIVES, text=f"{text} ends in conflict, writing nothing more")
+        for text in texts
+    ]
