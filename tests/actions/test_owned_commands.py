@@ -19,7 +19,7 @@ from actions.command_events import left_in
 from actions.journal import Journal
 from actions.models import Action, OrderWord, Refused, Request
 from backends.processes import Running
-from tests.actions.house import YES, House
+from tests.actions.house import ANALYTICS_FLIP, YES, House
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -166,6 +166,7 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
     tmp_path: Path, service: TwoColors
 ) -> None:
     async with House(tmp_path / "state", service, detached=True, **SLOW_DEPLOY) as house:
+        assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
         opened = await begun(house)
         await pids(service.directory)
         await kill_runner(house, opened)
@@ -180,7 +181,7 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
             while held.hold is None or held.status != "paused":
                 await asyncio.sleep(0.05)
                 held = await house.gate.action(str(opened.id))
-        assert service.version("green") == "2.4.1"
+        assert service.version("blue") == "2.4.0"
         assert "nothing goes forward while a command of it runs: sh on far" in (
             held.error.message if held.error else ""
         )
@@ -194,11 +195,15 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
             Request(kind="flip", service="analytics"),
             Request(kind="retire", service="analytics"),
         ):
+            plan = await house.gate.plan(request)
+            (told,) = [finding for finding in plan.findings if finding.code == "command-running"]
+            assert (told.level, f"a deploy command still runs: {far}" in told.text) == ("block", True)
             with pytest.raises(Refused) as caught:
-                await house.gate.submit(await house.gate.plan(request), YES)
-            assert (caught.value.exit_code, "a deploy command still runs: sh on far" in str(caught.value)) == (3, True)
+                await house.gate.submit(plan, YES)
+            assert caught.value.exit_code == 3
         back = await house.gate.plan(Request(kind="rollback", service="analytics"))
         assert not back.blocked
+        assert "command-running" in {finding.code for finding in back.findings if finding.level == "warning"}
 
 
 async def test_one_whose_deadline_on_another_host_has_passed_holds_nothing(tmp_path: Path, service: TwoColors) -> None:
