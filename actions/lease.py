@@ -102,7 +102,7 @@ def living(directory: Path) -> list[str]:
 def is_held(path: Path) -> bool:
     """Whether a living process of this host holds it; what can not be looked at is taken to be alive."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:

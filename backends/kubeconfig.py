@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct, field
 
 from backends.errors import BackendError
+from backends.files import read_regular
 from backends.http import without_nulls
 from backends.redaction import told
 from backends.text import clean
@@ -177,8 +178,7 @@ def _read(path: Path) -> _File:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 15 times as fast, where it was built
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES)
+        content = read_regular(path, MAX_BYTES)
         return msgspec.convert(without_nulls(yaml.load(content, Loader=loader) or {}), _File)
     except OSError as error:
         raise BackendError("config", f"kubeconfig {path}: {error.strerror or error}") from None

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from backends.environment import without_secrets
 from backends.errors import BackendError
+from backends.files import read_regular
 from backends.http import decode_json
 from backends.kubeconfig import Access, Exec, ExecVariable, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
@@ -131,7 +132,7 @@ def _file_or_data(name: str | None, data: str | None, directory: Path, what: str
     if not name:
         return None
     try:
-        return (directory / Path(name).expanduser()).read_bytes()
+        return read_regular(directory / Path(name).expanduser())
     except OSError as error:
         raise BackendError("config", f"kubeconfig: {what} {name}: {error.strerror or error}") from None
 

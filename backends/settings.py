@@ -14,6 +14,7 @@ import msgspec
 
 from backends.environment import withhold, without_secrets
 from backends.errors import BackendError
+from backends.files import read_regular
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import learn
 
@@ -76,7 +77,7 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         path = base_dir / Path(file).expanduser()
         try:
             refuse_unsafe(path)
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
+            return read_regular(path).decode("utf-8").rstrip("\r\n")
         except Unsafe as unsafe:
             raise SecretError(f"secret file {unsafe.words}", unsafe.fix) from None
         except (OSError, ValueError) as error:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from backends.files import read_regular
+
 LOCK_WAIT_S = 2.0
 
 
@@ -20,7 +22,7 @@ class StateFile:
     def read(self) -> bytes | None:
         """The content; None where there is no such file."""
         try:
-            return self.path.read_bytes()
+            return read_regular(self.path)
         except FileNotFoundError:
             return None
 

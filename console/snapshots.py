@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from backends.files import read_regular
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
 from console.paths import home
@@ -72,7 +73,7 @@ class SnapshotFiles:
         if key.panel not in _DECODERS:
             return None
         try:
-            record = msgspec.msgpack.decode(self._file(key).read_bytes(), type=_Record)
+            record = msgspec.msgpack.decode(read_regular(self._file(key)), type=_Record)
             items = tuple(_DECODERS[key.panel].decode(record.items))
         except (OSError, msgspec.MsgspecError):
             return None

@@ -20,6 +20,7 @@ from backends.commands import filled, run_bounded
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked
 from backends.errors import BackendError
+from backends.files import read_regular
 from backends.models import ColorState, Finding
 from backends.ownership import command_problem
 from backends.ports import Deployed, Rollout, SwitchState
@@ -162,7 +163,7 @@ class CommandDeployer:
 
     def _read(self) -> dict[str, _Note]:
         try:
-            content = self._notes.read_bytes()[:MAX_BYTES]
+            content = read_regular(self._notes, MAX_BYTES)
         except FileNotFoundError:
             return {}
         except OSError as error:

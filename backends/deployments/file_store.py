@@ -17,6 +17,7 @@ from pathlib import Path
 
 from backends.environment import command_environment
 from backends.errors import BackendError, ErrorKind
+from backends.files import NotRegular, read_regular
 from backends.ownership import refuse_unsafe_command
 from backends.redaction import redacted
 from backends.text import clean
@@ -29,8 +30,7 @@ _LOCK_POLL_S = 0.02
 def read_bounded(path: Path, limit: int) -> bytes | None:
     """The content, or None where there is no such file. Raises BackendError."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(limit + 1)
+        content = read_regular(path, limit + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -139,7 +139,9 @@ def file_error(path: Path, error: OSError) -> BackendError:
     """An OSError in the words of a backend."""
     kind: ErrorKind = "unreachable"
     fix = "check the disk and the path"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if isinstance(error, NotRegular):
+        kind, fix = "config", "name a file, no pipe and no device"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         kind, fix = "auth", "this user needs to read the file and to write it and its directory, keeping its owner"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
         fix = "make room on this disk; nothing was changed"

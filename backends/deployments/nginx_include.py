@@ -15,6 +15,7 @@ from msgspec import Struct
 from backends.deployments.common import fresh_request
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
+from backends.files import read_regular
 from backends.redaction import redact_url
 from backends.text import clean
 
@@ -140,7 +141,7 @@ def _shares(text: str, colors: tuple[str, ...]) -> dict[str, int]:
 def accepting_workers(pid_file: Path) -> set[int]:
     """The workers of the master in `pid_file` that take new connections; empty where that can not be seen."""
     try:
-        master = int(pid_file.read_text())
+        master = int(read_regular(pid_file, 64))
     except (OSError, ValueError):
         return set()
     found = set()

@@ -5,11 +5,12 @@ Sources: the magic numbers of file(1); Python's gzip, bz2, lzma, and compression
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
+
+from backends import files
 
 _BLOCK = 1024 * 1024
 _MAGIC = {
@@ -23,15 +24,10 @@ _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.z
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
     """A file open for reading. Raises OSError; FileNotFoundError where it is a FIFO, a device, a folder: opening one
     must never wait."""
-    file = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
-    return file
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        return files.open_regular(path, buffering=buffering)
+    except files.NotRegular as other:
+        raise FileNotFoundError(errno.ENOENT, other.strerror, str(path)) from None
 
 
 def compression_of(file: BinaryIO, path: Path) -> str | None:

@@ -34,7 +34,7 @@ def take(path: Path, wait_s: float) -> int | None:
 def is_held(path: Path) -> bool | None:
     """Whether somebody holds the lock; None where the file cannot be looked at from here."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

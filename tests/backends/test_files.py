@@ -1,0 +1,101 @@
+"""A pipe under the name of a file: nobody waits for who may write into it, whatever reads the name."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actions.lease import is_held
+from backends.deployments.file_store import locked, read_bounded
+from backends.deployments.nginx_include import accepting_workers
+from backends.errors import BackendError
+from backends.files import NotRegular, read_regular
+from backends.http import Http
+from backends.logs.opening import open_regular
+from backends.registry import AdapterContext, build
+from backends.settings import Secret, SecretError
+from backends.state_file import StateFile
+
+QUICKLY_S = 5.0
+HEALTH = {"blue": "http://127.0.0.1:1/", "green": "http://127.0.0.1:1/"}
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o600)
+    return path
+
+
+def test_a_file_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"12345")
+    assert (read_regular(path), read_regular(path, 3)) == (b"12345", b"123")
+    with pytest.raises(IsADirectoryError):
+        read_regular(tmp_path)
+
+
+async def quickly(call: Callable[[], Any]) -> Any:
+    async with asyncio.timeout(QUICKLY_S):
+        return await asyncio.to_thread(call)
+
+
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [
+        (read_regular, NotRegular),
+        (lambda path: read_bounded(path, 10), BackendError),
+        (lambda path: StateFile(path).read(), NotRegular),
+        (open_regular, FileNotFoundError),
+    ],
+)
+async def test_a_pipe_is_no_file(pipe: Path, read: Callable[[Path], Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await quickly(lambda: read(pipe))
+
+
+async def test_a_pipe_is_no_lock_that_anybody_waits_for(pipe: Path) -> None:
+    assert await quickly(lambda: is_held(pipe)) is False
+    assert await quickly(lambda: accepting_workers(pipe)) == set()
+
+    def take() -> None:
+        os.mkfifo(pipe.with_name("file.lock"))
+        with locked(pipe.with_name("file")):
+            pass
+
+    await quickly(take)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"type": "file-switch", "path": "pipe"},
+        {
+            "type": "nginx", "include": "pipe", "upstream": "u", "servers": {"blue": ["b:1"], "green": ["g:1"]},
+            "stamp_url": "http://127.0.0.1:1/__color",
+        },
+    ],
+)  # fmt: skip
+async def test_a_switch_that_is_a_pipe_says_so_at_once(pipe: Path, entry: dict[str, Any]) -> None:
+    http = Http()
+    kind = entry["type"]
+    settings = {key: value for key, value in entry.items() if key != "type"} | {"health": HEALTH}
+    adapter = build("deployments", kind, settings, AdapterContext("s", pipe.parent, pipe.parent, http))
+    async with asyncio.timeout(QUICKLY_S):
+        with pytest.raises(BackendError, match="not a regular file") as caught:
+            await adapter.observe()
+        assert (caught.value.kind, "no pipe" in caught.value.fix) == ("config", True)
+        found = await adapter.deployment()
+        assert (found.live, "not a regular file" in found.truth.control.detail) == ("unknown", True)
+        assert adapter.manual_commands({"blue": 100, "green": 0})
+    await adapter.aclose()
+    await http.aclose()
+
+
+async def test_a_secret_that_is_a_pipe_is_refused_at_once(pipe: Path) -> None:
+    async with asyncio.timeout(QUICKLY_S):
+        with pytest.raises(SecretError, match="not a regular file"):
+            await Secret(file=str(pipe)).resolve(pipe.parent)
