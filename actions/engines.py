@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 from actions.ids import now
 from actions.location import JournalLocation
 from backends.errors import BackendError
+from backends.sql import UTF8
 
 READ_ONLY = "tealdeck_read_only"
 WAIT_MS = "tealdeck_wait_ms"
@@ -29,6 +30,7 @@ CREATION_DEADLINE_S = 30.0
 _POLL_S = 0.02
 _WRITER = 0x7EA1DEC  # the advisory lock of a PostgreSQL journal: any number that no other program of that database has
 _CONNECT = {
+    **UTF8,
     "connect_timeout": 5,
     "application_name": "tealdeck",
     # A route that is gone is noticed within the life of a lease.

@@ -245,6 +245,10 @@ class Journal:
 
     # ---- inside
 
+    async def writable(self) -> None:
+        """Raises BackendError where it could only be read. Nothing is written, and none is made."""
+        await self._look(None, lambda sql: sql.writable())
+
     async def _look(self, nothing: T, ask: Callable[["SqlJournal"], T]) -> T:
         if self._lost is None and self._sql is None and not self.location.exists():
             return nothing

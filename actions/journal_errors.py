@@ -54,6 +54,12 @@ def _is_full(directory: Path) -> bool:
     return found.f_bavail * found.f_frsize < _SHARED_MEMORY_BYTES or found.f_favail == 0 < found.f_files
 
 
+def only_read(where: str) -> BackendError:
+    """What is said of a server that takes no writes."""
+    fix = "name its primary in `journal`: this one is a standby"
+    return BackendError("unreachable", f"journal {where}: it can only be read", fix=fix)
+
+
 def told(error: Any, where: str) -> BackendError:
     """The SQLAlchemy `DBAPIError` of the journal at `where` as a BackendError."""
     cause = error.orig
@@ -90,8 +96,7 @@ def _of_postgresql(cause: Any, where: str) -> BackendError:
     if state in _NO_SPACE:
         return JournalFull(where)
     if state == _READ_ONLY:
-        fix = "name its primary in `journal`: this one is a standby"
-        return BackendError("unreachable", f"journal {where}: it can only be read", fix=fix)
+        return only_read(where)
     if state in _NO_RIGHT or "authentication failed" in first_line:
         return BackendError("auth", words, fix="check the user and password of `journal`, and what it may do")
     if state == _STOOD_STILL or state[:2] in ("", "08", "53", "57"):  # no connection, too many, shutting down

@@ -64,6 +64,10 @@ class SqlJournal:
         if found != "ok":
             raise BackendError("malformed", f"the journal is damaged: {clean(str(found), 200)}")
 
+    def writable(self) -> None:
+        """Raises BackendError where it could only be read."""
+        self._database.writable()
+
     # ---- actions
 
     def begin(self, draft: Draft, audit: Sequence[AuditEntry], wait_s: float | None = None) -> Action:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from actions.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal_errors import JournalNewer, how_to_move_away, told, told_by_sqlite
+from actions.journal_errors import JournalNewer, how_to_move_away, only_read, told, told_by_sqlite
 from actions.location import FILE_NAME, JournalLocation
 from actions.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
@@ -23,6 +23,7 @@ from backends.text import clean
 
 _ALEMBIC = threading.Lock()  # its context is one of the process
 _VERSION = re.compile(r"\d{4}")
+_ONLY_READ = "SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean"
 
 
 class Database:
@@ -45,12 +46,22 @@ class Database:
         """Give the connections back."""
         self._engine.dispose()
 
+    def writable(self) -> None:
+        """Raises BackendError where it could only be read: it is of a newer program, a standby, or was made so."""
+        self._refuse_newer()
+        with self.reading() as connection:
+            if connection.dialect.name != "sqlite" and connection.execute(text(_ONLY_READ)).scalar_one():
+                raise only_read(self._where)
+
+    def _refuse_newer(self) -> None:
+        if self._found.newer:
+            raise JournalNewer(self._where, self._found.version, SCHEMA_VERSION)
+
     @contextmanager
     def writing(self, wait_s: float | None = None) -> Iterator[Connection]:
         """A transaction that excludes other writers, on disk at its end; they are waited for, for `wait_s` at most.
         Raises JournalNewer where a newer program has said that this one may not write."""
-        if self._found.newer:
-            raise JournalNewer(self._where, self._found.version, SCHEMA_VERSION)
+        self._refuse_newer()
         options = {} if wait_s is None else {WAIT_MS: round(wait_s * 1000)}
         with self._errors(), self._engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection

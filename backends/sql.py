@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 LANES = 4
 PROGRESS_STEPS = 10_000  # of SQLite's machine, about a millisecond, between two looks at the clock
+LIBPQ = ("psycopg", "psycopg2")
 _WITH_CONNECT_TIMEOUT = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 _READ_ONLY_TRANSACTION: dict[str, tuple[str, ...]] = {
     # Inside the transaction, since a pooler such as PgBouncer refuses them as options of the connection.
@@ -57,13 +58,31 @@ _KIND_OF_WORDS: tuple[tuple[str, ErrorKind], ...] = (
     ("incomplete input", "config"),
 )
 _FIX: dict[ErrorKind, str] = {
-    "not_found": "check the table and its columns, or write a `query`",
+    "not_found": "check the table and its columns",
     "auth": "check the user of the URL and what it may read",
     "timeout": "see what holds or slows the database, add an index, or raise `timeout`",
     "unreachable": "check that the database runs and that the URL is right",
     "malformed": "check that the URL names the right database",
     "config": "the query must be one `select`: run it in the database's own shell",
 }
+
+
+# What to do is told by what is wrong, where its kind does not tell it.
+_FIX_OF_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("database \"", "unknown database"), "check the database in the URL"),
+    (("authentication failed", "role \"", "access denied", "no password supplied"),
+     "check the user and the password of the URL"),
+    (("permission denied",), "grant its user the right to read it"),
+)  # fmt: skip
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+UTF8: dict[str, Any] = {"client_encoding": "utf8"}
+"""How a connection of libpq speaks, also to a database in SQL_ASCII: from that, psycopg takes text for bytes."""
+
+
+def refuse_short_scheme(url: str) -> None:
+    """Raises ValueError for `postgres://`, which libpq takes and SQLAlchemy does not."""
+    if url.startswith(("postgres://", "postgres+")):
+        raise ValueError("write postgresql:// instead of postgres://")
 
 
 class Database:
@@ -84,11 +103,14 @@ class Database:
             url = await reveal(self._url, self._base_dir)
             await self._in_thread(lambda: self._create_engine(url))
 
-    async def rows(self, query: "str | Callable[[], sa.Select[Any]]", *, limit: int) -> list[dict[str, Any]]:
+    async def rows(
+        self, query: "str | Callable[[], sa.Select[Any]]", *, limit: int, columns: str = ""
+    ) -> list[dict[str, Any]]:
         """The first `limit` rows of `query` (SQL text, or what builds a select once SQLAlchemy is loaded).
 
-        Each call is one read-only transaction. Raises BackendError: `not_found` for a missing table or column,
-        `unreachable`, `auth`, `timeout` (locked, too), `malformed`, `config` for a query that is no valid select.
+        Each call is one read-only transaction; `columns` says what to do where a table lacks some. Raises BackendError:
+        `not_found` for a missing table or column, `unreachable`, `auth`, `timeout` (locked, too), `malformed`, `config`
+        for a query that is no valid select.
         """
         await self.open()
         deadline = time.monotonic() + self._timeout_s
@@ -97,6 +119,8 @@ class Database:
         except BackendError as error:
             if error.kind == "auth":
                 await self.aclose()  # a rotated password is resolved anew
+            if error.fix == _FIX["not_found"] and columns:
+                raise BackendError(error.kind, error.message, fix=columns) from None
             raise
 
     async def aclose(self) -> None:
@@ -120,7 +144,10 @@ class Database:
             if self._engine is not None:
                 return
             try:
+                refuse_short_scheme(url)
                 parsed = sa.make_url(url)
+            except ValueError as error:
+                raise self._error("config", "not a database URL", str(error)) from None
             except sa.exc.ArgumentError:
                 raise self._error("config", "not a database URL", "write it like sqlite:///warehouse.db") from None
             if parsed.get_backend_name() == "sqlite":
@@ -128,11 +155,15 @@ class Database:
                 return
             if parsed.drivername == "postgresql":  # until SQLAlchemy 2.1 that is psycopg2, which is not installed
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self.where = f"{parsed.get_backend_name()} {parsed.host or ''}/{parsed.database or ''}"
+            port = parsed.port or _PORTS.get(parsed.get_backend_name())
+            host = f"{parsed.host}:{port}" if parsed.host and port else parsed.host or ""
+            self.where = f"{parsed.get_backend_name()} {host}/{parsed.database or ''}"
             try:
                 connect_args: dict[str, Any] = {}
                 if parsed.get_driver_name() in _WITH_CONNECT_TIMEOUT:
                     connect_args["connect_timeout"] = max(2, int(self._timeout_s))
+                if parsed.get_driver_name() in LIBPQ:
+                    connect_args |= UTF8
                 self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=LANES, connect_args=connect_args)
             except ImportError as error:
                 missing = error.name or "its driver"
@@ -175,7 +206,7 @@ class Database:
             with engine.connect() as connection:
                 return self._fetch(connection, query, limit, deadline)
         except sa.exc.SQLAlchemyError as error:
-            raise self._translated(error) from None
+            raise self._translated(error, own_query=isinstance(query, str)) from None
         except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
             # The drivers' own, from fetching: a text that is no UTF-8, a date that is none.
             raise self._error("malformed", told(str(error))) from None
@@ -200,7 +231,7 @@ class Database:
         columns = list(result.keys())
         return [dict(zip(columns, row, strict=True)) for row in result.fetchmany(limit)]
 
-    def _translated(self, error: "sa.exc.SQLAlchemyError") -> BackendError:
+    def _translated(self, error: "sa.exc.SQLAlchemyError", *, own_query: bool) -> BackendError:
         import sqlalchemy as sa
 
         cause = getattr(error, "orig", None) or error
@@ -218,7 +249,11 @@ class Database:
         if kind is None:
             lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
             kind = "unreachable" if lost else "malformed"
-        return self._error(kind, "out of time" if words == "interrupted" else words)
+        said = words.casefold()
+        fix = next((fix for parts, fix in _FIX_OF_WORDS if any(part in said for part in parts)), "")
+        if not fix and kind == "not_found" and own_query:
+            fix = "check the tables and the columns that its `query` names"
+        return self._error(kind, "out of time" if words == "interrupted" else words, fix)
 
     def _error(self, kind: ErrorKind, words: str, fix: str = "") -> BackendError:
         return BackendError(kind, f"{self.where}: {words}", fix=fix or _FIX.get(kind, ""))

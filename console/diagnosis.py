@@ -215,6 +215,7 @@ async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:
     journal = Journal(location)
     try:
         await journal.actions(context.name, limit=1)
+        await journal.writable()
     except BackendError as error:
         return Diagnosis(subject="journal", name=place, health="critical", detail=error.message, fix=error.fix)
     finally:

@@ -28,6 +28,7 @@ from backends.models import CheckResult
 from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
+from backends.sql import UTF8
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class PostgresCheck:
             row_factory=dict_row,
             connect_timeout=max(2, int(self._config.timeout)),
             application_name="tealdeck",
+            **UTF8,
             prepare_threshold=None,  # a pooler such as PgBouncer may hand each statement to another session
         )
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.sql import LIBPQ, UTF8
 from backends.text import clean
 
 SCHEMA_VERSION = 1
@@ -122,9 +123,8 @@ class History:
         self._file = self._url.database if is_sqlite else None
         self._created = False
         with self._guarded():
-            self._engine = sa.create_engine(
-                self._url, pool_pre_ping=not is_sqlite, connect_args={"timeout": BUSY_S} if is_sqlite else {}
-            )
+            connect_args = {"timeout": BUSY_S} if is_sqlite else UTF8 if self._url.get_driver_name() in LIBPQ else {}
+            self._engine = sa.create_engine(self._url, pool_pre_ping=not is_sqlite, connect_args=connect_args)
         if is_sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
             sa.event.listen(self._engine, "begin", _begin_sqlite)

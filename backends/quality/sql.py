@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 DEFAULT_TABLE = "data_quality_log"
 NEEDED_COLUMNS = ("dataset", "score", "evaluated_at")
+FIX_COLUMNS = (
+    "the table needs the columns dataset, score and evaluated_at, and may have passed, total, failures, run_ref; for "
+    "others, write a `query` that names them so"
+)
 MAX_ROWS = 20_000
 _TABLE = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
 
@@ -89,7 +93,7 @@ class SqlQuality:
         many rows."""
         config = self._config
         query = config.query or _newest_of_each(config.table or DEFAULT_TABLE, config.history)
-        rows = await self._database.rows(query, limit=MAX_ROWS + 1)
+        rows = await self._database.rows(query, limit=MAX_ROWS + 1, columns=FIX_COLUMNS)
         if len(rows) > MAX_ROWS:
             raise BackendError(
                 "config", f"{self._database.where}: more than {MAX_ROWS} rows", fix="lower `history`, or narrow `query`"

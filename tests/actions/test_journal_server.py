@@ -14,7 +14,12 @@ from actions.journal import Journal
 from actions.lease import LeaseTimes
 from actions.location import JournalLocation, journal_location
 from actions.rows import Event
+from backends.checks.postgres import PostgresCheck, PostgresCheckConfig
 from backends.errors import BackendError
+from backends.http import Http
+from backends.registry import AdapterContext
+from backends.settings import Secret
+from backends.sql import Database
 from tests.actions.journals import begun, draft, execute, owner
 from tests.live.postgres import PASSWORD, PostgresServer, postgres
 
@@ -129,7 +134,35 @@ async def test_a_standby_is_named_as_one(journal: Journal, location: JournalLoca
     assert len(await other.actions("test")) == 1
     with pytest.raises(BackendError, match="it can only be read"):
         await other.begin(draft("other"))
+    with pytest.raises(BackendError, match="it can only be read"):
+        await other.writable()  # what `teal doctor` asks
+    await journal.writable()
     await other.aclose()
+
+
+async def test_a_database_in_sql_ascii_is_a_journal_like_another(
+    own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """public-reports J3: initdb under the C locale; psycopg takes text for bytes from there."""
+    own_server.start()
+    own_server.sql("DROP DATABASE IF EXISTS ascii WITH (FORCE)")
+    own_server.sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = own_server.url(database="ascii")
+    journal = Journal(journal_location(url, {"TEAL_STATE_DIR": str(tmp_path)}))
+    hold = await begun(journal)
+    (seen,) = await journal.action("test", hold.action_id)
+    assert seen.id == hold.action_id
+    await journal.aclose()
+    with psycopg.connect(url, client_encoding="utf8") as connection:
+        connection.execute("CREATE TABLE s (dataset text, score float, evaluated_at timestamptz)")
+        connection.execute("INSERT INTO s VALUES ('größe', 0.5, now())")
+    database = Database(url, base_dir=tmp_path)
+    assert [row["dataset"] for row in await database.rows("SELECT dataset FROM s", limit=5)] == ["größe"]
+    await database.aclose()
+    context = AdapterContext("pg", tmp_path, tmp_path / "state", Http())
+    monkeypatch.setenv("ASCII_URL", url)
+    result = await PostgresCheck(PostgresCheckConfig(url=Secret(env="ASCII_URL"), role="any"), context).run()
+    assert result.state in ("ok", "warning"), result
 
 
 async def test_another_hosts_owner_without_a_lock_file_here_is_alive(journal: Journal) -> None:

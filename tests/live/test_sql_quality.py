@@ -166,10 +166,48 @@ async def test_what_is_wrong_is_named(
         assert "no column score, evaluated_at" in error.message
 
 
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        ({"password": "wrong"}, "check the user and the password of the URL"),
+        ({"table": "dq.nothing"}, "the table needs the columns dataset, score and evaluated_at"),
+        (
+            {"query": "select no_such from dq.data_quality_log"},
+            "check the tables and the columns that its `query` names",
+        ),
+    ],
+)
+async def test_what_to_do_fits_what_is_wrong(connect: Connect, change: dict[str, Any], fix: str) -> None:
+    """new-user C3, C9, C11."""
+    error = await refusal(connect(**change))
+    assert error.fix.startswith(fix)
+
+
+async def test_a_database_that_is_not_there(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", server.url(database="warehose"))
+    config = {"url": {"env": "WAREHOUSE_URL"}, "table": "t"}
+    adapter = build("quality", "sql", config, AdapterContext("dq", tmp_path, tmp_path, Http()))
+    error = await refusal(adapter)
+    await adapter.aclose()
+    assert error.message.startswith(f"postgresql 127.0.0.1:{server.port}/warehose: ")
+    assert error.fix == "check the database in the URL"
+
+
+async def test_the_short_scheme_is_named(tmp_path: Path) -> None:
+    """new-user C10."""
+    config = {"url": "postgres://monitor@127.0.0.1/x", "table": "t"}
+    adapter = build("quality", "sql", config, AdapterContext("dq", tmp_path, tmp_path, Http()))
+    error = await refusal(adapter)
+    assert (error.kind, error.fix) == ("config", "write postgresql:// instead of postgres://")
+
+
 async def test_a_table_that_may_not_be_read(connect: Connect, server: PostgresServer) -> None:
     server.sql("revoke select on dq.data_quality_log from monitor")
     error = await refusal(connect())
     assert (error.kind, "permission denied" in error.message) == ("auth", True)
+    assert error.fix == "grant its user the right to read it"
 
 
 async def test_no_connection_is_left(connect: Connect, server: PostgresServer) -> None:
