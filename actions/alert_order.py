@@ -52,7 +52,7 @@ class AlertOrder:
 
     async def _looked(self) -> None:
         await self._work.begin("preflight")
-        detail = "nothing must hold before"
+        detail = "no preconditions"
         if "matchers" in self._expected:
             found = len(await self._adapter.matching(self._matchers()))
             if found > max(MAX_MATCHES, self._expected["matches"]):

@@ -31,7 +31,7 @@ class Conflict(Exception):
 
     def __init__(self, found: SwitchState) -> None:
         by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
-        super().__init__(f"the control object says {shares(found)}: somebody else changed it{by}")
+        super().__init__(f"the switch has {shares(found)} now: changed by somebody else{by}")
 
 
 class NotWritten(Exception):

@@ -93,7 +93,7 @@ def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:
         if not named and not (plan.guard_class == "2" and consent.armed):
             return _missing(
                 f"context {policy.context} is protected and was not named",
-                f"--confirm {policy.context}, or ! in the console",
+                f"add --confirm {policy.context}, or press ! in the console",
             )
         if not consent.reason.strip():
             return _missing(f"context {policy.context} is protected: a reason is required", '--reason "…"')
@@ -102,7 +102,7 @@ def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:
     if plan.request.overrides and not consent.reason.strip():
         return _missing("a guard is only overridden with a reason", '--reason "…"')
     if not consent.confirmed:
-        return _missing("not confirmed", "-y" if not consent.interactive else "confirm the plan")
+        return _missing("not confirmed", "add -y to do it" if not consent.interactive else "confirm the plan")
     return None
 
 

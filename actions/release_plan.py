@@ -119,7 +119,7 @@ def _idle(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[s
         raise Refused(5, ActionError(kind="not_found", message=message, fix=f"known: {', '.join(colors)}"))
     others = [request.to.lower()] if request.to else [color for color in colors if color != state.live]
     if len(others) != 1:
-        return "", [block("to", "there is more than one other color", "say which: --to COLOR")]
+        return "", [block("to", "several other colors could take it", "say which: --to COLOR")]
     if state.weights.get(others[0]):
         text = f"{others[0].upper()} takes traffic: nothing is deployed or taken down there"
         return others[0], [block("takes-traffic", text, "the other color")]

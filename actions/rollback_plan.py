@@ -19,7 +19,6 @@ from actions.switch_plan import (
     Move,
     block,
     evidence_of,
-    held_words,
     make_plan,
 )
 from actions.targets import SwitchTarget
@@ -75,7 +74,10 @@ async def observed(target: SwitchTarget) -> SwitchState:
 
 def _take_back_open(occupied: Action, state: SwitchState) -> Move:
     to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
-    queued = Finding(level="ok", code="open-action", text=f"goes to {held_words(occupied)}")
+    doing = {"bake": "baking", "": occupied.status}.get(occupied.phase, f"in {occupied.phase}")
+    who = occupied.actor or "somebody"
+    text = f"the {occupied.kind} {occupied.id} by {who} is still {doing}; it carries the rollback out"
+    queued = Finding(level="ok", code="open-action", text=text)
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 
 

@@ -201,7 +201,7 @@ class RunOrder:
 
     async def _looked(self) -> None:
         await self._work.begin("preflight")
-        detail = "nothing must hold before"
+        detail = "no preconditions"
         expected = self._work.plan.expected
         if "state" in expected and self._work.happened("intent", "order") is None:
             run = await _find(self._adapter, self._pipeline, self._run_id)

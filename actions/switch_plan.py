@@ -154,8 +154,9 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
         text = f"what is live is unknown: {move.state.detail or 'no weights'}"
         unknown = block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
         return Evidence(findings=[unknown])
-    if not move.to:
-        return Evidence(findings=[block("to", "there is more than one other color", "say where to: --to COLOR")])
+    if not move.to:  # of a split it is said already
+        several = block("to", "several other colors could take the traffic", "say where to: --to COLOR")
+        return Evidence(findings=[] if move.state.live == "mixed" else [several])
     if move.to not in target.settings.colors:
         return Evidence(findings=[])
     weights = staged(target.settings, move.state.live, move.to, move.stages[0])
@@ -221,6 +222,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
     effects: tuple[str, ...] = ()
     if not move.already and weights:
         effects = (*move.deploys, *target.adapter.describe_shift(state, weights), *_stage_lines(settings, move))
+    sent = effects
     if move.queued_to:
         effects = (*effects, f"order  to {move.queued_to}, which carries it out")
     guard_class = GUARD_CLASS[request.kind]
@@ -240,7 +242,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
             preconditions=() if move.already else _preconditions(request, state, move.to),
             undo="" if move.already else _undo(request, settings, state, move.to),
         ),
-        hash=_hash(request, policy, target.target, state, weights, effects),
+        hash=_hash(request, policy, target.target, state, weights, sent),  # whoever carries it out
         made_at=now(),
         already=move.already,
         expected={

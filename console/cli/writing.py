@@ -10,7 +10,7 @@ import click
 
 from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
-from actions.models import Action, Consent, Plan, Refused, Request
+from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport
 from actions.outcome import exit_code, preview, refused_action
 from actions.work import uninterrupted
 from backends.errors import BackendError
@@ -29,6 +29,7 @@ from panels.words import UNICODE, took
 
 RUN_POLL_S = 0.5
 LOST_POLL_S = 3.0
+NOT_AGREED = "not done, nothing changed: the answer was no"
 _PASSING = frozenset({"unreachable", "timeout", "rate_limited"})
 WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
 
@@ -80,7 +81,8 @@ async def _act(
             _print_action(common, session, preview(plan, actor=session.orders.actor), plan_lines(plan))
             return EXIT_REFUSED if plan.blocked else 0
         consent = _consent(writing, plan)
-        if not consent.confirmed and not consent.typed_context and _can_ask(plan):
+        asked = not consent.confirmed and not consent.typed_context and _can_ask(plan)
+        if asked:
             consent = _ask(plan, consent)
         with as_runner(session, begun) if writing.foreground else contextlib.nullcontext():
             try:
@@ -88,7 +90,8 @@ async def _act(
                 action = await uninterrupted(_noted(submitting, begun))
             except Refused as refusal:
                 action = refused_action(plan, refusal, actor=session.orders.actor)
-                _print_action(common, session, action, refusal_lines(refusal))
+                no = asked and not consent.confirmed
+                _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
                 return await _follow(common, writing, session, action, request, wait_for_run)
@@ -231,11 +234,7 @@ def action_lines(action: Action) -> list[str]:
     lines = [f"{action.kind} {action.service}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
     lines += [f"{UNICODE.critical} {orphaned.fix}"] if orphaned is not None and action.open else []
     if action.switch is not None:
-        report = action.switch
-        first, last = (
-            "never" if value is None else f"+{value:.2f} s" for value in (report.first_new_s, report.last_old_s)
-        )
-        lines.append(f"requests {report.requests}  errors {report.errors}  first new {first}  last old {last}")
+        lines.append(_seen_words(action, action.switch))
     if action.error is not None:
         lines.append(_with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
@@ -244,6 +243,14 @@ def action_lines(action: Action) -> list[str]:
     if action.undo and action.changed:
         lines.append(f"undo: {action.undo}")
     return lines
+
+
+def _seen_words(action: Action, report: SwitchReport) -> str:
+    new = action.to.upper()
+    old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else action.from_.upper()
+    first = f"{new} answered after {report.first_new_s:.2f} s" if report.first_new_s is not None else f"{new} never did"
+    last = f", {old} last after {report.last_old_s:.2f} s" if report.last_old_s is not None else ""
+    return f"{report.requests} test requests during the switch, {report.errors} failed; {first}{last}"
 
 
 def _print_action(common: Common, session: Session, action: Action, lines: tuple[str, ...] | list[str]) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from actions import outcome
 from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
+from actions.starting import start
 from actions.work import Work
 from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -136,7 +137,7 @@ async def test_a_write_that_its_runner_did_not_live_to_see_is_looked_for_before_
     house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flip = await dies_unobserved(house, monkeypatch)
-    await house.gate._start(str(flip.id), house.gate._launch)
+    await start(str(flip.id), house.gate._launch, house.journal, house.gate.action)
     ended = await house.ended(flip)
     assert (ended.status, ended.error, ended.changed, service.weights()) == ("succeeded", None, True, GREEN)
 
@@ -301,3 +302,19 @@ async def test_a_plan_that_is_blocked_or_done_already_has_no_undo(house: House, 
     service.faults["green"].status = 500
     blocked = await house.gate.plan(ANALYTICS_FLIP)
     assert (blocked.blocked, blocked.summary.undo) == (True, "")
+
+
+async def test_a_flip_that_ends_while_a_rollback_is_agreed_to_is_taken_back_all_the_same(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """Who carries it out is no part of what was agreed to."""
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        words = [finding.text for finding in plan.findings if finding.code == "open-action"]
+        assert "is still baking; it carries the rollback out" in words[0]
+        await house.gate.submit(await house.gate.plan(promote(flip)), YES)
+        assert (await house.ended(flip)).status == "succeeded"
+        back = await house.ended(await house.gate.submit(plan, YES))
+        assert (back.kind, back.status, service.weights()) == ("rollback", "succeeded", BLUE)
