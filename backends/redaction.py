@@ -12,7 +12,9 @@ from backends.text import ELLIPSIS, MAX_CHARS, clean
 
 STARS = "***"
 MIN_CHARS = 6
-"""What is shorter is looked for only in answers to the request that it went with."""
+"""Shorter ones, and words that our own messages may use (`secret`, `production`), are looked for only in answers to the
+request that they went with."""
+_MAX_WORD_CHARS = 12
 _MIN_OWN_CHARS = 3
 _MIN_WORD_CHARS = 8  # of a header's words; "Bearer" is none
 _MAX_KNOWN = 512
@@ -31,7 +33,8 @@ def learn(*values: str | None) -> None:
     global _known
     for value in values:
         for secret in _parts(value or ""):
-            if len(secret) >= MIN_CHARS and secret not in _known:
+            word = secret.isalpha() and secret.islower() and len(secret) <= _MAX_WORD_CHARS
+            if len(secret) >= MIN_CHARS and not word and secret not in _known:
                 _known = (*_known, secret)[-_MAX_KNOWN:]
 
 

@@ -16,6 +16,14 @@ settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("busy")
 
 
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test let this process know is none of this one's."""
+    from backends import redaction
+
+    monkeypatch.setattr(redaction, "_known", ())
+
+
 @pytest.fixture
 async def http() -> "AsyncIterator[Http]":
     """The shared client of adapters, for one test."""
