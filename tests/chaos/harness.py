@@ -159,10 +159,10 @@ class Chaos:
         await self._bench.reset()
         before = await self._bench.weights()
         async with asyncio.timeout(ROUND_S), Load(self._bench.url).running() as load:
-            action, killed_at = await self._until_killed(round_)
+            action, killed_at = await self.until_killed(round_)
             said = action.status
             if action.open:
-                action = await self._rescued(action, round_.rescue)
+                action = await self.rescued(action, round_.rescue)
             weights = await self._bench.weights()
         told = f"killed at {killed_at or 'no instant'} ({said}), {round_.rescue}: {action.status} {action.error}"
         _is_true(action, before, weights, told)
@@ -172,7 +172,8 @@ class Chaos:
         seconds = time.monotonic() - began
         return Outcome(killed_at, round_.rescue, action.status, load.asked, len(load.lost), seconds)
 
-    async def _until_killed(self, round_: Round) -> tuple[Action, str]:
+    async def until_killed(self, round_: Round) -> tuple[Action, str]:
+        """The action as the kill has left it, and the instant at which that fell."""
         self._counted.unlink(missing_ok=True)
         self._fatal = round_.instant
         plan = await self.gate.plan(round_.request)
@@ -183,7 +184,7 @@ class Chaos:
         assert code in (0, -9), f"the runner ended with {code} after {reached[-3:]}"
         return await self.gate.action(str(action.id)), reached[-1] if code else ""
 
-    async def _rescued(self, action: Action, word: OrderWord) -> Action:
+    async def rescued(self, action: Action, word: OrderWord) -> Action:
         """By another process, as another operator would: nothing is known of the first but what is in the journal."""
         async with asyncio.timeout(60):
             while not self.gate.orphaned(action):

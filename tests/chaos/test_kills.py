@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from actions.command_events import left_in
 from actions.models import Request
+from backends.processes import fate
 from console.runner import launch_detached
 from tests.actions.journals import until_won
 from tests.chaos.benches import file_bench
-from tests.chaos.harness import YES, Chaos
+from tests.chaos.harness import YES, Chaos, Round
 
 SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
 ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "10"))
@@ -33,6 +35,23 @@ async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Pa
         resumed, back = await chaos.both_rescues(flip, instant)
         assert (resumed.killed_at, resumed.status) == (instant, "succeeded")
         assert back.status == ("rolled_back" if instant == "after shift" else "aborted")
+        await chaos.aclose()
+
+
+@pytest.mark.parametrize("instant", ["before journal: command deploy", "after journal: command deploy"])
+async def test_a_command_that_waits_for_its_record_does_nothing_without_its_runner(
+    tmp_path: Path, instant: str
+) -> None:
+    async with file_bench(tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        number = 1 + (await chaos.instants(RELEASE)).index(instant)
+        await bench.reset()
+        action, killed_at = await chaos.until_killed(Round(RELEASE, number, "abort"))
+        assert (action.status, killed_at) == ("running", instant)
+        assert not (tmp_path / "green.version").exists()
+        left = left_in(await chaos.journal.history(str(action.id)))
+        assert [(one.step, fate(one.command)) for one in left] == ([("deploy", "gone")] * (instant[0] == "a"))
+        assert (await chaos.rescued(action, "resume")).status == "succeeded"
         await chaos.aclose()
 
 
