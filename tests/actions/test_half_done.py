@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from actions import traffic
+from actions.starting import start
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -95,7 +96,7 @@ async def test_whoever_takes_over_a_half_done_write_finishes_or_undoes_it(
         flip = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
     assert (flip.status, service.weights()) == ("running", HALF)
     if order == "resume":
-        await house.gate._start(str(flip.id), house.gate._launch)
+        await start(str(flip.id), house.gate._launch, house.journal, house.gate.action)
         ended = await house.ended(flip)
     else:
         ended = await house.order(ANALYTICS_ROLLBACK)

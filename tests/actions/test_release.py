@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actions import deploying, switching
 from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
+from actions.starting import start
 from actions.work import Work
 from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -162,7 +163,7 @@ async def test_a_runner_that_dies_after_the_deploy_is_followed_by_one_that_goes_
         patch.setattr(Work, "end", dies)
         opened = await house.ended(await house.gate.submit(await house.gate.plan(RELEASE), YES))
     assert (opened.status, service.version("green"), service.weights()) == ("running", "2.5.0", BLUE)
-    await house.gate._start(str(opened.id), house.gate._launch)
+    await start(str(opened.id), house.gate._launch, house.journal, house.gate.action)
     ended = await house.ended(opened)
     assert (ended.status, ended.error, service.weights()) == ("succeeded", None, GREEN)
     deploys = sum(told.event.kind == "intent" and told.event.step == "deploy"
