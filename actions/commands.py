@@ -8,7 +8,7 @@ goes forward; the way back waits for nothing.
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from actions.command_events import Left, ended, left_in, started
@@ -58,8 +58,22 @@ class Commands:
             raise
 
     async def end(self) -> list[Running]:
-        """End what an earlier runner left; those that can not be ended from here, and may still run."""
-        return [one.command for one in left_in(self._work.history) if not await self._ended(one)]
+        """End what earlier runners have left on this service; those that can not be ended from here, and may still
+        run."""
+        try:
+            told = await self._work.commands_of_service()
+        except BackendError:  # a way back does not wait for a journal
+            told = self._work.history
+        return [one.command for one in left_in(told) if not await self._ended(one)]
+
+    @contextlib.asynccontextmanager
+    async def ending(self) -> AsyncIterator[None]:
+        """End them beside what is done meanwhile: traffic that goes back does not wait for them."""
+        task = asyncio.create_task(self.end())
+        try:
+            yield
+        finally:
+            await task
 
     async def settle(self, *, wait: bool = True) -> None:
         """End what an earlier runner left, and wait for what can not be ended: nothing goes forward before."""
@@ -68,9 +82,9 @@ class Commands:
             if work.hold_left_s() is None:
                 held = True
                 left_s = max((one.until - now()).total_seconds() for one in remaining)
-                await work.held(f"a command of this action still runs: {remaining[0]}", max(LOOK_S, left_s))
+                await work.held(f"a command still runs: {remaining[0]}", max(LOOK_S, left_s))
             fix = f"end it there; or teal deploy rollback {work.plan.service}"
-            words = f"nothing goes forward while a command of it runs: {remaining[0]}"
+            words = f"nothing goes forward while a command runs: {remaining[0]}"
             await work.stand(ActionError(kind="command-running", message=words, fix=fix))
             await asyncio.sleep(LOOK_S)
         if held:

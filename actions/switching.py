@@ -110,9 +110,14 @@ class Switching:
         return None
 
     async def _to_the_end(self) -> None:
-        await self._commands.settle(wait=not self._traffic.moved)
-        await self._traffic.settle()
-        await self._forward()
+        if self._kind == "rollback":
+            async with self._commands.ending():
+                await self._traffic.settle()
+                await self._forward()
+        else:
+            await self._commands.settle(wait=not self._traffic.moved)
+            await self._traffic.settle()
+            await self._forward()
         await self._work.safe_point()
         while not await self._work.finish("succeeded"):
             await asyncio.sleep(0.2)
@@ -300,11 +305,8 @@ class Switching:
         """To where it came from: back, where traffic has moved; else there is nothing to be done but to say so."""
         may_have_moved = self._traffic.moved or self._traffic.in_doubt
         if self._kind in MOVES_FORWARD and may_have_moved:
-            ending = asyncio.create_task(self._commands.end())  # beside it: traffic does not wait for them
-            try:
+            async with self._commands.ending():
                 await self._back.run(error, by_hand=by_hand)
-            finally:
-                await ending
         elif may_have_moved:
             fix = "; ".join(self._adapter.manual_commands(staged(self._settings, self._from, self._to, 100)))
             failed = ActionError(kind="rollback_failed", message=error.message, fix=fix)

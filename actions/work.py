@@ -137,6 +137,10 @@ class Work:
         entry = self.entry("observed", step, after=after, result=result)
         await self._write(event, changes=changes, audit=[entry], undone=undone)
 
+    async def commands_of_service(self) -> list[Told]:
+        """When commands of any action on this service began and ended."""
+        return await self._journal.commands_of(self.plan.context, self.plan.service)
+
     async def record(self, event: Event) -> None:
         """An event of its history that changes nothing of the action. Raises LeaseLost."""
         await self._write(event)

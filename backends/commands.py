@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends import processes
 from backends.environment import MARK, command_environment
@@ -90,17 +91,18 @@ async def run_bounded(
             os.close(said.end)
         now = datetime.now(UTC)
         record = processes.running(process.pid, name, mark, now, now + timedelta(seconds=timeout_s))
-        how = "interrupted"
+        how, over = "interrupted", False
         try:
             if owner is not None:
                 await owner.started(record)
             ended = await _run(process, record, owner, said, timeout_s)
-            how = ended.why or "exit status 0"
+            how, over = ended.why or "exit status 0", not ended.why
+            if not over and not (over := await _end(process, record)):
+                return replace(ended, why=f"{ended.why}; what it started can not be ended from here")
             return ended
         finally:
-            if how != "exit status 0":
-                await _end(process, record)
-            if owner is not None:
+            over = over or await _end(process, record)
+            if owner is not None and over:
                 await owner.ended(record, how)
 
 
@@ -197,12 +199,16 @@ class _Said:
                 size -= len(kept.popleft())
 
 
-async def _end(process: asyncio.subprocess.Process, record: Running) -> None:
-    """End all of it; on a system without /proc, its group."""
+async def _end(process: asyncio.subprocess.Process, record: Running) -> bool:
+    """End all of it; on a system without /proc, its group. False where something of it lives on: another user's."""
+    left = []
     if record.start_ticks is not None:
-        await processes.end(record)
+        left = await processes.end(record)
     else:
         await processes.end_group(process.pid)
+    if left:
+        return False
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(processes.KILL_AFTER_S):
             await process.wait()
+    return True

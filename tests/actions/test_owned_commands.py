@@ -182,9 +182,7 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
                 await asyncio.sleep(0.05)
                 held = await house.gate.action(str(opened.id))
         assert service.version("blue") == "2.4.0"
-        assert "nothing goes forward while a command of it runs: sh on far" in (
-            held.error.message if held.error else ""
-        )
+        assert "nothing goes forward while a command runs: sh on far" in (held.error.message if held.error else "")
         (service.directory / "go").touch()
         aborted = await order(house, held, "abort")
         assert aborted.status == "aborted"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from backends import environment
+from backends import environment, processes
 from backends.commands import OWNER, run_bounded
 from backends.environment import command_environment, referenced, without_secrets
-from backends.processes import Running, fate, members
+from backends.processes import Member, Running, fate, members
 
 LASTS = "sleep 30"
 
@@ -117,6 +117,22 @@ async def test_what_it_started_ends_with_it(tmp_path: Path, owner: Remembers, ho
         assert (await task)[1]
     assert [alive(pid) for pid in pids] == [False, False]
     assert members(owner.begun[0]) == []
+
+
+async def test_one_that_can_not_be_ended_is_not_told_to_be_over(
+    tmp_path: Path, owner: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of another user, behind sudo: it stays recorded, and holds what goes forward."""
+    real = processes.end
+
+    async def deaf(command: Running) -> list[Member]:
+        return members(command)
+
+    monkeypatch.setattr(processes, "end", deaf)
+    status, why = await (await run(LASTS, tmp_path, timeout_s=0.2))
+    assert (status, "can not be ended from here" in why, owner.over) == (None, True, [])
+    assert fate(owner.begun[0]) == "here"
+    assert await real(owner.begun[0]) == []
 
 
 async def test_what_one_that_succeeded_has_started_goes_on(tmp_path: Path, owner: Remembers) -> None:
