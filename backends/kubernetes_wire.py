@@ -53,6 +53,19 @@ class Metadata(Struct, rename="camel"):
         return (self.annotations or {}).get(key, "")
 
 
+class NamespaceStatus(Struct):
+    """Of a namespace."""
+
+    phase: str = ""
+
+
+class Namespace(Struct):
+    """v1."""
+
+    metadata: Metadata
+    status: NamespaceStatus
+
+
 class Items(Struct, Generic[T]):
     """A list of objects."""
 
@@ -205,6 +218,7 @@ class EndpointAddress(Struct, rename="camel"):
     """One address of an Endpoints."""
 
     target_ref: ObjectReference | None = None
+    ip: str = ""
 
 
 class EndpointSubset(Struct, rename="camel"):
@@ -229,10 +243,11 @@ class EndpointConditions(Struct):
 
 
 class Endpoint(Struct, rename="camel"):
-    """One of an EndpointSlice."""
+    """One of an EndpointSlice; without a `target_ref` where somebody else than Kubernetes wrote it."""
 
     conditions: EndpointConditions | None = None
     target_ref: ObjectReference | None = None
+    addresses: list[str] | None = None
 
 
 class EndpointSlice(Struct):

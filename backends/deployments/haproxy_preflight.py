@@ -14,6 +14,10 @@ def findings(reading: Reading, shares: dict[str, int], durability: tuple[str, st
     count = len(reading.states)
     found = [Finding(level="ok", code="haproxy-level", text=f"admin on {count} node{'s' if count > 1 else ''}")]
     found += [finding for color, share in shares.items() if share for finding in _side(reading, color)]
+    if asked := sorted({server.name for state in reading.states for server in state.servers if server.agent}):
+        text = f"the agent-check of {', '.join(asked)} may write over any weight at its next answer"
+        fix = "`disable agent BACKEND/SERVER` there, or an agent that answers no percentage"
+        found.append(Finding(level="warning", code="haproxy-agent", text=text, fix=fix))
     algorithms = {state.algorithm or "unknown" for state in reading.states}
     if sum(share > 0 for share in shares.values()) > 1 and not algorithms <= set(_BY_REQUESTS):
         text = f"balance {', '.join(sorted(algorithms))}: the observed shares of requests will differ from the planned"

@@ -215,6 +215,7 @@ def _server(node: Node, row: dict[str, str], stat: dict[str, str], color_of: dic
         admin=number(node, row, "srv_admin_state"),
         running=number(node, row, "srv_op_state") == _RUNNING,
         status=status,
+        agent=bool((stat.get("agent_status") or "").strip()),
     )
 
 

@@ -26,7 +26,8 @@ WITHOUT_SHARES = frozenset({"static-rr", "first"})
 
 class Server(Struct, frozen=True, kw_only=True):
     """One server of the backend on one node. `color` is empty for one that the config names in none; `weight` is what
-    it has now, `initial` what HAProxy's config gave it; `status` in HAProxy's words (`UP`, `DOWN L4CON`)."""
+    it has now, `initial` what HAProxy's config gave it; `status` in HAProxy's words (`UP`, `DOWN L4CON`); `agent`: an
+    agent-check is asked for it, which may set its weight."""
 
     name: str
     color: str
@@ -35,6 +36,7 @@ class Server(Struct, frozen=True, kw_only=True):
     admin: int
     running: bool
     status: str = ""
+    agent: bool = False
 
     @property
     def in_rotation(self) -> bool:

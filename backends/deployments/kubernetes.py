@@ -27,13 +27,14 @@ from backends.deployments.common import DeploymentConfig, color_health, colors_p
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.kubernetes_control import ServiceControl
 from backends.deployments.kubernetes_deployer import KubernetesDeployer
+from backends.deployments.kubernetes_owners import ownership
 from backends.deployments.kubernetes_preflight import (
     SWITCH_RIGHTS,
     autoscaling,
     capacity,
     check_rights,
+    ending,
     identity_findings,
-    ownership,
     rehearsal,
 )
 from backends.deployments.kubernetes_sides import Sides
@@ -195,7 +196,8 @@ class KubernetesSwitch:
         rehearsed, gaining, losing = await together(
             rehearsal(self._control, to), self._sides.pods(service, to), self._sides.pods(service, found.live)
         )
-        findings = [*identity, rights, rehearsed, *capacity(gaining, losing, found.live, to)]
+        namespace, strangers = await together(ending(self._api), self._sides.strangers(service, self._config.colors))
+        findings = [*identity, *namespace, rights, rehearsed, *capacity(gaining, losing, found.live, to), *strangers]
         if (deployment := self._config.deployments.get(to)) is not None:
             findings += await autoscaling(self._api, deployment, sum(pod.is_ready for pod in losing), to)
         return findings + ownership(service, self._config.service, self._config.color_label)

@@ -46,7 +46,9 @@ class ServiceControl:
         selector = service.spec.selector or {}
         color = selector.get(self._label)
         detail = ""
-        if not selector:
+        if service.spec.type == "ExternalName":
+            detail = "it is of type ExternalName: its selector chooses nothing"
+        elif not selector:
             detail = "its selector is empty: it chooses no pods"
         elif color is None:
             detail = f'its selector has no "{self._label}": pods of every color match'
@@ -134,11 +136,25 @@ class ServiceControl:
         raise failure
 
     async def rehearse(self, color: str) -> None:
-        """The patch as a dry run: permissions and admission, without effect. Raises BackendError."""
-        service = await self.read()
-        found = self.state(service)
-        operations = self.patch(service, color, stamp=f"{found.stamp or 'preflight'}", fence=found.fence)
-        await self._api.patch(await self._path(), operations, msgspec.Raw, dry_run=True)
+        """The patch as a dry run: permissions and admission, without effect. What somebody else changes meanwhile is
+        read and tried again. Raises BackendError; `conflict` without a status where each try met such a change."""
+        for _ in range(SENDS):
+            service = await self.read()
+            found = self.state(service)
+            operations = self.patch(
+                service, color, stamp=found.stamp or "preflight", fence=found.fence, journal=found.journal
+            )
+            # Nothing is written, so an unrelated change of the object is no reason to refuse.
+            operations = [one for one in operations if one["path"] != "/metadata/resourceVersion"]
+            try:
+                await self._api.patch(await self._path(), operations, msgspec.Raw, dry_run=True)
+            except BackendError as error:
+                if error.status not in (409, 422) or self.state(await self.read()).revision == found.revision:
+                    raise
+            else:
+                return
+        words = f"Service {self._name} was changed each time that the change was tried"
+        raise BackendError("conflict", words, fix="see who writes its selector, then look again")
 
     def _tests(self, service: Service) -> list[dict[str, Any]]:
         annotations = service.metadata.annotations or {}

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, operation
-from backends.deployments.kubernetes_preflight import autoscaling, check_rights, owners_by_mark
+from backends.deployments.kubernetes_owners import owners_by_mark
+from backends.deployments.kubernetes_preflight import autoscaling, check_rights
 from backends.deployments.kubernetes_rollout import SIZE, judge_rollout
 from backends.deployments.kubernetes_sides import Sides
 from backends.errors import BackendError

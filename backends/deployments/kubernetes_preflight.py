@@ -4,34 +4,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.deployments.kubernetes_control import FENCE, OP, ServiceControl, selector_writers
+from backends.deployments.kubernetes_control import ServiceControl
 from backends.deployments.kubernetes_sides import waiting_words
 from backends.errors import BackendError
 from backends.kubeconfig import Access
 from backends.kubernetes_api import KubernetesApi
-from backends.kubernetes_wire import Autoscaler, Items, Metadata, Pod, Service
+from backends.kubernetes_wire import Autoscaler, Items, Namespace, Pod
 from backends.models import Finding
 from backends.text import clean
 from backends.together import together
 
 SWITCH_RIGHTS = (("get", "", "services"), ("patch", "", "services"), ("list", "", "pods"))
-_OWNERS = {
-    "argocd": "Argo CD", "helm": "Helm", "kustomize-controller": "Flux", "helm-controller": "Flux",
-    "rollouts-controller": "Argo Rollouts", "flagger": "Flagger",
-}  # fmt: skip
-_MARKS = {
-    "argocd.argoproj.io/tracking-id": "Argo CD",
-    "argocd.argoproj.io/instance": "Argo CD",
-    "meta.helm.sh/release-name": "Helm",
-    "kustomize.toolkit.fluxcd.io/name": "Flux",
-    "helm.toolkit.fluxcd.io/name": "Flux",
-}
-_LET_IT_BE = {
-    "Argo CD": "ignoreDifferences on /spec/selector with RespectIgnoreDifferences=true, or it switches back",
-    "Helm": "keep the selector out of the chart, or the next upgrade switches back or fails with a conflict",
-    "Flux": "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent on the Service, or it switches back",
-}
-_ROLLOUTS_MARK = "argo-rollouts.argoproj.io/managed-by-rollouts"
 
 
 class _ReviewStatus(Struct):
@@ -107,11 +90,29 @@ async def check_rights(api: KubernetesApi, wanted: tuple[tuple[str, str, str], .
     return Finding(level="ok", code="permissions", text=f"may {words}")
 
 
+async def ending(api: KubernetesApi) -> list[Finding]:
+    """Whether the namespace is being deleted, where we may look: all in it goes, one thing after the other."""
+    name = await api.namespace()
+    try:
+        found = await api.get(f"/api/v1/namespaces/{name}", Namespace)
+    except BackendError as error:
+        if error.kind in ("auth", "not_found"):
+            return []
+        raise
+    if found.metadata.deletion_timestamp is None and found.status.phase != "Terminating":
+        return []
+    text = f"namespace {clean(name, 64)} is being deleted (Terminating), and everything in it"
+    fix = "see who deletes it, and where the service goes"
+    return [Finding(level="block", code="namespace", text=text, fix=fix, overridable=True)]
+
+
 async def rehearsal(control: ServiceControl, to: str) -> Finding:
     """The same patch as a dry run. Raises BackendError(auth) where it is not allowed."""
     try:
         await control.rehearse(to)
     except BackendError as error:
+        if error.kind == "conflict" and error.status is None:
+            return _block("dry-run", error.message, error.fix)
         if error.kind == "auth" or error.status is None or error.status >= 500:
             raise
         return _block("dry-run", f"the API server refuses the change: {error.message}", "see what its admission wants")
@@ -134,53 +135,6 @@ def capacity(gaining: list[Pod], losing: list[Pod], live: str, to: str) -> list[
     ]
 
 
-def ownership(service: Service, name: str, label: str) -> list[Finding]:
-    """Who else writes the selector: their next reconciliation takes the switch back."""
-    metadata = service.metadata
-    if metadata.annotation(_ROLLOUTS_MARK) or "rollouts-pod-template-hash" in (service.spec.selector or {}):
-        text = f"Service {name} belongs to an Argo Rollouts Rollout, which writes its selector"
-        return [_block("owner", text, "drive the Rollout: promote or abort it")]
-    found: list[Finding] = []
-    writers = selector_writers(service, label)
-    owners = [manager for manager, operation in writers if operation == "Apply" or _owner_name(manager)]
-    named = sorted({_owner_name(owner) or owner for owner in owners})
-    if len(named) > 1:
-        text = f"{' and '.join(named)} both own the color in the selector of Service {name}"
-        found.append(
-            Finding(
-                level="block", code="owners", text=text, fix="leave it to one of them, or to none", overridable=True
-            )
-        )
-    for word in named:
-        text = f"{word} owns the color in the selector of Service {name}"
-        fix = _LET_IT_BE.get(word, "take the selector out of what it applies, or it switches back")
-        found.append(Finding(level="warning", code="owner", text=text, fix=fix))
-    found += [
-        one for one in owners_by_mark(metadata, f"Service {name}", "the selector") if one.text.split()[0] not in named
-    ]
-    fence = metadata.annotation(FENCE)
-    if fence and not fence.isdecimal():
-        text = f'the annotation {FENCE} says "{clean(fence, 64)}": not written by this program'
-        found.append(_block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
-    return found
-
-
-def owners_by_mark(metadata: Metadata, what: str, field: str) -> list[Finding]:
-    """The tools that say by a label or an annotation that `what` is theirs, and may put `field` back."""
-    marks = {word for mark, word in _MARKS.items() if metadata.annotation(mark) or metadata.label(mark)}
-    if metadata.label("app.kubernetes.io/managed-by") == "Helm":
-        marks.add("Helm")
-    return [
-        Finding(
-            level="warning",
-            code="owner",
-            text=f"{word} manages {what}",
-            fix=_LET_IT_BE.get(word, "").replace("the selector", field) or f"keep {field} out of what it applies",
-        )
-        for word in sorted(marks)
-    ]
-
-
 async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:
     """Whether an autoscaler of that Deployment lets it be as large as it has to be."""
     try:
@@ -198,11 +152,6 @@ async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: s
             fix = f"raise maxReplicas of {name}"
             return [Finding(level="block", code="autoscaler", text=text, fix=fix, overridable=True)]
     return []
-
-
-def _owner_name(manager: str) -> str:
-    folded = manager.casefold()
-    return next((word for part, word in _OWNERS.items() if part in folded), "")
 
 
 def _block(code: str, text: str, fix: str) -> Finding:

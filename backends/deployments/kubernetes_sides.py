@@ -17,7 +17,7 @@ from backends.kubernetes_wire import (
     Workload,
     image_version,
 )
-from backends.models import ColorState, TruthLayer
+from backends.models import ColorState, Finding, TruthLayer
 from backends.text import clean
 from backends.together import together
 
@@ -126,6 +126,18 @@ class Sides:
         value = "unknown" if not taking or "another" in taking else next(iter(taking)) if len(taking) == 1 else "mixed"
         return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now)
 
+    async def strangers(self, service: Service, colors: tuple[str, ...]) -> list[Finding]:
+        """What answers behind the Service and is a pod of no color: no flip takes it away. Raises BackendError."""
+        reached, sides = await together(self.reached(), together(*(self.pods(service, color) for color in colors)))
+        known = {pod.metadata.name for pods in sides for pod in pods}
+        names = [clean(name, 64) for name in (reached.ready if reached else ()) if name not in known]
+        if not names:
+            return []
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        text = f"behind Service {self._service} also answers what is a pod of no color here: {shown}"
+        fix = f"kubectl get endpointslices -l kubernetes.io/service-name={self._service} shows whose it is"
+        return [Finding(level="warning", code="endpoints", text=text, fix=fix)]
+
     def image(self, pod: Pod) -> str:
         """The image of the container that carries the version."""
         return image_of(pod.spec.containers, self._container)
@@ -149,24 +161,29 @@ def image_of(containers: list[Container], name: str) -> str:
 
 
 def _of_slices(slices: list[EndpointSlice]) -> Reached:
-    ready: list[str] = []
-    not_ready: list[str] = []
-    leaving: list[str] = []
+    """A pod may be in several slices (two families of addresses, one that moves), and counts once."""
+    ready: dict[str, None] = {}
+    not_ready: dict[str, None] = {}
+    leaving: dict[str, None] = {}
     for endpoint in (one for piece in slices for one in piece.endpoints or ()):
-        name = endpoint.target_ref.name if endpoint.target_ref else ""
+        name = endpoint.target_ref.name if endpoint.target_ref else next(iter(endpoint.addresses or ()), "")
         conditions = endpoint.conditions
         if conditions is not None and conditions.terminating:
-            leaving.append(name)
+            leaving[name] = None
         elif conditions is not None and conditions.ready is False:
-            not_ready.append(name)
+            not_ready[name] = None
         else:
-            ready.append(name)
-    return Reached(tuple(ready), tuple(not_ready), tuple(leaving), "EndpointSlices")
+            ready[name] = None
+    waiting = tuple(name for name in not_ready if name not in ready)
+    return Reached(
+        tuple(ready), waiting, tuple(name for name in leaving if name not in ready | not_ready), "EndpointSlices"
+    )
 
 
 def _of_endpoints(endpoints: Endpoints) -> Reached:
     def names(which: str) -> tuple[str, ...]:
         addresses = [one for subset in endpoints.subsets or () for one in getattr(subset, which) or ()]
-        return tuple(address.target_ref.name if address.target_ref else "" for address in addresses)
+        return tuple(dict.fromkeys(one.target_ref.name if one.target_ref else one.ip for one in addresses))
 
-    return Reached(names("addresses"), names("not_ready_addresses"), (), "Endpoints")
+    ready = names("addresses")
+    return Reached(ready, tuple(name for name in names("not_ready_addresses") if name not in ready), (), "Endpoints")

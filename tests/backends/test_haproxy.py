@@ -117,6 +117,16 @@ async def test_names_that_would_drive_a_terminal_do_not(answers: Answers) -> Non
     assert "\x1b" not in detail
 
 
+async def test_an_agent_that_sets_weights_is_named(answers: Answers) -> None:
+    asked = STAT.replace("mode,algo,", "mode,agent_status,algo,").replace("http,roundrobin", "http,,roundrobin")
+    asked = asked.replace("12,http,,\n", "12,http,L7OK,,\n").replace("0,http,,\n", "0,http,,,\n")
+    for stat, named in ((STAT, []), (asked, ["warning"])):
+        adapter = answers({"show stat": stat})
+        findings = await adapter.preflight(await adapter.observe(), {"blue": 100, "green": 0})
+        assert [one.level for one in findings if one.code == "haproxy-agent"] == named
+    assert any("blue-1" in one.text and "disable agent" in one.fix for one in findings)
+
+
 @pytest.mark.parametrize("said", ["\n", "", "No such server.\n\n\n"])
 async def test_a_write_whose_answer_breaks_off_or_complains_is_no_success(answers: Answers, said: str) -> None:
     adapter = answers({"experimental-mode": said})
