@@ -21,7 +21,7 @@ from backends.environment import without_secrets
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.http import decode_json
-from backends.kubeconfig import Access, Exec, ExecVariable, User
+from backends.kubeconfig import Access, Exec, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import SECRET_NAME, basic, learn, told
 from backends.settings import run_quietly
@@ -53,7 +53,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 async def identify(access: Access) -> Identity:
     """Who we are, from the user of the context; runs its plugin. Raises BackendError: config, auth."""
     user = access.user
-    learn(user.token, user.password, access.cluster.proxy_url, *(one.value for one in _variables(user)))
+    learn(user.token, user.password, access.cluster.server, access.cluster.proxy_url, *_secrets_of(user))
     if user.exec is not None:
         identity = await _run_plugin(user.exec, access)
     elif user.auth_provider is not None:
@@ -94,10 +94,12 @@ def tls_context(access: Access, identity: Identity) -> ssl.SSLContext:
     return context
 
 
-def _variables(user: User) -> list[ExecVariable]:
-    """Those of its plugin that hold a secret, by their names."""
-    found = user.exec.env or [] if user.exec is not None else []
-    return [one for one in found if re.search(SECRET_NAME, one.name)]
+def _secrets_of(user: User) -> list[str]:
+    """What its plugin or its provider is given that is a secret by its name."""
+    given = {one.name: one.value for one in (user.exec.env or [] if user.exec is not None else [])}
+    provided = (user.auth_provider or {}).get("config")
+    given |= provided if isinstance(provided, dict) else {}
+    return [str(value) for name, value in given.items() if re.search(SECRET_NAME, str(name))]
 
 
 def _written_down(access: Access) -> Identity:

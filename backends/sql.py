@@ -37,6 +37,8 @@ _KIND_OF_SQLSTATE: dict[str, ErrorKind] = {
     "42501": "auth", "28000": "auth", "28P01": "auth", "57014": "timeout", "55P03": "timeout",
     "25006": "config", "53300": "unreachable", "57P03": "unreachable",
 }  # fmt: skip
+# Classes: feature not supported, cardinality, data exception (as 1/0), SQL not complete, syntax error or access rule.
+_OF_THE_QUERY = frozenset({"0A", "21", "22", "26", "42"})
 _KIND_OF_WORDS: tuple[tuple[str, ErrorKind], ...] = (
     ("no such table", "not_found"),
     ("no such column", "not_found"),
@@ -245,7 +247,7 @@ class Database:
             said = str(cause).casefold()
             kind = next((kind for part, kind in _KIND_OF_WORDS if part in said), None)
         if kind is None and sqlstate:
-            kind = "config" if sqlstate.startswith("42") else "unreachable"
+            kind = "config" if sqlstate[:2] in _OF_THE_QUERY else "unreachable"
         if kind is None:
             lost = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
             kind = "unreachable" if lost else "malformed"

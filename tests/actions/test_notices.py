@@ -177,3 +177,13 @@ async def test_a_runner_that_takes_over_starts_nothing_anew(
         assert (await house.order(ANALYTICS_ROLLBACK)).status == "rolled_back"
         assert await complaints(house) == []
         assert [event["what"] for event in told(receiver)] == ["started", "rolled_back"]
+
+
+async def test_who_is_limited_is_told_after_the_time_that_it_says(
+    house: House, receiver: FaultyServer, tmp_path: Path
+) -> None:
+    receiver.fault, receiver.faults_left = "429", 1  # Retry-After: 1
+    house.targets.notify = [webhook(receiver, tmp_path)]
+    assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+    assert await complaints(house) == []
+    assert [event["what"] for event in told(receiver)] == ["started", "started", "succeeded"]
