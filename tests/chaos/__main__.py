@@ -1,6 +1,7 @@
-"""`make chaos`: kills runners at random instants on real switches, and prints what became of each, with the seed.
+"""`make chaos`: kills runners, races journals, hangs phases and edits by hand on real switches; prints what became of
+each, with the seed.
 
-python -m tests.chaos [--switch file-switch] [--rounds 200] [--seed N] [--kind release|flip]
+python -m tests.chaos [--switch file-switch] [--rounds 200] [--seed N]
 """
 
 import argparse
@@ -13,36 +14,38 @@ from pathlib import Path
 
 import pytest
 
-from actions.models import Request
-from tests.chaos.benches import BENCHES
-from tests.chaos.harness import Chaos, Outcome, random_rounds
+from tests.chaos import rounds
+from tests.chaos.benches import BAKE, BENCHES, SHORTENED, STAGE, TIMEOUT_S
 
 
-async def play(switch: str, rounds: int, seed: int, kind: str) -> int:
+async def play(switch: str, count: int, seed: int, first: int = 1) -> int:
     """Prints the table; the number of rounds in which a promise was broken."""
-    broken = 0
-    outcomes: list[Outcome] = []
+    broken, asked, lost = 0, 0, 0
+    ends = Counter[tuple[str, str]]()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         async with BENCHES[switch](Path(directory)) as bench:
-            chaos = Chaos(bench, Path(directory) / "journal")
-            version = "2.5.0" if kind == "release" else ""
-            request = Request(kind="release" if version else "flip", service=bench.service, version=version)
-            instants = await chaos.instants(request)
-            say(f"{switch}: {kind}, {len(instants)} instants, {rounds} kills, seed {seed}")
-            for number, round_ in enumerate(random_rounds(request, len(instants), rounds, seed), 1):
+            stage = rounds.Stage(bench, Path(directory))
+            say(f"{switch}: {count} rounds, seed {seed}; times divided by {SHORTENED}: bake {BAKE}, "
+                f"stage {STAGE}, --timeout {TIMEOUT_S:g} s")  # fmt: skip
+            for number in range(first, first + count):
                 try:
-                    outcome = await chaos.play(round_)
-                except (AssertionError, TimeoutError) as error:
+                    fault, found = await rounds.play(stage, number, seed)
+                except AssertionError as error:
                     broken += 1
-                    say(f"{number:4}  BROKEN at {instants[round_.instant - 1]}, {round_.rescue}: {error}")
+                    say(f"{number:5}  BROKEN {error}")
+                    await stage.aclose()  # an action may be open: it goes on with fresh journals
+                    stage = rounds.Stage(bench, Path(directory) / f"after-{number}")
                     continue
-                outcomes.append(outcome)
-                say(f"{number:4}  {outcome.killed_at or 'lived':34} {outcome.rescue:9} {outcome.status:12} "
-                    f"{outcome.asked:5} asked {outcome.lost} lost  {outcome.seconds:5.1f} s")  # fmt: skip
-            await chaos.aclose()
-    ends = ", ".join(f"{count} {status}" for status, count in Counter(found.status for found in outcomes).items())
-    asked, lost = sum(found.asked for found in outcomes), sum(found.lost for found in outcomes)
-    say(f"{switch}: {len(outcomes)} of {rounds} converged ({ends}); {asked} requests, {lost} lost; seed {seed}")
+                ends[fault.name, found.status] += 1
+                asked, lost = asked + found.asked, lost + found.lost
+                say(f"{number:5}  {fault.name:16} {found.killed_at or 'lived':34} {found.rescue:9} {found.status:12} "
+                    f"{found.asked:5} asked {found.lost} lost  {found.seconds:5.1f} s")  # fmt: skip
+            await stage.aclose()
+    for (name, status), times in sorted(ends.items()):
+        say(f"{switch}: {name:16} {status:12} {times:5}")
+    minutes = (time.monotonic() - began) / 60
+    say(f"{switch}: {count} rounds, {broken} violations; {asked} requests, {lost} lost; seed {seed}; {minutes:.0f} min")
     return broken
 
 
@@ -58,13 +61,13 @@ def main() -> int:
     parser.add_argument("--switch", choices=[*BENCHES, "all"], default="all")
     parser.add_argument("--rounds", type=int, default=200, help="of each switch")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--kind", choices=["release", "flip"], default="release")
+    parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
     given = parser.parse_args()
     switches = list(BENCHES) if given.switch == "all" else [given.switch]
     broken = 0
     for switch in switches:
         try:
-            broken += asyncio.run(play(switch, given.rounds, given.seed, given.kind))
+            broken += asyncio.run(play(switch, given.rounds, given.seed, given.first))
         except pytest.skip.Exception as missing:
             say(f"{switch}: not run: {missing}")
     return 1 if broken else 0

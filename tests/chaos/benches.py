@@ -9,15 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from actions.targets import SwitchTarget, describe
+from backends.deployments.haproxy_state import variable_of
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
 from tests.chaos.harness import Bench
+from tests.chaos.relay import Relay
 from tests.live.haproxy import Haproxy, haproxy
 from tests.live.kubernetes import Cluster, Namespace, cluster, namespace
 from tests.live.nginx import Nginx, nginx
 from tests.live.process import run, until
 from tests.two_colors import COLORS, TwoColors
+
+SHORTENED = 3000
+"""What a person would configure, divided by this: a bake of 5 minutes, stages of 10, a `--timeout` of 75."""
+BAKE, STAGE, TIMEOUT_S = f"{300_000 // SHORTENED}ms", f"{600_000 // SHORTENED}ms", 4500 / SHORTENED
+SLOW_S = 2.0
+
+
+def controlled(what: str, then: str = "true") -> list[str]:
+    """A command that the files `hang-WHAT` and `slow-WHAT` beside it steer; it leaves `begun-WHAT` as it begins."""
+    script = (
+        f"touch begun-{what}; test ! -e hang-{what} || sleep 600; test ! -e slow-{what} || sleep {SLOW_S:g}; {then}"
+    )
+    return ["sh", "-c", script]
+
+
+DEPLOY = [*controlled("deploy", "echo $1 > $0.version"), "{color}", "{version}"]
+
+
+def eventful(relay: Relay) -> dict[str, Any]:
+    """What the entries of all benches have in common."""
+    return {
+        "probe": {"url": relay.url, "header": "X-Environment"}, "probe_timeout": "20s",
+        "bake": BAKE, "stage_time": STAGE, "stages": {"gradual": [50, 100]},
+        "smoke": controlled("smoke", "touch late-smoke"),
+    }  # fmt: skip
 
 
 class ConfiguredTargets:
@@ -79,10 +106,11 @@ class FileBench:
     name = "file-switch"
     service = "analytics"
 
-    def __init__(self, colors: TwoColors, http: Http) -> None:
-        self._colors = colors
+    def __init__(self, colors: TwoColors, relay: Relay, http: Http) -> None:
+        self._colors, self.relay = colors, relay
+        self.directory = colors.directory
         self.url = colors.url("router", "/")
-        config = colors.config(bake="100ms", smoke=["true"])
+        config = {**colors.config(), **eventful(relay), "deploy": DEPLOY}
         self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
 
     async def reset(self) -> None:
@@ -95,11 +123,23 @@ class FileBench:
         found: dict[str, int] = json.loads(self._colors.switch.read_text())["weights"]
         return found
 
+    async def edit(self, weights: dict[str, int]) -> None:
+        """By hand."""
+        self._colors.write(weights, generation=99)
+
+    async def version(self, color: str) -> str:
+        """What it says."""
+        return self._colors.version(color)
+
 
 @contextlib.asynccontextmanager
 async def file_bench(directory: Path) -> AsyncIterator[Bench]:
     """`FileBench` in `directory`."""
-    async with TwoColors(directory) as colors, opened(lambda http: FileBench(colors, http)) as bench:
+    async with (
+        TwoColors(directory) as colors,
+        Relay(colors.url("router")) as relay,
+        opened(lambda http: FileBench(colors, relay, http)) as bench,
+    ):
         yield bench
 
 
@@ -110,11 +150,10 @@ def forget_deployed(directory: Path, service: str) -> None:
     (directory / "state" / f"{service}.deployed.json").unlink(missing_ok=True)
 
 
-def proxied(colors: TwoColors, url: str) -> dict[str, Any]:
-    """What the entries of both proxies have in common; clients ask `url`."""
-    shared = {key: value for key, value in colors.config().items() if key in ("health", "deploy", "retire")}
-    probe = {"url": url, "header": "X-Environment"}
-    return {**shared, "probe": probe, "probe_timeout": "20s", "bake": "100ms", "smoke": ["true"]}
+def proxied(colors: TwoColors, relay: Relay) -> dict[str, Any]:
+    """What the entries of both proxies have in common."""
+    shared = {key: value for key, value in colors.config().items() if key in ("health", "retire")}
+    return {**shared, **eventful(relay), "deploy": DEPLOY}
 
 
 class HaproxyBench:
@@ -123,12 +162,12 @@ class HaproxyBench:
     name = "haproxy"
     service = "analytics"
 
-    def __init__(self, colors: TwoColors, nodes: list[Haproxy], http: Http) -> None:
-        self._colors, self._nodes = colors, nodes
-        self._resets = 0
+    def __init__(self, colors: TwoColors, nodes: list[Haproxy], relay: Relay, http: Http) -> None:
+        self._colors, self._nodes, self.relay = colors, nodes, relay
+        self.directory = colors.directory
         self.url = nodes[0].url
         config = {
-            **proxied(colors, self.url),
+            **proxied(colors, relay),
             "nodes": [nodes[0].node, f"127.0.0.1:{nodes[1].tcp}"],
             "backend": "model",
             "servers": {color: [f"{color}-1"] for color in COLORS},
@@ -136,11 +175,20 @@ class HaproxyBench:
         self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
 
     async def reset(self) -> None:
-        """As a hand would have left it, and not without a trace."""
-        self._resets += 1
+        """As another console would have left it."""
         forget_deployed(self._colors.directory, self.service)
+        await self.edit({"blue": 100, "green": 0})
         for node in self._nodes:
-            await asyncio.to_thread(node.meddle, {"blue": 100, "green": 0}, 1000 * self._resets, "hand")
+            await asyncio.to_thread(node.ask, f"experimental-mode on; set var {variable_of(node.backend)} str()")
+
+    async def edit(self, weights: dict[str, int]) -> None:
+        """By hand, on one node after the other."""
+        for node in self._nodes:
+            await asyncio.to_thread(node.set, **{f"{color}-1": share for color, share in weights.items()})
+
+    async def version(self, color: str) -> str:
+        """What it says."""
+        return self._colors.version(color)
 
     async def weights(self) -> dict[str, int]:
         """What the nodes say; half of each color where they differ."""
@@ -163,7 +211,10 @@ async def haproxy_bench(directory: Path) -> AsyncIterator[Bench]:
             ]
             for node in nodes:
                 await asyncio.to_thread(until, node.up, "servers up")
-            async with opened(lambda http: HaproxyBench(colors, nodes, http)) as bench:
+            async with (
+                Relay(nodes[0].url) as relay,
+                opened(lambda http: HaproxyBench(colors, nodes, relay, http)) as bench,
+            ):
                 yield bench
 
 
@@ -173,23 +224,31 @@ class NginxBench:
     name = "nginx"
     service = "analytics"
 
-    def __init__(self, colors: TwoColors, server: Nginx, http: Http) -> None:
-        self._colors, self._server = colors, server
+    def __init__(self, colors: TwoColors, server: Nginx, relay: Relay, http: Http) -> None:
+        self._colors, self._server, self.relay = colors, server, relay
+        self.directory = colors.directory
         self.url = server.url
-        config = {**proxied(colors, self.url), **server.entry({color: colors.ports[color] for color in COLORS})}
+        config = {**proxied(colors, relay), **server.entry({color: colors.ports[color] for color in COLORS})}
         self.targets = ConfiguredTargets(self.name, self.service, config, colors.directory, http)
 
     async def reset(self) -> None:
         """As a hand would have left it."""
         forget_deployed(self._colors.directory, self.service)
-        adapter = (await self.targets.switch(self.service)).adapter
-        write, *commands, _ = adapter.manual_commands({"blue": 100, "green": 0})
+        await self.edit({"blue": 100, "green": 0})
+        assert (await (await self.targets.switch(self.service)).adapter.observe()).live == "blue"
+
+    async def edit(self, weights: dict[str, int]) -> None:
+        """By hand, as the commands say."""
+        write, *commands, _ = (await self.targets.switch(self.service)).adapter.manual_commands(weights)
         await asyncio.to_thread(run, ["sh", "-c", write])
         if self._server.process is None:
             await asyncio.to_thread(self._server.start)
         else:
             await asyncio.to_thread(self._renewed, commands)
-        assert (await adapter.observe()).live == "blue"
+
+    async def version(self, color: str) -> str:
+        """What it says."""
+        return self._colors.version(color)
 
     def _renewed(self, commands: list[str]) -> None:
         with self._server.renewing():
@@ -208,7 +267,10 @@ async def nginx_bench(directory: Path) -> AsyncIterator[Bench]:
     """`NginxBench` in `directory`."""
     async with TwoColors(directory) as colors:
         with nginx(directory / "nginx", mode="split_clients") as server:
-            async with opened(lambda http: NginxBench(colors, server, http)) as bench:
+            async with (
+                Relay(server.url) as relay,
+                opened(lambda http: NginxBench(colors, server, relay, http)) as bench,
+            ):
                 yield bench
 
 
@@ -218,10 +280,11 @@ class KubernetesBench:
     name = "kubernetes"
     service = "analytics"
 
-    def __init__(self, space: Namespace, directory: Path, http: Http) -> None:
-        self._space = space
+    def __init__(self, space: Namespace, directory: Path, relay: Relay, http: Http) -> None:
+        self._space, self.relay = space, relay
+        self.directory = directory
         self.url = space.url(path="/work")
-        config = space.config(bake="100ms", smoke=["true"])
+        config = space.config(**eventful(relay))
         self.targets = ConfiguredTargets(self.name, self.service, config, directory, http)
 
     async def reset(self) -> None:
@@ -233,12 +296,23 @@ class KubernetesBench:
         live = await asyncio.to_thread(self._space.color)
         return {color: 100 if color == live else 0 for color in COLORS}
 
+    async def edit(self, weights: dict[str, int]) -> None:
+        """By hand: it can not split."""
+        await asyncio.to_thread(self._space.select, max(weights, key=lambda color: weights[color]))
+
+    async def version(self, color: str) -> str:
+        """The tag of its image."""
+        return await asyncio.to_thread(self._space.tag, color)
+
 
 @contextlib.asynccontextmanager
 async def over_kubernetes(cluster: Cluster, directory: Path) -> AsyncIterator[Bench]:
     """`KubernetesBench` in a namespace of its own."""
     with namespace(cluster) as space:
-        async with opened(lambda http: KubernetesBench(space, directory, http)) as bench:
+        async with (
+            Relay(space.url()) as relay,
+            opened(lambda http: KubernetesBench(space, directory, relay, http)) as bench,
+        ):
             yield bench
 
 

@@ -3,15 +3,19 @@
 The instants are before and after each transaction of the journal and each write to the system, in the order of their
 coming; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
 What was reached is appended to the file COUNTED, a line each. With TTL_S its lease lasts so long, and it stops itself
-instead (SIGSTOP), to go on when somebody says so.
+instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for each job of `tests.chaos.runners`.
 """
 
 import asyncio
 import os
+import select
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
+
+import msgspec
 
 from actions.journal import Journal
 from actions.journal_sql import SqlJournal
@@ -19,7 +23,9 @@ from actions.lease import LeaseTimes
 from actions.location import journal_location
 from actions.runner import run_action
 from console.runner import JOURNAL_VARIABLE, build_described
+from tests.chaos.runners import Job, Told
 
+LOOK_S = 0.01
 WRITES = ("shift", "deploy", "restore", "retire")
 
 
@@ -82,11 +88,59 @@ async def run(action_id: str, instants: Instants, times: LeaseTimes | None = Non
         await journal.aclose()
 
 
-if __name__ == "__main__":
+def main(action_id: str, instant: str, counted: str, *ttl: str) -> None:
+    """Run one."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    action_id, instant, counted, *ttl = sys.argv[1:]
     if ttl:
         short = LeaseTimes(ttl_s=float(ttl[0]), renew_s=float(ttl[0]) / 4, self_fence_s=float(ttl[0]) * 2 / 3)
         asyncio.run(run(action_id, Instants(int(instant), counted, signal.SIGSTOP), short))
     else:
         asyncio.run(run(action_id, Instants(int(instant), counted)))
+
+
+def serve() -> None:
+    """Fork a runner for each `Job` on stdin; `Told` on stdout when it begins and when it has ended. Ends with stdin."""
+    numbers: dict[int, int] = {}
+    waiting = b""
+    while True:
+        if select.select([0], [], [], LOOK_S if numbers else None)[0]:
+            read = os.read(0, 65536)
+            if not read:
+                return
+            *lines, waiting = (waiting + read).split(b"\n")
+            for line in lines:
+                job = msgspec.json.decode(line, type=Job)
+                if (pid := os.fork()) == 0:
+                    _forked(job)
+                numbers[pid] = job.number
+                _tell(Told(job.number, pid))
+        while numbers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            _tell(Told(numbers.pop(pid), pid, os.waitstatus_to_exitcode(status)))
+
+
+def _forked(job: Job) -> NoReturn:
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.environ[JOURNAL_VARIABLE] = job.journal
+    try:
+        main(*job.arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _tell(told: Told) -> None:
+    os.write(1, msgspec.json.encode(told) + b"\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--serve"]:
+        serve()
+    else:
+        main(*sys.argv[1:])

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import random
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC
@@ -27,7 +26,8 @@ from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor
 from backends.ports import Closable
-from console.runner import JOURNAL_VARIABLE, launch_detached
+from tests.chaos.relay import Relay
+from tests.chaos.runners import Runner, Runners
 
 ROUND_S = 240.0
 LOAD_PER_S = 20.0
@@ -41,11 +41,14 @@ class ClosableTargets(Targets, Closable, Protocol):
 
 class Bench(Protocol):
     """What chaos is let loose on. `targets` hands out the switch of `service`; `url` is asked through the balancer all
-    the time, and each answer that is not 200 is a lost request."""
+    the time, and each answer that is not 200 is a lost request. The runner's own fresh requests go through `relay`; its
+    commands run in `directory`, where files steer them (`benches.controlled`)."""
 
     name: str
     service: str
     url: str
+    directory: Path
+    relay: Relay
     targets: ClosableTargets
 
     async def reset(self) -> None:
@@ -53,6 +56,12 @@ class Bench(Protocol):
 
     async def weights(self) -> dict[str, int]:
         """Who has the traffic, read past the adapter."""
+
+    async def edit(self, weights: dict[str, int]) -> None:
+        """Somebody moves the traffic past this program."""
+
+    async def version(self, color: str) -> str:
+        """What runs on a side, read past the adapter."""
 
 
 class Round(Struct, frozen=True):
@@ -123,19 +132,23 @@ class Load:
 class Chaos:
     """One journal and one gate over a bench, for many rounds."""
 
-    def __init__(self, bench: Bench, state: Path) -> None:
-        self._bench = bench
+    def __init__(self, bench: Bench, state: Path, runners: Runners | None = None) -> None:
+        """`runners` may be another's, who closes it then."""
+        self.bench = bench
+        self._runners, self._shared = runners or Runners(), runners is not None
         self._location = journal_location(None, {"TEAL_STATE_DIR": str(state)})
         self._counted = state / "instants"
         self.journal = Journal(self._location)
         actor = current_actor(os.environ)
-        self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self._detached)
+        self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self._rescue)
         self._fatal = 0
-        self._doomed: asyncio.subprocess.Process | None = None
+        self._doomed: Runner | None = None
 
     async def aclose(self) -> None:
         """Close the journal."""
         await self.journal.aclose()
+        if not self._shared:
+            await self._runners.aclose()
 
     async def instants(self, request: Request) -> list[str]:
         """What an undisturbed runner of `request` goes through."""
@@ -156,14 +169,14 @@ class Chaos:
     async def play(self, round_: Round) -> Outcome:
         """Raises AssertionError for a broken promise, TimeoutError where it does not come to an end."""
         began = time.monotonic()
-        await self._bench.reset()
-        before = await self._bench.weights()
-        async with asyncio.timeout(ROUND_S), Load(self._bench.url).running() as load:
+        await self.bench.reset()
+        before = await self.bench.weights()
+        async with asyncio.timeout(ROUND_S), Load(self.bench.url).running() as load:
             action, killed_at = await self.until_killed(round_)
             said = action.status
             if action.open:
                 action = await self.rescued(action, round_.rescue)
-            weights = await self._bench.weights()
+            weights = await self.bench.weights()
         told = f"killed at {killed_at or 'no instant'} ({said}), {round_.rescue}: {action.status} {action.error}"
         _is_true(action, before, weights, told)
         assert load.lost == [], f"{told}: lost {load.lost[:3]}"
@@ -174,29 +187,46 @@ class Chaos:
 
     async def until_killed(self, round_: Round) -> tuple[Action, str]:
         """The action as the kill has left it, and the instant at which that fell."""
-        self._counted.unlink(missing_ok=True)
-        self._fatal = round_.instant
-        plan = await self.gate.plan(round_.request)
-        action = await self.gate.submit(plan, YES, launch=self._doom)
-        assert self._doomed is not None
-        code = await self._doomed.wait()
+        action, runner = await self.begun(round_.request, round_.instant)
+        code = await runner.wait()
         reached = self._counted.read_text(encoding="utf-8").splitlines() if self._counted.exists() else []
         assert code in (0, -9), f"the runner ended with {code} after {reached[-3:]}"
         return await self.gate.action(str(action.id)), reached[-1] if code else ""
 
+    async def begun(self, request: Request, instant: int = 0) -> tuple[Action, Runner]:
+        """An action that a runner goes on with, until it is killed at `instant`."""
+        self._counted.unlink(missing_ok=True)
+        self._fatal = instant
+        action = await self.gate.submit(await self.gate.plan(request), YES, launch=self._doom)
+        assert self._doomed is not None
+        return action, self._doomed
+
+    def reached(self) -> str:
+        """The newest instant that the runner went through."""
+        lines = self._counted.read_text(encoding="utf-8").splitlines() if self._counted.exists() else []
+        return lines[-1] if lines else ""
+
     async def rescued(self, action: Action, word: OrderWord) -> Action:
         """By another process, as another operator would: nothing is known of the first but what is in the journal."""
         async with asyncio.timeout(60):
-            while not self.gate.orphaned(action):
+            while action.open and not self.gate.orphaned(action):
                 await asyncio.sleep(0.05)
                 action = await self.gate.action(str(action.id))
+        return await self.ordered(action, word)
+
+    async def ordered(self, action: Action, word: OrderWord) -> Action:
+        """What came of an order to an open action; as it stands where nobody goes on with it."""
         order = Request(kind=action.kind, service=action.service, ref=str(action.id), order=word)
         action = await self.gate.submit(await self.gate.plan(order), YES)
+        return await self.ended(action)
+
+    async def ended(self, action: Action) -> Action:
+        """As it is once nobody goes on with it."""
         async for seen in self.gate.watch(str(action.id)):
             action = seen
         return action
 
-    async def stopped(self, request: Request, instant: int, ttl_s: float) -> tuple[Action, asyncio.subprocess.Process]:
+    async def stopped(self, request: Request, instant: int, ttl_s: float) -> tuple[Action, Runner]:
         """An action whose runner has a lease of `ttl_s` and stopped itself at `instant`."""
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
@@ -211,14 +241,11 @@ class Chaos:
         return action, self._doomed
 
     async def _doom(self, action_id: str, *ttl: str) -> None:
-        environment = {**os.environ, JOURNAL_VARIABLE: self._location.url}
-        self._doomed = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.chaos.doomed", action_id, str(self._fatal), str(self._counted), *ttl,
-            env=environment, cwd=Path(__file__).parents[2], start_new_session=True,
-        )  # fmt: skip
+        arguments = [action_id, str(self._fatal), str(self._counted), *ttl]
+        self._doomed = await self._runners.start(arguments, self._location.url)
 
-    async def _detached(self, action_id: str) -> None:
-        await launch_detached(action_id, self._location)
+    async def _rescue(self, action_id: str) -> None:
+        await self._runners.start([action_id, "0", os.devnull], self._location.url)
 
 
 def random_rounds(request: Request, instants: int, count: int, seed: int) -> list[Round]:
