@@ -129,7 +129,7 @@ def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
     """The context of that name (empty: the current one) from a kubeconfig (empty: as `kubectl` looks for it, then the
     service account of the pod we run in). Blocks; runs no plugin. Raises BackendError(config)."""
     paths = [base_dir / Path(kubeconfig).expanduser()] if kubeconfig else _usual_files()
-    found = {path: _read(path) for path in paths if kubeconfig or path.exists()}
+    found = {path: _read(path) for path in paths if kubeconfig or not _is_absent(path)}
     if not found:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not context:
             return _in_cluster()
@@ -169,6 +169,17 @@ def _usual_files() -> list[Path]:
     return [Path(name).expanduser() for name in listed or [DEFAULT_FILE]]
 
 
+def _is_absent(path: Path) -> bool:
+    """One that may not be looked at is no reason to take another cluster: who reads it says so."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _reversed(found: Mapping[Path, _File]) -> list[tuple[Path, _File]]:
     return list(found.items())[::-1]  # of several files the first to name something wins, as with kubectl
 
@@ -182,6 +193,8 @@ def _read(path: Path) -> _File:
         return msgspec.convert(without_nulls(yaml.load(content, Loader=loader) or {}), _File)
     except OSError as error:
         raise BackendError("config", f"kubeconfig {path}: {error.strerror or error}") from None
+    except RecursionError:
+        raise BackendError("config", f"kubeconfig {path}: nested too deeply") from None
     except yaml.YAMLError as error:
         # Its words would quote the line, which may be a token.
         mark = getattr(error, "problem_mark", None)

@@ -183,8 +183,12 @@ class Database:
         self.where = clean(path.name, 300)
 
         def connect() -> sqlite3.Connection:
-            if not path.exists():
-                raise self._error("unreachable", "no such file", "start what writes it, or correct the URL")
+            try:
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                raise self._error("unreachable", "no such file", "start what writes it, or correct the URL") from None
+            except OSError as error:
+                raise self._error("auth", error.strerror or str(error), "check who may search its directory") from None
             if not os.access(path, os.R_OK):
                 raise self._error("auth", "permission denied", "check who may read the file")
             uri = f"file:{quote(str(path.absolute()))}?mode=ro"

@@ -251,7 +251,7 @@ def _of_config(context: Context, problems: Sequence[Problem]) -> list[Diagnosis]
 
 def _not_writable(path: Path) -> str:
     """Why nothing can be written at `path`, or be made there; empty where it can."""
-    there = next((each for each in (path, *path.parents) if each.exists()), path)
-    if there != path and not there.is_dir():
+    there = next((each for each in (path, *path.parents) if os.path.exists(each)), path)
+    if there != path and not os.path.isdir(there):
         return f"{there} is not a directory"
     return "" if os.access(there, os.W_OK) else f"{there} cannot be written"

@@ -266,8 +266,8 @@ class Orders:
         """What was done while the journal could not be written comes into it with the first command that can."""
         from actions.late import add_late
 
-        if journal.location.exists():
-            with contextlib.suppress(BackendError):
+        with contextlib.suppress(BackendError, OSError):
+            if journal.location.exists():
                 await add_late(journal, self._context.name, os.environ)
 
     def _spare(self, gate: Gate, tell: Callable[[str], None]) -> Spare:

@@ -5,6 +5,7 @@ What is live is proven by fresh requests: that the file was written says nothing
 """
 
 import asyncio
+import os
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +105,10 @@ class FileSwitch:
         return await self._sides.request_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
-        """Nothing beyond what planning and health have looked at."""
+        """Rights: a file is replaced, so its directory must be writable. Raises BackendError(auth) where it is not."""
+        directory = self._path.resolve().parent
+        if not os.access(directory, os.W_OK):
+            raise BackendError("auth", f"{directory}: not writable", fix="let this user write the file's directory")
         return []
 
     async def shift(

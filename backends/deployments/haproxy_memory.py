@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -39,7 +40,7 @@ class Memory:
     def make(self) -> None:
         """The directory and the file. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             self.path.touch(mode=0o600)
 
     def read(self) -> _Remembered:
@@ -139,6 +140,6 @@ async def run_persist(command: tuple[str, ...], node: Node, directory: Path, env
 
 
 def _replace(path: Path, answer: str) -> None:
-    if not path.exists():
+    if not os.path.exists(path):
         path.touch(mode=0o644)
     replace_file(path, answer.encode())

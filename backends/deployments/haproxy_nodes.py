@@ -120,7 +120,7 @@ class Nodes:
         if self.state_file is None:
             fix = "set `persist`, and load-server-state-from-file in HAProxy (docs/proxies.md)"
             return "a reload of HAProxy forgets these weights: nothing keeps them", fix
-        target = self.state_file if self.state_file.exists() else self.state_file.parent
+        target = self.state_file if os.path.exists(self.state_file) else self.state_file.parent
         if not (os.access(target, os.W_OK) and os.access(self.state_file.parent, os.W_OK)):
             return (
                 f"{self.state_file} can not be written: a reload goes back",

@@ -60,7 +60,7 @@ def config() -> None:
 def init(common: Common, force: bool) -> int:
     """Write a commented example to where the config is looked for first."""
     target = search_path(common.config)[0]
-    if target.exists() and not force:
+    if os.path.exists(target) and not force:
         raise CommandError(EXIT_REFUSED, "refused", f"{target} is there already", fix="--force overwrites it")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

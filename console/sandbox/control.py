@@ -87,14 +87,21 @@ def sandbox_dir() -> Path:
 
 
 def running() -> SandboxInfo | None:
-    """The sandbox that is up and ready; None for none, also for one that starts. Counts as use of it."""
+    """The sandbox that is up and ready; None for none, also for one that starts. Counts as use of it.
+
+    Raises SandboxError where one runs, and what it says of itself can not be read.
+    """
     directory = state_dir() / "sandbox"
     if not files.lock_is_held(directory):
         return None
+    path = directory / files.RUN
     try:
-        info = msgspec.json.decode((directory / files.RUN).read_bytes(), type=SandboxInfo)
-    except (OSError, msgspec.MsgspecError):
+        info = msgspec.json.decode(path.read_bytes(), type=SandboxInfo)
+    except FileNotFoundError:
         return None
+    except (OSError, msgspec.MsgspecError) as error:
+        why = (error.strerror or "") if isinstance(error, OSError) else "not what a sandbox writes"
+        raise SandboxError(f"a sandbox runs, but {path}: {why}", "`teal sandbox stop`, then start it again") from None
     if info.boot_id != files.boot_id():
         return None
     with suppress(OSError):  # a full disk is no reason to call a sandbox dead that runs

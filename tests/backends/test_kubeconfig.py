@@ -323,3 +323,23 @@ def test_a_null_anywhere_else_is_nothing(tmp_path: Path) -> None:
     assert 'no cluster ""' in refused("kubeconfig", "other", tmp_path).message
     write(tmp_path / "kubeconfig", config(clusters=None, users=None, contexts=None))
     assert 'no context "prod"' in refused("kubeconfig", "", tmp_path).message
+
+
+@pytest.mark.parametrize("spoiled", ["plugin", "kubeconfig"])
+async def test_a_plugin_that_others_could_change_is_not_run(tmp_path: Path, spoiled: str) -> None:
+    """attack X2: what a kubeconfig names is run with our rights, as what our own config names."""
+    plugin = write(tmp_path / "plugin", "#!/bin/sh\ntouch ran\n")
+    plugin.chmod(0o700)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin"}}
+    path = write(tmp_path / "kubeconfig", config(user=user))
+    (tmp_path / spoiled).chmod(0o707)
+    with pytest.raises(BackendError, match=f"{spoiled}: others can write it") as caught:
+        await identify(load_access(str(path), "", tmp_path))
+    assert (caught.value.kind, caught.value.fix) == ("config", f"chmod go-w {tmp_path / spoiled}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_one_that_is_nested_without_end_is_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "deep", "x: " + "[" * 5000 + "]" * 5000)
+    said = refused(str(path), "", tmp_path).message
+    assert "nested too deeply" in said or "not YAML in line 1" in said, "with its C library, or without"

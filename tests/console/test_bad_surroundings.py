@@ -1,9 +1,11 @@
 """A zone that is none, a journal that is a directory, a place that nothing can be written to: one clear line each."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,39 @@ def test_a_journal_that_is_a_directory_is_a_mistake_of_the_config(
     told = capsys.readouterr().err
     assert f"journal {tmp_path / 'journal.db'}: a directory, where its file should be" in told
     assert f"name a file in it: {tmp_path / 'journal.db' / 'journal.db'}" in told
+
+
+def test_places_that_may_not_be_looked_at_are_state_and_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """new-user R9 and its kind: in Python 3.11 `Path.exists` raises where a directory may not be searched."""
+    locked = tmp_path / "locked"
+    entries = {
+        "quality": f'type = "sql"\nurl = "sqlite:///{locked}/warehouse.db"\ntable = "t"',
+        "deployments": (
+            f'type = "haproxy"\nnodes = ["unix:/nosuch.sock"]\nbackend = "b"\npersist = "{locked}/state"\n'
+            'servers = { blue = ["b"], green = ["g"] }'
+        ),
+        "logs": 'type = "kubernetes"\nselector = "app=x"',
+    }
+    config = tmp_path / "config.toml"
+    config.write_text("[contexts.c]\n" + "".join(f"[[contexts.c.{port}]]\n{more}\n" for port, more in entries.items()))
+    monkeypatch.setenv("TEAL_CONFIG", str(config))
+    monkeypatch.setenv("KUBECONFIG", str(locked / "kubeconfig"))
+    real = os.stat
+
+    def refused(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(locked)):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setenv("TEAL_STATE_DIR", str(locked / "state"))
+    monkeypatch.setattr(os, "stat", refused)
+    for arguments in (["doctor"], ["doctor", "-o", "json"], ["check"], ["status"]):
+        code = run_command(teal, arguments)
+        told = "".join(capsys.readouterr())
+        assert code != 70, told
+        assert "defect" not in told
 
 
 def test_a_crash_without_a_place_for_its_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

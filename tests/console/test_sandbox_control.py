@@ -1,5 +1,6 @@
 """The sandbox as a whole: a real supervisor with its processes in a state directory of the test's own."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -291,6 +292,18 @@ def test_a_run_file_without_a_supervisor_is_nothing(state: Path, text: str) -> N
             told("bad-data")
     with pytest.raises(SandboxError, match="the sandbox does not run"):
         control.load(1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
+def test_a_run_file_that_can_not_be_read_is_said_while_one_runs(state: Path, text: str) -> None:
+    """attack M3: "not running", beside one that ran."""
+    control.sandbox_dir()
+    (state / files.RUN).write_text(text)
+    with (state / files.LOCK).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(SandboxError, match=r"a sandbox runs, but .*run\.json: not what a sandbox writes") as error:
+            control.running()
+    assert error.value.fix == "`teal sandbox stop`, then start it again"
 
 
 def test_a_disk_without_space_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
