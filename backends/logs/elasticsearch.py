@@ -29,7 +29,7 @@ from backends.logs import polling
 from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.merging import gap
 from backends.logs.polling import Found, Polled
-from backends.logs.reading import line_filter
+from backends.logs.reading import TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -137,12 +137,18 @@ class ElasticsearchLogs:
         since = nanoseconds(query.since) if query.since else None
         until = nanoseconds(query.until) + 999 if query.until else None
         newest_first: list[Found] = []
+        backwards: TakenBackwards[Found] = TakenBackwards(wanted)
         async with aclosing(self._pages(since, until, "desc", size)) as pages:
             async for page, complaints in pages:
-                newest_first += [line for line in page if wanted.matches(line.raw) and wanted.accepts(line.entry)]
+                for line in page:
+                    newest_first += backwards.feed(line.raw, line.entry, line, line.entry.source)
                 newest_first += complaints
                 if len(newest_first) >= query.limit:
                     break
+            else:
+                newest_first += backwards.rest()
+        if query.level is not None:  # lines of a message were decided together
+            newest_first.sort(key=lambda line: line.ns, reverse=True)
         return newest_first[: query.limit][::-1]
 
     async def _after(self, ns: int) -> list[Found | LogEntry]:

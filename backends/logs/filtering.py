@@ -5,16 +5,15 @@ asked, by the stems that each way to say so has.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Hashable
-from itertools import accumulate
+from typing import Generic, TypeVar
 
 from msgspec import structs
 
 from backends.errors import BackendError
 from backends.logs.levels import at_least
-from backends.logs.lines import plain, read_line
-from backends.logs.messages import Belonging
+from backends.logs.lines import Read, plain, read_line
+from backends.logs.messages import Backwards, Belonging
 from backends.logs.patterns import Pattern
 from backends.logs.wrappers import piece_of
 from backends.models import LogEntry, LogLevel
@@ -22,35 +21,26 @@ from backends.ports import LogQuery
 from backends.text import clean
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-_BAD: tuple[LogLevel, ...] = ("warning", "error", "critical")
-# Every word for warning or worse has one of these; they are looked for in a whole block.
-_STEMS = (
-    "err", "warn", "wrn", "crit", "fata", "ftl", "severe", "pani", "pnc", "emerg", "alert", "exception", "traceback",
-    "caused by", "fail", "deprecat",
-)  # fmt: skip
-# What is said without a word: (any of these is in the block, then this is looked for).
-_FORMS: tuple[tuple[tuple[str, ...], "re.Pattern[str]"], ...] = tuple(
-    (gates, re.compile(form))
-    for gates, form in (
-        (("\nE", "\nF", "\nW", "\nC"), r"\n[EFWC]\d{4,8} \d\d:"),
-        ((" E", " F", " W"), r" [EFWAC]\d{4,8} \d\d:| [EFWA]\d? "),
-        (("\n[E", "\n[W", "\n[C"), r"\n\[[EWC] \d"),
-        (("\n<",), r"\n<\d"),
-        ((" <",), r" <\d{1,3}>"),
-        ((" # ",), r" # "),
-        (("%",), r"%[A-Z0-9_]+-[0-4]-"),
-        (('" 4', '" 5'), r'" [45]\d\d\b'),
-        (("HTTP/",), r"\(HTTP/[\d.]+ [45]"),
-        (("haproxy",), r"/[\d+-]+ [45]\d\d "),
-        (("TCP_", "UDP_"), r"(?:TCP|UDP)_[A-Z_]+/[45]\d\d "),
-        (('"s"', '"@l"'), r'"(?:s|@l)": ?"[EWF]'),
-        (
-            ("evel", "everity", "lvl", "riority", "RIORITY"),
-            r'(?i:evel|severity(?:_?number)?|lvl|priority)"?[:=] ?"?\d',
-        ),
-        (("tatus", "response_code"), r'(?:tatus(?:_code)?|response_code)": ?"?[45]\d\d'),
+# Every word for a level and worse has one of these; they are looked for in a whole block.
+_CRITICAL = ("crit", "fata", "ftl", "pani", "pnc", "emerg", "alert")
+_ERROR = (*_CRITICAL, "err", "severe", "exception", "traceback", "caused by", "fail", "eror")
+_STEMS: dict[LogLevel, tuple[str, ...]] = {
+    "critical": _CRITICAL, "error": _ERROR, "warning": (*_ERROR, "warn", "wrn", "deprecat"),
+}  # fmt: skip
+# What is said without a word: letters, numbers, statuses. Each begins with letters that are found fast.
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"\n[EFWC]\d{4,8} \d\d:", r" [EFWAC]\d{4,8} \d\d:| [EFWA]\d? ", r"\n\[[EWC] \d",
+        r"\n<\d", r" <\d{1,3}>", r" # ",
+        r"%[A-Z0-9_]+-[0-4]-", r'" [45]\d\d\b', r"\(HTTP/[\d.]+ [45]", r"/[\d+-]+ [45]\d\d ", r"P_[A-Z_]+/[45]\d\d ",
+        r'"s": ?"[EWF]', r'"@l": ?"[EWF]', r'evel"?[:=] ?"?\d', r'everity(?:_?[nN]umber|_?[tT]ext)?"?[:=] ?"?\d',
+        r'lvl"?[:=] ?"?\d', r'riority"?[:=] ?"?\d', r'RIORITY"?[:=] ?"?\d', r'tatus(?:_code)?": ?"?[45]\d\d',
+        r'Status": ?"?[45]\d\d', r'response_code": ?"?[45]\d\d', r' s="?[EWF]\b',
     )
-)
+)  # fmt: skip
+
+T = TypeVar("T")
 
 
 class LineFilter:
@@ -79,12 +69,12 @@ class LineFilter:
             text = plain(piece.text)
         return self.pattern.found_in(text) or (is_escaped(text) and self.pattern.found_in(read_line(text).message))
 
-    def takes(self, text: str, entry: LogEntry, stream: Hashable = "") -> bool:
+    def takes(self, text: str, entry: LogEntry, stream: Hashable = "", known: Read | None = None) -> bool:
         """Whether the next line of a stream is wanted: its text, and the entry that was made of it. To be asked of each
         line in its order, since a line counts with the level of the message that it belongs to."""
         if self.level is not None:
-            level = self._belonging.level(stream, structs.replace(read_line(text), level=entry.level))
-            if not at_least(level, self.level):
+            line = known or structs.replace(read_line(text), level=entry.level)
+            if not at_least(self._belonging.level(stream, line), self.level):
                 return False
         return self.in_time(entry) and self.matches(text)
 
@@ -101,7 +91,7 @@ class LineFilter:
         """The same where a level is asked: (line, whether it may be wanted), with all that is needed to know to which
         messages those belong. `until_head`: lines that follow the block wait for its last message."""
         lines = block.split("\n")
-        seeds = self._seeds(block, lines)
+        seeds = self._seeds(block)
         if seeds is None:
             return [(line, True) for line in lines]
         marks: dict[int, bool] = dict.fromkeys(seeds, True)
@@ -119,21 +109,21 @@ class LineFilter:
 
     # ---- inside
 
-    def _seeds(self, block: str, lines: list[str]) -> list[int] | None:
+    def _seeds(self, block: str) -> list[int] | None:
         """The numbers of the lines that may be wanted for themselves; None for all."""
         if self.pattern is not None:
             spans = self.pattern.lines_of(block)
             if "\\" in block and ('{"' in block or '="' in block):
                 return [number for number, _ in self._with_escaped(block, spans)]
-            return _numbers([start for start, _ in spans], lines)
-        if self.level not in _BAD:
+            return _numbers(block, [start for start, _ in spans])
+        if self.level not in _STEMS:
             return None
-        return _numbers(_bad_places(block), lines)
+        return _numbers(block, _bad_places(block, self.level))
 
     def _with_escaped(self, block: str, spans: list[tuple[int, int]]) -> list[tuple[int, str]]:
         assert self.pattern is not None
         lines = block.split("\n")
-        found = set(_numbers([start for start, _ in spans], lines))
+        found = set(_numbers(block, [start for start, _ in spans]))
         return [
             (number, line)
             for number, line in enumerate(lines)
@@ -148,6 +138,26 @@ class LineFilter:
             if number in marks:
                 return
             marks[number] = False
+
+
+class TakenBackwards(Generic[T]):
+    """`LineFilter.takes` for lines that come newest first; `item` is what stands for a line."""
+
+    def __init__(self, wanted: LineFilter) -> None:
+        self._wanted = wanted
+        self._backwards: Backwards[T | None] = Backwards(wanted.level)
+
+    def feed(self, text: str, entry: LogEntry, item: T, stream: Hashable = "") -> list[T]:
+        """The items of this stream that are known to be wanted now, newest first."""
+        wanted = self._wanted.in_time(entry) and self._wanted.matches(text)
+        if self._wanted.level is None:
+            return [item] if wanted else []
+        line = structs.replace(read_line(text), level=entry.level)
+        return [one for one in self._backwards.feed(stream, line, item if wanted else None) if one is not None]
+
+    def rest(self) -> list[T]:
+        """Those of messages whose first line did not come."""
+        return [one for one in self._backwards.rest() if one is not None]
 
 
 def _mark_rest(lines: list[str], number: int, marks: dict[int, bool]) -> None:
@@ -170,26 +180,31 @@ def line_filter(query: LogQuery, name: str) -> LineFilter:
         raise BackendError(error.kind, clean(f"logs {name}: {error.message}"), fix="escape it") from None
 
 
-def _numbers(places: list[int], lines: list[str]) -> list[int]:
-    """The numbers of the lines in which places of their block lie, ascending."""
-    begins = [0, *accumulate(len(line) + 1 for line in lines)]
-    return sorted({bisect_right(begins, place) - 1 for place in places})
+def _numbers(block: str, places: list[int]) -> list[int]:
+    """The numbers of the lines in which places of a block lie, ascending."""
+    numbers: list[int] = []
+    number = position = 0
+    for place in sorted(places):
+        number += block.count("\n", position, place)
+        position = max(position, place)
+        if not numbers or numbers[-1] != number:
+            numbers.append(number)
+    return numbers
 
 
-def _bad_places(block: str) -> list[int]:
-    """Where in a block a warning or worse may be said; one place a line and stem."""
+def _bad_places(block: str, level: LogLevel) -> list[int]:
+    """Where in a block a level or worse may be said; one place a line and stem."""
     lowered = block.lower()  # a case-insensitive regular expression takes ten times as long
     if len(lowered) != len(block):
         lowered = block.translate(_ASCII_LOWER)  # there is a letter whose lower case is two: places would not fit
     places = []
-    for stem in _STEMS:
+    for stem in _STEMS[level]:
         position = lowered.find(stem)
         while position >= 0:
             places.append(position)
             end = lowered.find("\n", position)
             position = lowered.find(stem, end) if end >= 0 else -1
     led = f"\n{block}"
-    for gates, form in _FORMS:
-        if any(gate in led for gate in gates):
-            places += [min(found.end() - 2, len(block)) for found in form.finditer(led)]
+    for form in _FORMS:
+        places += [min(found.end() - 2, len(block)) for found in form.finditer(led)]
     return places

@@ -27,7 +27,7 @@ from msgspec import Struct, field, structs
 from backends.environment import without_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.logs.lines import at_least, parse_text
-from backends.logs.reading import line_filter
+from backends.logs.reading import TakenBackwards, line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.redaction import told
@@ -106,15 +106,20 @@ class JournaldLogs:
         bounds = [f"--since=@{query.since.timestamp():.6f}"] if query.since else []
         bounds += [f"--until=@{query.until.timestamp():.6f}"] if query.until else []
         newest_first: list[LogEntry] = []
+        backwards: TakenBackwards[LogEntry] = TakenBackwards(wanted)
         reached = not newest
         async with aclosing(self._read("--reverse", *bounds)) as entries:
             async for found, raw, entry in entries:
                 reached = reached or found.cursor == newest
-                if reached and wanted.matches(raw) and wanted.accepts(entry):
-                    newest_first.append(entry)
+                if reached:
+                    newest_first += backwards.feed(raw, entry, entry, entry.source)
                     if len(newest_first) >= query.limit:
                         break
-        return newest_first[::-1]
+            else:
+                newest_first += backwards.rest()
+        if query.level is not None:  # lines of a message were decided together
+            newest_first.sort(key=lambda entry: int(entry.at_ns or 0), reverse=True)
+        return newest_first[: query.limit][::-1]
 
     async def _read(self, *options: str) -> AsyncGenerator[tuple[_Entry, str, LogEntry], None]:
         """Entries as journalctl prints them, with their text and as a model. The process ends with the iterator."""

@@ -31,8 +31,9 @@ from backends.logs import loki_tail, polling
 from backends.logs.lines import LEVEL_WORDS, NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.loki_tail import Stream
 from backends.logs.merging import gap
+from backends.logs.patterns import for_re2
 from backends.logs.polling import Found, Polled, Seen
-from backends.logs.reading import LineFilter, line_filter
+from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -47,9 +48,7 @@ MAX_PAGES = 50
 FIRST_LOOK_S = 3600.0
 _SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
 _LEVEL_LABELS = ("detected_level", "level", "severity")
-# What Loki's RE2 and Python's `re` read alike; anything else is looked for here, in all lines.
 _LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
-_ALIKE = re.compile(r"(?:[\w \"'#%&,/:;<=>@~-]|\\[.()\[\]{}|+*?]|\.(?:\*|\+)?)+", re.ASCII)
 
 
 class LokiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -162,6 +161,7 @@ class LokiLogs:
     async def _backwards(self, start: int, end: int, query: LogQuery, wanted: LineFilter) -> list[Found]:
         """The last matching lines of [start, end): page by page, each from the oldest nanosecond of the one before."""
         newest_first: list[Found] = []
+        backwards: TakenBackwards[Found] = TakenBackwards(wanted)
         seen: set[Any] = set()
         page = min(self._most, max(PAGE, query.limit) if query.grep or query.level else min(query.limit, PAGE))
         for _ in range(MAX_PAGES):
@@ -170,9 +170,10 @@ class LokiLogs:
                 if (line.ns, line.identity) in seen:
                     continue
                 seen.add((line.ns, line.identity))
-                if wanted.matches(line.raw) and wanted.accepts(line.entry):
-                    newest_first.append(line)
+                newest_first += backwards.feed(line.raw, line.entry, line, line.entry.source)
             if len(lines) < page or len(newest_first) >= query.limit:
+                newest_first += backwards.rest() if len(lines) < page else []
+                newest_first.sort(key=lambda line: line.ns, reverse=True)
                 return newest_first[: query.limit][::-1]
             oldest = lines[0].ns
             if oldest + 1 < end:
@@ -182,6 +183,8 @@ class LokiLogs:
             else:
                 newest_first.append(self._gap(oldest, f"more than {page} lines in one nanosecond"))
                 end = oldest
+        newest_first += backwards.rest()
+        newest_first.sort(key=lambda line: line.ns, reverse=True)
         newest_first.append(self._gap(end, f"only the newest {MAX_PAGES * page:,} lines were searched"))
         return newest_first[::-1]
 
@@ -275,10 +278,13 @@ def _entry(ns: str, text: str, source: str, labels: dict[str, str], more: dict[s
 
 
 def _line_filter(grep: str | None) -> str:
-    """LogQL that leaves out lines which cannot match; empty where Loki may understand the pattern otherwise."""
-    if not grep or not _ALIKE.fullmatch(grep):
+    """LogQL that leaves out lines which cannot match; empty where Loki may understand the pattern otherwise. What has
+    escape sequences is asked for, since a pattern may match once they are gone."""
+    pattern = for_re2(grep) if grep else None
+    if pattern is None:
         return ""
-    quoted = grep.replace("\\", "\\\\").replace('"', '\\"')
+    other = r"|\x1b|\\u" + (r'|\\"' if '"' in pattern else "")
+    quoted = f"(?:{pattern}){other}".replace("\\", "\\\\").replace('"', '\\"')
     return f' |~ "{quoted}"'
 
 

@@ -4,6 +4,7 @@ The library is `regex` (https://pypi.org/project/regex/): patterns of `re`, a ti
 let go of meanwhile. A block is asked at once where no match can cross the end of a line, else each of its lines.
 """
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,37 @@ def within_lines(text: str) -> str | None:
             parts.append(char + escaped)
         position += 1 + len(escaped)
     return "".join(parts)
+
+
+_RE2_CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_", "s": r"\s\x0b\x1c-\x1f\x85\xa0\p{Z}"}
+_RE2_TOKEN = re.compile(
+    r"(?P<class>\[\^?(?:\\[dws]|\\[\\\]^.|()*+?{}$/-]|[\w \"'#%&,/:;<=>@~.|()*+?{}$!-])+\])"
+    r"|\\(?P<kind>[dws])|\\[.()\[\]{}|+*?^$/-]|(?P<end>\$)"
+    r"|\(\?:|\((?!\?)|[)|^.]|[*+?]\??(?![*+?])|\{\d{1,3}(?:,(?:\d{1,3})?)?\}\??(?![*+?])|[\w \"'#%&,/:;<=>@~!-]"
+    r"|[^\x00-\x7f]",
+    re.ASCII,
+)
+
+
+def for_re2(text: str) -> str | None:
+    """A pattern for RE2 (https://github.com/google/re2/wiki/Syntax) that matches each line which this one matches;
+    None where that is not sure."""
+    parts, position = [], 4 if text.startswith("(?i)") else 0
+    while position < len(text):
+        found = _RE2_TOKEN.match(text, position)
+        if found is None:
+            return None
+        token = found[0]
+        if group := found["class"]:
+            if "\\w" in group or "\\s" in group or "\\d" in group or "--" in group:
+                return None
+        elif kind := found["kind"]:
+            token = f"[{_RE2_CLASSES[kind]}]"
+        elif found["end"]:
+            token = r"\r*$"  # a line end of Windows is left out before a pattern is asked
+        parts.append(token)
+        position = found.end()
+    return f"{text[:4] if text.startswith('(?i)') else ''}{''.join(parts)}"
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
-from backends.logs.filtering import LineFilter, line_filter
+from backends.logs.filtering import LineFilter, TakenBackwards, line_filter
 from backends.logs.levels import at_least
 from backends.logs.lines import BOM, MAX_LINE_BYTES, Read, entry_of, nanoseconds, read_line, time_of
 from backends.logs.merging import note
@@ -25,7 +25,7 @@ from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.text import without_escapes
 
-__all__ = ["LineFilter", "LineFormat", "blocks_backwards", "line_filter", "search_file"]
+__all__ = ["LineFilter", "LineFormat", "TakenBackwards", "blocks_backwards", "line_filter", "search_file"]
 
 UNBOUNDED = "no line has a time that can be read: its last lines are shown whatever time is asked"
 FIRST_BLOCK = 64 * 1024

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct, structs
 
 from backends.errors import BackendError
-from backends.logs.lines import NANOSECONDS, nanoseconds
+from backends.logs.lines import NANOSECONDS, Read, nanoseconds
 from backends.logs.merging import gap
 from backends.logs.reading import LineFilter, line_filter
 from backends.models import LogEntry, PipelineRun
@@ -144,4 +144,11 @@ def _lines(run: PipelineRun, entries: Iterable[LogEntry]) -> Iterable[_Line]:
 
 
 def _accepted(lines: Sequence[_Line], wanted: LineFilter) -> list[LogEntry]:
-    return [line.entry for line in lines if wanted.takes(line.entry.message, line.entry, line.run)]
+    return [line.entry for line in lines if _is_wanted(line, wanted)]
+
+
+def _is_wanted(line: _Line, wanted: LineFilter) -> bool:
+    """Of a line whose time and level are read already: a trace has none of its own."""
+    entry = line.entry
+    known = Read(None, entry.level, entry.message, leads=entry.level != "unknown", timed=False)
+    return wanted.takes(entry.message, entry, (line.run, entry.source), known)

@@ -52,7 +52,14 @@ def iso_at_start(text: str, zone: ZoneInfo | None) -> tuple[Stamp, int] | None:
     found = ISO.match(text, 1 if closing else 0)
     if found is None:
         return None
-    at, end = stamp_to(found, zone)
+    year, _, month, day, hour, minute, second, fraction, offset = found.groups()
+    if offset and offset[-1] != "Z" and offset[-1].isalpha():
+        at, end = stamp_to(found, zone)
+    else:
+        whole = _second(
+            int(year), month, int(day), int(hour), int(minute), int(second or 0), "", (offset or "").strip(), zone, None
+        )
+        at, end = _with_fraction(whole, fraction), found.end()
     if at is None:
         return None
     return at, end + (closing != "" and text.startswith(closing, end))
@@ -73,8 +80,8 @@ def stamp_to(
 def stamp(group: Mapping[str, str | None], zone: ZoneInfo | None, written: datetime | None = None) -> Stamp | None:
     """The time of named parts: `Y m|b d H M S f z p` as in strftime (`f`: any fraction, `z`: an offset or a zone's
     name, `p`: AM or PM), or `e`: seconds since the epoch, with `f`."""
-    fraction = int((group.get("f") or "0").ljust(9, "0"))
     if epoch := group.get("e"):
+        fraction = int((group.get("f") or "0").ljust(9, "0"))
         return parse_time(int(epoch) * NANOSECONDS + fraction) if len(epoch) == 10 else None
     year = group.get("Y")
     if year is None:
@@ -85,8 +92,13 @@ def stamp(group: Mapping[str, str | None], zone: ZoneInfo | None, written: datet
         int(group.get("S") or 0), (group.get("p") or "").upper(), (group.get("z") or "").strip(), zone,
         None if year else written,
     )  # fmt: skip
-    if second is None:
-        return None
+    return _with_fraction(second, group.get("f"))
+
+
+def _with_fraction(second: Stamp | None, digits: str | None) -> Stamp | None:
+    if second is None or digits is None:
+        return second
+    fraction = int(digits.ljust(9, "0"))
     return second[0].replace(microsecond=fraction // 1000), second[1] + fraction
 
 

@@ -41,7 +41,7 @@ def piece_of(text: str) -> Piece | None:
         if not isinstance(inner, str) or not isinstance(at, str):
             return None
         return Piece(at, str(stream or ""), inner.rstrip("\r\n"), inner.endswith("\n"))
-    if match := _CRI.match(text):
+    if " std" in text[:48] and (match := _CRI.match(text)):
         return Piece(match[1], match[2], text[match.end() :], match[3] == "F")
     return None
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import regex
+
 from tests.backends.faulty_server import Received
 
 MAX_ENTRIES = 5000
@@ -42,7 +44,7 @@ class FakeLoki:
                 400,
                 f"max entries limit per query exceeded, limit > max ({limit} > {self.max_entries})",
             )
-        pattern = re.compile(query[1].replace('\\"', '"').replace("\\\\", "\\")) if query[1] else None
+        pattern = regex.compile(query[1].replace('\\"', '"').replace("\\\\", "\\")) if query[1] else None
         forward = asked.get("direction", "backward") == "forward"
         chosen = sorted(
             (key for key in self._lines if int(asked["start"]) <= key[0] < int(asked["end"])),

@@ -126,8 +126,8 @@ async def test_loki_leaves_out_only_what_cannot_match(adapter: LokiLogs, loki: F
         found = await adapter.query(LogQuery(since=T0, grep=grep))
         assert len(found) == count, grep
     sent = [asked["query"] for asked in loki.queries]
-    assert '{app="analytics"} |~ "1.5"' in sent
-    assert not any("ber" in query for query in sent)
+    assert '{app="analytics"} |~ "(?:1.5)|\\\\x1b|\\\\\\\\u"' in sent
+    assert not any("\\b" in query for query in sent)
 
 
 async def test_level_and_source_come_from_labels_where_the_line_has_none(adapter: LokiLogs, loki: FakeLoki) -> None:
@@ -164,7 +164,7 @@ async def test_a_search_that_was_cut_short_says_so(adapter: LokiLogs, loki: Fake
     monkeypatch.setattr("backends.logs.loki.MAX_PAGES", 2)
     for n in range(3 * PAGE):
         loki.put(T0_NS + n, f"INFO line {n}")
-    gap, *rest = await adapter.query(LogQuery(since=T0, grep="(?i)LINE 29.9"))
+    gap, *rest = await adapter.query(LogQuery(since=T0, grep=r"(?i)\bLINE 29.9"))
     assert is_gap(gap)
     assert "newest 2,000 lines" in gap.message
     assert len(rest) == 10
@@ -213,3 +213,24 @@ async def test_a_refusal_of_something_else_is_no_matter_of_the_config(
     with pytest.raises(BackendError) as caught:
         await logs_at(server, tmp_path, http).query(LogQuery())
     assert caught.value.kind == "malformed"
+
+
+async def test_a_stack_trace_stays_with_its_error(adapter: LokiLogs, loki: FakeLoki) -> None:
+    """Also across pages, newest first."""
+    trace = [
+        "ERROR failed",
+        "Traceback (most recent call last):",
+        *(f"  frame {n}" for n in range(PAGE)),
+        "KeyError: 'x'",
+    ]
+    for n, text in enumerate(["INFO fine", "  indeed", *trace, "INFO fine again", "  indeed"]):
+        loki.put(T0_NS + n, text)
+    found = await adapter.query(LogQuery(since=T0, level="error", limit=5000))
+    assert [entry.message for entry in found] == ["failed", *trace[1:]]
+
+
+async def test_a_colored_line_is_found_as_it_is_shown(adapter: LokiLogs, loki: FakeLoki) -> None:
+    loki.put(T0_NS, "\x1b[31mERROR\x1b[0m plain")
+    loki.put(T0_NS + 1, '{"level":"info","msg":"gr\\u00f6\\u00dfe"}')
+    assert len(await adapter.query(LogQuery(since=T0, grep="ERROR plain", level="error"))) == 1
+    assert len(await adapter.query(LogQuery(since=T0, grep="größe"))) == 1
