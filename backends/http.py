@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from backends.bodies import pieces, read_bounded
 from backends.errors import BackendError, ErrorKind
-from backends.inflating import DamagedError, Gunzip
+from backends.inflating import DamagedError
 from backends.proxies import checked_proxy, proxy_for
 from backends.redaction import redact_url, request_secrets, told
 from backends.text import clean
@@ -30,7 +31,6 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
-MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_LOOSE_BYTES = 8 * 1024 * 1024  # decoded as plain objects, which take 30 times as much
 MAX_LINE_BYTES = 64 * 1024
 MAX_ATTEMPTS = 3
@@ -145,7 +145,7 @@ class Http:
                 ) as response,
             ):  # fmt: skip
                 certificate_ends = _certificate_ends(response)
-                body = await _read_bounded(response, where)
+                body = await read_bounded(response, where)
         answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where, certificate_ends)
         if answer.status >= 300 and not accept_errors:
             raise _status_error(answer, secrets)
@@ -177,11 +177,11 @@ class Http:
         with _in_our_words(self._asked(url), secrets, idle_s):
             async with client.stream("GET", url, params=params, headers=headers, timeout=patience) as response:
                 if response.status_code >= 300:
-                    body = await _read_bounded(response, where)
+                    body = await read_bounded(response, where)
                     answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where)
                     raise refuse(answer) if refuse else _status_error(answer, secrets)
                 partial = bytearray()
-                async for chunk in _pieces(response, where):
+                async for chunk in pieces(response, where):
                     *finished, rest = chunk.split(b"\n")
                     for piece in finished:
                         yield bytes(partial + piece)[:longest]
@@ -336,46 +336,6 @@ def _certificate_ends(response: "httpx.Response") -> datetime | None:
     if not certificate or "notAfter" not in certificate:
         return None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)
-
-
-async def _read_bounded(response: "httpx.Response", where: str) -> bytes:
-    body = bytearray()
-    async for piece in _pieces(response, where):
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large(where)
-    return bytes(body)
-
-
-async def _pieces(response: "httpx.Response", where: str) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, inflated in steps; between two of them everybody else has their turn."""
-    gunzip = content_coding(response.headers.get("content-encoding", ""), where)
-    async for chunk in response.aiter_raw():
-        if gunzip is None:
-            yield chunk
-            continue
-        for piece in gunzip.feed(chunk):
-            yield piece
-            await asyncio.sleep(0)
-    if gunzip is not None and (rest := gunzip.rest()):
-        yield rest
-
-
-def content_coding(named: str, where: str) -> Gunzip | None:
-    """What undoes the `Content-Encoding` of an answer; None for none. Raises BackendError for more than was asked."""
-    coding = named.strip().casefold()
-    if coding in ("", "identity"):
-        return None
-    if coding in ("gzip", "x-gzip"):
-        return Gunzip()
-    words = f'{where}: Content-Encoding "{clean(named, 60)}", where gzip, once, was asked for'
-    raise BackendError("malformed", words, fix="look at the server, or at the proxy before it")
-
-
-def too_large(where: str) -> BackendError:
-    """For a body of more than `MAX_BODY_BYTES`, inflated."""
-    words = f"{where}: an answer of more than {MAX_BODY_BYTES // 2**20} MB"
-    return BackendError("malformed", words, fix="narrow the query, or widen its step")
 
 
 def _status_error(answer: Answer, secrets: list[str], said: str = "") -> BackendError:

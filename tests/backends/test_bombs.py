@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
-from backends import http as http_module
+from backends import bodies
+from backends.bodies import MAX_BODY_BYTES
+from backends.credentials import Credentials
 from backends.errors import BackendError
-from backends.http import MAX_BODY_BYTES, Http
+from backends.http import Http
 from backends.inflating import STEP_BYTES, DamagedError, Gunzip
-from backends.logs import reading
+from backends.logs import loki_tail, reading
 from backends.logs.files import FileLogs, FilesConfig
 from backends.ports import LogQuery, Metrics
 from backends.registry import AdapterContext, build
@@ -125,7 +127,7 @@ async def test_lines_of_a_bomb_are_given_in_steps(sends: tuple[Sends, str], http
 async def test_the_deadline_is_kept_while_it_inflates(
     sends: tuple[Sends, str], http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 2**40)
+    monkeypatch.setattr(bodies, "MAX_BODY_BYTES", 2**40)
     server, url = sends
     server.body, server.headers = gzip.compress(bytes(64 * 2**20)) * 64, "Content-Encoding: gzip\r\n"
     began = time.monotonic()
@@ -156,6 +158,14 @@ async def test_no_body_is_no_body(sends: tuple[Sends, str], http: Http) -> None:
     server, url = sends
     server.body, server.headers = b"", "Content-Encoding: gzip\r\n"
     assert (await http.request("GET", url)).body == b""
+
+
+async def test_a_websocket_asks_for_no_compression(sends: tuple[Sends, str]) -> None:
+    server, url = sends
+    with pytest.raises(BackendError):
+        await anext(loki_tail.frames(url.replace("http", "ws"), Credentials({}, None), {}, 3.0))
+    assert "upgrade: websocket" in server.asked[0]
+    assert "permessage-deflate" not in server.asked[0]
 
 
 def test_steps_are_small_whatever_is_fed() -> None:
