@@ -472,3 +472,23 @@ async def test_requests_are_counted_by_side_and_their_share_is_the_planned_one(
     assert side.rps > 0
     assert side.error_pct == 0
     assert "ms mean" in side.detail
+
+
+async def test_an_agent_check_that_sets_weights_is_named(service: TwoColors, http: Http, tmp_path: Path) -> None:
+    async def agent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"75%\n")
+        writer.close()
+
+    async with await asyncio.start_server(agent, "127.0.0.1", 0) as server:
+        asked = f" agent-check agent-inter 200ms agent-port {server.sockets[0].getsockname()[1]}"
+        servers = [(name, port, weight + asked * (name == "green-1")) for name, port, weight in lines(service)]
+        with contextlib.ExitStack() as stack:
+            node = await asyncio.to_thread(stack.enter_context, haproxy(tmp_path / "agent", servers))
+            await all_up([node])
+            adapter = switch_of(service, http, [node])
+            findings = await adapter.preflight(await adapter.observe(), GREEN)
+            (found,) = [one for one in findings if one.code == "haproxy-agent"]
+            assert (found.level, "green-1" in found.text) == ("warning", True)
+            node.ask("disable agent model/green-1")
+            assert "haproxy-agent" not in [one.code for one in await adapter.preflight(await adapter.observe(), GREEN)]
+            await adapter.aclose()
