@@ -8,7 +8,6 @@ owner's. Nothing here reads a file.
 import errno
 import os
 import shlex
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,10 +45,12 @@ def refuse_unsafe_command(command: Sequence[str], directory: Path) -> None:
 
 def command_problem(command: Sequence[str], directory: Path) -> tuple[str, str] | None:
     """Why a command cannot or may not be started in `directory`, and what to do; None where it can."""
+    from shutil import which  # 4 ms of compression libraries
+
     program = program_of(command, directory)
     try:
         if program is None:
-            missing = not command or shutil.which(command[0]) is None
+            missing = not command or which(command[0]) is None
             return (
                 (f"no command {command[0]}" if command else "no command", "install it, or correct it")
                 if missing

@@ -1,22 +1,43 @@
 """Each entry of a context asked once, as much as can be asked while nothing is changed and nobody is told."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from backends.errors import BackendError
-from backends.models import Alert, Finding, Truth
+from backends.models import Alert, Finding, QualityScore, Truth
 from backends.ports import LogQuery, SwitchState
+from backends.together import together
 from console.adapters import Adapters
 from console.config import Entry
 from console.config_model import Port
+from console.store import Snapshot
 
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
 
 
 async def ask(adapters: Adapters, entry: Entry) -> tuple[Any, ...]:
-    """Raises BackendError where it does not do what the config wants of it. Returns the result of a check, and a
-    Finding for each thing that is not as it was meant."""
+    """Raises BackendError where it does not do what the config wants of it. Returns the result of a check, the scores,
+    and a Finding for each thing that is not as it was meant."""
     return tuple(await _ASKS[entry.port](adapters, entry))
+
+
+async def unknown_names(adapters: Adapters, snapshots: Sequence[Snapshot]) -> list[tuple[str, str]]:
+    """(`pipeline` or `dataset`, name) of the links that no source has; nothing where one of them did not answer."""
+    context = adapters.context
+    found: list[tuple[str, str]] = []
+    quality = [snapshot for snapshot in snapshots if snapshot.key.panel == "quality"]
+    if quality and not any(snapshot.error or snapshot.fetched_at is None for snapshot in quality):
+        scored = {score.dataset for snapshot in quality for score in snapshot.items if isinstance(score, QualityScore)}
+        linked = dict.fromkeys(name for row in context.config.links.rows for name in row.datasets)
+        found += [("dataset", name) for name in linked if name not in scored]
+    linked = dict.fromkeys(row.pipeline for row in context.config.links.rows if row.pipeline)
+    entries = context.entries["pipelines"] if linked else ()
+    try:
+        listed = await together(*(adapters.pipelines(entry.name).pipelines() for entry in entries))
+    except BackendError:
+        return found  # said
+    known = {info.pipeline for infos in listed for info in infos}
+    return found + [("pipeline", name) for name in linked if known and name not in known]
 
 
 async def _metrics(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -30,8 +51,8 @@ async def _pipelines(adapters: Adapters, entry: Entry) -> list[Any]:
 
 
 async def _quality(adapters: Adapters, entry: Entry) -> list[Any]:
-    if await adapters.quality(entry.name).scores():
-        return []
+    if scores := await adapters.quality(entry.name).scores():
+        return list(scores)
     query = entry.data.get("query")
     source = entry.data.get("metrics")
     missing = []

@@ -116,21 +116,25 @@ def _links(look: Look) -> Iterator[Problem]:
 
 def _references(look: Look) -> Iterator[Problem]:
     for entry in look.entries:
-        for path, name in _referred(entry):
-            port = _REFERRING[str(path[-1])]
+        for path, port, name in _referred(entry):
             known = [other.name for other in look.context.entries[port]]
             if name not in known:
                 words = f'no {port} entry "{clean(name, 100)}" in this context'
                 yield look.of(entry, path, words, _known(name, known, f"{port} entries"))
 
 
-def _referred(entry: Entry) -> Iterator[tuple[KeyPath, str]]:
-    for key in _REFERRING:
+def _referred(entry: Entry) -> Iterator[tuple[KeyPath, Port, str]]:
+    """Where an entry names another one, of which port, and which."""
+    for key, port in _REFERRING.items():
         if isinstance(name := entry.data.get(key), str) and name:
-            yield (key,), name
+            yield (key,), port, name
+    requires = entry.data.get("requires")
+    backup = requires.get("backup") if isinstance(requires, dict) else None
+    for name in backup if isinstance(backup, dict) else ():
+        yield ("requires", "backup", name), "checks", name
     for index, gate in enumerate(entry.data.get("gates", ()) if entry.port == "deployments" else ()):
         if isinstance(gate, dict) and isinstance(name := gate.get("metrics"), str):
-            yield ("gates", index, "metrics"), name
+            yield ("gates", index, "metrics"), "metrics", name
 
 
 def _commands(look: Look) -> Iterator[Problem]:

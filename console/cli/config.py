@@ -14,6 +14,8 @@ from actions.conditions import unjudged
 from backends.errors import RUN_VALIDATE, BackendError
 from backends.models import Finding as SystemFinding
 from backends.models import Health
+from backends.text import clean
+from console.asking import unknown_names
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
 from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
@@ -139,6 +141,7 @@ async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> lis
         session, look = Session(Selection(context, {}, ())), look_at(context)
     except ConfigError:
         return []  # said already
+    strange: list[Finding] = []
     async with opened(session):
         snapshots = await asked(session.adapters)
         found = [
@@ -150,6 +153,9 @@ async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> lis
             with contextlib.suppress(BackendError):
                 for wrong in await unjudged(await session.orders.switch(entry.name)):
                     found.append((entry, _as_error(wrong)))
+        for kind, name in await unknown_names(session.adapters, snapshots):
+            words, fix = f'no source has the {kind} "{clean(name, 100)}"', "correct it, unless it is still to come"
+            strange.append(_finding(look.problem(("links", "rows"), words, fix, warning=True)))
     told = [(entry, each) for entry, each in found if entry is not None and not entry.problem]
     known = {problem.message for problem in said}
     findings = []
@@ -161,7 +167,7 @@ async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> lis
             problem = look.of(entry, (), error.message, "" if error.fix == RUN_VALIDATE else error.fix)
             path = f"contexts.{context.name}.{entry.port}.{entry.name}"
             findings.append(replace(_finding(problem), path=path, level=level, kind=error.kind))
-    return findings
+    return findings + strange
 
 
 def _found(snapshot: Snapshot) -> Iterator[tuple[Level, BackendError]]:

@@ -38,8 +38,8 @@ def problem_lines(path: Path) -> list[str]:
     return [str(problem) for problem in load_config(path).problems]
 
 
-def test_the_example_has_no_problem():
-    config = load_config(REPOSITORY / "config.example.toml")
+def test_the_example_has_no_problem(write):
+    config = load_config(write((REPOSITORY / "config.example.toml").read_text()))
     assert [str(problem) for problem in config.problems] == []
     assert list(config.contexts) == ["staging"]
     assert all(not entry.problem for entries in config.contexts["staging"].entries.values() for entry in entries)

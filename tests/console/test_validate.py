@@ -50,6 +50,7 @@ STATIC = [
     ('deploy = ["true", "{url}"]', "deploy", "{url} is not filled in here"),
     ('smoke = ["true", "--url={URL}"]', "smoke", "{URL} is not filled in: did you mean {url}?"),
     ('metrics = "prm"', "metrics", 'no metrics entry "prm" in this context'),
+    ('requires = { backup = { nightli = "24h" } }', "requires.backup.nightli", 'no checks entry "nightli"'),
     ('retire = ["./gone.sh"]', "retire", "gone.sh: no such file"),
 ]
 
@@ -149,6 +150,26 @@ def test_a_query_without_any_series_is_named(validate: Validate, prometheus: Fak
     code, found = validate(HEAD + metrics + quality)
     assert (code, [(each["line"], each["level"]) for each in found]) == (0, [(7, "warning")])
     assert found[0]["message"] == "it finds no dataset: prom has no series data_qualty_score"
+
+
+def test_a_link_to_what_no_source_has_is_named(validate: Validate, tmp_path: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "w.db") as database:
+        database.execute("create table t (dataset text, score float, evaluated_at text)")
+        database.execute("insert into t values ('transactions', 1.0, '2026-11-28T20:00:00Z')")
+    (tmp_path / "logs").mkdir()
+    code, found = validate(
+        f'{HEAD}links = {{ rows = [{{ pipeline = "nightli", datasets = ["transactons", "transactions"] }}] }}\n'
+        '[[contexts.c.quality]]\ntype = "sql"\nurl = "sqlite:///w.db"\ntable = "t"\n'
+        '[[contexts.c.pipelines]]\ntype = "local"\nhistory = "sqlite:///r.db"\nlogs = "logs"\n'
+        'dags = [{ name = "nightly", tasks = [{ name = "a", command = ["true"] }] }]\n'
+    )
+    assert code == 0
+    assert [(each["line"], each["level"], each["message"]) for each in found] == [
+        (3, "warning", 'no source has the dataset "transactons"'),
+        (3, "warning", 'no source has the pipeline "nightli"'),
+    ]
 
 
 def dead_switch(kind: str, tmp_path: Path) -> str:
