@@ -94,6 +94,9 @@ def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout
         client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
         if has_proxy():  # botocore reads them by rules of its own: no ranges, no ports
             proxy = proxy_for(client.meta.endpoint_url)
+            if proxy is not None and proxy.startswith("socks"):
+                words = f"{service}: botocore knows no SOCKS proxy"
+                raise BackendError("config", words, fix="an HTTP proxy in HTTPS_PROXY, or its host in NO_PROXY")
             how = how.merge(botocore.config.Config(proxies=dict.fromkeys(("http", "https"), proxy) if proxy else {}))
             client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
         client.meta.events.register("before-send", _learn_token)

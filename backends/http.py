@@ -17,7 +17,7 @@ from backends.bodies import pieces, read_bounded
 from backends.errors import BackendError, ErrorKind
 from backends.inflating import DamagedError
 from backends.proxies import checked_proxy, proxy_for
-from backends.redaction import redact_url, request_secrets, told
+from backends.redaction import redact_url, redacted, request_secrets, told
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -229,7 +229,8 @@ class Http:
         except OSError as error:
             raise BackendError("config", f"CA bundle {self._verify}: {error.strerror or error}") from None
         headers = {"user-agent": self._user_agent, "accept-encoding": "gzip"}
-        return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route))
+        named = self._proxy_named if self._proxy else "proxy of the environment"
+        return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route, named))
 
 
 @contextlib.contextmanager
@@ -344,7 +345,8 @@ def _status_error(answer: Answer, secrets: list[str], said: str = "") -> Backend
     if said:
         detail = ": " + told(said, secrets=secrets)
     elif answer.status < 400:
-        detail = f" to {redact_url(answer.headers.get('location', ''))}, which is not followed"
+        place = redact_url(redacted(answer.headers.get("location", ""), secrets))
+        detail = f" to {place}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
         detail = ": " + told(answer.body.decode("utf-8", "replace"), secrets=secrets)
     error = _PassingError if answer.status in _RETRY_STATUS else BackendError

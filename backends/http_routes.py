@@ -18,11 +18,13 @@ class _Bracketed(httpx.URL):
 
 
 class Routes(httpx.AsyncBaseTransport):
-    """One pool of connections for each proxy, and one for none. `route` names the proxy for a URL."""
+    """One pool of connections for each proxy, and one for none. `route` gives the proxy for a URL, `named` is where
+    it is written."""
 
-    def __init__(self, tls: ssl.SSLContext, route: Callable[[str], str | None]) -> None:
+    def __init__(self, tls: ssl.SSLContext, route: Callable[[str], str | None], named: str) -> None:
         self._tls = tls
         self._route = route
+        self._named = named
         self._pools: dict[str | None, httpx.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -46,7 +48,6 @@ class Routes(httpx.AsyncBaseTransport):
             try:
                 self._pools[proxy] = httpx.AsyncHTTPTransport(verify=self._tls, proxy=proxy)
             except ImportError:
-                raise BackendError(
-                    "config", "the Python module socksio is missing", fix="install httpx[socks] for a SOCKS proxy"
-                ) from None
+                words = f"{self._named}: a SOCKS proxy needs the Python module socksio"
+                raise BackendError("config", words, fix="install httpx[socks]") from None
         return self._pools[proxy]

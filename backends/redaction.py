@@ -24,6 +24,7 @@ _PUBLIC_HEADERS = frozenset({"accept", "accept-encoding", "connection", "cache-c
 SECRET_NAME = r"(?i)pass|pwd|secret|token|key|auth|sig|credential|webhook"
 """Names of parameters and variables that hold a secret."""
 _CONNINFO_PASSWORD = r"(?i)(?:^|\s)password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)"
+_AS_GO = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}  # its JSON, made for HTML
 
 _known: tuple[str, ...] = ()
 
@@ -131,7 +132,7 @@ def _forms(secret: str) -> frozenset[str]:
     percent = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     percent |= {re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), form) for form in percent}
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    escaped |= {form.replace("/", "\\/") for form in escaped} | {form.replace("&", "\\u0026") for form in escaped}
+    escaped |= {form.replace("/", "\\/") for form in escaped} | {form.translate(_AS_GO) for form in escaped}
     coded = {encoded, encoded.rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("=")}
     forms = {secret, clean(secret, MAX_CHARS), html.escape(secret), *percent, *escaped, *coded}
     return frozenset(form for form in forms if len(form) >= _MIN_OWN_CHARS)

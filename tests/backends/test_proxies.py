@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,6 +179,25 @@ async def test_a_socks_proxy_is_gone_by_and_resolves_the_name(
         await ask(how, "http://only-there.example:81", tmp_path)
     assert caught.value.status == 502
     assert b"only-there.example" in proxy.asked[1]
+
+
+async def test_aws_says_that_it_has_no_socks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
+    with pytest.raises(BackendError, match="no SOCKS") as caught:
+        await ask("s3", "http://198.51.100.1", tmp_path)
+    assert caught.value.kind == "config"
+
+
+async def test_a_missing_module_is_named_with_where_the_proxy_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpcore._async.socks_proxy", None)
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    http = Http(proxy="socks5://127.0.0.1:1", proxy_named="proxy-url of context prod in the kubeconfig")
+    with pytest.raises(
+        BackendError, match="proxy-url of context prod in the kubeconfig: a SOCKS proxy needs"
+    ) as caught:
+        await http.request("GET", "http://a.example")
+    assert caught.value.kind == "config"
+    await http.aclose()
 
 
 async def test_a_failure_names_the_proxy_but_not_its_password(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

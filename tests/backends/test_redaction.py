@@ -43,6 +43,7 @@ FORMS: list[Callable[[str], str]] = [
     str,
     lambda text: json.dumps(text),
     lambda text: json.dumps(text).replace("/", "\\/"),
+    lambda text: json.dumps(text).replace("&", "\\u0026"),
     repr,
     html.escape,
     lambda text: urllib.parse.quote(text, safe=""),
@@ -237,6 +238,15 @@ async def test_a_lines_error_and_a_bad_answer_do_not_quote_the_token(http: Http)
                 await anext(lines)
         assert leaks(caught.value.message, PLAIN) == []
         assert "***" in caught.value.message
+
+
+async def test_a_redirect_to_an_echo_is_redacted(http: Http) -> None:
+    async with FaultyServer() as server:
+        for before in (0, 250, 270, 280):
+            server.status, server.extra_headers = 302, {"location": f"https://login.example/{'x' * before}/{PLAIN}?a"}
+            with pytest.raises(BackendError) as caught:
+                await http.request("GET", server.url, headers={"authorization": f"Bearer {PLAIN}"})
+            assert leaks(caught.value.message, PLAIN) == []
 
 
 async def test_a_session_token_of_aws_is_known_once_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
