@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from actions.audit import AuditEntry
 from actions.audit_sql import append
 from actions.ids import canonical, time_text
 from actions.late import Late
@@ -19,6 +20,9 @@ def add_late(connection: Connection, late: Late) -> bool:
         return False
     row = _row(connection, late)
     connection.execute(insert(actions).values(row))
+    for entry in late.entries:
+        if (effect := _effect(entry)) is not None:
+            connection.execute(insert(events).values(event_row(draft.id, 0, entry.happened_at, effect)))
     for step in late.ended.steps if late.ended else ():
         event = Event(step=step.name, kind="verdict", status=step.status, detail=step.detail)
         at = step.ended_at or step.started_at
@@ -28,6 +32,16 @@ def add_late(connection: Connection, late: Late) -> bool:
         connection.execute(update(actions).where(actions.c.id == undoes).values(undone_by=draft.id))
     append(connection, late.entries)
     return True
+
+
+def _effect(entry: AuditEntry) -> Event | None:
+    """The event that was told with a record of an effect."""
+    if entry.kind == "intent":
+        data = {"before": entry.before, "requested": entry.requested, "attempt": entry.attempt}
+        return Event(step=entry.step, kind="intent", data=data)
+    if entry.kind == "observed":
+        return Event(step=entry.step, kind="observed", data={"after": entry.after, "result": entry.result})
+    return None
 
 
 def _row(connection: Connection, late: Late) -> dict[str, Any]:
@@ -41,7 +55,8 @@ def _row(connection: Connection, late: Late) -> dict[str, Any]:
     if ended is None:
         words = "the command that ran it without a journal was killed: look at what is live"
         error = ActionError(kind="abandoned", message=words)
-        return {**row, "status": "abandoned", "changed": True, "error": canonical(error)}
+        changed = any((entry.kind, entry.result) == ("observed", "applied") for entry in late.entries)
+        return {**row, "status": "abandoned", "changed": changed, "error": canonical(error)}
     return {
         **row,
         "status": "abandoned" if ended.open else ended.status,

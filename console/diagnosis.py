@@ -210,7 +210,11 @@ async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:
     place = redact_url(location.url) if location.path is None else str(location.path)
     if location.path is not None and (problem := _not_writable(location.path)):
         return Diagnosis(
-            subject="journal", name=place, health="critical", detail=problem, fix="nothing can be done here"
+            subject="journal",
+            name=place,
+            health="critical",
+            detail=problem,
+            fix="check its owner and mode; until then only a rollback can be done from here",
         )
     journal = Journal(location)
     try:

@@ -1,13 +1,16 @@
 """`teal report`: an incident, what the next shift takes over, or how well changes are delivered, as Markdown."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import click
 from msgspec import Struct
 
+from actions.audit import AuditRecord
 from actions.dora import Dora, dora
+from actions.models import Action
 from backends.errors import BackendError
 from backends.models import Item
 from console import moment
@@ -65,7 +68,7 @@ def report(common: Common, since_s: float | None, until: datetime | None, for_ha
                 facts,
                 silences=[silence for snapshot in silences for silence in snapshot.items],
                 pipelines=[(snapshot.key.name, info) for snapshot in pipelines for info in snapshot.items],
-                records=await session.orders.audit_records(since=facts.since),
+                records=await _records(session, facts.since),
             )
             lines, about = handover(open_, facts), "handover"
         else:
@@ -94,11 +97,26 @@ def _dora(common: Common, since: timedelta, until: datetime | None) -> int:
 async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
     since, until = session.window()
     items: list[Item] = [item for panel in PANELS for item in session.store.items(panel)]
+    actions, journal = await _actions(session)
     return Facts(
         title=session.context.title, made_at=moment.utc_now(), since=since, until=until, zone=session.context.zone,
-        sources=[*session.sources(), *more], events=events(items, since, until),
-        actions=await session.actions(limit=ACTION_LIMIT), items=items,
+        sources=[*session.sources(), *journal, *more], events=events(items, since, until),
+        actions=actions, items=items,
     )  # fmt: skip
+
+
+async def _actions(session: Session) -> tuple[list[Action], list[Snapshot]]:
+    """What the journal knows; one that can not be read is a source that is missing."""
+    try:
+        return await session.actions(limit=ACTION_LIMIT), []
+    except BackendError as error:
+        return [], [Snapshot(key=SourceKey("timeline", "journal"), type="journal", error=SourceError.of(error))]
+
+
+async def _records(session: Session, since: datetime) -> list[AuditRecord]:
+    with contextlib.suppress(BackendError):  # the actions have said it
+        return await session.orders.audit_records(since=since)
+    return []
 
 
 async def _pipelines(session: Session) -> list[Snapshot]:

@@ -14,9 +14,11 @@ from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
 from actions.orphans import since_words
+from backends.errors import BackendError
 from backends.models import badness
 from console.screens import readings
 from console.screens.prompt import Prompt
+from console.session import who_acts
 from console.store import Snapshot
 from console.tables import on_words
 from panels.columns import Cell, Column, Kind, Moment
@@ -290,6 +292,7 @@ class ActionsScreen(ListScreen):
     def __init__(self, app: TealApp) -> None:
         self._known: list[Action] = []
         self._on: list[OpenConsole] = []
+        self._unknown = ""
         super().__init__("Actions", ACTIONS, lambda: self._known, opened=lambda action: app.open_action(action.id))
 
     def on_mount(self) -> None:
@@ -301,13 +304,19 @@ class ActionsScreen(ListScreen):
 
     @work(exclusive=True, exit_on_error=False)
     async def _fetch(self) -> None:
-        self._known = await self.app.session.actions()
-        self._on = await self.app.session.orders.who_is_on()
+        try:
+            self._known = await self.app.session.actions()
+            self._on = await self.app.session.orders.who_is_on()
+            self._unknown = ""
+        except BackendError as error:
+            self._unknown = who_acts(error)
         self.show()
 
     def extra(self) -> Sequence[Cell]:
         """Who else is on."""
         zone = self.app.session.context.zone
+        if self._unknown:
+            return [Cell(self._unknown, "unknown")]
         return [Cell(f"on: {', '.join(on_words(console, zone) for console in self._on)}", "muted")] if self._on else []
 
     def action_menu(self) -> None:

@@ -64,7 +64,13 @@ def health(store: Store, open_actions: Sequence[Action], now: datetime) -> Healt
     """The worst of everything; an open action that nobody runs is critical."""
     found = [panel_health([snapshot], now) for snapshot in store.snapshots()]
     alone = any(action.orphaned_since is not None for action in open_actions)
-    return "critical" if alone else worst(found)
+    blind: list[Health] = ["unknown"] if who_acts_unknown(store) else []
+    return "critical" if alone else worst([*found, *blind])
+
+
+def who_acts_unknown(store: Store) -> str:
+    """Why nobody knows which actions are open, where the journal can not be read; else nothing."""
+    return next((item.action_unknown for item in store.items("deployments") if item.action_unknown), "")
 
 
 def troubles(
@@ -88,6 +94,8 @@ def troubles(
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: action {item.action} is open"))
+    if blind := who_acts_unknown(store):
+        orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]
     return orders + [trouble for _, trouble in found] + said
 

@@ -15,6 +15,7 @@ from actions.audit import AuditEntry
 from actions.ids import canonical, now, time_text
 from actions.journal import Journal
 from actions.journal_errors import JournalNewer
+from actions.late import Late
 from actions.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.location import JournalLocation
 from actions.rows import Changes, Event, KeyUsed, Occupied
@@ -352,3 +353,35 @@ async def test_when_consoles_were_open_is_kept_also_of_those_that_were_killed(jo
     execute(journal.location, f"UPDATE watches SET closed_at = '{month_ago}' WHERE opened_at = '{opened_at}'")
     await journal.gone("C")
     assert len(await journal.watched("test")) == 2
+
+
+async def test_of_those_who_claim_one_is_the_first_and_a_new_lease_is_a_new_matter(journal: Journal) -> None:
+    hold = await begun(journal)
+    others = [Journal(journal.location) for _ in range(3)]
+    claims = await asyncio.gather(*(each.claim(hold.action_id, "told", lambda _: True) for each in (journal, *others)))
+    for other in others:
+        await other.aclose()
+    assert sorted(claims) == [False, False, False, True]
+    assert not await journal.claim(hold.action_id, "something else", lambda _: False)
+    await journal.let_go(hold)
+    await journal.acquire(hold.action_id, owner(pid=2))
+    assert await journal.claim(hold.action_id, "told", lambda found: found.open)
+    assert not await journal.claim("NOBODY", "told", lambda _: True)
+
+
+async def test_what_was_done_without_it_is_added_once_and_takes_back_what_it_took_back(journal: Journal) -> None:
+    flip = await begun(journal)
+    await journal.write(flip, changes=Changes(status="succeeded", changed=True))
+    back = draft(expected={"undoes": flip.action_id})
+    entries = (AuditEntry(kind="command", action=back.id, late=True, happened_at="2026-01-01T00:00:00.000000Z"),)
+    ended = (await journal.action("test", flip.action_id))[0]
+    late = Late(draft=back, at=time_text(now()), entries=entries, ended=replace(ended, id=back.id, changed=True))
+    assert [await journal.add_late(late) for _ in range(2)] == [True, False]
+    undone = f"SELECT undone_by FROM actions WHERE id = '{flip.action_id}'"
+    assert execute(journal.location, undone) == [(back.id,)]
+    assert [record.late for record in await journal.audit_records()][-1:] == [True]
+    assert (await journal.audit_verify()).intact
+    killed = replace(late, draft=draft(), ended=None)
+    assert await journal.add_late(killed)
+    (kept,) = await journal.action("test", killed.draft.id)
+    assert (kept.status, kept.open) == ("abandoned", False)

@@ -310,6 +310,11 @@ async def test_a_command_that_was_killed_leaves_what_it_did(tmp_path: Path, serv
         assert len(await add_late(house.journal, "test", ENV)) == 1
         kept = (await house.gate.actions())[0]
         assert (kept.kind, kept.status, kept.error is not None) == ("rollback", "abandoned", True)
+        assert kept.changed
+        again = await plan_of(house)  # a way back that did not end is tried again
+        assert (again.to, [finding.code for finding in again.findings if finding.code == "tried-again"]) == (
+            "blue", ["tried-again"]
+        )  # fmt: skip
 
 
 def test_what_others_put_there_is_not_ours(tmp_path: Path, elsewhere: Path) -> None:

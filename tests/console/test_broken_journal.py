@@ -84,11 +84,12 @@ async def test_a_lock_is_waited_for_two_seconds(tmp_path: Path, service: TwoColo
     assert '"rollback"' in out
 
 
-async def test_a_secret_of_its_address_that_is_missing_is_a_journal_that_is_lost(
-    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("where", ['{ env = "NO_SUCH" }', '"postgresql://127.0.0.1:1/teal"'])
+async def test_a_server_that_is_down_or_a_secret_that_is_missing_is_a_journal_that_is_lost(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     config = written(service, "")
-    config.write_text(config.read_text().replace("[contexts.c]\n", '[contexts.c]\njournal = { env = "NO_SUCH" }\n'))
+    config.write_text(config.read_text().replace("[contexts.c]\n", f"[contexts.c]\njournal = {where}\n"))
     monkeypatch.delenv("NO_SUCH", raising=False)
     teal = Teal(tmp_path, config)
     code, out, err = await said(teal, "deploy", "status")
