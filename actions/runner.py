@@ -1,6 +1,7 @@
 """Executes one journalled action: takes its lease, builds what it drives from the journal, follows its strategy."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from actions.alert_order import AlertOrder
@@ -29,7 +30,10 @@ async def run_action(
     leaves the action at the next safe point to whoever resumes it.
     """
     path = owner_file(journal.location.directory, action_id)
-    descriptor = await asyncio.to_thread(take, path)  # first of all: while it has no lease yet, this says that it lives
+    descriptor: int | None = None
+    with contextlib.suppress(OSError):  # a disk without room keeps nobody from running; then only the lease counts
+        # First of all: while it has no lease yet, this says that it lives.
+        descriptor = await asyncio.to_thread(take, path)
     # Who holds the file lives, but may be stopped: then its lease has run out, and that is what counts.
     owner = runner_owner("" if descriptor is None else str(path))
     found: Action | None = None

@@ -16,7 +16,7 @@ from actions.audit import AuditEntry
 from actions.journal import Journal
 from actions.journal_errors import JournalError
 from actions.late import LateFile, add_late, places
-from actions.location import JournalLocation
+from actions.location import JournalLocation, journal_location
 from actions.models import Action, Plan, Refused, Request
 from actions.rows import Draft
 from actions.spare import run_unjournalled
@@ -26,6 +26,7 @@ from console.runner import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.test_orders import in_phase
 from tests.chaos.test_journal import fill
+from tests.live.postgres import PostgresServer
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -325,3 +326,32 @@ def test_what_others_put_there_is_not_ours(tmp_path: Path, elsewhere: Path) -> N
     strange.chmod(0o644)
     assert asyncio.run(add_late(Journal(location), "test", ENV)) == []
     assert strange.exists()
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("journal-postgresql")
+async def test_on_a_standby_it_is_read_and_the_way_back_runs(
+    tmp_path: Path, service: TwoColors, postgresql: PostgresServer
+) -> None:
+    postgresql.sql("CREATE DATABASE standby")
+    where = journal_location(postgresql.url(database="standby"), {"TEAL_STATE_DIR": str(tmp_path / "state")})
+
+    async def at(house: House) -> Spare:
+        await house.journal.aclose()
+        house.location, house.journal = where, Journal(where)
+        house.gate.journal = house.journal
+        return Spare(house)
+
+    async with House(tmp_path / "state", service) as house:
+        await at(house)
+        assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+    postgresql.sql("ALTER DATABASE standby SET default_transaction_read_only = on")
+    async with House(tmp_path / "state", service) as house:
+        spare = await at(house)
+        back = await house.gate.submit(await plan_of(house), YES, spare=spare)
+        assert (back.status, service.weights()) == ("succeeded", BLUE)
+    postgresql.sql("ALTER DATABASE standby RESET default_transaction_read_only")
+    async with House(tmp_path / "state", service) as house:
+        await at(house)
+        assert await add_late(house.journal, "test", ENV) == [back.id]
+        assert (await plan_of(house)).already

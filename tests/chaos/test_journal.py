@@ -127,6 +127,27 @@ async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_dis
         assert (await house.gate.verify_audit()).intact
 
 
+async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk: Path, tmp_path: Path) -> None:
+    """Its runner may live or be dead: it can not be ordered back, and is not waited for."""
+
+    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+        return await run_unjournalled(draft, audit, build_described, lambda _: None)
+
+    async with TwoColors(tmp_path) as service, House(small_disk / "state", service, bake="60s") as house:
+        opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(opened, "bake")
+        await house.kill_runner()
+        fill(small_disk)
+        with contextlib.suppress(JournalFull):
+            await many_notes(house.journal)
+        again = Journal(house.location)
+        house.gate.journal = again
+        back = await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES, spare=spare)
+        assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
+        assert any(str(opened.id) in finding.text for finding in back.findings)
+        await again.aclose()
+
+
 async def test_a_full_disk_is_not_waited_for_before_an_effect(small_disk: Path) -> None:
     journal = Journal(here(small_disk / "state"))
     hold = await begun(journal)
