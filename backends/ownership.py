@@ -99,16 +99,16 @@ def _on_the_way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
 def _refuse(place: Path, found: os.stat_result) -> None:
     is_link, is_dir = stat.S_ISLNK(found.st_mode), stat.S_ISDIR(found.st_mode)
     quoted = shlex.quote(str(place))
-    it, could = ("this directory", "could replace what is in it") if is_dir else ("it", "could change what it does")
+    it, change = ("this directory", "replace what is in it") if is_dir else ("it", "change it")
     if found.st_uid not in (0, os.geteuid()):
         fix = f"chown {'-h ' if is_link else ''}{_user(os.geteuid())} {quoted}"
-        raise Unsafe(f"{place}: {_user(found.st_uid)} owns {it}, and {could}", fix)
+        raise Unsafe(f"{place}: owned by {_user(found.st_uid)}, who could {change}", fix)
     if is_link or (is_dir and found.st_mode & stat.S_ISVTX):
         return
     if found.st_mode & stat.S_IWOTH:
-        raise Unsafe(f"{place}: others can write {it}, and {could}", f"chmod go-w {quoted}")
+        raise Unsafe(f"{place}: others can write {it}", f"chmod go-w {quoted}")
     if found.st_mode & stat.S_IWGRP and not _is_private(place, found):
-        raise Unsafe(f"{place}: the group {_group(found.st_gid)} can write {it}, and {could}", f"chmod g-w {quoted}")
+        raise Unsafe(f"{place}: the group {_group(found.st_gid)} can write {it}", f"chmod g-w {quoted}")
 
 
 def _is_private(place: Path, found: os.stat_result) -> bool:

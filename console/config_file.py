@@ -79,7 +79,7 @@ def _read(path: Path) -> str:
                 raise ConfigError(f"{path}: not a file", fix="check --config")
             content = stream.read(MAX_CONFIG_BYTES + 1)
     except Unsafe as unsafe:
-        raise ConfigError(f"{unsafe.words}, and a config can name commands", fix=unsafe.fix) from None
+        raise ConfigError(f"{unsafe.words}; a config can name commands", fix=unsafe.fix) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}", fix="check its owner and mode") from None
     if len(content) > MAX_CONFIG_BYTES:

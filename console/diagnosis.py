@@ -73,12 +73,13 @@ async def diagnose(
     try:
         snapshots = await asked(adapters, skews, deadline_s)
         found = [_of_backend(adapters, snapshot, skews.get(snapshot.key, [])) for snapshot in snapshots]
+        found = [_with_seen(each, [problem for problem in seen if _is_of(problem, each)]) for each in found]
     finally:
         await adapters.aclose()
     found += [
         await _of_journal(context, os.environ),
         _of_state(state_dir()),
-        *_of_config(context, (*selection.problems, *seen)),
+        *_of_config(context, (*selection.problems, *(problem for problem in seen if not problem.entry))),
     ]
     return snapshots, found
 
@@ -176,6 +177,23 @@ def _with_answer(found: Diagnosis, snapshot: Snapshot, answered: bool) -> Diagno
         authorized=False if error.kind == "auth" else None,
         detail=error.message,
         fix=error.fix,
+    )
+
+
+def _is_of(problem: Problem, found: Diagnosis) -> bool:
+    return problem.entry == found.name and f"{found.subject}[" in problem.path
+
+
+def _with_seen(found: Diagnosis, problems: Sequence[Problem]) -> Diagnosis:
+    """What its entry says that can be seen to be wrong, where its answer has not said it."""
+    new = [problem for problem in problems if problem.message not in found.detail]
+    if not new:
+        return found
+    return replace(
+        found,
+        health=worst([found.health, *("critical" if problem.level == "error" else "warning" for problem in new)]),
+        detail="; ".join(filter(None, (found.detail, *(problem.message for problem in new)))),
+        fix=found.fix or new[0].fix,
     )
 
 

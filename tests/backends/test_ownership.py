@@ -45,7 +45,7 @@ def owner(path: Path) -> None:
     [
         (others, "others can write", "chmod go-w"),
         pytest.param(group, "the group daemon can write", "chmod g-w", marks=as_root),
-        pytest.param(owner, "nobody owns", "chown root", marks=as_root),
+        pytest.param(owner, "owned by nobody, who could", "chown root", marks=as_root),
     ],
 )
 def test_what_others_could_change_is_named(
@@ -73,7 +73,7 @@ def test_a_sticky_directory_may_be_everybodys(place: Path) -> None:
 def test_a_sticky_directory_is_not_anothers(place: Path) -> None:
     place.parent.chmod(0o1777)
     owner(place.parent)
-    with pytest.raises(Unsafe, match="nobody owns this directory"):
+    with pytest.raises(Unsafe, match="owned by nobody, who could replace what is in it"):
         refuse_unsafe(place)
 
 

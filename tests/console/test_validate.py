@@ -172,6 +172,25 @@ def test_a_link_to_what_no_source_has_is_named(validate: Validate, tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "health", "words"),
+    [
+        ('logs]]\ntype = "files"\npaths = ["logs/*.lgo"]\n', "warning", "no file matches logs/*.lgo"),
+        ('notify]]\ntype = "slack"\nwebhook = { env = "TEAL_NOT_SET" }\n', "critical",
+         "environment variable TEAL_NOT_SET is not set"),
+    ],
+)  # fmt: skip
+def test_doctor_says_it_at_the_entry_once(
+    validate: Validate, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, entry: str, health: str,
+    words: str,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("TEAL_NOT_SET", raising=False)
+    validate(f"{HEAD}[[contexts.c.{entry}", "--offline")
+    run_command(teal, ["doctor", "-o", "json"])
+    items = json.loads(capsys.readouterr().out)["items"]
+    assert [(each["health"], each["detail"].count(words)) for each in items if words in each["detail"]] == [(health, 1)]
+
+
 def dead_switch(kind: str, tmp_path: Path) -> str:
     sides = 'health = { blue = "http://127.0.0.1:9/", green = "http://127.0.0.1:9/" }\n'
     if kind == "haproxy":
