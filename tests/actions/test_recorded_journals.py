@@ -7,7 +7,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -17,6 +17,7 @@ import pytest
 from actions import targets
 from actions.gate import Gate
 from actions.guards import Policy
+from actions.ids import now, time_text
 from actions.journal import Journal
 from actions.models import Action, Actor, Consent, Request
 from actions.runner import run_action
@@ -55,6 +56,12 @@ async def found(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         # Whatever the clock of this host says, the runner is long dead.
         database.execute("UPDATE leases SET expires_at = '2000-01-01T00:00:00.000000Z'")
         database.execute("UPDATE actions SET owner = json_set(owner, '$.lease_expires_at', '2000-01-01T00:00:00Z')")
+        # And what an ended deadline makes of a step is another test's: it has a minute left.
+        soon = time_text(now() + timedelta(seconds=60))
+        steps = "step IN ('deploy', 'health', 'smoke') OR step LIKE 'verify%'"
+        database.execute(
+            f"UPDATE events SET data = json_set(data, '$.until', ?) WHERE ({steps}) AND data LIKE '%until%'", (soon,)
+        )
         database.commit()
     switch = FakeSwitch()
     vars(switch).update(json.loads(request.param.with_suffix(".json").read_text()))
