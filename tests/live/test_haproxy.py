@@ -492,3 +492,53 @@ async def test_an_agent_check_that_sets_weights_is_named(service: TwoColors, htt
             node.ask("disable agent model/green-1")
             assert "haproxy-agent" not in [one.code for one in await adapter.preflight(await adapter.observe(), GREEN)]
             await adapter.aclose()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"backend": "modle"}, "modle"),
+        ({"servers": {"blue": ["blue-1"], "green": ["gren-1"]}}, "gren-1"),
+        ({"nodes": ["unix:/nosuch.sock"]}, "/nosuch.sock"),
+    ],
+)
+async def test_doctor_really_asks_it(
+    service: TwoColors, nodes: list[Haproxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any],
+    words: str,
+) -> None:  # fmt: skip
+    """new-user R6: reached, authorized and ok, whatever the config said."""
+    from console.adapters import Adapters
+    from console.asking import ask
+    from console.config import load_config
+
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    (node,) = nodes
+    health = {color: service.url(color) for color in ("blue", "green")}
+    table = {
+        "name": "model", "type": "haproxy", "nodes": [f"unix:{node.admin}"], "backend": "model", "health": health,
+        "servers": {"blue": ["blue-1"], "green": ["green-1"]}, **change,
+    }  # fmt: skip
+    config = tmp_path / "config.toml"
+    inline = ", ".join(f"{key} = {_toml(value)}" for key, value in table.items())
+    config.write_text(f"[contexts.c]\ndeployments = [{{ {inline} }}]\n")
+    loaded = load_config(config)
+    assert [str(problem) for problem in loaded.problems] == []
+    adapters = Adapters(loaded.contexts["c"])
+    try:
+        if words:
+            with pytest.raises(BackendError, match=words):
+                await ask(adapters, loaded.contexts["c"].entries["deployments"][0])
+        else:
+            assert [found.code for found in await ask(adapters, loaded.contexts["c"].entries["deployments"][0])] == [
+                "unproven",  # no probe
+                "haproxy-reload",
+            ]
+    finally:
+        await adapters.aclose()
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return f"[{', '.join(map(_toml, value))}]" if isinstance(value, list) else f'"{value}"'
