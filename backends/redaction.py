@@ -15,6 +15,7 @@ MIN_CHARS = 6
 """Shorter ones, and words that our own messages may use (`secret`, `production`), are looked for only in answers to the
 request that they went with."""
 _MAX_WORD_CHARS = 12
+_MIN_TOKEN_CHARS = 16  # of a step of a URL's path, as webhooks have it
 _MIN_OWN_CHARS = 3
 _MIN_WORD_CHARS = 8  # of a header's words; "Bearer" is none
 _MAX_KNOWN = 512
@@ -87,7 +88,7 @@ def redact_url(url: str) -> str:
 
 def _parts(value: str) -> Iterable[str]:
     """The secrets in a value: those of a URL or a connection string, else the value itself and each line of it."""
-    if "://" in value:
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://\S+", value):
         try:
             parts = urlsplit(value)
         except ValueError:
@@ -98,7 +99,9 @@ def _parts(value: str) -> Iterable[str]:
             password = userinfo  # a token as the user
         asked = [found for name, found in parse_qsl(parts.query) if re.search(SECRET_NAME, name)]
         pair = basic(unquote(userinfo.partition(":")[0]), unquote(password)) if password else ""
-        return (userinfo if ":" in userinfo else "", password, unquote(password), pair, *asked)
+        steps = parts.path.split("/") if parts.scheme in ("http", "https") else ()
+        tokens = [step for step in steps if len(step) >= _MIN_TOKEN_CHARS and re.search(r"\d", step)]
+        return (userinfo if ":" in userinfo else "", password, unquote(password), pair, *asked, *tokens)
     if found := re.search(_CONNINFO_PASSWORD, value):
         return (found[1].strip("'"),)
     return (value, *(value.split("\n") if "\n" in value else ()))

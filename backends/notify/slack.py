@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from backends.notify.posting import POST_TIMEOUT_S, post, reach
 from backends.ports import ActionEvent
+from backends.redaction import learn
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 
@@ -34,6 +35,7 @@ class SlackNotifier:
     async def notify(self, event: ActionEvent) -> None:
         """Raises BackendError."""
         url = await self._config.webhook.resolve(self._context.base_dir)
+        learn(*url.split("/")[3:])
         body = {"text": escaped(event.text)}
         label = f"notify.{self._context.name}"
         await post(self._context.http, url, body, label=label, timeout=self._config.timeout)
@@ -41,6 +43,7 @@ class SlackNotifier:
     async def dry_run(self) -> None:
         """Raises BackendError."""
         url = await self._config.webhook.resolve(self._context.base_dir)
+        learn(*url.split("/")[3:])
         label = f"notify.{self._context.name}"
         await reach(self._context.http, url, label=label, timeout=self._config.timeout)
 

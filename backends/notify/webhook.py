@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from backends.credentials import credentials, refuse_bad_url, refuse_literal_secrets
 from backends.notify.posting import POST_TIMEOUT_S, post, reach
 from backends.ports import ActionEvent
+from backends.redaction import learn
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
 
@@ -53,6 +54,8 @@ class WebhookNotifier:
     async def _address(self) -> tuple[str, dict[str, str]]:
         base_dir = self._context.base_dir
         url = await reveal(self._config.url, base_dir)
+        if isinstance(self._config.url, Secret):
+            learn(*url.split("/")[3:])
         return url, dict((await credentials(self._config.headers, None, base_dir)).headers)
 
     async def aclose(self) -> None:

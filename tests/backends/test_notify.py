@@ -220,3 +220,11 @@ async def test_who_refuses_or_is_limited_for_long_is_told_once(
         await delivery.deliver(made("slack", http, tmp_path, webhook={"env": "HOOK_URL"}), event(), timeout_s=5)
     assert (caught.value.status, len(server.requests)) == (status, 1)
     says_nothing_secret(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("slack", "webhook"), ("webhook", "url")])
+async def test_the_path_of_a_webhook_is_in_no_other_message_either(
+    url: str, http: Http, tmp_path: Path, kind: str, key: str
+) -> None:
+    await made(kind, http, tmp_path, **{key: {"env": "HOOK_URL"}}).notify(event())
+    assert SECRET not in BackendError("conflict", f"deploy.sh: exit status 1: HOOK_URL={url}").message

@@ -86,6 +86,8 @@ def test_what_a_cut_leaves_of_a_secret_goes_too(before: int) -> None:
         ("redis://:hunter2pass@cache.example:6379/0", "hunter2pass", "cache.example:6379"),
         ("https://hunter2token@api.example/x", "hunter2token", "api.example/x"),
         ("https://api.example/x?api_key=hunter2token&team=analytics", "hunter2token", "analytics api.example"),
+        ("https://hooks.example/services/T0/B0/aB3xaB3xaB3xaB3xaB3x", "aB3xaB3xaB3xaB3xaB3x", "hooks.example/services"),
+        ('{"see": "https://x.example", "token": "t0ken"}', '{"see": "https://x.example", "token": "t0ken"}', "token"),
     ],
 )
 def test_of_an_address_only_the_secret_parts_go(value: str, gone: str, stays: str) -> None:
