@@ -5,7 +5,7 @@ from typing import Any
 
 from backends.errors import BackendError
 from backends.models import Alert, Finding, QualityScore, Truth
-from backends.ports import LogQuery, SwitchState
+from backends.ports import LogQuery
 from backends.together import together
 from console.adapters import Adapters
 from console.config import Entry
@@ -83,7 +83,9 @@ async def _deployments(adapters: Adapters, entry: Entry) -> list[Any]:
     found = list(_unproven(truth))
     if hasattr(switch, "shift") and not adapters.context.config.read_only:
         now = await switch.observe()
-        found += _against(await switch.preflight(now, now.weights), now)
+        most = max(now.weights, key=lambda color: now.weights[color], default="")
+        if most:  # of a split, what every switch can write: all to the side that has most of it
+            found += _against(await switch.preflight(now, {color: 100 * (color == most) for color in now.weights}))
     return found
 
 
@@ -94,7 +96,7 @@ def _unproven(truth: Truth) -> Iterator[Finding]:
             yield _warning("unproven", f"{name}: {layer.detail or 'unknown'}", fix)
 
 
-def _against(findings: list[Finding], now: SwitchState) -> Iterator[Finding]:
+def _against(findings: list[Finding]) -> Iterator[Finding]:
     for finding in findings:
         if finding.level == "block" and finding.code != CAPACITY and not finding.overridable:
             raise BackendError("config", finding.text, fix=finding.fix)
