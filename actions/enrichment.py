@@ -71,7 +71,7 @@ def _ready(deployment: Deployment, to: str, *, left: str = "") -> RollbackOffer:
     side = deployment.colors.get(to)
     if side is None:
         return RollbackOffer(to=to, ready=False, reason=f"no color {to}")
-    if reason := other_version(to, left, side.version or ""):
+    if side.healthy and (reason := other_version(to, left, side.version or "")):
         return RollbackOffer(to=to, ready=False, reason=reason)
     unknown = f"it does not say its version, {left} was left there" if left and not side.version else ""
     ready = bool(side.healthy)

@@ -129,11 +129,14 @@ async def _as_it_was_left(
     if to not in target.settings.colors or move.state.live == "unknown":
         return move, evidence
     recorded: dict[str, object] | None = None
+    unfit = any(finding.code == UNHEALTHY for finding in evidence.findings)
+    kept = change.deployed.get(to, {})
+    if unfit and found != left and await _same_artifact(target, to, kept):
+        found = left  # what is down does not speak for itself, and its system may call the same version otherwise
     text = other_version(to, left, found)
     if text:
-        kept = change.deployed.get(to, {})
         recorded = kept if kept.get("artifact") or kept.get("version") == left else None
-    elif any(finding.code == UNHEALTHY for finding in evidence.findings):
+    elif unfit:
         recorded = await _before_retirement(journal, policy.context, request.service, to)
     deployer, takes_traffic = target.adapter.deployer, move.state.weights.get(to, 0) > 0
     if deployer is None or recorded is None or takes_traffic or OTHER_VERSION in request.overrides:
@@ -149,6 +152,14 @@ async def _as_it_was_left(
     lines = tuple(deployer.describe_deploy(to, version))
     started = replace(move, start=recorded, holds=left, deploys=lines, sides=sides)
     return started, replace(evidence, findings=[slow, *kept_findings])
+
+
+async def _same_artifact(target: SwitchTarget, color: str, kept: dict[str, object]) -> bool:
+    if (deployer := target.adapter.deployer) is None or not kept.get("artifact"):
+        return False
+    with contextlib.suppress(BackendError):
+        return (await deployer.deployed(color)).artifact == kept["artifact"]
+    return False
 
 
 def _known(versions: dict[str, str]) -> dict[str, str]:

@@ -172,6 +172,36 @@ async def test_a_gradual_release_goes_through_its_shares(tmp_path: Path, colors:
     assert steps["shift[20]"] == steps["verify[20]"] == steps["shift[100]"] == "succeeded"
 
 
+@pytest.mark.parametrize("kind", BEHIND)
+async def test_back_is_never_forward(tmp_path: Path, colors: TwoColors, kind: str) -> None:
+    """The rows of what a rollback does, on a real proxy: nothing known, forward, back, back after a way back, sick."""
+    async with BEHIND[kind](tmp_path, colors, bake="6s") as service:
+
+        async def order(*words: str) -> tuple[int, bool, set[str]]:
+            found = await service.teal.action("deploy", *words, "analytics", "-y", "--reason", "test")
+            return found["exit"], found["changed"], service.live()
+
+        code, _, _ = await service.teal.run("deploy", "rollback", "analytics", "-y")
+        assert code == 5
+        assert await order("flip") == (0, True, {"green"})
+        assert await order("flip", "--to", "blue") == (0, True, {"blue"})
+        sick = asyncio.create_task(order("flip", "--to", "green"))
+        while '"phase": "bake"' not in (await service.teal.run("action", "list", "--open", "-o", "json"))[1]:
+            assert not sick.done(), sick.result()
+        colors.faults["green"].status = 503
+        assert await sick == (1, True, {"blue"})
+        colors.faults["green"].status = 200
+        assert await order("rollback") == (0, False, {"blue"})
+        (shown,) = json.loads((await service.teal.run("deploy", "status", "-o", "json"))[1])["items"]
+        assert (shown["rollback"]["to"], shown["rollback"]["ready"]) == (None, False)
+        blocked = await service.teal.action("deploy", "flip", "analytics", "--to", "green", "-y")
+        assert (blocked["exit"], service.live()) == (3, {"blue"})
+        assert [finding["code"] for finding in blocked["findings"] if finding["level"] == "block"] == ["rejected"]
+        assert await order("flip", "--to", "green", "--override", "rejected") == (0, True, {"green"})
+        assert await order("rollback") == (0, True, {"blue"})
+        assert await order("rollback") == (0, False, {"blue"})
+
+
 async def test_weights_changed_by_hand_between_plan_and_write_are_a_conflict(tmp_path: Path, colors: TwoColors) -> None:
     async with behind_haproxy(tmp_path, colors) as service:
         flip = ("deploy", "flip", "analytics", "--to", "green", "--reason", "go")
