@@ -25,7 +25,8 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _CRITICAL = ("crit", "fata", "ftl", "pani", "pnc", "emerg", "alert")
 _ERROR = (*_CRITICAL, "err", "severe", "exception", "traceback", "caused by", "fail", "eror")
 _STEMS: dict[LogLevel, tuple[str, ...]] = {
-    "critical": _CRITICAL, "error": _ERROR, "warning": (*_ERROR, "warn", "wrn", "deprecat"),
+    "critical": _CRITICAL, "error": _ERROR,
+    "warning": (*_ERROR, "warn", "wrn", "deprecat", "not responding", "cannot execute"),
 }  # fmt: skip
 # What is said without a word: letters, numbers, statuses. Each begins with letters that are found fast.
 _FORMS = tuple(

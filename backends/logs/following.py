@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from backends.files import open_regular
+from backends.logs.compression import compression_of
 from backends.logs.lines import BOM, MAX_LINE_BYTES, entry_of
 from backends.logs.merging import gap
-from backends.logs.opening import compression_of, open_regular
 from backends.logs.reading import LineFilter, LineFormat
 from backends.logs.wrappers import Joiner
 from backends.models import LogEntry

@@ -37,13 +37,14 @@ class TextFormat(Struct, frozen=True):
 
 class Head(Struct, frozen=True):
     """What a format says of a line. `level`: None where it names none, `floor` is what syslog's priority says.
-    `message` is all but time and level; at `body` of it a level may stand."""
+    `message` is all but time and level; at `body` of it a level may stand, if only in words (`is_prose`)."""
 
     at: Stamp
     level: LogLevel | None
     floor: LogLevel
     message: str
     body: int
+    is_prose: bool = False
 
 
 def _format(name: str, starts: str, source: str, *parts: str) -> TextFormat:
@@ -70,7 +71,7 @@ TABLE = (
             rf"{_PRI}\*?{_SYSLOG_TIME}(?: (?P<z>[A-Z]{{3,4}}))?:? ",
             r"(?=(?:\S+ )?(?:: )?%[A-Z0-9_]+-(?P<severity>[0-7])-)"),
     _format("rfc3164", "<A-Z", "https://www.rfc-editor.org/rfc/rfc3164#section-4.1",
-            rf"{_PRI}{_SYSLOG_TIME}:? (?=(?:\S+ )?(?:[\w./()-]{{1,48}}(?:\[[^\]]*\])?: (?P<body>))?)"),
+            rf"{_PRI}{_SYSLOG_TIME}:? (?=(?P<prose>\S+ )?(?:[\w./()-]{{1,48}}(?:\[[^\]]*\])?: (?P<body>))?)"),
     _format("java.util.logging", "A-Z",
             "https://docs.oracle.com/en/java/javase/21/docs/api/java.logging/java/util/logging/SimpleFormatter.html",
             rf"{MONTH} {_DAY}, (?P<Y>\d{{4}}),? {CLOCK}\s?(?P<p>AM|PM)?\s+"),
@@ -100,7 +101,7 @@ TABLE = (
     _format("squid", r"\d", "https://wiki.squid-cache.org/Features/LogFormat",
             r"(?P<e>\d{10})\.(?P<f>\d{3}) +(?=\d+ \S+ [A-Z_]+/(?P<status>\d{3}) )"),
     _format("seconds since 1970", r"\d\[", "https://assets.nagios.com/downloads/nagioscore/docs/nagioscore/4/en/",
-            r"\[?(?P<e>\d{10})(?:\.(?P<f>\d{1,9}))?\]?:? +"),
+            r"\[?(?P<e>\d{10})(?:(?:\.|(?=(?:\d{3}){1,3}(?!\d)))(?P<f>\d{1,9}))?\]?:?[ \t]+"),
     _format("audit", "t", "https://github.com/linux-audit/audit-documentation/wiki/SPEC-Audit-Event-Format",
             r"(?P<keep>type=[\w\[\]]+ msg=audit\((?P<e>\d{10})\.(?P<f>\d{3}):\d+\):)"),
     _format("access log", r"\w:.\[-", "https://httpd.apache.org/docs/2.4/logs.html#common",
@@ -110,6 +111,8 @@ TABLE = (
     _format("level, then time", r"\w\[<", "log4j's %p %d, as Cassandra has it",
             rf"(?:{_WORD}|[\[<](?P<word2>[A-Za-z]{{3,11}})\s*[\]>])(?::\s*|\s+)",
             rf"(?P<keep>\[[^\]]{{1,64}}\] )?\s*[\[(]?{_ISO}[\])]?(?::|[ \t]*(?:[-|:][ \t]+)?)"),
+    _format("vdsm", r"\w", "https://github.com/oVirt/vdsm/blob/master/static/etc/vdsm/logger.conf.in",
+            rf"[\w-]+::{_WORD}::{_ISO}::"),
     _format("uwsgi", r"\[", "https://uwsgi-docs.readthedocs.io/en/latest/LogFormat.html",
             rf"(?P<keep>\[pid: .{{1,200}}? \[{_C_TIME}\] .*\(HTTP/[\d.]+ (?P<status>\d{{3}})\))"),
     _format("glassfish", r"\[", "https://docs.oracle.com/cd/E19798-01/821-1751/abluk/index.html",
@@ -138,7 +141,9 @@ def head_of(text: str, zone: ZoneInfo | None, written: datetime | None) -> Head 
         kept, rest = groups.get("keep") or "", text[end:] if end == found.end() else text[end:].lstrip(" \t")
         body = found.start("body") - end + len(kept) if groups.get("body") is not None else len(kept)
         priority = groups.get("pri")
-        return Head(at, level, SYSLOG[int(priority) % 8] if priority else "unknown", kept + rest, body)
+        floor = SYSLOG[int(priority) % 8] if priority else "unknown"
+        is_prose = priority is None and groups.get("prose") is not None
+        return Head(at, level, floor, kept + rest, body, is_prose)
     return None
 
 

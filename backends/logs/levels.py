@@ -10,7 +10,7 @@ from typing import Any
 from backends.models import LogLevel
 
 _WORDS: dict[LogLevel, tuple[str, ...]] = {
-    "debug": ("trace", "debug", "verbose", "fine", "finer", "finest"),
+    "debug": ("trace", "debug", "verbose", "fine", "finer", "finest", *(f"debug{n}" for n in range(1, 6))),
     "info": ("info", "information", "informational", "notice", "log"),
     "warning": ("warning", "warn"),
     "error": ("error", "err", "severe"),
@@ -44,7 +44,7 @@ _PLAIN = [word for words in _WORDS.values() for word in words]
 _UPPER = _any_of([word.upper() for word in _PLAIN])
 _LED_UPPER = _any_of([word.upper() for word in LEVEL_WORDS if word not in ("default", "config", "fail")])
 _ANY_CASE = f"(?i:{_any_of([word for word in LEVEL_WORDS if word not in ('default', 'config', 'fail')])})"
-_LED_ANY_CASE = "(?i:debug|trace|info|warning|warn|error|err|fatal|critical|crit|panic|dpanic|notice)"
+_LED_ANY_CASE = "(?i:debug[1-5]?|trace|info|warning|warn|error|err|fatal|critical|crit|panic|dpanic|notice)"
 _LEVEL = re.compile(
     rf"\b({_UPPER})\b"
     rf"|[\[(<]\s*({_ANY_CASE})\s*[\])>]"
@@ -56,6 +56,9 @@ LEADING = re.compile(
     rf"(?:({_LED_UPPER})\b|[\[(<]\s*({_ANY_CASE})\s*[\])>]|(trce|dbug|info|warn|fail|crit)(?=: [\w.+`]+\[\d+\]$))\s?:?"
 )
 LEADING_AFTER_TIME = re.compile(rf"{LEADING.pattern}|(?:\[({_ANY_CASE})\]|({_LED_ANY_CASE})(?=[\s:\]|,]|$))\s?:?")
+_PROSE = re.compile(
+    r"(?<!\b0 )(?<!\bno )\b(?:((?i:errors?)|failed|failure)|(?i:warn(?:ing)?)|not responding|cannot execute)\b"
+)
 _WITHIN = 120
 
 
@@ -76,6 +79,12 @@ def level_of(text: str) -> LogLevel:
         return "unknown"
     word = found[1] or found[2] or found[3]
     return LEVEL_WORDS[word.lower()] if word else "error"
+
+
+def level_of_prose(text: str) -> LogLevel:
+    """Of a syslog message whose priority was not written: as lnav has it, by what went wrong in its words."""
+    found = _PROSE.search(text)
+    return "unknown" if found is None else "error" if found[1] else "warning"
 
 
 def leading_level(text: str, *, after_time: bool) -> tuple[LogLevel, int] | None:

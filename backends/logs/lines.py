@@ -8,10 +8,10 @@ import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends.logs.formats import head_of
-from backends.logs.levels import LEVEL_WORDS, at_least, leading_level, level_of, level_of_word, worse
+from backends.logs.levels import LEVEL_WORDS, at_least, leading_level, level_of, level_of_prose, level_of_word, worse
 from backends.logs.stamps import NANOSECONDS, Stamp, iso_at_start, nanoseconds, parse_time
 from backends.logs.structured import Fields, fields_of
 from backends.logs.wrappers import piece_of, without_compose_prefix
@@ -133,6 +133,8 @@ def _read(text: str, zone: ZoneInfo | None, written: datetime | None, depth: int
             return Read(head.at, head.level, head.message)
         kept, body = head.message[: head.body], head.message[head.body :]
         inner = _of_body(head.at, body)
+        if inner.level == "unknown" and head.is_prose:
+            inner = structs.replace(inner, level=level_of_prose(body))
         if kept:  # a level that is named behind a host and a program stays part of the message
             message = f"{kept}{inner.message if body.startswith('{') else body}"
             return Read(head.at, worse(inner.level, head.floor), message, inner.labels)

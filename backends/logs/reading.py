@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
+from backends.files import open_regular
+from backends.logs.compression import compression_of, inflated
 from backends.logs.filtering import LineFilter, TakenBackwards, line_filter
 from backends.logs.levels import at_least
 from backends.logs.lines import BOM, MAX_LINE_BYTES, Read, entry_of, nanoseconds, read_line, time_of
 from backends.logs.merging import note
 from backends.logs.messages import Backwards, Belonging
-from backends.logs.opening import compression_of, inflated, open_regular
 from backends.logs.wrappers import Joiner, carried_over, piece_of
 from backends.models import LogEntry
 from backends.ports import LogQuery

@@ -37,7 +37,7 @@ ISO = re.compile(
     r"(?P<Y>\d{4})(?P<s>[-/.]?)(?P<m>\d\d)(?P=s)(?P<d>\d\d)(?=T|[^T]{1,2}\d\d:)(?:[T \t_]|, |  )"
     rf"(?P<H>\d\d):?(?P<M>\d\d)(?::?(?P<S>\d\d)(?:[.,:](?P<f>\d{{1,9}})\d*)?)?{OFFSET}"
 )
-_BRACKETS = {"[": "]", "(": ")"}
+_BRACKETS = {"[": "]", "(": ")", '"': '"'}
 
 
 def nanoseconds(at: datetime) -> int:

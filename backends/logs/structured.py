@@ -30,7 +30,7 @@ _LEVELS = (
 _OPENTELEMETRY = ("severitynumber", "severity_number")
 _STATUSES = ("status", "status_code", "response_code", "edgeresponsestatus")
 _MESSAGES = ("msg", "message", "event", "text", "short_message", "@m", "@mt", "body", "@message", "renderedmessage")
-_INSIDE = ("fields", "info", "record", "log")  # objects that hold what others have at the top
+_INSIDE = ("fields", "@fields", "info", "record", "log")  # objects that hold what others have at the top
 _KNOWN = frozenset((*_TIMES, *_LEVELS, *_MESSAGES, *_OPENTELEMETRY, "resourcelogs"))
 
 _LOGFMT_START = re.compile(r'[A-Za-z_@][\w.@-]*=(?:"|\S)')

@@ -14,7 +14,7 @@ from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError
 from backends.files import NotRegular, read_regular
 from backends.http import Http
-from backends.logs.opening import open_regular
+from backends.logs.compression import open_regular
 from backends.registry import AdapterContext, build
 from backends.settings import Secret, SecretError
 from backends.state_file import StateFile

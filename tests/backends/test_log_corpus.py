@@ -106,5 +106,5 @@ def _to_milliseconds(entries: list[LogEntry], at: datetime) -> LogEntry | None:
 
 def _alike(theirs: str, ours: str) -> bool:
     """lnav has eleven levels, and calls what names none `info`."""
-    names = {"trace": "debug", "stats": "info", "notice": "info", "fatal": "critical"}
+    names = {"trace": "debug", "stats": "info", "debug2": "debug", "notice": "info", "fatal": "critical"}
     return names.get(theirs, theirs) == ours or (theirs == "info" and ours == "unknown")

@@ -31,11 +31,12 @@ NINE = datetime(2026, 11, 21, 9, 31, tzinfo=UTC)
         (b'{"time": 3.2, "level": "info", "msg": "took"}', None, "info", "took"),
         (b'{"level": "info", "msg": ', None, "unknown", '{"level": "info", "msg": '),
         (b'ts=2026-11-21T09:31:00Z level=error msg="a \\"b\\" c" k=v', NINE, "error", 'a "b" c'),
+        (b"Nov 21 09:31:00 db1 load[7]: 0 errors", NINE, "unknown", "db1 load[7]: 0 errors"),
         (b"caf\xe9 \xff", None, "unknown", "caf� �"),
     ],
 )  # fmt: skip
 def test_forms(raw: bytes, at: datetime | None, level: str, message: str) -> None:
-    entry = parse_line(raw, source="app", zone=ZoneInfo("UTC"))
+    entry = parse_line(raw, source="app", zone=ZoneInfo("UTC"), written=NINE)
     assert (entry.at, entry.level, entry.message) == (at, level, message)
     assert entry.at_ns == (None if at is None else str(nanoseconds(at)))
 

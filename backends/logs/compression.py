@@ -1,4 +1,4 @@
-"""Opening log files: regular ones only, and compressed ones by what they begin with, not by their name.
+"""Compressed log files: told by what they begin with, else by their name, and inflated in bounded pieces.
 
 Sources: the magic numbers of file(1); Python's gzip, bz2, lzma, and compression.zstd (3.14).
 """
@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
-from backends import files
-
 _BLOCK = 1024 * 1024
 _MAGIC = {
     b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "lzma", b"\x28\xb5\x2f\xfd": "compression.zstd",
@@ -19,15 +17,6 @@ _MAGIC = {
 }  # fmt: skip
 _NAMES = {"lzma": "xz"}
 _SUFFIXES = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma", ".zst": "compression.zstd", ".lz4": "lz4"}
-
-
-def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """A file open for reading. Raises OSError; FileNotFoundError where it is a FIFO, a device, a folder: opening one
-    must never wait."""
-    try:
-        return files.open_regular(path, buffering=buffering)
-    except files.NotRegular as other:
-        raise FileNotFoundError(errno.ENOENT, other.strerror, str(path)) from None
 
 
 def compression_of(file: BinaryIO, path: Path) -> str | None:
