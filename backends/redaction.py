@@ -34,7 +34,7 @@ def learn(*values: str | None) -> None:
     """From now on no message says `values`. Of a URL or a PostgreSQL connection string only its secret parts count."""
     global _known
     for value in values:
-        for secret in _parts(value or ""):
+        for secret in (*_parts(value or ""), *_tokens_of_path(value or "")):
             word = secret.isalpha() and secret.islower() and len(secret) <= _MAX_WORD_CHARS
             if len(secret) >= MIN_CHARS and not word and secret not in _known:
                 _known = (*_known, secret)[-_MAX_KNOWN:]
@@ -99,12 +99,16 @@ def _parts(value: str) -> Iterable[str]:
             password = userinfo  # a token as the user
         asked = [found for name, found in parse_qsl(parts.query) if re.search(SECRET_NAME, name)]
         pair = basic(unquote(userinfo.partition(":")[0]), unquote(password)) if password else ""
-        steps = parts.path.split("/") if parts.scheme in ("http", "https") else ()
-        tokens = [step for step in steps if len(step) >= _MIN_TOKEN_CHARS and re.search(r"\d", step)]
-        return (userinfo if ":" in userinfo else "", password, unquote(password), pair, *asked, *tokens)
+        return (userinfo if ":" in userinfo else "", password, unquote(password), pair, *asked)
     if found := re.search(_CONNINFO_PASSWORD, value):
         return (found[1].strip("'"),)
     return (value, *(value.split("\n") if "\n" in value else ()))
+
+
+def _tokens_of_path(value: str) -> Iterable[str]:
+    """Of an address that is kept secret: the steps of its path that look like a token."""
+    steps = value.split("/")[3:] if value.startswith(("http://", "https://")) else []
+    return [step for step in steps if len(step) >= _MIN_TOKEN_CHARS and re.search(r"\d", step)]
 
 
 def _of_basic(value: str) -> Iterable[str]:

@@ -242,6 +242,14 @@ async def test_a_lines_error_and_a_bad_answer_do_not_quote_the_token(http: Http)
         assert "***" in caught.value.message
 
 
+async def test_what_is_asked_for_is_named_in_the_answer(http: Http) -> None:
+    name = "app-5f7c9d8b6-abcde12345"
+    async with FaultyServer() as server:
+        server.answer = lambda request: (404, {"message": f'pods "{name}" not found'})
+        with pytest.raises(BackendError, match=rf'{name}\\" not found'):
+            await http.request("GET", f"{server.url}/pods/{name}")
+
+
 async def test_a_redirect_to_an_echo_is_redacted(http: Http) -> None:
     async with FaultyServer() as server:
         for before in (0, 250, 270, 280):
