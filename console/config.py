@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from console.toml_lines import KeyPath
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
+NO_CONTEXT = "no context is in it: there is nothing to look at"
+FIX_NO_CONTEXT = "write [contexts.NAME] with its entries; `teal config init` writes an example"
 ENTRY_KEYS = ("type", "name")
 
 
@@ -154,6 +156,8 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
         context, found = _load_context(safe_name(name), source, prefix, table, check_entries)
         problems += found
         contexts[context.name] = context
+    if not contexts:
+        problems.append(Problem(path, 1, "contexts", NO_CONTEXT, FIX_NO_CONTEXT))
     default = data.get("default_context")
     if not isinstance(default, str) or not default:
         default = next(iter(contexts), "")
@@ -168,6 +172,8 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
 def pick_context(config: Config, name: str | None) -> Context:
     """The context called `name`, or the default. Raises ConfigError naming those that there are."""
     wanted = name or os.environ.get("TEAL_CONTEXT") or config.default_context
+    if not config.contexts:
+        raise ConfigError(f"{config.path}: {NO_CONTEXT}", fix=FIX_NO_CONTEXT)
     if wanted not in config.contexts:
         raise ConfigError(f'no context "{clean(wanted, 100)}" in {config.path}', fix=_known(config.contexts))
     return config.contexts[wanted]

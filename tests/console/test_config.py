@@ -384,3 +384,12 @@ def test_an_inline_password_is_one_line(write):
     text = GOOD.replace('url = "http://127.0.0.1:1/health"', 'url = "http://me:hunter2@127.0.0.1/health"')
     [problem] = load_config(write(text)).problems
     assert problem.line == 8
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", 'theme = "light"\n', "[contexts]\n"])
+def test_a_config_without_a_context_is_a_mistake(write, text):
+    """attack M1: `validate` said ok to an empty file."""
+    config = load_config(write(text))
+    assert [problem.message for problem in config.problems] == ["no context is in it: there is nothing to look at"]
+    with pytest.raises(ConfigError, match="no context is in it"):
+        pick_context(config, None)
