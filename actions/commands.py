@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 
 def lives(command: Running) -> bool:
-    """Whether it runs, or may: where nobody can look, until its deadline. Blocks for a look at all processes."""
+    """Whether it runs, or may: where nobody can look, until its deadline. What one that is over has left is what it was
+    meant to start, as far as anybody but its own action knows. Blocks for a look at all processes."""
     where = fate(command)
     return where == "here" or (where == "elsewhere" and command.until > now())
 
@@ -59,12 +60,14 @@ class Commands:
 
     async def end(self) -> list[Running]:
         """End what earlier runners have left on this service; those that can not be ended from here, and may still
-        run."""
-        try:
-            told = await self._work.commands_of_service()
-        except BackendError:  # a way back does not wait for a journal
-            told = self._work.history
-        return [one.command for one in left_in(told) if not await self._ended(one)]
+        run. What a command of another action has started, and is over, may serve by now: it is left alone."""
+        mine = left_in(self._work.history)
+        found = list(mine)
+        with contextlib.suppress(BackendError):  # a way back does not wait for a journal
+            found += left_in(await self._work.commands_of_service())
+        by_mark = {one.command.mark: one for one in found}
+        marks = {one.command.mark for one in mine}
+        return [one.command for mark, one in by_mark.items() if not await self._ended(one, mine=mark in marks)]
 
     @contextlib.asynccontextmanager
     async def ending(self) -> AsyncIterator[None]:
@@ -91,14 +94,16 @@ class Commands:
             await work.released("the command is over")
             await work.stand()
 
-    async def _ended(self, left: Left) -> bool:
+    async def _ended(self, left: Left, *, mine: bool) -> bool:
         command = left.command
         where = await asyncio.to_thread(fate, command)
-        if where == "here" and await end(command):
+        if where == "left" and not mine:
+            return True
+        if where in ("here", "left") and await end(command):
             return False
         if where == "elsewhere" and command.until > now():
             return False
-        how = {"here": "ended by another runner", "gone": "it was over"}.get(where, "its deadline has passed")
+        how = {"elsewhere": "its deadline has passed", "gone": "it was over"}.get(where, "ended by another runner")
         with contextlib.suppress(BackendError):  # then it is found to be over once more
             await self._work.record(ended(left.step, command, how))
         return True
@@ -121,11 +126,12 @@ class _Scope:
         await self._work.record(started(self._step, command))
 
     async def ended(self, command: Running, how: str) -> None:
-        # What could not be written is found to be over by whoever looks.
         try:
             await self._work.record(ended(self._step, command, how))
         except (BackendError, LeaseLost):
-            return
+            # Of one that failed nothing is left. What one that succeeded has started would be ended as if it had not.
+            if how == shell.SUCCEEDED:
+                raise
 
 
 async def _owned(scope: _Scope, doing: Coroutine[Any, Any, T]) -> T:

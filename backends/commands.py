@@ -28,6 +28,7 @@ from backends.redaction import redacted
 from backends.text import clean
 
 KEPT_BYTES = 16 * 1024
+SUCCEEDED = "exit status 0"
 GATE = ("/bin/sh", "-c", 'read -r _ || exit 125; exec "$@" </dev/null', "sh")
 """Goes before a command whose stdin is a pipe: it begins at the first line in that, and never where that ends first."""
 
@@ -56,7 +57,8 @@ class Owner(Protocol):
         """Record it; it begins when this returns, and never where this raises."""
 
     async def ended(self, command: Running, how: str) -> None:
-        """It is over, with all that must end with it. Never raises."""
+        """It is over, with all that must end with it: `how` is `SUCCEEDED`, or why not. Where that raises of one that
+        succeeded, it is taken to have failed."""
 
 
 OWNER: ContextVar[Owner | None] = ContextVar("OWNER", default=None)
@@ -96,7 +98,7 @@ async def run_bounded(
             if owner is not None:
                 await owner.started(record)
             ended = await _run(process, record, owner, said, timeout_s)
-            how, over = ended.why or "exit status 0", not ended.why
+            how, over = ended.why or SUCCEEDED, not ended.why
             if not over and not (over := await _end(process, record)):
                 return replace(ended, why=f"{ended.why}; what it started can not be ended from here")
             return ended

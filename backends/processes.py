@@ -25,7 +25,8 @@ KILL_AFTER_S = 3.0
 _POLL_S = 0.05
 _PROC = Path("/proc")
 
-Fate = Literal["gone", "here", "elsewhere"]
+Fate = Literal["gone", "left", "here", "elsewhere"]
+"""Of a command: over; over, but what it started lives; runs; can not be looked at from here."""
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -74,11 +75,12 @@ def running(pid: int, name: str, mark: str, since: datetime, until: datetime) ->
 
 
 def fate(command: Running) -> Fate:
-    """Whether it lives here, is gone, or can not be looked at from here. Blocks for a look at all processes."""
+    """As `Fate`. Blocks for a look at all processes."""
     if not command.boot_id or command.start_ticks is None:
         return "elsewhere" if command.host != socket.gethostname() or _exists(command.pid) else "gone"
     if (command.boot_id, command.pid_namespace) == (_boot_id(), _namespace()):
-        return "here" if members(command) else "gone"
+        found = members(command)
+        return "here" if any(member.leader for member in found) else "left" if found else "gone"
     rebooted = command.host == socket.gethostname() and command.boot_id != _boot_id() != ""
     return "gone" if rebooted else "elsewhere"
 
@@ -97,14 +99,14 @@ def members(command: Running) -> list[Member]:
         # Nobody gets the number of a group that has members: without a leader it may only be another's by now.
         mine = (leads and grouped) or _marked(pid, command.mark, unreadable=grouped and leader is None)
         if mine:
-            found.append(Member(pid, seen.start_ticks, pid == command.pid))
+            found.append(Member(pid, seen.start_ticks, leads and pid == command.pid))
     return found
 
 
 async def end(command: Running, *, grace_s: float = KILL_AFTER_S) -> list[Member]:
     """Ask all of it to end, then make it; what is left in spite of that, because it is another user's or does not die.
 
-    Only for a command whose fate is `here`. Never raises OSError.
+    Only for a command whose fate is `here` or `left`. Never raises OSError.
     """
     left = await asyncio.to_thread(members, command)
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -18,6 +18,9 @@ from actions import switching
 from actions.command_events import left_in
 from actions.journal import Journal
 from actions.models import Action, OrderWord, Refused, Request
+from actions.rows import Event
+from actions.work import Work
+from backends.errors import BackendError
 from backends.processes import Running
 from tests.actions.house import ANALYTICS_FLIP, YES, House
 from tests.two_colors import TwoColors
@@ -232,3 +235,53 @@ async def test_a_live_version_that_is_not_the_verified_one_is_critical(tmp_path:
         assert (await house.order(Request(kind="rollback", service="analytics"))).status == "succeeded"
         seen = await house.gate.enrich(await target.adapter.deployment())
         assert (seen.live, seen.verified_version, seen.unverified, seen.health) == ("blue", "2.4.0", "", "ok")
+
+
+async def test_what_a_killed_command_has_left_ends_with_its_action(tmp_path: Path, service: TwoColors) -> None:
+    """Runner and command were killed, and a child that has left the group goes on."""
+    script = "[ -s pids ] && exit; setsid sh -c 'echo $$ >> pids; sleep 60' & wait"
+    async with House(tmp_path / "state", service, detached=True, deploy=("sh", "-c", script)) as house:
+        opened = await begun(house)
+        (child,) = await pids(service.directory)
+        (left,) = left_in(await house.journal.history(str(opened.id)))
+        await kill_runner(house, opened)
+        os.kill(left.command.pid, signal.SIGKILL)
+        assert alive(child)
+        assert (await order(house, opened, "abort")).status == "aborted"
+        assert not alive(child)
+
+
+async def test_a_service_that_a_command_has_started_is_never_ended_by_another_action(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    """Also where nobody could record that the command was over."""
+    script = "setsid sh -c 'echo $$ >> pids; exec sleep 60' >/dev/null 2>&1 & echo $1 > $0.version"
+    deploy = ("sh", "-c", script, "{color}", "{version}")
+    async with House(tmp_path / "state", service, deploy=deploy) as house:
+        released = await house.order(RELEASE)
+        (serves,) = await pids(service.directory)
+        assert (released.status, alive(serves)) == ("succeeded", True)
+        await house.journal.aclose()
+        with contextlib.closing(sqlite3.connect(str(house.location.path))) as database, database:
+            assert database.execute("delete from events where kind = 'command-ended'").rowcount == 1
+        house.journal = house.gate.journal = Journal(house.location)
+        plan = await house.gate.plan(Request(kind="flip", service="analytics"))
+        assert "command-running" not in {finding.code for finding in plan.findings}
+        assert (await house.order(Request(kind="rollback", service="analytics"))).status == "succeeded"
+        assert alive(serves)
+        os.kill(serves, signal.SIGKILL)
+
+
+async def test_a_command_whose_success_can_not_be_recorded_has_not_succeeded(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Work.record
+
+    async def away(self: Work, event: Event) -> None:
+        if event.kind == "command-ended":
+            raise BackendError("unreachable", "journal: away")
+        await record(self, event)
+
+    monkeypatch.setattr(Work, "record", away)
+    ended = await house.order(RELEASE)
+    assert (ended.status, service.weights()) == ("aborted", BLUE)

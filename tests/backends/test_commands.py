@@ -152,6 +152,7 @@ async def test_a_killed_leader_does_not_leave_its_children_unknown(tmp_path: Pat
     (record,) = owner.begun
     foreign = replace(record, pid=os.getpid(), mark="other", start_ticks=1)
     assert members(foreign) == []
+    assert fate(replace(record, pid=2**22 + 1)) == "left", "its leader is over, and what carries its mark lives"
     os.kill(leader, signal.SIGKILL)
     assert (await task)[1].startswith("sh: signal 9")
     assert not alive(child)
