@@ -36,7 +36,9 @@ async def reach(
 ) -> None:
     """Go the way of `post` without sending anything: any answer to a HEAD is one, also that only POST is known here.
     Raises BackendError as `post`, and where a proxy answers for a system that does not, or credentials are refused."""
-    asking = http.request("HEAD", url, headers=headers, timeout=timeout, accept_errors=True)
+    # A server that answers a HEAD with a body would spoil the next answer on the same connection.
+    asked = {**(headers or {}), "connection": "close"}
+    asking = http.request("HEAD", url, headers=asked, timeout=timeout, accept_errors=True)
     status = (await _said_by_label(asking, url, label)).status
     if status in _NOT_THERE:
         raise BackendError("unreachable", f"{label}: HTTP {status}", status=status)

@@ -95,3 +95,23 @@ class NotifierContract:
         await notifier.notify(event())
         await notifier.aclose()
         await notifier.aclose()
+
+    async def test_a_dry_run_goes_all_of_the_way_and_tells_nobody(self, notifier: Notifier, system: System) -> None:
+        await notifier.dry_run()
+        assert system.arrived() == []
+        await notifier.notify(event(text="after it"))
+        assert system.arrived() == ["after it"]
+
+    async def test_a_dry_run_of_what_hangs_is_left_in_time(self, notifier: Notifier, system: System) -> None:
+        system.fail("hang")
+        with pytest.raises(BackendError) as caught:
+            await notifier.dry_run()
+        assert caught.value.kind == "timeout"
+        says_nothing_secret(caught.value)
+
+    async def test_a_dry_run_of_what_is_gone_says_so(self, notifier: Notifier, system: System) -> None:
+        await system.stop()
+        with pytest.raises(BackendError) as caught:
+            await notifier.dry_run()
+        assert caught.value.kind == "unreachable"
+        says_nothing_secret(caught.value)

@@ -30,7 +30,7 @@ class Endpoint:
         self._failed = 0
 
     def bodies(self) -> list[Any]:
-        return [json.loads(request.body) for request in self.server.requests]
+        return [json.loads(request.body) for request in self.server.requests if request.body]
 
     def arrived(self) -> list[str]:
         found = []
@@ -42,7 +42,7 @@ class Endpoint:
 
     def fail(self, how: str) -> None:
         self.server.fault = FAULTS_OF[how]
-        self._failed = len(self.server.requests)
+        self._failed = len(self.bodies())
 
     async def stop(self) -> None:
         await self.server.stop()
