@@ -228,7 +228,7 @@ async def test_a_live_version_that_is_not_the_verified_one_is_critical(tmp_path:
         seen = await house.gate.enrich(await target.adapter.deployment())
         assert seen.unverified == "GREEN runs 2.3.0, and 2.5.0 was verified there"
         assert seen.health == "critical"
-        for kind in ("flip", "rollback", "retire"):
+        for kind in ("flip", "retire"):
             plan = await house.gate.plan(Request(kind=kind, service="analytics"))  # type: ignore[arg-type]
             (told,) = [finding for finding in plan.findings if finding.code == "unverified-version"]
             assert (told.level, "2.3.0" in told.text, "2.5.0" in told.text) == ("warning", True, True)

@@ -12,8 +12,10 @@ from msgspec.structs import replace
 
 from backends import environment, processes
 from backends.commands import OWNER, run_bounded
+from backends.deployments import file_store
 from backends.environment import command_environment, referenced, without_secrets
 from backends.processes import Member, Running, fate, members
+from backends.settings import Secret
 
 LASTS = "sleep 30"
 
@@ -195,3 +197,27 @@ def test_a_record_is_read_back_as_it_was() -> None:
     record = Running(name="deploy.sh", host="h", boot_id="b", pid_namespace="n", pid=7, start_ticks=9, mark="m",
                      since=at, until=at + timedelta(seconds=90))  # fmt: skip
     assert str(record) == "deploy.sh on h (pid 7), since 03:04:05Z, until 03:05:35Z at most"
+
+
+def test_a_short_command_ends_with_its_group_and_gets_no_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setenv("SLACK", "secret")
+    monkeypatch.setenv("NAMED", "named")
+    hangs = ("sh", "-c", "sleep 30 & echo $! > child; wait")
+    assert "no end in 0.5 s" in file_store.run_command(hangs, tmp_path)
+    assert not alive(int((tmp_path / "child").read_text()))
+    said = file_store.run_command(("sh", "-c", "echo [$SLACK$NAMED]; exit 3"), tmp_path, ("NAMED",))
+    assert said.endswith("exit status 3: [named]")
+
+
+async def test_the_command_of_a_secret_inherits_no_other_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "_withheld", set())
+    monkeypatch.setenv("OTHERS", "secret")
+    monkeypatch.setenv("VAULT_ADDR", "vault")
+    assert await Secret(env="OTHERS").resolve() == "secret"
+    asking = Secret(command=("sh", "-c", "echo [$OTHERS$VAULT_ADDR]"))
+    assert await asking.resolve(tmp_path) == "[vault]"
