@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions import outcome
+from actions import outcome, way_back
 from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
 from actions.starting import start
@@ -318,3 +318,22 @@ async def test_a_flip_that_ends_while_a_rollback_is_agreed_to_is_taken_back_all_
         assert (await house.ended(flip)).status == "succeeded"
         back = await house.ended(await house.gate.submit(plan, YES))
         assert (back.kind, back.status, service.weights()) == ("rollback", "succeeded", BLUE)
+
+
+async def test_a_way_back_that_was_not_proven_is_tried_again_at_the_same_weights(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way_back, "VERIFY_S", 1.0)
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await house.reaches(flip, "bake")
+        service.router_frozen = "green"
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.status, service.weights()) == ("rollback_failed", BLUE)
+        service.router_frozen = None
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        assert [finding.code for finding in plan.findings if finding.level == "warning"] == ["tried-again"]
+        again = await house.order(ANALYTICS_ROLLBACK)
+        assert (again.kind, again.status, again.to, again.undo) == ("rollback", "succeeded", "blue", "")
+        assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
+        assert not any(f.code == "rollback-failed" for f in (await house.gate.plan(ANALYTICS_FLIP)).findings)
