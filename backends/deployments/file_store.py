@@ -76,9 +76,9 @@ async def locked_beside(path: Path) -> AsyncIterator[None]:
         await asyncio.to_thread(guard.__exit__, None, None, None)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, of: bytes | None = None) -> None:
     """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError; the file
-    is untouched then."""
+    is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand takes no lock."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         before = path.stat()
@@ -92,6 +92,9 @@ def replace_file(path: Path, content: bytes) -> None:
                     os.fchown(stream.fileno(), before.st_uid, before.st_gid)
                 os.fchmod(stream.fileno(), before.st_mode & 0o7777)
                 os.fsync(stream.fileno())
+            if of is not None and read_regular(path, len(of) + 1) != of:
+                message = f"{path}: somebody wrote it in the same moment, without the lock"
+                raise BackendError("conflict", message)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -178,7 +178,7 @@ class FileSwitch:
         with locked(path):
             before, found = self._as_expected(path, expected)
             if not found.ended:
-                replace_file(path, self._form.end(before))
+                replace_file(path, self._form.end(before), of=before)
 
     def _shift(
         self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str
@@ -191,7 +191,7 @@ class FileSwitch:
                 content = self._form.write(before, weights, stamp, datetime.now(UTC), fence, journal)
             except ValueError as error:
                 raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
-            replace_file(path, content)
+            replace_file(path, content, of=before)
             self._apply(path, before)
             after = read_bounded(path, MAX_BYTES)
         if after != content:

@@ -193,7 +193,7 @@ class NginxSwitch:
         async with locked_beside(self._path):
             before, found = await self._as_expected(expected)
             if not found.ended:
-                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.end(before))
+                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.end(before), of=before)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command, one for the proof."""
@@ -269,7 +269,7 @@ class NginxSwitch:
         if not os.path.exists(previous):
             previous.touch(mode=0o600)
         replace_file(previous, before)
-        replace_file(path, content)
+        replace_file(path, content, of=before)
 
     async def _apply(self, content: bytes, before: bytes) -> None:
         problem = await self._run(self._config.validate)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actions.lease import is_held
-from backends.deployments.file_store import locked, read_bounded
+from backends.deployments.file_store import locked, read_bounded, replace_file
 from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError
 from backends.files import NotRegular, read_regular
@@ -67,6 +67,24 @@ async def test_a_pipe_is_no_lock_that_anybody_waits_for(pipe: Path) -> None:
             pass
 
     await quickly(take)
+
+
+def test_what_a_hand_writes_while_a_file_is_made_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "file", os.fsync
+    path.write_bytes(b"before")
+    replace_file(path, b"first", of=b"before")
+
+    def fsync(descriptor: int) -> None:
+        path.write_bytes(b"by hand")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(BackendError, match="in the same moment") as caught:
+        replace_file(path, b"second", of=b"first")
+    assert (caught.value.kind, path.read_bytes()) == ("conflict", b"by hand")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
