@@ -47,7 +47,7 @@ class GrowingFile:
         self._overflowed = False
         self._last_read = time.monotonic()
         self._pieces = Joiner()
-        self.skipped = 0
+        self.skipped = self.empty_lines = 0
         self.places = [(self._offset, self._before(self._offset))]
         self._head = os.pread(self._file.fileno(), REMEMBERED, 0)
 
@@ -253,13 +253,21 @@ class Follower:
         entries = []
         for raw in lines:
             line = file.whole(self._format.text(raw).removesuffix("\r"))
-            if line is None or not line.strip():
+            if line is None:
+                continue
+            if not line.strip():
+                file.empty_lines += 1
                 continue
             if self._wanted.level is None and not self._wanted.matches(line):
+                file.empty_lines = 0
                 continue
-            entry = entry_of(self._format.read(line), file.source, self._format.labels)
-            if self._wanted.takes(line, entry, file.path):
-                entries.append(entry)
+            read = self._format.read(line)
+            empty = 0 if read.leads else file.empty_lines  # one counts within a message only
+            for text in [*[""] * empty, line]:
+                entry = entry_of(read if text else self._format.read(""), file.source, self._format.labels)
+                if self._wanted.takes(text, entry, file.path):
+                    entries.append(entry)
+            file.empty_lines = 0
         return entries
 
     def close(self) -> None:

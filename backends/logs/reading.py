@@ -103,10 +103,14 @@ def _newest(
     backwards: Backwards[LogEntry | None] = Backwards(wanted.level)
     carried: list[str] = []  # of the block below: what may end a line that begins in this one
 
+    is_between = True  # messages; an empty line counts within one only
+
     def took(line: str, may_be_wanted: bool) -> bool:
         """Whether that was enough."""
-        if line.strip():
+        nonlocal is_between
+        if line.strip() or not is_between:
             read = line_format.read(line)
+            is_between = read.leads
             entry = entry_of(read, source, line_format.labels) if may_be_wanted else None
             for one in backwards.feed("", read, entry):
                 if one is not None and wanted.in_time(one):
@@ -149,6 +153,7 @@ def _last_of(
     """The same of blocks that come in their order."""
     found: deque[LogEntry] = deque(maxlen=limit)
     belonging, joiner = Belonging(), Joiner()
+    empty: list[Read] = []  # lines that count if they turn out to be within a message
     for block in blocks:
         text = line_format.text(block)
         if piece_of(text.partition("\n")[0]) is not None:
@@ -159,9 +164,13 @@ def _last_of(
         else:
             marked = wanted.marked_lines(text, until_head=True)
         for line, may_be_wanted in marked if wanted.level is not None else marked[-limit:]:
-            if not line.strip():
-                continue
             read = line_format.read(line)
+            if not line.strip():
+                empty.append(read)
+                continue
+            if empty and not read.leads and may_be_wanted and at_least(belonging.level("", empty[0]), wanted.level):
+                found.extend(entry_of(one, source, line_format.labels) for one in empty)
+            empty.clear()
             if at_least(belonging.level("", read), wanted.level) and may_be_wanted:
                 entry = entry_of(read, source, line_format.labels)
                 if wanted.in_time(entry):

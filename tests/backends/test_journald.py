@@ -84,3 +84,15 @@ async def test_no_process_outlives_its_read(script: Script, tmp_path: Path, stop
 def test_config_says_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="FIELD=VALUE"):
         JournaldConfig(matches=("--file=/etc/shadow",))
+
+
+async def test_a_stack_trace_stays_with_its_error(script: Script) -> None:
+    """Each line of a service's output is an entry of priority info; they come newest first."""
+    texts = ["INFO fine", "ERROR failed", "Traceback (most recent call last):", "  File x", "KeyError: y", "INFO fine"]
+    rows = [
+        f'{{"__CURSOR":"{n}","__REALTIME_TIMESTAMP":"177236640000000{n}","PRIORITY":"6","MESSAGE":"{text}"}}'
+        for n, text in enumerate(texts)
+    ]
+    adapter = script("cat <<'END'\n" + "\n".join(reversed(rows)) + "\nEND")
+    found = await adapter.query(LogQuery(level="error"))
+    assert [entry.message for entry in found] == ["failed", *texts[2:5]]

@@ -233,3 +233,18 @@ async def test_more_containers_than_can_be_followed_are_said(
     assert is_gap(entry)
     assert "more than 2 containers" in entry.message
     await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "begins", ["ERROR failed", "2026-03-01 12:00:00,123 - etl - ERROR - failed", "E0301 12:00:00.1 1 a.go:1] failed"]
+)
+async def test_a_stack_trace_stays_with_its_error(server: FakePodLogs, adapter: KubernetesLogs, begins: str) -> None:
+    """The node gives each line a time of its own; what counts is whether the program did."""
+    trace = ["Traceback (most recent call last):", "  File x", "KeyError: 'y'", "\tat z"]
+    pod, other = server.add(FakePod("one")), server.add(FakePod("two", uid="o"))
+    for n, text in enumerate([begins.replace("ERROR", "INFO").replace("E0", "I0"), "  fine", begins, *trace]):
+        pod.write(T0 + timedelta(seconds=n), text)
+        other.write(T0 + timedelta(seconds=n), "INFO fine")
+    found = await adapter.query(LogQuery(level="error"))
+    assert [entry.message.strip() for entry in found][1:] == [line.strip() for line in trace]
+    assert found[0].message.endswith("failed")

@@ -348,3 +348,23 @@ async def test_a_window_says_where_no_line_has_a_time(adapter: FileLogs, tmp_pat
 def test_patterns_that_re2_reads_alike(pattern: str, same: str | None) -> None:
     """Held to google-re2 1.1 by hand: of 16,655 matches of such patterns it missed none."""
     assert for_re2(pattern) == same
+
+
+@pytest.mark.parametrize("how", ["plain", "compressed", "followed"])
+async def test_an_empty_line_stays_within_a_message(adapter: FileLogs, tmp_path: Path, how: str) -> None:
+    rows = [f"{NOW} ERROR select", "  one", "", "", "  two", "", f"{NOW} INFO between", "", f"{NOW} ERROR last", "", ""]
+    text = "\n".join(rows) + "\n"
+    expected = ["select", "  one", "", "", "  two", "between", "last"]
+    stream = adapter.follow(LogQuery(limit=0))
+    if how == "compressed":
+        (tmp_path / "a.log.xz").write_bytes(lzma.compress(text.encode()))
+    elif how == "plain":
+        append(tmp_path / "a.log", text)
+    else:
+        waiting = asyncio.ensure_future(take(stream, len(expected)))
+        await asyncio.sleep(0.3)
+        append(tmp_path / "a.log", text)
+        assert messages(await waiting) == expected
+    assert messages(await adapter.query(LogQuery())) == expected
+    assert messages(await adapter.query(LogQuery(level="error"))) == [*expected[:5], "last"]
+    await stream.aclose()  # type: ignore[attr-defined]

@@ -175,3 +175,14 @@ async def test_a_lost_system_is_an_error(adapter: RunLogs, pipelines: FakePipeli
 def test_a_name_that_is_none_is_said_by_the_config(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="from 1 to 100"):
         logs_of(FakePipelines(), tmp_path, Http(), runs=0)
+
+
+async def test_a_stack_trace_stays_with_its_error(pipelines: FakePipelines, adapter: RunLogs) -> None:
+    pipelines.all_runs.append(run(1))
+    rows = [("fine", "info", True), ("failed", "error", True), ("Traceback (most recent call last):", "error", False),
+            ("  File x", "unknown", False), ("fine again", "info", True), ("  indeed", "unknown", False)]  # fmt: skip
+    pipelines.logs["1"] = [
+        entry(T0 + timedelta(seconds=n) if timed else None, text, level) for n, (text, level, timed) in enumerate(rows)
+    ]
+    found = await adapter.query(LogQuery(level="error"))
+    assert [line.message for line in found] == ["failed", "Traceback (most recent call last):", "  File x"]
