@@ -3,7 +3,8 @@
 from actions.alerts import ALERT_KINDS
 from actions.audit import AuditEntry, AuditKind
 from actions.ids import digest
-from actions.models import STANDING_KINDS, Actor, Consent, Plan, Request
+from actions.models import STANDING_KINDS, ActionKind, Actor, Consent, Plan, Request
+from actions.runs import RUN_KINDS
 
 
 def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: object) -> AuditEntry:
@@ -43,3 +44,10 @@ def request_hash(request: Request) -> str:
     if request.kind in STANDING_KINDS:
         return digest([*asked, request.version, request.for_s])
     return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
+
+
+def overview_of(kind: ActionKind) -> str:
+    """The command that shows what an order of one step came to; empty for what moves traffic."""
+    if kind in RUN_KINDS:
+        return "`teal run list`"
+    return "`teal alert silences`" if kind in ALERT_KINDS else ""

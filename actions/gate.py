@@ -12,7 +12,7 @@ from actions import outcome
 from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
 from actions.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.enrichment import enriched
-from actions.entries import command_entry, entry_of, override_entries, request_hash
+from actions.entries import command_entry, entry_of, override_entries, overview_of, request_hash
 from actions.guards import Policy, refusal
 from actions.ids import new_id
 from actions.journal import Journal
@@ -22,7 +22,6 @@ from actions.models import (
     STANDING_KINDS,
     Action,
     ActionError,
-    ActionKind,
     Actor,
     Consent,
     Finding,
@@ -52,7 +51,7 @@ ORPHAN_AFTER_S = 1.0
 PLANNERS = {"flip": plan_flip, "release": plan_release, "retire": plan_retire}
 WAY_BACK_WAITS_S = 2.0
 """For a journal that another keeps locked; then it is done without."""
-BLIND_S = 5.0
+BLIND_S = 15.0
 ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
@@ -247,7 +246,7 @@ class Gate:
         if occupied is None:
             return
         if occupied.kind in ONE_ORDER_STEPS and occupied.id is not None and self.orphaned(occupied):
-            fix = f"{_overview(occupied.kind)} shows what came of it"
+            fix = f"{overview_of(occupied.kind)} shows what came of it"
             error = ActionError(kind="orphaned", message="its runner died", fix=fix)
             entry = entry_of("takeover", plan, self.actor, "abandoned", action=occupied.id)
             await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
@@ -290,7 +289,11 @@ class Gate:
             if plan.kind != "rollback":
                 raise
             return await self._spared(draft, audit, spare, error)
-        return action if done else await start(draft.id, launch, self.journal, self.action)
+        if not done:
+            action = await start(draft.id, launch, self.journal, self.action)
+        if plan.kind == "rollback" and action.open and action.owner is None:  # no room for its runner, perhaps
+            return await self._queue(plan, consent, draft.id, launch, spare)
+        return action
 
     async def _spared(self, draft: Draft, audit: list[AuditEntry], spare: Spare | None, error: JournalError) -> Action:
         """The way back without the journal, where somebody waits for it."""
@@ -390,10 +393,3 @@ def _steps(plan: Plan) -> tuple[str, ...]:
     smoke = bool(plan.target.get("config", {}).get("smoke"))
     stages = tuple(plan.expected.get("stages", (100,)))
     return steps_of_plan(plan.kind, stages, smoke=smoke, starts="start" in plan.expected)
-
-
-def _overview(kind: ActionKind) -> str:
-    """The command that shows what an order of one step came to; empty for what moves traffic."""
-    if kind in RUN_KINDS:
-        return "`teal run list`"
-    return "`teal alert silences`" if kind in ALERT_KINDS else ""

@@ -17,7 +17,7 @@ from actions.ids import now
 from actions.journal import Journal
 from actions.lease import is_held, owner_file
 from actions.location import JournalLocation
-from actions.models import MOVES_FORWARD, Action, Actor
+from actions.models import MOVES_TRAFFIC, Action, Actor
 from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
@@ -52,9 +52,9 @@ def since_words(since: datetime, zone: tzinfo) -> str:
 def ways_out(action: Action) -> str:
     """The commands that go on with it or end it; where it was one order, the one that shows what came of it."""
     resume = f"teal action resume {action.id}"
-    if action.kind in MOVES_FORWARD:
+    if action.kind in MOVES_TRAFFIC:
         return f"{resume}, or teal deploy rollback {shlex.quote(action.service)}"
-    return resume if action.kind in ("rollback", "retire") else f"teal action show {action.id}"
+    return resume if action.kind == "retire" else f"teal action show {action.id}"
 
 
 async def tell(

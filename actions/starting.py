@@ -31,7 +31,8 @@ async def start(action_id: str, launch: Launch, journal: Journal, read: Read) ->
         return await read(action_id)
     for _ in range(int(OWNER_WAIT_S / _POLL_S)):
         action = await read(action_id)
-        if not action.open or _is_another(action.owner, before):
+        failed_to_start = before is None and action.orphaned_since is not None
+        if not action.open or failed_to_start or _is_another(action.owner, before):
             return action
         await asyncio.sleep(_POLL_S)
     return await read(action_id)

@@ -46,8 +46,8 @@ async def plan_without_journal(
     if plan is None or plan.expected["queued_to"]:
         plan = await _written_here(request, policy, target, plan)
     unwritten = Finding(
-        level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without",
-        fix="its records go to stderr and into a file, and into the journal once that can be written",
+        level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
+        fix=f"by the command line only: teal deploy rollback {shlex.quote(request.service)} -y",
     )  # fmt: skip
     runners = [] if plan.already else _runners(journal.location, plan.expected.get("stamp", ""))
     expected = {**plan.expected, "queued_to": "", WITHOUT: error.message}

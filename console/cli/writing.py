@@ -94,7 +94,7 @@ async def _act(
                 _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
-                return await _follow(common, writing, session, action, request, wait_for_run)
+                return await _follow(common, writing, session, action, request, wait_for_run, consent)
             finally:
                 await session.orders.run_out()
 
@@ -114,8 +114,9 @@ def _unjournalled(record: str) -> None:
 
 
 async def _follow(
-    common: Common, writing: Writing, session: Session, action: Action, request: Request, wait_for_run: bool
-) -> int:
+    common: Common, writing: Writing, session: Session, action: Action, request: Request, wait_for_run: bool,
+    consent: Consent,
+) -> int:  # fmt: skip
     if writing.detach and action.open:
         _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
         return EXIT_STILL_OPEN
@@ -125,15 +126,36 @@ async def _follow(
         return 0
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
     back = ordered == "rollback"
-    if action.id in session.orders.unjournalled:  # it was run here, to its end, and no journal can be watched
-        _print_action(common, session, action, action_lines(action))
-        return exit_code(action)
-    action = await follow(common, session, action, deadline, foreground=writing.foreground, back=back)
+    action = await _watched(common, writing, session, action, deadline, back)
+    if request.kind == "rollback" and not request.order and action.open and action.orphaned_since is not None:
+        say("teal: its runner died: once more")  # on a disk that is full, without the journal
+        action = await _once_more(session, request, consent, action)
+        action = await _watched(common, writing, session, action, deadline, back)
     _print_action(common, session, action, action_lines(action))
     code = exit_code(action, ordered=ordered)
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, deadline)
     return code
+
+
+async def _watched(
+    common: Common, writing: Writing, session: Session, action: Action, deadline: float | None, back: bool
+) -> Action:
+    if action.id in session.orders.unjournalled:  # it was run here, to its end, and no journal can be watched
+        return action
+    return await follow(common, session, action, deadline, foreground=writing.foreground, back=back)
+
+
+async def _once_more(session: Session, request: Request, consent: Consent, action: Action) -> Action:
+    """The same rollback, agreed to as it was; `action` where that is not possible now."""
+    from msgspec.structs import replace
+
+    agreed = replace(consent, plan_hash="", idempotency_key="")
+    try:
+        return await session.orders.submit(await session.plan(request), agreed, tell=_unjournalled)
+    except (Refused, BackendError) as no:
+        say(f"teal: {no.error.message if isinstance(no, Refused) else no.message}")
+        return action
 
 
 async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> int:

@@ -127,7 +127,7 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
     found += _forward_choices(deployment, idle, session)
     offer = deployment.rollback
     back = f" to {offer.to.upper()}" if offer and offer.to else ""
-    nowhere = "" if back or deployment.action else no_way_back(deployment)
+    nowhere = "" if back or deployment.action or deployment.action_unknown else no_way_back(deployment)
     # A side that is not ready is a note, not a no: the offer may be old, and the plan looks again.
     note = f"not ready: {offer.reason or offer.to}" if offer and offer.to and not offer.ready else ""
     found.append(

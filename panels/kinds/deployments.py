@@ -107,6 +107,8 @@ def no_way_back(deployment: Deployment) -> str:
     offer = deployment.rollback
     if offer is not None and offer.reason:
         return offer.reason
+    if deployment.action_unknown:
+        return "what to go back to is not known without the journal: b looks at the switch"
     if deployment.last_switch is None:
         return "nothing to go back to: no switch yet"
     words = "nothing to go back to"

@@ -1,6 +1,7 @@
 """The runner as a process of its own: nobody's child, killed and taken over, silent, private."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -99,14 +100,15 @@ async def test_killed_and_launched_again_it_goes_on_where_it_was(tmp_path: Path,
     async with House(tmp_path / "state", service, detached=True, bake="2s") as house:
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
         await killed(house, await house.reaches(opened, "verify"))
-        written = service.switch.read_bytes()
+        written = json.loads(service.switch.read_bytes())
         await launch_detached(str(opened.id), house.location)
         async with asyncio.timeout(15):
             while (await house.gate.action(str(opened.id))).open:
                 await asyncio.sleep(0.1)
         ended = await house.gate.action(str(opened.id))
         assert (ended.status, service.weights()) == ("succeeded", GREEN)
-        assert service.switch.read_bytes() == written
+        ended_mark = f"{opened.id}:shift"
+        assert json.loads(service.switch.read_bytes()) == {**written, "ended": ended_mark}
 
 
 async def test_a_hangup_does_not_end_it(tmp_path: Path, service: TwoColors) -> None:

@@ -161,7 +161,7 @@ async def test_it_goes_back_and_the_journal_learns_it_when_it_is_mended(
             back = await house.gate.submit(plan, YES, spare=spare)
             took_s = asyncio.get_running_loop().time() - began
             assert (back.status, service.weights()) == ("succeeded", BLUE)
-            assert took_s < 8, took_s
+            assert took_s < 15, took_s
             assert [spare.kinds[0], spare.kinds[-1]] == ["command", "result"]
             assert {"intent", "observed"} <= set(spare.kinds)
             assert spare.late is not None

@@ -148,6 +148,25 @@ async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk
         await again.aclose()
 
 
+async def test_where_there_is_room_to_begin_and_none_for_the_runner_it_goes_back_here(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+        return await run_unjournalled(draft, audit, build_described, lambda _: None)
+
+    async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
+        assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+
+        async def starts_in_vain(_: str) -> None:
+            fill(small_disk)
+            with contextlib.suppress(JournalFull):
+                await many_notes(house.journal)
+
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        back = await house.gate.submit(plan, YES, launch=starts_in_vain, spare=spare)
+        assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
+
+
 async def test_a_full_disk_is_not_waited_for_before_an_effect(small_disk: Path) -> None:
     journal = Journal(here(small_disk / "state"))
     hold = await begun(journal)

@@ -76,6 +76,7 @@ class FakeSession:
         self.context = context or FakeContext()
         self.store = Store()
         self.orders = FakeOrders()
+        self.open_ones: list[Action] = []
         self.calls: list[tuple[str, Any]] = []
         self.armed = False
         self.logs = None
@@ -111,7 +112,7 @@ class FakeSession:
 
     async def actions(self, *, open_only: bool = False) -> list[Action]:
         self.calls.append(("actions", open_only))
-        return []
+        return self.open_ones
 
     def impact(self, item: Any) -> list[str]:
         return []

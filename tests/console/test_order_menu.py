@@ -209,3 +209,11 @@ async def test_x_in_the_list_of_actions() -> None:
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, ActionMenu), "the menu is open")
         assert "pause at the next safe point" in text_of(app)
+
+
+def test_without_a_journal_the_way_back_can_be_planned() -> None:
+    session: Any = FakeSession()
+    blind = a_deployment(rollback=None, last_switch=None, action_unknown="who acts is unknown: journal /j.db")
+    assert {choice.key: choice.reason for choice in choices(blind, session)}["b"] == ""
+    none = a_deployment(rollback=None, last_switch=None)
+    assert {choice.key: choice.reason for choice in choices(none, session)}["b"] != ""

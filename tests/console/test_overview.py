@@ -18,7 +18,8 @@ from panels.header import Header, Strip
 from panels.keybar import KeyBar
 from panels.lines import Lines
 from panels.words import ASCII, UNICODE, Symbols
-from tests.console.fakes import NOW, FakeContext, FakeSession, alert, deployment, incident, log, run, score
+from tests.console.fakes import NOW, FakeContext, FakeSession, ago, alert, deployment, incident, log, run, score
+from tests.console.screen_fakes import an_action
 
 BOTH = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 
@@ -326,3 +327,26 @@ async def test_the_lines_of_screens_that_were_left_are_not_kept() -> None:
             assert len(app.screen_stack) == 1
             kept.append(drawn())
         assert kept[-1] - kept[2] < 10
+
+
+BLIND = "who acts is unknown: journal /j.db: file is not a database"
+
+
+@pytest.mark.parametrize(
+    ("fields", "worst", "said"),
+    [
+        ({"action_unknown": BLIND}, "? unknown", BLIND),
+        ({"action": "7F3", "orphaned_since": ago(minutes=3)}, "✗ critical", "flip analytics: nobody runs it for 3m"),
+    ],
+)
+async def test_what_nobody_runs_or_nobody_can_know_is_in_header_and_strip(
+    fields: dict[str, Any], worst: str, said: str
+) -> None:
+    session = FakeSession()
+    session.open_ones = [an_action(id="7F3", orphaned_since=ago(minutes=3))] if "action" in fields else []
+    session.put("deployments", "analytics", deployment(**fields))
+    async with console(session) as (app, _, pilot):
+        await pilot.pause(0.3)
+        shown = text(app).splitlines()
+        assert worst in shown[0]
+        assert said in shown[1]
