@@ -228,7 +228,7 @@ def _load_entry(
 
     if not isinstance(kind, str) or not isinstance(name, str):
         problem("every entry needs a type", 'add e.g. type = "prometheus"')
-        return Entry(port, str(name), str(kind), data, "no type"), problems
+        return Entry(port, safe_name(str(name)), clean(str(kind), 60), data, "no type"), problems
     if words := name_problem(name):
         problem(words, FIX, (*where, "name"))
         name = safe_name(name)
@@ -261,7 +261,7 @@ def _load_entry(
         # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and stops no rollback.
         problems += forward
         problems += judging_problems(source, data, where, told=bool(reason))
-    return Entry(port, name, kind, data, reason), problems
+    return Entry(port, name, clean(kind, 60), data, reason), problems
 
 
 def _known(contexts: dict[str, Context]) -> str:

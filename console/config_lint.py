@@ -2,6 +2,7 @@
 at its line, by `teal config validate` and `teal doctor`.
 """
 
+import contextlib
 import glob
 import os
 import re
@@ -64,8 +65,8 @@ class Look(Struct, frozen=True):
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """Those whose shape is right: of the others that is said."""
-        return (entry for port in PORTS for entry in self.context.entries[port] if not entry.problem)
+        """All of them: one mistake in an entry does not hide the next."""
+        return (entry for port in PORTS for entry in self.context.entries[port])
 
 
 def look_at(context: Context) -> Look:
@@ -132,9 +133,17 @@ def _referred(entry: Entry) -> Iterator[tuple[KeyPath, Port, str]]:
     backup = requires.get("backup") if isinstance(requires, dict) else None
     for name in backup if isinstance(backup, dict) else ():
         yield ("requires", "backup", name), "checks", name
-    for index, gate in enumerate(entry.data.get("gates", ()) if entry.port == "deployments" else ()):
-        if isinstance(gate, dict) and isinstance(name := gate.get("metrics"), str):
+    for index, gate in _gate_tables(entry):
+        if isinstance(name := gate.get("metrics"), str):
             yield ("gates", index, "metrics"), "metrics", name
+
+
+def _gate_tables(entry: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Those of a deployment, as written."""
+    gates = entry.data.get("gates") if entry.port == "deployments" else None
+    yield from (
+        (at, gate) for at, gate in enumerate(gates if isinstance(gates, list) else ()) if isinstance(gate, dict)
+    )
 
 
 def _commands(look: Look) -> Iterator[Problem]:
@@ -160,9 +169,8 @@ def _templates(look: Look) -> Iterator[Problem]:
     for entry in look.entries:
         if entry.port != "deployments":
             continue
-        gates = [gate for gate in entry.data.get("gates", ()) if isinstance(gate, dict)]
         tables: list[tuple[KeyPath, dict[str, Any]]] = [((), entry.data)]
-        tables += [(("gates", index), gate) for index, gate in enumerate(gates)]
+        tables += [(("gates", index), gate) for index, gate in _gate_tables(entry)]
         for path, table in tables:
             for key, known in _TEMPLATES.items():
                 for word in _words(table.get(key)):
@@ -192,12 +200,20 @@ def _secrets(look: Look) -> Iterator[Problem]:
                 yield look.of(entry, path, *why)
 
 
-def _decoded(entry: Entry) -> Any:
-    """The config of an entry as its adapter has it; None where that has no shape."""
+def _decoded(entry: Entry) -> dict[str, Any]:
+    """The fields of an entry as its adapter has them, those that fit."""
     try:
-        return msgspec.convert(entry.data, adapter_class(entry.port, entry.type).Config, dec_hook=decode_hook)
-    except (BackendError, msgspec.ValidationError):
-        return None
+        fields = msgspec.structs.fields(adapter_class(entry.port, entry.type).Config)
+    except BackendError:
+        return {}
+    found = {}
+    for field in fields:
+        if field.encode_name in entry.data:
+            with contextlib.suppress(msgspec.ValidationError):
+                found[field.encode_name] = msgspec.convert(
+                    entry.data[field.encode_name], field.type, dec_hook=decode_hook
+                )
+    return found
 
 
 def _secrets_in(found: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Secret]]:
@@ -236,26 +252,21 @@ def _deployments(look: Look) -> Iterator[Problem]:
     for entry in look.entries:
         if entry.port != "deployments":
             continue
-        try:
-            settings = shared_settings(entry.data)
-        except BackendError:
-            continue  # said
-        for strategy in settings.stages:
+        stages = _decoded(entry).get("stages", {})
+        for strategy in stages:
             try:
-                stages_of(strategy, settings.stages)
+                stages_of(strategy, stages)
             except ValueError as error:
                 words = str(error)
                 yield look.of(entry, ("stages",), words, "write rising shares in percent, the last of them 100")
-        yield from _gates(look, entry, settings)
+        with contextlib.suppress(BackendError):  # said
+            yield from _gates(look, entry, shared_settings(entry.data))
 
 
 def _gates(look: Look, entry: Entry, settings: DeploymentConfig) -> Iterator[Problem]:
-    try:
-        gates = gates_of(
-            settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics
-        )
-    except BackendError:
-        return  # said
+    gates = gates_of(
+        settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics
+    )
     key = "gates" if settings.gates else "presets"
     for finding in fit_findings(gates, float(settings.stage_time), float(settings.bake)):
         yield look.of(entry, (key,), finding.text, finding.fix, warning=True)

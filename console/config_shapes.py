@@ -68,7 +68,7 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
         message, _, inside = in_words(str(error)).partition(" - at `$")
         named = _FIELDS.match(message)
         if not inside and isinstance(where[-1], int) and isinstance(value, dict) and named and named[1] in value:
-            where = (*where, named[1])
+            where, message = (*where, named[1]), message.removeprefix(f"{named[1]}: ")
         return [msgspec.structs.replace(found := source.problem(where, message), path=found.path + inside.rstrip("`"))]
     return []
 

@@ -393,3 +393,14 @@ def test_a_config_without_a_context_is_a_mistake(write, text):
     assert [problem.message for problem in config.problems] == ["no context is in it: there is nothing to look at"]
     with pytest.raises(ConfigError, match="no context is in it"):
         pick_context(config, None)
+
+
+@pytest.mark.parametrize("row", ['type = "a\\nb\\u001b[31m"', 'name = "a\\nb"', 'type = "http"\n"x\\u001b[2Jy" = 1'])
+def test_nothing_of_a_config_is_said_raw(write, row):
+    config = load_config(write(f"[contexts.c]\n[[contexts.c.checks]]\n{row}\n"))
+    assert config.problems
+    assert all(str(problem).isprintable() for problem in config.problems)
+    (entry,) = config.contexts["c"].entries["checks"]
+    assert entry.name.isprintable()
+    assert entry.type.isprintable()
+    assert entry.problem.isprintable()

@@ -100,6 +100,15 @@ def test_a_mistake_is_named_once_at_its_line(
         assert again == code
 
 
+def test_one_mistake_in_an_entry_does_not_hide_the_next(validate: Validate) -> None:
+    more = (
+        'stage_time = 20\nstages = { canary = [50, 10, 100] }\ndeploy = ["./deply.sh", "{versoin}"]\nmetrics = "prm"\n'
+    )
+    code, found = validate(HEAD + SERVICE + more, "--offline")
+    assert code == 2
+    assert [each["line"] - LINE_OF_MORE for each in found] == [0, 1, 2, 2, 3]
+
+
 PROMETHEUS = '[[contexts.c.metrics]]\nname = "prom"\ntype = "prometheus"\nurl = "http://127.0.0.1:9"\n'
 GATE = (
     'gates = [{ name = "e", candidate = "rate(x[%s])", max = 1, window = "%s" }]\nstage_time = "%s"\nmetrics = "prom"\n'
