@@ -22,7 +22,7 @@ from actions.late_sql import add_late
 from actions.lease import Hold
 from actions.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.location import JournalLocation
-from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
+from actions.models import ENDED, MOVES_TRAFFIC, Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import (
     ORDERS,
     Changes,
@@ -166,7 +166,8 @@ class SqlJournal:
         table = tables.actions
         query = select(table).where(table.c.context == context, table.c.id.like(f"{wanted.upper()}%")).limit(10)
         with self._database.reading() as connection:
-            return [self._whole(connection, row) for row in connection.execute(query).mappings()]
+            found = connection.execute(query).mappings()
+            return [self._undoable(connection, self._whole(connection, row), row) for row in found]
 
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
@@ -395,6 +396,16 @@ class SqlJournal:
             return action
         over = action.owner.lease_expires_at <= database_now(connection)
         return replace(action, owner=replace(action.owner, lease_over=over))
+
+    def _undoable(self, connection: Connection, action: Action, row: RowMapping) -> Action:
+        """Without its undo where a newer change of traffic would be undone instead."""
+        if action.kind not in MOVES_TRAFFIC or action.open or not action.undo:
+            return action
+        table = tables.actions
+        newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
+        newer = newer.where(table.c.kind.in_(tuple(MOVES_TRAFFIC)), table.c.changed.is_(True))
+        newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
+        return action if connection.execute(newer).first() is None else replace(action, undo="")
 
     def _events(self, connection: Connection, action_id: str) -> list[Told]:
         table = tables.events

@@ -138,6 +138,9 @@ async def test_a_rejection_by_hand_is_one_however_it_went_before(journal: Journa
     assert not await rejected_by_hand(journal, "test", "analytics", "2.5.0")
     await ended(journal, a_plan("reject", {}, version="2.5.0"), "succeeded")
     assert await rejected_by_hand(journal, "test", "analytics", "2.5.0")
+    finding = await found(journal)  # of a flip as of a release
+    assert finding is not None
+    assert (finding.level, finding.text) == ("block", "2.5.0 was rejected by alice@bastion-1")
     await ended(journal, a_plan("flip", NEW), "succeeded")
     assert not await rejected_by_hand(journal, "test", "analytics", "2.5.0")
 

@@ -1,5 +1,6 @@
 """The way back: of a flip that is done, of one that runs, of one whose runner died; and a second one finds it done."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ async def test_a_rollback_undoes_the_last_flip_and_a_second_one_finds_it_done(ho
     back = await house.order(ANALYTICS_ROLLBACK)
     assert (back.kind, back.status, back.changed, exit_code(back)) == ("rollback", "succeeded", True, 0)
     assert (back.from_, back.to, service.weights()) == ("green", "blue", BLUE)
+    await asyncio.wait(house.runners)  # which note on the switch that it is over
     content = service.switch.read_bytes()
     again = await house.order(ANALYTICS_ROLLBACK)
     assert (again.status, again.changed, exit_code(again)) == ("succeeded", False, 0)
@@ -256,6 +258,36 @@ async def test_an_unknown_truth_pages_someone_also_where_nothing_is_to_undo(hous
         with pytest.raises(Refused) as caught:
             await house.gate.submit(plan, YES)
         assert caught.value.exit_code == 9
+
+
+class Away:
+    """A switch that does not answer."""
+
+    def __init__(self, adapter: Any) -> None:
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    async def observe(self) -> Any:
+        raise BackendError("unreachable", "lb-2: connection refused")
+
+
+async def test_a_switch_that_does_not_answer_is_unknown_too(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    house.targets.wrap = Away
+    with pytest.raises(Refused) as caught:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, service.weights()) == (9, GREEN)
+    assert "lb-2: connection refused" in caught.value.error.message
+
+
+async def test_an_older_change_offers_no_way_back(house: House) -> None:
+    first = await house.order(ANALYTICS_FLIP)
+    assert first.undo == "teal deploy rollback analytics"
+    second = await house.order(ANALYTICS_FLIP)
+    assert (await house.gate.action(str(first.id))).undo == ""  # a rollback would take back the newer one
+    assert (await house.gate.action(str(second.id))).undo == "teal deploy rollback analytics"
 
 
 async def test_another_version_on_the_side_is_put_right_first(house: House, service: TwoColors) -> None:
