@@ -343,7 +343,8 @@ class Gate:
                 words = f"abandoned by {self.actor.login} ({consent.reason}); {why}"
                 closed = Changes(status="abandoned", error=ActionError(kind="abandoned", message=words))
                 await self.journal.close_orphan(action_id, closed, audit=[entry])
-        await obeyed(action_id, self.journal, self.action)
+        if not await obeyed(action_id, self.journal, self.action):  # its runner died before it had the lease
+            return await start(action_id, launch, self.journal, self.action)
         return await self.action(action_id)
 
     async def _enqueue(

@@ -38,12 +38,16 @@ async def start(action_id: str, launch: Launch, journal: Journal, read: Read) ->
     return await read(action_id)
 
 
-async def obeyed(action_id: str, journal: Journal, read: Read) -> None:
-    """Wait until the runner has seen what was ordered, a moment at most."""
+async def obeyed(action_id: str, journal: Journal, read: Read) -> bool:
+    """Wait until the runner has seen what was ordered, a moment at most. False where it turns out that none will."""
     for _ in range(int(OBEYED_S / _POLL_S)):
-        if not await journal.waiting(action_id) or not (await read(action_id)).open:
-            return
+        if not await journal.waiting(action_id):
+            return True
+        action = await read(action_id)
+        if not action.open or action.orphaned_since is not None:
+            return not action.open
         await asyncio.sleep(_POLL_S)
+    return True
 
 
 def _is_another(owner: Owner | None, before: Owner | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actions.models import Action, OpenConsole
+from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
@@ -119,7 +119,7 @@ def _open_action(deployment: Deployment, view: View) -> str:
 
 def _status(action: Action, view: View) -> str:
     if action.orphaned_since is None:
-        return action.status
+        return f"{action.status}, not started yet" if is_starting(action) else action.status
     return f"{UNICODE.critical} {action.status}, {since_words(action.orphaned_since, view.zone)}: {ways_out(action)}"
 
 

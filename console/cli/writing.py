@@ -10,7 +10,7 @@ import click
 
 from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
-from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport
+from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
 from actions.work import uninterrupted
 from backends.errors import BackendError
@@ -253,6 +253,8 @@ def action_lines(action: Action) -> list[str]:
     arrow = f" {action.from_} → {action.to}" if action.from_ or action.to else ""
     orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
     status = action.status if orphaned is None or not action.open else f"{action.status}, {orphaned.text}"
+    if orphaned is None and action.id is not None and is_starting(action):
+        status = f"{action.status}, not started yet"
     lines = [f"{action.kind} {action.service}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
     lines += [f"{UNICODE.critical} {orphaned.fix}"] if orphaned is not None and action.open else []
     if action.switch is not None:

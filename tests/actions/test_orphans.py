@@ -156,3 +156,18 @@ def test_a_runner_that_reads_its_secrets_still_lives(tmp_path: Path, service: Tw
     assert orphaned_since(action, location) == action.started_at
     elsewhere = replace(action, actor=replace(current_actor({}), host="another"), started_at=now())
     assert orphaned_since(elsewhere, location) is None
+
+
+async def test_an_order_to_one_that_never_started_starts_it(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dead(_: str) -> None:
+        pass
+
+    monkeypatch.setattr("actions.starting.OWNER_WAIT_S", 0.1)
+    monkeypatch.setattr(orphans, "STARTS_WITHIN_S", 2.0)
+    async with House(tmp_path / "state", service) as house:
+        opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES, launch=dead)
+        assert (await house.gate.action(str(opened.id))).orphaned_since is None
+        ended = await house.ended(await order(house, opened, "rollback"))
+        assert (ended.status, service.weights()["blue"]) == ("aborted", 100)
