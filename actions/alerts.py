@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from backends.models import Alert, Silence
 from backends.ports import Silencer
 from backends.settings import Duration
 from backends.text import clean
+from backends.times import local_words
 
 ALERT_KINDS = frozenset({"ack", "silence", "extend", "unsilence"})
 ALERT_STEPS = ("preflight", "order", "verify")
@@ -52,7 +53,7 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
         case "unsilence":
             order = await _end_of_silence(request, target.adapter)
         case _:
-            order = await _new_silence(request, target.adapter, for_s, clean(by, 100))
+            order = await _new_silence(request, target.adapter, for_s, clean(by, 100), policy.zone)
     guard_class: GuardClass = "2" if for_s > SHORT_S else GUARD_CLASS[request.kind]
     at = now()
     findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
@@ -83,7 +84,7 @@ def _for_s(request: Request) -> float:
 # ---- ack and silence
 
 
-async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: str) -> _Order:
+async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: str, zone: tzinfo) -> _Order:
     alert = await _alert(adapter, request.ref) if request.ref else None
     matchers = request.matchers if alert is None else adapter.ack_matchers(alert)
     matched = await adapter.matching(matchers)
@@ -97,14 +98,14 @@ async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: st
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
         facts=(f"hides    {_named(matched)} now",),
-        findings=tuple(_doubts(alert, matched, by)),
+        findings=tuple(_doubts(alert, matched, by, zone)),
         undo=named,
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
         expected={"matchers": matchers, "matches": len(matched)},
     )
 
 
-def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str) -> list[Finding]:
+def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str, zone: tzinfo) -> list[Finding]:
     findings: list[Finding] = []
     if alert is not None and all(each.fingerprint != alert.fingerprint for each in matched):
         text = f"what an acknowledgement matches on does not match {alert.ref} itself: nothing would be hidden"
@@ -119,7 +120,7 @@ def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str) -> list[Find
         code, fix = f"matches-{len(matched)}", "narrow it down"
         findings.append(Finding(level="block", code=code, text=text, fix=fix, overridable=True))
     if alert is not None and alert.ack is not None and alert.ack.by != by:
-        until = f" until {alert.ack.until:%Y-%m-%d %H:%M}Z" if alert.ack.until else ""
+        until = f" until {local_words(alert.ack.until, zone)}" if alert.ack.until else ""
         text = f"{alert.ack.by} has acknowledged it{until}"
         findings.append(Finding(level="warning", code="acknowledged", text=text))
     return findings

@@ -382,12 +382,12 @@ class Gate:
     def _held(self, occupied: Action) -> ActionError:
         since = orphaned_since(occupied, self.journal.location)
         if since is not None:
-            words = f"{held_words(occupied)}; {since_words(since, self.policy.zone)}"
+            words = f"{held_words(occupied, self.policy.zone)}; {since_words(since, self.policy.zone)}"
             return ActionError(kind="held", message=words, fix=ways_out(occupied))
         fix = f"teal action watch {occupied.id}"
         if occupied.kind not in ONE_ORDER_STEPS:
             fix += f", or teal deploy rollback {shlex.quote(occupied.service)}"
-        return ActionError(kind="held", message=held_words(occupied), fix=fix)
+        return ActionError(kind="held", message=held_words(occupied, self.policy.zone), fix=fix)
 
 
 def _steps(plan: Plan) -> tuple[str, ...]:

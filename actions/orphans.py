@@ -21,6 +21,7 @@ from actions.models import MOVES_TRAFFIC, Action, Actor
 from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
+from backends.times import local_words
 
 STARTS_WITHIN_S = 5.0
 """A runner of this host locks the file of its action as soon as it lives; until then it is only being started."""
@@ -43,10 +44,8 @@ def orphaned_since(action: Action, location: JournalLocation) -> datetime | None
 
 
 def since_words(since: datetime, zone: tzinfo) -> str:
-    """`nobody runs it since 12:03:04`, with the date where that was not today."""
-    at = since.astimezone(zone)
-    form = "%H:%M:%S" if at.date() == now().astimezone(zone).date() else "%Y-%m-%d %H:%M:%S"
-    return f"nobody runs it since {at:{form}}"
+    """`nobody runs it since 12:03 CET`, with the date where that was not today."""
+    return f"nobody runs it since {local_words(since, zone)}"
 
 
 def ways_out(action: Action) -> str:

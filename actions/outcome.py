@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from actions.models import Action, ActionKind, ActionStatus, Actor, Plan, Refused
 
-EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_AUTH, EXIT_NOT_FOUND, EXIT_CONFLICT, EXIT_NO_ANSWER = 0, 1, 3, 4, 5, 6, 7
-EXIT_STILL_OPEN, EXIT_PAGE_SOMEONE = 8, 9
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_AUTH, EXIT_NOT_FOUND, EXIT_CONFLICT = 0, 1, 2, 3, 4, 5, 6
+EXIT_NO_ANSWER, EXIT_STILL_OPEN, EXIT_PAGE_SOMEONE = 7, 8, 9
 _OF_ERROR = {
     "auth": EXIT_AUTH, "not_found": EXIT_NOT_FOUND, "conflict": EXIT_CONFLICT, "unreachable": EXIT_NO_ANSWER,
     "timeout": EXIT_NO_ANSWER, "malformed": EXIT_NO_ANSWER, "rate_limited": EXIT_NO_ANSWER,
+    "config": EXIT_USAGE,
 }  # fmt: skip
 _OF_STATUS: dict[ActionStatus, int] = {
     "succeeded": EXIT_DONE, "rolled_back": EXIT_FAILED, "aborted": EXIT_FAILED, "abandoned": EXIT_FAILED,

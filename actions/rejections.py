@@ -8,6 +8,7 @@ from actions.endings import JUDGED_BAD
 from actions.journal import Journal
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, Finding, Plan
 from backends.text import clean
+from backends.times import local_words
 
 CODE = "rejected"
 LOOKED_THROUGH = 100  # orders of one service, the newest first
@@ -96,7 +97,7 @@ def _sides(action: Action, plan: Plan) -> tuple[str, str]:
 def _verdict(action: Action, why: str, zone: tzinfo) -> _Verdict | None:
     """None where it neither went back nor failed before it had traffic."""
     at = action.ended_at or action.started_at
-    when = f" on {at.astimezone(zone):%d %b %H:%M %Z}" if at else ""
+    when = f" {local_words(at, zone)}" if at else ""
     of = f"{action.kind} {action.id} of {action.actor or 'somebody'}"
     if action.kind not in MOVES_FORWARD:
         gone = action.status == "succeeded" and action.changed

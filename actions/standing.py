@@ -26,6 +26,7 @@ from actions.rejections import Candidate, rejected_by_hand, rejection_of
 from backends.models import Freeze
 from backends.settings import Duration
 from backends.text import clean
+from backends.times import local_words
 
 LONGEST_S = 366 * 86400.0
 LOOKED_THROUGH = 100  # records of one service, the newest first
@@ -72,7 +73,7 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     found = []
     frozen = await freeze_of(journal, policy.context, plan.service) if plan.kind in _HELD_BACK else None
     if frozen is not None:
-        until = f" until {frozen.until:%Y-%m-%d %H:%M}Z" if frozen.until else ""
+        until = f" until {local_words(frozen.until, policy.zone)}" if frozen.until else ""
         text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
         fix = f"teal deploy unfreeze {plan.service}"
         found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))

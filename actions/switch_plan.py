@@ -1,5 +1,6 @@
 """What a flip would do, and what all plans that move traffic share: observed now, nothing written."""
 
+from datetime import tzinfo
 from typing import Any
 
 from msgspec import Struct
@@ -29,6 +30,7 @@ from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState
 from backends.ports import SwitchState
 from backends.text import clean
+from backends.times import local_words
 from backends.together import together
 
 IDLE_PROBES = 20
@@ -90,7 +92,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
     """What of the past forbids anything new: an open action, a rollback that failed, another journal at work."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
-        return [block("open-action", held_words(occupied), f"teal action watch {occupied.id}")]
+        return [block("open-action", held_words(occupied, policy.zone), f"teal action watch {occupied.id}")]
     change = await newest_change(journal, policy.context, service)
     if change is not None and change.status == "rollback_failed":
         text = f"the rollback of {change.action} failed: {change.error}"
@@ -127,10 +129,10 @@ def full(settings: DeploymentConfig, color: str) -> dict[str, int]:
     return {name: 100 if name == color else 0 for name in settings.colors}
 
 
-def held_words(action: Action) -> str:
+def held_words(action: Action, zone: tzinfo) -> str:
     """Who holds a service, with what, since when."""
     who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
-    since = action.started_at.strftime("%H:%M:%SZ") if action.started_at else "?"
+    since = local_words(action.started_at, zone) if action.started_at else "?"
     return (
         f"{who} has {action.kind} {action.id} open on {action.service} since {since} ({action.phase or action.status})"
     )

@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from backends.environment import MARK
 from backends.text import clean
+from backends.times import away
 
 KILL_AFTER_S = 3.0
 _POLL_S = 0.05
@@ -46,8 +47,10 @@ class Running(Struct, frozen=True, kw_only=True):
     until: datetime
 
     def __str__(self) -> str:
-        since, until = (f"{at:%H:%M:%SZ}" for at in (self.since, self.until))
-        return f"{self.name} on {self.host} (pid {self.pid}), since {since}, until {until} at most"
+        runs = f"{self.name} on {self.host} (pid {self.pid}) for {away(self.since)}"
+        return (
+            f"{runs}, at most {away(self.until)} more" if self.until > datetime.now(UTC) else f"{runs}, past its time"
+        )
 
 
 class Member(Struct, frozen=True):

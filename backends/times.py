@@ -1,11 +1,29 @@
 """Times as databases and files hand them over, made aware UTC."""
 
 import math
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from typing import Any
 
 _MILLISECONDS_FROM = 1e11  # as seconds that is the year 5138
+
+_MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
+
+
+def local_words(at: datetime, zone: tzinfo) -> str:
+    """A time as a person reads it: `14:02 CET`, and `28 Nov 14:02 CET` where it is of another day than today."""
+    local = at.astimezone(zone)
+    form = "%H:%M %Z" if local.date() == datetime.now(zone).date() else "%d %b %H:%M %Z"
+    return local.strftime(form)
+
+
+def away(at: datetime) -> str:
+    """How far from now: `12s`, `5m`, `3h`, `2d`. For what knows no operator's zone, as a backend does."""
+    seconds = abs((at - datetime.now(UTC)).total_seconds())
+    for unit, size in (("d", _DAY_S), ("h", _HOUR_S), ("m", _MINUTE_S)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
 
 
 def parse_time(value: Any) -> datetime | None:

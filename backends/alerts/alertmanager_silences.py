@@ -17,6 +17,7 @@ from backends.alerts.silences import SAME_TIME, equal_silence, lasts
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
+from backends.times import away
 from backends.together import together
 
 LOOK_AGAIN_S = 0.1
@@ -54,7 +55,7 @@ class Silences:
         """As the port says."""
         peer, wire, raw = await self._newest(silence_id)
         if wire.state == "expired":
-            words = f"silence {silence_id} expired at {wire.ends_at:%Y-%m-%d %H:%M:%SZ}"
+            words = f"silence {silence_id} expired {away(wire.ends_at)} ago"
             raise BackendError("conflict", words, fix="make a new one")
         if wire.ends_at >= until - SAME_TIME:
             return await self._seen(silence_id, _lasting(wire.ends_at), changed=False)

@@ -19,6 +19,7 @@ from backends.deployments.switch_format import percent
 from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.text import clean
+from backends.times import away
 
 _VARIABLE = re.compile(r"type=str value=<(.*)>\s*\Z", re.DOTALL)
 _RUNNING = 2
@@ -114,8 +115,8 @@ class NodeState(Struct, frozen=True, kw_only=True):
 
     @property
     def started_words(self) -> str:
-        """` at 03:12:45Z`; empty where HAProxy, before 2.5, does not say when it was started."""
-        return f" at {datetime.fromtimestamp(self.started, UTC):%H:%M:%SZ}" if self.started else ""
+        """` 5m ago`; empty where HAProxy, before 2.5, does not say when it was started."""
+        return f" {away(datetime.fromtimestamp(self.started, UTC))} ago" if self.started else ""
 
     def words(self) -> str:
         """Its shares, or why there are none."""

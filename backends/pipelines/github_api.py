@@ -23,6 +23,7 @@ from backends.http import Answer, refusal
 from backends.pipelines.github_wire import User
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
+from backends.times import away
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class RateLimit(Struct, frozen=True):
         return self.remaining < self.limit * FEW
 
     def __str__(self) -> str:
-        return f"{self.remaining} of {self.limit} requests left until {self.resets_at:%H:%M} UTC"
+        return f"{self.remaining} of {self.limit} requests left for the next {away(self.resets_at)}"
 
 
 class _Kept(Struct, frozen=True):

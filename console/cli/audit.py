@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime, tzinfo
 
 import click
 
+from actions.audit import AuditRecord
 from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
@@ -29,7 +30,7 @@ def list_(common: Common) -> int:
         records = await session.orders.audit_records()
         limit = 50 if common.limit is None else common.limit
         found = document("audit.list", records, context=session.context.name, limit=limit, health="ok", from_end=True)
-        return Answer(found, lambda: _table(found.items))
+        return Answer(found, lambda: _table(found.items, session.context.zone))
 
     return read(common, (), answer)
 
@@ -69,10 +70,11 @@ async def _export(common: Common) -> int:
         return 0
 
 
-def _table(records: Sequence[Any]) -> list[str]:
+def _table(records: Sequence[AuditRecord], zone: tzinfo) -> list[str]:
     rows = []
     for record in records:
-        data = plain(record)
+        at = datetime.fromisoformat(record.at).astimezone(zone) if record.at else None
+        data = plain(record) | {"at": f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else ""}
         names = ("seq", "at", "kind", "action", "target", "result", "detail")
         rows.append([str(data.get(name, "")) for name in names])
     return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])

@@ -4,11 +4,11 @@ import heapq
 import sys
 import time
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 
 import click
-import msgspec
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.logs.merging import Merger
@@ -27,6 +27,8 @@ from console.store import Snapshot
 from console.streams import say
 from console.tables import log_line
 from console.tail import Tail
+from console.typed_times import TypedTime
+from console.zones import zone_of
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
@@ -48,31 +50,38 @@ COUNTS_EVERY_S = 5.0
 def log(
     common: Common,
     follow: bool,
-    since: datetime | None,
-    until: datetime | None,
-    around: datetime | None,
+    since: TypedTime | None,
+    until: TypedTime | None,
+    around: TypedTime | None,
     grep: str | None,
     level: LogLevel | None,
     lines: int,
     sources: tuple[str, ...],
 ) -> int:
     """Log lines of all sources, or of those named, oldest first."""
-    query = LogQuery(since=since, until=until, grep=_checked(grep), level=level, limit=lines)
-    if around is not None:
-        if follow or since or until:
-            raise CommandError(EXIT_USAGE, "usage", "--around excludes --follow, --since and --until")
-        window = {"since": around - AROUND, "until": around + AROUND, "limit": AROUND_LINES}
-        query = msgspec.structs.replace(query, **window)
+    if around is not None and (follow or since or until):
+        raise CommandError(EXIT_USAGE, "usage", "--around excludes --follow, --since and --until")
+    if follow and until is not None:
+        raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
+    asked = LogQuery(grep=_checked(grep), level=level, limit=lines)
+    middle: datetime | None = None
+
+    def query(zone: tzinfo) -> LogQuery:
+        nonlocal middle
+        if around is not None:
+            middle = around.at(zone)
+            return replace(asked, since=middle - AROUND, until=middle + AROUND, limit=AROUND_LINES)
+        return replace(asked, since=since and since.at(zone), until=until and until.at(zone))
+
     if follow:
-        if until is not None:
-            raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
-        run_loop(_follow(common, chosen(common), query, sources))
+        selection = chosen(common)
+        run_loop(_follow(common, selection, query(zone_of(selection.context.config.timezone)), sources))
         return 0
 
     async def answer(session: Session) -> Answer:
         entries = merged(session, sources)
-        if around is not None:
-            entries = nearest(entries, around, lines)
+        if middle is not None:
+            entries = nearest(entries, middle, lines)
         found = document(
             "log",
             entries,

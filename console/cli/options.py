@@ -1,16 +1,14 @@
 """The options that every command shares, and what a command is told of them."""
 
-import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeVar
 
 import click
 from msgspec import Struct
 
 from backends.settings import Duration
-from console import moment
 from console.errors import EXIT_USAGE, CommandError
+from console.typed_times import FORMS, TypedTime
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,23 +67,18 @@ DURATION = DurationType()
 
 
 class TimeType(click.ParamType[Any]):
-    """A time: an age (`15m`), a time of day of this host's zone, the last one (`14:02`), or ISO 8601; aware, in UTC."""
+    """A time as `TypedTime`: an age (`15m`), a time of day, or ISO 8601, of the zone that the context shows."""
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TypedTime:
         """Raises click's usage error for anything else."""
-        if isinstance(value, datetime):
+        if isinstance(value, TypedTime):
             return value
-        now = moment.utc_now()
-        with contextlib.suppress(ValueError):
-            return now - timedelta(seconds=float(Duration.parse(value)))
-        with contextlib.suppress(ValueError):
-            today = datetime.combine(now.astimezone().date(), time.fromisoformat(value)).astimezone()
-            return (today if today <= now else today - timedelta(days=1)).astimezone(UTC)
-        with contextlib.suppress(ValueError):
-            return datetime.fromisoformat(value).astimezone(UTC)
-        return self.fail(f'"{value}" is no time: write "15m" (ago), "14:02" or "2026-11-26T14:02Z"', param, ctx)
+        try:
+            return TypedTime.parse(value)
+        except ValueError:
+            return self.fail(f'"{value}" is no time: write {FORMS}', param, ctx)
 
 
 TIME = TimeType()

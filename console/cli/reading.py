@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from backends.models import Panel
 from backends.ports import LogQuery
+from console import moment
 from console.cli.options import Common
 from console.cli.showing import Answer, show
-from console.errors import EXIT_UNREACHABLE
+from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.output import reading_exit_code
 from console.select import Selection, select
 from console.session import Session, opened
 from console.streams import say
+from console.typed_times import FORMS, TypedTime
+from console.zones import zone_of
 
 READ_TIMEOUT_S = 15.0
-DEFAULT_SINCE = timedelta(hours=1)
+DEFAULT_SINCE = TypedTime(age_s=3600.0)
 
 
 def chosen(common: Common, *, start_sandbox: bool = False) -> Selection:
@@ -36,14 +39,29 @@ def read(
     answer: Callable[[Session], Awaitable[Answer]],
     *,
     start_sandbox: bool = False,
-    since: timedelta = DEFAULT_SINCE,
-    until: datetime | None = None,
-    log_query: LogQuery | None = None,
+    since: TypedTime = DEFAULT_SINCE,
+    until: TypedTime | None = None,
+    log_query: Callable[[tzinfo], LogQuery] | None = None,
 ) -> int:
-    """Read `panels` and print what `answer` makes of them; returns the exit code. Raises CommandError."""
+    """Read `panels` and print what `answer` makes of them; returns the exit code. Times that were typed, those of
+    `log_query` too, are of the context's zone. Raises CommandError."""
     selection = chosen(common, start_sandbox=start_sandbox)
-    session = Session(selection, panels=panels, since=since, until=until, log_query=log_query)
+    zone = zone_of(selection.context.config.timezone)
+    end = until.at(zone) if until is not None else None
+    session = Session(
+        selection, panels=panels, since=_length(since, zone, end), until=end,
+        log_query=log_query(zone) if log_query is not None else None,
+    )  # fmt: skip
     return run_loop(_read(common, session, answer))
+
+
+def _length(since: TypedTime, zone: tzinfo, until: datetime | None) -> timedelta:
+    if since.age_s is not None:
+        return timedelta(seconds=since.age_s)
+    length = (until or moment.utc_now()) - since.at(zone, until)
+    if length <= timedelta():
+        raise CommandError(EXIT_USAGE, "usage", "--since is not before --until", fix=f"write {FORMS}")
+    return length
 
 
 async def _read(common: Common, session: Session, answer: Callable[[Session], Awaitable[Answer]]) -> int:

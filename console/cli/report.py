@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 from msgspec import Struct
@@ -14,7 +14,7 @@ from actions.models import Action
 from backends.errors import BackendError
 from backends.models import Item
 from console import moment
-from console.cli.options import DURATION, TIME, Common, common_options
+from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.timeline import PANELS
@@ -27,9 +27,10 @@ from console.session import Session
 from console.silences import read_silences
 from console.store import Snapshot, SourceError, SourceKey
 from console.timeline_feeds import ACTION_LIMIT
+from console.typed_times import TypedTime
 from panels.kinds.timeline import events
 
-SINCE_S, DORA_SINCE_S = 2 * 3600.0, 30 * 86_400.0
+SINCE, DORA_SINCE = TypedTime(age_s=2 * 3600.0), TypedTime(age_s=30 * 86_400.0)
 DORA_ACTIONS = 5000  # of several a day, a year's
 
 
@@ -46,18 +47,18 @@ class Report(Struct, frozen=True, kw_only=True):
 
 @click.command()
 @common_options()
-@click.option("--since", "since_s", type=DURATION, help="How far back.  [default: 2h; 30d with --dora]")
+@click.option("--since", type=TIME, metavar="T", help="How far back, or from when.  [default: 2h; 30d with --dora]")
 @click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
 @click.option(
     "--handover", "for_handover", is_flag=True, help="What is open: actions, silences, what is paused or red."
 )
 @click.option("--dora", "for_dora", is_flag=True, help="How often, how fast, how many failed, how fast they were back.")
-def report(common: Common, since_s: float | None, until: datetime | None, for_handover: bool, for_dora: bool) -> int:
+def report(common: Common, since: TypedTime | None, until: TypedTime | None, for_handover: bool, for_dora: bool) -> int:
     """An incident report as Markdown: timeline, evidence, actions with their reasons."""
     if for_dora and for_handover:
         raise CommandError(EXIT_USAGE, "usage", "either --handover or --dora", fix="teal report --dora")
     if for_dora:
-        return _dora(common, timedelta(seconds=since_s or DORA_SINCE_S), until)
+        return _dora(common, since or DORA_SINCE, until)
 
     async def answer(session: Session) -> Answer:
         open_: list[OpenItem] = []
@@ -79,10 +80,10 @@ def report(common: Common, since_s: float | None, until: datetime | None, for_ha
         shown = document("report", [made], context=session.context.name, snapshots=facts.sources, health=health)
         return Answer(shown, lambda: lines)
 
-    return read(common, PANELS, answer, since=timedelta(seconds=since_s or SINCE_S), until=until)
+    return read(common, PANELS, answer, since=since or SINCE, until=until)
 
 
-def _dora(common: Common, since: timedelta, until: datetime | None) -> int:
+def _dora(common: Common, since: TypedTime, until: TypedTime | None) -> int:
     async def answer(session: Session) -> Answer:
         begin, end = session.window()
         rows = dora(await session.actions(limit=DORA_ACTIONS), since=begin, until=end)

@@ -1,7 +1,6 @@
 """`teal run`: pipeline runs and what can be done with them."""
 
 import contextlib
-from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from actions.models import ActionKind, Request
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
 from backends.ports import Approval
-from console.cli.options import DURATION, Common, Writing, common_options, key_values, writing_options
+from console.cli.options import TIME, Common, Writing, common_options, key_values, writing_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
@@ -21,6 +20,7 @@ from console.output import document, plain, print_lines, worst_first
 from console.refs import find_run
 from console.session import Session, opened
 from console.tables import View, item_table, log_line
+from console.typed_times import TypedTime
 
 if TYPE_CHECKING:
     from console.triage import Triage
@@ -33,10 +33,10 @@ def run() -> None:
 
 @run.command("list")
 @common_options()
-@click.option("--since", type=DURATION, default="24h", show_default=True, help="Runs started within.")
+@click.option("--since", type=TIME, default="24h", show_default=True, metavar="T", help="Runs since then.")
 @click.option("--state", help="Only runs in this state.")
 @click.argument("pipeline", required=False)
-def list_(common: Common, since: float, state: str | None, pipeline: str | None) -> int:
+def list_(common: Common, since: TypedTime, state: str | None, pipeline: str | None) -> int:
     """Runs over all pipelines, or those of PIPELINE (`prod*`), worst first."""
 
     async def answer(session: Session) -> Answer:
@@ -50,7 +50,7 @@ def list_(common: Common, since: float, state: str | None, pipeline: str | None)
         )
         return Answer(found, lambda: item_table(PipelineRun, found.items, View.at_now(session.context.zone)))
 
-    return read(common, ("pipelines",), answer, since=timedelta(seconds=since))
+    return read(common, ("pipelines",), answer, since=since)
 
 
 @run.command()

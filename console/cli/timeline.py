@@ -1,16 +1,17 @@
 """`teal timeline`: what changed, in one order, and what changed before it began to go wrong."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import click
 from msgspec import Struct
 
 from backends.models import Panel
-from console.cli.options import DURATION, TIME, Common, common_options
+from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.output import document
 from console.session import Session
+from console.typed_times import TypedTime
 from panels.kinds.timeline import Event, events
 from panels.words import UNICODE, clock
 
@@ -61,11 +62,9 @@ def lines_of(found: list[Change], session: Session) -> list[str]:
 
 @click.command()
 @common_options()
-@click.option(
-    "--since", "since_s", type=DURATION, default="1h", show_default=True, metavar="TIME", help="How far back."
-)
+@click.option("--since", type=TIME, default="1h", show_default=True, metavar="T", help="How far back, or from when.")
 @click.option("--until", type=TIME, metavar="T", help="Up to when.  [default: now]")
-def timeline(common: Common, since_s: float, until: datetime | None) -> int:
+def timeline(common: Common, since: TypedTime, until: TypedTime | None) -> int:
     """What changed: runs, switches, alerts, quality, notes, actions, in one order."""
 
     async def answer(session: Session) -> Answer:
@@ -75,4 +74,4 @@ def timeline(common: Common, since_s: float, until: datetime | None) -> int:
         )
         return Answer(shown, lambda: lines_of(list(shown.items), session))
 
-    return read(common, PANELS, answer, since=timedelta(seconds=since_s), until=until)
+    return read(common, PANELS, answer, since=since, until=until)

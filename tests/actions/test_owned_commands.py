@@ -178,7 +178,7 @@ async def test_one_on_another_host_holds_what_goes_forward_until_its_deadline(
         plan = await house.gate.plan(resume)
         (told,) = [finding for finding in plan.findings if finding.code == "command-running"]
         assert (told.level, str(far) in told.text, "end it on far" in told.fix) == ("warning", True, True)
-        assert f"sh on far (pid {far.pid}), since {far.since:%H:%M:%SZ}, until {far.until:%H:%M:%SZ}" in str(far)
+        assert f"sh on far (pid {far.pid}) for " in str(far)
         held = await house.gate.submit(plan, YES)
         async with asyncio.timeout(10):
             while held.hold is None or held.status != "paused":

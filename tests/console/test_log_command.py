@@ -154,3 +154,12 @@ def test_a_read_whose_reader_has_enough_ends_quietly_too(home: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_time_that_is_read_off_the_screen_finds_its_line(home: Path) -> None:
+    """On a host of another zone than the context's."""
+    config = home / "config.toml"
+    config.write_text(config.read_text().replace("timezone = 'UTC'", "timezone = 'Europe/Berlin'"))
+    shown = teal_log(home, "--around", "2026-03-01 13:01:40", "-n", "2")
+    assert numbers(shown) == [99, 100]
+    assert [line.split()[1] for line in shown] == ["13:01:39.000", "13:01:40.000"]
