@@ -16,7 +16,7 @@ from backends.settings import decode_hook, refuse_password_in_url
 from backends.text import clean
 from console.config_file import ConfigText
 from console.config_model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
-from console.config_names import FIX, name_problem, names_in, safe_name
+from console.config_names import FIX, is_dangerous, name_problem, names_in, safe_name
 from console.config_shapes import (
     FORWARD_COMMANDS,
     judging_problems,
@@ -229,12 +229,13 @@ def _load_entry(
     if not isinstance(kind, str) or not isinstance(name, str):
         problem("every entry needs a type", 'add e.g. type = "prometheus"')
         return Entry(port, safe_name(str(name)), clean(str(kind), 60), data, "no type"), problems
-    if words := name_problem(name):
-        problem(words, FIX, (*where, "name"))
-        name = safe_name(name)
-    for at, given in names_in(data):
+    # An odd name is a mistake; only one that is dangerous disables what it names.
+    odd: list[Problem] = []
+    for at, given in ((("name",), name), *names_in(data)):
         if words := name_problem(given):
-            problem(words, FIX, (*where, *at))
+            into = problems if is_dangerous(given) else odd
+            into.append(source.problem((*where, *at), words, FIX))
+    name = safe_name(name)
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
     if check:
@@ -257,6 +258,7 @@ def _load_entry(
             into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
             into += unsafe_problems(source, value, key, (*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)
+    problems += odd
     if check and port == "deployments":
         # Not of the reason: a mistake in a gate forbids the way forward, as the plan says, and stops no rollback.
         problems += forward

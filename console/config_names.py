@@ -28,14 +28,20 @@ def name_problem(name: str) -> str:
     return f'"{shown}" is no name' if shown == name else f'"{shown}" is no name: it has characters that are not shown'
 
 
+def is_dangerous(name: str) -> bool:
+    """Whether `name` would be more than a name where it is used: a path, an option, a line of its own, an escape."""
+    return not name.strip() or not name.isprintable() or "/" in name or ".." in name or name[0] in "-." or (
+        len(name) > MAX_CHARS)  # fmt: skip
+
+
 def text_problem(value: str) -> str:
     """Why `value` can stand on no line; empty where it can."""
     return "a line break, an escape or another control character" if _CONTROL.search(value) else ""
 
 
 def safe_name(name: str) -> str:
-    """`name`, or where it is none what can stand for it in messages and paths."""
-    return name if _NAME.fullmatch(name) else re.sub(r"[^\w-]+", "_", clean(name, MAX_CHARS)).strip("_") or "unnamed"
+    """`name`, or where it is dangerous what can stand for it in messages and paths."""
+    return name if not is_dangerous(name) else re.sub(r"[^\w-]+", "_", clean(name, MAX_CHARS)).strip("_") or "unnamed"
 
 
 def names_in(data: Mapping[str, Any]) -> Iterator[tuple["KeyPath", str]]:

@@ -28,8 +28,10 @@ def chosen(common: Common, *, start_sandbox: bool = False) -> Selection:
     if not common.quiet:
         if selection.context.sandbox:
             say("teal: SANDBOX: the embedded platform on this host")
+        entries = selection.context.entries.values()
+        broken = {entry.name for port in entries for entry in port if entry.problem}
         for problem in selection.problems:
-            say(f"teal: disabled: {problem}")
+            say(f"teal: {'disabled' if problem.entry in broken else 'to correct'}: {problem}")
     return selection
 
 
