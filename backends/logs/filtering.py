@@ -29,16 +29,13 @@ _STEMS: dict[LogLevel, tuple[str, ...]] = {
     "warning": (*_ERROR, "warn", "wrn", "deprecat", "not responding", "cannot execute"),
 }  # fmt: skip
 # What is said without a word: letters, numbers, statuses. Each begins with letters that are found fast.
-_FORMS = tuple(
-    re.compile(form)
-    for form in (
-        r"\n[EFWC]\d{4,8} \d\d:", r" [EFWAC]\d{4,8} \d\d:| [EFWA]\d? ", r"\n\[[EWC] \d",
-        r"\n<\d", r" <\d{1,3}>", r" # ",
-        r"%[A-Z0-9_]+-[0-4]-", r'" [45]\d\d\b', r"\(HTTP/[\d.]+ [45]", r"/[\d+-]+ [45]\d\d ", r"P_[A-Z_]+/[45]\d\d ",
-        r'"s": ?"[EWF]', r'"@l": ?"[EWF]', r'evel"?[:=] ?"?\d', r'everity(?:_?[nN]umber|_?[tT]ext)?"?[:=] ?"?\d',
-        r'lvl"?[:=] ?"?\d', r'riority"?[:=] ?"?\d', r'RIORITY"?[:=] ?"?\d', r'tatus(?:_code)?": ?"?[45]\d\d',
-        r'Status": ?"?[45]\d\d', r'response_code": ?"?[45]\d\d', r' s="?[EWF]\b',
-    )
+_FORMS = (
+    r"\n[EFWC]\d{4,8} \d\d:", r" [EFWAC]\d{4,8} \d\d:| [EFWA]\d? ", r"\n\[[EWC] \d",
+    r"\n<\d", r" <\d{1,3}>", r" # ",
+    r"%[A-Z0-9_]+-[0-4]-", r'" [45]\d\d\b', r"\(HTTP/[\d.]+ [45]", r"/[\d+-]+ [45]\d\d ", r"P_[A-Z_]+/[45]\d\d ",
+    r'"s": ?"[EWF]', r'"@l": ?"[EWF]', r'evel"?[:=] ?"?\d', r'everity(?:_?[nN]umber|_?[tT]ext)?"?[:=] ?"?\d',
+    r'lvl"?[:=] ?"?\d', r'riority"?[:=] ?"?\d', r'RIORITY"?[:=] ?"?\d', r'tatus(?:_code)?": ?"?[45]\d\d',
+    r'Status": ?"?[45]\d\d', r'response_code": ?"?[45]\d\d', r' s="?[EWF]\b',
 )  # fmt: skip
 
 T = TypeVar("T")
@@ -207,5 +204,5 @@ def _bad_places(block: str, level: LogLevel) -> list[int]:
             position = lowered.find(stem, end) if end >= 0 else -1
     led = f"\n{block}"
     for form in _FORMS:
-        places += [min(found.end() - 2, len(block)) for found in form.finditer(led)]
+        places += [min(found.end() - 2, len(block)) for found in re.finditer(form, led)]
     return places

@@ -27,12 +27,13 @@ _C_TIME = rf"{_WEEKDAY} {MONTH} {_DAY} {CLOCK}(?: (?P<z>[A-Z]{{3,4}}))? (?P<Y>\d
 
 
 class TextFormat(Struct, frozen=True):
-    """`starts`: with what characters such lines begin, as a class of a regular expression has them."""
+    """`starts`: with what characters such lines begin, as a class of a regular expression has them. `pattern` is
+    compiled when the first such line comes: all of them at import would cost the console's first paint."""
 
     name: str
     starts: str
     source: str
-    pattern: "re.Pattern[str]"
+    pattern: str
 
 
 class Head(Struct, frozen=True):
@@ -48,7 +49,7 @@ class Head(Struct, frozen=True):
 
 
 def _format(name: str, starts: str, source: str, *parts: str) -> TextFormat:
-    return TextFormat(name, f"[{starts}]", source, re.compile("".join(parts)))
+    return TextFormat(name, f"[{starts}]", source, "".join(parts))
 
 
 TABLE = (
@@ -121,14 +122,14 @@ TABLE = (
 
 
 @lru_cache(maxsize=1024)
-def _beginning_with(first: str) -> tuple[TextFormat, ...]:
-    return tuple(form for form in TABLE if re.match(form.starts, first))
+def _beginning_with(first: str) -> "tuple[re.Pattern[str], ...]":
+    return tuple(re.compile(form.pattern) for form in TABLE if re.match(form.starts, first))
 
 
 def head_of(text: str, zone: ZoneInfo | None, written: datetime | None) -> Head | None:
     """What the first format that fits says of a line; None where none does."""
-    for form in _beginning_with(text[:1]):
-        if (found := form.pattern.match(text)) is None:
+    for pattern in _beginning_with(text[:1]):
+        if (found := pattern.match(text)) is None:
             continue
         groups = found.groupdict()
         word = groups.get("word") or groups.get("word2")

@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/otel/logs/data-model/#field-severitynumber, 
 """
 
 import re
+from functools import cache
 from typing import Any
 
 from backends.models import LogLevel
@@ -45,21 +46,20 @@ _UPPER = _any_of([word.upper() for word in _PLAIN])
 _LED_UPPER = _any_of([word.upper() for word in LEVEL_WORDS if word not in ("default", "config", "fail")])
 _ANY_CASE = f"(?i:{_any_of([word for word in LEVEL_WORDS if word not in ('default', 'config', 'fail')])})"
 _LED_ANY_CASE = "(?i:debug[1-5]?|trace|info|warning|warn|error|err|fatal|critical|crit|panic|dpanic|notice)"
-_LEVEL = re.compile(
+_LEVEL = (
     rf"\b({_UPPER})\b"
     rf"|[\[(<]\s*({_ANY_CASE})\s*[\])>]"
     r"|\b(error|warning|fatal|critical):"
     r"|^(Traceback \(most recent|\s*Caused by: )"
     r"|^[\w.]*(?:Error|Exception)(?::|$)"
 )
-LEADING = re.compile(
+_LEADING = (
     rf"(?:({_LED_UPPER})\b|[\[(<]\s*({_ANY_CASE})\s*[\])>]|(trce|dbug|info|warn|fail|crit)(?=: [\w.+`]+\[\d+\]$))\s?:?"
 )
-LEADING_AFTER_TIME = re.compile(rf"{LEADING.pattern}|(?:\[({_ANY_CASE})\]|({_LED_ANY_CASE})(?=[\s:\]|,]|$))\s?:?")
-_PROSE = re.compile(
-    r"(?<!\b0 )(?<!\bno )\b(?:((?i:errors?)|failed|failure)|(?i:warn(?:ing)?)|not responding|cannot execute)\b"
-)
+_LEADING_AFTER_TIME = rf"{_LEADING}|(?:\[({_ANY_CASE})\]|({_LED_ANY_CASE})(?=[\s:\]|,]|$))\s?:?"
+_PROSE = r"(?<!\b0 )(?<!\bno )\b(?:((?i:errors?)|failed|failure)|(?i:warn(?:ing)?)|not responding|cannot execute)\b"
 _WITHIN = 120
+_compiled = cache(re.compile)  # when a line comes: at import they would cost the console's first paint
 
 
 def at_least(level: LogLevel, wanted: LogLevel | None) -> bool:
@@ -74,7 +74,7 @@ def worse(one: LogLevel, other: LogLevel) -> LogLevel:
 
 def level_of(text: str) -> LogLevel:
     """The level that a line of text names near its start, else `unknown`."""
-    found = _LEVEL.search(text, 0, _WITHIN)
+    found = _compiled(_LEVEL).search(text, 0, _WITHIN)
     if found is None:
         return "unknown"
     word = found[1] or found[2] or found[3]
@@ -83,13 +83,13 @@ def level_of(text: str) -> LogLevel:
 
 def level_of_prose(text: str) -> LogLevel:
     """Of a syslog message whose priority was not written: as lnav has it, by what went wrong in its words."""
-    found = _PROSE.search(text)
+    found = _compiled(_PROSE).search(text)
     return "unknown" if found is None else "error" if found[1] else "warning"
 
 
 def leading_level(text: str, *, after_time: bool) -> tuple[LogLevel, int] | None:
     """(level, its length) where a text begins with its level; lower case counts only behind a time."""
-    found = (LEADING_AFTER_TIME if after_time else LEADING).match(text[:_WITHIN])
+    found = _compiled(_LEADING_AFTER_TIME if after_time else _LEADING).match(text[:_WITHIN])
     if found is None or found.lastindex is None:
         return None
     return LEVEL_WORDS[found[found.lastindex].lower()], found.end()

@@ -5,6 +5,7 @@ let go of meanwhile. A block is asked at once where no match can cross the end o
 """
 
 import re
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from backends.text import clean
 if TYPE_CHECKING:
     import regex
 
-SEARCH_S = 2.0  # on one block or line; a good pattern takes some milliseconds
+SEARCH_S = 2.0  # for one look into a block or line; a good pattern takes some milliseconds
+BLOCK_S = 10.0
 _OUTSIDE = {"s": r"[^\S\n]", "W": r"[^\w\n]", "D": r"[^\d\n]"}
 _PER_LINE = frozenset("AZzGKRX0123456789xuUNpPgkLnrvf")  # escapes that are places, or may be a line end
 
@@ -26,20 +28,27 @@ class Pattern:
         self._text = text
         self._line = _compiled(text)
         in_block = within_lines(text)
-        self._block = None if in_block is None else _compiled(f"(?m){in_block}")
+        self._block = None if in_block is None else _compiled(in_block, by_lines=True)
 
     def found_in(self, line: str) -> bool:
         """Whether a line matches. Raises BackendError(config) where that takes too long."""
-        return self._search(self._line, line, 0) is not None
+        try:
+            return self._line.search(line, timeout=SEARCH_S, concurrent=len(line) > 4096) is not None
+        except TimeoutError:
+            raise self._too_slow(f"{SEARCH_S:g} s on one line") from None
 
     def lines_of(self, block: str) -> "list[tuple[int, int]]":
         """(start, end) of each line of a block that matches. Raises as `found_in`."""
         spans: list[tuple[int, int]] = []
-        position, size = 0, len(block)
+        position, size, until = 0, len(block), time.monotonic() + BLOCK_S
         while position < size:
             start = place = position
             if self._block is not None:
-                found = self._search(self._block, block, position)
+                try:
+                    found = self._block.search(block, position, timeout=SEARCH_S, concurrent=True)
+                except TimeoutError:  # slow, yet it may be good enough for each line
+                    self._block = None
+                    continue
                 if found is None:
                     break
                 place = found.start()
@@ -49,21 +58,18 @@ class Pattern:
             if self.found_in(block[start:end]):
                 spans.append((start, end))
             position = end + 1
+            if time.monotonic() > until:
+                raise self._too_slow(f"{BLOCK_S:g} s on {size / 2**20:.1g} MB")
         return spans
 
-    def _search(self, pattern: "regex.Pattern[str]", text: str, position: int) -> "regex.Match[str] | None":
-        try:
-            return pattern.search(text, position, timeout=SEARCH_S, concurrent=len(text) > 4096)
-        except TimeoutError:
-            words = f"the pattern {clean(self._text, 200)} takes more than {SEARCH_S:g} s on one line"
-            raise BackendError(
-                "config", words, fix="a repeat within a repeat, as in (a+)+, does that: write one"
-            ) from None
+    def _too_slow(self, what: str) -> BackendError:
+        words = f"the pattern {clean(self._text, 200)} takes more than {what}"
+        return BackendError("config", words, fix="a repeat within a repeat, as in (a+)+, does that: write one")
 
 
 def within_lines(text: str) -> str | None:
     """The same pattern, of which no match crosses the end of a line; None where that cannot be had."""
-    if "(?" in text.replace("(?:", "") or not text.isprintable():
+    if re.search(r"\(\?(?!:|=|!|<=|<!|i\))", text) or text.find("(?i)", 1) > 0 or not text.isprintable():
         return None
     parts, position, in_class = [], 0, False
     while position < len(text):
@@ -125,11 +131,11 @@ def for_re2(text: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _compiled(text: str) -> "regex.Pattern[str]":
+def _compiled(text: str, *, by_lines: bool = False) -> "regex.Pattern[str]":
     import regex
 
     try:
-        return regex.compile(text)
+        return regex.compile(text, regex.MULTILINE if by_lines else 0)
     except (regex.error, RecursionError, OverflowError) as error:
         raise BackendError(
             "config", clean(f"not a regular expression: {text}: {error}"), fix="quote the special characters"

@@ -72,12 +72,23 @@ async def test_a_pattern_that_never_ends_is_an_error(
     assert "takes more than" in caught.value.message
 
 
+async def test_a_pattern_that_is_slow_on_each_line_is_an_error(
+    adapter: FileLogs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.logs.patterns.SEARCH_S", 0.3)
+    monkeypatch.setattr("backends.logs.patterns.BLOCK_S", 0.5)
+    append(tmp_path / "a.log", ("x" * 800 + "!\n") * 900)
+    with pytest.raises(BackendError) as caught:
+        await adapter.query(LogQuery(grep=r"x*x*x*y"))
+    assert caught.value.kind == "config"
+
+
 @pytest.mark.parametrize(
     ("pattern", "same"),
     [
         ("a[^b]c", r"a[^\nb]c"), (r"a\sb\W", r"a[^\S\n]b[^\w\n]"), (r"\[^a]", r"\[^a]"), (r"[a\]^]x", r"[a\]^]x"),
-        (r"[\s]", None), ("[^]]", None), (r"\Aa", None), ("(?s)a.b", None), ("a(?!b)", None), (r"(?:a|b)", r"(?:a|b)"),
-        (r"a\nb", None), (r"(a)\1", None),
+        (r"[\s]", None), ("[^]]", None), (r"\Aa", None), ("(?s)a.b", None), ("(?i)a(?!b)", "(?i)a(?!b)"),
+        (r"(?<!\s)a", r"(?<![^\S\n])a"), (r"(?:a|b)", r"(?:a|b)"), (r"a\nb", None), (r"(a)\1", None),
     ],
 )  # fmt: skip
 def test_patterns_that_stay_within_a_line(pattern: str, same: str | None) -> None:
@@ -85,8 +96,12 @@ def test_patterns_that_stay_within_a_line(pattern: str, same: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    "pattern", ["a", "[^a]b", r"\S+\s\W", "^b", "c$", r"a\b", "(?i)A", r"\bb.*", "b{2}|c", "(?=b)b"]
-)
+    "pattern",
+    [
+        "a", "[^a]b", r"\S+\s\W", "^b", "c$", r"a\b", "(?i)A", r"\bb.*", "b{2}|c", "(?=b)", r"(?<!\s)b", r"b(?!\s)",
+        r"(?<![^x])b", r"b(?=$|\s)", r"(?<=^)b", r"(?!\W)b",
+    ],
+)  # fmt: skip
 def test_a_block_is_searched_as_its_lines_are(pattern: str) -> None:
     import re
 
