@@ -42,7 +42,7 @@ def test_every_order_has_its_words() -> None:
         (an_action(orphaned_since=ALONE), {"t": "", "p": "", "b": ""}),
         (an_action(status="rolling_back"), dict.fromkeys("pgi", "it is on its way back")),
         (an_action(status="succeeded"), {"p": "it has ended: succeeded", "k": "it has ended: succeeded", "b": ""}),
-        (an_action(status="rolled_back"), {"b": "it has ended: rolled back"}),
+        (an_action(status="rolled_back"), {"b": "back already: it went back"}),
         (an_action(kind="trigger"), {"b": "trigger is one step: there is nothing to steer"}),
         (an_action(kind="trigger", status="succeeded"), {"b": "a trigger moves no traffic forward"}),
     ],
