@@ -9,6 +9,7 @@ import errno
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,10 +34,12 @@ def refuse_unsafe(path: Path) -> None:
 
 def refuse_unsafe_command(command: Sequence[str], directory: Path) -> None:
     """The same for a command given by path, one that is started in `directory`. One that PATH finds is as safe as PATH
-    is, and one that is not there is for whoever starts it to tell."""
+    is, this Python as this program is, and one that is not there is for whoever starts it to tell."""
+    program = program_of(command, directory)
+    if program is None or str(program) == sys.executable:
+        return
     try:
-        if program := program_of(command, directory):
-            refuse_unsafe(program)
+        refuse_unsafe(program)
     except Unsafe:
         raise
     except OSError:
@@ -48,15 +51,12 @@ def command_problem(command: Sequence[str], directory: Path) -> tuple[str, str] 
     from shutil import which  # 4 ms of compression libraries
 
     program = program_of(command, directory)
+    if program is None:
+        found = which(command[0]) if command else None
+        return None if found else (f"no command {command[0] if command else ''}".rstrip(), "install it, or correct it")
     try:
-        if program is None:
-            missing = not command or which(command[0]) is None
-            return (
-                (f"no command {command[0]}" if command else "no command", "install it, or correct it")
-                if missing
-                else None
-            )
-        refuse_unsafe(program)
+        refuse_unsafe_command(command, directory)
+        program.stat()
     except Unsafe as unsafe:
         return unsafe.words, unsafe.fix
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,6 +179,16 @@ def test_a_command_that_path_finds_is_as_safe_as_path_is(tmp_path: Path) -> None
     refuse_unsafe_command(["sh", "-c", "true"], tmp_path)
     refuse_unsafe_command(["./not-there"], tmp_path)
     refuse_unsafe_command([], tmp_path)
+
+
+def test_the_python_that_runs_this_is_as_safe_as_this(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's own config names it, also in a virtual environment of another user."""
+    others(place)
+    with pytest.raises(Unsafe):
+        refuse_unsafe_command([str(place)], place.parent)
+    monkeypatch.setattr(sys, "executable", str(place))
+    refuse_unsafe_command([str(place)], place.parent)
+    assert command_problem([str(place)], place.parent) is None
 
 
 @pytest.mark.parametrize(
