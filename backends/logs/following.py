@@ -63,6 +63,11 @@ class GrowingFile:
         start = max(0, offset - REMEMBERED)
         return os.pread(self._file.fileno(), offset - start, start)
 
+    def is_named_after(self, other: "GrowingFile") -> bool:
+        """Whether it may be a rotation of another file, as `app.log.1` and `app-1.log` of `app.log`: two services that
+        begin with the same words are no copies of each other."""
+        return self.path.name.startswith(other.path.name.partition(".")[0])
+
     def has_read_of(self, other: "GrowingFile") -> int | None:
         """Up to where another file was read, this one being a copy of it; None where it is none."""
         for offset, remembered in reversed(other.places):
@@ -241,10 +246,11 @@ class Follower:
     def _take_new(self) -> None:
         """Read new files from their start, but copies of those that are followed from where those were read to."""
         for inode, (file, since) in list(self._new.items()):
-            read = [offset for other in self._files.values() if (offset := file.has_read_of(other)) is not None]
+            others = [other for other in self._files.values() if file.is_named_after(other)]
+            read = [offset for other in others if (offset := file.has_read_of(other)) is not None]
             if read:
                 file.go_to(max(read))
-            elif time.monotonic() - since < COPYING_S and any(map(file.may_become, self._files.values())):
+            elif time.monotonic() - since < COPYING_S and any(map(file.may_become, others)):
                 continue
             self._files[inode] = file
             del self._new[inode]

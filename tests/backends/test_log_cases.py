@@ -276,6 +276,15 @@ async def test_copytruncate_shows_nothing_twice_and_loses_nothing(adapter: FileL
     await stream.aclose()  # type: ignore[attr-defined]
 
 
+async def test_services_that_begin_with_the_same_words_are_no_copies(adapter: FileLogs, tmp_path: Path) -> None:
+    append(tmp_path / "one.log", "server started\n")
+    stream = adapter.follow(LogQuery(limit=1))
+    assert len(await take(stream, 1)) == 1
+    append(tmp_path / "two.log", "server started\nready\n")
+    assert messages(await take(stream, 2)) == ["server started", "ready"]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_copy_in_the_making_is_waited_for(adapter: FileLogs, tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     rows = [f"{NOW} INFO old {n}\n" for n in range(50)]
