@@ -1,5 +1,6 @@
 """Carrying out one order to a system of alerts: look, send once, say who shows it."""
 
+import asyncio
 import contextlib
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import msgspec
 
 from actions.alerts import MAX_MATCHES, counted
+from actions.beside import unless
+from actions.endings import OutOfTime
 from actions.models import ActionError
 from actions.rows import Changes
 from actions.targets import SilencerTarget
@@ -15,6 +18,7 @@ from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
 
+HIDES_WITHIN_S = 5.0
 NO_REASON = {"ack": "acknowledged with teal", "silence": "silenced with teal"}
 
 
@@ -33,11 +37,13 @@ class AlertOrder:
         """Raises LeaseLost."""
         work = self._work
         try:
-            await self._looked()
-            result = await uninterrupted(self._send())
+            result = await unless(self._ordered(), work.in_time())
         except BackendError as error:
             failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
             await work.finish("aborted", error=failed)
+            return
+        except OutOfTime as late:
+            await work.finish("aborted", error=ActionError(kind="deadline", message=await work.break_off(str(late))))
             return
         await work.begin("verify")
         words = _visible(result)
@@ -49,6 +55,10 @@ class AlertOrder:
             return
         await work.end("verify", "succeeded", words + await self._hidden(result.id))
         await work.finish("succeeded")
+
+    async def _ordered(self) -> SilenceResult:
+        await self._looked()
+        return await uninterrupted(self._send())
 
     async def _looked(self) -> None:
         await self._work.begin("preflight")
@@ -89,8 +99,10 @@ class AlertOrder:
                 raise BackendError("internal", f"{other} is no order to a system of alerts")
 
     async def _hidden(self, silence_id: str) -> str:
-        with contextlib.suppress(BackendError):
-            for silence in await self._adapter.silences():
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(HIDES_WITHIN_S):
+                silences = await self._adapter.silences()
+            for silence in silences:
                 if silence.id == silence_id and silence.state == "active":
                     return f", hides {counted(silence.matches)}"
         return ""

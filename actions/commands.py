@@ -15,7 +15,7 @@ from actions.command_events import Left, ended, left_in, started
 from actions.ids import now
 from actions.lease import LeaseLost
 from actions.models import ActionError
-from actions.work import Work
+from actions.work import Work, uninterrupted
 from backends import commands as shell
 from backends.errors import BackendError
 from backends.processes import Running, end, fate
@@ -48,14 +48,12 @@ class Commands:
         """`doing` to its end, also where the caller is cancelled: a write is never left half done by us, but the
         commands in it are ended at once then, and after `at_most_s`."""
         scope = self._scope = _Scope(self._work, step, time.monotonic() + at_most_s)
-        task = asyncio.create_task(_owned(scope, doing))
         try:
-            return await asyncio.shield(task)
+            return await uninterrupted(_owned(scope, doing), scope.stopping.set)
         except asyncio.CancelledError:
-            scope.stopping.set()
-            await asyncio.wait({task})
-            if not task.cancelled():
-                task.exception()  # what went wrong is in the journal; the order that interrupted is what goes on
+            if scope.begun:
+                with contextlib.suppress(BackendError, LeaseLost):
+                    await self._work.progress(step, "its command was killed")
             raise
 
     async def end(self) -> list[Running]:
@@ -115,6 +113,7 @@ class _Scope:
     def __init__(self, work: Work, step: str, until: float) -> None:
         self.stopping = asyncio.Event()
         self.environment: Mapping[str, str] = {"TEAL_ACTION_ID": work.action_id}
+        self.begun = False
         self._work, self._step, self._until = work, step, until
 
     def left_s(self) -> float:
@@ -123,6 +122,7 @@ class _Scope:
     async def started(self, command: Running) -> None:
         if self.stopping.is_set():
             raise BackendError("conflict", f"{command.name}: not begun, it was told to end")
+        self.begun = True
         await self._work.record(started(self._step, command))
 
     async def ended(self, command: Running, how: str) -> None:

@@ -60,9 +60,9 @@ class Deploying:
                     lambda found, stamp: deployer.deploy(
                         found, color, version, replicas=replicas, stamp=stamp, fence=self._work.fence
                     ),
-                    at_most_s=self._work.remaining_s(left_s),
+                    at_most_s=left_s,
                 )  # fmt: skip
-            detail = await self._rolled_out(deployer, "deploy", color, version, self._work.remaining_s(left_s))
+            detail = await self._rolled_out(deployer, "deploy", color, version, left_s)
         except BackendError as error:
             await self._work.end("deploy", "failed", error.message)
             raise Unfit(_kind(error), f"deploy failed: {error.message}", error.fix) from None
@@ -76,10 +76,8 @@ class Deploying:
         deployer = self._deployer()
         left_s = await self._work.begin("start", f"{recorded.version or 'what was there'}", lasts_s=ROLLOUT_S)
         try:
-            await self._put_back("start", deployer, color, recorded, at_most_s=self._work.remaining_s(left_s))
-            detail = await self._rolled_out(
-                deployer, "start", color, recorded.version or "", self._work.remaining_s(left_s)
-            )
+            await self._put_back("start", deployer, color, recorded, at_most_s=left_s)
+            detail = await self._rolled_out(deployer, "start", color, recorded.version or "", left_s)
         except (BackendError, Unfit) as error:
             await self._work.end("start", "failed", str(error))
             raise Unfit("start_failed", f"{color.upper()} does not start: {error}") from None
@@ -94,14 +92,20 @@ class Deploying:
         if not what:
             return f"{color.upper()} is left as it is: nothing was recorded there"
         await self._work.begin("restore", f"{what} on {color.upper()}")
+        words = f"{what} is back on {color.upper()}"
         try:
-            await self._put_back("restore", deployer, color, recorded, at_most_s=ROLLOUT_S)
-            await self._rolled_out(deployer, "restore", color, recorded.version or "", RESTORE_S)
-        except (BackendError, Unfit) as error:
-            await self._work.end("restore", "failed", str(error))
-            return f"{color.upper()} could not be put back to {what}: {error}"
-        await self._work.end("restore", "succeeded", f"{what} is back on {color.upper()}")
-        return f"{what} is back on {color.upper()}"
+            async with asyncio.timeout(2 * RESTORE_S):
+                if await self._came_to_nothing(recorded):
+                    words = f"{color.upper()} still has {what}"
+                else:
+                    await self._put_back("restore", deployer, color, recorded, at_most_s=RESTORE_S)
+                    await self._rolled_out(deployer, "restore", color, recorded.version or "", RESTORE_S)
+        except (BackendError, Unfit, TimeoutError) as failure:
+            why = str(failure) or f"not in {2 * RESTORE_S:g} s"
+            await self._work.end("restore", "failed", why)
+            return f"{color.upper()} could not be put back to {what}: {why}"
+        await self._work.end("restore", "succeeded", words)
+        return words
 
     async def retire(self, color: str) -> str:
         """Take `color` down to nothing. Raises Unfit, BackendError."""
@@ -110,7 +114,7 @@ class Deploying:
         found = await self._write(
             "retire", color, "",
             lambda found, stamp: deployer.retire(found, color, stamp=stamp, fence=self._work.fence),
-            at_most_s=self._work.remaining_s(ROLLOUT_S),
+            at_most_s=ROLLOUT_S,
         )  # fmt: skip
         return found.detail or f"{color.upper()} is at {found.desired if found.desired is not None else 'zero'}"
 
@@ -146,6 +150,16 @@ class Deploying:
             raise Unfit("conflict", f"{color.upper()} takes traffic: {shares(found)}", "look again, then plan anew")
         if not same(found, self._traffic.last):
             raise Unfit("conflict", f"somebody wrote the control object since: {shares(found)}", "plan anew")
+
+    async def _came_to_nothing(self, recorded: Deployed) -> bool:
+        """Whether a deploy that was broken off left the side as it was, and can not do any more to it."""
+        if (line := self._work.unseen("deploy")) is not None:
+            before = msgspec.convert(line.event.data["before"], Deployed)
+            if await self._settled(before, line.event.data["requested"]["stamp"]) is not None:
+                return False
+        elif (seen := self._work.happened("observed", "deploy")) is None or seen.data["result"] != "not applied":
+            return False
+        return (await self._deployer().deployed(self._work.plan.to)).version == recorded.version
 
     async def _put_back(
         self, step: str, deployer: Deployer, color: str, recorded: Deployed, *, at_most_s: float
@@ -223,7 +237,8 @@ class Deploying:
                 raise Unfit("deadline", words, "look at what keeps it")
             if detail != told:
                 told = detail
-                await self._work.progress(step, detail)
+                up = f"{version} is not up on {color.upper()} yet: {detail}" if version else detail
+                await self._work.progress(step, up)
             await asyncio.sleep(min(LOOK_S, max(0.01, until - time.monotonic())))
 
 

@@ -32,6 +32,11 @@ class Conflict(Exception):
     def __init__(self, found: SwitchState) -> None:
         by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
         super().__init__(f"the switch has {shares(found)} now: changed by somebody else{by}")
+        self.found = found
+
+
+class OutOfTime(Exception):
+    """The deadline of the action (`--timeout`) has come, and traffic is not all where it should go."""
 
 
 class NotWritten(Exception):

@@ -43,6 +43,7 @@ from actions.targets import SwitchTarget, Targets
 from actions.unjournalled import WITHOUT, agreeing, plan_without_journal
 from backends.errors import BackendError
 from backends.models import Deployment
+from backends.settings import Duration
 from backends.text import clean
 
 MIN_HASH_CHARS = 6
@@ -71,8 +72,17 @@ class Gate:
     # ---- orders
 
     async def plan(self, request: Request) -> Plan:
-        """What would be done, from what is observed now. Raises Refused or BackendError; writes nothing."""
-        made = await self._planned(request)
+        """What would be done, from what is observed now. Raises Refused or BackendError, `timeout` where that takes as
+        long as the action may; writes nothing."""
+        scope = asyncio.timeout(request.timeout_s)
+        try:
+            async with scope:
+                made = await self._planned(request)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            words = f"planning was not done within --timeout {Duration(request.timeout_s or 0.0)}; nothing changed"
+            raise BackendError("timeout", words, fix="raise --timeout, or see which source does not answer") from None
         if not made.summary.undo or not (made.blocked or made.already):
             return made
         return replace(made, summary=replace(made.summary, undo=""))  # nothing will be done that could be undone

@@ -2,8 +2,9 @@
 
 from actions.commands import Commands
 from actions.deploying import Deploying
-from actions.endings import Conflict, Unfit
+from actions.endings import Conflict, OutOfTime, Unfit
 from actions.models import ActionError
+from actions.outside import Outside
 from actions.rows import Changes
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
@@ -20,12 +21,13 @@ class Retiring:
         self._traffic = Traffic(work, target)
         self._commands = Commands(work)
         self._deploying = Deploying(work, target, self._traffic, self._commands)
+        self._outside = Outside(work, target, self._traffic)
 
     async def run(self) -> None:
         """Raises LeaseLost."""
         work = self._work
         try:
-            await work.unless_ordered(self._take_down())
+            await work.unless_ordered(self._take_down(), self._outside.watch(), work.in_time())
             await work.finish("succeeded")
         except Ordered as order:
             await work.obeyed(order.command)
@@ -33,6 +35,11 @@ class Retiring:
             await work.finish("abandoned", error=ActionError(kind="ordered", message=str(order)))
         except Parked:
             await work.leave()
+        except Conflict as conflict:
+            words = await work.break_off(str(conflict))
+            await work.finish("aborted", error=ActionError(kind="conflict", message=words, fix="look at it by hand"))
+        except OutOfTime as late:
+            await work.finish("aborted", error=ActionError(kind="deadline", message=await work.break_off(str(late))))
         except Unfit as unfit:
             await work.finish("aborted", error=unfit.error)
         except BackendError as error:

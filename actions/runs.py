@@ -5,6 +5,8 @@ import asyncio
 import contextlib
 from typing import Any
 
+from actions.beside import unless
+from actions.endings import OutOfTime
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, new_id, now
 from actions.models import GUARD_CLASS, ActionError, Finding, Plan, PlanSummary, Refused, Request
@@ -183,13 +185,16 @@ class RunOrder:
         """Look, send once, look again. Raises LeaseLost."""
         work = self._work
         try:
-            await self._looked()
-            seen = await uninterrupted(self._send())
-            await work.begin("verify")
-            seen = seen or await self._seen()
+            seen = await unless(self._ordered(), work.in_time())
         except BackendError as error:
             failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
             await work.finish("aborted", error=failed)
+            return
+        except OutOfTime as late:
+            words = await work.break_off(str(late))
+            if work.happened("intent", "order") is not None:
+                words += "; it was sent, and nothing of it was seen yet"
+            await work.finish("aborted", error=ActionError(kind="deadline", message=words, fix="`teal run list`"))
             return
         if seen is None:
             words = f"it was sent, and nothing of it was seen in {SEEN_WITHIN_S:g} s"
@@ -198,6 +203,12 @@ class RunOrder:
             return
         await work.end("verify", "succeeded", seen)
         await work.finish("succeeded")
+
+    async def _ordered(self) -> str | None:
+        await self._looked()
+        seen = await uninterrupted(self._send())
+        await self._work.begin("verify")
+        return seen or await self._seen()
 
     async def _looked(self) -> None:
         await self._work.begin("preflight")

@@ -87,6 +87,11 @@ def share_of(step: str) -> int | None:
     return int(number) if number.isdigit() else 0
 
 
+def moves(step: str) -> bool:
+    """Whether this step moves traffic, forward or back."""
+    return is_shift(step) or step == BACK_STEPS[0]
+
+
 def steps_of_plan(kind: ActionKind, stages: tuple[int, ...], *, smoke: bool, starts: bool = False) -> tuple[str, ...]:
     """The steps that an action will go through, in order. `starts`: the side that gains traffic is at zero."""
     if kind == "retire":

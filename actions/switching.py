@@ -14,20 +14,24 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from actions import way_back
 from actions.commands import Commands
 from actions.conditions import requirements
 from actions.deploying import Deploying
-from actions.endings import Conflict, Failed, Half, InDoubt, Unfit
+from actions.endings import Conflict, Failed, Half, InDoubt, OutOfTime, Unfit
+from actions.holding import HOLD_S
 from actions.models import MOVES_FORWARD, ActionError
+from actions.outside import Outside
 from actions.probing import Prober
-from actions.proof import VERIFY_S, Proof
+from actions.proof import Proof
 from actions.requirements import unmet
 from actions.smoke import SMOKE_S, Smoke
 from actions.stages import Judge, StageJudge, step_of
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
-from actions.watching import HOLD_S, Watching
+from actions.verifying import VERIFY_S, Verifying
+from actions.watching import Watching
 from actions.way_back import WayBack, abandon
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
@@ -55,9 +59,10 @@ class Switching:
         self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
         self._traffic = Traffic(work, target)
         self._proof = Proof(work, target, self._traffic)
+        self._outside = Outside(work, target, self._traffic)
         self._commands = Commands(work)
         self._deploying = Deploying(work, target, self._traffic, self._commands)
-        self._back = WayBack(work, target, self._traffic, self._proof)
+        self._back = WayBack(work, target, self._traffic, self._proof, self._outside)
         self._smoke = Smoke(target, self._commands, plan.service, plan.to, self._version)
 
     async def run(self) -> None:
@@ -70,6 +75,7 @@ class Switching:
             await self._in_conflict(conflict)
         except InDoubt as doubt:
             fix = "; ".join(self._adapter.manual_commands(self._traffic.before.weights))
+            await self._work.break_off(str(doubt))
             await self._work.set("in_doubt", None, ActionError(kind="in_doubt", message=str(doubt), fix=fix))
         except Parked:
             await self._leave()
@@ -83,9 +89,15 @@ class Switching:
                 await self._traffic.settle()
             return begun
         try:
-            await self._work.unless_ordered(self._to_the_end())
+            going = self._to_the_end()
+            while True:
+                await self._work.unless_ordered(going, self._outside.watch(), self._work.in_time())
+                if await self._work.finish("succeeded"):
+                    return None
+                going = self._work.safe_point()
         except Ordered as order:
             await self._work.obeyed(order.command)
+            await self._work.break_off(str(order))
             with contextlib.suppress(Conflict, InDoubt):  # a person has looked, and says what is to be done
                 await self._traffic.settle()
             if order.command.word == "abandon":
@@ -93,11 +105,14 @@ class Switching:
                 await abandon(self._work, self._traffic, order)
                 return None
             return ActionError(kind="ordered", message=str(order)), True
+        except OutOfTime as late:
+            message = await self._work.break_off(str(late))
+            await self._traffic.settle()
+            return ActionError(kind="deadline", message=message), False
         except Unfit as unfit:
             return unfit.error, False
         except Failed as failure:
             return failure.error, False
-        return None
 
     def _begun_back(self) -> tuple[ActionError, bool] | None:
         """The way back that an earlier runner was on, or had been ordered to take."""
@@ -110,6 +125,7 @@ class Switching:
         return None
 
     async def _to_the_end(self) -> None:
+        self._work.all_there = self._is_proven
         if self._kind == "rollback":
             async with self._commands.ending():
                 await self._traffic.settle()
@@ -119,9 +135,11 @@ class Switching:
             await self._traffic.settle()
             await self._forward()
         await self._work.safe_point()
-        while not await self._work.finish("succeeded"):
-            await asyncio.sleep(0.2)
-            await self._work.safe_point()
+
+    @property
+    def _is_proven(self) -> bool:
+        """Whether all traffic has arrived: what may still be missing is evidence that it is well there."""
+        return self._work.done(step_of("verify", self._stages[-1], self._stages))
 
     # ---- forward
 
@@ -156,7 +174,7 @@ class Switching:
         work = self._work
         left_s = await work.begin("preflight", lasts_s=PREFLIGHT_S)
         try:
-            async with asyncio.timeout(work.remaining_s(left_s)):
+            async with asyncio.timeout(left_s):
                 detail = await self._looked()
                 baseline = {} if self._judge is None else await self._judge.baseline()
         except TimeoutError:
@@ -221,7 +239,7 @@ class Switching:
     async def _healthy(self) -> None:
         """Every probe finds the new version, healthy and proven to be that side; asked again until a deadline."""
         work = self._work
-        left_s = work.remaining_s(await work.begin("health", lasts_s=HEALTH_S))
+        left_s = await work.begin("health", lasts_s=HEALTH_S)
         until = asyncio.get_running_loop().time() + left_s
         while problem := await self._unready():
             if asyncio.get_running_loop().time() >= until:
@@ -234,7 +252,7 @@ class Switching:
 
     async def _smoked(self) -> None:
         work = self._work
-        left_s = work.remaining_s(await work.begin("smoke", lasts_s=SMOKE_S))
+        left_s = await work.begin("smoke", lasts_s=SMOKE_S)
         ended = await self._smoke.run("smoke", timeout_s=left_s)
         if ended.why:
             await work.progress("smoke", ended.why, data={"output": list(ended.output)})
@@ -258,8 +276,11 @@ class Switching:
         if not work.done(verify):
             if not prober.running:
                 await prober.start()
-            at_most_s = VERIFY_S if self._kind == "rollback" else work.remaining_s(VERIFY_S)
-            await self._proof.verify(prober, verify, weights, self._to, at_most_s=at_most_s)
+            await Verifying(
+                work, self._proof, prober, verify, weights, self._to,
+                at_most_s=VERIFY_S, all_down_s=way_back.HEALTHY_AGAIN_S,
+            ).run()  # fmt: skip
+        work.all_there = self._is_proven
         await prober.stop()
         if len(self._stages) > 1 and self._kind in MOVES_FORWARD and not work.done(analyse):
             await self._watch(analyse, share, float(self._settings.stage_time))
@@ -280,6 +301,7 @@ class Switching:
         watching = Watching(
             self._work, self._proof, step, weights, self._to,
             seconds=seconds if judge is None else max(seconds, judge.least_s), judge=judge, smoke=smoke,
+            all_down_s=way_back.HEALTHY_AGAIN_S,
         )  # fmt: skip
         await watching.run()
 
@@ -340,6 +362,8 @@ class Switching:
         await work.finish("aborted", error=ActionError(kind=error.kind, message="; ".join(words), fix=error.fix))
 
     async def _in_conflict(self, conflict: Conflict) -> None:
+        await self._work.break_off(str(conflict))
+        await self._work.released(str(conflict))
         if not self._traffic.moved and not self._traffic.in_doubt:
             error = ActionError(kind="conflict", message=str(conflict), fix="look again, then plan anew")
             await self._unfit(error)

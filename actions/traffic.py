@@ -13,7 +13,7 @@ from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.probing import Prober
 from actions.rows import Changes
-from actions.stages import is_shift
+from actions.stages import is_shift, moves
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError, ErrorKind
@@ -56,7 +56,7 @@ class Traffic:
     def last(self) -> SwitchState:
         """What the control object was when this action last saw it written: what it must be now."""
         for line in reversed(self._work.history):
-            if line.event.kind == "observed" and line.event.data.get("result") == "applied" and _moves(line.event.step):
+            if line.event.kind == "observed" and line.event.data.get("result") == "applied" and moves(line.event.step):
                 return state_of(line.event.data["after"])
         return self.before
 
@@ -194,7 +194,7 @@ class Traffic:
 
     def _written_steps(self) -> list[str]:
         steps = (line.event.step for line in self._work.history if line.event.kind == "intent")
-        return [step for step in dict.fromkeys(steps) if _moves(step)]
+        return [step for step in dict.fromkeys(steps) if moves(step)]
 
 
 def same(found: SwitchState, expected: SwitchState) -> bool:
@@ -210,7 +210,3 @@ def plain(found: SwitchState) -> dict[str, object]:
 def state_of(kept: dict[str, Any]) -> SwitchState:
     """The inverse of `plain`."""
     return SwitchState(weights=kept["weights"], revision=kept["revision"], stamp=kept.get("stamp", ""))
-
-
-def _moves(step: str) -> bool:
-    return is_shift(step) or step == "shift-back"

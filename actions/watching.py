@@ -10,16 +10,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from actions.beside import unless
 from actions.endings import Failed
-from actions.models import ActionError
-from actions.proof import Proof, Sample
+from actions.holding import HOLD_S, Holding, Missing
+from actions.looks import Looks, Sample
+from actions.proof import Proof
 from actions.stages import StageJudge, StageVerdict
 from actions.work import Work
 
 LOOK_S = 1.0
 SHORTEST_PAUSE_S = 0.02
-BAD_SAMPLES = 2
-HOLD_S = 600.0
 TELL_S = 5.0
 GAP_LOOKS = 2.0
 AT_LEAST_GAP_S = 2 * TELL_S
@@ -37,21 +37,24 @@ class Watching:
         color: str,
         *,
         seconds: float,
+        all_down_s: float,
         judge: StageJudge | None = None,
         smoke: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
-        """`smoke` returns what went wrong, empty where nothing did; it is run once beside the looks."""
+        """`smoke` returns what went wrong, empty where nothing did; it is run once beside the looks. `all_down_s`: how
+        long it is borne that nothing works."""
         self._work, self._proof = work, proof
         self._step, self._weights, self._color = step, weights, color
         self._seconds = seconds
         self._judge = judge
         self._smoke = smoke
-        self._full = weights[color] == 100
         self._pause_s = min(LOOK_S, max(0.05, seconds / 4))
         self._verdict = StageVerdict(word="pass", detail="") if judge is None else None
-        self._bad = 0
-        self._blind = 0
-        self._looks = 0
+        self._looks = Looks(lambda: proof.sample(weights, color), self._pause_s, frozenset({"down", "other"}))
+        missing_s = HOLD_S if judge is None else judge.hold_s
+        full = weights[color] == 100
+        self._holding = Holding(work, self._looks, full=full, missing_s=missing_s, all_down_s=all_down_s)
+        self._unsmoked = ""
         self._told = ("", 0.0)
         self._data: dict[str, Any] = {}
 
@@ -60,7 +63,7 @@ class Watching:
         left_s = await self._begin()
         smoking = None if self._smoke is None else asyncio.create_task(_awaited(self._smoke()))
         try:
-            await self._watch(time.monotonic() + left_s, smoking)
+            await unless(self._watch(time.monotonic() + left_s, smoking), self._looks.run())
         except Failed as failure:
             await self._work.end(self._step, "failed", str(failure))
             raise Failed(f"{self._step} failed: {failure}", failure.error.kind) from None
@@ -79,30 +82,24 @@ class Watching:
 
     async def _watch(self, until: float, smoking: "asyncio.Task[str] | None") -> None:
         work = self._work
+        await self._looks.first()
         while True:
-            sample = await self._look()
             verdict = await self._judged(time.monotonic() >= until)
             if smoking is not None and smoking.done() and (problem := smoking.result()):
                 raise Failed(f"smoke: {problem}", "smoke_failed")
+            if smoking is not None and not smoking.done() and work.late:
+                smoking.cancel()
+                smoking, self._unsmoked = None, "smoke: out of time, killed"
+            sample = self._looks.newest
             over = time.monotonic() >= until or work.steering.promoted
-            ready = bool(sample.good) and (smoking is None or smoking.done()) and not work.steering.paused
-            passed = verdict.word == "pass" or work.steering.accepted or work.steering.promoted
-            if over and ready and passed:
+            ready = sample.seen == "good" and (smoking is None or smoking.done()) and not work.steering.paused
+            by_hand = work.steering.accepted or work.steering.promoted
+            if over and ready and (by_hand or (verdict.word == "pass" and not self._unsmoked)):
                 await self._succeed(verdict)
                 return
-            missing = self._missing(sample, verdict, over)
-            await self._hold(missing, over)
+            await self._holding.told(self._missing(verdict, over))
             await self._tell(sample, verdict)
             await asyncio.sleep(self._next_look_s(until))
-
-    async def _look(self) -> Sample:
-        sample = await self._proof.sample(self._weights, self._color)
-        self._looks += 1
-        self._bad = self._bad + 1 if sample.good is False else 0
-        self._blind = self._blind + 1 if sample.good is None else 0
-        if self._bad >= BAD_SAMPLES:
-            raise Failed(sample.detail, "health_failed")
-        return sample
 
     def _next_look_s(self, until: float) -> float:
         """Also right when a sample is due and when the time is over: what passes needs no moment more."""
@@ -119,39 +116,18 @@ class Watching:
         assert self._verdict is not None
         return self._verdict
 
-    def _missing(self, sample: Sample, verdict: StageVerdict, over: bool) -> str:
-        """What keeps it from going on that nobody can see; empty where it just takes its time."""
-        if verdict.word == "inconclusive" and not self._work.steering.accepted:
-            return verdict.detail
-        if over and self._blind >= BAD_SAMPLES:
-            return sample.detail
-        if self._work.remaining_s(1.0) <= 0:
-            if not self._full:
-                raise Failed("the time of this action is over, and the traffic is not all there", "deadline")
-            return "the time of this action is over, and it is not proven yet"
-        return ""
-
-    async def _hold(self, missing: str, over: bool) -> None:
-        work = self._work
-        left_s = work.hold_left_s()
-        if not missing:
-            await work.released("the evidence is there")
-            await work.stand()
-            return
-        if left_s is None:
-            # The reason may change from look to look; what is shown is why the hold began.
-            await work.held(missing, None if self._full else self._hold_s())
-        elif left_s <= 0:
-            raise Failed(f"nothing could be proven for {self._hold_s() / 60:g} min: {missing}", "unproven")
-        await work.stand(ActionError(kind="held", message=f"held: {work.hold_why()}", fix=self._ways(over)))
-
-    def _hold_s(self) -> float:
-        return HOLD_S if self._judge is None else self._judge.hold_s
-
-    def _ways(self, over: bool) -> str:
-        action_id = self._work.action_id
-        service = self._work.plan.service
-        return f'teal action accept {action_id} --reason "…", or teal deploy rollback {service}'
+    def _missing(self, verdict: StageVerdict, over: bool) -> Missing | None:
+        """What keeps it from going on that nobody can see; None where it just takes its time."""
+        if failing := self._holding.failing("unreached", "unproven", *(("unseen",) if over else ())):
+            return failing
+        words = ""
+        if verdict.word == "inconclusive":
+            words = verdict.detail
+        elif self._work.late:
+            words = self._unsmoked or "the time of this action is over, and it is not proven yet"
+        if not words or self._work.steering.accepted:
+            return None
+        return self._holding.missing(words)
 
     async def _tell(self, sample: Sample, verdict: StageVerdict) -> None:
         detail = "; ".join(part for part in (sample.detail, verdict.detail) if part)
@@ -169,7 +145,7 @@ class Watching:
         how = "promoted by hand" if work.steering.promoted else f"{self._seconds:g}s"
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
-        detail = f"{self._looks} looks in {how}, {self._color.upper()} healthy"
+        detail = f"{self._looks.count} looks in {how}, {self._color.upper()} healthy"
         words = "; ".join(part for part in (detail, verdict.detail) if part)
         await work.end(self._step, "succeeded", words, **verdict.data)
 

@@ -5,11 +5,13 @@ import time
 
 from actions.endings import Conflict, Failed, Half, Unfit
 from actions.models import ActionError
+from actions.outside import Outside
 from actions.probing import Prober
-from actions.proof import VERIFY_S, Proof
+from actions.proof import Proof
 from actions.switch_plan import SELF_TEST_PROBES
 from actions.targets import SwitchTarget
 from actions.traffic import WRITE_TRIES, Traffic
+from actions.verifying import VERIFY_S, Verifying
 from actions.work import Ordered, Work
 from backends.ports import SwitchState
 
@@ -20,11 +22,12 @@ LOOK_S = 1.0
 class WayBack:
     """Undoes what this action did to the traffic, and nothing else. `run` ends the action, or leaves it in conflict."""
 
-    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic, proof: Proof) -> None:
+    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic, proof: Proof, outside: Outside) -> None:
         self._work = work
         self._target = target
         self._traffic = traffic
         self._proof = proof
+        self._outside = outside
         self._from = work.plan.from_
 
     async def run(self, error: ActionError, *, by_hand: bool) -> None:
@@ -38,20 +41,34 @@ class WayBack:
             await self._stuck(f"{error.message}; and what is live is unknown", error)
             return
         if not self._traffic.is_ours(found):
-            if found.weights == self._traffic.before.weights:  # somebody has put it back
-                await work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
+            if await self._is_put_back(found, error):
                 return
             if not by_hand:
                 raise Conflict(found)
+            self._outside.take(found)
         try:
-            await work.unless_ordered(self._until_healthy(error))
-            await self._move(found)
+            await work.unless_ordered(self._back(found, error), self._outside.watch())
+        except Conflict as conflict:
+            await work.break_off(str(conflict))
+            if not await self._is_put_back(conflict.found, error):
+                raise
         except Ordered as order:
+            await work.break_off(str(order))
             await self._abandoned(order, error)
         except (Unfit, Failed) as failure:
             await self._stuck(f"{error.message}; and the way back failed: {failure}", error)
         else:
             await work.finish("rolled_back", error=error)
+
+    async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:
+        """Whether somebody else has done it; the action has ended then."""
+        if found.weights != self._traffic.before.weights:
+            return False
+        return await self._work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
+
+    async def _back(self, found: SwitchState, error: ActionError) -> None:
+        await self._until_healthy(error)
+        await self._move(found)
 
     async def _move(self, found: SwitchState) -> None:
         prober = Prober(self._target.probe)
@@ -70,9 +87,10 @@ class WayBack:
                         raise
                 await asyncio.sleep(0.2 * attempt)
             if self._from in self._target.settings.colors:
-                await self._proof.verify(
-                    prober, "verify-back", self._traffic.before.weights, self._from, at_most_s=VERIFY_S
-                )
+                await Verifying(
+                    self._work, self._proof, prober, "verify-back", self._traffic.before.weights, self._from,
+                    at_most_s=VERIFY_S, all_down_s=HEALTHY_AGAIN_S,
+                ).run()  # fmt: skip
         finally:
             await prober.stop()
 

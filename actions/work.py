@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from actions.audit import AuditEntry, AuditKind
+from actions.beside import Guard, unless
+from actions.endings import OutOfTime
 from actions.ids import now, time_of, time_text
 from actions.journal import Journal
 from actions.lease import Hold, LeaseLost
@@ -16,8 +19,11 @@ from actions.models import MOVES_FORWARD, ActionError, ActionStatus, Plan, StepS
 from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
 from actions.steering import STOPPING, Steering
 from backends.errors import BackendError
+from backends.settings import Duration
 
 ORDER_POLL_S = 0.1
+DEADLINE_POLL_S = 0.2
+WRITE_S = 8.0
 
 T = TypeVar("T")
 
@@ -54,6 +60,7 @@ class Work:
         self.history = history
         self.steering = Steering(history)
         self.ended = False
+        self.all_there = False
         self._journal = journal
         self._hold = hold
         self._park = park or asyncio.Event()
@@ -85,6 +92,19 @@ class Work:
             return at_most
         return max(0.0, min(at_most, timeout - (now() - self.plan.made_at).total_seconds()))
 
+    @property
+    def late(self) -> bool:
+        """Whether the action's own deadline has come."""
+        return self.remaining_s(1.0) <= 0
+
+    async def in_time(self) -> NoReturn:
+        """A guard: raises OutOfTime at the action's own deadline, unless `all_there`: then only evidence is missing,
+        and who looks for that holds the action."""
+        while True:
+            if self.late and not self.all_there:
+                raise OutOfTime(f"out of time (--timeout {Duration(self.plan.request.timeout_s or 0.0)})")
+            await asyncio.sleep(self.remaining_s(60.0) or DEADLINE_POLL_S)
+
     # ---- telling
 
     async def begin(self, step: str, detail: str = "", *, lasts_s: float | None = None) -> float:
@@ -109,6 +129,16 @@ class Work:
         """The step is over, and why."""
         event = Event(step=step, kind="verdict", status=status, detail=detail, data=data)
         await self._write(event, audit=[self.entry("verdict", step, result=status, detail=detail)])
+
+    async def break_off(self, why: str) -> str:
+        """What runs was ended by something beside it: no step is left running. Returns `why` with what ran, and what it
+        saw last."""
+        ran = [step for step in steps_of(self.history) if step.status == "running"]
+        for step in ran:
+            await self.end(step.name, "failed", f"{why}: {step.detail}" if step.detail else why)
+        if not ran:
+            return f"{why}, paused" if self.steering.paused else why
+        return f"{ran[-1].name} failed: {why}" + (f": {ran[-1].detail}" if ran[-1].detail else "")
 
     async def intent(
         self, step: str, before: dict[str, Any], requested: dict[str, Any], *, late_s: float = 0.0
@@ -263,31 +293,18 @@ class Work:
 
     # ---- orders
 
-    async def unless_ordered(self, doing: Coroutine[Any, Any, T]) -> T:
-        """`doing`, cancelled at its next wait when an order to stop comes, and not begun where one waits; those that
-        steer are obeyed beside it. Raises Ordered or Parked; writes under way are finished."""
+    async def unless_ordered(self, doing: Coroutine[Any, Any, T], *guards: Guard) -> T:
+        """`doing`, cancelled at its next wait when an order to stop comes or one of `guards` raises, and not begun
+        where an order waits; those that steer are obeyed beside it. Raises Ordered, Parked or what a guard raised;
+        writes under way are finished."""
         try:
             if (waiting := await self._look_for_orders()) is not None:
                 raise Ordered(waiting)
         except BaseException:
-            doing.close()
+            for each in (doing, *guards):
+                each.close()
             raise
-        work = asyncio.create_task(doing)
-        orders = asyncio.create_task(self._order())
-        parked = asyncio.create_task(self._park.wait())
-        try:
-            await asyncio.wait({work, orders, parked, self._renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            if self._renewing.done():
-                raise LeaseLost("the lease could not be renewed")
-            if orders.done():
-                raise Ordered(orders.result())
-            raise Parked
-        finally:
-            for task in (work, orders, parked):
-                task.cancel()
-            await asyncio.gather(work, orders, parked, return_exceptions=True)
+        return await unless(doing, self._owned(), self._order(), self._parked(), *guards)
 
     async def obeyed(self, command: Command) -> None:
         """The order is being carried out: told first, then marked, so that it is not lost between the two."""
@@ -297,13 +314,21 @@ class Work:
             await self._write(Event(step="", kind="order", detail=detail, data=data))
         await self._journal.taken(self._hold, command.id)
 
-    async def _order(self) -> Command:
+    async def _owned(self) -> NoReturn:
+        await asyncio.wait({self._renewing})
+        raise LeaseLost("the lease could not be renewed")
+
+    async def _parked(self) -> NoReturn:
+        await self._park.wait()
+        raise Parked
+
+    async def _order(self) -> NoReturn:
         while True:
             await asyncio.sleep(ORDER_POLL_S)
             # A journal that is busy for a moment is asked again; what must be written there says if it is gone.
             with contextlib.suppress(BackendError):
                 if (found := await self._look_for_orders()) is not None:
-                    return found
+                    raise Ordered(found)
 
     async def _look_for_orders(self) -> Command | None:
         """The first order that stops the action; those before it that steer are obeyed."""
@@ -341,12 +366,19 @@ class Work:
         self.history.append(Told(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
 
 
-async def uninterrupted(doing: Coroutine[Any, Any, T]) -> T:
-    """`doing` to its end even where the caller is cancelled meanwhile: a write is never left half done by us."""
+async def uninterrupted(doing: Coroutine[Any, Any, T], stop: Callable[[], None] = lambda: None) -> T:
+    """`doing` to its end even where the caller is cancelled meanwhile: a write is never left half done by us. It is
+    told to `stop` then; one that hangs for `WRITE_S` more is given up: its intent says that nobody knows its end."""
     task = asyncio.create_task(doing)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task})
-        task.exception()  # what went wrong is in the journal; the order that interrupted is what goes on
+        stop()
+        until = time.monotonic() + WRITE_S
+        while not task.done() and (left_s := until - time.monotonic()) > 0:
+            with contextlib.suppress(asyncio.CancelledError):  # once is enough: it is raised when the write has ended
+                await asyncio.wait({task}, timeout=left_s)
+        task.cancel()
+        # What went wrong is in the journal; the order that interrupted is what goes on.
+        await asyncio.gather(task, return_exceptions=True)
         raise

@@ -31,6 +31,7 @@ class TwoColors:
         self.faults = {color: Fault() for color in COLORS}
         self.router_status = 200
         self.router_frozen: str | None = None  # the color that it sends everything to, whatever the file says
+        self.router_says: tuple[int, str] | None = None  # a status, and the color that the answer names
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.ports: dict[str, int] = {}
@@ -127,6 +128,9 @@ class TwoColors:
 
     def _answer(self, name: str) -> bytes:
         if name == "router":
+            if self.router_says is not None:
+                status, color = self.router_says
+                return _response(status, b"no", {"x-environment": color})
             if self.router_status != 200:
                 return _response(self.router_status, b"bad gateway", {})
             name = self.router_frozen or self._next()

@@ -93,12 +93,18 @@ def colors_problem(health: Iterable[str], sides: Iterable[str], of: str) -> str:
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """What one fresh request saw: the color that answered, or why that is not known. `at` is `time.monotonic()`."""
+    """What one fresh request saw: the color that answered, or why that is not known. `at` is `time.monotonic()`.
+
+    `named` is the color that an answer names which is no proof, as an error; `reached` is False where nothing listens
+    at the URL, or it breaks the connection off: the load balancer itself fails then, whatever is behind it.
+    """
 
     color: str | None
     error: str = ""
     at: float
     seconds: float = 0.0
+    named: str = ""
+    reached: bool = True
 
 
 class _Health(Struct):
@@ -159,7 +165,7 @@ async def fresh_probe(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -
     try:
         response, _ = await fresh_request(target.url, timeout_s=timeout_s)
     except BackendError as error:
-        return _failed(began, error.message)
+        return _failed(began, error.message, reached=error.kind != "unreachable")
     return _read_probe(target, response, began)
 
 
@@ -222,21 +228,21 @@ def live_color(truth: Truth) -> str:
 
 def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -> ProbeResult:
     where = redact_url(target.url)
+    color = clean(response.headers.get(target.header, ""), 64).strip().casefold()
     if response.status_code != 200:
-        return _failed(began, f"{where}: HTTP {response.status_code}")
+        return _failed(began, f"{where}: HTTP {response.status_code}", named=color)
     age = response.headers.get("age", "0").strip()
     if age != "0":
         return _failed(began, f"{where}: answered from a cache (Age: {clean(age, 16)})")
-    color = clean(response.headers.get(target.header, ""), 64).strip().casefold()
     if not color:
         return _failed(began, f"{where}: no header {target.header}")
     now = time.monotonic()
     return ProbeResult(color=color, at=now, seconds=now - began)
 
 
-def _failed(began: float, error: str) -> ProbeResult:
+def _failed(began: float, error: str, *, named: str = "", reached: bool = True) -> ProbeResult:
     now = time.monotonic()
-    return ProbeResult(color=None, error=error, at=now, seconds=now - began)
+    return ProbeResult(color=None, error=error, at=now, seconds=now - began, named=named, reached=reached)
 
 
 @cache

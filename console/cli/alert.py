@@ -87,7 +87,7 @@ def silence(
 
     async def request(session: Session) -> Request:
         service = f"{_silencer(session, source)}/{in_words(matchers)}"
-        return Request(kind="silence", service=service, matchers=matchers, for_s=for_s, timeout_s=common.timeout_s)
+        return Request(kind="silence", service=service, matchers=matchers, for_s=for_s)
 
     return act(common, writing, request, panels=("alerts",))
 
@@ -145,7 +145,7 @@ def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -
     async def request(session: Session) -> Request:
         await session.read(deadline_s=common.timeout_s)
         found = _found(session, ref)
-        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s, timeout_s=common.timeout_s)
+        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s)
 
     return request
 
@@ -155,7 +155,7 @@ def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None)
         snapshots, _ = await asyncio.gather(read_silences(session), session.read(deadline_s=common.timeout_s))
         silences: list[Any] = [item for snapshot in snapshots for item in snapshot.items]
         found = find([*session.store.items("alerts"), *silences], ref, "silence", [*session.sources(), *snapshots]).ref
-        return Request(kind=kind, service=found, ref=found, for_s=for_s, timeout_s=common.timeout_s)
+        return Request(kind=kind, service=found, ref=found, for_s=for_s)
 
     return request
 

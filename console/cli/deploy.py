@@ -71,7 +71,7 @@ def flip(common: Common, writing: Writing, to: str, strategy: str, service: str)
     """Move all traffic of SERVICE to the other color, proven by fresh requests."""
 
     async def request(session: Session) -> Request:
-        return Request(kind="flip", service=service, to=to, strategy=strategy, timeout_s=common.timeout_s)
+        return Request(kind="flip", service=service, to=to, strategy=strategy)
 
     return act(common, writing, request)
 
@@ -93,7 +93,7 @@ def rollback(common: Common, writing: Writing, to: str, service: str) -> int:
     """
 
     async def request(session: Session) -> Request:
-        return Request(kind="rollback", service=service, to=to, timeout_s=common.timeout_s)
+        return Request(kind="rollback", service=service, to=to)
 
     return act(common, writing, request)
 
@@ -149,7 +149,7 @@ def release(common: Common, writing: Writing, version: str, strategy: str, servi
     """Put a version of SERVICE on the idle color, prove it healthy there, then move the traffic."""
 
     async def request(session: Session) -> Request:
-        return Request(kind="release", service=service, version=version, strategy=strategy, timeout_s=common.timeout_s)
+        return Request(kind="release", service=service, version=version, strategy=strategy)
 
     return act(common, writing, request)
 
@@ -163,7 +163,7 @@ def retire(common: Common, writing: Writing, to: str, service: str) -> int:
     """Take the color of SERVICE down that has no traffic. A rollback must start it first then."""
 
     async def request(session: Session) -> Request:
-        return Request(kind="retire", service=service, to=to, timeout_s=common.timeout_s)
+        return Request(kind="retire", service=service, to=to)
 
     return act(common, writing, request)
 

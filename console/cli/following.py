@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 
 from actions.models import Action, Consent, Refused, Request
 from backends.errors import BackendError
@@ -14,28 +14,64 @@ from console.session import Session
 from console.streams import say
 from panels.words import UNICODE
 
+MOMENT_S = 1.0
+OVERDUE_S = 20.0
+_ENDING = ("restore", "untouched")
+
 
 async def follow(
-    common: Common, session: Session, action: Action, deadline: float | None, *, foreground: bool, back: bool = False
+    common: Common,
+    session: Session,
+    action: Action,
+    deadline: float | None,
+    due: float | None,
+    *,
+    foreground: bool,
+    back: bool = False,
 ) -> Action:
     """Say each step as it comes, until the action has ended or only a person can go on with it, or the deadline; in the
     foreground, where this process is the runner, until it has ended or is left. `back`: it was ordered to go back, so
-    that a pause which its runner has not left yet is none.
+    that a pause which its runner has not left yet is none. `due`: when the action's own time is over (`--timeout`).
+    What stands then stays so, and what its runner should have ended long since is not waited for.
     """
-    if not action.open or action.id is None:
-        return action
+    if foreground:
+        deadline = due = None
     said: set[str] = set()
-    remaining = None if deadline is None or foreground else max(0.0, deadline - time.monotonic())
-    async with contextlib.aclosing(_seen(session, action.id, remaining)) as frames:
-        async for seen in frames:
-            action = seen
-            if common.output == "jsonl":
-                print_lines([action] if action.open else [])
-            elif not common.quiet:
-                _say_steps(action, said)
-            if not foreground and (needs_a_page(action) if back else waits_for_a_person(action)):
-                break
+    clock = time.monotonic
+    until = first(deadline, None if due is None else due + MOMENT_S)
+    while action.open and action.id is not None:
+        action, late = await _watched(common, session, action, until, said, back=back, alone=not foreground)
+        if not late or due is None or until == deadline or action.status == "paused":
+            return action
+        if clock() > due + OVERDUE_S and action.status != "rolling_back" and action.phase not in _ENDING:
+            return action
+        until = first(deadline, clock() + MOMENT_S)
     return action
+
+
+async def _watched(
+    common: Common, session: Session, action: Action, until: float | None, said: set[str], *, back: bool, alone: bool
+) -> tuple[Action, bool]:
+    """The action when it waits for a person, where that is enough (`alone`), when nobody runs it, or at `until`; and
+    whether it was that."""
+    try:
+        async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
+            async for seen in session.watch(action.id or ""):
+                if common.output == "jsonl":
+                    print_lines([seen] if seen.open and seen != action else [])
+                elif not common.quiet:
+                    _say_steps(seen, said)
+                action = seen
+                if alone and (needs_a_page(action) if back else waits_for_a_person(action)):
+                    break
+    except TimeoutError:
+        return action, True
+    return action, False
+
+
+def first(*at: float | None) -> float | None:
+    """The earliest of some instants; None where there is none."""
+    return min((each for each in at if each is not None), default=None)
 
 
 def waits_for_a_person(action: Action) -> bool:
@@ -48,13 +84,6 @@ def waits_for_a_person(action: Action) -> bool:
 def needs_a_page(action: Action) -> bool:
     """Whether its way back is held, since the side that it leads to is not healthy."""
     return action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy"
-
-
-async def _seen(session: Session, action_id: str, seconds: float | None) -> AsyncGenerator[Action, None]:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            async for seen in session.watch(action_id):
-                yield seen
 
 
 def _say_steps(action: Action, said: set[str]) -> None:

@@ -104,9 +104,7 @@ def trigger(common: Common, writing: Writing, params: tuple[str, ...], wait: boo
 
     async def request(session: Session) -> Request:
         backend, name = await _backend_of(session, pipeline)
-        return Request(
-            kind="trigger", service=f"{backend}/{name}", params=key_values(params), timeout_s=common.timeout_s
-        )
+        return Request(kind="trigger", service=f"{backend}/{name}", params=key_values(params))
 
     return act(common, writing, request, wait_for_run=wait)
 
@@ -177,7 +175,7 @@ async def shown_run(session: Session, found: PipelineRun) -> Answer:
 def _set_paused(common: Common, writing: Writing, kind: ActionKind, pipeline: str) -> int:
     async def request(session: Session) -> Request:
         backend, name = await _backend_of(session, pipeline)
-        return Request(kind=kind, service=f"{backend}/{name}", timeout_s=common.timeout_s)
+        return Request(kind=kind, service=f"{backend}/{name}")
 
     return act(common, writing, request)
 
@@ -256,7 +254,7 @@ def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:
         await session.read(deadline_s=common.timeout_s)
         found = await found_run(session, ref)
         service = f"{found.backend}/{found.pipeline}"
-        return Request(kind=kind, service=service, ref=found.ref, timeout_s=common.timeout_s)
+        return Request(kind=kind, service=service, ref=found.ref)
 
     return request
 

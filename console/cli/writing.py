@@ -16,7 +16,7 @@ from actions.work import uninterrupted
 from backends.errors import BackendError
 from backends.models import Health, Panel
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
-from console.cli.following import as_runner, follow
+from console.cli.following import as_runner, first, follow
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -75,8 +75,7 @@ async def _act(
 ) -> int:
     selection = chosen(common)
     async with opened(Session(selection, panels=panels)) as session:
-        request = await make_request(session)
-        plan = await session.plan(_with_overrides(request, writing))
+        request, plan = await _planned(common, writing, session, make_request)
         if writing.dry_run:
             _print_action(common, session, preview(plan, actor=session.orders.actor), plan_lines(plan))
             return EXIT_REFUSED if plan.blocked else 0
@@ -97,6 +96,25 @@ async def _act(
                 return await _follow(common, writing, session, action, request, wait_for_run, consent)
             finally:
                 await session.orders.run_out()
+
+
+async def _planned(
+    common: Common, writing: Writing, session: Session, make_request: RequestMaker
+) -> tuple[Request, Plan]:
+    """What is meant, and the plan of it, within `--timeout` in all: nothing has an effect yet."""
+    from msgspec.structs import replace
+
+    scope = asyncio.timeout(common.timeout_s)
+    try:
+        async with scope:
+            made = await make_request(session)
+            request = replace(made, timeout_s=common.timeout_s, overrides=writing.overrides or made.overrides)
+            return request, await session.plan(request)
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        words = "planning was not done within --timeout; nothing changed"
+        raise BackendError("timeout", words, fix="raise --timeout, or see which source does not answer") from None
 
 
 async def _noted(submitting: Awaitable[Action], begun: list[Action]) -> Action:
@@ -121,29 +139,36 @@ async def _follow(
         _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
+    due = None if common.timeout_s is None else time.monotonic() + common.timeout_s
     if request.order in STEERING and not writing.foreground:
         _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
         return 0
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
     back = ordered == "rollback"
-    action = await _watched(common, writing, session, action, deadline, back)
+    action = await _watched(common, writing, session, action, deadline, due, back)
     if request.kind == "rollback" and not request.order and action.open and action.orphaned_since is not None:
         say("teal: its runner died: once more")  # on a disk that is full, without the journal
         action = await _once_more(session, request, consent, action)
-        action = await _watched(common, writing, session, action, deadline, back)
+        action = await _watched(common, writing, session, action, deadline, due, back)
     _print_action(common, session, action, action_lines(action))
     code = exit_code(action, ordered=ordered)
     if code == 0 and wait_for_run and action.ref:
-        return await _wait_for_run(session, action.ref, deadline)
+        return await _wait_for_run(session, action.ref, first(deadline, due))
     return code
 
 
 async def _watched(
-    common: Common, writing: Writing, session: Session, action: Action, deadline: float | None, back: bool
+    common: Common,
+    writing: Writing,
+    session: Session,
+    action: Action,
+    deadline: float | None,
+    due: float | None,
+    back: bool,
 ) -> Action:
     if action.id in session.orders.unjournalled:  # it was run here, to its end, and no journal can be watched
         return action
-    return await follow(common, session, action, deadline, foreground=writing.foreground, back=back)
+    return await follow(common, session, action, deadline, due, foreground=writing.foreground, back=back)
 
 
 async def _once_more(session: Session, request: Request, consent: Consent, action: Action) -> Action:
@@ -173,12 +198,6 @@ async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> i
             return 0 if run.state == "success" else 1
         await asyncio.sleep(RUN_POLL_S)
     return EXIT_STILL_OPEN
-
-
-def _with_overrides(request: Request, writing: Writing) -> Request:
-    from msgspec.structs import replace
-
-    return replace(request, overrides=writing.overrides) if writing.overrides else request
 
 
 def _consent(writing: Writing, plan: Plan) -> Consent:

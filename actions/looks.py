@@ -1,0 +1,93 @@
+"""Looks at a side that takes traffic, at a steady rate whatever an answer takes: one that is down is left at once."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Literal, NoReturn
+
+from msgspec import Struct
+
+from actions.endings import Failed
+
+APART_S = 0.5
+MAX_IN_FLIGHT = 8
+_KEPT = 64
+
+Seen = Literal["good", "down", "other", "all down", "unreached", "unproven", "unseen"]
+"""What one look came to. `down`: the side itself refused, failed or is unhealthy, asked directly or through the load
+balancer. `all down`: so did the other side, or the load balancer can not be reached: it is not this side that failed.
+`unreached`: only the load balancer can not be. `other`: another side answered. `unproven`: an answer that names no
+side. `unseen`: nobody could look."""
+
+
+class Sample(Struct, frozen=True):
+    """One look at a side that takes traffic, in a word and in words; `version` is what it runs."""
+
+    seen: Seen
+    detail: str
+    version: str | None = None
+
+
+class Looks:
+    """Looks every `every_s`, each begun whether or not the one before has ended, and taken in that order."""
+
+    def __init__(self, look: Callable[[], Awaitable[Sample]], every_s: float, fatal: frozenset[Seen]) -> None:
+        """`fatal`: what ends it, seen twice in a row."""
+        self._look = look
+        self._every_s = every_s
+        self._fatal = fatal
+        self._taken: deque[tuple[Sample, float]] = deque(maxlen=_KEPT)
+        self._first = asyncio.Event()
+        self.count = 0
+
+    @property
+    def newest(self) -> Sample:
+        """The newest look that has ended."""
+        return self._taken[-1][0] if self._taken else Sample("unseen", "not looked at yet")
+
+    async def first(self) -> None:
+        """Wait for one."""
+        await self._first.wait()
+
+    def in_a_row(self, *seen: Seen) -> bool:
+        """Whether the newest looks, two or more and half a second apart, came to one of `seen`."""
+        newest = self._taken[-1][1] if self._taken else 0.0
+        for sample, began in reversed(self._taken):
+            if sample.seen not in seen:
+                return False
+            if newest - began >= APART_S:
+                return True
+        return False
+
+    async def run(self) -> NoReturn:
+        """A guard: raises Failed with what was seen where that is fatal, and what a look raises."""
+        flying: deque[asyncio.Task[tuple[Sample, float]]] = deque()
+        due = time.monotonic()
+        try:
+            while True:
+                if len(flying) < MAX_IN_FLIGHT:
+                    flying.append(asyncio.create_task(self._timed()))
+                due = max(due + self._every_s, time.monotonic())
+                while (left_s := due - time.monotonic()) > 0:
+                    if not flying:
+                        await asyncio.sleep(left_s)
+                        break
+                    await asyncio.wait({flying[0]}, timeout=left_s)
+                    if flying[0].done():
+                        self._take(*flying.popleft().result())
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    def _take(self, sample: Sample, began: float) -> None:
+        self._taken.append((sample, began))
+        self.count += 1
+        self._first.set()
+        if self.in_a_row(*self._fatal):
+            raise Failed(sample.detail, "health_failed")
+
+    async def _timed(self) -> tuple[Sample, float]:
+        began = time.monotonic()
+        return await self._look(), began

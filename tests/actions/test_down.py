@@ -1,0 +1,159 @@
+"""A side that is down is left at once, and only for what it did itself: not for lag, nor for what else fails."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actions import looks, way_back
+from actions.endings import Failed
+from actions.looks import Looks, Sample, Seen
+from actions.models import Action
+from actions.outcome import exit_code
+from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+GRADUAL = replace(ANALYTICS_FLIP, strategy="gradual")
+BACK_WITHIN_S = 5.0
+
+
+@pytest.fixture
+async def house(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
+    stages: dict[str, Any] = {"stages": {"gradual": [50, 100]}, "stage_time": "600s", "probe_timeout": "2s"}
+    async with House(tmp_path / "state", service, bake="600s", **stages) as house:
+        yield house
+        await house.kill_runner()
+
+
+async def in_phase(house: House, service: TwoColors, phase: str) -> Action:
+    request = GRADUAL if "[" in phase else ANALYTICS_FLIP
+    if phase.startswith("verify"):
+        service.router_frozen = "blue"  # as before: it is proven of BLUE, and stays in that phase
+    return await house.reaches(await house.gate.submit(await house.gate.plan(request), YES), phase)
+
+
+async def never_held(house: House, action: Action) -> Action:
+    """The action at its end."""
+    async for seen in house.gate.watch(str(action.id)):
+        assert seen.hold is None, seen.hold
+        action = seen
+    return action
+
+
+@pytest.mark.parametrize("phase", ["verify", "verify[50]", "analyse[50]", "bake"])
+@pytest.mark.parametrize("how", ["refused", "unhealthy", "through the balancer"])
+async def test_the_old_side_is_taken_back_within_seconds(
+    house: House, service: TwoColors, phase: str, how: str
+) -> None:
+    action = await in_phase(house, service, phase)
+    began = time.monotonic()
+    if how == "refused":
+        await service.stop("green")
+    elif how == "unhealthy":
+        service.faults["green"].status, service.faults["green"].word = 503, "unhealthy"
+    else:
+        service.router_says = (503, "green")
+    while service.weights() != BLUE:
+        assert time.monotonic() - began < BACK_WITHIN_S
+        await asyncio.sleep(0.05)
+    service.router_frozen, service.router_says = None, None
+    ended = await never_held(house, action)
+    assert (ended.status, exit_code(ended)) == ("rolled_back", 1)
+    assert ended.error is not None
+    assert (ended.error.kind, "GREEN" in ended.error.message) == ("health_failed", True)
+
+
+@pytest.mark.parametrize("phase", ["verify", "analyse[50]", "bake"])
+@pytest.mark.parametrize("what", ["the old side", "the load balancer"])
+async def test_what_fails_with_something_else_is_held_and_traffic_stays(
+    house: House, service: TwoColors, phase: str, what: str
+) -> None:
+    action = await in_phase(house, service, phase)
+    split = service.weights()
+    also = "blue" if what == "the old side" else "router"
+    await service.stop(also)
+    await service.stop("green")
+    held = await house.stands(action, "paused", 10)
+    assert (held.phase, service.weights(), exit_code(held)) == (phase, split, 9)
+    assert held.hold is not None
+    assert ("BLUE is not healthy" if also == "blue" else "the load balancer can not be reached") in held.hold.why
+    service.router_frozen = None
+    await service.start(also)
+    await service.start("green")
+    found = await house.stands(action, "running", 10)
+    assert (found.hold, service.weights()) == (None, split)
+    if phase == "verify":
+        assert (await house.reaches(action, "bake", 10)).phase == "bake"
+
+
+async def test_a_load_balancer_that_is_away_is_told_and_nothing_is_moved(house: House, service: TwoColors) -> None:
+    action = await in_phase(house, service, "bake")
+    await service.stop("router")
+    held = await house.stands(action, "paused", 10)
+    assert (service.weights(), exit_code(held)) == (GREEN, 8)
+    await service.start("router")
+    assert (await house.stands(action, "running", 10)).hold is None
+
+
+async def test_an_answer_of_the_old_side_is_lag(house: House, service: TwoColors) -> None:
+    action = await in_phase(house, service, "verify")
+    await asyncio.sleep(3)
+    assert ((await house.gate.action(str(action.id))).phase, service.weights()) == ("verify", GREEN)
+    service.router_frozen = None
+    assert (await house.reaches(action, "bake", 10)).phase == "bake"
+
+
+@pytest.mark.parametrize(
+    ("seen", "down"),
+    [
+        (["down", "good", "down", "good"], False),
+        (["down", "down"], True),
+        (["down", "all down", "down", "all down"], False),
+        (["other", "other", "other"], False),
+        (["unseen", "down", "down"], True),
+    ],
+)
+async def test_two_bad_looks_in_a_row_count(monkeypatch: pytest.MonkeyPatch, seen: list[Seen], down: bool) -> None:
+    monkeypatch.setattr(looks, "APART_S", 0.01)
+    left = iter(seen)
+
+    async def look() -> Sample:
+        return Sample(next(left, "good"), "as told")
+
+    looking = Looks(look, 0.02, frozenset({"down"}))
+    with pytest.raises(Failed if down else TimeoutError):
+        async with asyncio.timeout(0.3):
+            await looking.run()
+
+
+async def test_looks_that_hang_are_begun_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A side that swallows every request is left as soon as one that refuses them, but for the time of one request."""
+    monkeypatch.setattr(looks, "APART_S", 0.1)
+
+    async def look() -> Sample:
+        await asyncio.sleep(0.5)
+        return Sample("down", "no answer in 0.5 s")
+
+    began = time.monotonic()
+    with pytest.raises(Failed):
+        await Looks(look, 0.1, frozenset({"down"})).run()
+    assert time.monotonic() - began < 0.9
+
+
+async def test_where_nothing_works_for_long_it_goes_back_as_soon_as_it_can(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way_back, "HEALTHY_AGAIN_S", 3.0)
+    action = await in_phase(house, service, "bake")
+    await service.stop("blue")
+    await service.stop("green")
+    await house.stands(action, "paused", 10)
+    await house.reaches(action, "shift-back", 10)
+    await service.start("blue")
+    ended = await house.ended(action)
+    assert (ended.status, service.weights()) == ("rolled_back", BLUE)
