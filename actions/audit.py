@@ -19,6 +19,10 @@ AuditKind = Literal[
 ]
 
 
+SHORT_HASH = 16
+"""Digits of a hash that a notice shows: 64 bits, which nobody finds a second text for."""
+
+
 class AuditEntry(Struct, frozen=True, kw_only=True):
     """What is told of one command or one effect, never with a secret. `before` and `after` are what was observed.
 
@@ -57,12 +61,42 @@ class AuditRecord(AuditEntry, frozen=True, kw_only=True):
 
 
 class AuditVerdict(Struct, frozen=True, kw_only=True):
-    """What a walk of the chain found; `broken_at` is the first record that does not fit."""
+    """What a walk of the chain found; `broken_at` is the first record that does not fit. `head` is the newest record as
+    `SEQ:HASH`; `anchored`: the chain was held against a head from outside of the journal. Without one nobody can tell
+    that its end was cut off, or that it was written anew."""
 
     intact: bool
     records: int
     broken_at: int | None = None
     detail: str = ""
+    head: str = ""
+    anchored: bool = False
+
+
+class Head(Struct, frozen=True):
+    """A record that the chain had once: its place, and its hash or the beginning of it."""
+
+    seq: int
+    hash: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Head":
+        """`SEQ:HASH`, as notices, reports and `teal audit verify` say it. Raises ValueError."""
+        seq, _, found = text.strip().removeprefix("audit ").partition(":")
+        if not seq.isdecimal() or len(found) < SHORT_HASH or set(found.lower()) - set("0123456789abcdef"):
+            raise ValueError(f'"{text}" is no head: write SEQ:HASH, at least {SHORT_HASH} digits of the hash')
+        return cls(int(seq), found.lower())
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+    @property
+    def short(self) -> str:
+        """As a person copies it."""
+        return f"{self.seq}:{self.hash[:SHORT_HASH]}"
+
+
+EMPTY = "there is no record: nothing was ever ordered here, or the journal was emptied or replaced"
 
 
 class Link(Struct, frozen=True):
@@ -100,19 +134,34 @@ def export_line(found: Link) -> str:
     return canonical({"seq": found.seq, "prev_hash": found.prev_hash, "hash": found.hash, "text": found.text})
 
 
-def verify(links: Iterable[Link], head: tuple[int, str]) -> AuditVerdict:
-    """Walks the chain in order. `head` is the sequence and hash that the newest record must have."""
+def verify(links: Iterable[Link], head: tuple[int, str], known: Head | None = None) -> AuditVerdict:
+    """Walks the chain in order. `head` is the sequence and hash that the newest record must have, `known` a record that
+    somebody kept elsewhere. A chain without any record proves nothing, so it is not intact."""
     prev_hash, count = "", 0
     for found in links:
         count += 1
-        problem = _problem(found, count, prev_hash)
+        problem = _problem(found, count, prev_hash) or _not_known(found, known)
         if problem:
             return AuditVerdict(intact=False, records=count, broken_at=found.seq, detail=problem)
         prev_hash = found.hash
     if (count, prev_hash) != head:
         detail = f"it ends at record {count}, and {head[0]} were written"
         return AuditVerdict(intact=False, records=count, broken_at=count + 1, detail=detail)
-    return AuditVerdict(intact=True, records=count)
+    end = str(Head(count, prev_hash))
+    if known is not None and known.seq > count:
+        detail = (
+            f"record {known.seq} was written once, and is not there: the end was cut off, or this is another journal"
+        )
+        return AuditVerdict(intact=False, records=count, broken_at=count + 1, detail=detail, head=end)
+    if count == 0:
+        return AuditVerdict(intact=False, records=0, detail=EMPTY)
+    return AuditVerdict(intact=True, records=count, head=end, anchored=known is not None)
+
+
+def _not_known(found: Link, known: Head | None) -> str:
+    if known is None or known.seq != found.seq or found.hash.startswith(known.hash):
+        return ""
+    return "its hash is not the one that was kept: the chain was written anew, or this is another journal"
 
 
 def _problem(found: Link, place: int, prev_hash: str) -> str:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actions import outcome
 from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.enrichment import enriched
 from actions.entries import command_entry, entry_of, override_entries, overview_of, request_hash
 from actions.guards import Policy, refusal
@@ -190,9 +190,9 @@ class Gate:
         """The chain, oldest first."""
         return await self.journal.audit_records(since=since)
 
-    async def verify_audit(self) -> AuditVerdict:
-        """Walk the chain."""
-        return await self.journal.audit_verify()
+    async def verify_audit(self, known: Head | None = None) -> AuditVerdict:
+        """Walk the chain; `known` is a record of it that somebody kept elsewhere."""
+        return await self.journal.audit_verify(known)
 
     # ---- inside
 

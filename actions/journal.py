@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict
+from actions.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.ids import new_id
 from actions.journal_errors import JournalError, JournalFull, how_to_move_away
 from actions.lease import Hold, LeaseTimes, steady_clock
@@ -239,9 +239,15 @@ class Journal:
         """The chain as JSON lines with the text that was hashed."""
         return await self._look([], lambda sql: sql.audit_lines())
 
-    async def audit_verify(self) -> AuditVerdict:
+    async def audit_head(self) -> Head | None:
+        """The newest record; None where there is no journal yet."""
+        return await self._look(None, lambda sql: sql.audit_head())
+
+    async def audit_verify(self, known: Head | None = None) -> AuditVerdict:
         """Walk the chain; the first record that does not fit is named."""
-        return await self._look(AuditVerdict(intact=True, records=0), lambda sql: sql.audit_verify())
+        return await self._look(
+            AuditVerdict(intact=False, records=0, detail=EMPTY), lambda sql: sql.audit_verify(known)
+        )
 
     # ---- inside
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, 
 from sqlalchemy.exc import IntegrityError
 
 from actions import consoles, events_sql, tables
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict, export_line, record, verify
+from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.audit_sql import append, head_of, links
 from actions.engines import database_now
 from actions.ids import canonical, now, time_text
@@ -351,10 +351,15 @@ class SqlJournal:
         with self._database.reading() as connection:
             return [export_line(found) for found in links(connection)]
 
-    def audit_verify(self) -> AuditVerdict:
+    def audit_verify(self, known: Head | None) -> AuditVerdict:
         """Walk the chain."""
         with self._database.reading() as connection:
-            return verify(links(connection), head_of(connection))
+            return verify(links(connection), head_of(connection), known)
+
+    def audit_head(self) -> Head:
+        """The newest record."""
+        with self._database.reading() as connection:
+            return Head(*head_of(connection))
 
     # ---- inside
 

@@ -88,9 +88,19 @@ class Notices:
     async def _tell(self, description: dict[str, Any], event: ActionEvent) -> None:
         notifier = await self._build(description)
         try:
-            await deliver(notifier, event, timeout_s=NOTIFY_S)
+            await deliver(notifier, await self._anchored(event), timeout_s=NOTIFY_S)
         finally:
             await notifier.aclose()
+
+    async def _anchored(self, event: ActionEvent) -> ActionEvent:
+        """With the head of the audit, which is then kept where nobody can change it who can change the journal."""
+        try:
+            head = await self._journal.audit_head()
+        except BackendError:
+            return event
+        if head is None or not head.seq:
+            return event
+        return replace(event, head=str(head), text=f"{event.text} (audit {head.short})")
 
     async def _missed(self, description: dict[str, Any], event: ActionEvent, why: str) -> None:
         entry = AuditEntry(

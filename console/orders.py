@@ -23,7 +23,7 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
-    from actions.audit import AuditEntry, AuditRecord, AuditVerdict
+    from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head
     from actions.gate import Gate, Spare
     from actions.journal import Journal
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
@@ -161,9 +161,13 @@ class Orders:
         """Add to the chain what changed nothing: a note."""
         await (await self._opened()).journal.audit(*entries)
 
-    async def verify_audit(self) -> AuditVerdict:
+    async def audit_head(self) -> Head | None:
+        """The newest record of the audit."""
+        return await (await self._opened()).journal.audit_head()
+
+    async def verify_audit(self, known: Head | None = None) -> AuditVerdict:
         """Walk the chain."""
-        return await (await self._opened()).verify_audit()
+        return await (await self._opened()).verify_audit(known)
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""

@@ -43,6 +43,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     events: Sequence[Event]
     actions: Sequence[Action]
     items: Sequence[Item]
+    audit_head: str = ""
 
 
 def incident(facts: Facts) -> list[str]:
@@ -58,7 +59,13 @@ def incident(facts: Facts) -> list[str]:
         *_section("What is not as it should be now", _evidence(facts)),
         *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
         *_section("What could not be seen", _unseen(facts)),
+        *_audit(facts),
     ]
+
+
+def _audit(facts: Facts) -> list[str]:
+    """By which it can be checked later that no record of these actions was changed or cut off."""
+    return ["", f"Audit: `teal audit verify --head {facts.audit_head}`"] if facts.audit_head else []
 
 
 def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
@@ -66,7 +73,7 @@ def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:
     lines = [f"# {facts.title}: handover {_day(facts.made_at, facts)} {_time(facts.made_at, facts)}"]
     for kind, heading in _KINDS.items():
         lines += _section(heading, [_open_item(item, facts) for item in items if item.kind == kind])
-    return [*lines, *_section("What could not be seen", _unseen(facts))]
+    return [*lines, *_section("What could not be seen", _unseen(facts)), *_audit(facts)]
 
 
 _KINDS = {

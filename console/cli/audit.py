@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from typing import Any
 
 import click
 
-from actions.audit import AuditRecord
+from actions.audit import AuditRecord, AuditVerdict, Head
 from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
@@ -35,22 +36,55 @@ def list_(common: Common) -> int:
     return read(common, (), answer)
 
 
+class HeadType(click.ParamType[Head]):
+    """`SEQ:HASH`."""
+
+    name = "head"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Head:
+        """Raises click's usage error for anything else."""
+        try:
+            return Head.parse(value)
+        except ValueError as error:
+            return self.fail(str(error), param, ctx)
+
+
 @audit.command()
 @common_options()
-def verify(common: Common) -> int:
-    """Walk the hash chain; exit 1 and the first broken record where it does not hold."""
-    return run_loop(_verify(common))
+@click.option(
+    "--head", "known", type=HeadType(), metavar="SEQ:HASH",
+    help="A record that the chain must have: from a notice, a report or an earlier verify.",
+)  # fmt: skip
+def verify(common: Common, known: Head | None) -> int:
+    """Walk the hash chain; exit 1 and the first broken record where it does not hold.
+
+    Without --head nobody can tell that the end was cut off, or that all was written anew.
+    """
+    return run_loop(_verify(common, known))
 
 
-async def _verify(common: Common) -> int:
+async def _verify(common: Common, known: Head | None) -> int:
     async with opened(Session(chosen(common), panels=())) as session:
-        verdict = await session.orders.verify_audit()
+        verdict = await session.orders.verify_audit(known)
         health: Health = "ok" if verdict.intact else "critical"
         shown = document("audit.verify", [verdict], context=session.context.name, health=health)
-        broken = f"broken at record {verdict.broken_at}: {verdict.detail}"
-        words = f"{verdict.records} records, {'the chain holds' if verdict.intact else broken}"
-        show(common, Answer(shown, lambda: [words]))
+        show(common, Answer(shown, lambda: verdict_lines(verdict, known)))
         return 0 if verdict.intact else 1
+
+
+def verdict_lines(verdict: AuditVerdict, known: Head | None) -> list[str]:
+    """What a walk of the chain found, in words."""
+    count = f"{verdict.records} records"
+    if verdict.intact and known is not None:
+        return [f"{count}, the chain holds, and has record {known.seq} as it was", f"head {verdict.head}"]
+    if verdict.intact:
+        fix = "--head SEQ:HASH of a notice or a report does"
+        return [
+            f"{count}, the chain holds; that none is missing at its end is not proven ({fix})",
+            f"head {verdict.head}",
+        ]
+    where = "" if verdict.broken_at is None else f"broken at record {verdict.broken_at}: "
+    return [f"{count}, {where}{verdict.detail}"]
 
 
 @audit.command()

@@ -102,8 +102,15 @@ async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
     return Facts(
         title=session.context.title, made_at=moment.utc_now(), since=since, until=until, zone=session.context.zone,
         sources=[*session.sources(), *journal, *more], events=events(items, since, until),
-        actions=actions, items=items,
+        actions=actions, items=items, audit_head=await _head(session),
     )  # fmt: skip
+
+
+async def _head(session: Session) -> str:
+    with contextlib.suppress(BackendError):  # the actions have said it
+        head = await session.orders.audit_head()
+        return str(head) if head is not None and head.seq else ""
+    return ""
 
 
 async def _actions(session: Session) -> tuple[list[Action], list[Snapshot]]:

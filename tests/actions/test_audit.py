@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.audit import AuditEntry, Link, link, record, verify
+from actions.audit import AuditEntry, Head, Link, link, record, verify
 from actions.journal import Journal
 from actions.models import Actor
 from actions.rows import Changes
@@ -30,8 +30,34 @@ def head(links: list[Link]) -> tuple[int, str]:
 def test_a_chain_that_nobody_touched_holds() -> None:
     links = chain(5)
     assert verify(links, head(links)).intact
-    assert verify([], (0, "")).intact
     assert record(links[2]).detail == "number 3"
+
+
+def test_a_chain_that_was_cut_off_or_written_anew_does_not_have_the_head_that_was_kept() -> None:
+    """Whoever can write the journal can make a chain that holds: the head is from where he can not."""
+    links = chain(5)
+    kept = Head.parse(f"3:{links[2].hash[:16].upper()}")
+    assert verify(links, head(links), kept).anchored
+    cut = verify(links[:2], head(links[:2]), kept)
+    assert (cut.intact, cut.broken_at) == (False, 3)
+    forged: list[Link] = []
+    for old in links:
+        entry = AuditEntry(kind="note", detail=f"lumber {old.seq}")
+        forged.append(link(old.seq, forged[-1].hash if forged else "", "2026-01-01T00:00:00.000000Z", entry))
+    assert verify(forged, head(forged)).intact
+    assert not verify(forged, head(forged)).anchored
+    assert verify(forged, head(forged), kept).broken_at == 3
+
+
+def test_no_record_at_all_is_not_a_chain_that_holds() -> None:
+    assert not verify([], (0, "")).intact
+    assert not verify([], (0, ""), Head(1, "0" * 64)).intact
+
+
+@pytest.mark.parametrize("text", ["", "3", "3:abc", "x:0123456789abcdef", "3:0123456789abcdeg", "-1:0123456789abcdef"])
+def test_what_is_no_head_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="SEQ:HASH"):
+        Head.parse(text)
 
 
 @given(st.data())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actions.audit import AuditRecord
+from actions.audit import AuditRecord, Head
 from actions.models import Consent
 from actions.notices import NOTIFY_S
 from actions.targets import describe
@@ -49,8 +49,12 @@ async def test_a_flip_is_told_from_start_to_end(house: House, receiver: FaultySe
     started, succeeded = told(receiver)
     by = str(house.gate.actor)
     assert (started["what"], succeeded["what"]) == ("started", "succeeded")
-    assert started["text"] == f"test: flip analytics blue → green started by {by}: release 2.4"
-    assert succeeded["text"] == "test: flip analytics blue → green succeeded"
+    assert started["text"].startswith(f"test: flip analytics blue → green started by {by}: release 2.4 (audit ")
+    assert succeeded["text"].startswith("test: flip analytics blue → green succeeded (audit ")
+    verdict = await house.gate.verify_audit(Head.parse(succeeded["head"]))
+    assert (verdict.intact, verdict.anchored) == (True, True)
+    assert succeeded["head"][: len(short := Head.parse(succeeded["head"]).short)] == short
+    assert succeeded["text"].endswith(f"(audit {short})")
     for event in (started, succeeded):
         named = {key: event[key] for key in ("context", "kind", "service", "from", "to", "by", "reason", "action")}
         assert named == {
@@ -73,7 +77,9 @@ async def test_what_is_held_is_told_once_and_what_an_operator_paused_is_not(
     assert (await house.ended(held)).status == "succeeded"
     assert await complaints(house) == []
     assert [event["what"] for event in told(receiver)] == ["started", "held", "succeeded"]
-    assert told(receiver)[1]["text"] == "test: flip analytics blue → green held: GREEN: nobody could look"
+    assert told(receiver)[1]["text"].startswith(
+        "test: flip analytics blue → green held: GREEN: nobody could look (audit "
+    )
 
 
 async def test_the_detached_runner_tells_by_the_references_of_the_journal(
@@ -150,7 +156,7 @@ async def test_a_flip_that_goes_nowhere_is_told_as_failed(
     assert ended.error is not None
     last = told(receiver)[-1]
     assert last["what"] == ("failed" if ended.status == "aborted" else "rolled_back")
-    assert last["text"].endswith(ended.error.message)
+    assert f"{ended.error.message} (audit " in last["text"]
 
 
 async def test_a_flip_that_is_taken_back_is_told_once(
