@@ -44,7 +44,7 @@ async def _switched(env: dict[str, str], url: str) -> bool:
 
 
 async def _teal(env: dict[str, str], order: str) -> None:
-    words = ("deploy", order, "analytics", "-y", "-q")
+    words = ("deploy", order, "analytics", "-C", "sandbox", "-y", "-q")
     process = await asyncio.create_subprocess_exec("teal", *words, env=env, stdout=asyncio.subprocess.DEVNULL)
     code = await process.wait()
     if code != 0:

@@ -1,9 +1,11 @@
 """Which context a command works on: the one of a config, or the embedded sandbox where there is no config."""
 
+import os
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from backends.text import clean
 from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
 from console.errors import EXIT_USAGE, CommandError, ConfigError, Problem
 
@@ -28,23 +30,37 @@ class NoConfig(CommandError):
         super().__init__(EXIT_USAGE, "config", f"no config; looked at {places}", fix=fix)
 
 
+class SandboxNotNamed(CommandError):
+    """There is no config, and the command would change something of a platform that nobody named."""
+
+    def __init__(self) -> None:
+        places = ", ".join(str(place) for place in search_path(None))
+        message = f"no config (looked at {places}), and without one an order is only for the sandbox"
+        super().__init__(EXIT_USAGE, "config", message, fix="add -C sandbox if that is meant")
+
+
 def select(
     config_file: str | None,
     context_name: str | None,
     *,
     start_sandbox: bool = False,
+    order: bool = False,
     check_entries: bool = True,
     on_progress: Callable[[str], None] | None = None,
 ) -> Selection:
     """The context to work on. `check_entries`: as `load_config`. `on_progress` hears of a sandbox that is started.
+    `order`: something will be changed, and the sandbox only where it is named.
 
     Raises CommandError: no config, an unusable one, an unknown context.
     """
     path = find_config(config_file)
     config = load_config(path, check_entries=check_entries) if path else None
-    if config is None or (context_name == SANDBOX and SANDBOX not in config.contexts):
-        if context_name not in (None, SANDBOX):
-            raise ConfigError(f'no config, so no context "{context_name}"', fix="run `teal config init`")
+    named = context_name or os.environ.get("TEAL_CONTEXT") or None
+    if config is None or (named == SANDBOX and SANDBOX not in config.contexts):
+        if named not in (None, SANDBOX):
+            raise ConfigError(f'no config, so no context "{clean(named, 100)}"', fix="run `teal config init`")
+        if order and named is None:
+            raise SandboxNotNamed()
         return _sandbox(start_sandbox, check_entries, on_progress)
     context = pick_context(config, context_name)
     return _usable(config, context)

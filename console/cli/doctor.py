@@ -6,7 +6,7 @@ import click
 
 from backends.models import worst
 from console.cli.options import Common, common_options
-from console.cli.reading import READ_TIMEOUT_S
+from console.cli.reading import READ_TIMEOUT_S, say_sandbox
 from console.cli.showing import Answer, show
 from console.config_lint import lint
 from console.diagnosis import Diagnosis, diagnose
@@ -24,6 +24,7 @@ RIGHT = (False, False, False, False, False, False, False, True, True)
 def doctor(common: Common) -> int:
     """What works, worst first: each entry, the journal, the state directory, the config. Exit 7 where none answers."""
     selection = select(common.config, common.context)
+    say_sandbox(selection)
     seen = lint([selection.context], selection.problems)
     snapshots, found = run_loop(diagnose(selection, seen, deadline_s=common.timeout_s or READ_TIMEOUT_S))
     shown = document(

@@ -26,7 +26,7 @@ def note(common: Common, text: tuple[str, ...]) -> int:
 
 
 async def _note(common: Common, sentence: str) -> int:
-    async with opened(Session(chosen(common), panels=())) as session:
+    async with opened(Session(chosen(common, order=True), panels=())) as session:
         entry = await session.orders.note(sentence)
         shown = document("note", [entry], context=session.context.name, health="ok")
         show(common, Answer(shown, lambda: [f"noted by {session.orders.identity}: {sentence}"]))

@@ -22,17 +22,23 @@ READ_TIMEOUT_S = 15.0
 DEFAULT_SINCE = TypedTime(age_s=3600.0)
 
 
-def chosen(common: Common, *, start_sandbox: bool = False) -> Selection:
-    """The context to work on, with what disables single entries said on stderr."""
-    selection = select(common.config, common.context, start_sandbox=start_sandbox)
+def chosen(common: Common, *, start_sandbox: bool = False, order: bool = False) -> Selection:
+    """The context to work on, with what disables single entries said on stderr; that it is the sandbox is said also
+    with `--quiet`. `order`: as `select`."""
+    selection = select(common.config, common.context, start_sandbox=start_sandbox, order=order)
+    say_sandbox(selection)
     if not common.quiet:
-        if selection.context.sandbox:
-            say("teal: SANDBOX: the embedded platform on this host")
         entries = selection.context.entries.values()
         broken = {entry.name for port in entries for entry in port if entry.problem}
         for problem in selection.problems:
             say(f"teal: {'disabled' if problem.entry in broken else 'to correct'}: {problem}")
     return selection
+
+
+def say_sandbox(selection: Selection) -> None:
+    """That what is looked at is no platform of anybody's, on stderr."""
+    if selection.context.sandbox:
+        say("teal: SANDBOX: the embedded platform on this host")
 
 
 def read(

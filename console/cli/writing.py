@@ -73,7 +73,7 @@ async def _act(
     wait_for_run: bool,
     begun: list[Action],
 ) -> int:
-    selection = chosen(common)
+    selection = chosen(common, order=True)
     async with opened(Session(selection, panels=panels)) as session:
         request, plan = await _planned(common, writing, session, make_request)
         if writing.dry_run:

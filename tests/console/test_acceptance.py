@@ -21,6 +21,7 @@ class Teal:
     def __init__(self, home: Path) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env = {"PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "LANG": "C.UTF-8"}
+        self.env["TEAL_CONTEXT"] = "sandbox"
 
     def run(self, *arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
         env = {**self.env, **({"TEAL_CONFIG": config} if config else {})}
@@ -202,7 +203,9 @@ def test_the_audit_holds_and_exports(teal):
 
 
 def test_check_without_a_config_names_the_places_it_looked(tmp_path):
-    ended = Teal(tmp_path).run("check")
+    teal = Teal(tmp_path)
+    del teal.env["TEAL_CONTEXT"]
+    ended = teal.run("check")
     assert ended.returncode == 3
     assert ended.stdout.startswith("UNKNOWN: no config; looked at ")
     assert "/etc/tealdeck/config.toml" in ended.stdout

@@ -26,7 +26,7 @@ class Sandbox:
         self.state = state
         kept = {name: os.environ[name] for name in _FROM_OUTSIDE if name in os.environ}
         self.env = {**kept, "HOME": str(state), "LANG": "C.UTF-8", "TERM": "xterm-256color"}
-        self.env |= {"TEAL_STATE_DIR": str(state), "COLORTERM": "truecolor"}
+        self.env |= {"TEAL_STATE_DIR": str(state), "COLORTERM": "truecolor", "TEAL_CONTEXT": "sandbox"}
 
     def teal(self, *arguments: str, code: int = 0) -> str:
         """Run `teal` without a terminal; what it printed."""
