@@ -131,12 +131,15 @@ class Container(Struct):
 
     name: str
     image: str = ""
+    restart_policy: str = field(name="restartPolicy", default="")
 
 
-class PodSpec(Struct):
+class PodSpec(Struct, rename="camel"):
     """The same of a pod and of a template for pods."""
 
     containers: list[Container] = []
+    init_containers: list[Container] | None = None
+    ephemeral_containers: list[Container] | None = None
 
 
 class PodStatus(Struct, rename="camel"):
@@ -145,6 +148,8 @@ class PodStatus(Struct, rename="camel"):
     phase: str = ""
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    ephemeral_container_statuses: list[ContainerStatus] | None = None
 
 
 class Pod(Struct):

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from backends.errors import BackendError
-from backends.logs.merging import gap
+from backends.logs.around import around
+from backends.logs.merging import note
 from backends.models import Item, LogEntry
 from backends.ports import LogQuery
 from console import moment
@@ -17,7 +18,6 @@ from console.store import SourceKey, Store
 from console.timeline_feeds import Rememberers
 
 AFTER = timedelta(minutes=5)
-NEARER = (AFTER, timedelta(seconds=30), timedelta(seconds=5))
 RUN_LIMIT = 1000
 LINE_LIMIT = 1500  # of each source before the time, and as many after it
 FOR_GOOD_S = 1e9  # what is past does not grow stale
@@ -62,22 +62,10 @@ class Past:
         return tuple(begun)
 
     async def _lines(self, name: str) -> tuple[LogEntry, ...]:
-        """The last before the time, and what follows on it without a hole, as far as the limit reaches."""
-        logs, (since, until) = self._adapters.logs(name), self.window
-        before = await logs.query(LogQuery(since=since, until=self.at, limit=LINE_LIMIT))
-        after: list[LogEntry] = []
-        for ahead in NEARER:
-            query = LogQuery(since=self.at, until=min(until, self.at + ahead), limit=LINE_LIMIT)
-            after = await logs.query(query)
-            if len(after) < LINE_LIMIT:
-                return (*before, *_not_twice(before, after))
-        return (*before, gap(name, None, f"more than {LINE_LIMIT:,} came in 5 s"), *after)
-
-
-def _not_twice(before: list[LogEntry], after: list[LogEntry]) -> list[LogEntry]:
-    """Lines of the very time are in both."""
-    both = len(before)
-    for same in range(min(both, len(after)), 0, -1):
-        if before[both - same :] == after[:same]:
-            return after[same:]
-    return after
+        """The last before the time, and the first after it: without a hole, as far as the limit reaches."""
+        since, until = self.window
+        query = LogQuery(since=since, until=until)
+        found = await around(self._adapters.logs(name), query, self.at, before=LINE_LIMIT, after=LINE_LIMIT)
+        if sum(entry.at is not None and entry.at >= self.at for entry in found) >= LINE_LIMIT:
+            found.append(note(name, f"the first {LINE_LIMIT:,} lines after this time: there are more"))
+        return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, Silence, TaskRun
-from backends.ports import Approval, LogQuery, PipelineInfo
+from backends.ports import Approval, LogQuery, Logs, PipelineInfo
 from backends.text import clean
 from console import moment
 from console.adapters import Adapters
@@ -43,6 +43,13 @@ OPEN_ACTION_INTERVAL_S = 1.0
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
+
+ReadLogs = Callable[[Logs], Awaitable[list[LogEntry]]]
+
+
+async def last_lines(logs: Logs) -> list[LogEntry]:
+    """Those of a source where nobody asks for others."""
+    return await logs.query(LogQuery(limit=LOG_LIMIT))
 
 
 class ContextInfo(Struct, frozen=True):
@@ -85,7 +92,7 @@ class Session:
         panels: tuple[Panel, ...] = PANELS,
         since: timedelta = timedelta(hours=1),
         until: datetime | None = None,
-        log_query: LogQuery | None = None,
+        read_logs: ReadLogs = last_lines,
     ) -> None:
         self._selection = selection
         self._config = selection.context.config
@@ -105,7 +112,7 @@ class Session:
         self.armed = not self._config.protected
         self.since = since
         self.until = until
-        self.log_query = log_query or LogQuery(limit=LOG_LIMIT)
+        self._read_logs = read_logs
         self.store = Store()
         self._rememberers = Rememberers(selection.context.entries, self.adapters, self.orders)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
@@ -359,7 +366,7 @@ class Session:
         return (enriched,)
 
     async def _fetch_logs(self, entry: Entry) -> tuple[Item, ...]:
-        return tuple(await self.adapters.logs(entry.name).query(self.log_query))
+        return tuple(await self._read_logs(self.adapters.logs(entry.name)))
 
     async def _fetch_check(self, entry: Entry) -> tuple[Item, ...]:
         return (await self.adapters.check(entry.name).run(),)

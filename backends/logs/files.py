@@ -157,7 +157,7 @@ class FileLogs:
                 continue
             unbounded += [entry.source for entry in found if is_note(entry)]
             timed = with_sort_time([entry for entry in found if not is_note(entry)]) + timed
-            if len(timed) >= query.limit:
+            if len(timed) >= query.limit and not query.first:
                 oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
         if unreadable and len(unreadable) == len(files):
             raise self._unreadable(unreadable[0])
@@ -173,7 +173,8 @@ class FileLogs:
         if unbounded:
             more = f" and {len(unbounded) - 3} more" if len(unbounded) > 3 else ""
             said.append(note(self._name, f"{', '.join(unbounded[:3])}{more}: {UNBOUNDED}"))
-        return said + [entry for _, entry in timed[-query.limit :]]
+        timed = timed[: query.limit] if query.first else timed[-query.limit :]
+        return said + [entry for _, entry in timed]
 
     def _newest_first(self, files: list[Path], unreadable: list[OSError]) -> list[tuple[int, Path]]:
         return sorted(self._changes(files, unreadable), reverse=True)

@@ -27,7 +27,7 @@ from msgspec import Struct, field, structs
 from backends.environment import without_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.logs.lines import at_least, parse_text
-from backends.logs.reading import TakenBackwards, line_filter
+from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.redaction import told
@@ -105,6 +105,8 @@ class JournaldLogs:
             return []
         bounds = [f"--since=@{query.since.timestamp():.6f}"] if query.since else []
         bounds += [f"--until=@{query.until.timestamp():.6f}"] if query.until else []
+        if query.first:
+            return await self._first(bounds, query.limit, wanted)
         newest_first: list[LogEntry] = []
         backwards: TakenBackwards[LogEntry] = TakenBackwards(wanted)
         reached = not newest
@@ -120,6 +122,16 @@ class JournaldLogs:
         if query.level is not None:  # lines of a message were decided together
             newest_first.sort(key=lambda entry: int(entry.at_ns or 0), reverse=True)
         return newest_first[: query.limit][::-1]
+
+    async def _first(self, bounds: list[str], limit: int, wanted: LineFilter) -> list[LogEntry]:
+        found: list[LogEntry] = []
+        async with aclosing(self._read("--no-tail", *bounds)) as entries:
+            async for _, raw, entry in entries:
+                if wanted.takes(raw, entry, entry.source):
+                    found.append(entry)
+                    if len(found) >= limit:
+                        break
+        return found
 
     async def _read(self, *options: str) -> AsyncGenerator[tuple[_Entry, str, LogEntry], None]:
         """Entries as journalctl prints them, with their text and as a model. The process ends with the iterator."""

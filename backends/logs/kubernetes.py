@@ -7,7 +7,7 @@ kubeconfig = "~/.kube/config"          # default: as kubectl looks for it, then 
 kube_context = "prod"                  # default: the current one
 namespace = "analytics"                # default: that of the context
 selector = "app=analytics"             # as of `kubectl logs -l`; empty: every pod of the namespace
-container = "analytics"                # default: all of a pod
+container = "analytics"                # default: all of a pod, those that prepare it too
 ```
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#get-read-log-of-the-specified-pod
@@ -16,7 +16,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from msgspec import Struct
@@ -26,12 +26,13 @@ from backends.errors import BackendError
 from backends.kubernetes_api import KubernetesApi
 from backends.kubernetes_wire import Items, Pod
 from backends.logs.kubernetes_follow import PodFollower
-from backends.logs.kubernetes_lines import Place, Position, entry_of, log_path
+from backends.logs.kubernetes_lines import OVERLAP_S, Place, Position, entry_of, log_path, places_of, stamp_of
+from backends.logs.lines import NANOSECONDS, nanoseconds
+from backends.logs.merging import gap
 from backends.logs.reading import LineFilter, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
-from backends.text import clean
 from backends.together import together
 
 AT_ONCE = 8
@@ -97,26 +98,14 @@ class KubernetesLogs:
     async def _places(self) -> list[Place]:
         params = {"labelSelector": self._config.selector} if self._config.selector else {}
         pods = (await self._api.get(await self._api.path("v1", "pods"), Items[Pod], params=params)).items
-        return [
-            Place(
-                uid=pod.metadata.uid,
-                pod=clean(pod.metadata.name, 256),
-                container=clean(container.name, 64),
-                has_siblings=len(pod.spec.containers) > 1,
-                restarts=_restarts(pod, container.name),
-                has_ended=pod.status.phase in ("Succeeded", "Failed"),
-            )
-            for pod in pods
-            for container in pod.spec.containers
-            if self._config.container in ("", container.name)
-        ]
+        return [place for pod in pods for place in places_of(pod, self._config.container)]
 
     async def _read(self, query: LogQuery, wanted: LineFilter) -> tuple[list[LogEntry], dict[str, Position]]:
         """The last matching lines of all containers in order of time, and how far each of them was read."""
         places = await self._places()
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def read(place: Place) -> tuple[deque[LogEntry], Position]:
+        async def read(place: Place) -> tuple[list[LogEntry], Position]:
             async with turn:
                 return await self._read_one(place, query, wanted)
 
@@ -124,25 +113,44 @@ class KubernetesLogs:
         entries = [entry for found, _ in answers for entry in found]
         entries.sort(key=lambda entry: int(entry.at_ns or 0))
         positions = {place.key: position for place, (_, position) in zip(places, answers, strict=True)}
+        if query.first:
+            return entries[: query.limit], positions
         return entries[-query.limit :] if query.limit > 0 else [], positions
 
-    async def _read_one(self, place: Place, query: LogQuery, wanted: LineFilter) -> tuple[deque[LogEntry], Position]:
-        found: deque[LogEntry] = deque(maxlen=max(1, query.limit))
-        position = Position(place.restarts)
-        filtered = query.grep is not None or query.level is not None or query.until is not None
-        params: dict[str, Any] = {"tailLines": MAX_TAIL if filtered else max(LEAST_TAIL, query.limit)}
+    async def _read_one(self, place: Place, query: LogQuery, wanted: LineFilter) -> tuple[list[LogEntry], Position]:
+        found: deque[LogEntry] = deque(maxlen=None if query.first else max(1, query.limit))
+        position = Position(place.restarts, nanoseconds(query.since) if query.since else 0)
+        params: dict[str, Any] = {}
+        most = None  # from where it is asked on, up to a time or a number of lines: however many there are later
+        if not query.first and query.until is None:
+            most = MAX_TAIL if query.grep is not None or query.level is not None else max(LEAST_TAIL, query.limit)
+            params["tailLines"] = most
         if query.since is not None:
             params["sinceTime"] = query.since.strftime("%Y-%m-%dT%H:%M:%SZ")
+        last_ns = nanoseconds(query.until) + OVERLAP_S * NANOSECONDS if query.until else None
         for previous in (True, False) if place.restarts else (False,):
-            async for line in self._lines(place, params, previous):
-                if not previous and not position.advance(line):
-                    continue
-                entry = entry_of(line, place, wanted, previous=previous)
-                if entry is not None:
-                    found.append(entry)
-        return found, position
+            count, oldest = 0, 0
+            async with contextlib.aclosing(self._lines(place, params, previous)) as lines:
+                async for line in lines:
+                    count += 1
+                    at_ns = stamp_of(line) or 0
+                    if last_ns is not None and at_ns > last_ns:
+                        break
+                    oldest = min(oldest or at_ns, at_ns)
+                    if not previous:
+                        position.advance(line)
+                    entry = entry_of(line, place, wanted, previous=previous)
+                    if entry is not None:
+                        found.append(entry)
+                        if query.first and len(found) >= query.limit:
+                            return list(found), position
+            if not previous and count == most:
+                position.begin_at(oldest)
+            if most == MAX_TAIL and count == most and len(found) < query.limit:
+                found.appendleft(gap(place.source, None, f"only the last {most:,} lines were searched"))
+        return list(found), position
 
-    async def _lines(self, place: Place, params: dict[str, Any], previous: bool) -> AsyncIterator[bytes]:
+    async def _lines(self, place: Place, params: dict[str, Any], previous: bool) -> AsyncGenerator[bytes, None]:
         more = {"container": place.container, "timestamps": "true"} | ({"previous": "true"} if previous else {})
         try:
             async for line in self._api.lines(await log_path(self._api, place), params=params | more, idle_s=10.0):
@@ -151,8 +159,3 @@ class KubernetesLogs:
             # 400: it has not started yet, or nothing is kept of what ran before. 404: it has gone since it was listed.
             if error.status not in (400, 404):
                 raise
-
-
-def _restarts(pod: Pod, container: str) -> int:
-    statuses = {status.name: status.restart_count for status in pod.status.container_statuses or ()}
-    return statuses.get(container, 0)

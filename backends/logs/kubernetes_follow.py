@@ -71,7 +71,7 @@ class PodFollower:
         for key, place in self._known.items():
             if key in self._tasks:
                 continue
-            if len(self._tasks) >= MAX_STREAMS:
+            if sum(not task.done() for task in self._tasks.values()) >= MAX_STREAMS:
                 if key not in self._left_out:
                     self._left_out.add(key)
                     await self._waiting.put(gap(place.source, None, f"more than {MAX_STREAMS} containers at once"))

@@ -11,12 +11,13 @@ lookback = "7d"                      # so far back is looked for the last lines 
 tail = true                          # follow by websocket; default: by asking again
 ```
 
-Followed by asking again: `/tail` is best effort, drops lines (a gap says how many), and a server allows ten of them.
+Followed by asking again: `/tail` is best effort, drops lines without a word, and a server allows ten of them. So what
+is behind it is asked for every few seconds; what no query has is a gap.
 """
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -30,9 +31,9 @@ from backends.http import Answer, refusal
 from backends.logs import loki_tail, polling
 from backends.logs.lines import LEVEL_WORDS, NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.loki_tail import Stream
-from backends.logs.merging import gap
+from backends.logs.merging import gap, is_gap
 from backends.logs.patterns import for_re2
-from backends.logs.polling import Found, Polled, Seen
+from backends.logs.polling import OVERLAP_NS, Found, Polled, Seen
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
@@ -46,6 +47,7 @@ PAGE = 1000
 MOST_PER_PAGE = 5000  # Loki's own default for `max_entries_limit_per_query`; a lower one is learned
 MAX_PAGES = 50
 FIRST_LOOK_S = 3600.0
+BEHIND_TAIL_S = 5.0
 _SOURCE_LABELS = ("app", "service_name", "service", "container", "job", "pod", "filename")
 _LEVEL_LABELS = ("detected_level", "level", "severity")
 _LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
@@ -86,6 +88,7 @@ class _Streams(Struct):
 
 class _StreamsAnswer(Struct):
     data: _Streams
+    warnings: list[str] = []
 
 
 class LokiLogs:
@@ -127,15 +130,29 @@ class LokiLogs:
         asked = {"query": self._config.query, "start": str(seen.newest_ns), "limit": str(self._most)}
         scheme, _, place = base.partition("://")
         url = f"{'wss' if scheme.casefold() == 'https' else 'ws'}://{place}/loki/api/v1/tail?{urlencode(asked)}"
-        async with aclosing(loki_tail.frames(url, who, headers, float(self._config.timeout))) as frames:
-            async for frame in frames:
-                lines = [line for stream in frame.streams or () for line in self._lines(stream, base)]
+        read_to_ns, read_at, dropped = seen.newest_ns, time.monotonic(), list[Any]()
+        frames = loki_tail.frames(url, who, headers, float(self._config.timeout))
+        async with aclosing(loki_tail.with_pauses(frames, BEHIND_TAIL_S)) as frames_or_none:
+            async for frame in frames_or_none:
+                lines = [line for stream in frame.streams or () for line in self._lines(stream)] if frame else []
                 for line in sorted(lines, key=lambda line: line.ns):
                     if seen.is_new(line) and wanted.takes(line.raw, line.entry, line.entry.source):
                         yield line.entry
-                if frame.dropped_entries:
-                    yield gap(self._context.name, len(frame.dropped_entries), "Loki's tail dropped them")
-                seen.prune()
+                dropped += frame.dropped_entries or () if frame else ()
+                if not dropped and time.monotonic() - read_at < BEHIND_TAIL_S:
+                    continue
+                known_ns: set[int] = set()
+                for item in await self._after(max(0, read_to_ns - OVERLAP_NS)):
+                    if not isinstance(item, Found):
+                        yield item
+                        continue
+                    known_ns.add(item.ns)
+                    if seen.is_new(item) and wanted.takes(item.raw, item.entry, item.entry.source):
+                        yield item.entry
+                if lost := sum(loki_tail.dropped_at(one) not in known_ns for one in dropped):
+                    yield gap(self._context.name, lost, "Loki's tail dropped them, at least, and no query has them")
+                read_to_ns, read_at, dropped = max(known_ns, default=read_to_ns), time.monotonic(), []
+                seen.prune(read_to_ns - OVERLAP_NS)
 
     async def _entered(self) -> tuple[str, Credentials, dict[str, str]]:
         """The address, and with what it is entered."""
@@ -151,11 +168,24 @@ class LokiLogs:
         end = nanoseconds(query.until) + 1000 if query.until else time.time_ns() + NANOSECONDS
         looks = (min(FIRST_LOOK_S, self._config.lookback), self._config.lookback)
         starts = [nanoseconds(query.since)] if query.since else [end - int(look * NANOSECONDS) for look in looks]
+        if query.first:
+            return await self._in_pages(partial(self._first, starts[-1], end, query))
         found: list[Found] = []
         for start in starts:
             found = await self._in_pages(partial(self._backwards, start, end, query, wanted))
             if len(found) >= query.limit:
                 break
+        return found
+
+    async def _first(self, start: int, end: int, query: LogQuery) -> list[Found]:
+        wanted, found = line_filter(query, self._context.name), list[Found]()
+        page = max(PAGE, query.limit) if query.grep or query.level else query.limit
+        async with aclosing(self._forwards(start, end, page, query.grep, is_followed=False)) as lines:
+            async for line in lines:
+                if is_gap(line.entry) or wanted.takes(line.raw, line.entry, line.entry.source):
+                    found.append(line)
+                    if len(found) >= query.limit:
+                        break
         return found
 
     async def _backwards(self, start: int, end: int, query: LogQuery, wanted: LineFilter) -> list[Found]:
@@ -165,7 +195,8 @@ class LokiLogs:
         seen: set[Any] = set()
         page = min(self._most, max(PAGE, query.limit) if query.grep or query.level else min(query.limit, PAGE))
         for _ in range(MAX_PAGES):
-            lines = await self._page(start, end, "backward", page, query.grep)
+            lines, gaps = await self._page(start, end, "backward", page, query.grep)
+            newest_first += [one for one in gaps if one not in newest_first]
             for line in reversed(lines):
                 if (line.ns, line.identity) in seen:
                     continue
@@ -189,7 +220,11 @@ class LokiLogs:
         return newest_first[::-1]
 
     async def _after(self, start: int) -> list[Found | LogEntry]:
-        return await self._in_pages(partial(self._forwards, start))
+        async def read() -> list[Found | LogEntry]:
+            async with aclosing(self._forwards(start, time.time_ns() + NANOSECONDS, MOST_PER_PAGE, None)) as lines:
+                return [line.entry if is_gap(line.entry) else line async for line in lines]
+
+        return await self._in_pages(read)
 
     async def _in_pages(self, read: Callable[[], Awaitable[list[T]]]) -> list[T]:
         """What it reads, in smaller pages where Loki allows no larger ones."""
@@ -201,31 +236,38 @@ class LokiLogs:
                 if self._most == most:
                     raise
 
-    async def _forwards(self, start: int) -> list[Found | LogEntry]:
-        lines: list[Found | LogEntry] = []
+    async def _forwards(
+        self, start: int, end: int, page: int, grep: str | None, *, is_followed: bool = True
+    ) -> AsyncGenerator[Found, None]:
+        """The lines of [start, end), oldest first, with gaps in between: page by page, each from the newest nanosecond
+        of the one before. Where that are too many, who follows asks on behind them."""
         seen: set[Any] = set()
-        page = min(PAGE, self._most)
+        page = min(page, self._most)
         for _ in range(MAX_PAGES):
-            some = await self._page(start, time.time_ns() + NANOSECONDS, "forward", page, None)
-            new = [line for line in some if (line.ns, line.identity) not in seen]
-            seen.update((line.ns, line.identity) for line in new)
-            lines += new
+            some, gaps = await self._page(start, end, "forward", page, grep)
+            for line in (*some, *gaps):
+                if (line.ns, line.identity) not in seen:
+                    seen.add((line.ns, line.identity))
+                    yield line
             if len(some) < page:
-                break
+                return
             if some[-1].ns > start:
                 start = some[-1].ns
             elif page < self._most:
-                page = min(2 * page, self._most)
+                page = min(2 * page, self._most)  # all of one nanosecond: only a larger page shows the others
             else:
-                lines.append(self._gap(start, f"more than {page} lines in one nanosecond").entry)
+                yield self._gap(start, f"more than {page} lines in one nanosecond")
                 start += 1
-        return lines
+        if not is_followed:
+            yield self._gap(start, f"only the first {MAX_PAGES * page:,} lines were searched")
 
     def _gap(self, ns: int, why: str) -> Found:
         return Found(ns, why, "", gap(self._context.name, None, why))
 
-    async def _page(self, start: int, end: int, direction: str, limit: int, grep: str | None) -> list[Found]:
-        """One page, oldest first; of `start` and later, before `end`."""
+    async def _page(
+        self, start: int, end: int, direction: str, limit: int, grep: str | None
+    ) -> tuple[list[Found], list[Found]]:
+        """One page, oldest first, of `start` and later, before `end`; and what is to be said of it."""
         config = self._config
         base, who, headers = await self._entered()
         params = {"query": config.query + _line_filter(grep), "start": str(start), "end": str(end), "limit": str(limit)}
@@ -248,20 +290,22 @@ class LokiLogs:
                 f"logs {self._context.name}: the query gives a {clean(kind, 40)}, not lines",
                 fix="leave out rate() and the like",
             )
-        found = [
-            line for stream in answer.decode(_StreamsAnswer).data.result for line in self._lines(stream, answer.url)
-        ]
+        decoded = answer.decode(_StreamsAnswer)
+        found = [line for stream in decoded.data.result for line in self._lines(stream)]
         found.sort(key=lambda line: line.ns)
-        return found
+        at = found[-1].ns if found else start
+        return found, [self._gap(at, f"Loki warns: {words}") for words in decoded.warnings]
 
-    def _lines(self, stream: Stream, where: str) -> Iterable[Found]:
+    def _lines(self, stream: Stream) -> Iterable[Found]:
         source = next((stream.stream[name] for name in _SOURCE_LABELS if name in stream.stream), self._context.name)
         labels = clean_labels(stream.stream)
         identity = tuple(sorted(stream.stream.items()))
         for value in stream.values:
             ns, text = value[:2] if len(value) > 1 else ("", "")
             if not (isinstance(ns, str) and ns.isdecimal() and isinstance(text, str)):
-                raise BackendError("malformed", f"{where}: a line is not [nanoseconds, text]")
+                why = f"this is no [nanoseconds, text]: {clean(str(value), 60)}"
+                yield Found(0, why, text if isinstance(text, str) else "", gap(self._context.name, 1, why))
+                continue
             more = value[2] if len(value) > 2 and isinstance(value[2], dict) else {}
             yield Found(int(ns), (identity, text), text, _entry(ns, text, source, labels, more))
 

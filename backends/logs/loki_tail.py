@@ -3,6 +3,8 @@
 Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/#stream-logs (3.x).
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -11,6 +13,7 @@ from msgspec import Struct
 from backends.credentials import Credentials
 from backends.errors import BackendError, ErrorKind
 from backends.http import decode_json
+from backends.logs.stamps import parse_time
 from backends.proxies import proxy_for
 from backends.redaction import basic, redact_url
 
@@ -23,11 +26,11 @@ class Stream(Struct):
     """Lines with the same labels: [nanoseconds, text] or [nanoseconds, text, more]."""
 
     stream: dict[str, str] = {}
-    values: list[tuple[Any, ...]] = []
+    values: list[list[Any]] = []
 
 
 class Frame(Struct):
-    """What comes at once. `dropped_entries`: what Loki left out since this reader is too slow for it."""
+    """What comes at once. `dropped_entries`: some of what Loki left out since this reader is too slow."""
 
     streams: list[Stream] | None = None
     dropped_entries: list[Any] | None = None
@@ -59,3 +62,28 @@ async def frames(url: str, who: Credentials, headers: dict[str, str], timeout_s:
     except (OSError, TimeoutError, WebSocketException) as error:
         raise BackendError("unreachable", f"{where}: {type(error).__name__}") from None
     raise BackendError("unreachable", f"{where}: Loki closed the tail")
+
+
+async def with_pauses(frames: AsyncGenerator[Frame, None], pause_s: float) -> AsyncGenerator[Frame | None, None]:
+    """The frames as they come, and None where none came for so long. Raises what they raise, and closes them."""
+    coming: asyncio.Future[Frame] | None = None
+    async with contextlib.aclosing(frames):
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(anext(frames))
+                done, _ = await asyncio.wait((coming,), timeout=pause_s)
+                frame, coming = (coming.result(), None) if done else (None, coming)
+                yield frame
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+
+def dropped_at(entry: Any) -> int | None:
+    """The nanosecond of a dropped entry, where it has one."""
+    at = entry.get("timestamp") if isinstance(entry, dict) else None
+    if isinstance(at, str) and at.isdecimal():
+        return int(at)
+    found = parse_time(at)
+    return found[1] if found else None

@@ -56,10 +56,11 @@ class Seen:
         self.newest_ns = max(self.newest_ns, found.ns)
         return new
 
-    def prune(self) -> None:
-        """Forget what no question can bring again."""
+    def prune(self, before_ns: int | None = None) -> None:
+        """Forget what no question can bring again: what is older than this, or than `from_ns`."""
         if len(self._identities) > 1000:
-            self._identities = {key: ns for key, ns in self._identities.items() if ns >= self.from_ns}
+            oldest = self.from_ns if before_ns is None else before_ns
+            self._identities = {key: ns for key, ns in self._identities.items() if ns >= oldest}
 
 
 async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:

@@ -68,11 +68,12 @@ def search_file(
     end: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[LogEntry]:
-    """The last `limit` matching lines of a file before the offset `end`, oldest first. Raises OSError, and BackendError
-    for a pattern that is none.
+    """The last `limit` matching lines of a file before the offset `end`, or its `first` ones; oldest first. Raises
+    OSError, and BackendError for a pattern that is none.
 
     `since` and `until` are found by bisection. A file whose lines have no times is read as far as `limit` asks, unless
-    its last change was before `since`; a note says so. A compressed file can only be read from its start.
+    its last change was before `since`; a note says so; of its `first` lines since a time there are none. A compressed
+    file can only be read from its start.
     """
     wanted = LineFilter(query)
     source = source or path.stem
@@ -83,9 +84,13 @@ def search_file(
                 return []
             source = source.removesuffix(".log") if source == path.stem else source
             pieces = inflated(file, compression, path, most=MAX_INFLATED_BYTES, stopped=stopped)
-            return _last_of(_whole_lines(pieces), query.limit, wanted, line_format, source, stopped)
+            return _in_order(_whole_lines(pieces), query, wanted, line_format, source, stopped)
         start, until, is_bounded = _window(file, query, line_format)
         end = until if end is None else min(end, until)
+        if query.first:
+            if query.since is not None and not is_bounded:
+                return []
+            return _in_order(_whole_lines(_pieces(file, start, end)), query, wanted, line_format, source, stopped)
         found = _newest(blocks_backwards(file, start, end), query.limit, wanted, line_format, source, stopped)
     return found if is_bounded or not found else [note(source, UNBOUNDED), *found]
 
@@ -142,16 +147,19 @@ def _marked(lines: list[str], wanted: LineFilter) -> list[tuple[str, bool]]:
     return [(line, wanted.matches(line)) for line in (*whole, *joiner.rest())]
 
 
-def _last_of(
+def _in_order(
     blocks: Iterable[bytes],
-    limit: int,
+    query: LogQuery,
     wanted: LineFilter,
     line_format: LineFormat,
     source: str,
     stopped: Callable[[], bool],
 ) -> list[LogEntry]:
-    """The same of blocks that come in their order."""
-    found: deque[LogEntry] = deque(maxlen=limit)
+    """The last lines of blocks that come in their order, or the first."""
+    limit = query.limit
+    found: deque[LogEntry] = deque(maxlen=None if query.first else limit)
+    is_inside = not (query.first and query.since)  # a line without a time is where the one before it is
+    only_last = wanted.level is None and not query.first and query.until is None
     belonging, joiner = Belonging(), Joiner()
     empty: list[Read] = []  # lines that count if they turn out to be within a message
     for block in blocks:
@@ -163,7 +171,7 @@ def _last_of(
             marked = [(line, True) for line in wanted.lines_of(text)]
         else:
             marked = wanted.marked_lines(text, until_head=True)
-        for line, may_be_wanted in marked if wanted.level is not None else marked[-limit:]:
+        for line, may_be_wanted in marked[-limit:] if only_last else marked:
             read = line_format.read(line)
             if not line.strip():
                 empty.append(read)
@@ -173,11 +181,27 @@ def _last_of(
             empty.clear()
             if at_least(belonging.level("", read), wanted.level) and may_be_wanted:
                 entry = entry_of(read, source, line_format.labels)
-                if wanted.in_time(entry):
+                is_inside = wanted.in_time(entry) if entry.at else is_inside
+                if is_inside:
                     found.append(entry)
+            if query.first and len(found) >= limit:
+                return list(found)[:limit]
         if stopped():
             break
     return list(found)
+
+
+def _pieces(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """What lies between two offsets, from its start; small at first, since few lines may be wanted."""
+    position, size = start, FIRST_BLOCK
+    while position < end:
+        file.seek(position)
+        piece = file.read(min(size, end - position))
+        if not piece:
+            return
+        yield piece
+        position += len(piece)
+        size = min(size * 2, LARGEST_BLOCK)
 
 
 def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:

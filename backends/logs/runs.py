@@ -29,6 +29,8 @@ from backends.settings import Duration
 from backends.together import together
 
 LISTED = 200
+LONGEST_RUN = timedelta(days=1)  # so long before a time what wrote then may have begun
+LISTED_OF_A_TIME = 1000  # a time that is past may lie behind many runs
 SETTLED = timedelta(minutes=2)  # after this nothing is added to the log of a run that has ended
 MAX_RUNS = 100
 
@@ -70,8 +72,10 @@ class RunLogs:
         wanted = line_filter(query, self._context.name)
         if query.limit <= 0:
             return []
-        lines, gaps = await self._read(query.since, query.until)
+        lines, gaps = await self._read(query.since, query.until, first=query.first)
         found = _accepted(lines, wanted)
+        if query.first:
+            return [*gaps, *found[: query.limit]]
         return [*gaps, *found[-query.limit :]] if len(found) < query.limit else found[-query.limit :]
 
     async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
@@ -93,12 +97,17 @@ class RunLogs:
     async def aclose(self) -> None:
         """The pipelines belong to their context; nothing of its own is open."""
 
-    async def _read(self, since: datetime | None, until: datetime | None = None) -> tuple[list[_Line], list[LogEntry]]:
-        """The lines of the newest runs that had begun by `until` in order of time, and what is missing of them."""
+    async def _read(
+        self, since: datetime | None, until: datetime | None = None, *, first: bool = False
+    ) -> tuple[list[_Line], list[LogEntry]]:
+        """The lines of the newest runs that had begun by `until`, or of the `first` ones that ran since, in order of
+        time, and what is missing of them."""
         pipelines = self._context.pipelines(self._config.pipelines)
-        runs = [run for run in await pipelines.runs(since=since, limit=LISTED) if self._is_meant(run)]
+        most = LISTED if until is None and not first else LISTED_OF_A_TIME
+        listed = await pipelines.runs(since=since - LONGEST_RUN if since else None, limit=most)
+        runs = [run for run in listed if self._is_meant(run) and _ran_since(run, since)]
         begun = [run for run in runs if run.started_at is not None and (until is None or run.started_at <= until)]
-        begun.sort(key=_start, reverse=True)
+        begun.sort(key=_start, reverse=not first)
         read, unread = begun[: self._config.runs], begun[self._config.runs :]
         answers = await together(*(self._of_run(pipelines, run) for run in read))
         failures = [answer for answer in answers if isinstance(answer, BackendError)]
@@ -108,7 +117,10 @@ class RunLogs:
         name = self._context.name
         gaps = [gap(name, None, failure.message) for failure in failures]
         if since is not None and unread:
-            gaps.insert(0, gap(name, None, f"{len(unread)} older runs of that time are not read: see `runs`"))
+            which = "later" if first else "older"
+            gaps.insert(0, gap(name, None, f"{len(unread)} {which} runs of that time are not read: see `runs`"))
+        if most == LISTED_OF_A_TIME and len(listed) >= most:
+            gaps.insert(0, gap(name, None, f"only the newest {most:,} runs are looked at"))
         lines = [line for answer in answers if not isinstance(answer, BackendError) for line in answer]
         return sorted(lines, key=lambda line: line.ns), gaps
 
@@ -131,6 +143,10 @@ class RunLogs:
 def _start(run: PipelineRun) -> datetime:
     assert run.started_at is not None
     return run.started_at
+
+
+def _ran_since(run: PipelineRun, since: datetime | None) -> bool:
+    return since is None or run.ended_at is None or run.ended_at + SETTLED >= since
 
 
 def _lines(run: PipelineRun, entries: Iterable[LogEntry]) -> Iterable[_Line]:

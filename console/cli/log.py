@@ -11,7 +11,8 @@ import click
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.logs.merging import Merger
+from backends.logs.around import around as lines_around
+from backends.logs.merging import Merger, is_gap, is_note
 from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
@@ -22,7 +23,7 @@ from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.output import document, only_fields, print_lines
 from console.select import Selection
-from console.session import Session, opened
+from console.session import ReadLogs, Session, opened
 from console.store import Snapshot
 from console.streams import say
 from console.tables import log_line
@@ -33,7 +34,6 @@ from console.zones import zone_of
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
 AROUND = timedelta(minutes=5)
-AROUND_LINES = 20_000
 COUNTS_EVERY_S = 5.0
 
 
@@ -70,8 +70,14 @@ def log(
         nonlocal middle
         if around is not None:
             middle = around.at(zone)
-            return replace(asked, since=middle - AROUND, until=middle + AROUND, limit=AROUND_LINES)
+            return replace(asked, since=middle - AROUND, until=middle + AROUND)
         return replace(asked, since=since and since.at(zone), until=until and until.at(zone))
+
+    def reader(zone: tzinfo) -> ReadLogs:
+        wanted, at = query(zone), middle
+        if at is None:
+            return lambda logs: logs.query(wanted)
+        return lambda logs: lines_around(logs, wanted, at, before=lines, after=lines)
 
     if follow:
         selection = chosen(common)
@@ -80,19 +86,28 @@ def log(
 
     async def answer(session: Session) -> Answer:
         entries = merged(session, sources)
-        if middle is not None:
-            entries = nearest(entries, middle, lines)
-        found = document(
-            "log",
-            entries,
-            context=session.context.name,
-            snapshots=_wanted(session, sources),
-            limit=lines,
-            from_end=True,
+        said = [entry for entry in entries if _is_said(entry)]
+        if middle is None:
+            shown = entries[-lines:]
+        else:
+            entries = shown = nearest([entry for entry in entries if not _is_said(entry)], middle, lines)
+        # What a source says of itself stands at its start, where the limit would take it first.
+        shown = [*(entry for entry in said if entry not in shown), *shown]
+        total = max(len(entries), len(shown))
+        found = document("log", shown, context=session.context.name, snapshots=_wanted(session, sources))
+        found = replace(
+            found,
+            total=total,
+            truncated=len(shown) < total,
+            partial=found.partial or any(is_gap(entry) for entry in shown),
         )
         return Answer(found, lambda: [log_line(entry, session.context.zone) for entry in found.items])
 
-    return read(common, ("logs",), answer, log_query=query)
+    return read(common, ("logs",), answer, read_logs=reader)
+
+
+def _is_said(entry: LogEntry) -> bool:
+    return is_gap(entry) or is_note(entry)
 
 
 def nearest(entries: list[LogEntry], at: datetime, count: int) -> list[LogEntry]:

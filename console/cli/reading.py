@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, tzinfo
 
 from backends.models import Panel
-from backends.ports import LogQuery
 from console import moment
 from console.cli.options import Common
 from console.cli.showing import Answer, show
@@ -13,7 +12,7 @@ from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.output import reading_exit_code
 from console.select import Selection, select
-from console.session import Session, opened
+from console.session import ReadLogs, Session, last_lines, opened
 from console.streams import say
 from console.typed_times import FORMS, TypedTime
 from console.zones import zone_of
@@ -49,16 +48,16 @@ def read(
     start_sandbox: bool = False,
     since: TypedTime = DEFAULT_SINCE,
     until: TypedTime | None = None,
-    log_query: Callable[[tzinfo], LogQuery] | None = None,
+    read_logs: Callable[[tzinfo], ReadLogs] | None = None,
 ) -> int:
     """Read `panels` and print what `answer` makes of them; returns the exit code. Times that were typed, those of
-    `log_query` too, are of the context's zone. Raises CommandError."""
+    `read_logs` too, are of the context's zone. Raises CommandError."""
     selection = chosen(common, start_sandbox=start_sandbox)
     zone = zone_of(selection.context.config.timezone)
     end = until.at(zone) if until is not None else None
     session = Session(
         selection, panels=panels, since=_length(since, zone, end), until=end,
-        log_query=log_query(zone) if log_query is not None else None,
+        read_logs=read_logs(zone) if read_logs is not None else last_lines,
     )  # fmt: skip
     return run_loop(_read(common, session, answer))
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from backends.errors import BackendError
+from backends.logs.around import around
 from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 
@@ -65,6 +66,23 @@ class LogsContract:
             "line 9",
         ]
         assert await adapter.query(LogQuery(limit=0)) == []
+
+    async def test_the_first_lines_from_a_time_on_however_many_follow(self, adapter: Logs, write: Write) -> None:
+        write(lines(400))
+        at = T0 + timedelta(seconds=10)
+        found = await adapter.query(LogQuery(since=at, limit=3, first=True))
+        assert [entry.message for entry in found] == ["line 10", "line 11", "line 12"]
+        found = await adapter.query(LogQuery(since=at, grep="0$", level="error", limit=2, first=True))
+        assert [entry.message for entry in found] == ["line 10", "line 20"]
+        found = await adapter.query(LogQuery(since=at, until=at + timedelta(seconds=1), first=True))
+        assert [entry.message for entry in found] == ["line 10", "line 11"]
+        assert [entry.message for entry in await adapter.query(LogQuery(limit=1, first=True))] == ["line 0"]
+
+    async def test_the_lines_around_a_time_have_no_hole(self, adapter: Logs, write: Write) -> None:
+        write(lines(400))
+        at = T0 + timedelta(seconds=200)
+        found = await around(adapter, LogQuery(), at, before=2, after=2)
+        assert [entry.message for entry in found] == ["line 198", "line 199", "line 200", "line 201"]
 
     async def test_level_is_the_least_severe(self, adapter: Logs, write: Write) -> None:
         write([Line(T0, level, level.lower()) for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")])

@@ -135,6 +135,32 @@ async def test_what_loki_drops_is_a_gap(adapter: LokiLogs, loki: TailingLoki) ->
     await stream.aclose()  # type: ignore[attr-defined]
 
 
+async def test_what_the_tail_loses_without_a_word_is_read_behind_it(
+    adapter: LokiLogs, loki: TailingLoki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.logs.loki.BEHIND_TAIL_S", 0.1)
+    now = time.time_ns()
+    stream = adapter.follow(LogQuery())
+    waiting = asyncio.ensure_future(take(stream, 12, PATIENCE_S))
+    await loki.until_read()
+    for n in range(10):
+        FakeLoki.put(loki, now + n, f"silent {n}")
+    loki.put(now + 20, "sent")
+    loki.send(streams=None, dropped_entries=[{"timestamp": str(now + 9), "labels": {}}, {"timestamp": "7"}])
+    found = await waiting
+    assert sorted(each.message for each in found if not is_gap(each)) == sorted(
+        ["sent", *(f"silent {n}" for n in range(10))]
+    )
+    (lost,) = [each for each in found if is_gap(each)]
+    assert "1 line missing here" in lost.message
+    more = asyncio.ensure_future(take(stream, 1, PATIENCE_S))
+    await asyncio.sleep(0.3)
+    assert not more.done()
+    loki.put(now + 30, "last")
+    assert [each.message for each in await more] == ["last"]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
 async def test_who_asks_is_said_and_a_refusal_is_an_error(loki: TailingLoki, tmp_path: Path, http: Http) -> None:
     auth = {"username": "oncall", "password": secret_file(tmp_path)}
     adapter = logs_at(loki, tmp_path, http, auth=auth, tenant="team-a")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from backends.errors import BackendError
-from backends.logs.merging import is_gap
+from backends.logs.merging import is_note
 from backends.models import LogEntry, PipelineRun, TimelineEvent
 from backends.ports import LogQuery
 from console import moment
@@ -53,7 +53,7 @@ class Backend:
         assert query.since is not None
         assert query.until is not None
         found = [line for line in self.lines if line.at and query.since <= line.at <= query.until]
-        return found[-query.limit :]
+        return found[: query.limit] if query.first else found[-query.limit :]
 
 
 class Remembering:
@@ -106,15 +106,14 @@ async def test_lines_lead_up_to_the_time_and_on_from_it() -> None:
     assert [entry.message for entry in found.store.items("logs")] == [entry.message for entry in lines]
 
 
-async def test_so_many_lines_that_some_are_missing_are_a_gap() -> None:
+async def test_what_follows_on_the_time_has_no_hole_however_many_lines_there_are() -> None:
     lines = [line(0.001 * number, f"line {number}") for number in range(1, 3 * LINE_LIMIT)]
-    backend = Backend(lines=lines)
-    found = past(backend)
+    found = past(Backend(lines=lines))
     await found.read()
-    entries = found.store.items("logs")
-    assert is_gap(entries[0])
-    assert (len(entries), entries[-1].message) == (1 + LINE_LIMIT, lines[-1].message)
-    assert len(backend.queries) == 4  # nearer and nearer
+    *entries, more = found.store.items("logs")
+    assert [entry.message for entry in entries] == [entry.message for entry in lines[:LINE_LIMIT]]
+    assert is_note(more)
+    assert "there are more" in more.message
 
 
 async def test_a_time_moves_runs_logs_and_timeline_and_nothing_else() -> None:

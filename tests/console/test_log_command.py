@@ -64,6 +64,13 @@ def test_around_a_time(home: Path) -> None:
     assert "--around excludes" in said
 
 
+def test_around_a_time_however_many_lines_follow(home: Path) -> None:
+    rows = [f"{T0 + timedelta(milliseconds=10 * n):%Y-%m-%dT%H:%M:%S.%fZ} INFO line {n}\n" for n in range(60_000)]
+    (home / "web.log").write_text("".join(rows))
+    at = f"{T0 + timedelta(seconds=200):%Y-%m-%dT%H:%M:%SZ}"
+    assert numbers(teal_log(home, "web", "--around", at, "-n", "4")) == [19998, 19999, 20000, 20001]
+
+
 def test_a_window_of_time(home: Path) -> None:
     window = ("--since", "2026-03-01T12:00:10Z", "--until", "2026-03-01T12:00:12Z", "-o", "jsonl")
     found = [json.loads(line) for line in teal_log(home, *window)]
