@@ -15,7 +15,7 @@ from actions.targets import PipelinesTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError
 from backends.models import PipelineRun
-from backends.pipelines.params import problems
+from backends.pipelines.params import problems, unknown_names
 from backends.ports import Approval, PipelineInfo, Pipelines
 from backends.text import clean
 
@@ -38,7 +38,12 @@ async def plan_run(request: Request, policy: Policy, target: PipelinesTarget) ->
         params = " ".join(f"{key}={value}" for key, value in sorted(request.params.items())) or "its defaults"
         effect = f"trigger  {request.service} with {params}"
         bad = problems(info, request.params)
-        findings = [Finding(level="block", code="param", text=text, fix="correct it") for text in bad] + _doubts(info)
+        findings = [Finding(level="block", code="param", text=text, fix="correct it") for text in bad]
+        findings += [
+            Finding(level="block", code="unknown-param", text=text, fix="correct it", overridable=True)
+            for text in unknown_names(info, request.params)
+        ]
+        findings += _doubts(info)
         return _plan(request, policy, target, "", "queued", (effect,), findings, {"run_id": f"manual__{new_id()}"})
     wanted = "paused" if request.kind == "pause" else "active"
     found = "paused" if info.paused else "active"

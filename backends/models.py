@@ -34,6 +34,7 @@ class PipelineRun(Struct, frozen=True, kw_only=True):
 
     `note`: what the system knows beside its state (why it is still queued, that its code changed since the last good).
     `data`: the worst quality of what it wrote, where the links of the config say so; null where nobody knows.
+    `data_reason` names what of it is bad.
     """
 
     ref: str
@@ -56,6 +57,7 @@ class PipelineRun(Struct, frozen=True, kw_only=True):
     error: str | None = None
     note: str = ""
     data: Health | None = None
+    data_reason: str | None = None
 
     @property
     def health(self) -> Health:

@@ -19,6 +19,8 @@ from backends.models import (
 from console.derive import latest_runs, panel_health
 from console.session import Acting, Session
 from console.store import Snapshot
+from panels.kinds.pipelines import reason as run_reason
+from panels.kinds.quality import why
 
 JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
 ACTIONS = "actions"
@@ -81,9 +83,9 @@ def _name(item: Item) -> str:
         case Alert():
             return f"{item.name} {item.summary}".strip()
         case PipelineRun():
-            return f"{item.pipeline} {item.state}"
+            return ": ".join(filter(None, (f"{item.pipeline} {item.state}", run_reason(item))))
         case QualityScore():
-            return f"{item.dataset} " + ("no data" if item.score is None else f"{item.score:.2f}")
+            return why(item)
         case Deployment():
             nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
             changed = f", {item.unverified}" if item.unverified else ""

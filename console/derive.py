@@ -6,8 +6,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from backends.models import Alert, Deployment, Health, Item, PipelineRun, QualityScore, worst
+from backends.quality.rows import outdated
 from console.config_model import LinkRow, Links
 from console.store import Snapshot
+from panels.kinds.quality import why
+
+MAX_NAMED = 3
 
 
 def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
@@ -21,8 +25,9 @@ def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
 def judge_quality(
     scores: list[QualityScore], runs: list[PipelineRun], links: Links, *, read_at: datetime
 ) -> list[QualityScore]:
-    """`scores`, unknown where they are older than the last successful run of the pipeline that writes the dataset, and
-    with the run that wrote what they are about, where their system does not name it.
+    """`scores`, where they are older than the last successful run of the pipeline that writes the dataset: a good one
+    is unknown, a bad one stays bad, and both say so. With the run that wrote what they are about, where their system
+    does not name it.
 
     A run that ended after `read_at`, when the scores were read, says nothing of them: they may be new already.
     """
@@ -55,7 +60,11 @@ def judge_runs(runs: list[PipelineRun], scores: list[QualityScore], links: Links
 def _with_data(run: PipelineRun, scores: list[QualityScore], links: Links) -> PipelineRun:
     judged = [score for score in written_by(run, scores, links) if score.state != "unknown"]
     data = worst([score.state for score in judged]) if run.state == "success" and judged else None
-    return run if run.data == data else replace(run, data=data)
+    bad = [score for score in judged if score.state == data and data != "ok"]
+    words = "; ".join(map(why, bad[:MAX_NAMED]))
+    words += f" and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
+    found = replace(run, data=data, data_reason=words or None)
+    return run if run == found else found
 
 
 def written_by(run: PipelineRun, scores: Sequence[QualityScore], links: Links | None) -> list[QualityScore]:
@@ -74,8 +83,10 @@ def _judge(score: QualityScore, last_success: dict[str, PipelineRun], links: Lin
         run = last_success.get(row.pipeline)
         if score.dataset not in row.datasets or run is None or run.started_at is None or score.evaluated_at is None:
             continue
-        if score.evaluated_at < run.started_at and score.state != "unknown":
-            return replace(score, state="unknown", reason=f"older than the last good run of {row.pipeline}")
+        words = f"older than the last good run of {row.pipeline}"
+        if score.evaluated_at < run.started_at and score.state != "unknown" and words not in (score.reason or ""):
+            reason = "; ".join(filter(None, (words, score.reason))) if score.state != "ok" else words
+            return replace(score, state=outdated(score.state), reason=reason)
     return score
 
 

@@ -14,6 +14,7 @@ from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, 
 from backends.ports import PipelineInfo
 from console.derive import latest_runs
 from console.store import Snapshot
+from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline import Event
 from panels.words import UNICODE, ago, clock, zone_name
 
@@ -158,13 +159,13 @@ def _evidence(facts: Facts) -> list[str]:
     for item in facts.items:
         match item:
             case PipelineRun() if item.health == "critical" and item.ref in runs:
-                lines.append(
-                    f"- run `{item.ref}` {item.state}: {_plain(item.error or 'no reason given')}{_link(item.url)}"
-                )
+                words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
+                lines.append(f"- run `{item.ref}` {item.state}: {_plain(words)}{_link(item.url)}")
             case QualityScore() if item.state in ("critical", "unknown"):
                 score = "no data" if item.score is None else f"{item.score:.2f} (limit {item.crit:g})"
-                failed = "; ".join(f"{failure.check}: {failure.detail}" for failure in item.failures[:5])
-                lines.append(f"- dataset `{item.dataset}` {score}{': ' + _plain(failed) if failed else ''}")
+                failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
+                words = "; ".join([*filter(None, [item.reason]), *failed])
+                lines.append(f"- dataset `{item.dataset}` {item.state} {score}{': ' + _plain(words) if words else ''}")
             case Alert() if item.health in ("critical", "unknown"):
                 lines.append(f"- alert `{item.name}` {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}")
             case Deployment() if item.health != "ok":

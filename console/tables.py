@@ -13,6 +13,7 @@ from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRu
 from console import moment
 from console.output import table
 from panels.kinds.deployments import frozen_words
+from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
 
@@ -45,6 +46,13 @@ def _state(symbol_of: str, word: str) -> str:
     return f"{UNICODE.of(symbol_of)} {word}"
 
 
+def _run_state(run: PipelineRun, view: View) -> str:
+    if run.state == "success" and run.data in ("critical", "warning"):
+        return _state(run.data, "bad data")
+    word = "late" if run.late else run.state
+    return _state(word, word)
+
+
 def _history(run: PipelineRun, view: View) -> str:
     return "".join(UNICODE.of(state) for state in run.history[-12:])
 
@@ -58,6 +66,10 @@ def _score(score: QualityScore, view: View) -> str:
 
 def _trend(score: QualityScore, view: View) -> str:
     return sparkline([point.score for point in score.trend], 12, low=min(0.5, score.crit), high=1.0)
+
+
+def _why(score: QualityScore, view: View) -> str:
+    return "; ".join([*filter(None, [score.reason]), *(f"{f.check}: {f.detail}" for f in score.failures)])
 
 
 def _checks(score: QualityScore, view: View) -> str:
@@ -125,14 +137,14 @@ def _status(action: Action, view: View) -> str:
 
 FIELDS: dict[type, tuple[Field, ...]] = {
     PipelineRun: (
-        Field("STATE", lambda run, view: _state("late" if run.late else run.state, "late" if run.late else run.state)),
+        Field("STATE", _run_state),
         Field("PIPELINE", lambda run, view: run.pipeline),
         Field("RUN", lambda run, view: run.run_id),
         Field("LAST", _history),
         Field("AGO", lambda run, view: view.ago(run.started_at), right=True),
         Field("TOOK", lambda run, view: took(run.duration_s), right=True),
         Field("TASKS", lambda run, view: NOTHING if not run.tasks_total else f"{run.tasks_done}/{run.tasks_total}"),
-        Field("ERROR", lambda run, view: run.error or ""),
+        Field("ERROR", lambda run, view: run.error or (run_reason(run) if run.state == "success" else "")),
     ),
     TaskRun: (
         Field("STATE", lambda task, view: _state(task.state, task.state)),
@@ -151,7 +163,8 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("CHECKS", _checks, right=True),
         Field("TREND", _trend),
         Field("AGO", lambda score, view: view.ago(score.evaluated_at), right=True),
-        Field("WHY", lambda score, view: score.reason or "; ".join(f"{f.check}: {f.detail}" for f in score.failures)),
+        Field("SOURCE", lambda score, view: score.backend),
+        Field("WHY", _why),
     ),
     Alert: (
         Field("STATE", _alert_state),

@@ -17,7 +17,8 @@ tasks = [
 ]
 ```
 Tasks run in the directory of the config and are told `TEAL_RUN_ID`, `TEAL_PIPELINE`, `TEAL_TASK`, `TEAL_TRY`,
-`TEAL_LOGICAL_DATE`, `TEAL_PARAMS` (JSON) and `TEAL_PARAM_<NAME>`.
+`TEAL_LOGICAL_DATE`, `TEAL_PARAMS` (all params as JSON) and `TEAL_PARAM_<NAME>`: the name in capitals, what is no
+letter, digit or underscore as `_` (`-p rows=9` is `TEAL_PARAM_ROWS=9`); text as it is, all else as JSON.
 """
 
 import asyncio

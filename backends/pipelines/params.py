@@ -4,6 +4,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from backends.ports import PipelineInfo, PipelineParam
@@ -32,12 +33,25 @@ def problem(param: PipelineParam, value: Any = _MISSING) -> str:
 
 
 def problems(info: PipelineInfo, params: dict[str, Any]) -> list[str]:
-    """All that is wrong with `params` for a run of that pipeline. One that it does not know may be part of a conf."""
+    """All that is wrong with the values in `params` for a run of that pipeline."""
     return [
         found
         for param in info.params
         if (found := problem(param, params[param.name]) if param.name in params else problem(param))
     ]
+
+
+def unknown_names(info: PipelineInfo, params: dict[str, Any]) -> list[str]:
+    """The names in `params` that the pipeline does not declare, each with what may have been meant: what nobody reads
+    changes nothing, and the run looks as if it had. None for one that declares nothing, which may read anything."""
+    known = [param.name for param in info.params]
+    return [_not_declared(clean(name, 60), known) for name in params if known and name not in known]
+
+
+def _not_declared(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    meant = f'did you mean "{near[0]}"?' if near else f"it declares {', '.join(sorted(known))}"
+    return f'no param "{name}": {meant}'
 
 
 def hint(param: PipelineParam) -> str:

@@ -37,7 +37,8 @@ def score_of(
 ) -> QualityScore:
     """The score of one dataset from its rows (columns score, evaluated_at, passed, total, failures, run_ref).
 
-    Their order does not matter. What cannot be judged is `unknown`, and `reason` says why.
+    Their order does not matter. What cannot be judged is `unknown`, and `reason` says why. One that is old is `unknown`
+    where it was good; where it was bad it stays so, since nobody has seen it better.
     """
     timed = sorted(
         ((parse_time(row["evaluated_at"]), row) for row in rows),
@@ -46,10 +47,12 @@ def score_of(
     at, newest = timed[-1]
     score, reason = _read_score(newest["score"], limits.scale)
     if reason is None:
-        reason = _why_not_current(at, newest["evaluated_at"], [time for time, _ in timed if time], limits, now)
+        reason = _why_no_time(at, newest["evaluated_at"], now)
     state: Health = "unknown"
-    if score is not None and reason is None:
+    if score is not None and at is not None and reason is None:
         state = "critical" if score < limits.crit else "warning" if score < limits.warn else "ok"
+        if (reason := _why_old(at, [time for time, _ in timed if time], limits, now)) is not None:
+            state = outdated(state)
     failures, trouble = _read_failures(newest.get("failures"))
     run_ref = newest.get("run_ref")
     return QualityScore(
@@ -69,6 +72,11 @@ def score_of(
         run_ref=clean(str(run_ref), 300) if run_ref else None,
         reason="; ".join(filter(None, (reason, trouble))) or None,
     )
+
+
+def outdated(state: Health) -> Health:
+    """What a judgement is once it is old: a good one says nothing any more, a bad one was not taken back."""
+    return "unknown" if state == "ok" else state
 
 
 def as_column(failures: Sequence[FailedExpectation]) -> list[dict[str, str]]:
@@ -104,11 +112,15 @@ def _read_score(value: Any, scale: float) -> tuple[float | None, str | None]:
     return min(1.0, max(0.0, score)), None
 
 
-def _why_not_current(at: datetime | None, raw: Any, times: list[datetime], limits: Limits, now: datetime) -> str | None:
+def _why_no_time(at: datetime | None, raw: Any, now: datetime) -> str | None:
     if at is None:
         return "evaluated_at is empty" if raw is None else f"evaluated_at is not a time: {clean(str(raw), 40)}"
     if at - now > CLOCK_SKEW:
         return f"evaluated {in_words((at - now).total_seconds())} in the future: is evaluated_at UTC?"
+    return None
+
+
+def _why_old(at: datetime, times: list[datetime], limits: Limits, now: datetime) -> str | None:
     cadence = limits.cadence_s or _cadence(times)
     if cadence is not None and (now - at).total_seconds() > 2 * cadence:
         return f"older than twice its cadence of {in_words(cadence)}"

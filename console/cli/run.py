@@ -8,7 +8,7 @@ import click
 
 from actions.models import ActionKind, Request
 from backends.errors import BackendError
-from backends.models import LogEntry, PipelineRun, TaskRun
+from backends.models import LogEntry, Panel, PipelineRun, TaskRun
 from backends.ports import Approval
 from console.cli.options import TIME, Common, Writing, common_options, key_values, writing_options
 from console.cli.reading import chosen, read
@@ -24,6 +24,9 @@ from console.typed_times import TypedTime
 
 if TYPE_CHECKING:
     from console.triage import Triage
+
+# The scores are read too: a green run may have written what is bad, and its health says so (DESIGN §2).
+PANELS: tuple[Panel, ...] = ("pipelines", "quality")
 
 
 @click.group()
@@ -45,12 +48,12 @@ def list_(common: Common, since: TypedTime, state: str | None, pipeline: str | N
             "run.list",
             worst_first(runs),
             context=session.context.name,
-            snapshots=session.sources(),
+            snapshots=[found for found in session.sources() if found.key.panel == "pipelines" or found.error],
             limit=50 if common.limit is None else common.limit,
         )
         return Answer(found, lambda: item_table(PipelineRun, found.items, View.at_now(session.context.zone)))
 
-    return read(common, ("pipelines",), answer, since=since)
+    return read(common, PANELS, answer, since=since)
 
 
 @run.command()
@@ -63,7 +66,7 @@ def show(common: Common, ref: str) -> int:
     async def answer(session: Session) -> Answer:
         return await shown_run(session, await found_run(session, ref))
 
-    return read(common, ("pipelines", "quality"), answer)
+    return read(common, PANELS, answer)
 
 
 @run.command()

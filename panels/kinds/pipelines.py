@@ -38,7 +38,7 @@ def reason(run: PipelineRun) -> str:
     if run.state == "waiting":
         return f"waits for an approval{': ' + run.note if run.note else ''}"
     if run.state == "success" and run.data in ("critical", "warning"):
-        return "it ended well, and what it wrote is bad; Enter shows it"
+        return f"it ended well, and wrote bad data: {run.data_reason or 'Enter shows it'}"
     return run.error or (run.note if run.state in ("queued", "running") else "")
 
 

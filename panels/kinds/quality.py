@@ -44,8 +44,16 @@ def reason(score: QualityScore) -> str:
     if score.failures and score.state != "unknown":
         first, more = score.failures[0], len(score.failures) - 1
         words = f"{first.check}: {first.detail}" if first.detail else first.check
-        return words + (f"  (+{more} more)" if more else "")
+        words += f"  (+{more} more)" if more else ""
+        return f"{score.reason}; {words}" if score.reason else words
     return score.reason or ""
+
+
+def why(score: QualityScore) -> str:
+    """A dataset, its score and what is wrong with it, in one line: `orders 0.71 < 0.80: not_null id: 3 rows`."""
+    name = f"{score.dataset} ({score.suite})" if score.suite else score.dataset
+    measured, words = score_words(score), reason(score)
+    return f"{name} {measured}" + (f": {words}" if words and words != measured else "")
 
 
 def trend(score: QualityScore, width: int, bars: str) -> str:

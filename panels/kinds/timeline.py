@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
-from panels.kinds.pipelines import run_name
+from panels.kinds.pipelines import reason, run_name
 from panels.words import ago, clock
 
 
@@ -57,7 +57,8 @@ def _of(item: Item, told: Set[str]) -> Iterable[Event]:
     """`told`: actions that tell of themselves, so that the switch they made is not told twice."""
     match item:
         case PipelineRun() if item.ended_at is not None and item.health != "ok":
-            words = f"{_run(item)} {item.raw_state or item.state}" + (f": {item.error}" if item.error else "")
+            why = item.error or (reason(item) if item.state == "success" or item.late else "")
+            words = f"{_run(item)} {item.raw_state or item.state}" + (f": {why}" if why else "")
             yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
             if (began := _breached_since(item)) is not None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backends.pipelines.params import hint, problem, problems
+from backends.pipelines.params import hint, problem, problems, unknown_names
 from backends.ports import PipelineInfo, PipelineParam
 
 
@@ -48,3 +48,11 @@ def test_what_is_required_must_be_given() -> None:
     assert problems(info, {}) == ["p: a value is required"]
     assert problems(info, {"p": "x", "of a conf": 1}) == []
     assert hint(param("integer", schema={"minimum": 1, "maximum": 9}, required=True)) == "integer, 1 to 9, required"
+
+
+def test_a_name_that_is_not_declared_is_said_with_what_was_meant() -> None:
+    info = PipelineInfo(pipeline="x", params=(param(), PipelineParam(name="rows", type="integer")))
+    assert unknown_names(info, {"p": 1, "rows": 2}) == []
+    assert unknown_names(info, {"rwos": 9}) == ['no param "rwos": did you mean "rows"?']
+    assert unknown_names(info, {"zzz": 9}) == ['no param "zzz": it declares p, rows']
+    assert unknown_names(PipelineInfo(pipeline="x"), {"zzz": 9}) == []

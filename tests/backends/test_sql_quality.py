@@ -205,12 +205,17 @@ async def test_rows_without_a_time_do_not_push_others_out(warehouse: Path) -> No
     assert (await only(quality_in(warehouse, history=3))).score == 0.99
 
 
-@pytest.mark.parametrize(("cadence", "state"), [("1m", "unknown"), ("10m", "warning")])
-async def test_a_configured_cadence_counts_from_the_first_point_on(warehouse: Path, cadence: str, state: str) -> None:
-    insert(warehouse, evaluated_at=(now() - timedelta(minutes=5)).isoformat())
-    found = await only(quality_in(warehouse, cadence=cadence))
-    assert found.state == state
-    assert found.reason == ("older than twice its cadence of 1m" if state == "unknown" else None)
+@pytest.mark.parametrize(
+    ("score", "fresh", "old"), [(0.99, "ok", "unknown"), (0.9, "warning", "warning"), (0.5, "critical", "critical")]
+)
+async def test_a_good_score_that_is_old_is_unknown_and_a_bad_one_stays_bad(
+    warehouse: Path, score: float, fresh: str, old: str
+) -> None:
+    insert(warehouse, score=score, evaluated_at=(now() - timedelta(minutes=5)).isoformat())
+    found = await only(quality_in(warehouse, cadence="10m"))
+    assert (found.state, found.reason) == (fresh, None)
+    found = await only(quality_in(warehouse, cadence="1m"))
+    assert (found.state, found.reason) == (old, "older than twice its cadence of 1m")
 
 
 async def test_runs_by_hand_in_a_row_are_no_schedule(warehouse: Path, adapter: SqlQuality) -> None:

@@ -52,7 +52,7 @@ def test_an_incident_names_t0_evidence_actions_with_reasons_and_what_was_not_see
     )  # fmt: skip
     text = "\n".join(incident(facts(alert(1.5), score, actions=(action(),), sources=(lost,))))
     assert "T0: 01:30:00: Down firing: it is down" in text
-    assert "- dataset `orders` 0.71 (limit 0.8): amount 0..100: 37 rows" in text
+    assert "- dataset `orders` critical 0.71 (limit 0.8): amount 0..100: 37 rows" in text
     assert (
         '`7F3` flip analytics BLUE → GREEN rolled_back by alice@b1, reason "2.4.1 go", 105 requests and 3 errors'
         in text
