@@ -3,6 +3,10 @@
 Sources: https://www.elastic.co/docs/reference/elasticsearch/rest-apis/paginate-search-results (8.x) and
 https://docs.opensearch.org/latest/search-plugins/searching-data/point-in-time/ (2.4 and later).
 
+Pages go on behind `_shard_doc` where there is one (Elasticsearch 7.12, OpenSearch 3.3), else at the time of the last
+document, with what was read of it left out. Times count in nanoseconds, also where an index has milliseconds; what is
+not within 1970 … 2262 is not read. A document without a time is a line without one.
+
 ```toml
 [[contexts.production.logs]]
 type = "elasticsearch"                # or "opensearch"
@@ -29,7 +33,8 @@ from backends.logs import polling
 from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text, parse_time
 from backends.logs.merging import gap
 from backends.logs.polling import Found, Polled
-from backends.logs.reading import TakenBackwards, line_filter
+from backends.logs.reading import LineFilter, TakenBackwards, line_filter
+from backends.logs.stamps import Stamp
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -37,8 +42,11 @@ from backends.settings import Duration, Secret, reveal
 from backends.text import clean, clean_labels
 
 PAGE = 1000
+LARGEST_PAGE = 10_000  # `max_result_window`, as it is by default
 MAX_PAGES = 50
 KEEP_ALIVE = "1m"
+NO_TIME_NS = 9_223_372_036_854_775_807  # by which a document without a time is sorted
+_EARLIEST, _LATEST = "1970-01-01T00:00:00.000000000Z", "2262-04-11T23:47:16.000000000Z"
 
 
 class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,12 +86,13 @@ class _Pit(Struct):
 class _Hit(Struct):
     _index: str
     _id: str
-    sort: list[Any]
+    sort: list[Any] = []
     _source: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
 
 
 class _Hits(Struct):
-    hits: list[_Hit]
+    hits: list[_Hit] = []
 
 
 class _Shards(Struct):
@@ -93,7 +102,7 @@ class _Shards(Struct):
 
 class _Page(Struct):
     hits: _Hits
-    timed_out: bool
+    timed_out: bool = False
     shards: _Shards = field(name="_shards", default_factory=_Shards)
     pit_id: str = ""
 
@@ -114,6 +123,7 @@ class ElasticsearchLogs:
 
     def __init__(self, config: SearchConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
+        self._has_ties = True  # until it is refused
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
     async def query(self, query: LogQuery) -> list[LogEntry]:
@@ -136,6 +146,8 @@ class ElasticsearchLogs:
         size = PAGE if query.grep or query.level else min(PAGE, query.limit)
         since = nanoseconds(query.since) if query.since else None
         until = nanoseconds(query.until) + 999 if query.until else None
+        if query.first:
+            return await self._first(since, until, size, query.limit, wanted)
         newest_first: list[Found] = []
         backwards: TakenBackwards[Found] = TakenBackwards(wanted)
         async with aclosing(self._pages(since, until, "desc", size)) as pages:
@@ -151,6 +163,18 @@ class ElasticsearchLogs:
             newest_first.sort(key=lambda line: line.ns, reverse=True)
         return newest_first[: query.limit][::-1]
 
+    async def _first(
+        self, since: int | None, until: int | None, size: int, limit: int, wanted: LineFilter
+    ) -> list[Found]:
+        found: list[Found] = []
+        async with aclosing(self._pages(since, until, "asc", size)) as pages:
+            async for page, complaints in pages:
+                found += [line for line in page if wanted.takes(line.raw, line.entry, line.entry.source)]
+                found += complaints
+                if len(found) >= limit:
+                    break
+        return found[:limit]
+
     async def _after(self, ns: int) -> list[Found | LogEntry]:
         lines: list[Found | LogEntry] = []
         async for page, complaints in self._pages(ns, None, "asc", PAGE):
@@ -161,53 +185,88 @@ class ElasticsearchLogs:
         self, since: int | None, until: int | None, order: str, size: int
     ) -> AsyncGenerator[tuple[list[Found], list[Found]], None]:
         """Pages of lines, and what is to be said of each: shards that did not answer, an end that was not reached."""
-        times = self._config.fields.time
-        bounds = {name: _text_of(ns) for name, ns in (("gte", since), ("lte", until)) if ns is not None}
-        window = [{"range": {times: {**bounds, "format": "strict_date_optional_time_nanos"}}}] if bounds else []
-        more = [self._config.filter] if self._config.filter else []
-        body: dict[str, Any] = {
-            "size": size,
-            "sort": [{times: {"order": order, "unmapped_type": "date"}}, {"_shard_doc": order}],
-            "track_total_hits": False,
-            "query": {"bool": {"filter": [*window, *more]}},
-        }
+        seen: set[Any] = set()
+        after: list[Any] | None = None
         async with self._point_in_time() as point:
             for _ in range(MAX_PAGES):
-                body["pit"] = {"id": point.id, "keep_alive": KEEP_ALIVE}
-                answer = await self._ask("POST", "/_search", body)
+                body = self._search(since, until, order, size)
+                body |= {"pit": {"id": point.id, "keep_alive": KEEP_ALIVE}} | ({"search_after": after} if after else {})
+                try:
+                    answer = await self._ask("POST", "/_search", body)
+                except BackendError as error:
+                    if not self._has_ties or "_shard_doc" not in error.message:
+                        raise
+                    self._has_ties = False
+                    continue
                 page = answer.decode(_Page)
                 point.id = page.pit_id or point.id
-                lines = [self._line(hit, answer.url) for hit in page.hits.hits]
+                hits = [hit for hit in page.hits.hits if (hit._index, hit._id) not in seen]
+                lines = [self._line(hit) for hit in hits]
                 yield lines, list(self._complaints(page, lines))
-                if len(lines) < size:
+                if len(page.hits.hits) < size:
                     return
-                body["search_after"] = page.hits.hits[-1].sort
-            why = f"only {MAX_PAGES * size:,} documents were searched"
-            yield [], [Found(0, why, "", gap(self._context.name, None, why))]
+                last = page.hits.hits[-1].sort
+                if self._has_ties:
+                    after = last
+                    continue
+                seen.update((hit._index, hit._id) for hit in hits)
+                edge = _sorted_at(last)
+                if edge is None:
+                    yield [], [self._complaint(0, "more documents without a time")]
+                    return
+                if edge != (since if order == "asc" else until):
+                    bound = edge
+                elif size < LARGEST_PAGE:  # all of one time: only a larger page shows the others
+                    size = min(2 * size, LARGEST_PAGE)
+                    continue
+                else:
+                    yield [], [self._complaint(edge, f"more than {size:,} documents at one time")]
+                    bound = edge + (1 if order == "asc" else -1)
+                since, until = (bound, until) if order == "asc" else (since, bound)
+            yield [], [self._complaint(0, f"only {MAX_PAGES * size:,} documents were searched")]
+
+    def _search(self, since: int | None, until: int | None, order: str, size: int) -> dict[str, Any]:
+        times = self._config.fields.time
+        bounds = {
+            "gte": _EARLIEST if since is None else _text_of(since),
+            "lte": _LATEST if until is None else _text_of(until),
+            "format": "strict_date_optional_time_nanos",
+        }
+        window: dict[str, Any] = {"range": {times: bounds}}
+        if since is None and until is None:
+            timeless = {"bool": {"must_not": [{"exists": {"field": times}}]}}
+            window = {"bool": {"should": [window, timeless], "minimum_should_match": 1}}
+        by_time = {"order": order, "unmapped_type": "date", "numeric_type": "date_nanos"}
+        return {
+            "size": size,
+            "sort": [{times: by_time}, *([{"_shard_doc": order}] if self._has_ties else [])],
+            "track_total_hits": False,
+            "query": {"bool": {"filter": [window, *([self._config.filter] if self._config.filter else [])]}},
+            "docvalue_fields": [{"field": times, "format": "strict_date_optional_time_nanos"}],
+        }
+
+    def _complaint(self, ns: int, why: str) -> Found:
+        return Found(ns, why, "", gap(self._context.name, None, why))
 
     def _complaints(self, page: _Page, lines: list[Found]) -> Iterator[Found]:
         ns = lines[-1].ns if lines else 0
         if page.shards.failed:
-            why = f"{page.shards.failed} of {page.shards.total} shards did not answer"
-            yield Found(ns, why, "", gap(self._context.name, None, why))
+            yield self._complaint(ns, f"{page.shards.failed} of {page.shards.total} shards did not answer")
         if page.timed_out:
-            yield Found(ns, "timed out", "", gap(self._context.name, None, "the search ran out of time on the cluster"))
+            yield self._complaint(ns, "the search ran out of time on the cluster")
 
-    def _line(self, hit: _Hit, where: str) -> Found:
+    def _line(self, hit: _Hit) -> Found:
         fields, source = self._config.fields, hit._source
-        at = parse_time(_at(source, fields.time))
-        if at is None:
-            raise BackendError(
-                "malformed", f"{where}: {clean(fields.time, 60)} of document {clean(hit._id, 60)} is no time"
-            )
+        at = _time_of(hit, fields.time)
         text = _at(source, fields.message)
         raw = text if isinstance(text, str) else "" if text is None else str(text)
         name = _at(source, fields.source)
         labels = {name: str(value) for name in fields.labels[:MAX_LABELS] if (value := _at(source, name)) is not None}
         entry = parse_text(raw, source=clean(str(name or self._context.name), 128), labels=clean_labels(labels))
         level = LEVEL_WORDS.get(str(_at(source, fields.level)).lower(), entry.level)
-        entry = structs.replace(entry, at=at[0], at_ns=str(at[1]), level=level)
-        return Found(at[1], (hit._index, hit._id), raw, entry)
+        when, ns = at or (None, 0)
+        entry = structs.replace(entry, at=when, at_ns=str(ns) if at else None, level=level)
+        return Found(ns, (hit._index, hit._id), raw, entry)
 
     @asynccontextmanager
     async def _point_in_time(self) -> AsyncIterator[_PointInTime]:
@@ -304,6 +363,22 @@ def _at(document: Any, path: str) -> Any:
         more, _, rest = rest.partition(".")
         head = f"{head}.{more}"
     return None
+
+
+def _time_of(hit: _Hit, path: str) -> Stamp | None:
+    """As the cluster reads it, whatever the format; as it is written where that is the same time but more exact."""
+    written = parse_time(_at(hit._source, path))
+    read = parse_time(_at(hit.fields, path))
+    if read is None and (ns := _sorted_at(hit.sort)) is not None:
+        read = parse_time(ns)
+    is_same = written and read and written[1] // 1_000_000 == read[1] // 1_000_000
+    return written if read is None or is_same else read
+
+
+def _sorted_at(sort: list[Any]) -> int | None:
+    """The nanosecond by which a document was sorted."""
+    at = parse_time(sort[0]) if sort else None
+    return at[1] if at and at[1] < NO_TIME_NS else None
 
 
 def _text_of(ns: int) -> str:

@@ -119,7 +119,7 @@ class LokiLogs:
         """The last lines by a query, then the tail from the newest that is known; what is in both comes once."""
         wanted = line_filter(structs.replace(query, since=None), self._context.name)
         anchor = await self._last(LogQuery(limit=1))
-        seen = Seen(anchor[-1].ns if anchor else time.time_ns())
+        seen = Seen(anchor[-1].ns if anchor and anchor[-1].ns else time.time_ns())
         for item in await self._after(seen.newest_ns):
             if isinstance(item, Found):
                 seen.is_new(item)
@@ -301,7 +301,7 @@ class LokiLogs:
         labels = clean_labels(stream.stream)
         identity = tuple(sorted(stream.stream.items()))
         for value in stream.values:
-            ns, text = value[:2] if len(value) > 1 else ("", "")
+            ns, text = value[:2] if isinstance(value, list) and len(value) > 1 else ("", "")
             if not (isinstance(ns, str) and ns.isdecimal() and isinstance(text, str)):
                 why = f"this is no [nanoseconds, text]: {clean(str(value), 60)}"
                 yield Found(0, why, text if isinstance(text, str) else "", gap(self._context.name, 1, why))

@@ -26,7 +26,7 @@ class Stream(Struct):
     """Lines with the same labels: [nanoseconds, text] or [nanoseconds, text, more]."""
 
     stream: dict[str, str] = {}
-    values: list[list[Any]] = []
+    values: list[Any] = []
 
 
 class Frame(Struct):

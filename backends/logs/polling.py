@@ -67,7 +67,7 @@ async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
     """As the port says. Raises BackendError."""
     wanted = line_filter(structs.replace(query, since=None), system.name)
     anchor = await system.last(LogQuery(limit=1))
-    seen = Seen(anchor[-1].ns if anchor else system.now_ns())
+    seen = Seen(anchor[-1].ns if anchor and anchor[-1].ns else system.now_ns())
     for item in await system.after(seen.from_ns):
         if isinstance(item, Found):
             seen.is_new(item)

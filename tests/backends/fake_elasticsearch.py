@@ -1,7 +1,8 @@
 """Elasticsearch and OpenSearch, as far as logs are searched: points in time and `search_after`, in both dialects.
 
 A point in time sees what there was when it was opened, and each search gives it a new id, of which the older ones stop
-working; `sort` is by time and `_shard_doc`; a search without a point in time, or without a known one, is refused.
+working; `sort` is by time and `_shard_doc`, which older versions (`has_ties`) do not know; a search without a point in
+time, or without a known one, is refused. What is `indexed` of a time comes as a doc value.
 """
 
 import itertools
@@ -26,6 +27,8 @@ class FakeSearch:
         self.searches: list[dict[str, Any]] = []
         self.failed_shards = 0
         self.timed_out = False
+        self.has_ties = True
+        self.indexed: dict[str, str] = {}  # by the time as written
         self._numbers = itertools.count(1)
 
     def put(self, at: datetime | str, message: str, **more: Any) -> None:
@@ -69,17 +72,26 @@ class FakeSearch:
 
     def _search(self, body: dict[str, Any]) -> tuple[int, Any]:
         self.searches.append(body)
+        if len(body["sort"]) > 1 and not self.has_ties:
+            reason = "No mapping found for [_shard_doc] in order to sort on"
+            cause = {"type": "query_shard_exception", "reason": reason}
+            whole = {"type": "search_phase_execution_exception", "reason": "all shards failed", "root_cause": [cause]}
+            return 400, {"error": whole}
         documents = self.points.pop(body.get("pit", {}).get("id", ""), None)
         if documents is None:
             return 404, {"error": {"type": "search_context_missing_exception", "reason": "No search context found"}}
-        order = body["sort"][1]["_shard_doc"]
-        found = [(self._sort_of(each), each) for each in documents if self._matches(each, body["query"])]
+        (by_time,) = body["sort"][0].values()
+        assert by_time["numeric_type"] == "date_nanos"  # without it, indices of two resolutions are out of order
+        order = by_time["order"]
+        found = [(self._sort_of(each, order), each) for each in documents if self._matches(each, body["query"])]
         found.sort(key=lambda pair: pair[0], reverse=order == "desc")
         if "search_after" in body:
             after = tuple(body["search_after"])
+            assert len(body["sort"]) > 1
             found = [pair for pair in found if (pair[0] > after if order == "asc" else pair[0] < after)]
         hits = [
-            {key: document[key] for key in ("_index", "_id", "_source")} | {"_score": None, "sort": list(sort)}
+            {key: document[key] for key in ("_index", "_id", "_source")}
+            | {"_score": None, "sort": list(sort)[: len(body["sort"])], **self._doc_values(document)}
             for sort, document in found[: body["size"]]
         ]
         return 200, {
@@ -90,16 +102,27 @@ class FakeSearch:
             "hits": {"max_score": None, "hits": hits},
         }
 
-    def _sort_of(self, document: dict[str, Any]) -> tuple[int, int]:
-        at = parse_time(document["_source"]["@timestamp"])
-        assert at is not None
-        return at[1], document["number"]
+    def _time_of(self, document: dict[str, Any]) -> int | None:
+        text = document["_source"].get("@timestamp")
+        at = parse_time(self.indexed.get(text, text))
+        return at[1] if at else None
+
+    def _doc_values(self, document: dict[str, Any]) -> dict[str, Any]:
+        text = document["_source"].get("@timestamp")
+        return {"fields": {"@timestamp": [self.indexed[text]]}} if text in self.indexed else {}
+
+    def _sort_of(self, document: dict[str, Any], order: str) -> tuple[int, int]:
+        at = self._time_of(document)
+        missing = 2**63 - 1 if order == "asc" else -(2**63)
+        return missing if at is None else at, document["number"]
 
     def _matches(self, document: dict[str, Any], query: dict[str, Any]) -> bool:
         for clause in query["bool"]["filter"]:
             if "range" in clause:
                 bounds = clause["range"]["@timestamp"]
-                at = self._sort_of(document)[0]
+                at = self._time_of(document)
+                if at is None:
+                    return False
                 low, high = (parse_time(bounds[name]) if name in bounds else None for name in ("gte", "lte"))
                 if (low and at < low[1]) or (high and at > high[1]):
                     return False

@@ -147,18 +147,50 @@ async def test_the_other_dialect_is_an_error_that_says_so(
     assert "no handler found" in caught.value.message
 
 
-async def test_a_document_without_a_time_is_malformed(adapter: Logs, server: FaultyServer, cluster: FakeSearch) -> None:
+async def test_one_odd_document_does_not_take_the_others(adapter: Logs, cluster: FakeSearch) -> None:
+    cluster.put(T0, "fine")
+    cluster.put("03/01/2026 12:00", "custom format")
+    cluster.indexed["03/01/2026 12:00"] = "2026-03-01T12:00:01.000Z"
+    cluster.put("2026-03-01 12:00:02", "naive")
+    cluster.indexed["2026-03-01 12:00:02"] = "2026-03-01T12:00:02.000Z"
+    cluster.documents.append({"_index": "logs-1", "_id": "none", "_source": {"message": "no time"}, "number": 9})
+    cluster.documents.append({"_index": "logs-1", "_id": "null", "_source": {"@timestamp": None}, "number": 10})
+    found = await adapter.query(LogQuery())
+    assert {entry.message: entry.at for entry in found} == {
+        "fine": T0,
+        "custom format": T0 + timedelta(seconds=1),
+        "naive": T0 + timedelta(seconds=2),
+        "no time": None,
+        "": None,
+    }
+    assert [entry.message for entry in found][-3:] == ["fine", "custom format", "naive"]
+
+
+async def test_a_null_source_is_an_empty_one(adapter: Logs, server: FaultyServer, cluster: FakeSearch) -> None:
     def answer(request: Any) -> tuple[int, Any]:
         status, body = cluster.answer(request)
         for hit in body.get("hits", {}).get("hits", []):
-            hit["_source"]["@timestamp"] = "yesterday"
+            hit["_source"] = hit["fields"] = None
         return status, body
 
     cluster.put(T0, "x")
     server.answer = answer
-    with pytest.raises(BackendError) as caught:
-        await adapter.query(LogQuery())
-    assert caught.value.kind == "malformed"
+    (entry,) = await adapter.query(LogQuery())
+    assert (entry.at, entry.message) == (T0, "")
+
+
+@pytest.mark.parametrize("same", [3 * PAGE, 30])
+async def test_an_older_version_without_a_tie_breaker_is_read(adapter: Logs, cluster: FakeSearch, same: int) -> None:
+    cluster.has_ties = False
+    for n in range(3 * PAGE + 7):
+        cluster.put(T0 + timedelta(seconds=n // same), f"line {n}")
+    expected = [f"line {n}" for n in range(3 * PAGE + 7)]
+    found = await adapter.query(LogQuery(limit=10_000))
+    assert sorted(entry.message for entry in found) == sorted(expected)
+    assert [entry.at for entry in found] == sorted(entry.at for entry in found if entry.at)
+    first = await adapter.query(LogQuery(since=T0, limit=PAGE + 1, first=True))
+    assert len({entry.message for entry in first}) == PAGE + 1
+    assert [len(search["sort"]) for search in cluster.searches].count(2) == 1
 
 
 @pytest.mark.parametrize(("config", "word"), [({"index": " "}, "index"), ({"url": "es:9200"}, "http://")])

@@ -234,3 +234,22 @@ async def test_a_colored_line_is_found_as_it_is_shown(adapter: LokiLogs, loki: F
     loki.put(T0_NS + 1, '{"level":"info","msg":"gr\\u00f6\\u00dfe"}')
     assert len(await adapter.query(LogQuery(since=T0, grep="ERROR plain", level="error"))) == 1
     assert len(await adapter.query(LogQuery(since=T0, grep="größe"))) == 1
+
+
+async def test_warnings_and_one_odd_line_are_said_beside_the_lines(
+    adapter: LokiLogs, server: FaultyServer, loki: FakeLoki
+) -> None:
+    def answer(request: Any) -> tuple[int, Any]:
+        status, body = loki.answer(request)
+        body["warnings"] = ["maximum of series reached: partial"]
+        body["data"]["result"].append({"stream": {"app": "analytics"}, "values": [["later", 7], None]})
+        body["data"]["result"].append({"stream": None, "values": None})
+        return status, body
+
+    loki.put(nanoseconds(T0), "fine")
+    server.answer = answer
+    found = await adapter.query(LogQuery())
+    assert [entry.message for entry in found if not is_gap(entry)] == ["fine"]
+    words = " ".join(entry.message for entry in found if is_gap(entry))
+    assert "Loki warns: maximum of series reached: partial" in words
+    assert "later" in words
