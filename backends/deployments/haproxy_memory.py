@@ -29,6 +29,7 @@ class _Wrote(Struct, frozen=True):
 class _Remembered(Struct, frozen=True):
     nodes: dict[str, _Wrote] = {}
     not_persisted: str = ""
+    damage: str = ""
 
 
 class Memory:
@@ -44,10 +45,13 @@ class Memory:
             self.path.touch(mode=0o600)
 
     def read(self) -> _Remembered:
-        """What is remembered; nothing where there is none or it can not be read."""
-        with contextlib.suppress(BackendError, msgspec.DecodeError):
+        """What is remembered; nothing where there is none. `damage` says that nobody knows what was."""
+        try:
             return msgspec.json.decode(read_bounded(self.path, MAX_BYTES) or b"{}", type=_Remembered)
-        return _Remembered()
+        except BackendError as error:
+            return _Remembered(damage=f"{self.path}: {error.message}")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return _Remembered(damage=f"{self.path} is damaged")
 
     def wrote(self, node: str, crumb: Crumb, process: str) -> None:
         """Remember it. What can not be kept is only missed after a reload, so it stops nothing."""
@@ -61,12 +65,14 @@ class Memory:
     def _keep(self, found: _Remembered) -> None:
         with contextlib.suppress(BackendError, OSError):
             self.make()
-            replace_file(self.path, msgspec.json.encode(found))
+            replace_file(self.path, msgspec.json.encode(replace(found, damage="")))
 
 
 def after_reload(state: NodeState, remembered: _Remembered) -> tuple[NodeState, str]:
     """A reload took the crumb: it is put back where the weights are still those it wrote; else it says what is lost."""
     wrote = remembered.nodes.get(state.node)
+    if remembered.damage and state.crumb is None:
+        return state, f"{remembered.damage}: what was written to {state.node} before its last reload is not known"
     if wrote is None or state.crumb is not None or wrote.process == state.process:
         return state, ""
     crumb = Crumb.parse(wrote.crumb)

@@ -30,9 +30,19 @@ from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.github_api import PAGE, GitHubAccess, GitHubApi
-from backends.pipelines.github_dispatch import Dispatches
+from backends.pipelines.github_dispatch import DISPATCH, Dispatches
 from backends.pipelines.github_events import events_of_runs, read_deployments
-from backends.pipelines.github_models import OLDEST, below, log_entry, model_of, ordered, tasks_of, with_jobs
+from backends.pipelines.github_models import (
+    OLDEST,
+    below,
+    job_of,
+    labels,
+    log_entry,
+    model_of,
+    ordered,
+    tasks_of,
+    with_jobs,
+)
 from backends.pipelines.github_orders import Orders
 from backends.pipelines.github_reading import Reading
 from backends.pipelines.github_wire import Job, Run, Workflow
@@ -107,8 +117,7 @@ class GitHubActionsPipelines:
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One run now. Raises `not_found`. One that was dispatched a moment ago may not be there yet: it is queued."""
-        workflow = await self._reading.workflow(pipeline)
-        found = await self._reading.run_or_none(workflow, run_id)
+        found = await self._reading.run_or_none(await self._reading.workflow_of(pipeline, run_id), run_id)
         if found is None:
             return PipelineRun(
                 ref=f"{self._name}/{pipeline}/{clean(run_id, 250)}", backend=self._name, pipeline=pipeline,
@@ -129,7 +138,7 @@ class GitHubActionsPipelines:
         jobs = await self._reading.jobs(run)
         if task is None:
             return await self._logs([job for job in jobs if job.is_ended and job.state != "skipped"][-MAX_LOG_JOBS:])
-        job = next((job for job in jobs if task == job.name or task.startswith(f"{job.name} / ")), None)
+        job = job_of(task, jobs)
         if job is None:
             raise BackendError("not_found", clean(f"run {run_id} of {pipeline} has no job {task}"))
         if not job.is_ended:
@@ -142,7 +151,7 @@ class GitHubActionsPipelines:
 
         async def job() -> Job | None:
             jobs = await self._reading.jobs(await self._reading.run(pipeline, run_id))
-            return next((job for job in jobs if task and (task == job.name or task.startswith(f"{job.name} / "))), None)
+            return job_of(task, jobs) if task is not None else None
 
         async def ended() -> bool:
             if (await self._reading.run(pipeline, run_id)).is_ended:
@@ -161,7 +170,7 @@ class GitHubActionsPipelines:
     async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
         """Who dispatched and reran what (of the runs that were looked at), and the deployments of the repository."""
         names = {workflow.id: workflow.pipeline for workflow in await self._reading.workflows()}
-        ids = await self._ids()
+        ids, _ = await self._ids()
         found = events_of_runs(self._seen.values(), names, ids, self._name)
         found += await read_deployments(self._server, self._name, since, until)
         within = (event for event in found if since <= event.at <= until)
@@ -207,8 +216,11 @@ class GitHubActionsPipelines:
         if run.state in ("success", "skipped"):
             return []
         jobs, file = await together(self._reading.jobs(run), self._reading.file_of(run))
-        again = below({job.name for job in jobs if job.state not in ("success", "skipped")}, jobs, file.needs)
-        return [clean(job.name, 250) for job in ordered(jobs, file.needs) if job.name in again]
+        bad = {job.id for job in jobs if job.state not in ("success", "skipped")}
+        again = below({job.name for job in jobs if job.id in bad}, jobs, file.needs)
+        doubled, shown = {job.name for job in jobs if job.id in bad}, labels(jobs)
+        wanted = (job for job in ordered(jobs, file.needs) if job.name in again)
+        return [shown[job.id] for job in wanted if job.id in bad or job.name not in doubled]
 
     async def retry(self, pipeline: str, run_id: str) -> None:
         """Run the failed jobs again, in a new attempt of the same run."""
@@ -239,9 +251,13 @@ class GitHubActionsPipelines:
     async def _ref(self) -> str:
         return self._config.ref or await self._reading.default_branch()
 
-    async def _ids(self) -> dict[int, str]:
-        """GitHub's numbers of the runs that were started from here, to their ids."""
-        return {each.number: each.run_id for each in (await self._dispatches.all()).values() if each.number is not None}
+    async def _ids(self) -> tuple[dict[int, str], str]:
+        """GitHub's numbers of the runs that were started from here, to their ids; and why nobody knows, where so."""
+        try:
+            known = await self._dispatches.all()
+        except BackendError as error:
+            return {}, f"by which id it was started from here is not known: {error.message}"
+        return {each.number: each.run_id for each in known.values() if each.number is not None}, ""
 
     async def _last_of_others(self, workflows: Sequence[Workflow], seen: set[int]) -> list[Run]:
         """The last run of each workflow that is in no page; of many, those that were never seen first."""
@@ -265,7 +281,7 @@ class GitHubActionsPipelines:
 
     async def _models(self, runs: Sequence[Run]) -> list[PipelineRun]:
         """Newest first, those that failed or are open with their jobs."""
-        now, ids = datetime.now(UTC), await self._ids()
+        now, (ids, trouble) = datetime.now(UTC), await self._ids()
         names = {workflow.id: workflow.pipeline for workflow in await self._reading.workflows()}
         groups: dict[int, list[Run]] = {}
         for run in sorted(self._seen.values(), key=_began, reverse=True):
@@ -273,8 +289,10 @@ class GitHubActionsPipelines:
         detailed = await self._detailed(runs)
         found = []
         for run in runs:
-            pipeline = clean(names.get(run.workflow_id) or _file_of(run), 250)
+            pipeline = clean(names.get(run.workflow_id) or run.file, 250)
             model = model_of(run, groups[run.workflow_id], self._name, pipeline, ids.get(run.id, str(run.id)), now)
+            if trouble and run.event == DISPATCH:
+                model = msgspec.structs.replace(model, note="; ".join(filter(None, (model.note, trouble))))
             found.append(with_jobs(model, detailed[run.id]) if run.id in detailed else model)
         return found
 
@@ -313,10 +331,6 @@ class GitHubActionsPipelines:
 
 def _began(run: Run) -> datetime:
     return run.began or OLDEST
-
-
-def _file_of(run: Run) -> str:
-    return run.path.partition("@")[0].rpartition("/")[2] or str(run.workflow_id)
 
 
 def _text(value: Any) -> str:

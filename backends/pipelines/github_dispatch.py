@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +25,8 @@ from backends.times import parse_time
 
 T = TypeVar("T")
 
+DISPATCH = "workflow_dispatch"
+_NEEDED = "without it, nothing is started, since it could be started twice"
 KEPT = 500
 SETTLES_S = 60.0  # within it a run that was made may not be listed yet
 LOOKS = 6
@@ -136,15 +139,15 @@ class Dispatches:
     def _could_be(self, run: Run, dispatch: Dispatch, sent_at: datetime) -> bool:
         created = parse_time(run.created_at)
         return (
-            run.event == "workflow_dispatch"
+            run.event == DISPATCH
             and created is not None
             and created >= sent_at
             and (run.head_branch is None or run.head_branch == dispatch.ref.removeprefix("refs/heads/"))
         )
 
     async def all(self) -> dict[str, Dispatch]:
-        """By our id. A file that cannot be read has none."""
-        return await asyncio.to_thread(self._read)
+        """By our id. Raises BackendError where the file is damaged, or cannot be read: none is not what it says."""
+        return await self._in_thread(self._read)
 
     async def _claim(self, wanted: Dispatch) -> Dispatch | None:
         """Write the intent, or what is known of the id already."""
@@ -178,15 +181,19 @@ class Dispatches:
             return await asyncio.to_thread(work)
         except OSError as error:
             words = clean(f"{self._file.path}: {error.strerror or error}")
-            raise BackendError(
-                "config", words, fix="without it, nothing is started: it could be started twice"
-            ) from None
+            raise BackendError("config", words, fix=f"make it readable: {_NEEDED}") from None
 
     def _read(self) -> dict[str, Dispatch]:
-        try:
-            return msgspec.json.decode(self._file.read() or b"{}", type=dict[str, Dispatch])
-        except (msgspec.MsgspecError, UnicodeDecodeError, OSError):
+        content = self._file.read()
+        if content is None:
             return {}
+        try:
+            return msgspec.json.decode(content, type=dict[str, Dispatch])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            path = self._file.path
+            words = f"{path}: damaged: what was started from here is not known"
+            fix = f"look at GitHub for what runs, then move it away (mv {quote(str(path))} {quote(f'{path}.damaged')})"
+            raise BackendError("config", clean(words), fix=f"{fix}: {_NEEDED}") from None
 
     def _write(self, known: dict[str, Dispatch]) -> None:
         newest = sorted(known.values(), key=lambda each: each.sent_at)[-KEPT:]

@@ -1,10 +1,12 @@
 """From GitHub's answers to models: runs with history and usual durations, jobs and steps as tasks, log lines."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from backends.errors import BackendError
 from backends.logs.lines import parse_line
 from backends.models import LogEntry, LogLevel, PipelineRun, RunState, TaskRun
 from backends.pipelines.baseline import Baseline
@@ -59,7 +61,7 @@ def _duration(run: Run, now: datetime) -> float | None:
 def with_jobs(model: PipelineRun, jobs: Sequence[Job]) -> PipelineRun:
     """How many of its jobs are done, and which failed first."""
     failed = next((job for job in jobs if job.state == "failed"), None)
-    error = clean(f"{failed.name}: {failed.failed_step}", 300) if failed is not None else None
+    error = clean(f"{labels(jobs)[failed.id]}: {failed.failed_step}", 300) if failed is not None else None
     done = sum(job.is_ended for job in jobs)
     return replace(model, tasks_done=done, tasks_total=len(jobs), error=error)
 
@@ -67,14 +69,43 @@ def with_jobs(model: PipelineRun, jobs: Sequence[Job]) -> PipelineRun:
 def tasks_of(jobs: Sequence[Job], needs: Mapping[str, tuple[str, ...]]) -> list[TaskRun]:
     """Each job after those that it needs, followed by its steps."""
     found: list[TaskRun] = []
+    shown = labels(jobs)
     for job in ordered(jobs, needs):
-        above = tuple(clean(each.name, 250) for each in jobs if _is_one_of(each.name, needs_of(job.name, needs)))
-        found.append(_task(clean(job.name, 250), job, job.run_attempt, above, error=_error(job)))
+        label = shown[job.id]
+        above = tuple(shown[each.id] for each in jobs if _is_one_of(each.name, needs_of(job.name, needs)))
+        found.append(_task(label, job, job.run_attempt, above, error=_error(job)))
         found += [
-            _task(clean(f"{job.name} / {step.name}", 250), step, job.run_attempt, (clean(job.name, 250),))
+            _task(clean(f"{label} / {step.name}", 250), step, job.run_attempt, (label,))
             for step in sorted(job.steps, key=lambda step: step.number)
         ]
     return found
+
+
+def labels(jobs: Sequence[Job]) -> dict[int, str]:
+    """What each job is called here, by its number: its name, and where several have it `name #number`."""
+    count = Counter(clean(job.name, 250) for job in jobs)
+    return {
+        job.id: f"{name} #{job.id}" if count[name := clean(job.name, 250)] > 1 else name for job in jobs
+    }  # fmt: skip
+
+
+def job_of(task: str, jobs: Sequence[Job]) -> Job | None:
+    """The job that `task` names: by what it is called, else the one that has the step `job / step`.
+
+    Raises BackendError(not_found) where it could be several.
+    """
+    shown = labels(jobs)
+    found = [job for job in jobs if task == shown[job.id]]
+    found = found or [job for job in jobs if task in (job.name, clean(job.name, 250))]
+    found = found or [job for job in jobs if task in _steps(job, shown[job.id])]
+    if len(found) > 1:
+        names = ", ".join(shown[job.id] for job in found)
+        raise BackendError("not_found", clean(f"{task} is one of several jobs"), fix=f"name one of {clean(names, 300)}")
+    return found[0] if found else None
+
+
+def _steps(job: Job, label: str) -> set[str]:
+    return {clean(f"{name} / {step.name}", 250) for step in job.steps for name in (label, job.name)}
 
 
 def ordered(jobs: Sequence[Job], needs: Mapping[str, tuple[str, ...]]) -> list[Job]:

@@ -46,6 +46,19 @@ class Reading:
                 return workflow
         raise BackendError("not_found", clean(f"no workflow {pipeline}"), fix="`teal run list` names those there are")
 
+    async def workflow_of(self, pipeline: str, run_id: str) -> Workflow:
+        """The workflow of a run, also one that the repository does not list: it was deleted, or is of another
+        repository. Raises `not_found`."""
+        try:
+            return await self.workflow(pipeline)
+        except BackendError as missing:
+            if missing.kind != "not_found" or not _is_number(run_id):
+                raise
+            run = await self._server.get(f"/actions/runs/{run_id}", Run)
+            if clean(run.file, 250) != pipeline:
+                raise
+            return Workflow(id=run.workflow_id, name=run.file, path=run.path.partition("@")[0])
+
     async def page(self, number: int) -> Sequence[Run]:
         """A page of the runs of all workflows, newest first, by no filter: filtered lists lag behind."""
         params = {"per_page": PAGE, "page": number, "exclude_pull_requests": "true"}
@@ -58,7 +71,7 @@ class Reading:
 
     async def run(self, pipeline: str, run_id: str) -> Run:
         """Raises `not_found`."""
-        found = await self.run_or_none(await self.workflow(pipeline), run_id)
+        found = await self.run_or_none(await self.workflow_of(pipeline, run_id), run_id)
         if found is None:
             words = clean(f"run {run_id} of {pipeline} was dispatched a moment ago, and is not there yet")
             raise BackendError("not_found", words, fix="look again in a minute")
@@ -66,11 +79,16 @@ class Reading:
 
     async def run_or_none(self, workflow: Workflow, run_id: str) -> Run | None:
         """By our id or GitHub's number; None for one that was dispatched a moment ago and is not shown yet."""
-        dispatch = (await self._dispatches.all()).get(run_id)
+        try:
+            dispatch = (await self._dispatches.all()).get(run_id)
+        except BackendError:
+            if not _is_number(run_id):
+                raise  # whether there is such a run is not known
+            dispatch = None
         if dispatch is not None and dispatch.workflow != workflow.id:
             dispatch = None
         number = await self._dispatches.find(dispatch) if dispatch is not None else None
-        if number is None and run_id.isdecimal() and len(run_id) < 20:
+        if number is None and _is_number(run_id):
             number = int(run_id)
         missing = BackendError("not_found", clean(f"no run {run_id} of {workflow.pipeline}"))
         try:
@@ -148,3 +166,7 @@ class Reading:
     async def default_branch(self) -> str:
         """Of the repository."""
         return (await self._server.get("", Repository)).default_branch
+
+
+def _is_number(run_id: str) -> bool:
+    return run_id.isascii() and run_id.isdecimal() and len(run_id) < 20

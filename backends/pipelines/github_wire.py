@@ -78,6 +78,12 @@ class Run(Struct, frozen=True):
         return parse_time(self.updated_at) if self.is_ended else None
 
     @property
+    def file(self) -> str:
+        """Its workflow by its file, as `Workflow.pipeline`, for one that the repository does not list (any more)."""
+        path = self.path.partition("@")[0]
+        return path.removeprefix(WORKFLOWS).replace("/", "-") or str(self.workflow_id)
+
+    @property
     def who(self) -> str:
         """Who started this attempt."""
         by = self.triggering_actor or self.actor

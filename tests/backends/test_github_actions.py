@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -383,3 +384,80 @@ async def test_a_fault_is_one_error_in_time(connect: Connect, server: FakeGitHub
 def test_a_config_that_cannot_be_meant(tmp_path: Path, config: dict[str, Any], words: str) -> None:
     with pytest.raises(BackendError, match=words):
         build("pipelines", "github-actions", {"repo": "a/b", **config}, AdapterContext("g", tmp_path, tmp_path, Http()))
+
+
+async def test_the_log_of_a_job_is_its_own(adapter: GitHubActionsPipelines, server: FakeGitHub) -> None:
+    run = server.add("succeeds.yml", "failure", now() - MINUTE)
+    example = run.jobs[0]
+    run.jobs = [
+        replace(example, id=900 + number, name=name, lines=[f"log of {number}"])
+        for number, name in enumerate(("deploy", "deploy / prod", "dup", "dup"))
+    ]
+    tasks = [task.task for task in await adapter.tasks("succeeds.yml", str(run.id)) if ".sh" not in task.task]
+    assert tasks == ["deploy", "deploy / prod", "dup #902", "dup #903"]
+
+    async def log(task: str) -> str:
+        entries = await adapter.task_log("succeeds.yml", str(run.id), task)
+        return " ".join(entry.message for entry in entries)
+
+    assert "log of 1" in await log("deploy / prod")
+    assert "log of 0" in await log("deploy / Run deploy.sh")
+    assert "log of 3" in await log("dup #903")
+    for several in ("dup", "dup / Run dup.sh"):
+        with pytest.raises(BackendError, match="one of several jobs") as caught:
+            await log(several)
+        assert (caught.value.kind, caught.value.fix) == ("not_found", "name one of dup #902, dup #903")
+    with pytest.raises(BackendError, match="has no job"):
+        await log("deploy / nothing")
+
+
+async def test_a_run_of_a_workflow_that_is_not_listed(
+    adapter: GitHubActionsPipelines, server: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = server.add("succeeds.yml", "success", now() - MINUTE)
+
+    async def none(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(adapter._reading, "workflows", none)
+    [listed] = [each for each in await adapter.runs() if each.run_id == str(run.id)]
+    found = await adapter.run(listed.pipeline, listed.run_id)
+    assert (found.ref, found.state) == (listed.ref, "success")
+    assert await adapter.tasks(listed.pipeline, listed.run_id)
+    with pytest.raises(BackendError, match="no workflow other"):
+        await adapter.run("other.yml", listed.run_id)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1]", b'{"mine": {"run_id": 1}}'])
+async def test_a_damaged_memory_of_dispatches_is_said_and_starts_nothing(
+    connect: Connect, server: FakeGitHub, tmp_path: Path, content: bytes
+) -> None:
+    await connect().trigger("succeeds.yml", "mine", {})
+    [path] = (tmp_path / "state").glob("*.dispatches.json")
+    path.write_bytes(content)
+    adapter = connect()
+    for work in (adapter.trigger("succeeds.yml", "mine", {}), adapter.run("succeeds.yml", "mine")):
+        with pytest.raises(BackendError, match="damaged") as caught:
+            await work
+        assert (caught.value.kind, "mv " in caught.value.fix) == ("config", True)
+    assert len(server.runs) == 1
+    assert path.read_bytes() == content
+    [run] = [each for each in await adapter.runs() if each.pipeline == "succeeds.yml"]
+    assert "damaged" in run.note
+    assert (await adapter.run("succeeds.yml", run.run_id)).ref == run.ref
+
+
+async def test_null_is_empty(
+    adapter: GitHubActionsPipelines, server: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = server.add("succeeds.yml", "failure", now() - MINUTE)
+    real = server._jobs
+
+    def jobs(*asked: Any) -> tuple[int, Any]:
+        status, body = real(*asked)
+        return status, {**body, "jobs": [{**job, "steps": None} for job in body["jobs"]]}
+
+    monkeypatch.setattr(server, "_jobs", jobs)
+    tasks = await adapter.tasks("succeeds.yml", str(run.id))
+    assert [task.state for task in tasks] == ["failed"] * len(run.jobs)
+    server.complaints.clear()  # GitHub's description has no null there; servers do
