@@ -50,6 +50,8 @@ class AlertOrder:
         if result.behind or not result.visible_on:
             message = f"silence {result.id} was ordered, and {words}"
             fix = "look at the peers' cluster: what one does not show, it does not do"
+            if result.pending:
+                fix = "set the clocks of the peers right: until then it hides nothing, and they notify"
             unseen = ActionError(kind="verify_failed", message=message, fix=fix)
             await work.finish("aborted", error=unseen)
             return
@@ -116,6 +118,9 @@ class AlertOrder:
 
 def _visible(result: SilenceResult) -> str:
     words = [f"visible on {len(result.visible_on)}/{len(result.peers)} peers"]
-    words += [f"{peer} does not show it" for peer in result.behind]
+    words += [
+        f"{peer} has it as pending: its clock is behind" if peer in result.pending else f"{peer} does not show it"
+        for peer in result.behind
+    ]
     words += list(result.lost.values())
     return "; ".join(words)

@@ -11,14 +11,15 @@ from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
 from actions.models import GUARD_CLASS, ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
 from actions.targets import SilencerTarget
-from backends.alerts.matchers import in_words
+from backends.alerts.matchers import embraces_all, in_words
 from backends.alerts.silences import equal_silence, lasts
 from backends.errors import BackendError
-from backends.models import Alert, Silence
+from backends.models import Alert, Matcher, Silence
 from backends.ports import Silencer
 from backends.settings import Duration
 from backends.text import clean
 from backends.times import local_words
+from backends.together import together
 
 ALERT_KINDS = frozenset({"ack", "silence", "extend", "unsilence"})
 ALERT_STEPS = ("preflight", "order", "verify")
@@ -49,11 +50,11 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
     for_s = _for_s(request)
     match request.kind:
         case "extend":
-            order = await _extension(request, target.adapter, for_s)
+            order = await _extension(request, target, for_s)
         case "unsilence":
             order = await _end_of_silence(request, target.adapter)
         case _:
-            order = await _new_silence(request, target.adapter, for_s, clean(by, 100), policy.zone)
+            order = await _new_silence(request, target, for_s, clean(by, 100), policy.zone)
     guard_class: GuardClass = "2" if for_s > SHORT_S else GUARD_CLASS[request.kind]
     at = now()
     findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
@@ -84,12 +85,15 @@ def _for_s(request: Request) -> float:
 # ---- ack and silence
 
 
-async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: str, zone: tzinfo) -> _Order:
-    alert = await _alert(adapter, request.ref) if request.ref else None
+async def _new_silence(request: Request, target: SilencerTarget, for_s: float, by: str, zone: tzinfo) -> _Order:
+    adapter = target.adapter
+    alerts = await adapter.alerts()
+    alert = _named_by(request.ref, alerts) if request.ref else None
     matchers = request.matchers if alert is None else adapter.ack_matchers(alert)
     matched = await adapter.matching(matchers)
     ack = request.kind == "ack"
-    equal = equal_silence(await adapter.silences(), matchers, by=by, ack=ack)
+    same = [silence for silence in await adapter.silences() if set(silence.matchers) == set(matchers)]
+    equal = equal_silence(same, by=by, ack=ack)
     told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
     longer = f"extend   {equal.id}, which is the same and ends sooner" if equal is not None else ""
     named = f"teal alert unsilence {alert.ref}" if alert else "teal alert unsilence ID; teal alert silences shows it"
@@ -98,7 +102,7 @@ async def _new_silence(request: Request, adapter: Silencer, for_s: float, by: st
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
         facts=(f"hides    {_named(matched)} now",),
-        findings=tuple(_doubts(alert, matched, by, zone)),
+        findings=(*_doubts(alert, matched, by, zone), *_reach(matchers, matched, alerts, target.watchdog)),
         undo=named,
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
         expected={"matchers": matchers, "matches": len(matched)},
@@ -123,6 +127,25 @@ def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str, zone: tzinfo
         until = f" until {local_words(alert.ack.until, zone)}" if alert.ack.until else ""
         text = f"{alert.ack.by} has acknowledged it{until}"
         findings.append(Finding(level="warning", code="acknowledged", text=text))
+    return findings
+
+
+def _reach(
+    matchers: Sequence[Matcher], matched: Sequence[Alert], alerts: Sequence[Alert], watchdog: str
+) -> list[Finding]:
+    """Where it would hide whatever fires, or the alert that says that alerts reach us."""
+    findings: list[Finding] = []
+    hidden = {alert.fingerprint for alert in matched}
+    # What is unknown and not matched is no alert of that system: it says what is not known.
+    left = [alert for alert in alerts if alert.fingerprint not in hidden and alert.state != "unknown"]
+    if embraces_all(matchers) or (matched and not left and len({alert.name for alert in matched}) > 1):
+        text = f"it matches every alert there is ({counted(len(matched))} now)"
+        fix = "name what is to be quiet: alertname, service"
+        findings.append(Finding(level="block", code="matches-all", text=text, fix=fix, overridable=True))
+    if watchdog and any(alert.name == watchdog for alert in matched):
+        text = f"it would hide {clean(watchdog, 100)}, which says that alerts reach us"
+        fix = f"leave it out: -m alertname!={shlex.quote(clean(watchdog, 100))}"
+        findings.append(Finding(level="block", code="matches-watchdog", text=text, fix=fix, overridable=True))
     return findings
 
 
@@ -152,8 +175,8 @@ def _named(matched: Sequence[Alert]) -> str:
     return f"{counted(len(matched))}: {', '.join([*told, *more])}" if matched else "no alert"
 
 
-async def _alert(adapter: Silencer, ref: str) -> Alert:
-    found = next((alert for alert in await adapter.alerts() if alert.ref == ref), None)
+def _named_by(ref: str, alerts: Sequence[Alert]) -> Alert:
+    found = next((alert for alert in alerts if alert.ref == ref), None)
     if found is None:
         raise _not_found(f"no alert {clean(ref, 200)}", "`teal alert list`")
     return found
@@ -162,7 +185,8 @@ async def _alert(adapter: Silencer, ref: str) -> Alert:
 # ---- extend and unsilence
 
 
-async def _extension(request: Request, adapter: Silencer, for_s: float) -> _Order:
+async def _extension(request: Request, target: SilencerTarget, for_s: float) -> _Order:
+    adapter = target.adapter
     found = await _hiding(request, adapter)
     if not found:
         raise _not_found(f"nothing silences {clean(request.ref, 200)}", f"teal alert silence {clean(request.ref, 200)}")
@@ -171,13 +195,16 @@ async def _extension(request: Request, adapter: Silencer, for_s: float) -> _Orde
     if silence.state == "expired":
         text = f"silence {silence.id} has expired"
         findings.append(Finding(level="block", code="expired", text=text, fix="make a new one"))
+    else:
+        alerts, matched = await together(adapter.alerts(), adapter.matching(silence.matchers))
+        findings += _reach(silence.matchers, matched, alerts, target.watchdog)
     by = silence.created_by
     return _Order(
         effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
         facts=(f"hides    {counted(silence.matches)} now",),
         findings=tuple(findings),
         undo=f"teal alert unsilence {silence.ref}",
-        already=not findings and lasts(silence, now() + timedelta(seconds=for_s)),
+        already=silence.state == "active" and lasts(silence, now() + timedelta(seconds=for_s)),
         expected={"silence_id": silence.id},
     )
 
@@ -185,7 +212,7 @@ async def _extension(request: Request, adapter: Silencer, for_s: float) -> _Orde
 async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
     found = await _hiding(request, adapter)
     if not found:
-        alert = await _alert(adapter, request.ref)
+        alert = _named_by(request.ref, await adapter.alerts())
         return _Order(from_=alert.state, to=alert.state, already=True)
     if len(found) > 1:
         ids = ", ".join(silence.ref for silence in found)

@@ -53,10 +53,11 @@ class PipelinesTarget(Struct, frozen=True):
 
 
 class SilencerTarget(Struct, frozen=True):
-    """One system of alerts that can silence. `target` as for a switch."""
+    """One system of alerts that can silence. `target` as for a switch; `watchdog` names its alert that always fires."""
 
     adapter: Silencer
     target: dict[str, Any]
+    watchdog: str = ""
 
 
 class Sources:

@@ -144,13 +144,15 @@ class Alerts(Closable, Protocol):
 
 class SilenceResult(Struct, frozen=True, kw_only=True):
     """A silence after an order: `changed` is false where it was so already. Of all `peers`, `visible_on` show it so
-    now, those `behind` answer and do not, and `lost` says why the others cannot be asked."""
+    now, those `behind` answer and do not (those that are `pending` have it, to begin later by their clock), and `lost`
+    says why the others cannot be asked."""
 
     id: str
     changed: bool
     peers: tuple[str, ...]
     visible_on: tuple[str, ...]
     behind: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
     lost: dict[str, str] = {}
 
 

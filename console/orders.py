@@ -228,7 +228,8 @@ class Orders:
         """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
         from actions.targets import SilencerTarget
 
-        return SilencerTarget(self._adapters.silencer(backend), self._target("alerts", backend))
+        watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
+        return SilencerTarget(self._adapters.silencer(backend), self._target("alerts", backend), str(watchdog or ""))
 
     async def _opened(self) -> Gate:
         if self._gate is None:

@@ -90,6 +90,8 @@ class Alertmanager:
         door = Door(context.http, config.headers, config.auth, context.base_dir, config.timeout)
         self._peers = [Peer(url, door) for url in config.urls]
         self._silences = Silences(self._peers, config.visible_within)
+        # The labels of alerts that are shown cleaned: a matcher has to have what was sent.
+        self._as_sent: dict[str, dict[str, str]] = {}
 
     async def alerts(self) -> list[Alert]:
         """All peers, merged. Raises BackendError where none answers."""
@@ -111,7 +113,7 @@ class Alertmanager:
 
     def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
         """As the port says."""
-        return identity_matchers(alert, self._config.identity)
+        return identity_matchers(alert, self._config.identity, as_sent=self._as_sent.get(alert.fingerprint))
 
     async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
         """As the port says. The peers do the matching: they know their regular expressions."""
@@ -154,6 +156,11 @@ class Alertmanager:
     def _models(self, reads: list[PeerRead], silences: dict[str, WireSilence]) -> list[Alert]:
         merged = merge_alerts(reads)
         alerts = alert_models(self._name, merged, silences, self._config.group_by)
+        self._as_sent = {
+            alert.fingerprint: wire.labels
+            for alert, wire in zip(alerts, merged, strict=True)
+            if alert.labels != wire.labels
+        }
         return watched(self._name, alerts, reads, self._watch)
 
     async def _silences_for(self, reads: list[PeerRead]) -> dict[str, WireSilence]:

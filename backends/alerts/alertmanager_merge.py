@@ -60,12 +60,15 @@ def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def merge_silences(known: Iterable[Iterable[WireSilence]]) -> dict[str, WireSilence]:
-    """By id, as the peer says that heard of it last."""
+    """By id, as the peer says that heard of it last; of equal ones, that of a peer where it hides nothing yet."""
     merged: dict[str, WireSilence] = {}
     for silences in known:
         for silence in silences:
             before = merged.get(silence.id)
-            if before is None or before.updated_at < silence.updated_at:
+            if before is None or (before.updated_at, before.state == "pending") < (
+                silence.updated_at,
+                silence.state == "pending",
+            ):
                 merged[silence.id] = silence
     return merged
 

@@ -6,8 +6,10 @@ are looked at for what it would have made.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from msgspec import Struct
 
 from backends.alerts.alertmanager_merge import merge_silences
 from backends.alerts.alertmanager_peers import Peer, answered, ask_all, said_no
@@ -21,6 +23,8 @@ from backends.times import away
 from backends.together import together
 
 LOOK_AGAIN_S = 0.1
+# A start in the past is taken for now; what is now for us is the future of a peer whose clock is behind.
+EARLIER = timedelta(minutes=10)
 _KEPT_FIELDS = ("id", "matchers", "startsAt", "endsAt", "createdBy", "comment", "annotations")
 
 Holds = Callable[[WireSilence | None], bool]
@@ -40,16 +44,17 @@ class Silences:
         refuse_all_embracing(matchers)
         known = answered(await ask_all(self._peers, Peer.silences))
         merged = merge_silences(known.values())
-        equal = equal_silence([silence_model("", wire, 0) for wire in merged.values()], matchers, by=by, ack=ack)
+        same = [silence_model("", wire, 0) for wire in merged.values() if set(wire.asked) == set(matchers)]
+        equal = equal_silence(same, by=by, ack=ack)
         if equal is not None:
             if lasts(equal, until):
-                return await self._seen(equal.id, _lasting(merged[equal.id].ends_at), changed=False)
+                return await self._seen(equal.id, _in_force(merged[equal.id].ends_at), changed=False)
             return await self.extend(equal.id, until)
-        starts_at = datetime.now(UTC)
+        starts_at = datetime.now(UTC) - EARLIER
         text = ack_comment(comment) if ack else comment
         body = silence_body(matchers, starts_at=starts_at, ends_at=until, by=by, comment=text)
         silence_id = await self._post(next(iter(known)), body)
-        return await self._seen(silence_id, _lasting(until), changed=True)
+        return await self._seen(silence_id, _in_force(until), changed=True)
 
     async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
         """As the port says."""
@@ -57,11 +62,12 @@ class Silences:
         if wire.state == "expired":
             words = f"silence {silence_id} expired {away(wire.ends_at)} ago"
             raise BackendError("conflict", words, fix="make a new one")
+        lasting = _in_force if wire.state == "active" else _kept
         if wire.ends_at >= until - SAME_TIME:
-            return await self._seen(silence_id, _lasting(wire.ends_at), changed=False)
+            return await self._seen(silence_id, lasting(wire.ends_at), changed=False)
         # Other matchers or another start would make another silence; what is not known here must not be lost either.
         body = {name: raw[name] for name in _KEPT_FIELDS if name in raw} | {"endsAt": until}
-        return await self._seen(await self._post(peer, body), _lasting(until), changed=True)
+        return await self._seen(await self._post(peer, body), lasting(until), changed=True)
 
     async def expire(self, silence_id: str) -> SilenceResult:
         """As the port says."""
@@ -120,11 +126,12 @@ class Silences:
             changed=changed,
             peers=tuple(outcomes),
             visible_on=tuple(name for name, outcome in outcomes.items() if outcome is True),
-            behind=tuple(name for name, outcome in outcomes.items() if outcome is False),
+            behind=tuple(name for name, outcome in outcomes.items() if isinstance(outcome, _Not)),
+            pending=tuple(name for name, outcome in outcomes.items() if isinstance(outcome, _Not) and outcome.pending),
             lost={name: outcome.message for name, outcome in outcomes.items() if isinstance(outcome, BackendError)},
         )
 
-    async def _shown(self, peer: Peer, silence_id: str, holds: Holds) -> bool | BackendError:
+    async def _shown(self, peer: Peer, silence_id: str, holds: Holds) -> "Literal[True] | _Not | BackendError":
         deadline = asyncio.get_running_loop().time() + self._visible_within_s
         while True:
             try:
@@ -134,11 +141,24 @@ class Silences:
             if holds(found[0] if found else None):
                 return True
             if asyncio.get_running_loop().time() >= deadline:
-                return False
+                return _Not(bool(found) and found[0].state == "pending")
             await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def _lasting(until: datetime) -> Holds:
+class _Not(Struct, frozen=True):
+    """A peer does not show what it should; `pending`: it has it, and by its clock it begins later."""
+
+    pending: bool
+
+
+def _in_force(until: datetime) -> Holds:
+    def holds(found: WireSilence | None) -> bool:
+        return found is not None and found.state == "active" and found.ends_at >= until - SAME_TIME
+
+    return holds
+
+
+def _kept(until: datetime) -> Holds:
     def holds(found: WireSilence | None) -> bool:
         return found is not None and found.state in ("active", "pending") and found.ends_at >= until - SAME_TIME
 

@@ -74,6 +74,14 @@ class WireSilence(Struct, frozen=True, rename="camel"):
         return _SILENCE_STATES.get(self.status.state, "unknown")
 
     @property
+    def asked(self) -> tuple[Matcher, ...]:
+        """Its matchers as they were sent, uncleaned: to compare, not to show."""
+        return tuple(
+            Matcher(name=each.name, value=each.value, is_regex=each.is_regex, is_equal=each.is_equal)
+            for each in self.matchers
+        )
+
+    @property
     def is_ack(self) -> bool:
         """The convention of karma and kthxbye: a comment that begins with `ACK!`."""
         return self.comment.startswith(ACK_MARK)

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from backends.errors import BackendError
 from backends.models import Alert, Matcher
+from backends.text import clean
 
 _TEXT = re.compile(r"\s*(?P<name>[^=!~\s{}\",]+)\s*(?P<sign>=~|!=|!~|=)\s*(?P<value>.*?)\s*", re.DOTALL)
+_UNTHOUGHT_OF = ("zqxjv", "Zq-7x.j")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -38,11 +40,15 @@ def as_filter(matcher: Matcher) -> str:
     return f'"{quoted}"{text.removeprefix(matcher.name)}'
 
 
-def identity_matchers(alert: Alert, identity: Iterable[str]) -> tuple[Matcher, ...]:
-    """Matchers on the name of `alert` and on those labels of `identity` that it has. Raises BackendError(config) for
-    none of them, since a silence of no matchers hides everything."""
+def identity_matchers(
+    alert: Alert, identity: Iterable[str], *, as_sent: Mapping[str, str] | None = None
+) -> tuple[Matcher, ...]:
+    """Matchers on the name of `alert` and on those labels of `identity` that it has; `as_sent` are its labels as its
+    system has them, where they are not fit to be shown. Raises BackendError(config) for none of them, since a silence
+    of no matchers hides everything."""
+    labels = alert.labels if as_sent is None else as_sent
     names = dict.fromkeys(["alertname", *identity])
-    found = tuple(Matcher(name=name, value=alert.labels[name]) for name in names if alert.labels.get(name))
+    found = tuple(Matcher(name=name, value=labels[name]) for name in names if labels.get(name))
     if not found:
         words = f"{alert.ref} has none of the labels {', '.join(names)}"
         raise BackendError("config", words, fix="name labels that it has in `identity`")
@@ -64,6 +70,25 @@ def refuse_all_embracing(matchers: Iterable[Matcher]) -> None:
         raise BackendError("config", words, fix="name at least one label and its value")
 
 
+def embraces_all(matchers: Iterable[Matcher]) -> bool:
+    """Whether nothing in `matchers` asks for one certain value: each that is positive takes a word nobody thought of.
+
+    The words are short and the check is only one more reason to refuse, so that the dialect of another system, or a
+    pattern that Python does not take, does no harm.
+    """
+    positive = [matcher for matcher in matchers if matcher.is_equal]
+    return any(all(_takes(matcher, word) for matcher in positive) for word in _UNTHOUGHT_OF)
+
+
+def _takes(matcher: Matcher, word: str) -> bool:
+    if not matcher.is_regex:
+        return False
+    try:
+        return re.fullmatch(matcher.value, word) is not None
+    except (re.error, OverflowError, RecursionError):
+        return False
+
+
 def in_words(matchers: Iterable[Matcher]) -> str:
     """`{alertname="X", dataset="y"}`."""
-    return "{" + ", ".join(str(matcher) for matcher in matchers) + "}"
+    return "{" + ", ".join(clean(str(matcher), 700) for matcher in matchers) + "}"

@@ -3,20 +3,19 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from backends.models import Matcher, Silence
+from backends.models import Silence
 
 SAME_TIME = timedelta(seconds=1)
 
 
-def equal_silence(
-    silences: Iterable[Silence], matchers: tuple[Matcher, ...], *, by: str, ack: bool
-) -> Silence | None:  # fmt: skip
-    """The silence of `by` on exactly these matchers that is not over, that which lasts longest."""
+def equal_silence(silences: Iterable[Silence], *, by: str, ack: bool) -> Silence | None:
+    """The silence of `by` that hides now and lasts longest, of `silences` on the same matchers. One that begins later
+    hides nothing yet."""
     equal = [
-        silence for silence in silences
-        if silence.state in ("active", "pending") and silence.is_ack == ack
-        and silence.created_by == by and set(silence.matchers) == set(matchers)
-    ]  # fmt: skip
+        silence
+        for silence in silences
+        if silence.state == "active" and silence.is_ack == ack and silence.created_by == by
+    ]
     return max(equal, key=_end, default=None)
 
 

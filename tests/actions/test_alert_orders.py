@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.outcome import exit_code
@@ -174,9 +176,114 @@ async def test_the_hash_does_not_cover_counts_and_times(
 
 async def test_what_it_would_not_match_is_said(house: House, am: Alertmanager, peers: list[FakeAlertmanager]) -> None:
     assert levels(await house.gate.plan(silence(("alertname", "Nothing")))) == {"no-match": "warning"}
-    fire(peers, alertname="Od\x1bd")
+
+
+@pytest.mark.parametrize(
+    "value", ["two\nlines", "a\ttab", "zero\u200bwidth", "\u202ebidi", "Od\x1b[31md", "x" * 700, 'q"\\n']
+)
+async def test_a_label_that_is_not_shown_as_it_is_still_matches(
+    house: House, am: Alertmanager, peers: list[FakeAlertmanager], value: str
+) -> None:
+    fire(peers, alertname="Slow", service=value)
     (alert,) = await am.alerts()
-    assert (await refused(house, ack(alert.ref))).findings[0].code == "no-match"
+    plan = await house.gate.plan(ack(alert.ref))
+    assert (levels(plan), plan.summary.effects[0].isprintable()) == ({}, True)
+    assert (await house.order(ack(alert.ref))).changed
+    (silenced,) = peers[0].known.values()
+    assert {each["name"]: each["value"] for each in silenced["matchers"]} == {"alertname": "Slow", "service": value}
+    assert (await am.alerts())[0].state == "acknowledged"
+    assert (await house.order(ack(alert.ref))).changed is False
+    assert len(peers[0].known) == 1
+
+
+@pytest.fixture
+def crowd(house: House, am: Alertmanager, peers: list[FakeAlertmanager]) -> None:
+    """Three alerts and the watchdog."""
+    house.targets.silencers["am"] = replace(house.targets.silencers["am"], watchdog="Watchdog")
+    for name in ("A0", "A1", "A2"):
+        fire(peers, alertname=name, severity="critical", service=name)
+    fire(peers, alertname="Watchdog", severity="none")
+
+
+def by_regex(name: str, value: str, *overrides: str, is_equal: bool = True) -> Request:
+    found = (Matcher(name=name, value=value, is_regex=True, is_equal=is_equal),)
+    return Request(kind="silence", service=f"am/{found}", matchers=found, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        by_regex("alertname", ".+"),
+        by_regex("severity", "critical|warning|info|.+"),
+        by_regex("severity", ".*"),
+        by_regex("alertname", "A.|Watchdog"),
+        by_regex("alertname", "[A-Za-z0-9]+"),
+        by_regex("nowhere", ".*"),
+    ],
+    ids=lambda request: str(request.matchers[0]),
+)
+@pytest.mark.usefixtures("crowd")
+async def test_a_silence_of_everything_is_only_made_when_asked_for(
+    house: House, request_: Request, peers: list[FakeAlertmanager]
+) -> None:
+    no = await refused(house, request_)
+    codes = {finding.code for finding in no.findings}
+    assert codes >= {"matches-all", "matches-watchdog"}
+    assert (no.exit_code, peers[0].orders) == (3, [])
+    asked = replace(request_, overrides=tuple(codes))
+    assert (await refused(house, asked)).exit_code == 3
+    assert (await house.order(asked, WITH_REASON)).changed
+
+
+async def test_a_pattern_that_takes_anything_is_one_of_everything_before_anything_fires(
+    house: House, am: Alertmanager
+) -> None:
+    assert "matches-all" in levels(await house.gate.plan(by_regex("severity", ".+")))
+    assert "matches-all" not in levels(await house.gate.plan(by_regex("service", "web|api")))
+    assert "matches-all" not in levels(await house.gate.plan(by_regex("service", "(web-.*")))
+
+
+@pytest.mark.usefixtures("crowd")
+async def test_the_watchdog_is_not_hidden_unasked(house: House, am: Alertmanager) -> None:
+    refs = {alert.name: alert.ref for alert in await am.alerts()}
+    assert levels(await house.gate.plan(ack(refs["Watchdog"]))) == {"matches-watchdog": "block"}
+    assert levels(await house.gate.plan(ack(refs["A0"]))) == {}
+    assert "matches-watchdog" in levels(await house.gate.plan(silence(("severity", "none"))))
+    made = await house.order(ack(refs["Watchdog"], None, "matches-watchdog"), WITH_REASON)
+    assert made.ref is not None
+    assert levels(await house.gate.plan(on("extend", made.ref, 2 * HOUR))) == {"matches-watchdog": "block"}
+
+
+async def test_the_only_alert_there_is_can_be_acknowledged(house: House, ref: str) -> None:
+    assert levels(await house.gate.plan(ack(ref))) == {}
+
+
+@pytest.mark.parametrize("behind_s", [240, 1800])
+async def test_a_silence_that_hides_nothing_yet_is_no_success(
+    house: House, am: Alertmanager, peers: list[FakeAlertmanager], behind_s: float
+) -> None:
+    for peer in peers:
+        peer.clock_ahead = -timedelta(seconds=behind_s)
+    fire(peers, alertname="Late")
+    (alert,) = await am.alerts()
+    ended = await house.order(ack(alert.ref))
+    in_force = (await am.alerts())[0].state == "acknowledged"
+    assert (ended.status == "succeeded", exit_code(ended) == 0) == (in_force, in_force)
+    assert in_force == (behind_s == 240)
+    if not in_force:
+        assert ended.error is not None
+        assert "pending: its clock is behind" in ended.error.message
+        assert not (await house.gate.plan(ack(alert.ref))).already
+
+
+async def test_one_peer_whose_clock_is_behind_is_named(
+    house: House, am: Alertmanager, ref: str, peers: list[FakeAlertmanager]
+) -> None:
+    peers[1].clock_ahead = -timedelta(minutes=4)
+    ended = await house.order(ack(ref))
+    assert (ended.status, exit_code(ended)) == ("aborted", 1)
+    assert ended.error is not None
+    assert f"{peers[1].url} has it as pending" in ended.error.message
 
 
 async def test_somebody_has_it_already(house: House, am: Alertmanager, ref: str, peers: list[FakeAlertmanager]) -> None:

@@ -143,7 +143,7 @@ def _parsed(text: str) -> dict[str, Any]:
     found = FILTER.fullmatch(text)
     assert found is not None, text
     name, sign, value = found.groups()
-    value = value.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
+    value = re.sub(r"\\(.)", lambda found: {"n": "\n"}.get(found[1], found[1]), value)
     return {"name": name, "value": value, "isRegex": "~" in sign, "isEqual": not sign.startswith("!")}
 
 
