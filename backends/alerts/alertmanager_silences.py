@@ -141,7 +141,7 @@ class Silences:
             if holds(found[0] if found else None):
                 return True
             if asyncio.get_running_loop().time() >= deadline:
-                return _Not(bool(found) and found[0].state == "pending")
+                return _Not(found is not None and found[0].state == "pending")
             await asyncio.sleep(LOOK_AGAIN_S)
 
 
