@@ -15,6 +15,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
@@ -84,7 +85,7 @@ class KubernetesLogs:
         """
         wanted = line_filter(query, self._name)
         first, positions = await self._read(query, wanted)
-        for entry in first[-query.limit :] if query.limit > 0 else ():
+        for entry in first if query.limit > 0 else ():
             yield entry
         following = PodFollower(self._api, self._places, positions, line_filter(replace(query, since=None), self._name))
         async with contextlib.aclosing(following.entries()) as entries:
@@ -105,17 +106,30 @@ class KubernetesLogs:
         places = await self._places()
         turn = asyncio.Semaphore(AT_ONCE)
 
-        async def read(place: Place) -> tuple[list[LogEntry], Position]:
+        async def read(place: Place) -> tuple[list[LogEntry], Position] | BackendError:
             async with turn:
-                return await self._read_one(place, query, wanted)
+                try:
+                    return await self._read_one(place, query, wanted)
+                except BackendError as error:
+                    return error
 
         answers = await together(*(read(place) for place in places))
-        entries = [entry for found, _ in answers for entry in found]
+        entries: list[LogEntry] = []
+        gaps: list[LogEntry] = []
+        positions: dict[str, Position] = {}
+        failures = [answer for answer in answers if isinstance(answer, BackendError)]
+        if failures and len(failures) == len(answers):
+            raise failures[0]
+        for place, answer in zip(places, answers, strict=True):
+            if isinstance(answer, BackendError):
+                gaps.append(gap(place.source, None, answer.message))
+                positions[place.key] = Position(place.restarts, time.time_ns())  # what was before is in the gap
+            else:
+                entries += answer[0]
+                positions[place.key] = answer[1]
         entries.sort(key=lambda entry: int(entry.at_ns or 0))
-        positions = {place.key: position for place, (_, position) in zip(places, answers, strict=True)}
-        if query.first:
-            return entries[: query.limit], positions
-        return entries[-query.limit :] if query.limit > 0 else [], positions
+        entries = entries[: query.limit] if query.first else entries[-query.limit :] if query.limit > 0 else []
+        return [*gaps, *entries], positions
 
     async def _read_one(self, place: Place, query: LogQuery, wanted: LineFilter) -> tuple[list[LogEntry], Position]:
         found: deque[LogEntry] = deque(maxlen=None if query.first else max(1, query.limit))

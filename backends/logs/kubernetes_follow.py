@@ -15,6 +15,7 @@ from backends.models import LogEntry
 LOOK_S = 2.0
 IDLE_S = 60.0  # a silent connection may be a dead one: it is opened anew, which costs nothing
 AGAIN_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+FRUITLESS = 3  # after so many attempts it is said
 MAX_STREAMS = 64
 MAX_WAITING = 2000
 
@@ -94,6 +95,8 @@ class PodFollower:
                 if error.status == 404:
                     return
                 fruitless += error.kind != "timeout"
+                if fruitless == FRUITLESS and error.status != 400:  # 400: it has not started yet
+                    await self._waiting.put(gap(place.source, None, f"not read for now: {error.message}"))
                 if error.kind == "auth":
                     await self._waiting.put(gap(place.source, None, error.message))
                     return

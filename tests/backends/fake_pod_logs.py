@@ -16,7 +16,8 @@ PODS = "/api/v1/namespaces/analytics/pods"
 
 @dataclass
 class FakePod:
-    """`lines` of the container as it runs, `previous` of the one before its last restart."""
+    """`lines` of the container as it runs, `previous` of the one before its last restart. `others`: the lines of an
+    init container `migrate`, a native sidecar `proxy`, an ephemeral container `debugger`, for those that are named."""
 
     name: str
     uid: str = "u"
@@ -26,6 +27,9 @@ class FakePod:
     waiting: bool = False
     lines: list[tuple[str, str]] = field(default_factory=list)
     previous: list[tuple[str, str]] = field(default_factory=list)
+    others: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    is_prepared: bool = True
+    unreachable: bool = False
 
     def write(self, at: datetime, text: str, ns: str = "000000000") -> None:
         self.lines.append((at.strftime("%Y-%m-%dT%H:%M:%S.") + ns + "Z", text))
@@ -36,11 +40,21 @@ class FakePod:
 
     def document(self) -> dict[str, Any]:
         statuses = [{"name": one, "restartCount": self.restarts} for one in self.containers]
-        return {
-            "metadata": {"name": self.name, "uid": self.uid},
-            "spec": {"containers": [{"name": one} for one in self.containers]},
-            "status": {"phase": self.phase, "containerStatuses": statuses},
-        }
+        spec: dict[str, Any] = {"containers": [{"name": one} for one in self.containers], "initContainers": None}
+        status: dict[str, Any] = {"phase": self.phase, "containerStatuses": statuses}
+        inits = [one for one in ("migrate", "proxy") if one in self.others]
+        if inits:
+            policy = {"proxy": {"restartPolicy": "Always"}, "migrate": {}}
+            spec["initContainers"] = [{"name": one, **policy[one]} for one in inits]
+            state = {"terminated": {"exitCode": 0, "reason": "Completed"}} if self.is_prepared else {"waiting": {}}
+            status["initContainerStatuses"] = [
+                {"name": one, "restartCount": 0, "state": state if one == "migrate" else {"running": {}}}
+                for one in inits
+            ]
+        if "debugger" in self.others:
+            spec["ephemeralContainers"] = [{"name": "debugger"}]
+            status["ephemeralContainerStatuses"] = [{"name": "debugger", "state": {"terminated": {"exitCode": 1}}}]
+        return {"metadata": {"name": self.name, "uid": self.uid}, "spec": spec, "status": status}
 
 
 @dataclass
@@ -73,7 +87,9 @@ class FakePodLogs(FakeKubernetes):
     async def _log(self, writer: asyncio.StreamWriter, pod: FakePod | None, params: dict[str, str]) -> None:
         if pod is None:
             await self._say(writer, 404, {"message": "pods not found"})
-        elif pod.waiting or ("previous" in params and not pod.restarts):
+        elif pod.unreachable:
+            await self._say(writer, 500, {"message": "Get https://10.0.0.7:10250: no route to host"})
+        elif (params["container"] not in pod.others and pod.waiting) or ("previous" in params and not pod.restarts):
             await self._say(writer, 400, {"message": "container is waiting to start: ContainerCreating"})
         else:
             await self.write(writer, head(200, {"content-type": "text/plain", "connection": "close"}))
@@ -81,17 +97,18 @@ class FakePodLogs(FakeKubernetes):
             writer.close()
 
     async def _lines(self, writer: asyncio.StreamWriter, pod: FakePod, params: dict[str, str]) -> None:
-        lines = pod.previous if "previous" in params else pod.lines
+        lines = pod.previous if "previous" in params else pod.others.get(params["container"], pod.lines)
         since, tail = params.get("sinceTime", "")[:19], int(params.get("tailLines", 10**9))
         start = max(0, len(lines) - tail)
-        while start < len(lines) and lines[start][0][:19] < since:
-            start += 1
         generation = self.generation
         while True:
-            for stamp, text in lines[start:]:
-                await self.write(writer, f"{stamp} {text}\n".encode("utf-8", "surrogateescape"))
-            start = len(lines)
-            if params.get("follow") != "true" or lines is not pod.lines or pod.phase != "Running":
+            fresh = lines[start:]
+            start += len(fresh)
+            for stamp, text in fresh:
+                if stamp[:19] >= since:
+                    await self.write(writer, f"{stamp} {text}\n".encode("utf-8", "surrogateescape"))
+            goes_on = lines is pod.lines or params["container"] == "proxy"
+            if params.get("follow") != "true" or not goes_on or pod.phase != "Running":
                 return
             if self.generation != generation:
                 writer.transport.abort()

@@ -127,6 +127,44 @@ async def test_each_fault_is_one_error_without_a_secret(
     assert (await refused(anext(adapter.follow(LogQuery())))).kind == error.kind
 
 
+async def test_containers_that_prepare_a_pod_run_beside_it_or_debug_it_are_read(
+    server: FakePodLogs, adapter: KubernetesLogs, tmp_path: Path, http: Http
+) -> None:
+    stamp = f"{T0:%Y-%m-%dT%H:%M:%S}.000000000Z"
+    others = {name: [(stamp, f"ERROR {name} says")] for name in ("migrate", "proxy", "debugger")}
+    server.add(FakePod("one", phase="Pending", waiting=True, others=others, is_prepared=False))
+    found = await adapter.query(LogQuery())
+    assert {entry.source for entry in found} == {"one/migrate", "one/proxy", "one/debugger"}
+    only = logs_of(server, tmp_path, http, container="migrate")
+    assert [entry.message for entry in await only.query(LogQuery())] == ["migrate says"]
+    await only.aclose()
+
+
+async def test_a_log_that_can_not_be_read_is_a_gap_beside_the_others(
+    server: FakePodLogs, adapter: KubernetesLogs
+) -> None:
+    server.add(FakePod("one")).write(T0, "here")
+    server.add(FakePod("lost", uid="v", unreachable=True))
+    missing, line = await adapter.query(LogQuery(limit=1))
+    assert is_gap(missing)
+    assert ("no route to host" in missing.message, missing.source, line.message) == (True, "lost", "here")
+    server.members["one"].unreachable = True
+    assert "no route to host" in (await refused(adapter.query(LogQuery()))).message
+
+
+async def test_the_last_lines_before_a_time_are_found_however_many_follow(
+    server: FakePodLogs, adapter: KubernetesLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.logs.kubernetes.MAX_TAIL", 20)
+    pod = server.add(FakePod("one"))
+    for n in range(300):
+        pod.write(T0 + timedelta(seconds=n), f"line {n}")
+    found = await adapter.query(LogQuery(until=T0 + timedelta(seconds=100), grep="line", limit=2))
+    assert [entry.message for entry in found] == ["line 99", "line 100"]
+    said, *found = await adapter.query(LogQuery(grep="line 1", limit=2))
+    assert (is_gap(said), found) == (True, [])
+
+
 # ---- following
 
 
@@ -248,3 +286,50 @@ async def test_a_stack_trace_stays_with_its_error(server: FakePodLogs, adapter: 
     found = await adapter.query(LogQuery(level="error"))
     assert [entry.message.strip() for entry in found][1:] == [line.strip() for line in trace]
     assert found[0].message.endswith("failed")
+
+
+async def test_a_line_a_little_older_than_the_one_before_is_a_line(
+    server: FakePodLogs, adapter: KubernetesLogs
+) -> None:
+    pod = server.add(FakePod("one"))
+    jumbled = ("000000100", "000000300", "000000200", "000000400")
+    for ns in jumbled:
+        pod.write(T0, f"first {ns}", ns)
+    stream = adapter.follow(LogQuery())
+    assert [entry.message for entry in await take(stream, 4)] == [f"first {ns}" for ns in sorted(jumbled)]
+    waiting = asyncio.ensure_future(take(stream, 3 * len(jumbled)))
+    for n in range(3):
+        for ns in jumbled:
+            pod.write(T0 + timedelta(seconds=n), f"again {n} {ns}", ns)
+        await asyncio.sleep(0.05)
+        server.cut()
+    assert [entry.message for entry in await waiting] == [f"again {n} {ns}" for n in range(3) for ns in jumbled]
+    with pytest.raises(TimeoutError):
+        await take(stream, 1, 0.4)
+    await stream.aclose()
+
+
+async def test_what_is_older_than_since_does_not_come_while_following(
+    server: FakePodLogs, adapter: KubernetesLogs
+) -> None:
+    pod = server.add(FakePod("one"))
+    pod.write(T0, "long ago")
+    stream = adapter.follow(LogQuery(since=T0 + timedelta(hours=1)))
+    waiting = asyncio.ensure_future(take(stream, 1))
+    await asyncio.sleep(0.3)
+    pod.write(T0 + timedelta(hours=2), "new")
+    assert [entry.message for entry in await waiting] == ["new"]
+    await stream.aclose()
+
+
+async def test_a_container_that_has_ended_for_good_is_read_once(server: FakePodLogs, adapter: KubernetesLogs) -> None:
+    stamp = f"{T0:%Y-%m-%dT%H:%M:%S}.000000000Z"
+    pod = server.add(FakePod("one", others={"migrate": [(stamp, "migrated")]}))
+    stream = adapter.follow(LogQuery())
+    assert [entry.message for entry in await take(stream, 1)] == ["migrated"]
+    waiting = asyncio.ensure_future(take(stream, 1))
+    await asyncio.sleep(0.4)
+    assert sum(asked["container"] == "migrate" and "follow" in asked for asked in server.asked) == 1
+    pod.write(T0 + timedelta(seconds=1), "started")
+    assert [entry.message for entry in await waiting] == ["started"]
+    await stream.aclose()
