@@ -36,6 +36,7 @@ class Deploying:
         self._commands = commands
         self._adapter = target.adapter
         self._traffic = traffic
+        self._may_not_run = target.edited and bool(target.settings.deploy)
 
     @property
     def touched(self) -> bool:
@@ -91,6 +92,8 @@ class Deploying:
         what = recorded.version or recorded.artifact
         if not what:
             return f"{color.upper()} is left as it is: nothing was recorded there"
+        if self._may_not_run:
+            return f"{color.upper()} is left as it is: its entry was edited, so no command of it is run"
         await self._work.begin("restore", f"{what} on {color.upper()}")
         words = f"{what} is back on {color.upper()}"
         try:
@@ -122,6 +125,8 @@ class Deploying:
 
     def _deployer(self) -> Deployer:
         deployer = self._adapter.deployer
+        if self._may_not_run:
+            raise Unfit("config", "its entry was edited, so no command of it is run", "start that side by hand")
         if deployer is None:
             raise Unfit("config", "nothing puts a version on a side", "add `deploy` to the deployment in the config")
         return deployer

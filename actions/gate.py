@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.order_plan import plan_order
+from actions.order_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
 from actions.rollback_plan import plan_rollback
@@ -39,7 +40,7 @@ from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip
-from actions.targets import SwitchTarget, Targets
+from actions.targets import SwitchTarget, Targets, described
 from actions.unjournalled import WITHOUT, agreeing, plan_without_journal
 from backends.errors import BackendError
 from backends.models import Deployment
@@ -91,7 +92,10 @@ class Gate:
         if request.order:
             action = await self.action(request.ref)
             order = plan_order(request, self.policy, action, orphaned=self.orphaned(action))
-            return await with_its_commands(order, self.journal, action) if self.orphaned(action) else order
+            if not self.orphaned(action):
+                return order
+            order = await with_its_commands(order, self.journal, action)
+            return await of_the_same_entry(order, action, self.journal, self.own)
         if request.kind in RUN_KINDS:
             backend = request.service.partition("/")[0]
             return await plan_run(request, self.policy, await self._targets.pipelines(backend))
@@ -106,6 +110,10 @@ class Gate:
         made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
         made = await with_living(made, self.policy, self.journal, target)
         return await held_back(made, self.policy, self.journal)
+
+    async def own(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """`Own`, from the targets of this gate."""
+        return await described(self._targets, row)
 
     async def submit(
         self, plan: Plan, consent: Consent, *, launch: Launch | None = None, spare: Spare | None = None

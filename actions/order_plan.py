@@ -1,9 +1,16 @@
 """What an order to an open action would do."""
 
+import shlex
+
+from msgspec.structs import replace
+
+from actions.entries_of_config import EDITED, Own, same_entry
 from actions.guards import Policy, context_findings
 from actions.ids import digest, now
+from actions.journal import Journal
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
-from actions.steering import possible_orders
+from actions.steering import STOPPING, possible_orders
+from backends.errors import BackendError
 
 _WORDS = {
     "pause": "it stops at the next safe point; judging goes on, and what is bad still goes back",
@@ -46,6 +53,22 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
         hash=digest([word, action.id, policy.context, *moment]), made_at=now(), request=request,
         needs_reason=_WANTS_REASON.get(word, ""),
     )  # fmt: skip
+
+
+async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: Own) -> Plan:
+    """The plan of an order that a new runner will obey: nothing goes forward where the entry was edited since."""
+    if plan.request.order in STOPPING or action.kind == "rollback":
+        return plan
+    agreed = (await journal.plan(action.id or "")).target
+    words = f"the entry of {action.service} in this config is not the one that {action.kind} was agreed to with"
+    try:
+        if same_entry(agreed, await own(agreed)):
+            return plan
+    except BackendError as error:
+        words = error.message
+    fix = f"teal deploy rollback {shlex.quote(action.service)}"
+    found = Finding(level="block", code="entry-edited", text=f"{words}: {EDITED}", fix=fix)
+    return replace(plan, findings=(*plan.findings, found))
 
 
 def _instead(action: Action) -> str:

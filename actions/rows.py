@@ -5,7 +5,9 @@ from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from actions.entries_of_config import kept
 from actions.ids import canonical, time_of
 from actions.models import (
     Action,
@@ -113,7 +115,8 @@ def draft_row(draft: Draft, at: str) -> dict[str, Any]:
     return {
         "id": draft.id, "context": plan.context, "kind": plan.kind, "service": plan.service, "status": draft.status,
         "phase": "" if ended else "plan", "from_color": plan.from_, "to_color": plan.to, "changed": draft.changed,
-        "ref": plan.request.ref or None, "plan": canonical(plan), "plan_hash": plan.hash,
+        "ref": plan.request.ref or None, "plan_hash": plan.hash,
+        "plan": canonical(replace(plan, target=kept(plan.target))),
         "request_hash": draft.request_hash, "reason": draft.reason, "actor": canonical(draft.actor),
         "undo": plan.summary.undo, "idempotency_key": draft.idempotency_key,
         "created_at": at, "started_at": at, "ended_at": at if ended else None,

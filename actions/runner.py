@@ -2,30 +2,38 @@
 
 import asyncio
 import contextlib
+import shlex
 from typing import Any
+
+from msgspec.structs import replace
 
 from actions.alert_order import AlertOrder
 from actions.alerts import ALERT_KINDS
 from actions.conditions import judge_of
+from actions.entries_of_config import EDITED, Own, must_be_same_object, same_entry
 from actions.journal import Journal
 from actions.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.models import ENDED, Action, Owner, Plan
 from actions.notices import Notices
 from actions.retiring import Retiring
 from actions.runs import RUN_KINDS, RunOrder
+from actions.steering import STOPPING, begun_back
 from actions.switching import Switching
 from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work
+from backends.errors import BackendError
 from backends.ports import Closable
 
 
 async def run_action(
-    action_id: str, journal: Journal, build: Build, *, park: asyncio.Event | None = None
+    action_id: str, journal: Journal, build: Build, own: Own, *, park: asyncio.Event | None = None
 ) -> Action | None:
     """Run an action to its end, or to an open state that waits for a person; None where another runner has it.
 
-    `build` makes the adapter from the target that the journal keeps, its secrets resolved: that comes before the lease.
+    `own` finds the entry of the action in the config of whoever runs it, and `build` makes the adapter from that, both
+    before the lease. Where the entry was edited since the action was agreed to, only the way back is gone. Raises
+    BackendError, with nothing begun.
     What an earlier runner has done is read from the journal and looked for, never done again unseen. `park`, once set,
     leaves the action at the next safe point to whoever resumes it.
     """
@@ -38,7 +46,7 @@ async def run_action(
     owner = runner_owner("" if descriptor is None else str(path))
     found: Action | None = None
     try:
-        found = await _run(action_id, owner, journal, build, park)
+        found = await _run(action_id, owner, journal, build, own, park)
     finally:
         if descriptor is not None:
             release(descriptor, path, ended=found is not None and found.status in ENDED)
@@ -46,15 +54,21 @@ async def run_action(
 
 
 async def _run(
-    action_id: str, owner: Owner, journal: Journal, build: Build, park: asyncio.Event | None
+    action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None
 ) -> Action | None:
-    plan = await journal.plan(action_id)
-    adapter = await build(plan.target)
-    sources = Sources(plan.target.get("sources", ()), build)
+    agreed = await journal.plan(action_id)
+    described = await own(agreed.target)
+    edited = not same_entry(agreed.target, described)
+    if edited:
+        must_be_same_object(agreed.target, described)
+        await _must_go_back(agreed, action_id, journal)
+    plan = replace(agreed, target=described)
+    adapter = await build(described)
+    sources = Sources(described.get("sources", ()), build)
     async with Notices(journal, plan, build) as notices:
         try:
             hold = await journal.acquire(action_id, owner)
-            await _run_owned(hold, journal, plan, adapter, sources, notices, park)
+            await _run_owned(hold, journal, plan, adapter, sources, notices, park, edited=edited)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
@@ -72,6 +86,8 @@ async def _run_owned(
     sources: Sources,
     notices: Notices,
     park: asyncio.Event | None,
+    *,
+    edited: bool,
 ) -> None:
     action_id = hold.action_id
     history = await journal.history(action_id)
@@ -81,7 +97,7 @@ async def _run_owned(
     try:
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
             notices.started(begun)
-        await _strategy(work, plan, adapter, begun.reason, sources)
+        await _strategy(work, plan, adapter, begun.reason, sources, edited=edited)
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
         if found:
@@ -90,7 +106,16 @@ async def _run_owned(
         await work.stop(ended=ended)
 
 
-async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources) -> None:
+async def _must_go_back(plan: Plan, action_id: str, journal: Journal) -> None:
+    """Raises BackendError(conflict) where it would go forward."""
+    ordered = {command.word for command in await journal.waiting(action_id)}
+    if plan.kind == "rollback" or ordered & STOPPING or begun_back(await journal.history(action_id)) is not None:
+        return
+    words = f"the entry of {plan.service} was edited since {plan.kind} {action_id} was agreed to: {EDITED}"
+    raise BackendError("conflict", words, fix=f"teal deploy rollback {shlex.quote(plan.service)}")
+
+
+async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources, *, edited: bool) -> None:
     if plan.kind in RUN_KINDS:
         await RunOrder(work, PipelinesTarget(adapter, plan.target), reason).run()
     elif plan.kind in ALERT_KINDS:
@@ -98,5 +123,5 @@ async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: 
     elif plan.kind == "retire":
         await Retiring(work, SwitchTarget(adapter, plan.target)).run()
     else:
-        target = SwitchTarget(adapter, plan.target, sources)
+        target = SwitchTarget(adapter, plan.target, sources, edited)
         await Switching(work, target, judge_of(plan, target)).run()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from actions.audit import AuditEntry
+from actions.entries_of_config import Own
 from actions.journal import Journal, T
 from actions.journal_copy import in_memory
 from actions.late import LateFile
@@ -25,6 +26,7 @@ async def run_unjournalled(
     draft: Draft,
     audit: Sequence[AuditEntry],
     build: Build,
+    own: Own,
     tell: Callable[[str], None],
     *,
     late: LateFile | None = None,
@@ -45,7 +47,7 @@ async def run_unjournalled(
         journal = _Teller(where, keep)
         try:
             begun = await journal.begin(draft, audit=audit)
-            ended = await run_action(draft.id, journal, build) or begun
+            ended = await run_action(draft.id, journal, build, own) or begun
         finally:
             await journal.aclose()
         if late is not None:

@@ -4,13 +4,24 @@ import asyncio
 from collections.abc import Iterable
 from typing import get_args
 
-from actions.models import MOVES_FORWARD, Action, OrderWord, is_starting
+from actions.models import MOVES_FORWARD, Action, ActionError, OrderWord, is_starting
 from actions.rows import Command, Told
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 """The words that end the way forward; the others only steer it."""
 
 _SKIPPABLE = ("analyse", "bake")
+
+
+def begun_back(history: Iterable[Told]) -> tuple[ActionError, bool] | None:
+    """The way back that an earlier runner was on, or had been ordered to take: why, and whether by a person."""
+    for line in history:
+        data = line.event.data
+        if line.event.kind == "status" and "by_hand" in data:
+            return ActionError(kind=data["kind"], message=data["why"]), data["by_hand"]
+        if line.event.kind == "order" and data["word"] in ("abort", "rollback"):
+            return ActionError(kind="ordered", message=line.event.detail), True
+    return None
 
 
 class Steering:

@@ -27,6 +27,7 @@ from actions.proof import Proof
 from actions.requirements import unmet
 from actions.smoke import SMOKE_S, Smoke
 from actions.stages import Judge, StageJudge, step_of
+from actions.steering import begun_back
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
@@ -84,7 +85,7 @@ class Switching:
 
     async def _onward(self) -> tuple[ActionError, bool] | None:
         """To the end of the way forward; else why it goes back, and whether a person ordered that."""
-        if (begun := self._begun_back()) is not None:
+        if (begun := begun_back(self._work.history)) is not None:
             with contextlib.suppress(*(Conflict, InDoubt) if begun[1] else ()):
                 await self._traffic.settle()
             return begun
@@ -113,16 +114,6 @@ class Switching:
             return unfit.error, False
         except Failed as failure:
             return failure.error, False
-
-    def _begun_back(self) -> tuple[ActionError, bool] | None:
-        """The way back that an earlier runner was on, or had been ordered to take."""
-        for line in self._work.history:
-            data = line.event.data
-            if line.event.kind == "status" and "by_hand" in data:
-                return ActionError(kind=data["kind"], message=data["why"]), data["by_hand"]
-            if line.event.kind == "order" and data["word"] in ("abort", "rollback"):
-                return ActionError(kind="ordered", message=line.event.detail), True
-        return None
 
     async def _to_the_end(self) -> None:
         self._work.all_there = self._is_proven

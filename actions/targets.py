@@ -1,7 +1,7 @@
 """What an action drives: an adapter handed in, and the description from which a runner builds it again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,12 +25,13 @@ async def nobody(port: str, name: str) -> Any:
 
 
 class SwitchTarget(Struct, frozen=True):
-    """The switch of one service. `target` is what the journal keeps of it (`describe`); `ask` hands out what it is
-    judged by."""
+    """The switch of one service. `target` describes its entry (`describe`); `ask` hands out what it is judged by.
+    `edited`: the entry is not the one that the action was agreed to with, so no command of it is run."""
 
     adapter: Switch
     target: dict[str, Any]
     ask: Ask = nobody
+    edited: bool = False
 
     @property
     def settings(self) -> DeploymentConfig:
@@ -99,13 +100,23 @@ class Targets(Protocol):
         """The system of alerts of that name. Raises BackendError(config) for one that cannot silence."""
 
 
+async def described(targets: Targets, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What `targets` have for a row of the journal. Raises BackendError."""
+    asked: dict[str, Callable[[str], Awaitable[SwitchTarget | PipelinesTarget | SilencerTarget]]] = {
+        "deployments": targets.switch, "pipelines": targets.pipelines, "alerts": targets.silencer,
+    }  # fmt: skip
+    if row["port"] not in asked:
+        raise BackendError("config", f"nothing of {row['port']} is ever ordered", fix="look at the journal")
+    return (await asked[row["port"]](row["name"])).target
+
+
 def describe(
     port: str, kind: str, name: str, config: dict[str, Any], *, base_dir: Path, state_dir: Path
 ) -> dict[str, Any]:
-    """The description that the journal keeps: `config` is the entry as it stands in the file, secrets as references.
+    """The description of an entry: `config` is it as it stands in the file, secrets as references.
 
-    That of what an action drives may have two keys more: `notify`, the descriptions of those who are told of the
-    action, and `sources`, of what it is judged by.
+    That of what an action drives may have more keys: `notify`, the descriptions of those who are told of the action,
+    `sources`, of what it is judged by, and `moves`, what its switch writes to (`Switch.moves`).
     """
     return {
         "port": port, "type": kind, "name": name, "config": config,

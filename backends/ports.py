@@ -216,6 +216,10 @@ class Switch(Closable, Protocol):
     """
 
     @property
+    def moves(self) -> str:
+        """What it writes to, however that is reached: the same entry of another config moves the same thing."""
+
+    @property
     def splits(self) -> bool:
         """Whether shares between 0 and 100 percent can be written."""
 

@@ -60,6 +60,8 @@ class Context(msgspec.Struct, frozen=True):
     table: dict[str, Any]
     sandbox: bool = False
     prefix: tuple[str, ...] = ()
+    path: Path = Path()
+    """The config by which it was found; `source` may be a file beside it."""
 
     @property
     def digest(self) -> str:
@@ -176,7 +178,7 @@ def pick_context(config: Config, name: str | None) -> Context:
         raise ConfigError(f"{config.path}: {NO_CONTEXT}", fix=FIX_NO_CONTEXT)
     if wanted not in config.contexts:
         raise ConfigError(f'no context "{clean(wanted, 100)}" in {config.path}', fix=_known(config.contexts))
-    return config.contexts[wanted]
+    return msgspec.structs.replace(config.contexts[wanted], path=config.path.absolute())
 
 
 def fatal_problems(config: Config, context: Context) -> list[Problem]:

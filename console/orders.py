@@ -84,7 +84,7 @@ class Orders:
         if foreground and self._in_process is None:
             from console.runner import InProcess
 
-            self._in_process = InProcess(gate.journal)
+            self._in_process = InProcess(gate.journal, gate.own)
         launch = self._in_process if foreground else None
         return await gate.submit(plan, consent, launch=launch, spare=self._spare(gate, tell) if tell else None)
 
@@ -213,6 +213,7 @@ class Orders:
         entry = self._adapters.entry("deployments", service)
         told = {
             **self._target("deployments", service),
+            "moves": self._adapters.switch(service).moves,
             "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
             "around": around(self._context, service),
         }
@@ -261,7 +262,8 @@ class Orders:
             async def launch(action_id: str) -> None:
                 from console.runner import launch_detached
 
-                await launch_detached(action_id, location, self._fate.wrap if self._fate else ())
+                wrap = self._fate.wrap if self._fate else ()
+                await launch_detached(action_id, location, self._context.path, self._context.name, wrap)
 
             self._gate = Gate(policy, Journal(location, lost=lost), self, self.actor, launch)
             await self._add_late(self._gate.journal)
@@ -286,7 +288,7 @@ class Orders:
             tell(kept := named(late))
             self.unjournalled.add(draft.id)
             try:
-                return await run_unjournalled(draft, audit, build_described, tell, late=late)
+                return await run_unjournalled(draft, audit, build_described, gate.own, tell, late=late)
             finally:
                 if named(late) != kept:
                     tell(named(late))

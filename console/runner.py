@@ -1,7 +1,8 @@
 """The detached runner of one action: `python -P -m console.runner ACTION_ID`, in a process session of its own.
 
-It outlives the console, the SSH connection and Ctrl-C. What it needs is in the journal (whose place comes by the
-environment, since an argument can be read by every user) and in the secrets that its environment or references give.
+It outlives the console, the SSH connection and Ctrl-C. What it is to do is in the journal (whose place comes by the
+environment, since an argument can be read by every user), how to do it in its own config: addresses, commands and
+references of secrets are never taken from a row of the journal.
 """
 
 import asyncio
@@ -13,9 +14,11 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from actions.entries_of_config import Own
 from actions.journal import Journal
 from actions.location import JournalLocation, journal_location, make_directory
 from actions.models import Action
@@ -25,15 +28,21 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Metrics
 from backends.registry import AdapterContext, build, no_metrics
+from console.errors import CommandError
 
 JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
+CONFIG_VARIABLE = "TEAL_RUNNER_CONFIG"
+CONTEXT_VARIABLE = "TEAL_RUNNER_CONTEXT"
 START_TIMEOUT_S = 30.0
 
 
-async def launch_detached(action_id: str, location: JournalLocation, wrap: Sequence[str] = ()) -> None:
-    """Start a runner that is nobody's child, by the command `wrap` where it needs one to outlive the login session.
-    Raises OSError where it can not be started."""
-    environment = {**handed_on(), **_import_path(), JOURNAL_VARIABLE: location.url}
+async def launch_detached(
+    action_id: str, location: JournalLocation, config: Path, context: str, wrap: Sequence[str] = ()
+) -> None:
+    """Start a runner that is nobody's child, with the config and context of who starts it, by the command `wrap` where
+    it needs one to outlive the login session. Raises OSError where it can not be started."""
+    own = {JOURNAL_VARIABLE: location.url, CONFIG_VARIABLE: str(config), CONTEXT_VARIABLE: context}
+    environment = {**handed_on(), **_import_path(), **own}
     command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
     # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
     # A child of asyncio would be killed when this program's event loop is taken down.
@@ -66,15 +75,16 @@ def _import_path() -> dict[str, str]:
 class InProcess:
     """Runs actions within this process: `--foreground`, for containers and CI jobs that kill what a job leaves."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, own: Own) -> None:
         self._journal = journal
+        self._own = own
         self._running: set[asyncio.Task[Action | None]] = set()
         self.park = asyncio.Event()
 
     async def __call__(self, action_id: str) -> None:
         """Begin to run it; returns at once."""
         task = asyncio.create_task(
-            run_action(action_id, self._journal, build_described, park=self.park), name=action_id
+            run_action(action_id, self._journal, build_described, self._own, park=self.park), name=action_id
         )
         self._running.add(task)
 
@@ -84,17 +94,32 @@ class InProcess:
         await asyncio.gather(*running)
 
 
-async def run_in_process(action_id: str, location: JournalLocation) -> None:
+async def run_in_process(action_id: str, location: JournalLocation, own: Own) -> None:
     """Run an action to its end with a journal of its own. Raises BackendError."""
     journal = Journal(location)
     try:
-        await run_action(action_id, journal, build_described)
+        await run_action(action_id, journal, build_described, own)
     finally:
         await journal.aclose()
 
 
+async def _run(action_id: str, location: JournalLocation, config: str, context: str) -> None:
+    """With the entries of a config as they are now. Raises BackendError, CommandError."""
+    from actions.targets import described
+    from console.adapters import Adapters
+    from console.orders import Orders
+    from console.select import select
+
+    found = select(config, context).context
+    adapters = Adapters(found)
+    try:
+        await run_in_process(action_id, location, partial(described, Orders(found, adapters)))
+    finally:
+        await adapters.aclose()
+
+
 async def build_described(target: dict[str, Any]) -> Any:
-    """The adapter of a journalled target. Raises BackendError(config)."""
+    """The adapter of a description. Raises BackendError(config)."""
     http = Http(user_agent="tealdeck-runner")
     metrics: dict[str, Metrics] = {}
 
@@ -133,16 +158,18 @@ class _Owning:
 
 def main() -> int:
     """Forks: the parent says 0 that the runner has started; what becomes of it is in the journal, or in a log file."""
-    if len(sys.argv) != 2 or JOURNAL_VARIABLE not in os.environ:
-        sys.stderr.write(f"usage: {JOURNAL_VARIABLE}=URL python -P -m console.runner ACTION_ID\n")
+    if len(sys.argv) != 2 or not {JOURNAL_VARIABLE, CONFIG_VARIABLE, CONTEXT_VARIABLE} <= os.environ.keys():
+        names = f"{JOURNAL_VARIABLE}=URL {CONFIG_VARIABLE}=FILE {CONTEXT_VARIABLE}=NAME"
+        sys.stderr.write(f"usage: {names} python -P -m console.runner ACTION_ID\n")
         return 2
     if os.fork():
         os._exit(0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     action_id = sys.argv[1]
     location = journal_location(os.environ.pop(JOURNAL_VARIABLE), os.environ)
+    config, context = os.environ.pop(CONFIG_VARIABLE), os.environ.pop(CONTEXT_VARIABLE)
     try:
-        asyncio.run(run_in_process(action_id, location))
+        asyncio.run(_run(action_id, location, config, context))
     except Exception as error:
         _write_down(location.directory, action_id, error)
         return 1
@@ -156,7 +183,7 @@ def _write_down(directory: Path, action_id: str, error: Exception) -> None:
         make_directory(place)
         descriptor = os.open(place / f"{action_id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(descriptor, "a", encoding="utf-8") as stream:
-            if isinstance(error, BackendError):
+            if isinstance(error, BackendError | CommandError):
                 stream.write(f"{error.kind}: {error.message} ({error.fix})\n")
             else:
                 stream.writelines(traceback.format_exception(error))

@@ -69,6 +69,11 @@ class FileSwitch:
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
     @property
+    def moves(self) -> str:
+        """As the port says."""
+        return str(self._path.resolve())
+
+    @property
     def splits(self) -> bool:
         """JSON carries weights; so does a template, unless it says `{live}`."""
         return "{live}" not in self._config.template

@@ -93,6 +93,11 @@ class HaproxySwitch:
         self._static = False
 
     @property
+    def moves(self) -> str:
+        """As the port says."""
+        return f"backend {self._config.backend}"
+
+    @property
     def splits(self) -> bool:
         """Unless the backend, as far as it has been read, balances statically."""
         return not self._static

@@ -108,6 +108,11 @@ class KubernetesSwitch:
         self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
 
     @property
+    def moves(self) -> str:
+        """As the port says."""
+        return f"{self._config.namespace}/{self._config.service}"
+
+    @property
     def splits(self) -> bool:
         """A selector names one color."""
         return False

@@ -101,6 +101,11 @@ class NginxSwitch:
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
     @property
+    def moves(self) -> str:
+        """As the port says."""
+        return str(self._path.resolve())
+
+    @property
     def splits(self) -> bool:
         """In mode `split_clients`."""
         return self._config.mode == "split_clients"

@@ -148,4 +148,4 @@ class Bench:
             return self.switch
 
         self.on_launch()
-        self.runners.append(asyncio.create_task(run_action(action_id, self.journal, build)))
+        self.runners.append(asyncio.create_task(run_action(action_id, self.journal, build, self.gate.own)))

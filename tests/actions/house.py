@@ -21,6 +21,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
 from console.runner import build_described, launch_detached, run_in_process
+from tests.live.teal import toml
 from tests.two_colors import TwoColors
 
 RUNNERS_END_WITHIN_S = 60.0
@@ -52,9 +53,18 @@ class OneService:
         context = AdapterContext("analytics", base, base / "state", self._http)
         adapter = build("deployments", "file-switch", config, context)
         told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
-        told = {**told, "notify": self.notify, "sources": self.described, "around": self.around}
+        told = {**told, "notify": self.notify, "sources": self.described, "around": self.around, "moves": adapter.moves}
         self.asked.append(Sources(self.described, build_described))
         return SwitchTarget(self.wrap(adapter), told, self.asked[-1])
+
+    def config_file(self) -> Path:
+        """The same as a config, for a runner that is a process of its own."""
+        entry = {"name": "analytics", "type": "file-switch", **self._service.config(**self._config)}
+        lines = ["[contexts.test]", "[[contexts.test.deployments]]", *(f"{key} = {toml(entry[key])}" for key in entry)]
+        path = self._service.directory / "config.toml"
+        path.write_text("\n".join(lines))
+        path.chmod(0o600)
+        return path
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         if backend not in self.backends:
@@ -77,7 +87,7 @@ class House:
         self.targets = OneService(service, self.http, **config)
         self.runners: list[asyncio.Task[None]] = []
         self.before_runner: Callable[[], None] = lambda: None
-        launch: Callable[[str], Awaitable[None]] = self._detached if detached else self._here
+        launch: Callable[[str], Awaitable[None]] = self.detach if detached else self._here
         self.gate = Gate(
             Policy(context="test", zone=UTC), self.journal, self.targets, current_actor(os.environ), launch
         )
@@ -135,12 +145,13 @@ class House:
 
     async def _here(self, action_id: str) -> None:
         self.before_runner()
-        self.runners.append(asyncio.create_task(run_in_process(action_id, self.location)))
+        self.runners.append(asyncio.create_task(run_in_process(action_id, self.location, self.gate.own)))
 
     async def kill_runner(self) -> None:
         """End the newest runner of this process as a signal would: nothing more of it is written."""
         self.runners[-1].cancel()
         await asyncio.gather(self.runners[-1], return_exceptions=True)
 
-    async def _detached(self, action_id: str) -> None:
-        await launch_detached(action_id, self.location)
+    async def detach(self, action_id: str) -> None:
+        """Start a runner that is a process of its own."""
+        await launch_detached(action_id, self.location, self.targets.config_file(), self.gate.policy.context)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actions.models import Action
-from console.runner import JOURNAL_VARIABLE, launch_detached
+from console.runner import JOURNAL_VARIABLE
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -60,11 +60,12 @@ async def test_it_is_not_ended_by_the_end_of_the_program_that_launched_it(tmp_pa
 
         async def remember(action_id: str) -> None:
             launched.append(action_id)
+            config = str(house.targets.config_file())
             script = (
-                "import asyncio, sys\nfrom actions.location import journal_location\n"
+                "import asyncio, sys\nfrom pathlib import Path\nfrom actions.location import journal_location\n"
                 "from console.runner import launch_detached\n"
                 f"location = journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path / 'state')!r}}})\n"
-                "asyncio.run(launch_detached(sys.argv[1], location))\n"
+                f"asyncio.run(launch_detached(sys.argv[1], location, Path({config!r}), 'test'))\n"
             )
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-W", "error", "-c", script, action_id, cwd=Path(__file__).parents[2],
@@ -101,7 +102,7 @@ async def test_killed_and_launched_again_it_goes_on_where_it_was(tmp_path: Path,
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
         await killed(house, await house.reaches(opened, "verify"))
         written = json.loads(service.switch.read_bytes())
-        await launch_detached(str(opened.id), house.location)
+        await house.detach(str(opened.id))
         async with asyncio.timeout(15):
             while (await house.gate.action(str(opened.id))).open:
                 await asyncio.sleep(0.1)
@@ -121,7 +122,7 @@ async def test_a_hangup_does_not_end_it(tmp_path: Path, service: TwoColors) -> N
 async def test_why_it_could_not_run_is_in_a_private_file(tmp_path: Path, service: TwoColors) -> None:
     async with House(tmp_path / "state", service) as house:
         await house.journal.audit()
-        await launch_detached("NOSUCHACTION", house.location)
+        await house.detach("NOSUCHACTION")
         log = tmp_path / "state" / "runner" / "NOSUCHACTION.log"
         async with asyncio.timeout(10):
             while not log.exists() or not log.read_text():

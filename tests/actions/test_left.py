@@ -25,7 +25,9 @@ async def left_in(house: House, request: Request, phase: str, consent: Consent =
     park, runners = asyncio.Event(), list[asyncio.Task[Action | None]]()
 
     async def launch(action_id: str) -> None:
-        runners.append(asyncio.create_task(run_action(action_id, house.journal, build_described, park=park)))
+        runners.append(
+            asyncio.create_task(run_action(action_id, house.journal, build_described, house.gate.own, park=park))
+        )
 
     opened = await house.gate.submit(await house.gate.plan(request), consent, launch=launch)
     await house.reaches(opened, phase)

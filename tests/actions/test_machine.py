@@ -90,7 +90,7 @@ class Machine(RuleBasedStateMachine):
             return self.switch
 
         with contextlib.suppress(Killed):
-            await run_action(action_id, self.journal, build)
+            await run_action(action_id, self.journal, build, self.gate.own)
         await self.switch.settle()
 
     async def _ordered(self, request: Request) -> Action | None:

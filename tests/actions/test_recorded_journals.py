@@ -71,7 +71,7 @@ async def found(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return switch
 
     async def launch(action_id: str) -> None:
-        await run_action(action_id, journal, build)
+        await run_action(action_id, journal, build, gate.own)
 
     policy, alice = Policy(context="c", zone=UTC), Actor(login="alice", host="bastion-2")
     gate = Gate(policy, journal, FakeTargets(switch, CONFIG), alice, launch)  # type: ignore[arg-type]

@@ -38,12 +38,13 @@ class Spare:
 
     def __init__(self, house: House) -> None:
         self.location = house.location
+        self.own = house.gate.own
         self.told: list[str] = []
         self.late: LateFile | None = None
 
     async def __call__(self, draft: Draft, audit: list[AuditEntry]) -> Action:
         self.late = LateFile(places(self.location, ENV), self.location.name, draft)
-        return await run_unjournalled(draft, audit, build_described, self.told.append, late=self.late)
+        return await run_unjournalled(draft, audit, build_described, self.own, self.told.append, late=self.late)
 
     @property
     def kinds(self) -> list[str]:

@@ -26,6 +26,8 @@ from console.runner import JOURNAL_VARIABLE, build_described
 from tests.chaos.runners import Job, Told
 
 LOOK_S = 0.01
+DESCRIBED = "described.json"
+"""Beside the journal: the entry of the service, as a config would have it."""
 WRITES = ("shift", "deploy", "restore", "retire")
 
 
@@ -81,9 +83,15 @@ async def run(action_id: str, instants: Instants, times: LeaseTimes | None = Non
     async def build(target: dict[str, Any]) -> Any:
         return Watched(await build_described(target), instants)
 
-    journal = Journal(journal_location(os.environ[JOURNAL_VARIABLE], os.environ), times)
+    location = journal_location(os.environ[JOURNAL_VARIABLE], os.environ)
+    journal = Journal(location, times)
+    described = msgspec.json.decode((location.directory / DESCRIBED).read_bytes())
+
+    async def own(_: object) -> dict[str, Any]:
+        return dict(described)
+
     try:
-        await run_action(action_id, journal, build)
+        await run_action(action_id, journal, build, own)
     finally:
         await journal.aclose()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from actions.gate import Gate
@@ -26,6 +27,7 @@ from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor
 from backends.ports import Closable
+from tests.chaos.doomed import DESCRIBED
 from tests.chaos.relay import Relay
 from tests.chaos.runners import Runner, Runners
 
@@ -140,7 +142,7 @@ class Chaos:
         self._counted = state / "instants"
         self.journal = Journal(self._location)
         actor = current_actor(os.environ)
-        self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self._rescue)
+        self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self.launch)
         self._fatal = 0
         self._doomed: Runner | None = None
 
@@ -240,11 +242,18 @@ class Chaos:
                 await asyncio.sleep(0.02)
         return action, self._doomed
 
+    async def _described(self) -> None:
+        target = (await self.bench.targets.switch(self.bench.service)).target
+        (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(target))
+
     async def _doom(self, action_id: str, *ttl: str) -> None:
+        await self._described()
         arguments = [action_id, str(self._fatal), str(self._counted), *ttl]
         self._doomed = await self._runners.start(arguments, self._location.url)
 
-    async def _rescue(self, action_id: str) -> None:
+    async def launch(self, action_id: str) -> None:
+        """Start a runner that lives."""
+        await self._described()
         await self._runners.start([action_id, "0", os.devnull], self._location.url)
 
 

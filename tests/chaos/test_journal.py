@@ -107,7 +107,7 @@ async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_dis
     told: list[str] = []
 
     async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
-        return await run_unjournalled(draft, audit, build_described, told.append)
+        return await run_unjournalled(draft, audit, build_described, house.gate.own, told.append)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
@@ -131,7 +131,7 @@ async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk
     """Its runner may live or be dead: it can not be ordered back, and is not waited for."""
 
     async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
-        return await run_unjournalled(draft, audit, build_described, lambda _: None)
+        return await run_unjournalled(draft, audit, build_described, house.gate.own, lambda _: None)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service, bake="60s") as house:
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
@@ -152,7 +152,7 @@ async def test_where_there_is_room_to_begin_and_none_for_the_runner_it_goes_back
     small_disk: Path, tmp_path: Path
 ) -> None:
     async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
-        return await run_unjournalled(draft, audit, build_described, lambda _: None)
+        return await run_unjournalled(draft, audit, build_described, house.gate.own, lambda _: None)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"

@@ -10,7 +10,6 @@ import pytest
 from actions.command_events import left_in
 from actions.models import Request
 from backends.processes import fate
-from console.runner import launch_detached
 from tests.actions.journals import until_won
 from tests.chaos.benches import file_bench
 from tests.chaos.harness import YES, Chaos, Round
@@ -89,7 +88,7 @@ async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
         await bench.reset()
 
         async def thrice(action_id: str) -> None:
-            await asyncio.gather(*(launch_detached(action_id, chaos.journal.location) for _ in range(3)))
+            await asyncio.gather(*(chaos.launch(action_id) for _ in range(3)))
 
         action = await chaos.gate.submit(await chaos.gate.plan(RELEASE), YES, launch=thrice)
         async with asyncio.timeout(120):

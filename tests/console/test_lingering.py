@@ -64,7 +64,9 @@ async def test_with_lingering_the_runner_gets_a_scope_of_its_own(host: Host, tmp
     host.program("systemd-run", f'echo "$@" > {called}; exit 0')
     fate = await host.fate()
     assert (fate.finding, fate.wrap[:3]) == (None, ("systemd-run", "--user", "--scope"))
-    await launch_detached("A", here(tmp_path), (str(host.directory / "systemd-run"), *fate.wrap[1:]))
+    await launch_detached(
+        "A", here(tmp_path), tmp_path / "c.toml", "c", (str(host.directory / "systemd-run"), *fate.wrap[1:])
+    )
     assert called.read_text().startswith("--user --scope --quiet --collect ")
     assert called.read_text().endswith("-P -m console.runner A\n")
 

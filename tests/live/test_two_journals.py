@@ -61,7 +61,7 @@ class User:
         async def build(_: dict[str, Any]) -> Any:
             return self.targets.built()
 
-        self._runners.append(asyncio.create_task(run_action(action_id, self.journal, build)))
+        self._runners.append(asyncio.create_task(run_action(action_id, self.journal, build, self.gate.own)))
 
 
 @pytest.fixture(
