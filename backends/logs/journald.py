@@ -27,6 +27,7 @@ from msgspec import Struct, field, structs
 from backends.environment import without_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.logs.lines import at_least, parse_text
+from backends.logs.merging import gap, is_gap
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
@@ -83,13 +84,13 @@ class JournaldLogs:
         newest = ""
         async with aclosing(self._read("-n", "1")) as entries:
             async for found, _, _ in entries:
-                newest = found.cursor
+                newest = found.cursor or newest
         for entry in await self._last(query, newest) if newest else []:
             yield entry
         place = ("--after-cursor", newest) if newest else ()
         async with aclosing(self._read("--follow", "--no-tail", *place)) as entries:
             async for _, raw, entry in entries:
-                if wanted.takes(raw, entry, entry.source):
+                if is_gap(entry) or wanted.takes(raw, entry, entry.source):
                     yield entry
         raise BackendError("unreachable", f"logs {self._context.name}: journalctl has ended")
 
@@ -113,7 +114,9 @@ class JournaldLogs:
         async with aclosing(self._read("--reverse", *bounds)) as entries:
             async for found, raw, entry in entries:
                 reached = reached or found.cursor == newest
-                if reached:
+                if reached and is_gap(entry):
+                    newest_first.append(entry)
+                elif reached:
                     newest_first += backwards.feed(raw, entry, entry, entry.source)
                     if len(newest_first) >= query.limit:
                         break
@@ -127,14 +130,15 @@ class JournaldLogs:
         found: list[LogEntry] = []
         async with aclosing(self._read("--no-tail", *bounds)) as entries:
             async for _, raw, entry in entries:
-                if wanted.takes(raw, entry, entry.source):
+                if is_gap(entry) or wanted.takes(raw, entry, entry.source):
                     found.append(entry)
                     if len(found) >= limit:
                         break
         return found
 
     async def _read(self, *options: str) -> AsyncGenerator[tuple[_Entry, str, LogEntry], None]:
-        """Entries as journalctl prints them, with their text and as a model. The process ends with the iterator."""
+        """Entries as journalctl prints them, with their text and as a model; those that cannot be read are a gap,
+        unless there are no others. The process ends with the iterator."""
         config = self._config
         command = ["journalctl", "--output=json", "--no-pager", "--quiet", "--all", *options]
         command += [f"--unit={unit}" for unit in config.units]
@@ -157,17 +161,37 @@ class JournaldLogs:
         assert process.stderr is not None
         complaint = asyncio.ensure_future(process.stderr.read(4096))
         try:
-            while line := await self._line(process.stdout):
-                found = self._decoded(line)
+            odd: list[BackendError] = []
+            any_good = False
+            while True:
+                try:
+                    if not (line := await self._line(process.stdout)):
+                        break
+                    found = self._decoded(line)
+                except BackendError as error:
+                    if any_good:
+                        yield self._gap(error)
+                    else:
+                        odd.append(error)
+                    continue
+                any_good = True
+                for one in odd:
+                    yield self._gap(one)
+                odd.clear()
                 raw = _text(found.message)
                 yield found, raw, self._entry(found, raw)
             if await process.wait() != 0:
                 raise self._failed(await complaint)
+            if odd:
+                raise odd[0]
         finally:
             complaint.cancel()
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+    def _gap(self, error: BackendError) -> tuple[_Entry, str, LogEntry]:
+        return _Entry(cursor="", at_us=""), "", gap(self._context.name, 1, error.message)
 
     async def _line(self, stdout: asyncio.StreamReader) -> bytes:
         try:
@@ -194,8 +218,8 @@ class JournaldLogs:
         level = _LEVELS[int(priority)] if priority in tuple("01234567") else "unknown"
         return structs.replace(
             entry,
-            at=datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000),
-            at_ns=str(us * 1000),
+            at=datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000) if us else None,
+            at_ns=str(us * 1000) if us else None,
             level=entry.level if level == "unknown" or at_least(entry.level, level) else level,
         )
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -107,7 +108,7 @@ class RunLogs:
         listed = await pipelines.runs(since=since - LONGEST_RUN if since else None, limit=most)
         runs = [run for run in listed if self._is_meant(run) and _ran_since(run, since)]
         begun = [run for run in runs if run.started_at is not None and (until is None or run.started_at <= until)]
-        begun.sort(key=_start, reverse=not first)
+        begun.sort(key=partial(_closeness, since=since if first else None, until=until), reverse=not first)
         read, unread = begun[: self._config.runs], begun[self._config.runs :]
         answers = await together(*(self._of_run(pipelines, run) for run in read))
         failures = [answer for answer in answers if isinstance(answer, BackendError)]
@@ -143,6 +144,16 @@ class RunLogs:
 def _start(run: PipelineRun) -> datetime:
     assert run.started_at is not None
     return run.started_at
+
+
+def _closeness(run: PipelineRun, since: datetime | None, until: datetime | None) -> tuple[datetime, float]:
+    """What puts the runs nearest to `since` first, those nearest to `until` last: the ones that ran then."""
+    begin, ended = _start(run), run.ended_at
+    if since is not None:
+        return max(begin, since), -(ended.timestamp() if ended else float("inf"))
+    if until is not None:
+        return min(ended or until, until), begin.timestamp()
+    return begin, 0.0
 
 
 def _ran_since(run: PipelineRun, since: datetime | None) -> bool:

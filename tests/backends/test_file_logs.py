@@ -14,6 +14,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.logs.around import around
 from backends.logs.files import FileLogs, FilesConfig
 from backends.logs.lines import MAX_LINE_BYTES, time_of
 from backends.logs.merging import is_note, missing_lines
@@ -342,3 +343,24 @@ async def test_a_writer_that_is_too_fast_costs_lines_that_are_counted(
     assert 50 < len(rest) <= 100
     assert missing_lines(missing) == 2000 - len(rest)
     assert missing.level == "warning"
+
+
+async def test_the_lines_around_a_time_are_found_in_archives_and_where_lines_have_no_times(tmp_path: Path) -> None:
+    rows = lines(9000)
+    rows[4000] = rows[4000]._replace(message="line 4000\n  at line 1\n  at line 2")
+    text = text_of(rows)
+    (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "b.log").write_text("never\nany\ntime\n")
+    adapter = logs_in(tmp_path, "*.log*")
+    at = T0 + timedelta(seconds=4000)
+    found = await around(adapter, LogQuery(), at, before=2, after=4)
+    assert messages(found)[-4:] == ["line 4000", "  at line 1", "  at line 2", "line 4001"]
+    assert "line 3999" in messages(found)
+    assert sum(is_note(entry) for entry in found) == 1
+    (tmp_path / "b.log").unlink()
+    (tmp_path / "a.log.1.gz").unlink()
+    (tmp_path / "a.log").write_text(text)
+    found = await around(adapter, LogQuery(), at, before=2, after=4)
+    assert messages(found) == ["line 3998", "line 3999", "line 4000", "  at line 1", "  at line 2", "line 4001"]
+    first = await adapter.query(LogQuery(since=at + timedelta(seconds=1), limit=1, first=True, level="error"))
+    assert messages(first) == ["line 4010"]

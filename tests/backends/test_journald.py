@@ -9,6 +9,7 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.journald import JournaldConfig, JournaldLogs
+from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
 from tests.backends.logs_contract import PATIENCE_S
@@ -47,6 +48,15 @@ async def test_each_failure_is_one_error(script: Script, text: str, kind: str, w
     assert caught.value.kind == kind
     assert word in caught.value.message
     assert caught.value.message.isprintable()
+
+
+async def test_one_odd_entry_is_a_gap_beside_the_others(script: Script) -> None:
+    good = [ENTRY % (n, n, n) for n in range(3)]
+    rows = [good[2], "not json", good[1], good[0]]
+    adapter = script("\n".join(f"echo '{row}'" for row in rows))
+    found = await adapter.query(LogQuery(grep="line"))
+    assert [entry.message for entry in found if not is_gap(entry)] == ["line 0", "line 1", "line 2"]
+    assert [is_gap(entry) for entry in found] == [False, False, True, False]
 
 
 async def test_no_journalctl_is_said(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

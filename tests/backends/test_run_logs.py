@@ -10,6 +10,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.logs.around import around
 from backends.logs.merging import is_gap
 from backends.logs.runs import RunLogs
 from backends.models import LogEntry, PipelineRun
@@ -186,3 +187,18 @@ async def test_a_stack_trace_stays_with_its_error(pipelines: FakePipelines, adap
     ]
     found = await adapter.query(LogQuery(level="error"))
     assert [line.message for line in found] == ["failed", "Traceback (most recent call last):", "  File x"]
+
+
+async def test_the_lines_of_a_time_are_those_of_the_runs_that_ran_then(
+    pipelines: FakePipelines, tmp_path: Path, http: Http
+) -> None:
+    for number in range(20):
+        began = T0 + timedelta(minutes=number)
+        pipelines.add(run(number, started_at=began, ended_at=began + timedelta(seconds=30)), f"of run {number}")
+    whole = T0 + timedelta(minutes=30)
+    pipelines.add(run(99, started_at=T0, ended_at=whole), *(f"long {number}" for number in range(300)))
+    adapter = logs_of(pipelines, tmp_path, http, runs=3)
+    found = await around(adapter, LogQuery(), T0 + timedelta(minutes=3), before=2, after=3)
+    assert [each.message for each in found if not is_gap(each)] == [
+        "long 178", "long 179", "long 180", "of run 3", "long 181"
+    ]  # fmt: skip
