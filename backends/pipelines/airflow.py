@@ -40,6 +40,7 @@ from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
+from backends.together import together
 
 MAX_DAGS = 2000
 MAX_EVENTS = 500
@@ -76,19 +77,13 @@ class AirflowPipelines:
     # ---- reading
 
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
-        """The newest `limit` runs of the window, of which those that started after `since`, those that are open and
-        the last of each DAG are returned. Where the newest do not reach back to `since`, the failed and open ones since
-        then are asked for too: many runs must not hide the one that failed.
+        """The newest `limit` runs of the window, and, since a run may be of long ago by its date, whatever is open, or
+        ended in the window. Of these, those that began or ended after `since`, the open ones and the last of each DAG
+        are returned. Many runs must not hide the one that failed: those are asked for too where there are many.
         """
         now = datetime.now(UTC)
         opens = min(filter(None, (now - timedelta(seconds=self._config.window), since)))
-        found = await self._window(opens, max(limit, PAGE))
-        reaches = found[-1].began if found else None
-        if since is not None and len(found) >= max(limit, PAGE) and (reaches is None or reaches > since):
-            known = {(run.dag_id, run.dag_run_id) for run in found}
-            states = {"state": ["failed", "running", "queued"]}
-            more = await self._window(since, PAGE, states)
-            found += [run for run in more if (run.dag_id, run.dag_run_id) not in known]
+        found = await self._found(opens, max(limit, PAGE))
         self._remember(found, opens)
         base = await self._server.base()
         by_dag = models_of(self._newest_first(), self._name, base, now)
@@ -98,7 +93,7 @@ class AirflowPipelines:
         for number, run in enumerate(found):
             is_last, is_open = run.dag_id not in last, run.mapped not in ENDED
             last.add(run.dag_id)
-            after = number < limit if since is None else (run.began is not None and run.began >= since)
+            after = number < limit if since is None else any(at is not None and at >= since for at in run.span)
             if is_last or is_open or after:
                 wanted.append(run)
         plain = [models[clean(run.dag_id, 250), clean(run.dag_run_id, 250)] for run in wanted]
@@ -116,7 +111,7 @@ class AirflowPipelines:
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The tasks of one run. Raises `not_found`."""
         instances = await self._details.instances(pipeline, run_id)
-        return tasks_of(instances, await self._details.tasks(pipeline))
+        return tasks_of(instances.found, await self._details.tasks(pipeline), instances.unread)
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         """The last lines of all tries of one task, or of all tasks. Raises `not_found`."""
@@ -203,15 +198,27 @@ class AirflowPipelines:
             note=note,
         )
 
-    async def _window(self, opens: datetime, limit: int, more: dict[str, Any] | None = None) -> list[DagRun]:
-        """At most `limit` runs from `opens` on, newest first. v1 orders by what v2 calls the logical date."""
-        is_v2 = await self._server.is_v2()
-        bounds = {"order_by": "-run_after", "run_after_gte": opens.isoformat()} if is_v2 else {
-            "order_by": "-execution_date", "execution_date_gte": opens.isoformat(),
-        }  # fmt: skip
+    async def _found(self, opens: datetime, limit: int) -> list[DagRun]:
+        """Newest first. The date of a run says little of when it runs: v1 calls the begin of its data interval so,
+        which of a monthly one is a month ago, and a backfill or a cleared run is of any time."""
+        date = "run_after" if await self._server.is_v2() else "execution_date"
+        since = opens.isoformat()
+        dated, open_, ended = await together(
+            self._pages({"order_by": f"-{date}", f"{date}_gte": since}, limit),
+            self._pages({"order_by": "-start_date", "state": ["running", "queued"]}, limit),
+            self._pages({"order_by": "-end_date", "end_date_gte": since}, PAGE),
+        )
+        failed: list[DagRun] = []
+        if len(ended) >= PAGE:
+            failed = await self._pages({"order_by": "-end_date", "end_date_gte": since, "state": ["failed"]}, limit)
+        found = {(run.dag_id, run.dag_run_id): run for run in (*dated, *ended, *failed, *open_)}
+        return sorted(found.values(), key=_began, reverse=True)
+
+    async def _pages(self, query: dict[str, Any], limit: int) -> list[DagRun]:
+        """At most `limit` runs that `query` asks for, in its order."""
         found: list[DagRun] = []
         while len(found) < limit:
-            asked = {**bounds, **(more or {}), "limit": min(PAGE, limit - len(found)), "offset": len(found)}
+            asked = {**query, "limit": min(PAGE, limit - len(found)), "offset": len(found)}
             try:
                 page = await self._server.get(path_of("dags", "~", "dagRuns"), DagRuns, asked)
             except BackendError as error:
@@ -225,15 +232,13 @@ class AirflowPipelines:
 
     def _remember(self, found: list[DagRun], opens: datetime) -> None:
         """Runs of earlier windows make history and usual durations longer than one window is."""
-        for run in found:
-            self._seen[run.dag_id, run.dag_run_id] = run
-        newest = self._newest_first()
-        self._seen = {
-            (run.dag_id, run.dag_run_id): run
-            for run in newest[:KEPT_RUNS]
-            if run.began is None or run.began >= opens
-        }  # fmt: skip
+        now = {(run.dag_id, run.dag_run_id): run for run in found}
+        before = [run for run in self._newest_first() if run.began is None or run.began >= opens]
+        self._seen = {(run.dag_id, run.dag_run_id): run for run in before[:KEPT_RUNS]} | now
 
     def _newest_first(self) -> list[DagRun]:
-        oldest = datetime.min.replace(tzinfo=UTC)
-        return sorted(self._seen.values(), key=lambda run: run.began or oldest, reverse=True)
+        return sorted(self._seen.values(), key=_began, reverse=True)
+
+
+def _began(run: DagRun) -> datetime:
+    return run.began or datetime.min.replace(tzinfo=UTC)

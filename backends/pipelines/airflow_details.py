@@ -1,6 +1,7 @@
 """What Airflow's list of runs does not say: how far a run is, which task failed and why, why nothing starts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +26,8 @@ from backends.text import clean
 from backends.together import together
 
 MAX_INSTANCES = 2000
+MAX_PASSES = 3
+_DONE = frozenset({"success", "skipped"})
 MAX_LOOKED = 12  # runs of one refresh whose tasks are read
 KEPT = 500
 
@@ -39,6 +42,19 @@ class Told(Struct, frozen=True):
     waits: bool = False
 
 
+class Instances(Struct, frozen=True):
+    """Task instances of a run; `total` is how many the server counts, `done` how many of them need nothing more."""
+
+    found: list[TaskInstance]
+    total: int
+    done: int
+
+    @property
+    def unread(self) -> int:
+        """How many are not in `found`."""
+        return max(0, self.total - len(self.found))
+
+
 class Details:
     """Reads each ended run once; an open one each time."""
 
@@ -47,17 +63,48 @@ class Details:
         self._failed_logs = failed_logs
         self._kept: dict[tuple[str, str, str | None], Told] = {}
         self._tasks: dict[str, tuple[Task, ...]] = {}
+        self._is_ordered = True
 
-    async def instances(self, dag: str, run_id: str) -> list[TaskInstance]:
-        """All task instances of a run. Raises `not_found`."""
+    async def instances(self, dag: str, run_id: str) -> Instances:
+        """The task instances of a run: all, or of very many the first, and all that failed. Raises `not_found`."""
         path = path_of("dags", dag, "dagRuns", run_id, "taskInstances")
-        found: list[TaskInstance] = []
-        while len(found) < MAX_INSTANCES:
-            page = await self._server.get(path, TaskInstances, {"limit": PAGE, "offset": len(found)})
-            found += page.task_instances
-            if not page.task_instances or len(found) >= (page.total_entries or 0):
+        first = await self._instance_page(path, 0)
+        total = first.total_entries or len(first.task_instances)
+        found = _by_name(first)
+        if total > MAX_INSTANCES:
+            for offset in range(0, MAX_INSTANCES, PAGE):
+                page = await self._instance_page(path, offset, ["failed"])
+                found |= _by_name(page)
+                if offset + PAGE >= (page.total_entries or 0):
+                    break
+        for _ in range(MAX_PASSES):  # without an order that is told, pages overlap, and what is between them is lost
+            for offset in range(PAGE, min(total, MAX_INSTANCES), PAGE):
+                found |= _by_name(await self._instance_page(path, offset))
+            if len(found) >= min(total, MAX_INSTANCES):
                 break
-        return found
+            found |= _by_name(await self._instance_page(path, 0))
+        done = sum(each.mapped in _DONE for each in found.values())
+        if len(found) < total:
+            counted = await self._instance_page(path, 0, sorted(_DONE), limit=1)
+            done = counted.total_entries or 0
+        return Instances(list(found.values()), max(total, len(found)), done)
+
+    async def _instance_page(
+        self, path: str, offset: int, states: Sequence[str] = (), limit: int = PAGE
+    ) -> TaskInstances:
+        """In an order, where the server takes one: v1 does from 2.10 on, and before it refuses the word."""
+        asked: dict[str, Any] = {"limit": limit, "offset": offset}
+        if states:
+            asked["state"] = list(states)
+        if self._is_ordered:
+            order = "map_index" if await self._server.is_v2() else "start_date"
+            try:
+                return await self._server.get(path, TaskInstances, {**asked, "order_by": order})
+            except BackendError as error:
+                if error.status not in (400, 422):
+                    raise
+                self._is_ordered = False
+        return await self._server.get(path, TaskInstances, asked)
 
     async def tasks(self, dag: str) -> tuple[Task, ...]:
         """The tasks of a DAG as its newest code has them; none where that is gone."""
@@ -101,16 +148,18 @@ class Details:
 
     async def _look(self, run: DagRun, with_log: bool) -> Told:
         try:
-            instances = await self.instances(run.dag_id, run.dag_run_id)
+            read = await self.instances(run.dag_id, run.dag_run_id)
+            instances = read.found
             failed = [each for each in instances if each.state == "failed"]
             failed.sort(key=lambda each: each.end_date or "~")
-            done = sum(each.mapped in ("success", "skipped") for each in instances)
-            told = Told(tasks_done=done, tasks_total=len(instances) or None)
+            more = f"{read.unread} of its {read.total} tasks were not read" if read.unread else ""
+            told = Told(tasks_done=read.done, tasks_total=read.total or None, note=more)
             if run.mapped in ENDED:
                 error = await self._error(run, failed[0], with_log) if failed else None
                 return self._keep(run, replace(told, error=error))
             waits = any(each.mapped == "waiting" for each in instances)
-            return replace(told, note=await self._why_waiting(run, instances), waits=waits)
+            why = await self._why_waiting(run, instances)
+            return replace(told, note="; ".join(filter(None, (why, more))), waits=waits)
         except BackendError as trouble:
             if trouble.kind in ("auth", "unreachable", "timeout", "rate_limited"):
                 return Told()  # not kept: asked again with the next refresh
@@ -155,6 +204,10 @@ class Details:
         pools = await self._server.get("/pools", Pools, {"limit": PAGE})
         full = [pool for pool in pools.pools if pool.name in stuck and pool.slots >= 0 and pool.open_slots <= 0]
         return "; ".join(f"pool {clean(pool.name, 60)} has no open slot of {pool.slots}" for pool in full)
+
+
+def _by_name(page: TaskInstances) -> dict[tuple[str, int], TaskInstance]:
+    return {(each.task_id, each.map_index): each for each in page.task_instances}
 
 
 def _with(model: PipelineRun, told: Told | None, change: str) -> PipelineRun:

@@ -82,8 +82,9 @@ def changed_code(runs: Iterable[DagRun], bad: DagRun) -> str:
     return f"its code changed since the last good run: version {was.version_number} → {now.version_number}{commit}"
 
 
-def tasks_of(instances: Sequence[TaskInstance], tasks: Sequence[Task]) -> list[TaskRun]:
-    """The tasks of a run in an order that respects their dependencies; mapped ones beside each other."""
+def tasks_of(instances: Sequence[TaskInstance], tasks: Sequence[Task], unread: int = 0) -> list[TaskRun]:
+    """The tasks of a run in an order that respects their dependencies; mapped ones beside each other. `unread`: so many
+    more there are, of which nobody knows here."""
     above: dict[str, list[str]] = {}
     for task in tasks:
         for below in task.downstream_task_ids:
@@ -92,11 +93,14 @@ def tasks_of(instances: Sequence[TaskInstance], tasks: Sequence[Task]) -> list[T
     for each in sorted(instances, key=lambda each: each.map_index):
         by_task.setdefault(each.task_id, []).append(each)
     order = _ordered(by_task, above)
-    return [
+    found = [
         _task(each, tuple(clean(name, 250) for name in sorted(above.get(task, ())) if name in by_task))
         for task in order
         for each in by_task[task]
     ]
+    if unread:
+        found.append(TaskRun(task=f"and {unread} more", state="unknown", error="not read"))
+    return found
 
 
 def _ordered(known: Mapping[str, Any], above: Mapping[str, list[str]]) -> list[str]:

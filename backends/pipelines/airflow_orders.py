@@ -93,7 +93,7 @@ class Orders:
         }  # fmt: skip
         if run.mapped == "cancelled":
             instances = await self._details.instances(run.dag_id, run.dag_run_id)
-            names = sorted({each.task_id for each in instances if each.state != "success"})
+            names = sorted({each.task_id for each in instances.found if each.state != "success"})
             if not names:
                 return []
             body |= {"only_failed": False, "task_ids": names}

@@ -45,7 +45,7 @@ class TaskLogs:
         return follow_by_reading(lambda: self.read(dag, run_id, task), ended)
 
     async def _chosen(self, dag: str, run_id: str, task: str | None) -> list[TaskInstance]:
-        instances = await self._details.instances(dag, run_id)
+        instances = (await self._details.instances(dag, run_id)).found
         if task is None:
             begun = [each for each in instances if each.start_date and each.try_number]
             return sorted(begun, key=lambda each: each.start_date or "")[-MAX_TASKS:]

@@ -64,6 +64,11 @@ class DagRun(Struct, frozen=True):
         return parse_time(self.start_date) or parse_time(self.queued_at) or parse_time(self.run_after)
 
     @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """When it began and when it ended."""
+        return self.began, parse_time(self.end_date)
+
+    @property
     def duration_s(self) -> float | None:
         """From start to end; None while it runs."""
         start, end = parse_time(self.start_date), parse_time(self.end_date)

@@ -44,6 +44,7 @@ class Task:
     name: str
     state: str | None = None
     tries: int = 0
+    map_index: int = -1
     start: datetime | None = None
     end: datetime | None = None
 
@@ -62,6 +63,7 @@ class Run:
     end: datetime | None = None
     note: str | None = None
     version: int = 1
+    logical: datetime | None = None
     logs: dict[tuple[str, int], list[tuple[datetime, str, str]]] = field(default_factory=dict)
 
 
@@ -89,6 +91,8 @@ class FakeAirflow(FaultyServer):
     health: dict[str, Any] = field(default_factory=dict)
     scheduler: bool = True
     clear_reaches: str = ""
+    refuses_order: bool = False
+    mixes: list[int] = field(default_factory=list)
 
     @property
     def base(self) -> str:
@@ -270,7 +274,7 @@ class FakeAirflow(FaultyServer):
                 run.note = body["note"]
                 return self._shown(run)
             case "GET", ["taskInstances"]:
-                return self._page("task_instances", [self._instance(run, task) for task in run.tasks.values()], query)
+                return self._page("task_instances", self._instances(run, query), query)
             case "GET", ["taskInstances", task, "logs", number]:
                 return self._content(run, task, int(number), query)
             case "GET", ["hitlDetails"] if self.v2:
@@ -317,22 +321,28 @@ class FakeAirflow(FaultyServer):
 
     def _window(self, query: dict[str, str], states: list[str]) -> list[dict[str, Any]]:
         """Ordered as asked, and by primary key where nobody asks: the oldest first, as the real one."""
-        since = query.get("run_after_gte" if self.v2 else "execution_date_gte", "")
-        rows = [run for run in self.runs.values() if run.queued.isoformat() >= since]
-        rows = [run for run in rows if not states or run.state in states]
-        if query.get("order_by") == ("-run_after" if self.v2 else "-execution_date"):
-            rows.sort(key=lambda run: run.queued, reverse=True)
+        date = "run_after" if self.v2 else "execution_date"
+        known = {date: lambda run: run.logical or run.queued, "start_date": lambda run: run.start}
+        known["end_date"] = lambda run: run.end
+        rows = [run for run in self.runs.values() if not states or run.state in states]
+        for name, of in known.items():
+            if since := query.get(f"{name}_gte"):
+                rows = [run for run in rows if (at := of(run)) is not None and at.isoformat() >= since]
+        if (order := query.get("order_by", "").removeprefix("-")) in known:
+            oldest = datetime.min.replace(tzinfo=UTC)
+            rows.sort(key=lambda run: known[order](run) or oldest, reverse=True)
         return [self._shown(run) for run in rows]
 
     def _shown(self, run: Run) -> dict[str, Any]:
         start, end = stamp(run.start, self.v2), stamp(run.end, self.v2)
         queued = stamp(run.queued, self.v2)
+        dated = stamp(run.logical or run.queued, self.v2)
         shown = {
             "dag_id": run.dag, "dag_run_id": run.run_id, "state": run.state, "run_type": "manual", "conf": run.conf,
             "start_date": start, "end_date": end, "note": run.note,
         }  # fmt: skip
         if not self.v2:
-            return {**shown, "execution_date": queued, "logical_date": queued, "external_trigger": True}
+            return {**shown, "execution_date": dated, "logical_date": dated, "external_trigger": True}
         version = {"version_number": run.version, "created_at": queued, "bundle_version": None, "bundle_name": "dags"}
         by = {"triggered_by": "rest_api", "triggering_user_name": "oncall"}
         return {
@@ -340,15 +350,26 @@ class FakeAirflow(FaultyServer):
             **by,
             "logical_date": None,
             "queued_at": queued,
-            "run_after": queued,
+            "run_after": dated,
             "dag_versions": [version],
         }
+
+    def _instances(self, run: Run, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Each page is cut from another order where none is asked for and `mixes` is set."""
+        if "order_by" in query and self.refuses_order:
+            raise Refusal(400, "Extra query parameter(s) order_by not in spec")
+        rows = [task for task in run.tasks.values() if query.get("state") in (None, task.state)]
+        if "order_by" not in query and self.mixes:
+            turned = self.mixes.pop(0) % len(rows)
+            rows = [*rows[turned:], *rows[:turned]]
+        return [self._instance(run, task) for task in rows]
 
     def _instance(self, run: Run, task: Task) -> dict[str, Any]:
         duration = (task.end - task.start).total_seconds() if task.start and task.end else None
         return {
-            "task_id": task.name, "dag_id": run.dag, "dag_run_id": run.run_id, "map_index": -1, "state": task.state,
-            "try_number": task.tries, "start_date": stamp(task.start, self.v2), "end_date": stamp(task.end, self.v2),
+            "task_id": task.name, "dag_id": run.dag, "dag_run_id": run.run_id, "map_index": task.map_index,
+            "state": task.state, "try_number": task.tries, "start_date": stamp(task.start, self.v2),
+            "end_date": stamp(task.end, self.v2),
             "duration": duration, "pool": "default_pool",
         }  # fmt: skip
 

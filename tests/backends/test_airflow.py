@@ -16,7 +16,7 @@ from backends.http import Http
 from backends.pipelines.airflow import AirflowPipelines
 from backends.pipelines.airflow_logs import Source, entries_of, error_line
 from backends.registry import AdapterContext, build
-from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal
+from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal, Run, Task
 from tests.backends.faulty_server import FAULTS
 from tests.backends.pipelines_contract import Names, PipelinesContract, ended, refused
 
@@ -147,9 +147,11 @@ async def test_one_window_newest_first(adapter: AirflowPipelines, server: FakeAi
     runs = await adapter.runs(limit=200)
     assert [run.run_id for run in runs] == [f"manual__{n:03d}" for n in range(200)]
     queries = asked(server, "/dags/~/dagRuns")
-    assert [(each["limit"], each["offset"]) for each in queries] == [("100", "0"), ("100", "100")]
-    assert {each["order_by"] for each in queries} == {"-run_after" if server.v2 else "-execution_date"}
-    assert all(each.get("run_after_gte") or each.get("execution_date_gte") for each in queries)
+    date = "run_after" if server.v2 else "execution_date"
+    dated = [each for each in queries if each["order_by"] == f"-{date}"]
+    assert [(each["limit"], each["offset"]) for each in dated] == [("100", "0"), ("100", "100")]
+    assert all(each[f"{date}_gte"] for each in dated)
+    assert len(queries) == 5
     assert runs[0].history == ("success",) * 12
     assert runs[0].usual_s == 30.0
 
@@ -161,7 +163,60 @@ async def test_a_failure_is_not_hidden_by_many_others(adapter: AirflowPipelines,
         server.add("succeeds", f"manual__{n:03d}", "success", ago(seconds=n), 5.0)
     runs = await adapter.runs(since=ago(hours=1), limit=200)
     assert {run.run_id for run in runs if run.pipeline != "succeeds"} == {"scheduled__bad", "scheduled__open"}
-    assert len(asked(server, "/dags/~/dagRuns")) == 3
+    assert len(asked(server, "/dags/~/dagRuns")) == 5
+
+
+async def test_what_runs_or_failed_now_is_there_whatever_its_date(
+    adapter: AirflowPipelines, server: FakeAirflow
+) -> None:
+    """A monthly DAG that failed today is dated a month ago; a backfill, or a run that was cleared, is of any time."""
+    server.scheduler = False
+    server.add("fails", "monthly", "failed", ago(minutes=30), 600.0, logical=ago(days=31))
+    server.add("lasts", "cleared", "running", ago(minutes=4), None, logical=ago(days=9))
+    server.add("lasts", "queued", "queued", ago(minutes=1), None, logical=ago(days=40))
+    server.add("fails", "long", "failed", ago(days=9), 9 * 86400.0 - 300, logical=ago(days=9))
+    server.add("fails", "of last month", "failed", ago(days=30), 60.0)
+    server.add("succeeds", "hourly", "success", ago(hours=2), 5.0)
+    for since in (None, ago(hours=1)):
+        runs = {run.run_id: run.state for run in await adapter.runs(since=since)}
+        assert runs == {
+            "monthly": "failed", "cleared": "running", "queued": "queued", "long": "failed", "hourly": "success",
+        }  # fmt: skip
+    assert [run.history for run in await adapter.runs() if run.run_id == "monthly"] == [("failed", "failed")]
+
+
+def mapped(run: Run, count: int, failed: int) -> None:
+    run.tasks = {
+        f"load[{n}]": Task("load", "failed" if n == failed else "success", 1, n, run.start, run.end)
+        for n in range(count)
+    }
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_pages_of_tasks_that_overlap_are_read_again(
+    adapter: AirflowPipelines, server: FakeAirflow, refuses: bool
+) -> None:
+    run = server.add("fails", "fan", "failed", ago(minutes=9), 60.0)
+    mapped(run, 150, 130)
+    server.refuses_order, server.mixes = refuses, [0, 50, 0, 0, 0]
+    tasks = await adapter.tasks("fails", "fan")
+    assert [task.task for task in tasks] == [f"load[{n}]" for n in range(150)]
+    assert [task.task for task in tasks if task.state == "failed"] == ["load[130]"]
+
+
+async def test_of_very_many_tasks_the_failed_ones_are_read_first(
+    adapter: AirflowPipelines, server: FakeAirflow
+) -> None:
+    run = server.add("fails", "fan", "failed", ago(minutes=9), 60.0)
+    mapped(run, 2500, 2300)
+    [found] = await adapter.runs()
+    assert (found.tasks_done, found.tasks_total) == (2499, 2500)
+    assert found.error is not None
+    assert found.error.startswith("load[2300]: ")
+    assert found.note == "499 of its 2500 tasks were not read"
+    tasks = await adapter.tasks("fails", "fan")
+    assert [task.task for task in tasks if task.state == "failed"] == ["load[2300]"]
+    assert (tasks[-1].task, tasks[-1].state) == ("and 499 more", "unknown")
 
 
 async def test_late_without_an_sla(adapter: AirflowPipelines, server: FakeAirflow) -> None:
@@ -190,7 +245,7 @@ async def test_the_error_of_a_failed_run_is_that_of_its_log(adapter: AirflowPipe
     assert states["after"] == ("skipped", "upstream failed")
     before = len(server.requests)
     await adapter.runs()
-    assert len(server.requests) == before + 1, "what has ended is looked into once"
+    assert len(server.requests) == before + 3, "what has ended is looked into once"
 
 
 async def test_why_nothing_starts(adapter: AirflowPipelines, server: FakeAirflow) -> None:
