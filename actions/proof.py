@@ -62,9 +62,18 @@ class Proof:
         )
         if down := _down(color, health, seen):
             also = [f"{other.upper()} is not healthy: {others.detail}"] if others.healthy is False else []
-            also += [f"the load balancer can not be reached: {seen.error}"] if seen and not seen.reached else []
+            if seen is not None and not seen.reached and not await self._nothing_is_behind():
+                also.append(f"the load balancer can not be reached: {seen.error}")
             return Sample("all down", "; and ".join([down, *also])) if also else Sample("down", down)
         return self._answered(weights, color, health, seen)
+
+    async def _nothing_is_behind(self) -> bool:
+        """Whether that is why the load balancer refuses: one that only forwards connections, as a Kubernetes Service,
+        has nobody to hand them to once the side with all traffic is down."""
+        try:
+            return (await self._adapter.endpoints()).ready == 0
+        except BackendError:
+            return False
 
     def _answered(self, weights: dict[str, int], color: str, health: ColorState, seen: ProbeResult | None) -> Sample:
         if not health.healthy:

@@ -264,11 +264,13 @@ class ColorState(Struct, frozen=True, kw_only=True):
 
 
 class TruthLayer(Struct, frozen=True, kw_only=True):
-    """What one layer says is live: a color, `mixed` or `unknown`; `detail` in words, `at` when it was observed."""
+    """What one layer says is live: a color, `mixed` or `unknown`; `detail` in words, `at` when it was observed, `ready`
+    how many endpoints take requests (null where the layer counts none)."""
 
     value: str
     detail: str = ""
     at: datetime | None = None
+    ready: int | None = None
 
 
 class Truth(Struct, frozen=True, kw_only=True):

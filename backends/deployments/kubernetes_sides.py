@@ -124,7 +124,7 @@ class Sides:
         for count, word in ((len(reached.not_ready), "not ready"), (len(reached.leaving), "terminating")):
             words += f", {count} {word}" if count else ""
         value = "unknown" if not taking or "another" in taking else next(iter(taking)) if len(taking) == 1 else "mixed"
-        return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now)
+        return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now, ready=taking.total())
 
     async def strangers(self, service: Service, colors: tuple[str, ...]) -> list[Finding]:
         """What answers behind the Service and is a pod of no color: no flip takes it away. Raises BackendError."""

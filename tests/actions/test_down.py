@@ -4,17 +4,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from actions import looks, way_back
+from actions import looks, targets, way_back
 from actions.endings import Failed
 from actions.looks import Looks, Sample, Seen
 from actions.models import Action
 from actions.outcome import exit_code
+from actions.proof import Proof
+from backends.deployments.common import ProbeResult
+from backends.models import TruthLayer
+from tests.actions.fake_switch import FakeSwitch
 from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.actions.test_machine import CONFIG
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -157,3 +163,26 @@ async def test_where_nothing_works_for_long_it_goes_back_as_soon_as_it_can(
     await service.start("blue")
     ended = await house.ended(action)
     assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+
+
+@pytest.mark.parametrize(("ready", "seen"), [(0, "down"), (1, "all down"), (None, "all down")])
+async def test_a_balancer_that_only_forwards_refuses_because_the_side_is_down(
+    monkeypatch: pytest.MonkeyPatch, ready: int | None, seen: Seen
+) -> None:
+    """A Kubernetes Service without a ready pod refuses connections itself."""
+    switch = FakeSwitch()
+    switch.healthy["green"] = False
+    state = await switch.observe()
+    monkeypatch.setattr(switch, "endpoints", _answering(TruthLayer(value="unknown", ready=ready)))
+    refused = _answering(ProbeResult(color=None, error="connection refused", at=0.0, reached=False))
+    monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: refused())
+    target = targets.SwitchTarget(switch, {"config": CONFIG})
+    proof = Proof(None, target, SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
+    assert (await proof.sample(state.weights, "green")).seen == seen
+
+
+def _answering(answer: Any) -> Any:
+    async def answered() -> Any:
+        return answer
+
+    return answered
