@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actions.alerts import MAX_MATCHES, counted
 from actions.beside import unless
@@ -14,6 +15,7 @@ from actions.models import ActionError
 from actions.rows import Changes
 from actions.targets import SilencerTarget
 from actions.work import Work, uninterrupted
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.ports import SilenceResult
@@ -80,7 +82,10 @@ class AlertOrder:
         told = {name: value for name, value in self._expected.items() if name != "matches"}
         await work.intent("order", {}, {"kind": self._request.kind, "comment": self._comment, **told})
         result = await self._order()
-        changes = Changes(changed=result.changed, ref=f"{self._backend}/{result.id}")
+        ref = f"{self._backend}/{result.id}"
+        changes = Changes(changed=result.changed, ref=ref)
+        if self._request.kind in ("ack", "silence"):
+            changes = replace(changes, undo=command("alert unsilence", ref))
         after = {"id": result.id, "visible_on": result.visible_on, "behind": result.behind, "lost": result.lost}
         await work.observed("order", after, "applied" if result.changed else "already so", changes=changes)
         await work.end("order", "succeeded", f"silence {result.id}{'' if result.changed else ' was so already'}")

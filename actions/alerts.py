@@ -1,8 +1,8 @@
 """Orders to a system of alerts, planned: acknowledge, silence, extend, unsilence, with what they would hide now."""
 
-import shlex
 from collections.abc import Sequence
 from datetime import timedelta, tzinfo
+from shlex import quote
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +12,9 @@ from actions.ids import digest, now
 from actions.models import GUARD_CLASS, ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
 from actions.targets import SilencerTarget
 from backends.alerts.matchers import embraces_all, in_words
+from backends.alerts.naming import alert_words
 from backends.alerts.silences import equal_silence, lasts
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
 from backends.ports import Silencer
@@ -43,6 +45,7 @@ class _Order(Struct, frozen=True, kw_only=True):
     undo: str = ""
     already: bool = False
     expected: dict[str, Any] = {}
+    about: str = ""
 
 
 async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, by: str) -> Plan:
@@ -71,6 +74,7 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
         hash=digest([*identity, order.effects]), made_at=at, already=order.already,
         expected={**order.expected, "by": clean(by, 100), "until": at + timedelta(seconds=for_s)},
         target=target.target, request=request,
+        about=clean(order.about, 200),
         needs_reason=f"over {Duration(LONG_S)} only with a reason" if for_s > LONG_S else "",
     )  # fmt: skip
 
@@ -96,14 +100,14 @@ async def _new_silence(request: Request, target: SilencerTarget, for_s: float, b
     equal = equal_silence(same, by=by, ack=ack)
     told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
     longer = f"extend   {equal.id}, which is the same and ends sooner" if equal is not None else ""
-    named = f"teal alert unsilence {alert.ref}" if alert else "teal alert unsilence ID; teal alert silences shows it"
     return _Order(
         from_=alert.state if alert else "",
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
         facts=(f"hides    {_named(matched)} now",),
         findings=(*_doubts(alert, matched, by, zone), *_reach(matchers, matched, alerts, target.watchdog)),
-        undo=named,
+        undo=command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell",
+        about=alert_words(alert) if alert else "",
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
         expected={"matchers": matchers, "matches": len(matched)},
     )
@@ -112,7 +116,7 @@ async def _new_silence(request: Request, target: SilencerTarget, for_s: float, b
 def _doubts(alert: Alert | None, matched: Sequence[Alert], by: str, zone: tzinfo) -> list[Finding]:
     findings: list[Finding] = []
     if alert is not None and all(each.fingerprint != alert.fingerprint for each in matched):
-        text = f"what an acknowledgement matches on does not match {alert.ref} itself: nothing would be hidden"
+        text = f"what an acknowledgement matches on does not match {alert_words(alert)} itself: nothing would be hidden"
         findings.append(Finding(level="block", code="no-match", text=text, fix="silence it by -m NAME=VALUE"))
     elif not matched:
         text = "it matches no alert now"
@@ -144,7 +148,7 @@ def _reach(
         findings.append(Finding(level="block", code="matches-all", text=text, fix=fix, overridable=True))
     if watchdog and any(alert.name == watchdog for alert in matched):
         text = f"it would hide {clean(watchdog, 100)}, which says that alerts reach us"
-        fix = f"leave it out: -m alertname!={shlex.quote(clean(watchdog, 100))}"
+        fix = f"leave it out: -m alertname!={quote(clean(watchdog, 100))}"
         findings.append(Finding(level="block", code="matches-watchdog", text=text, fix=fix, overridable=True))
     return findings
 
@@ -175,10 +179,18 @@ def _named(matched: Sequence[Alert]) -> str:
     return f"{counted(len(matched))}: {', '.join([*told, *more])}" if matched else "no alert"
 
 
+def _alert_or_none(ref: str, alerts: Sequence[Alert]) -> Alert | None:
+    return next((alert for alert in alerts if alert.ref == ref), None)
+
+
+def _no_alert(ref: str) -> Refused:
+    return _not_found(f"no alert {clean(ref, 200)}", "`teal alert list`")
+
+
 def _named_by(ref: str, alerts: Sequence[Alert]) -> Alert:
-    found = next((alert for alert in alerts if alert.ref == ref), None)
+    found = _alert_or_none(ref, alerts)
     if found is None:
-        raise _not_found(f"no alert {clean(ref, 200)}", "`teal alert list`")
+        raise _no_alert(ref)
     return found
 
 
@@ -187,9 +199,10 @@ def _named_by(ref: str, alerts: Sequence[Alert]) -> Alert:
 
 async def _extension(request: Request, target: SilencerTarget, for_s: float) -> _Order:
     adapter = target.adapter
-    found = await _hiding(request, adapter)
+    found, alert = await _hiding(request, adapter), _alert_or_none(request.ref, await adapter.alerts())
+    about = alert_words(alert) if alert else clean(request.ref, 200)
     if not found:
-        raise _not_found(f"nothing silences {clean(request.ref, 200)}", f"teal alert silence {clean(request.ref, 200)}")
+        raise _not_found(f"nothing silences {about}", command("alert silence", request.ref))
     silence = found[-1]
     findings = []
     if silence.state == "expired":
@@ -203,26 +216,29 @@ async def _extension(request: Request, target: SilencerTarget, for_s: float) -> 
         effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
         facts=(f"hides    {counted(silence.matches)} now",),
         findings=tuple(findings),
-        undo=f"teal alert unsilence {silence.ref}",
+        undo=command("alert unsilence", silence.ref),
+        about=about if alert else in_words(silence.matchers),
         already=silence.state == "active" and lasts(silence, now() + timedelta(seconds=for_s)),
         expected={"silence_id": silence.id},
     )
 
 
 async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
-    found = await _hiding(request, adapter)
+    found, alert = await _hiding(request, adapter), _alert_or_none(request.ref, await adapter.alerts())
     if not found:
-        alert = _named_by(request.ref, await adapter.alerts())
-        return _Order(from_=alert.state, to=alert.state, already=True)
+        if alert is None:
+            raise _no_alert(request.ref)
+        return _Order(from_=alert.state, to=alert.state, already=True, about=alert_words(alert))
     if len(found) > 1:
         ids = ", ".join(silence.ref for silence in found)
-        words = f"{len(found)} silences hide {clean(request.ref, 200)}"
+        words = f"{len(found)} silences hide {alert_words(alert) if alert else clean(request.ref, 200)}"
         raise Refused(5, ActionError(kind="ambiguous", message=words, fix=f"name one of {ids}"))
     silence = found[0]
-    matchers = " ".join(f"-m {shlex.quote(str(matcher))}" for matcher in silence.matchers)
+    matchers = " ".join(f"-m {quote(str(matcher))}" for matcher in silence.matchers)
     return _Order(
         from_=silence.state,
         to="expired",
+        about=alert_words(alert) if alert else in_words(silence.matchers),
         effects=(f"expire   {silence.id} of {silence.created_by}: {in_words(silence.matchers)}",),
         facts=(f"shows    {counted(silence.matches)} again",),
         undo=f"teal alert silence {matchers}",

@@ -17,6 +17,7 @@ from actions.lease import LeaseLost
 from actions.models import ActionError
 from actions.work import Work, uninterrupted
 from backends import commands as shell
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.processes import Running, end, fate
 
@@ -84,7 +85,7 @@ class Commands:
                 held = True
                 left_s = max((one.until - now()).total_seconds() for one in remaining)
                 await work.held(f"a command still runs: {remaining[0]}", max(LOOK_S, left_s))
-            fix = f"end it there; or teal deploy rollback {work.plan.service}"
+            fix = f"end it there; or {command('deploy rollback', work.plan.service)}"
             words = f"nothing goes forward while a command runs: {remaining[0]}"
             await work.stand(ActionError(kind="command-running", message=words, fix=fix))
             await asyncio.sleep(LOOK_S)

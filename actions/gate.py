@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -42,6 +41,7 @@ from actions.starting import Launch, obeyed, start
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip
 from actions.targets import SwitchTarget, Targets, described
 from actions.unjournalled import WITHOUT, agreeing, plan_without_journal
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment
 from backends.settings import Duration
@@ -318,7 +318,7 @@ class Gate:
         if draft.plan.already:
             return outcome.already(draft.plan, actor=self.actor)
         if spare is None:
-            error.fix = f"teal deploy rollback {shlex.quote(draft.plan.service)} -y does it without the journal"
+            error.fix = f"{command('deploy rollback', draft.plan.service, flags='-y')} does it without the journal"
             raise error
         return await spare(draft, audit)
 
@@ -402,9 +402,9 @@ class Gate:
         if since is not None:
             words = f"{held_words(occupied, self.policy.zone)}; {since_words(since, self.policy.zone)}"
             return ActionError(kind="held", message=words, fix=ways_out(occupied))
-        fix = f"teal action watch {occupied.id}"
+        fix = command("action watch", occupied.id or "")
         if occupied.kind not in ONE_ORDER_STEPS:
-            fix += f", or teal deploy rollback {shlex.quote(occupied.service)}"
+            fix += f", or {command('deploy rollback', occupied.service)}"
         return ActionError(kind="held", message=held_words(occupied, self.policy.zone), fix=fix)
 
 

@@ -6,6 +6,7 @@ from actions.endings import Failed
 from actions.looks import Looks, Seen
 from actions.models import ActionError
 from actions.work import Work
+from backends.command_line import command
 
 HOLD_S = 600.0
 
@@ -60,6 +61,6 @@ class Holding:
 
     def _ways(self) -> str:
         if self._work.plan.kind == "rollback":
-            return f"teal action watch {self._work.action_id}"
-        back = f"teal deploy rollback {self._work.plan.service}"
-        return f'teal action accept {self._work.action_id} --reason "…", or {back}'
+            return command("action watch", self._work.action_id)
+        back = command("deploy rollback", self._work.plan.service)
+        return f'{command("action accept", self._work.action_id)} --reason "…", or {back}'

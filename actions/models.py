@@ -82,7 +82,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     `already` means that reality is the target now: nothing will be written. `expected` is the control state that the
     write compares with, as plain data; `target` the adapter that will be driven: port, type, name, config with secret
-    references unresolved. `needs_reason` says why it must not be done without one; empty: it may.
+    references unresolved. `needs_reason` says why it must not be done without one; empty: it may. `about`:
+    what people call `service` where that is a ref that says nothing to them.
     """
 
     kind: ActionKind
@@ -101,6 +102,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     target: dict[str, Any] = field(default_factory=dict)
     request: Request
     needs_reason: str = ""
+    about: str = ""
+
+    @property
+    def named(self) -> str:
+        """What it is done to, as people call it."""
+        return self.about or self.service
 
     @property
     def blocked(self) -> bool:
@@ -215,7 +222,8 @@ class GateView(Struct, frozen=True, kw_only=True):
 
 class Action(Struct, frozen=True, kw_only=True):
     """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
-    the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it."""
+    the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it. `about`: as of
+    its plan."""
 
     id: str | None
     kind: ActionKind
@@ -244,6 +252,12 @@ class Action(Struct, frozen=True, kw_only=True):
     gates: tuple[GateView, ...] = ()
     error: ActionError | None = None
     orphaned_since: datetime | None = None
+    about: str = ""
+
+    @property
+    def named(self) -> str:
+        """What it is done to, as people call it."""
+        return self.about or self.service
 
     @property
     def open(self) -> bool:

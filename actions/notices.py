@@ -115,7 +115,7 @@ def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
     """What is told of `action`, every string cleaned."""
     by = clean(str(action.actor), 200) if action.actor else ""
     way = f" {clean(action.from_, 64)} → {clean(action.to, 64)}" if action.to else ""
-    words = f"{plan.context}: {action.kind} {clean(action.service, 200)}{way} {what.replace('_', ' ')}"
+    words = f"{plan.context}: {action.kind} {clean(action.named, 200)}{way} {what.replace('_', ' ')}"
     if what == "started":
         words += f" by {by}" if by else ""
         words += f": {clean(action.reason, 500)}" if action.reason else ""

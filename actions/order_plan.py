@@ -1,7 +1,5 @@
 """What an order to an open action would do."""
 
-import shlex
-
 from msgspec.structs import replace
 
 from actions.entries_of_config import EDITED, Own, same_entry
@@ -10,6 +8,7 @@ from actions.ids import digest, now
 from actions.journal import Journal
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
 from actions.steering import STOPPING, possible_orders
+from backends.command_line import command
 from backends.errors import BackendError
 
 _WORDS = {
@@ -66,10 +65,10 @@ async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: O
             return plan
     except BackendError as error:
         words = error.message
-    fix = f"teal deploy rollback {shlex.quote(action.service)}"
+    fix = command("deploy rollback", action.service)
     found = Finding(level="block", code="entry-edited", text=f"{words}: {EDITED}", fix=fix)
     return replace(plan, findings=(*plan.findings, found))
 
 
 def _instead(action: Action) -> str:
-    return f"teal action show {action.id}" if action.open else f"teal deploy rollback {action.service}"
+    return command("action show", action.id or "") if action.open else command("deploy rollback", action.service)

@@ -4,7 +4,6 @@ On the host of its runner a free lock file proves that the runner is gone; elsew
 without an owner is being started, for a moment.
 """
 
-import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -21,6 +20,7 @@ from actions.models import MOVES_TRAFFIC, Action, Actor
 from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
+from backends.command_line import command
 from backends.times import local_words
 
 STARTS_WITHIN_S = 5.0
@@ -50,10 +50,10 @@ def since_words(since: datetime, zone: tzinfo) -> str:
 
 def ways_out(action: Action) -> str:
     """The commands that go on with it or end it; where it was one order, the one that shows what came of it."""
-    resume = f"teal action resume {action.id}"
+    resume = command("action resume", action.id or "")
     if action.kind in MOVES_TRAFFIC:
-        return f"{resume}, or teal deploy rollback {shlex.quote(action.service)}"
-    return resume if action.kind == "retire" else f"teal action show {action.id}"
+        return f"{resume}, or {command('deploy rollback', action.service)}"
+    return resume if action.kind == "retire" else command("action show", action.id or "")
 
 
 async def tell(

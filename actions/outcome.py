@@ -37,6 +37,7 @@ def preview(plan: Plan, *, actor: Actor | None = None) -> Action:
     """A plan as an action that was not begun: what `--dry-run` prints."""
     return Action(
         id=None, kind=plan.kind, service=plan.service, status="planned", phase="plan", from_=plan.from_, to=plan.to,
+        about=plan.about,
         findings=plan.findings, plan_hash=plan.hash, actor=actor, plan=plan.summary, undo=plan.summary.undo,
         ref=plan.request.ref or None,
     )  # fmt: skip
@@ -51,6 +52,7 @@ def refused_action(plan: Plan, refusal: Refused, *, actor: Actor | None = None) 
     """The action that a refusal prevented: aborted, nothing changed, `id` null."""
     return Action(
         id=None, kind=plan.kind, service=plan.service, status="aborted", phase="plan", from_=plan.from_, to=plan.to,
+        about=plan.about,
         findings=refusal.findings or plan.findings, plan_hash=plan.hash, actor=actor, plan=plan.summary,
         ref=plan.request.ref or None, error=refusal.error,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from actions.models import Finding
 from actions.targets import Ask
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Alert, PipelineRun, QualityScore
 from backends.ports import Alerts, Check, Pipelines, Quality
@@ -102,7 +103,7 @@ async def _quality(least: Mapping[str, float], around: Around, ask: Ask) -> list
         if not scores:
             findings.append(_against("quality", f"{dataset} has no score", "see that its checks run"))
         elif problems:
-            findings.append(_against("quality", f"{dataset} {problems[0]}", f"teal quality show {scores[0].ref}"))
+            findings.append(_against("quality", f"{dataset} {problems[0]}", command("quality show", scores[0].ref)))
         else:
             worst = min(score.score for score in scores if score.score is not None)
             findings.append(_met("quality", f"{dataset} scores {worst:.3f}, {wanted:g} is required"))
@@ -153,7 +154,7 @@ async def _backup(name: str, greatest: Duration, ask: Ask) -> list[Finding]:
     result = await check.run()
     age_s = next((datum.value for datum in result.perfdata if datum.label == "age"), None)
     if age_s is None:
-        return [_against("backup", f"{name}: its age is not known: {result.message}", f"teal check {name}")]
+        return [_against("backup", f"{name}: its age is not known: {result.message}", command("check", name))]
     age = Duration(round(age_s))
     if age_s > greatest:
         return [_against("backup", f"{name} is {age} old, {greatest} is required", "make a backup first")]

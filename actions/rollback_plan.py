@@ -23,6 +23,7 @@ from actions.switch_plan import (
 )
 from actions.targets import SwitchTarget
 from actions.versions import OnSides
+from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
 from backends.ports import SwitchState
@@ -107,7 +108,7 @@ def _take_back(change: Change | None, state: SwitchState, settings: DeploymentCo
 
 def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
     others = [color for color in colors if color != state.live]
-    return f"teal deploy flip {service} --to {others[0].upper() if len(others) == 1 else 'COLOR'}"
+    return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR")
 
 
 async def _left_by_open(journal: Journal, occupied: Action, to: str, evidence: Evidence) -> list[Finding]:

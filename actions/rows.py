@@ -91,6 +91,7 @@ class Changes(Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: str | msgspec.UnsetType = msgspec.UNSET
     changed: bool | msgspec.UnsetType = msgspec.UNSET
     ref: str | msgspec.UnsetType = msgspec.UNSET
+    undo: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     error: ActionError | msgspec.UnsetType | None = msgspec.UNSET
     switch: SwitchReport | msgspec.UnsetType = msgspec.UNSET
@@ -168,7 +169,7 @@ def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
         reason=row["reason"], actor=_read(row["actor"], Actor), owner=_read(row["owner"], Owner),
         plan=plan.summary, undo=_undo(row), ref=row["ref"], error=_read(row["error"], ActionError),
         version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
-        hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines),
+        hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines), about=plan.about,
     )  # fmt: skip
 
 

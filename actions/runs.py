@@ -13,6 +13,7 @@ from actions.models import GUARD_CLASS, ActionError, Finding, Plan, PlanSummary,
 from actions.rows import Changes
 from actions.targets import PipelinesTarget
 from actions.work import Work, uninterrupted
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import PipelineRun
 from backends.pipelines.params import problems, unknown_names
@@ -139,7 +140,7 @@ def _plan(
 
 def _undo(request: Request) -> str:
     pipeline = request.service.partition("/")[2]
-    words = {"pause": f"teal run unpause {pipeline}", "unpause": f"teal run pause {pipeline}"}
+    words = {"pause": command("run unpause", pipeline), "unpause": command("run pause", pipeline)}
     return words.get(request.kind, "")
 
 
@@ -150,7 +151,7 @@ def _doubts(info: PipelineInfo) -> list[Finding]:
     if not info.paused:
         return findings
     text = f"the schedule of {info.pipeline} is paused: the run may wait until it is not"
-    fix = f"teal run unpause {info.pipeline}"
+    fix = command("run unpause", info.pipeline)
     return [*findings, Finding(level="warning", code="paused", text=text, fix=fix)]
 
 

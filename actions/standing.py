@@ -23,6 +23,7 @@ from actions.models import (
     Request,
 )
 from actions.rejections import Candidate, rejected_by_hand, rejection_of
+from backends.command_line import command
 from backends.models import Freeze
 from backends.settings import Duration
 from backends.text import clean
@@ -45,13 +46,13 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
             ends = None if request.for_s is None else now() + timedelta(seconds=request.for_s)
             from_, to = state, "frozen"
             already = frozen is not None and (frozen.until is None or (ends is not None and ends <= frozen.until))
-            effect, undo = f"freeze   {request.service} {how_long}", f"teal deploy unfreeze {request.service}"
+            effect, undo = f"freeze   {request.service} {how_long}", command("deploy unfreeze", request.service)
         case "unfreeze":
             from_, to, already = state, "open", frozen is None
-            effect, undo = f"unfreeze {request.service}", f"teal deploy freeze {request.service}"
+            effect, undo = f"unfreeze {request.service}", command("deploy freeze", request.service)
         case _:
             if not request.version:
-                raise _usage("no version to reject", f"teal deploy reject {request.service} VERSION")
+                raise _usage("no version to reject", command("deploy reject", request.service, "VERSION"))
             from_, to = "", "rejected"
             already = await rejected_by_hand(journal, policy.context, request.service, request.version)
             effect, undo = f"reject   {request.service} {request.version}", ""
@@ -75,7 +76,7 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     if frozen is not None:
         until = f" until {local_words(frozen.until, policy.zone)}" if frozen.until else ""
         text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
-        fix = f"teal deploy unfreeze {plan.service}"
+        fix = command("deploy unfreeze", plan.service)
         found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
     if plan.kind in MOVES_TRAFFIC:
         rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)

@@ -6,6 +6,7 @@ from typing import get_args
 
 from actions.models import MOVES_FORWARD, Action, ActionError, OrderWord, is_starting
 from actions.rows import Command, Told
+from backends.command_line import command
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 """The words that end the way forward; the others only steer it."""
@@ -121,4 +122,4 @@ def _who_runs(action: Action) -> str:
 def _starting(action: Action) -> str:
     if not is_starting(action):
         return ""
-    return f"it has not started yet: if that takes more than a few seconds, teal action resume {action.id}"
+    return f"it has not started yet: if that takes more than a few seconds, {command('action resume', action.id or '')}"

@@ -26,6 +26,7 @@ from actions.other_journal import other_journal
 from actions.stages import stages_of
 from actions.targets import SwitchTarget
 from actions.versions import OnSides, on_sides
+from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState
 from backends.ports import SwitchState
@@ -92,7 +93,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
     """What of the past forbids anything new: an open action, a rollback that failed, another journal at work."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
-        return [block("open-action", held_words(occupied, policy.zone), f"teal action watch {occupied.id}")]
+        return [block("open-action", held_words(occupied, policy.zone), command("action watch", occupied.id or ""))]
     change = await newest_change(journal, policy.context, service)
     if change is not None and change.status == "rollback_failed":
         text = f"the rollback of {change.action} failed: {change.error}"
@@ -289,7 +290,7 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
 
 def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:
     if request.kind in MOVES_FORWARD:
-        return f"teal deploy rollback {request.service}"
+        return command("deploy rollback", request.service)
     if state.live not in settings.colors or state.live == to:
         return ""
-    return f"teal deploy flip {request.service} --to {state.live}"
+    return command("deploy flip", request.service, to=state.live)

@@ -6,7 +6,6 @@ live, since each keeps a file beside the journal locked. Back is never forward: 
 the traffic came from, the operator does.
 """
 
-import shlex
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ from actions.rollback_plan import observed, plan_rollback
 from actions.stages import BACK_STEPS, share_of
 from actions.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
+from backends.command_line import command
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -47,7 +47,7 @@ async def plan_without_journal(
         plan = await _written_here(request, policy, target, plan)
     unwritten = Finding(
         level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
-        fix=f"by the command line only: teal deploy rollback {shlex.quote(request.service)} -y",
+        fix=f"by the command line only: {command('deploy rollback', request.service, flags='-y')}",
     )  # fmt: skip
     runners = [] if plan.already else _runners(journal.location, plan.expected.get("stamp", ""))
     expected = {**plan.expected, "queued_to": "", WITHOUT: error.message}
@@ -58,7 +58,7 @@ def agreeing(request: Request, plan: Plan) -> Plan:
     """`plan`, made by the journal. Raises Refused (2) where the operator names another color than it does."""
     if request.to and request.to.lower() != plan.to:
         text = f"the journal says that back is {plan.to.upper()}; --to is for a journal that can not be read"
-        fix = f"without --to; or teal deploy flip {shlex.quote(request.service)} --to {request.to.upper()}"
+        fix = f"without --to; or {command('deploy flip', request.service, to=request.to.upper())}"
         raise Refused(2, ActionError(kind="usage", message=clean(text, 200), fix=clean(fix, 200)))
     return plan
 
@@ -140,7 +140,7 @@ def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) ->
 def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
     others = [color for color in colors if color != state.live]
     color = others[0].upper() if len(others) == 1 else "COLOR"
-    return f"look, then name it: teal deploy rollback {shlex.quote(service)} --to {color}"
+    return f"look, then name it: {command('deploy rollback', service, to=color)}"
 
 
 def _runners(location: JournalLocation, stamp: str) -> list[Finding]:

@@ -13,6 +13,7 @@ from actions.targets import SwitchTarget
 from actions.traffic import WRITE_TRIES, Traffic
 from actions.verifying import VERIFY_S, Verifying
 from actions.work import Ordered, Work
+from backends.command_line import command
 from backends.ports import SwitchState
 
 HEALTHY_AGAIN_S = 600.0
@@ -101,7 +102,9 @@ class WayBack:
         while problem := await self._old_side_unfit():
             if time.monotonic() >= until:
                 raise Unfit("target_unhealthy", f"{problem}: no traffic is sent there")
-            fix = f"make {self._from.upper()} healthy, it goes back then; or teal action abandon {work.action_id}"
+            fix = (
+                f"make {self._from.upper()} healthy, it goes back then; or {command('action abandon', work.action_id)}"
+            )
             words = f"{error.message}; and {problem}: no traffic is sent there"
             if work.hold_left_s() is None:
                 await work.held(problem, HEALTHY_AGAIN_S)

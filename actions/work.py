@@ -18,6 +18,7 @@ from actions.lease import Hold, LeaseLost
 from actions.models import MOVES_FORWARD, ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
 from actions.steering import STOPPING, Steering
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
 
@@ -233,9 +234,9 @@ class Work:
     async def leave(self) -> None:
         """Its runner was told to end: it stands as it is until somebody resumes it."""
         words = "its runner was told to end: nobody goes on with it"
-        fix = f"teal action resume {self.action_id}"
+        fix = command("action resume", self.action_id)
         if self.plan.kind in MOVES_FORWARD:
-            fix += f", or teal deploy rollback {self.plan.service}"
+            fix += f", or {command('deploy rollback', self.plan.service)}"
         await self.set("paused", None, ActionError(kind="parked", message=words, fix=fix))
 
     async def released(self, why: str) -> None:
@@ -332,11 +333,11 @@ class Work:
 
     async def _look_for_orders(self) -> Command | None:
         """The first order that stops the action; those before it that steer are obeyed."""
-        for command in await self._journal.waiting(self.action_id):
-            if command.word in STOPPING:
-                return command
-            await self.obeyed(command)
-            self.steering.obey(command)
+        for order in await self._journal.waiting(self.action_id):
+            if order.word in STOPPING:
+                return order
+            await self.obeyed(order)
+            self.steering.obey(order)
         return None
 
     def _unfinished(self, step: str) -> Event | None:

@@ -169,7 +169,8 @@ class Acknowledgement(Struct, frozen=True, kw_only=True):
 
 
 class Alert(Struct, frozen=True, kw_only=True):
-    """One alert. `fingerprint` identifies its label set; `group` is what it is shown under."""
+    """One alert. `fingerprint` identifies its label set; `group` is what it is shown under; `hidden_since` is when the
+    acknowledgement or the silence that hides it began, where that is known."""
 
     ref: str
     backend: str
@@ -183,6 +184,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     summary: str = ""
     group: str = ""
     ack: Acknowledgement | None = None
+    hidden_since: datetime | None = None
     targets: tuple[str, ...] = ()
     runbook_url: str | None = None
     source_url: str | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Alert, Finding, QualityScore, Truth
 from backends.ports import LogQuery
@@ -78,7 +79,7 @@ async def _deployments(adapters: Adapters, entry: Entry) -> list[Any]:
     switch = adapters.switch(entry.name)
     truth = (await switch.deployment()).truth
     if truth.control.value == "unknown":
-        fix = f"`teal deploy status {entry.name}` shows it"
+        fix = f"`{command('deploy status', entry.name)}` shows it"
         raise BackendError("not_found", truth.control.detail or "what is live can not be read", fix=fix)
     found = list(_unproven(truth))
     if hasattr(switch, "shift") and not adapters.context.config.read_only:

@@ -38,7 +38,7 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
         way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
         who = f" by {action.actor.login}" if action.actor else ""
         why = f': "{action.reason}"' if action.reason else ""
-        words = f"{action.kind} {action.service}{way} {action.status.replace('_', ' ')}{who}{why}"
+        words = f"{action.kind} {action.named}{way} {action.status.replace('_', ' ')}{who}{why}"
         health = _ENDED_BADLY.get(action.status, "ok")
         found.append(TimelineEvent(at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health))
     return found

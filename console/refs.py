@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from backends.models import PipelineRun
+from backends.alerts.naming import told_apart
+from backends.models import Alert, PipelineRun
 from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of
 from console.output import error_reports
 from console.store import Snapshot
@@ -23,20 +24,41 @@ MAX_CANDIDATES = 5
 
 
 def find(items: Sequence[Referable], wanted: str, noun: str, sources: Sequence[Snapshot] = ()) -> Referable:
-    """The item whose ref is `wanted`, or begins with it, with or without the backend's name in front.
+    """The item whose ref is `wanted`, with or without the backend's name in front; the alert of that name; the one
+    whose ref, or name, begins with it.
 
     Raises CommandError: 5 for several, naming some of them; 5 for none; and where one of `sources` may have it and was
     not heard of, the exit code of its failure, since what is unknown is not "not there".
     """
     exact = [item for item in items if wanted in (item.ref, _without_backend(item.ref))]
-    found = exact or _beginning_with(f"{wanted.rstrip('/')}/", items) or _beginning_with(wanted, items)
+    named = [item for item in items if wanted == _name_of(item)]
+    found = exact or named or _beginning_with(f"{wanted.rstrip('/')}/", items) or _beginning_with(wanted, items)
     if len(found) == 1:
         return found[0]
     return _fail(found, items, wanted, noun, sources)
 
 
 def _beginning_with(wanted: str, items: Sequence[Referable]) -> list[Referable]:
-    return [item for item in items if item.ref.startswith(wanted) or _without_backend(item.ref).startswith(wanted)]
+    return [
+        item
+        for item in items
+        if any(name.startswith(wanted) for name in (item.ref, _without_backend(item.ref), _name_of(item)))
+    ]
+
+
+def _name_of(item: HasRef) -> str:
+    """What people call it, where its ref does not say that: the name of an alert."""
+    return item.name if isinstance(item, Alert) else ""
+
+
+def _described(items: Sequence[HasRef]) -> str:
+    """Their refs; of alerts also names and the labels in which they differ."""
+    alerts = [item for item in items if isinstance(item, Alert)]
+    shown = [
+        f"{told_apart(item, alerts)} {item.ref}" if isinstance(item, Alert) else item.ref
+        for item in items[:MAX_CANDIDATES]
+    ]
+    return ", ".join([*shown, *(["…"] if len(items) > MAX_CANDIDATES else [])])
 
 
 def find_run(runs: Sequence[PipelineRun], wanted: str, sources: Sequence[Snapshot] = ()) -> PipelineRun:
@@ -61,10 +83,10 @@ def _fail(
     found: Sequence[Referable], known: Sequence[Referable], wanted: str, noun: str, sources: Sequence[Snapshot]
 ) -> Referable:
     if found:
-        names = ", ".join(item.ref for item in found[:MAX_CANDIDATES])
+        names = _described(found)
         message = f'"{wanted}" means {len(found)} {noun}s'
         raise CommandError(EXIT_NOT_FOUND, "ambiguous", message, fix=f"give more of it: {names}")
-    names = ", ".join(item.ref for item in known[:MAX_CANDIDATES]) or "none"
+    names = _described(known) or "none"
     raise not_there(wanted, noun, sources, fix=f"there are: {names}")
 
 

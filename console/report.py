@@ -113,7 +113,7 @@ def open_items(
 
 def _of_action(action: Action) -> OpenItem:
     way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
-    words = f"{action.kind} {action.service}{way}: {action.status.replace('_', ' ')}, {action.phase or 'no step yet'}"
+    words = f"{action.kind} {action.named}{way}: {action.status.replace('_', ' ')}, {action.phase or 'no step yet'}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 
@@ -185,7 +185,7 @@ def _action(action: Action, facts: Facts) -> str:
     error = f": {_plain(action.error.message)}" if action.error else ""
     way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
     at = _time(action.started_at or facts.until, facts)
-    return f"- {at} `{action.id}` {action.kind} {action.service}{way} {action.status}{who}{why}{seen}{error}"
+    return f"- {at} `{action.id}` {action.kind} {action.named}{way} {action.status}{who}{why}{seen}{error}"
 
 
 def _open_item(item: OpenItem, facts: Facts) -> str:

@@ -1,6 +1,5 @@
 """The tables of headless output: what each kind shows, in full, whatever the width of the terminal."""
 
-import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
@@ -9,6 +8,7 @@ from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
+from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
@@ -125,7 +125,7 @@ def _open_action(deployment: Deployment, view: View) -> str:
         return f"{UNICODE.unknown} {deployment.action_unknown}"
     if deployment.action is None or deployment.orphaned_since is None:
         return deployment.action or NOTHING
-    ways = f"teal action resume {deployment.action}, or teal deploy rollback {shlex.quote(deployment.service)}"
+    ways = f"{command('action resume', deployment.action)}, or {command('deploy rollback', deployment.service)}"
     return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {ways}"
 
 
@@ -144,6 +144,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("AGO", lambda run, view: view.ago(run.started_at), right=True),
         Field("TOOK", lambda run, view: took(run.duration_s), right=True),
         Field("TASKS", lambda run, view: NOTHING if not run.tasks_total else f"{run.tasks_done}/{run.tasks_total}"),
+        Field("REF", lambda run, view: run.ref),
         Field("ERROR", lambda run, view: run.error or (run_reason(run) if run.state == "success" else "")),
     ),
     TaskRun: (
@@ -164,6 +165,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("TREND", _trend),
         Field("AGO", lambda score, view: view.ago(score.evaluated_at), right=True),
         Field("SOURCE", lambda score, view: score.backend),
+        Field("REF", lambda score, view: score.ref),
         Field("WHY", _why),
     ),
     Alert: (
@@ -173,6 +175,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("SINCE", lambda alert, view: view.ago(alert.since), right=True),
         Field("SUMMARY", lambda alert, view: alert.summary),
         Field("LABELS", lambda alert, view: " ".join(f"{key}={value}" for key, value in sorted(alert.labels.items()))),
+        Field("REF", lambda alert, view: alert.ref),
     ),
     Silence: (
         Field("STATE", lambda silence, view: _state("acknowledged" if silence.is_ack else "silenced", silence.state)),
@@ -202,7 +205,7 @@ FIELDS: dict[type, tuple[Field, ...]] = {
     Action: (
         Field("ID", lambda action, view: action.id or NOTHING),
         Field("KIND", lambda action, view: action.kind),
-        Field("SERVICE", lambda action, view: action.service),
+        Field("SERVICE", lambda action, view: action.named),
         Field("STATUS", _status),
         Field("FROM", lambda action, view: action.from_ or NOTHING),
         Field("TO", lambda action, view: action.to or NOTHING),

@@ -77,9 +77,8 @@ def alert_models(
     backend: str, merged: Iterable[WireAlert], silences: dict[str, WireSilence], group_by: Sequence[str]
 ) -> list[Alert]:
     """The models, with who acknowledged them."""
-    acks = {silence.id: silence for silence in silences.values() if silence.is_ack}
     return [
-        alert_model(backend, wire, [acks[each] for each in wire.status.silenced_by if each in acks], group_by)
+        alert_model(backend, wire, [silences[each] for each in wire.status.silenced_by if each in silences], group_by)
         for wire in merged
     ]
 

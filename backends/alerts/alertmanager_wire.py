@@ -4,7 +4,7 @@ Source: `api/v2/openapi.yaml` of Alertmanager 0.25 to 0.34; Grafana and Mimir sp
 (`mutedBy` before 0.28) is optional; words that are not known stay in `raw_state`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -116,12 +116,14 @@ def ack_comment(reason: str) -> str:
     return f"{ACK_MARK} {reason}".rstrip()
 
 
-def alert_model(backend: str, wire: WireAlert, acks: Iterable[WireSilence], group_by: Iterable[str]) -> Alert:
-    """`acks`: the acknowledgements among the silences that hide it."""
+def alert_model(backend: str, wire: WireAlert, hiding: Sequence[WireSilence], group_by: Iterable[str]) -> Alert:
+    """`hiding`: the silences that hide it, acknowledgements among them."""
     labels = clean_labels(wire.labels)
     fingerprint = clean(wire.fingerprint, 64)
     name = labels.get("alertname", "(no alertname)")
+    acks = [silence for silence in hiding if silence.is_ack]
     ack = max(acks, key=lambda silence: silence.ends_at, default=None)
+    hidden = min((silence.starts_at for silence in acks or hiding), default=None)
     texts = wire.annotations
     summary = texts.get("summary") or texts.get("message") or texts.get("description") or texts.get("title") or ""
     runbook = texts.get("runbook_url") or texts.get("runbook")
@@ -138,6 +140,7 @@ def alert_model(backend: str, wire: WireAlert, acks: Iterable[WireSilence], grou
         summary=clean(summary, 500),
         group=" ".join([name, *(f"{key}={labels[key]}" for key in group_by if key != "alertname" and key in labels)]),
         ack=_acknowledgement(ack) if ack else None,
+        hidden_since=hidden.astimezone(UTC) if hidden else None,
         runbook_url=clean(runbook, 500) if runbook else None,
         source_url=clean(wire.generator_url, 1000) or None,
     )

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.text import clean
@@ -76,7 +77,7 @@ def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, j
         return  # the numbers of two journals say nothing of each other
     if 0 < fence < found.fence and found.stamp.partition(":")[0] == action:
         message = f"{where}: {action} has been taken over: fence {found.fence}, ours is {fence}"
-        raise BackendError("conflict", message, fix=f"teal action watch {action}")
+        raise BackendError("conflict", message, fix=command("action watch", action))
 
 
 class JsonForm:

@@ -134,7 +134,7 @@ async def _only_open(session: Session) -> Action:
         return actions[0]
     if not actions:
         raise CommandError(EXIT_NOT_FOUND, "not_found", "no open action", fix="`teal action list`")
-    names = ", ".join(f"{found.id} ({found.kind} {found.service})" for found in actions)
+    names = ", ".join(f"{found.id} ({found.kind} {found.named})" for found in actions)
     raise CommandError(EXIT_NOT_FOUND, "ambiguous", f"{len(actions)} open actions", fix=f"name one: {names}")
 
 

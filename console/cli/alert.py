@@ -48,7 +48,7 @@ def list_(common: Common, state: str | None) -> int:
 
 @alert.command()
 @common_options()
-@click.argument("ref")
+@click.argument("ref", metavar="REF|NAME")
 def show(common: Common, ref: str) -> int:
     """One alert: its labels, since when, its runbook."""
 
@@ -62,7 +62,7 @@ def show(common: Common, ref: str) -> int:
 @common_options()
 @writing_options
 @click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 1h]")
-@click.argument("ref")
+@click.argument("ref", metavar="REF|NAME")
 def ack(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
     """Acknowledge an alert: a silence on what identifies it, marked as an acknowledgement."""
     return act(common, writing, _on_alert(common, "ack", ref, for_s), panels=("alerts",))
@@ -74,7 +74,7 @@ def ack(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
 @click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long.  [default: 2h]")
 @click.option("-m", "--matcher", "texts", multiple=True, metavar="K=V", help="Also K!=V, K=~REGEX, K!~REGEX.")
 @click.option("--source", default="", metavar="NAME", help="Where, if several sources of alerts can silence.")
-@click.argument("ref", required=False)
+@click.argument("ref", metavar="[REF|NAME]", required=False)
 def silence(
     common: Common, writing: Writing, for_s: float | None, texts: tuple[str, ...], source: str, ref: str | None
 ) -> int:
@@ -96,7 +96,7 @@ def silence(
 @common_options()
 @writing_options
 @click.option("--for", "for_s", type=DURATION, metavar="TIME", help="How long from now.  [default: 1h]")
-@click.argument("ref", metavar="REF|ID")
+@click.argument("ref", metavar="REF|NAME|ID")
 def extend(common: Common, writing: Writing, for_s: float | None, ref: str) -> int:
     """Let a silence, or the one that hides an alert, last longer."""
     return act(common, writing, _on_silence(common, "extend", ref, for_s), panels=("alerts",))
@@ -105,7 +105,7 @@ def extend(common: Common, writing: Writing, for_s: float | None, ref: str) -> i
 @alert.command()
 @common_options()
 @writing_options
-@click.argument("ref", metavar="REF|ID")
+@click.argument("ref", metavar="REF|NAME|ID")
 def unsilence(common: Common, writing: Writing, ref: str) -> int:
     """End a silence, or the one that hides an alert."""
     return act(common, writing, _on_silence(common, "unsilence", ref, None), panels=("alerts",))

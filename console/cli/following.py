@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from actions.models import Action, Consent, Refused, Request
+from backends.command_line import command
 from backends.errors import BackendError
 from console.cli.options import Common
 from console.output import print_lines
@@ -112,13 +113,14 @@ def as_runner(session: Session, begun: list[Action]) -> Iterator[None]:
             leave()
             return
         (action,) = begun
-        how = f"teal action resume {action.id}, or teal deploy rollback {action.service}; Ctrl-C again leaves it paused"
+        ways = f"{command('action resume', action.id or '')}, or {command('deploy rollback', action.service)}"
+        how = f"{ways}; Ctrl-C again leaves it paused"
         say(f"teal: pausing at the next safe point ({how})")
         task = asyncio.ensure_future(_pause(session, action))
         tasks.add(task)
 
     def leave() -> None:
-        what = f"it paused: teal action resume {begun[0].id}" if begun else "it as soon as it has begun"
+        what = f"it paused: {command('action resume', begun[0].id or '')}" if begun else "it as soon as it has begun"
         say(f"teal: leaving {what}")
         session.orders.park()
 

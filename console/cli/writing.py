@@ -13,6 +13,7 @@ from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
 from actions.work import uninterrupted
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
@@ -61,7 +62,7 @@ def act(
         # The runner is detached: what came in between ended the watching, not the action.
         if not isinstance(error, KeyboardInterrupt):
             say_why(error)
-        say(f"teal: {begun[0].kind} {begun[0].service} goes on: teal action watch {begun[0].id}")
+        say(f"teal: {begun[0].kind} {begun[0].named} goes on: {command('action watch', begun[0].id or '')}")
         return EXIT_STILL_OPEN
 
 
@@ -136,7 +137,7 @@ async def _follow(
     consent: Consent,
 ) -> int:  # fmt: skip
     if writing.detach and action.open:
-        _print_action(common, session, action, (f"{action.kind} {action.service} goes on as {action.id}",))
+        _print_action(common, session, action, (f"{action.kind} {action.named} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
     due = None if common.timeout_s is None else time.monotonic() + common.timeout_s
@@ -234,11 +235,11 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
 
 def _imperative(plan: Plan) -> str:
     order = plan.request.order
-    return f"{order.capitalize()} {plan.kind} {plan.service}" if order else f"{plan.kind.capitalize()} {plan.service}"
+    return f"{order.capitalize()} {plan.kind} {plan.named}" if order else f"{plan.kind.capitalize()} {plan.named}"
 
 
 def _watch_line(action: Action) -> list[str]:
-    return [f"teal action watch {action.id}"] if action.open else []
+    return [command("action watch", action.id or "")] if action.open else []
 
 
 def refusal_lines(refusal: Refused) -> list[str]:
@@ -256,7 +257,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
     arrow = f"   {' → '.join(side for side in (plan.from_, plan.to) if side)}".rstrip()
     order = f"{plan.request.order}: " if plan.request.order else ""
-    lines = [f"{order}{plan.kind} {plan.service}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
+    lines = [f"{order}{plan.kind} {plan.named}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
     lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
@@ -274,7 +275,7 @@ def action_lines(action: Action) -> list[str]:
     status = action.status if orphaned is None or not action.open else f"{action.status}, {orphaned.text}"
     if orphaned is None and action.id is not None and is_starting(action):
         status = f"{action.status}, not started yet"
-    lines = [f"{action.kind} {action.service}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
+    lines = [f"{action.kind} {action.named}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
     lines += [f"{UNICODE.critical} {orphaned.fix}"] if orphaned is not None and action.open else []
     if action.switch is not None:
         lines.append(_seen_words(action, action.switch))

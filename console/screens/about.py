@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from backends.command_line import command
 from backends.models import Alert, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
 
 
@@ -29,18 +30,17 @@ def url_of(item: Any) -> str:
 
 
 def command_of(item: Any, context: str) -> str:
-    """The headless command that shows the same."""
+    """The headless command that shows the same; empty where there is none."""
     match item:
         case PipelineRun():
-            words = f"run show {item.ref}"
+            return command("run show", item.ref, context=context)
         case QualityScore():
-            words = f"quality show {item.ref}"
+            return command("quality show", item.ref, context=context)
         case Alert():
-            words = f"alert show {item.ref}"
+            return command("alert show", item.ref, context=context)
         case Deployment():
-            words = f"deploy status {item.service}"
+            return command("deploy status", item.service, context=context)
         case LogEntry() if item.at is not None:
-            words = f"log {item.source} --around {item.at.isoformat()}"
+            return command("log", item.source, context=context, around=item.at.isoformat())
         case _:
             return ""
-    return f"teal -C {context} {words}"

@@ -169,8 +169,9 @@ class ActionScreen(Page):
         if action is None:
             return
         what = subject(
-            action.kind, action.service, action.ref or "", action.from_, action.to, self.of, version=action.version
-        )
+            action.kind, action.service, action.ref or "", action.from_, action.to, self.of,
+            version=action.version, about=action.about,
+        )  # fmt: skip
         right = Content.assemble(self.place(), "  ", (elapsed(action), "bold"))
         line = self.query_one("#subject", Static)
         line.update(sides(what, right, line.content_size.width or self.app.size.width - 4))

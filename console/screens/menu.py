@@ -41,7 +41,7 @@ def name_of(item: Item | Action) -> str:
     """What a menu or a title calls it."""
     match item:
         case Action():
-            return f"{item.kind} {item.service}"
+            return f"{item.kind} {item.named}"
         case PipelineRun():
             return f"{item.pipeline} #{item.run_id}"
         case Deployment():

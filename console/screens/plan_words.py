@@ -31,10 +31,10 @@ _HASH_CHARS = 8
 
 
 def subject(
-    kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols, *, version: str = ""
+    kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols, *, version: str = "", about: str = ""
 ) -> Content:
     """`Flip analytics  BLUE → GREEN`, `Release analytics 2.4.1  BLUE → GREEN`, `Retry sandbox/etl/17`."""
-    name = service if kind in MOVES_TRAFFIC else ref or service
+    name = about or (service if kind in MOVES_TRAFFIC else ref or service)
     what = Content.styled(f"{VERB[kind]} {name}" + (f" {version}" if version else ""), STRONG)
     if kind not in MOVES_TRAFFIC or not to:
         return what
@@ -43,7 +43,7 @@ def subject(
 
 def plan_subject(plan: Plan, of: Symbols) -> Content:
     """The first line of a plan."""
-    return _of_request(plan.request, plan.service, plan.from_, plan.to, of)
+    return _of_request(plan.request, plan.service, plan.from_, plan.to, of, plan.about)
 
 
 def request_subject(request: Request, of: Symbols) -> Content:
@@ -56,10 +56,10 @@ def button(request: Request) -> str:
     return ORDER[request.order] if request.order else BUTTON[request.kind]
 
 
-def _of_request(request: Request, service: str, from_: str, to: str, of: Symbols) -> Content:
+def _of_request(request: Request, service: str, from_: str, to: str, of: Symbols, about: str = "") -> Content:
     if not request.order:
-        return subject(request.kind, service, request.ref, from_, to, of, version=request.version)
-    what = subject(request.kind, service, "", from_, to, of)
+        return subject(request.kind, service, request.ref, from_, to, of, version=request.version, about=about)
+    what = subject(request.kind, service, "", from_, to, of, about=about)
     return Content.assemble((f"{ORDER[request.order]}: ", STRONG), what)
 
 

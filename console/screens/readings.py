@@ -106,7 +106,7 @@ def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
 
 def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     """An open action; one that waits for a person says why, and how it is ended."""
-    what = f"{action.kind} {action.service}"
+    what = f"{action.kind} {action.named}"
     if action.orphaned_since is not None:
         state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
         since = f"for {ago((now - action.orphaned_since).total_seconds())}"
@@ -122,4 +122,4 @@ def action_words(action: Action, symbols: Symbols) -> str:
     who = f"{action.actor.login}: " if action.actor else ""
     way = f" {action.from_.upper()} {symbols.arrow} {action.to.upper()}" if action.to else ""
     phase = action.phase if action.status == "running" and action.phase else action.status.replace("_", " ")
-    return f"{who}{action.kind} {action.service}{way}, {phase}"
+    return f"{who}{action.kind} {action.named}{way}, {phase}"

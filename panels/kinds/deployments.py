@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from backends.command_line import command
 from backends.models import ColorState, Deployment, badness
 from panels.columns import (
     Cell,
@@ -113,7 +114,7 @@ def no_way_back(deployment: Deployment) -> str:
         return "nothing to go back to: no switch yet"
     words = "nothing to go back to"
     ready = [color for color, side in deployment.colors.items() if color != deployment.live and side.healthy]
-    return f"{words}; teal deploy flip {deployment.service} --to {ready[0].upper()}" if len(ready) == 1 else words
+    return f"{words}; {command('deploy flip', deployment.service, to=ready[0].upper())}" if len(ready) == 1 else words
 
 
 class _Side:

@@ -41,8 +41,13 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
         (event for event in found if since <= event.at and (until is None or event.at <= until)),
         key=lambda event: (event.at, event.ref),
     )
-    wrong = [event for event in found if event.health in ("critical", "unknown")]
+    wrong = [event for event in found if event.health in ("critical", "unknown") and not _is_hushed(event.item)]
     return [_relative(event, wrong[0]) for event in found] if wrong else found
+
+
+def _is_hushed(item: Item) -> bool:
+    """Whether nobody is to hear of it: what is acknowledged is wrong still."""
+    return isinstance(item, Alert) and item.state in ("silenced", "inhibited")
 
 
 def _relative(event: Event, first: Event) -> Event:
@@ -78,13 +83,24 @@ def _of(item: Item, told: Set[str]) -> Iterable[Event]:
             return
 
 
+_BEFORE_IT_WAS_HIDDEN = {"acknowledged": "firing", "silenced": "firing", "inhibited": "firing"}
+
+
 def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
+    """What is so now did not begin all at once: an alert fires, and is acknowledged or silenced later."""
     for group in fold(alerts):
         first = group.first
+        several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
         if first.since is not None:
-            several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
-            words = f"{first.name}{several} {first.state}" + (f": {first.summary}" if first.summary else "")
-            yield Event(f"{first.ref}#alert", first.since, group.health, words, first, "alert")
+            begun = replace(first, state=_BEFORE_IT_WAS_HIDDEN.get(first.state, first.state))
+            words = f"{first.name}{several} {begun.state}" + (f": {first.summary}" if first.summary else "")
+            yield Event(f"{first.ref}#alert", first.since, begun.health, words, first, "alert")
+        hidden = [alert.hidden_since for alert in group.alerts if alert.hidden_since is not None]
+        if hidden and first.state in ("acknowledged", "silenced"):
+            who = f" by {first.ack.by}" if first.ack else ""
+            yield Event(
+                f"{first.ref}#hidden", min(hidden), "ok", f"{first.name}{several} {first.state}{who}", first, "alert"
+            )
 
 
 def _recoveries(runs: Sequence[PipelineRun]) -> Iterable[Event]:

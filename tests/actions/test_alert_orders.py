@@ -9,12 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from actions.models import Action, Consent, Plan, Refused, Request
+from actions.notices import event_of
 from actions.outcome import exit_code
 from actions.targets import SilencerTarget, describe
 from backends.alerts.alertmanager import Alertmanager
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.registry import AdapterContext, build
+from console.history import of_actions
 from tests.actions.house import YES, House
 from tests.backends.fake_alertmanager import FakeAlertmanager, cluster
 
@@ -93,6 +95,20 @@ async def test_an_acknowledgement_says_what_it_hides_and_who_shows_it(
     assert alert.ack is not None
     assert (alert.state, alert.ack.by, alert.ack.reason) == ("acknowledged", str(house.gate.actor), "migration")
     assert ended.ref == f"am/{alert.ack.silence_id}"
+    assert ended.undo == f"teal alert unsilence {ended.ref}"
+    assert ended.service == ref
+
+
+async def test_what_people_read_has_the_name_of_the_alert_and_rows_its_ref(house: House, ref: str) -> None:
+    plan = await house.gate.plan(ack(ref))
+    ended = await house.order(ack(ref), WITH_REASON)
+    assert ended.started_at is not None
+    assert plan.named == ended.named == "Slow service=analytics"
+    (told,) = of_actions([ended], ended.started_at - timedelta(hours=1), ended.started_at + timedelta(hours=1))
+    for words in (event_of("succeeded", plan, ended).text, told.text):
+        assert "Slow service=analytics" in words
+        assert ref not in words
+    assert ended.service == ref
 
 
 async def test_the_same_again_is_already_so(house: House, am: Alertmanager, ref: str) -> None:

@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.errors import CommandError
 from console.refs import find
+from console.screens.about import command_of
 from console.store import Snapshot, SourceError, SourceKey
+from tests.console.fakes import alert
 from tests.live.process import free_port
 
 
@@ -92,3 +95,44 @@ def test_a_lost_backend_is_in_the_way_of_nothing_that_is_named_whole(
 ) -> None:
     assert run_command(teal, arguments) == exit_code
     assert words in capsys.readouterr().err
+
+
+ALERTS = [
+    alert("DataQualityDegradation", "critical", 5, labels={"dataset": "customers", "team": "data"}, fingerprint="1a74"),
+    alert("DataQualityDegradation", "critical", 5, labels={"dataset": "invoices", "team": "data"}, fingerprint="4488"),
+    alert("InstanceDown", "critical", 5, labels={"instance": "db-1"}, fingerprint="ef1d"),
+]
+
+
+@pytest.mark.parametrize("wanted", ["am/ef1d", "ef1d", "ef", "InstanceDown", "Instance"])
+def test_an_alert_goes_by_its_ref_its_name_or_what_either_begins_with(wanted: str) -> None:
+    assert find(ALERTS, wanted, "alert") is ALERTS[2]
+
+
+@pytest.mark.parametrize("wanted", ["DataQualityDegradation", "Data"])
+def test_several_of_one_name_are_told_apart_by_the_labels_that_differ(wanted: str) -> None:
+    with pytest.raises(CommandError) as no:
+        find(ALERTS, wanted, "alert")
+    assert no.value.exit_code == 5
+    for words in (
+        "DataQualityDegradation dataset=customers am/1a74",
+        "DataQualityDegradation dataset=invoices am/4488",
+    ):
+        assert words in no.value.fix
+    assert "team" not in no.value.fix
+
+
+def test_a_whole_name_is_not_the_beginning_of_another() -> None:
+    both = [*ALERTS, alert("InstanceDownLong", "critical", 5, fingerprint="0000")]
+    assert find(both, "InstanceDown", "alert") is ALERTS[2]
+
+
+def test_what_is_not_there_is_answered_with_names() -> None:
+    with pytest.raises(CommandError) as no:
+        find(ALERTS, "gone", "alert")
+    assert "InstanceDown" in no.value.fix
+
+
+def test_a_copied_command_is_quoted() -> None:
+    named = replace(alert("A", "critical", 5), ref="-am/$(id)")
+    assert command_of(named, "p d") == "teal -C 'p d' alert show -- '-am/$(id)'"

@@ -9,6 +9,7 @@ import pytest
 from backends.models import (
     Acknowledgement,
     Alert,
+    AlertState,
     ColorState,
     FailedExpectation,
     RollbackOffer,
@@ -186,6 +187,16 @@ def test_the_timeline_marks_where_it_began_and_what_came_before() -> None:
     assert zero.text == "transactions scored 0.71"
     assert all(event.before.endswith("before") for event in found if event.at < zero.at)
     assert timeline.events(items, NOW) == []
+
+
+@pytest.mark.parametrize("state", ["acknowledged", "silenced"])
+def test_an_alert_fired_when_it_began_and_was_hidden_when_it_was_hidden(state: AlertState) -> None:
+    ack = Acknowledgement(by="mia") if state == "acknowledged" else None
+    hidden = alert("A", "critical", 30, state=state, ack=ack, hidden_since=ago(minutes=10), summary="bad")
+    fired, quiet = timeline.events([hidden], ago(hours=1))
+    assert (fired.at, fired.text, fired.health) == (ago(minutes=30), "A firing: bad", "critical")
+    assert (quiet.at, quiet.text) == (ago(minutes=10), f"A {state} by mia" if ack else f"A {state}")
+    assert fired.t0 is (state == "acknowledged")
 
 
 def test_a_run_that_ends_well_is_news_only_after_a_failure() -> None:
