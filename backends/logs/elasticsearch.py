@@ -42,6 +42,7 @@ from backends.settings import Duration, Secret, reveal
 from backends.text import clean, clean_labels
 
 PAGE = 1000
+FOLLOWED_PAGE = 5000  # a page of what came within the overlap, of which there are at most `MAX_PAGES`
 LARGEST_PAGE = 10_000  # `max_result_window`, as it is by default
 MAX_PAGES = 50
 KEEP_ALIVE = "1m"
@@ -149,12 +150,14 @@ class ElasticsearchLogs:
         if query.first:
             return await self._first(since, until, size, query.limit, wanted)
         newest_first: list[Found] = []
+        said: set[Any] = set()
         backwards: TakenBackwards[Found] = TakenBackwards(wanted)
         async with aclosing(self._pages(since, until, "desc", size)) as pages:
             async for page, complaints in pages:
                 for line in page:
                     newest_first += backwards.feed(line.raw, line.entry, line, line.entry.source)
-                newest_first += complaints
+                newest_first += [one for one in complaints if one.identity not in said]
+                said |= {one.identity for one in complaints}
                 if len(newest_first) >= query.limit:
                     break
             else:
@@ -167,17 +170,19 @@ class ElasticsearchLogs:
         self, since: int | None, until: int | None, size: int, limit: int, wanted: LineFilter
     ) -> list[Found]:
         found: list[Found] = []
+        said: set[Any] = set()
         async with aclosing(self._pages(since, until, "asc", size)) as pages:
             async for page, complaints in pages:
                 found += [line for line in page if wanted.takes(line.raw, line.entry, line.entry.source)]
-                found += complaints
+                found += [one for one in complaints if one.identity not in said]
+                said |= {one.identity for one in complaints}
                 if len(found) >= limit:
                     break
         return found[:limit]
 
     async def _after(self, ns: int) -> list[Found | LogEntry]:
         lines: list[Found | LogEntry] = []
-        async for page, complaints in self._pages(ns, None, "asc", PAGE):
+        async for page, complaints in self._pages(ns, None, "asc", FOLLOWED_PAGE):
             lines += [*page, *(complaint.entry for complaint in complaints)]
         return lines
 

@@ -120,7 +120,7 @@ class LokiLogs:
         wanted = line_filter(structs.replace(query, since=None), self._context.name)
         anchor = await self._last(LogQuery(limit=1))
         seen = Seen(anchor[-1].ns if anchor and anchor[-1].ns else time.time_ns())
-        for item in await self._after(seen.newest_ns):
+        for item in await self._after(seen.from_ns):
             if isinstance(item, Found):
                 seen.is_new(item)
         for found in await self._last(query) if query.limit > 0 else []:
@@ -141,14 +141,13 @@ class LokiLogs:
                 dropped += frame.dropped_entries or () if frame else ()
                 if not dropped and time.monotonic() - read_at < BEHIND_TAIL_S:
                     continue
-                known_ns: set[int] = set()
-                for item in await self._after(max(0, read_to_ns - OVERLAP_NS)):
+                behind = await self._after(max(0, read_to_ns - OVERLAP_NS))
+                for item in seen.news(behind):
                     if not isinstance(item, Found):
                         yield item
-                        continue
-                    known_ns.add(item.ns)
-                    if seen.is_new(item) and wanted.takes(item.raw, item.entry, item.entry.source):
+                    elif wanted.takes(item.raw, item.entry, item.entry.source):
                         yield item.entry
+                known_ns = {item.ns for item in behind if isinstance(item, Found)}
                 if lost := sum(loki_tail.dropped_at(one) not in known_ns for one in dropped):
                     yield gap(self._context.name, lost, "Loki's tail dropped them, at least, and no query has them")
                 read_to_ns, read_at, dropped = max(known_ns, default=read_to_ns), time.monotonic(), []

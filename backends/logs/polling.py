@@ -42,6 +42,7 @@ class Seen:
     def __init__(self, begins_ns: int) -> None:
         self.newest_ns = begins_ns
         self._identities: dict[Hashable, int] = {}
+        self._said: set[str] = set()
 
     @property
     def from_ns(self) -> int:
@@ -55,6 +56,12 @@ class Seen:
         self._identities[key] = found.ns
         self.newest_ns = max(self.newest_ns, found.ns)
         return new
+
+    def news(self, items: list[Found | LogEntry]) -> list[Found | LogEntry]:
+        """Of an answer to "all lines after" the lines that were not seen before, and the gaps that the answer before it
+        did not have too: what does not answer does not once more every second."""
+        said, self._said = self._said, {item.message for item in items if not isinstance(item, Found)}
+        return [item for item in items if (self.is_new(item) if isinstance(item, Found) else item.message not in said)]
 
     def prune(self, before_ns: int | None = None) -> None:
         """Forget what no question can bring again: what is older than this, or than `from_ns`."""
@@ -76,9 +83,9 @@ async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
         yield found.entry
     while True:
         await asyncio.sleep(system.interval_s)
-        for item in await system.after(seen.from_ns):
+        for item in seen.news(await system.after(seen.from_ns)):
             if not isinstance(item, Found):
                 yield item
-            elif seen.is_new(item) and wanted.takes(item.raw, item.entry, item.entry.source):
+            elif wanted.takes(item.raw, item.entry, item.entry.source):
                 yield item.entry
         seen.prune()

@@ -85,11 +85,16 @@ class RunLogs:
         later = line_filter(structs.replace(query, since=None), self._context.name)
         lines, gaps = await self._read(query.since)
         handed = {(line.run, line.key) for line in lines}
+        said = {one.message for one in gaps}
         for entry in [*gaps, *_accepted(lines, wanted)][-query.limit :] if query.limit > 0 else ():
             yield entry
         while True:
             await asyncio.sleep(float(self._config.poll))
-            lines, _ = await self._read(None)
+            lines, gaps = await self._read(None)
+            for one in gaps:
+                if one.message not in said:
+                    yield one
+            said = {one.message for one in gaps}
             new = [line for line in lines if (line.run, line.key) not in handed]
             handed |= {(line.run, line.key) for line in new}
             for entry in _accepted(new, later):

@@ -109,6 +109,21 @@ async def test_shards_that_fail_and_a_search_that_is_cut_are_said(adapter: Logs,
     assert "ran out of time" in words
 
 
+async def test_shards_that_do_not_answer_are_said_once_while_following(adapter: Logs, cluster: FakeSearch) -> None:
+    cluster.put(datetime.now(UTC), "old")
+    stream = adapter.follow(LogQuery(limit=0))
+    waiting = asyncio.ensure_future(take(stream, 2, PATIENCE_S))
+    asked = len(cluster.searches)
+    while len(cluster.searches) < asked + 4:
+        await asyncio.sleep(0.01)
+    cluster.failed_shards = 1
+    while len(cluster.searches) < asked + 8:
+        await asyncio.sleep(0.01)
+    cluster.put(datetime.now(UTC), "new")
+    said, line = await waiting
+    assert (is_gap(said), line.message) == (True, "new")
+
+
 async def test_a_search_that_was_cut_short_says_so(adapter: Logs, cluster: FakeSearch, monkeypatch: Any) -> None:
     monkeypatch.setattr("backends.logs.elasticsearch.MAX_PAGES", 2)
     for n in range(2 * PAGE + 10):

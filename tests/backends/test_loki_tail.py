@@ -140,7 +140,10 @@ async def test_what_the_tail_loses_without_a_word_is_read_behind_it(
 ) -> None:
     monkeypatch.setattr("backends.logs.loki.BEHIND_TAIL_S", 0.1)
     now = time.time_ns()
-    stream = adapter.follow(LogQuery())
+    for n in range(5):
+        loki.put(now - 10 * n - 10, f"old {n}")
+    stream = adapter.follow(LogQuery(limit=1))
+    assert [each.message for each in await take(stream, 1, PATIENCE_S)] == ["old 0"]
     waiting = asyncio.ensure_future(take(stream, 12, PATIENCE_S))
     await loki.until_read()
     for n in range(10):

@@ -202,3 +202,23 @@ async def test_the_lines_of_a_time_are_those_of_the_runs_that_ran_then(
     assert [each.message for each in found if not is_gap(each)] == [
         "long 178", "long 179", "long 180", "of run 3", "long 181"
     ]  # fmt: skip
+
+
+async def test_a_log_that_can_not_be_read_any_more_is_said_once_while_following(
+    pipelines: FakePipelines, adapter: RunLogs
+) -> None:
+    pipelines.add(run(1), "a")
+    pipelines.add(run(2), "b")
+    stream = adapter.follow(LogQuery(limit=0))
+    waiting = asyncio.ensure_future(take(stream, 2))
+    while pipelines.reads.count("1") < 2:
+        await asyncio.sleep(0.01)
+    pipelines.logs["2"] = BackendError("unreachable", "connection refused")
+    while pipelines.reads.count("1") < 5:
+        await asyncio.sleep(0.01)
+    kept = pipelines.logs["1"]
+    assert isinstance(kept, list)
+    kept.append(entry(T0 + timedelta(seconds=9), "later"))
+    said, line = await waiting
+    assert (is_gap(said), line.message) == (True, "later")
+    await stream.aclose()  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.logs.around import around
 from backends.logs.kubernetes import KubernetesLogs
 from backends.models import LogEntry
 from backends.ports import LogQuery
@@ -69,6 +70,10 @@ async def test_the_end_of_the_logs_of_all_pods(space: Namespace, logs: Kubernete
     assert [entry.message.split()[1] for entry in found] == [f"/end-{n}" for n in (2, 3, 4, 5)]
     assert all(entry.source.startswith("analytics-blue-") and entry.at and entry.level == "info" for entry in found)
     assert await logs.query(LogQuery(level="error")) == []
+    at = found[0].at
+    assert at is not None
+    nearest = await around(logs, LogQuery(grep=r"/end-\d"), at, before=1, after=2)
+    assert [entry.message.split()[1] for entry in nearest] == ["/end-1", "/end-2", "/end-3"]
 
 
 async def test_what_is_written_is_followed_in_order_and_once(space: Namespace, logs: KubernetesLogs) -> None:
