@@ -36,7 +36,8 @@ class BackendError(Exception):
 
     ``kind`` decides the exit code (DESIGN §3), ``message`` is one cleaned line saying what and where,
     ``fix`` one line saying what to do. Neither ever holds a secret. ``status`` is the HTTP status, where one was
-    answered: from 400 to 499 the system said no, anything else leaves open what became of an order.
+    answered: from 400 to 499 the system said no, anything else leaves open what became of an order. ``answered``: the
+    system was reached, and the error is its own word.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BackendError(Exception):
         fix: str = "",
         retry_after_s: float | None = None,
         status: int | None = None,
+        answered: bool = False,
     ) -> None:
         message = redacted(message)
         super().__init__(message)
@@ -55,3 +57,4 @@ class BackendError(Exception):
         self.fix = redacted(fix) or _WHAT_TO_DO[kind]
         self.retry_after_s = retry_after_s
         self.status = status
+        self.answered = answered or status is not None

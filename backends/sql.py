@@ -259,7 +259,9 @@ class Database:
         fix = next((fix for parts, fix in _FIX_OF_WORDS if any(part in said for part in parts)), "")
         if not fix and kind == "not_found" and own_query:
             fix = "check the tables and the columns that its `query` names"
-        return self._error(kind, "out of time" if words == "interrupted" else words, fix)
+        found = self._error(kind, "out of time" if words == "interrupted" else words, fix)
+        found.answered = bool(sqlstate) or kind == "config"
+        return found
 
     def _error(self, kind: ErrorKind, words: str, fix: str = "") -> BackendError:
         return BackendError(kind, f"{self.where}: {words}", fix=fix or _FIX.get(kind, ""))

@@ -70,6 +70,7 @@ def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
     items = latest_runs(items) if panel == "pipelines" else items
     bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
+    lost += [part.message for snapshot in snapshots for part in snapshot.missing]
     named = [_name(item) for item in bad[:3]]
     message = "; ".join([*lost, *named]) or f"{len(items)} ok"
     if len(bad) > 3:

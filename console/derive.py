@@ -146,6 +146,6 @@ def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Heal
             items = list(snapshot.items)
             items = latest_runs(items) if snapshot.key.panel == "pipelines" else items
             healths += [item.health for item in items]
-        if snapshot.error is not None:
+        if snapshot.error is not None or snapshot.missing:
             healths.append("unknown")
     return worst(healths) if healths else "ok"

@@ -164,16 +164,18 @@ def _with_answer(found: Diagnosis, snapshot: Snapshot, answered: bool) -> Diagno
         return replace(found, health=result.state, detail=result.message, reachable=known, authorized=known)
     if answered:
         against = [item for item in snapshot.items if isinstance(item, Finding)]
-        if not against:
+        if not against and not snapshot.missing:
             return found
-        words = "; ".join(finding.text for finding in against)
-        fix = next((finding.fix for finding in against if finding.fix), "")
+        said = [part for part in snapshot.missing if not any(part.message in finding.text for finding in against)]
+        words = "; ".join([*(part.message for part in said), *(finding.text for finding in against)])
+        fixes = [*(part.fix for part in said), *(finding.fix for finding in against)]
+        fix = next((each for each in fixes if each), "")
         return replace(found, health="warning", detail=words, fix=fix)
     error = snapshot.error or SourceError("timeout", "no answer in time", "raise --timeout")
     return replace(
         found,
         health="critical",
-        reachable=_REACHED.get(error.kind),
+        reachable=True if error.answered else _REACHED.get(error.kind),
         authorized=False if error.kind == "auth" else None,
         detail=error.message,
         fix=error.fix,

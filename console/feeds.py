@@ -3,12 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.missing import collected
 from backends.text import clean
 from console import moment
 from console.crash import write_crash_file
@@ -89,9 +90,11 @@ class Feed:
         began = time.monotonic()
         items: tuple[Any, ...] | None = None
         error: BackendError | None = None
+        lost: list[BackendError] = []
         try:
             async with asyncio.timeout(self._deadline_s):
-                items = await self.source.fetch()
+                with collected() as lost:
+                    items = await self.source.fetch()
         except TimeoutError:
             error = BackendError("timeout", f"no answer in {self._deadline_s:g} s")
         except BackendError as failure:
@@ -101,14 +104,20 @@ class Feed:
             error = BackendError(
                 "internal", f"{type(failure).__name__} in {self.source.type}: {clean(str(failure), 200)}"
             )
-        snapshot = self._snapshot(items, error, (time.monotonic() - began) * 1000)
+        snapshot = self._snapshot(items, error, lost, (time.monotonic() - began) * 1000)
         self._failures = self._failures + 1 if error else 0
         self._store.put(snapshot)
         if self._keep is not None and error is None:
             await asyncio.to_thread(self._keep, snapshot)
         return snapshot
 
-    def _snapshot(self, items: tuple[Any, ...] | None, error: BackendError | None, latency_ms: float) -> Snapshot:
+    def _snapshot(
+        self,
+        items: tuple[Any, ...] | None,
+        error: BackendError | None,
+        lost: Sequence[BackendError],
+        latency_ms: float,
+    ) -> Snapshot:
         before = self._store.get(self.source.key)
         return Snapshot(
             key=self.source.key,
@@ -117,6 +126,7 @@ class Feed:
             fetched_at=moment.utc_now() if items is not None else before.fetched_at if before else None,
             latency_ms=latency_ms,
             error=SourceError.of(error) if error else None,
+            missing=tuple(map(SourceError.of, lost)) if error is None else (),
             interval_s=self.interval_s,
         )
 

@@ -94,7 +94,7 @@ def source_reports(snapshots: Iterable[Snapshot]) -> list[SourceReport]:
 
 
 def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
-    """One report for each source that failed; a source that was never heard of in time is one too."""
+    """One report for each source that failed, or was never heard of in time, and for each part that one lacks."""
     reports = []
     for snapshot in snapshots:
         source = f"{snapshot.key.panel}.{snapshot.key.name}"
@@ -104,6 +104,9 @@ def error_reports(snapshots: Iterable[Snapshot]) -> list[ErrorReport]:
         elif snapshot.fetched_at is None:
             message, fix = "no answer in time", "raise --timeout, or look at the system directly"
             reports.append(ErrorReport(kind="timeout", source=source, message=message, fix=fix))
+        reports += [
+            ErrorReport(kind=part.kind, source=source, message=part.message, fix=part.fix) for part in snapshot.missing
+        ]
     return reports
 
 

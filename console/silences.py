@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from backends.errors import BackendError
+from backends.missing import collected
 from console import moment
 from console.session import Session
 from console.store import Snapshot, SourceError, SourceKey
@@ -26,9 +27,11 @@ async def read_silences(session: Session) -> list[Snapshot]:
         entry = session.adapters.entry("alerts", name)
         key = SourceKey("alerts", name)
         try:
-            items = await session.adapters.silencer(name).silences()
+            with collected() as lost:
+                items = await session.adapters.silencer(name).silences()
         except BackendError as error:
             return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
-        return Snapshot(key=key, type=entry.type, items=tuple(items), fetched_at=moment.utc_now())
+        parts = tuple(map(SourceError.of, lost))
+        return Snapshot(key=key, type=entry.type, items=tuple(items), missing=parts, fetched_at=moment.utc_now())
 
     return list(await asyncio.gather(*map(one, silencers(session))))

@@ -51,7 +51,7 @@ class SnapshotFiles:
 
     def save(self, snapshot: Snapshot) -> None:
         """Write it atomically; a disk that is full or read-only costs the cache, nothing else."""
-        if snapshot.key.panel not in _DECODERS or snapshot.fetched_at is None or snapshot.error is not None:
+        if snapshot.key.panel not in _DECODERS or snapshot.fetched_at is None or snapshot.error or snapshot.missing:
             return
         record = _Record(
             snapshot.type,

@@ -15,16 +15,17 @@ UNKNOWN_AFTER_S = 300.0
 
 
 class SourceError(Struct, frozen=True):
-    """Why a read failed: kind, one cleaned line, what to do."""
+    """Why a read failed: kind, one cleaned line, what to do; `answered`: the system itself said so."""
 
     kind: ErrorKind
     message: str
     fix: str
+    answered: bool = False
 
     @classmethod
     def of(cls, error: BackendError) -> "SourceError":
         """The same, without the traceback."""
-        return cls(error.kind, error.message, error.fix)
+        return cls(error.kind, error.message, error.fix, error.answered)
 
 
 class SourceKey(Struct, frozen=True, order=True):
@@ -37,7 +38,8 @@ class SourceKey(Struct, frozen=True, order=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything one backend said at one time. `items` are the last good ones; `error` is why the newest read failed.
 
-    `fetched_at` is when `items` were read (None: never), `latency_ms` how long that took.
+    `missing`: what is not in `items`, though the source answered. `fetched_at` is when `items` were read (None: never),
+    `latency_ms` how long that took.
     """
 
     key: SourceKey
@@ -46,6 +48,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     fetched_at: datetime | None = None
     latency_ms: float | None = None
     error: SourceError | None = None
+    missing: tuple[SourceError, ...] = ()
     interval_s: float = 15.0
 
     def age_s(self, now: datetime | None = None) -> float | None:

@@ -29,9 +29,10 @@ from backends.alerts.alertmanager_merge import (
     lost_peer,
     merge_alerts,
     merge_silences,
+    odd_alerts,
     watched,
 )
-from backends.alerts.alertmanager_peers import Door, Peer, answered, ask_all
+from backends.alerts.alertmanager_peers import Door, Peer, answered, ask_all, tell_lost
 from backends.alerts.alertmanager_silences import Silences
 from backends.alerts.alertmanager_wire import WireAlert, WireSilence, silence_model
 from backends.alerts.matchers import identity_matchers, may_match, refuse_all_embracing
@@ -98,13 +99,16 @@ class Alertmanager:
         outcomes = await ask_all(self._peers, Peer.alerts)
         reads = answered(outcomes)
         silences = await self._silences_for(list(reads.values()))
-        alerts = await asyncio.to_thread(self._models, list(reads.values()), silences)
+        started = await self._started(reads)
+        alerts = await asyncio.to_thread(self._models, list(reads.values()), silences, started)
         lost = [
             lost_peer(self._name, peer.name, outcome)
             for peer, outcome in outcomes.items()
             if isinstance(outcome, BackendError)
         ]
-        return [*alerts, *lost]
+        odd = {spot.ref: spot for read in reads.values() for spot in odd_alerts(self._name, read)}
+        tell_lost(outcomes)
+        return [*alerts, *odd.values(), *lost]
 
     async def aclose(self) -> None:
         """The HTTP client is shared; nothing of its own is open."""
@@ -128,6 +132,8 @@ class Alertmanager:
         alerts, known = await together(
             ask_all(self._peers, Peer.alerts), ask_all(self._peers, Peer.silences)
         )  # fmt: skip
+        tell_lost(alerts)
+        tell_lost(known)
         merged = merge_alerts(answered(alerts).values())
         hides = Counter(silence_id for wire in merged for silence_id in wire.status.silenced_by)
         found = list(merge_silences(answered(known).values()).values())
@@ -153,7 +159,20 @@ class Alertmanager:
 
     # ---- inside
 
-    def _models(self, reads: list[PeerRead], silences: dict[str, WireSilence]) -> list[Alert]:
+    async def _started(self, reads: dict[Peer, PeerRead]) -> datetime | None:
+        """When the last of the peers came up; asked for only where none has the watchdog."""
+        if not self._watch.name or any(
+            wire.is_called(self._watch.name) for read in reads.values() for wire in read.alerts
+        ):
+            return None
+        try:
+            said = answered(await ask_all(list(reads), Peer.started))
+        except BackendError:
+            return None
+        times = [at for at in said.values() if at is not None]
+        return max(times, default=None)
+
+    def _models(self, reads: list[PeerRead], silences: dict[str, WireSilence], started: datetime | None) -> list[Alert]:
         merged = merge_alerts(reads)
         alerts = alert_models(self._name, merged, silences, self._config.group_by)
         self._as_sent = {
@@ -161,7 +180,7 @@ class Alertmanager:
             for alert, wire in zip(alerts, merged, strict=True)
             if alert.labels != wire.labels
         }
-        return watched(self._name, alerts, reads, self._watch)
+        return watched(self._name, alerts, reads, self._watch, started)
 
     async def _silences_for(self, reads: list[PeerRead]) -> dict[str, WireSilence]:
         """Those that say who acknowledged an alert; asked for only where something is silenced."""

@@ -10,17 +10,21 @@ from msgspec.structs import replace
 from backends.alerts.alertmanager_wire import WireAlert, WireSilence, WireStatus, alert_model
 from backends.errors import BackendError
 from backends.models import Alert
+from backends.records import Odd, text_at
 from backends.settings import Duration
+from backends.text import clean
 
+GRACE_S = 120.0  # Prometheus sends what fires again each minute, after its next evaluation
 PEER_ALERT = "AlertmanagerPeer"
 
 
 class PeerRead(Struct, frozen=True):
-    """What one peer said, and when by its own clock."""
+    """What one peer said, and when by its own clock; `odd` are alerts that cannot be read."""
 
     peer: str
     at: datetime
     alerts: Sequence[WireAlert]
+    odd: Sequence[Odd] = ()
 
 
 class Watch(Struct, frozen=True):
@@ -83,18 +87,42 @@ def alert_models(
     ]
 
 
-def watched(backend: str, alerts: list[Alert], reads: Sequence[PeerRead], watch: Watch) -> list[Alert]:
-    """`alerts`, with the watchdog of state `unknown` where it is missing or old: then no alert proves nothing."""
+def odd_alerts(backend: str, read: PeerRead) -> list[Alert]:
+    """A row for each alert of that peer which is not what Alertmanager documents: nobody knows how it is."""
+    return [
+        made_up(
+            backend,
+            clean(text_at(odd.plain, "labels", "alertname"), 200) or PEER_ALERT,
+            f"an alert that cannot be read: {odd.error.message}",
+            fingerprint=clean(text_at(odd.plain, "fingerprint"), 64) or f"{read.peer} {odd.index}",
+        )
+        for odd in read.odd
+    ]
+
+
+def watched(
+    backend: str, alerts: list[Alert], reads: Sequence[PeerRead], watch: Watch, started: datetime | None = None
+) -> list[Alert]:
+    """`alerts`, with the watchdog of state `unknown` where it is missing or old: then no alert proves nothing.
+
+    `started`: when the last peer came up. Alerts are sent to it again within a minute or two; until then it is awaited.
+    """
     if not watch.name:
         return alerts
     ages: dict[str, timedelta] = {}
     for read in reads:
         for wire in read.alerts:
-            if wire.labels.get("alertname") == watch.name:
+            if wire.is_called(watch.name):
                 age = read.at - wire.updated_at
                 ages[wire.fingerprint] = min(age, ages.get(wire.fingerprint, age))
     if not ages:
-        return [*alerts, made_up(backend, watch.name, "watchdog missing: alerts may not reach us")]
+        where = f"watchdog missing in Alertmanager ({', '.join(read.peer for read in reads)})"
+        spot = made_up(backend, watch.name, f"{where}: alerts may not reach us")
+        up_s = None if started is None else min((read.at - started).total_seconds() for read in reads)
+        if up_s is not None and -GRACE_S <= up_s < GRACE_S:
+            words = f"{where}: it came up {Duration(max(0, round(up_s)))} ago, and waits for it"
+            spot = replace(spot, state="pending", summary=words)
+        return [*alerts, spot]
     return [_judged(alert, ages.get(alert.fingerprint), watch) for alert in alerts]
 
 

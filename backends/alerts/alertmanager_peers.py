@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backends.alerts.alertmanager_merge import PeerRead
-from backends.alerts.alertmanager_wire import WireAlert, WirePosted, WireSilence
+from backends.alerts.alertmanager_wire import WireAlert, WirePosted, WireSilence, WireStarted
 from backends.alerts.matchers import as_filter
 from backends.credentials import Authentication, Credentials, credentials
 from backends.errors import BackendError
-from backends.http import Answer, Http, decode_json
+from backends.http import Answer, Http
+from backends.missing import missing
 from backends.models import Matcher
+from backends.records import decode_records
 from backends.redaction import redact_url
 from backends.settings import Secret
 from backends.together import together
@@ -81,12 +83,23 @@ class Peer:
                 raise BackendError("config", error.message, fix="correct the matchers", status=error.status) from None
             raise
         # Thousands of alerts take longer to decode than a frame may.
-        alerts = await asyncio.to_thread(decode_json, answer.body, list[WireAlert], where=answer.url)
-        return PeerRead(self.name, _clock(answer), alerts)
+        alerts, odd = await asyncio.to_thread(decode_records, answer.body, WireAlert, where=answer.url)
+        return PeerRead(self.name, _clock(answer), alerts, odd)
+
+    async def started(self) -> datetime | None:
+        """Since when it runs, where it says so."""
+        try:
+            return (await self._get("/status")).decode(WireStarted).uptime
+        except BackendError:
+            return None
 
     async def silences(self) -> list[WireSilence]:
         """All that it still keeps, also expired ones."""
-        return (await self._get("/silences")).decode(list[WireSilence])
+        answer = await self._get("/silences")
+        found, odd = await asyncio.to_thread(decode_records, answer.body, WireSilence, where=answer.url)
+        for each in odd:
+            missing(each.error)
+        return found
 
     async def silence(self, silence_id: str) -> tuple[WireSilence, dict[str, Any]] | None:
         """One silence, decoded and as it came; None where this peer does not know it, or no such id can be."""
@@ -142,6 +155,13 @@ async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) ->
 def answered(outcomes: Mapping[Peer, T | BackendError]) -> dict[Peer, T]:
     """Those that did."""
     return {peer: outcome for peer, outcome in outcomes.items() if not isinstance(outcome, BackendError)}
+
+
+def tell_lost(outcomes: Mapping[Peer, T | BackendError]) -> None:
+    """The answer lacks what only those have that did not answer."""
+    for outcome in outcomes.values():
+        if isinstance(outcome, BackendError):
+            missing(outcome)
 
 
 async def _outcome(asked: Awaitable[T]) -> T | BackendError:

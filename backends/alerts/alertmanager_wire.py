@@ -40,6 +40,10 @@ class WireAlert(Struct, frozen=True, rename="camel"):
     annotations: dict[str, str] = {}
     generator_url: str = msgspec.field(name="generatorURL", default="")
 
+    def is_called(self, name: str) -> bool:
+        """Whether that is its name."""
+        return self.labels.get("alertname") == name
+
 
 class WireMatcher(Struct, frozen=True, rename="camel"):
     """Before 0.22 there was no `isEqual`: every matcher was a positive one."""
@@ -90,6 +94,12 @@ class WireSilence(Struct, frozen=True, rename="camel"):
     def reason(self) -> str:
         """The comment without the mark of an acknowledgement."""
         return clean(self.comment.removeprefix(ACK_MARK).strip(), 500)
+
+
+class WireStarted(Struct, frozen=True):
+    """Of a peer's status: since when it runs. Grafana and Mimir do not say."""
+
+    uptime: Moment | None = None
 
 
 class WirePosted(Struct, frozen=True):

@@ -17,21 +17,30 @@ from collections.abc import Iterable
 from datetime import UTC
 from urllib.parse import quote
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from backends.alerts.alertmanager_merge import made_up
-from backends.alerts.prometheus_rules import WireAlert, WireAlerts, WireRule, WireRules, fingerprint_of
+from backends.alerts.prometheus_rules import (
+    LooseAlerts,
+    WireAlert,
+    WireRule,
+    decode_rules,
+    fingerprint_of,
+    is_quiet,
+    state_of,
+)
 from backends.errors import BackendError
 from backends.metrics.prometheus_api import PrometheusApi
 from backends.metrics.prometheus_source import Source, SourceMetrics
-from backends.models import Alert, AlertState
+from backends.models import Alert
+from backends.records import Odd, decode_records, text_at
 from backends.registry import AdapterContext
 from backends.text import clean, clean_labels
 
 GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 NO_RULES = "PrometheusRules"
 NAMES_SHOWN = 5
-_STATES: dict[str, AlertState] = {"firing": "firing", "pending": "pending"}
 
 
 class PrometheusAlertsConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,28 +66,35 @@ class PrometheusAlerts:
         """All that is not inactive, by name, since the server has no order of its own. Raises BackendError."""
         server = self._metrics.prometheus().server
         try:
-            rules, _ = await server.read("rules", WireRules)
+            data, _ = await server.read("rules", Raw)
         except BackendError as error:
             if error.kind != "not_found":
                 raise
-            found, _ = await server.read("alerts", WireAlerts)
-            alerts = [self._alert(alert, server.where) for alert in found.alerts]
+            found, _ = await server.read("alerts", LooseAlerts)
+            wires, odd = decode_records(bytes(found.alerts), WireAlert, where=f"{server.where}: alerts")
+            alerts = [self._alert(wire, server.where) for wire in wires if not is_quiet(wire.state)]
+            alerts += [self._odd(each, text_at(each.plain, "labels", "alertname")) for each in odd]
         else:
-            alerts = await asyncio.to_thread(self._of_rules, rules, server)  # thousands take longer than a frame may
+            alerts = await asyncio.to_thread(
+                self._of_rules, bytes(data), server
+            )  # thousands take longer than a frame may
         return sorted(self._watched(alerts), key=lambda alert: (alert.name, alert.ref))
 
     async def aclose(self) -> None:
         """Safe to call twice."""
         await self._metrics.aclose()
 
-    def _of_rules(self, found: WireRules, server: PrometheusApi) -> list[Alert]:
-        alerts: dict[str, Alert] = {}
-        alerting = 0
+    def _of_rules(self, data: bytes, server: PrometheusApi) -> list[Alert]:
+        found, odd = decode_rules(data, f"{server.where}: rules")
+        alerts = {spot.ref: spot for spot in (self._odd(each, text_at(each.plain, "name")) for each in odd)}
+        alerting = len(odd)
         for group in found.groups:
             unseen: list[str] = []
             for rule in group.rules:
                 alerting += rule.type == "alerting"
                 for wire in rule.alerts or ():
+                    if is_quiet(wire.state):
+                        continue
                     alert = self._alert(wire, server.where, rule)
                     alerts[alert.ref] = alert
                 if rule.health == "err":
@@ -104,7 +120,7 @@ class PrometheusAlerts:
             fingerprint=fingerprint,
             name=name,
             severity=clean(labels.get("severity", ""), 40),
-            state=_STATES.get(wire.state, "unknown"),
+            state=state_of(wire.state),
             raw_state=clean(wire.state, 40),
             since=wire.active_at.astimezone(UTC) if wire.active_at and wire.active_at.year > 1 else None,
             labels=labels,
@@ -113,6 +129,10 @@ class PrometheusAlerts:
             runbook_url=_runbook(wire.annotations),
             source_url=_graph(where, rule.query) if rule else None,
         )
+
+    def _odd(self, odd: Odd, name: str) -> Alert:
+        """What is not as Prometheus documents it: nobody knows whether it fires."""
+        return made_up(self._name, clean(name, 200) or NO_RULES, f"cannot be read: {odd.error.message}")
 
     def _blind_spot(self, rule: WireRule, file: str, group: str, where: str) -> Alert:
         """What a rule in error would tell about, nobody knows."""
@@ -144,13 +164,17 @@ class PrometheusAlerts:
         keys = (key for key in self._config.group_by if key != "alertname" and key in labels)
         return " ".join([name, *(f"{key}={labels[key]}" for key in keys)])
 
+    def _where(self) -> str:
+        return self._metrics.prometheus().server.where
+
     def _watched(self, alerts: Iterable[Alert]) -> list[Alert]:
         """That the watchdog fires is good; that it does not means that rules do not do what they say."""
         found = list(alerts)
         if not self._watchdog:
             return found
         if not any(alert.name == self._watchdog and alert.state == "firing" for alert in found):
-            return [*found, made_up(self._name, self._watchdog, "watchdog does not fire: alerts may not reach us")]
+            words = f"watchdog does not fire in Prometheus ({self._where()}): alerts may not reach us"
+            return [*found, made_up(self._name, self._watchdog, words)]
         return [
             replace(alert, severity="none") if (alert.name, alert.state) == (self._watchdog, "firing") else alert
             for alert in found

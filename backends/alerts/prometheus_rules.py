@@ -5,8 +5,18 @@ States and health are open words. Thanos, Mimir and vmalert speak the same, with
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
+from backends.errors import BackendError
+from backends.http import decode_json
+from backends.models import AlertState
+from backends.records import Odd, each_record
+from backends.text import clean
+
+# Of Grafana, `nodata` and `error` are what nobody knows.
+_STATES: dict[str, AlertState] = {
+    "firing": "firing", "pending": "pending", "alerting": "firing",
+}  # fmt: skip
 _OFFSET, _PRIME, _SEPARATOR = 14695981039346656037, 1099511628211, 255
 _MASK = 2**64 - 1
 
@@ -42,16 +52,64 @@ class WireGroup(Struct, frozen=True):
     rules: list[WireRule] = []
 
 
+class LooseGroup(Struct, frozen=True):
+    """A group whose rules are not read yet."""
+
+    name: str = ""
+    file: str = ""
+    rules: Raw = Raw(b"[]")
+
+
+class LooseRules(Struct, frozen=True):
+    """`data` of `/rules` whose groups are not read yet."""
+
+    groups: Raw = Raw(b"[]")
+
+
 class WireRules(Struct, frozen=True):
     """`data` of `/rules`."""
 
     groups: list[WireGroup] = []
 
 
-class WireAlerts(Struct, frozen=True):
-    """`data` of `/alerts`."""
+class LooseAlerts(Struct, frozen=True):
+    """`data` of `/alerts`, whose alerts are not read yet."""
 
-    alerts: list[WireAlert] = []
+    alerts: Raw = Raw(b"[]")
+
+
+def state_of(word: str) -> AlertState:
+    """What `word` means: those of Prometheus, or of Grafana's ruler, which writes `Alerting (NoData)` as well."""
+    return _STATES.get(_first(word), "unknown")
+
+
+def is_quiet(word: str) -> bool:
+    """Whether an alert of that state is none: Grafana's ruler lists those that do not fire, too."""
+    return _first(word) in ("normal", "inactive")
+
+
+def _first(word: str) -> str:
+    return word.partition(" ")[0].casefold()
+
+
+def decode_rules(data: bytes, where: str) -> tuple[WireRules, list[Odd]]:
+    """The rules, and the rules and groups that cannot be read. Raises BackendError(malformed)."""
+    try:
+        return decode_json(data, WireRules, where=where), []
+    except BackendError as error:
+        refused = error
+    loose, odd = each_record(bytes(decode_json(data, LooseRules, where=where).groups), LooseGroup, where=where)
+    groups: list[WireGroup] = []
+    for group in loose:
+        try:
+            rules, strange = each_record(bytes(group.rules), WireRule, where=f"{where}: {clean(group.name, 100)}")
+        except BackendError as error:
+            rules, strange = [], [Odd(0, error, None)]
+        groups.append(WireGroup(group.name, group.file, rules))
+        odd += strange
+    if not any(group.rules for group in groups):
+        raise refused
+    return WireRules(groups), odd
 
 
 def fingerprint_of(labels: dict[str, str]) -> str:

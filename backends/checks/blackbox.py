@@ -12,8 +12,10 @@ crit = "2s"
 ```
 """
 
+import contextlib
+import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +32,7 @@ from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.text import clean
 
+FOREVER_S = 100 * 365 * 86400.0
 _METRICS = "Metrics that would have been returned:"
 _SAMPLE = re.compile(r'^(probe_\w+)(?:\{phase="(\w+)"\})? (\S+)$', re.MULTILINE)
 _REASON = re.compile(r'\berr="((?:[^"\\]|\\.)*)"')
@@ -125,7 +128,8 @@ class BlackboxCheck:
                 findings.measured(phase, round(value, 6), unit="s")
         if ends := found.get("probe_ssl_earliest_cert_expiry"):
             limits = certificate_limits(self._config.certificate_warn, self._config.certificate_crit)
-            measure_certificate(findings, datetime.fromtimestamp(ends, UTC) - datetime.now(UTC), limits)
+            left_s = min(ends - datetime.now(UTC).timestamp(), FOREVER_S)
+            measure_certificate(findings, timedelta(seconds=left_s), limits)
         return findings.result(f"{said} in {latency}", seconds=seconds)
 
 
@@ -133,10 +137,9 @@ def parse_probe(metrics: str) -> dict[str, float]:
     """Samples by name, those of a phase as `name/phase`; what is no number is left out."""
     found: dict[str, float] = {}
     for name, phase, value in _SAMPLE.findall(metrics):
-        try:
-            found[f"{name}/{phase}" if phase else name] = float(value)
-        except ValueError:
-            continue
+        with contextlib.suppress(ValueError):
+            if math.isfinite(number := float(value)):
+                found[f"{name}/{phase}" if phase else name] = number
     return found
 
 

@@ -120,6 +120,8 @@ class FreshnessCheck:
         at, oldest = min(times, key=lambda timed: timed[0])
         labels = ", ".join(f"{key}={value}" for key, value in oldest.labels.items() if key != "__name__")
         findings = Findings(self._name)
+        for warning in oldest.warnings:
+            findings.fault("unknown", f"metrics.{name}: the answer may be incomplete: {warning}")
         words = measure_age(findings, time.time() - at, labels or "the newest", self._limits)
         findings.measured("series", len(samples))
         return findings.result(words, seconds=seconds)

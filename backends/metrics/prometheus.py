@@ -99,6 +99,7 @@ class PrometheusMetrics:
         except BackendError as error:
             self.server.refused(error)
             raise _about(query, error) from None
+        self.server.tell_partial(warnings)
         if not series and warnings:
             raise self.server.nothing_proven(warnings)
         return series

@@ -12,6 +12,7 @@ from backends.credentials import Authentication, Credentials, credentials, refus
 from backends.errors import BackendError
 from backends.http import Answer, decode_json, refusal
 from backends.metrics.prometheus_wire import Envelope
+from backends.missing import missing
 from backends.redaction import redact_url, told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
@@ -84,6 +85,7 @@ class PrometheusApi:
         if answer.status < 300:
             envelope = await _decoded(answer, Envelope)
             if envelope.status == "success":
+                self.tell_partial(envelope.said)
                 return await _decoded(replace(answer, body=bytes(envelope.data)), shape), envelope
         error = refused_by(answer, entrance)
         self.refused(error)
@@ -101,6 +103,12 @@ class PrometheusApi:
         return await self._http.request(
             "POST", url, content=form, headers=headers, auth=entrance.auth, timeout=timeout, accept_errors=True
         )
+
+    def tell_partial(self, warnings: tuple[str, ...]) -> None:
+        """What the server warned of may lack what a store behind it has."""
+        if warnings:
+            words = f"{self.where}: the answer may be incomplete: {told('; '.join(warnings))}"
+            missing(BackendError("unreachable", words, fix="look at the stores behind this server", answered=True))
 
     def nothing_proven(self, warnings: tuple[str, ...]) -> BackendError:
         """For an empty answer with warnings: nobody can tell what is not there from what was not read."""

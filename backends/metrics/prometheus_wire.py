@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from backends.ports import Point, Sample, Series
+from backends.records import Odd, decode_records
 from backends.text import clean, clean_labels
 
 PARTIAL = "partial answer"
@@ -58,11 +59,13 @@ class WireSeries(Struct, frozen=True):
 
 
 def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
-    """Of one of `READ_TYPES`. Raises msgspec.ValidationError for a result of another shape, ValueError for no time."""
+    """Of one of `READ_TYPES`; one that cannot be read has no value. Raises BackendError(malformed) or
+    msgspec.ValidationError for a result of another shape, ValueError for no time."""
     if data.result_type == "scalar":
         value = msgspec.json.decode(data.result, type=tuple[float, str])
         return [_sample(WireSample(metric={}, value=value), warnings)]
-    return [_sample(wire, warnings) for wire in msgspec.json.decode(data.result, type=list[WireSample])]
+    good, odd = decode_records(bytes(data.result), WireSample, where="result")
+    return [*(_sample(wire, warnings) for wire in good), *(_odd_sample(each, warnings) for each in odd)]
 
 
 def series_of(wire: WireSeries, warnings: tuple[str, ...]) -> Series:
@@ -78,6 +81,13 @@ def _sample(wire: WireSample, warnings: tuple[str, ...]) -> Sample:
         return Sample(labels=labels, value=None, at=_time(at), reason="native histogram", warnings=warnings)
     value, reason = _number(wire.value[1])
     return Sample(labels=labels, value=value, at=_time(wire.value[0]), reason=reason, warnings=warnings)
+
+
+def _odd_sample(odd: Odd, warnings: tuple[str, ...]) -> Sample:
+    metric = odd.plain.get("metric") if isinstance(odd.plain, dict) else None
+    labels = {str(key): str(value) for key, value in metric.items()} if isinstance(metric, dict) else {}
+    reason = clean(f"cannot be read: {odd.error.message}", 200)
+    return Sample(labels=clean_labels(labels), value=None, at=datetime.now(UTC), reason=reason, warnings=warnings)
 
 
 def _number(text: str) -> tuple[float | None, str]:

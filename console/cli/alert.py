@@ -126,7 +126,7 @@ def silences(common: Common, expired: bool) -> int:
             context=session.context.name,
             snapshots=snapshots,
             limit=common.limit,
-            health="unknown" if any(snapshot.error for snapshot in snapshots) else "ok",
+            health="unknown" if any(snapshot.error or snapshot.missing for snapshot in snapshots) else "ok",
         )
         return Answer(found, lambda: item_table(Silence, found.items, View.at_now(session.context.zone)))
 

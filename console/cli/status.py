@@ -95,7 +95,9 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
         lines += [f"  {line}" for line in item_table(kind, items, view)] if items else []
         lost = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
         lines += [f"  {UNICODE.unknown} {snapshot.key.name}  {_why_lost(snapshot)}" for snapshot in lost]
-        lines += [] if items or lost else [f"  {_empty(panel, len(snapshots))}"]
+        parts = [(snapshot.key.name, part.message) for snapshot in snapshots for part in snapshot.missing]
+        lines += [f"  {UNICODE.unknown} {name}  partial: {words}" for name, words in parts]
+        lines += [] if items or lost or parts else [f"  {_empty(panel, len(snapshots))}"]
     logs = session.store.items("logs")
     if logs:
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]

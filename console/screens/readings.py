@@ -24,13 +24,14 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 def source_of(snapshot: Snapshot, now: datetime) -> Source:
     """A snapshot as a panel speaks of it."""
+    error = snapshot.error or next(iter(snapshot.missing), None)
     return Source(
         name=snapshot.key.name,
         type=snapshot.type,
         fetched_at=snapshot.fetched_at,
         trust=snapshot.trust(now) if snapshot.fetched_at is not None or snapshot.error is not None else "ok",
-        error=snapshot.error.message if snapshot.error else "",
-        fix=snapshot.error.fix if snapshot.error else "",
+        error=error.message if error else "",
+        fix=error.fix if error else "",
         interval_s=snapshot.interval_s,
     )
 

@@ -42,6 +42,7 @@ class FakeAlertmanager:
     others: list["FakeAlertmanager"] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     clock_ahead: timedelta = timedelta()
+    up_s: float | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -171,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self.fake.shown_alerts(query.get("filter", [])))
         elif path == "/silences":
             self._answer([self.fake.shown_silence(each) for each in self.fake.known])
+        elif path == "/status" and self.fake.up_s is not None:
+            self._answer({"uptime": stamp(self.fake.now() - timedelta(seconds=self.fake.up_s))})
         elif silence_id in self.fake.known:
             self._answer(self.fake.shown_silence(silence_id))
         else:

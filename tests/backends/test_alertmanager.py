@@ -13,6 +13,7 @@ import pytest
 from backends.alerts.alertmanager import Alertmanager
 from backends.errors import BackendError
 from backends.http import Http
+from backends.missing import collected
 from backends.models import Alert
 from backends.registry import AdapterContext, build
 from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
@@ -329,3 +330,47 @@ async def test_five_thousand_alerts_do_not_hold_the_event_loop(peers: list[FakeA
     print(f"5,000 alerts of 2 peers: {took * 1000:.0f} ms, the event loop held for {longest * 1000:.0f} ms at most")
     assert len(alerts) == 5000
     assert len({alert.group for alert in alerts}) == 280
+
+
+# ---- what is missing
+
+
+async def test_a_lost_peer_makes_the_answer_partial(peers: list[FakeAlertmanager], connect: Connect) -> None:
+    peers[0].fire(alertname=NAME)
+    peers[1].fault = "read reset"
+    for read_all in (connect(peers).alerts, connect(peers).silences):
+        with collected() as lost:
+            await read_all()
+        assert lost
+        assert all(peers[1].url in error.message for error in lost)
+
+
+async def test_one_odd_alert_or_silence_is_named_and_takes_nothing_with_it(
+    peers: list[FakeAlertmanager], connect: Connect
+) -> None:
+    for peer in peers:
+        peer.fire(alertname=NAME)
+        odd = peer.fire(alertname="Odd")
+        peer.alerts[odd]["startsAt"] = "yesterday"
+    adapter = connect(peers)
+    assert {each.name: each.state for each in await adapter.alerts()} == {NAME: "firing", "Odd": "unknown"}
+    for name in ("a", "b"):
+        await adapter.silence(CUSTOMERS, until=in_hours(1), by=name, comment="", ack=False)
+    first = next(iter(peers[0].known))
+    for peer in peers:
+        peer.known[first]["updatedAt"] = None
+        peer.known[first]["comment"] = 5
+    with collected() as lost:
+        assert [each.created_by for each in await adapter.silences()] == ["b"]
+    assert "silences" in lost[0].message
+
+
+@pytest.mark.parametrize(("up_s", "state"), [(20, "pending"), (600, "unknown"), (None, "unknown")])
+async def test_a_watchdog_is_awaited_just_after_a_start(
+    peers: list[FakeAlertmanager], up_s: float | None, state: str
+) -> None:
+    for peer in peers:
+        peer.up_s = up_s
+    (spot,) = await read(peers, "Watchdog")
+    assert (spot.name, spot.state) == ("Watchdog", state)
+    assert f"in Alertmanager ({peers[0].url}, {peers[1].url})" in spot.summary

@@ -12,6 +12,7 @@ from backends.alerts.prometheus import PrometheusAlerts
 from backends.alerts.prometheus_rules import fingerprint_of
 from backends.errors import BackendError
 from backends.http import Http
+from backends.missing import collected
 from backends.models import Alert
 from backends.registry import AdapterContext, build
 from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
@@ -243,3 +244,51 @@ def test_the_fingerprint_is_that_of_alertmanager() -> None:
     """As Alertmanager 0.25 answers for these labels."""
     labels = {"severity": "critical", "dataset": "cüstomers", "alertname": "DataQualityDegradation"}
     assert fingerprint_of(labels) == "b6aa1e05eff162a6"
+
+
+async def test_one_odd_rule_or_group_is_named_and_takes_nothing_with_it(
+    fake: FakePrometheus, adapter: PrometheusAlerts
+) -> None:
+    good = group(rule(alerts=[alert()]), rule("Odd", alerts=[{"activeAt": "x"}]), name="mixed")
+    fake.answers["rules"] = (200, {"status": "success", "data": {"groups": [
+        good, group(rule("Alone", alerts=5)), {"name": "broken", "rules": 5}, "no group",
+        group(rule("Null", labels=None, annotations=None, alerts=None)),
+    ]}})  # fmt: skip
+    found = {each.name: each for each in await adapter.alerts()}
+    assert found[NAME].state == "firing"
+    assert (found["Odd"].state, found["Alone"].state, found["PrometheusRules"].state) == ("unknown",) * 3
+    assert "cannot be read" in found["Odd"].summary
+
+
+async def test_one_odd_alert_of_a_server_without_rules(fake: FakePrometheus, adapter: PrometheusAlerts) -> None:
+    fake.answers["rules"] = (404, None)
+    fake.answers["alerts"] = (200, {"status": "success", "data": {"alerts": [alert(), alert("Odd", value=[])]}})
+    states = {each.name: each.state for each in await adapter.alerts()}
+    assert states == {NAME: "firing", "Odd": "unknown"}
+    fake.answers["alerts"] = (200, {"status": "success", "data": {"alerts": None}})
+    assert await adapter.alerts() == []
+
+
+async def test_the_words_of_grafanas_ruler(fake: FakePrometheus, adapter: PrometheusAlerts) -> None:
+    words = ("Alerting", "Alerting (NoData)", "Normal", "Normal (Error)", "NoData", "Error", "Pending")
+    fake.groups = [group(rule(alerts=[alert(state=word, labels={"dataset": word}) for word in words]))]
+    found = {each.labels["dataset"]: each.state for each in await adapter.alerts()}
+    assert found == {
+        "Alerting": "firing", "Alerting (NoData)": "firing", "NoData": "unknown", "Error": "unknown",
+        "Pending": "pending",
+    }  # fmt: skip
+
+
+async def test_a_partial_answer_is_said(fake: FakePrometheus, adapter: PrometheusAlerts) -> None:
+    data = {"groups": [group(rule())]}
+    fake.answers["rules"] = (200, {"status": "success", "warnings": ["store-2 is away"], "data": data})
+    with collected() as lost:
+        await adapter.alerts()
+    assert [error.kind for error in lost] == ["unreachable"]
+    assert "store-2 is away" in lost[0].message
+
+
+async def test_a_missing_watchdog_says_where(fake: FakePrometheus, connect: Connect) -> None:
+    (spot,) = await connect("Watchdog").alerts()
+    assert spot.state == "unknown"
+    assert f"in Prometheus ({fake.url})" in spot.summary

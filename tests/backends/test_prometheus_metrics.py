@@ -15,6 +15,7 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.metrics.prometheus import PrometheusMetrics
+from backends.missing import collected
 from backends.registry import AdapterContext, build
 from tests.backends.fake_prometheus import FakePrometheus
 from tests.backends.faulty_server import FAULTS, FaultyServer
@@ -316,3 +317,31 @@ async def test_a_refused_query_is_named(fake: FakePrometheus, adapter: Prometheu
         with pytest.raises(BackendError, match="parse error: unclosed") as caught:
             await answer
         assert (caught.value.kind, caught.value.fix.endswith("sum(")) == ("config", True)
+
+
+async def test_one_odd_sample_has_no_value_and_takes_nothing_with_it(
+    fake: FakePrometheus, adapter: PrometheusMetrics
+) -> None:
+    result = [
+        {"metric": {"dataset": "a"}, "value": [1, "0.5"]}, {"metric": {"dataset": "b"}, "value": [1, {}]},
+        {"metric": {"dataset": 3}, "value": [1, "1"]}, "no sample",
+    ]  # fmt: skip
+    fake.answers["query"] = (200, {"status": "success", "data": {"resultType": "vector", "result": result}})
+    samples = await adapter.instant("score")
+    assert [(each.labels.get("dataset"), each.value) for each in samples] == [
+        ("a", 0.5), ("b", None), ("3", None), (None, None),
+    ]  # fmt: skip
+    assert all("cannot be read" in each.reason for each in samples[1:])
+
+
+@pytest.mark.parametrize("more", [{"isPartial": True}, {"warnings": ["store-2 is away"]}])
+async def test_what_a_partial_answer_lacks_is_told(
+    fake: FakePrometheus, adapter: PrometheusMetrics, more: dict[str, Any]
+) -> None:
+    result = [{"metric": {"dataset": "a"}, "value": [1, "0.5"]}]
+    answer = {"status": "success", **more, "data": {"resultType": "vector", "result": result}}
+    fake.answers["query"] = (200, answer)
+    with collected() as lost:
+        await asyncio.gather(adapter.instant("score"), adapter.instant("score"))
+    assert len(lost) == 1
+    assert "the answer may be incomplete" in lost[0].message

@@ -10,8 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from backends.errors import BackendError
+from backends.missing import missing
 from backends.models import CheckResult, LogEntry
 from console.feeds import Feed, Source, read_all
+from console.output import document, reading_exit_code
 from console.snapshots import SnapshotFiles
 from console.store import Snapshot, SourceKey, Store
 
@@ -184,3 +186,18 @@ async def test_a_listener_that_fails_ends_no_feed(tmp_path, monkeypatch):
     assert store.items("checks") == [OK]
     [first, *_] = tmp_path.glob("crash-*.txt")
     assert "RuntimeError" in first.read_text()
+
+
+async def test_what_a_source_could_not_read_makes_the_answer_partial_and_unknown():
+    store = Store()
+
+    async def half():
+        missing(BackendError("unreachable", "peer 2: connection refused"))
+        return (OK,)
+
+    snapshot = await feed(store, "am", half).read()
+    assert (snapshot.items, snapshot.error) == ((OK,), None)
+    told = document("check.list", snapshot.items, context=None, snapshots=[snapshot])
+    assert (told.partial, told.health) == (True, "unknown")
+    assert [(error.source, error.message) for error in told.errors] == [("checks.am", "peer 2: connection refused")]
+    assert reading_exit_code(told, strict=False) == 0
