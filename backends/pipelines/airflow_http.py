@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http, refusal
+from backends.odd_records import decode_records
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
 from backends.text import clean
@@ -115,8 +116,9 @@ class AirflowApi:
         return (await reveal(self._access.url, self._base_dir)).rstrip("/")
 
     async def get(self, path: str, shape: type[T], params: Mapping[str, Any] | None = None) -> T:
-        """A GET of the API, decoded."""
-        return (await self._send("GET", path, params=params)).decode(shape)
+        """A GET of the API, decoded; one odd record of many is mended."""
+        answer = await self._send("GET", path, params=params)
+        return decode_records(answer.body, shape, where=answer.url)
 
     async def raw(self, path: str, params: Mapping[str, Any] | None = None, accept: str = "application/json") -> Answer:
         """A GET of the API whose body is read by the caller."""

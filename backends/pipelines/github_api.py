@@ -20,6 +20,7 @@ from msgspec import Struct
 from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, refusal
+from backends.odd_records import decode_records
 from backends.pipelines.github_wire import User
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
@@ -112,7 +113,7 @@ class GitHubApi:
             self._kept.move_to_end(key)
             value: T = kept.value
             return value
-        value = answer.decode(shape)
+        value = decode_records(answer.body, shape, where=answer.url)
         if etag := answer.headers.get("etag"):
             self._kept[key] = _Kept(etag, value)
             while len(self._kept) > MAX_KEPT:

@@ -179,16 +179,16 @@ class DbtQuality:
                     if after != before:
                         self._memory.replace(msgspec.msgpack.encode(after))
             return after
-        except OSError as error:
-            words = f"{self._memory.path}: {error.strerror or error}"
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            why = error.strerror or str(error) if isinstance(error, OSError) else "damaged: move it away to begin anew"
+            words = f"{self._memory.path}: {why}"
             self._trouble = f"what a later command overwrites is not remembered: {words}"
             return _merged(Remembered(), seen, self._config.history)
 
     def _read(self) -> Remembered:
-        try:
-            return msgspec.msgpack.decode(self._memory.read() or b"\x80", type=Remembered)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Remembered()  # a damaged memory costs the past
+        """Raises OSError, DecodeError: a damaged memory is no empty one, and is not written over."""
+        content = self._memory.read()
+        return Remembered() if content is None else msgspec.msgpack.decode(content, type=Remembered)
 
 
 def _is(artifact: Artifact, kind: str) -> bool:

@@ -4,6 +4,7 @@ Sources: https://schemas.getdbt.com (run-results v4 to v6, sources v3, manifest 
 dbt 2 writes the words of `sources.json` capitalized, leaves messages null, and knows `reused`.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -11,8 +12,8 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from backends.errors import BackendError
-from backends.http import decode_json
 from backends.models import Health
+from backends.odd_records import decode_records
 from backends.text import clean
 from backends.times import parse_time
 
@@ -28,6 +29,7 @@ _FRESH: dict[str, Health] = {"pass": "ok", "warn": "warning", "error": "critical
 _RUNS_NOTHING = frozenset({"compile", "generate", "docs", "show", "list", "parse", "run-operation", "clone"})
 _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 BUILT = ("model", "seed", "snapshot")
+HOOK = "operation"
 RUN_REF = "TEAL_RUN_REF"
 
 
@@ -166,7 +168,7 @@ def read_run_results(body: bytes) -> Invocation | None:
 
     Raises BackendError(malformed).
     """
-    found = decode_json(body, _RunResults, where="run_results.json")
+    found = decode_records(body, _RunResults, where="run_results.json")
     at = _at(found.metadata, "run_results.json")
     args = found.args or {}
     which = clean(str(args.get("which") or ""), 40)
@@ -189,12 +191,14 @@ def _outcome(result: _Result, at: datetime) -> Outcome:
     verdict = _VERDICTS.get(word, "unknown")
     if verdict == "unknown":
         message = f'status "{clean(word, 40)}" is not known' + (f": {message}" if message else "")
+    if "." not in result.unique_id:
+        verdict, message = "unknown", f"a result without an id that dbt writes: {clean(result.unique_id, 80)}"
     return Outcome(result.unique_id, verdict, max(completed, default=at), result.failures, message)
 
 
 def read_sources(body: bytes) -> Looked:
     """`sources.json`. Raises BackendError(malformed)."""
-    found = decode_json(body, _Sources, where="sources.json")
+    found = decode_records(body, _Sources, where="sources.json")
     at = _at(found.metadata, "sources.json")
     return Looked(
         id=clean(found.metadata.invocation_id or found.metadata.generated_at, 100),
@@ -239,21 +243,24 @@ class Project(Struct, frozen=True):
     """The manifest as it matters. `datasets`: node to what people call it; `downstream`: dataset to what is made of it.
 
     A test that is not in `tests` is none of data (a unit test), or was taken out of the project. `measured`: sources
-    whose freshness has limits.
+    whose freshness has limits; `hooks`: what runs at the start or the end of a command.
     """
 
     datasets: dict[str, str] = field(default_factory=dict)
     tests: dict[str, Test] = field(default_factory=dict)
     downstream: dict[str, tuple[str, ...]] = field(default_factory=dict)
     measured: frozenset[str] = frozenset()
+    hooks: frozenset[str] = frozenset()
 
 
 def read_manifest(body: bytes) -> Project:
     """`manifest.json`, of which most is macros and compiled code. Raises BackendError(malformed)."""
-    found = decode_json(body, _Manifest, where="manifest.json")
-    datasets = {node: _dataset(wire) for node, wire in found.nodes.items() if wire.resource_type in BUILT} | {
+    found = decode_records(body, _Manifest, where="manifest.json")
+    plain = {node: _dataset(wire) for node, wire in found.nodes.items() if wire.resource_type in BUILT} | {
         node: clean(f"{wire.source_name}.{wire.name}", 200) for node, wire in found.sources.items()
     }
+    datasets = told_apart(plain)
+    hooks = frozenset(node for node, wire in found.nodes.items() if wire.resource_type == HOOK)
     tests = {
         node: Test(_test_words(wire), tuple(sorted(_subjects(wire, datasets))))
         for node, wire in found.nodes.items()
@@ -266,7 +273,20 @@ def read_manifest(body: bytes) -> Project:
         if dataset in used:
             downstream[dataset] = _downstream(node, found.child_map, names)
     measured = frozenset(datasets[node] for node, wire in found.sources.items() if _has_limits(wire.freshness))
-    return Project(datasets, tests, downstream, measured)
+    return Project(datasets, tests, downstream, measured, hooks)
+
+
+def told_apart(names: Mapping[str, str]) -> dict[str, str]:
+    """Node to name; those that share one are called `package.name`, and by their node where they share even that."""
+    found = dict(names)
+    whole = {node: clean(node, 200) for node in names}
+    in_package = {
+        node: f"{clean(node.split('.')[1], 200)}.{name}" if "." in node else name for node, name in names.items()
+    }
+    for longer in (in_package, whole):
+        count = Counter(found.values())
+        found = {node: longer.get(node, name) if count[name] > 1 else name for node, name in found.items()}
+    return found
 
 
 def _has_limits(criteria: _Criteria | None) -> bool:

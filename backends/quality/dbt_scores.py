@@ -5,7 +5,7 @@ checks. What was skipped, or broke before it had a verdict, is in no score, and 
 does no more than warn, nothing is critical, however low the score.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from backends.models import FailedExpectation, Freshness, Health, QualityScore, worst
 from backends.quality.dbt_artifacts import (
     BUILT,
+    HOOK,
     Invocation,
     Looked,
     Outcome,
@@ -22,12 +23,14 @@ from backends.quality.dbt_artifacts import (
     SourceFreshness,
     Test,
     Verdict,
+    told_apart,
 )
 from backends.quality.rows import MAX_FAILURES, Limits, as_column, in_words, score_of
 from backends.text import clean
 
 MAX_DOWNSTREAM = 50
 WARNING = " (warning)"
+_HOOK_WORDS = "hook"
 _WEIGHT: dict[Verdict, float] = {"pass": 1.0, "warn": 0.5, "fail": 0.0}
 _FRESH: dict[Health, Verdict] = {"ok": "pass", "warning": "warn", "critical": "fail", "unknown": "error"}
 _BUILD_STATE: dict[Verdict, Health] = {"pass": "ok", "warn": "warning", "fail": "critical", "error": "critical"}
@@ -100,6 +103,8 @@ def _replayed(
         for name in test.datasets:
             known.setdefault(name, _Dataset()).tests[node] = test
     newest = max((invocation.at for invocation in invocations), default=None)
+    nodes = {outcome.node for invocation in invocations for outcome in invocation.outcomes}
+    built = told_apart({node: clean(_name(node), 200) for node in nodes if _kind(node) in BUILT})
     events: list[Invocation | Looked] = [*invocations, *looks]
     for event in sorted(events, key=lambda event: event.at):
         touched: dict[str, _Dataset] = {}
@@ -110,7 +115,7 @@ def _replayed(
                 dataset.freshness = source
         else:
             for outcome in event.outcomes:
-                for name, subject in _subjects(project, outcome, orphans=event.at == newest):
+                for name, subject in _subjects(project, outcome, built, orphans=event.at == newest):
                     dataset = known.setdefault(name, _Dataset())
                     if subject is None:
                         dataset.build = outcome
@@ -127,8 +132,23 @@ def _replayed(
     return known
 
 
-def _subjects(project: Project | None, outcome: Outcome, *, orphans: bool) -> Iterable[tuple[str, Test | None]]:
-    """The datasets that an outcome is about, with the test where it is one."""
+def _kind(node: str) -> str:
+    return node.partition(".")[0]
+
+
+def _name(node: str) -> str:
+    return node.split(".", 2)[-1]
+
+
+def _subjects(
+    project: Project | None, outcome: Outcome, names: Mapping[str, str], *, orphans: bool
+) -> Iterable[tuple[str, Test | None]]:
+    """The datasets that an outcome is about, with the test where it is one. `names`: of what was built, for where there
+    is no manifest. A hook that failed is one of its own: what it did not do (grants, a refresh) is of all of them."""
+    if "." not in outcome.node:
+        return [(clean(outcome.node, 200), None)]  # no id of dbt
+    if _kind(outcome.node) == HOOK and (project is None or orphans or outcome.node in project.hooks):
+        return [(clean(_name(outcome.node), 200), None)]
     if project is not None:
         if (test := project.tests.get(outcome.node)) is not None:
             return [(dataset, test) for dataset in test.datasets]
@@ -140,7 +160,7 @@ def _subjects(project: Project | None, outcome: Outcome, *, orphans: bool) -> It
     package, name = (clean(part, 200) for part in rest.partition(".")[::2])
     if kind == "test":
         return [(package, Test(name.rpartition(".")[0] or name, (package,)))]
-    return [(name, None)] if kind in BUILT and project is None else []
+    return [(names[outcome.node], None)] if kind in BUILT and project is None else []
 
 
 def _source_name(project: Project | None, node: str) -> str:
@@ -238,7 +258,7 @@ def _build_state(build: Outcome | None) -> Health:
 
 
 def _build_words(build: Outcome) -> str:
-    kind = build.node.partition(".")[0]
+    kind = _HOOK_WORDS if _kind(build.node) == HOOK else _kind(build.node)
     what = {"warn": "was built in part", "skipped": "was skipped", "unknown": "ended in an unknown way"}
     words = f"the {kind} {what.get(build.verdict, 'failed')}"
     return f"{words}: {clean(build.message, 200)}" if build.message else words

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from backends.artifacts import Artifact
 from backends.errors import BackendError
-from backends.http import decode_json
 from backends.models import FailedExpectation
+from backends.odd_records import decode_records
 from backends.text import clean
 from backends.times import parse_time
 
@@ -122,7 +122,7 @@ def read_validation(body: bytes) -> Validation:
 def _decoded(body: bytes) -> _ValidationResult:
     """GX writes NaN and Infinity, which are no JSON, where a mean is of nothing."""
     try:
-        return decode_json(body, _ValidationResult, where="validation result")
+        return decode_records(body, _ValidationResult, where="validation result")
     except BackendError as error:
         try:
             return msgspec.convert(json.loads(body), _ValidationResult)

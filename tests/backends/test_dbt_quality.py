@@ -175,12 +175,56 @@ class TestLaterCommandsOverwrite:
         write_results(shop / "target", now(), [result("test.shop.t.1", "pass", now(), 0)])
         assert "is not remembered" in ((await only(dbt_in(shop))).reason or "")
 
-    async def test_a_damaged_memory_costs_the_past(self, shop: Path) -> None:
+    async def test_a_damaged_memory_is_said_and_is_not_written_over(self, shop: Path) -> None:
         write_results(shop / "target", now(), [result("test.shop.t.1", "pass", now(), 0)])
         await dbt_in(shop).scores()
         (memory,) = (shop / "state").glob("*.dbt")
         memory.write_bytes(b"\xc1 nothing")
-        assert (await only(dbt_in(shop))).state == "ok"
+        for _ in range(2):
+            found = await only(dbt_in(shop))
+            assert found.state == "ok"
+            assert found.reason is not None
+            assert "damaged: move it away" in found.reason
+        assert memory.read_bytes() == b"\xc1 nothing"
+
+
+class TestNames:
+    @pytest.mark.parametrize("with_manifest", [True, False])
+    @pytest.mark.parametrize("order", [1, -1])
+    async def test_models_of_one_name_in_two_packages_are_two(
+        self, shop: Path, with_manifest: bool, order: int
+    ) -> None:
+        models = ["model.finance.orders", "model.shop.orders"]
+        if with_manifest:
+            nodes = {node: {"resource_type": "model", "name": "orders"} for node in models}
+            nodes |= {
+                f"test.{node.split('.')[1]}.t.1": {"resource_type": "test", "name": "t", "attached_node": node}
+                for node in models
+            }
+            write(shop / "target" / "manifest.json", {"metadata": {}, "nodes": nodes})
+        results = [
+            result(models[0], "error", now(), message="no such table"), result(models[1], "success", now()),
+        ]  # fmt: skip
+        write_results(shop / "target", now(), results[::order], which="run")
+        found = {score.dataset: score.state for score in await dbt_in(shop, all_tests=False).scores()}
+        assert found["finance.orders"] == "critical"
+        assert found.get("shop.orders", "ok") != "critical"
+        assert len({score.ref for score in await dbt_in(shop).scores()}) == len(found)
+
+    @pytest.mark.parametrize("with_manifest", [True, False])
+    async def test_a_hook_that_failed_is_there(self, shop: Path, with_manifest: bool) -> None:
+        hook = "operation.shop.shop-on-run-end-0"
+        if with_manifest:
+            write_manifest(shop / "target", ["orders"], {})
+        for status, said in (("error", ["shop-on-run-end-0"]), ("success", [])):
+            results = [result("model.shop.orders", "success", now()), result(hook, status, now(), message="no grant")]
+            write_results(shop / "target", now(), results, which="run", invocation=status)
+            scores = await dbt_in(shop).scores()
+            assert [score.dataset for score in scores] == said
+            assert all(
+                (score.state, "the hook failed: no grant" in (score.reason or "")) == ("critical", True)
+                for score in scores
+            )
 
 
 class TestFreshness:
@@ -289,7 +333,7 @@ class TestFiles:
         [
             (b"", "an empty answer instead of JSON"),
             (b"<!doctype html>", "an HTML page instead of JSON"),
-            (b'{"metadata": {}, "results": [{"unique_id": 7}]}', r"\$.results\[0\].unique_id"),
+            (b'{"metadata": {}, "results": 7}', r"\$.results"),
             (b'{"metadata": {}, "results": []}', "generated_at is not a time"),
             (b'{"metadata": {"generated_at": "\xff"}}', "run_results.json"),
             (b'{"results": []}', "metadata"),
