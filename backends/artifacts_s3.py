@@ -77,6 +77,11 @@ class Bucket:
 
         try:
             yield
+        except BackendError as error:
+            if error.kind == "auth":
+                with self._opening:
+                    self._keys, self._client = None, None
+            raise
         except (boto.BotoCoreError, boto.ClientError) as error:
             failed = aws_error(error, self.where)
             if failed.kind == "auth":

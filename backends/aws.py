@@ -79,6 +79,9 @@ def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout
     import boto3  # type: ignore[import-untyped]
     import botocore.config  # type: ignore[import-untyped]
     import botocore.exceptions  # type: ignore[import-untyped]
+    import botocore.session  # type: ignore[import-untyped]
+
+    from backends.aws_quiet import never_ask
 
     how = botocore.config.Config(
         connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
@@ -90,7 +93,12 @@ def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout
         response_checksum_validation="when_required",
     )
     try:
-        session = boto3.session.Session(profile_name=access.profile or None, region_name=access.region or None, **keys)
+        core = botocore.session.get_session()
+        session = boto3.session.Session(
+            profile_name=access.profile or None, region_name=access.region or None, botocore_session=core, **keys
+        )
+        if not keys:
+            never_ask(core)
         client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
         if has_proxy():  # botocore reads them by rules of its own: no ranges, no ports
             proxy = proxy_for(client.meta.endpoint_url)
@@ -124,7 +132,18 @@ def aws_error(error: Exception, where: str) -> BackendError:
             kind = "unreachable" if isinstance(status, int) and status >= 500 else "malformed"
         words = ": ".join(filter(None, (code, str(said.get("Message") or ""))))
         return _failed(kind, where, words or f"HTTP {status}", status)
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.TokenRetrievalError):
+    if isinstance(error, boto.RefreshWithMFAUnsupportedError):
+        words = "the session of an MFA code has ended"
+        return BackendError("auth", f"{where}: {words}", fix="run an `aws sts` command with this profile first")
+    if isinstance(error, boto.SSOError | boto.SSOTokenLoadError | boto.UnauthorizedSSOTokenError):
+        return BackendError("auth", f"{where}: {told(str(error))}", fix="run `aws sso login` with this profile first")
+    if isinstance(
+        error,
+        boto.NoCredentialsError
+        | boto.PartialCredentialsError
+        | boto.TokenRetrievalError
+        | boto.CredentialRetrievalError,
+    ):
         return _failed("auth", where, str(error))
     if isinstance(error, boto.ProfileNotFound | boto.NoRegionError | boto.InvalidRegionError | ValueError):
         return _failed("config", where, str(error))

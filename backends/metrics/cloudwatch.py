@@ -130,6 +130,10 @@ class CloudWatchMetrics:
                 if self._client is None:
                     self._client = aws_client("cloudwatch", self._access, keys, timeout_s=self._timeout_s, attempts=1)
             return work()
+        except BackendError as error:
+            if error.kind == "auth":
+                self._client = None
+            raise
         except (boto.BotoCoreError, boto.ClientError) as error:
             found = aws_error(error, self.where)
             if found.kind == "auth":
