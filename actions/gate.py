@@ -29,6 +29,7 @@ from actions.models import (
     Refused,
     Request,
 )
+from actions.noted import noted_once
 from actions.order_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
@@ -104,12 +105,14 @@ class Gate:
             return await plan_alert(request, self.policy, silencer, str(self.actor))
         target = await self._targets.switch(request.service)
         if request.kind in STANDING_KINDS:
-            return await plan_standing(request, self.policy, self.journal)
+            standing = await plan_standing(request, self.policy, self.journal)
+            return await noted_once(standing, self.policy.notes, self.journal)
         if request.kind == "rollback":
             return await self._way_back(request, target)
         made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
         made = await with_living(made, self.policy, self.journal, target)
-        return await held_back(made, self.policy, self.journal)
+        made = await held_back(made, self.policy, self.journal)
+        return await noted_once(made, self.policy.notes, self.journal)
 
     async def own(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """`Own`, from the targets of this gate."""

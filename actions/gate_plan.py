@@ -43,7 +43,7 @@ async def _of(gate: Gate, asked: Queries, find: Find, firsts: Sequence[FirstStag
         source = await find(gate.metrics)
         missing = await _missing_series(source, asked)
         if missing:
-            words = f"gate {gate.name}: {gate.metrics} has no series {', '.join(missing)}: it could never fail"
+            words = f"gate {gate.name}: {gate.metrics} has no series {', '.join(missing)} (misspelt, or no traffic yet)"
             return [_against(gate, SERIES_OVERRIDE, words, "correct the name in its query")]
         production = await newest(gate, asked, source)
     except BackendError as error:

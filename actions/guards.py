@@ -75,7 +75,7 @@ def with_overrides(findings: Iterable[Finding], overrides: Iterable[str]) -> tup
 def way_past(finding: Finding) -> str:
     """What to do about it, and the override where there is one."""
     override = f'--override {finding.code} --reason "…"' if finding.level == "block" and finding.overridable else ""
-    return " or ".join(part for part in (finding.fix, override) if part)
+    return "; or ".join(part for part in (finding.fix, override) if part)
 
 
 def refusal(policy: Policy, plan: Plan, consent: Consent) -> ActionError | None:

@@ -272,7 +272,7 @@ def _baseline_missing(gate: Gate, evidence: _Evidence) -> str:
         return "nothing is known of production to compare with"
     taken = evidence.production_requests
     if taken is not None and taken < gate.min_requests:
-        return f"production took {taken:.0f} requests, {gate.min_requests} are needed"
+        return f"only {taken:.0f} requests reached production; {gate.min_requests} are needed to compare"
     return ""
 
 

@@ -184,7 +184,7 @@ def baseline_problem(gate: Gate, frozen: Frozen) -> str:
     if frozen.value is None:
         return "nothing is known of production to compare with"
     if frozen.requests is not None and frozen.requests < gate.min_requests:
-        return f"production took {frozen.requests:.0f} requests, {gate.min_requests} are needed to compare with"
+        return f"only {frozen.requests:.0f} requests reached production; {gate.min_requests} are needed to compare"
     return ""
 
 

@@ -134,9 +134,8 @@ def held_words(action: Action, zone: tzinfo) -> str:
     """Who holds a service, with what, since when."""
     who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
     since = local_words(action.started_at, zone) if action.started_at else "?"
-    return (
-        f"{who} has {action.kind} {action.id} open on {action.service} since {since} ({action.phase or action.status})"
-    )
+    phase = action.phase or action.status
+    return f"{action.kind} {action.id} of {who} is open on {action.service} since {since} ({phase})"
 
 
 def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchState) -> str:

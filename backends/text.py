@@ -50,3 +50,8 @@ def without_escapes(text: str) -> str:
 def clean_labels(labels: dict[str, str]) -> dict[str, str]:
     """Keys and values of a label set, each cleaned, values bounded at 512 characters."""
     return {clean(str(key), 128): clean(str(value), 512) for key, value in labels.items()}
+
+
+def counted(count: int | str, noun: str) -> str:
+    """`1 check`, `2 checks`."""
+    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from actions.who import host_name
 from backends.models import CheckResult, Health, PerfDatum, worst
+from backends.text import counted
 from console import moment
 from console.ranges import measured
 
@@ -23,7 +24,7 @@ def nagios(results: Sequence[CheckResult], context: str) -> str:
     """
     state = worst([result.state for result in results])
     bad = [result for result in results if result.state != "ok"]
-    text = f"{bad[0].name}: {bad[0].message}" if bad else f"{len(results)} checks"
+    text = f"{bad[0].name}: {bad[0].message}" if bad else counted(len(results), "check")
     if len(bad) > 1:
         text += f" (and {len(bad) - 1} more)"
     perfdata = " ".join(_perfdatum(result, datum) for result in results for datum in result.perfdata)

@@ -1,6 +1,9 @@
 """What `teal check` judges: the checks of the config, and each panel as a whole."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import tzinfo
+from typing import Any
 
 from actions.orphans import since_words, ways_out
 from backends.models import (
@@ -24,6 +27,7 @@ from panels.kinds.quality import why
 
 JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
 ACTIONS = "actions"
+_HIDDEN = ("acknowledged", "silenced", "inhibited")
 ACTING = frozenset({ACTIONS, "deployments"})
 """What is not known to be well where nobody knows who acts."""
 
@@ -72,11 +76,26 @@ def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
     lost += [part.message for snapshot in snapshots for part in snapshot.missing]
     named = [_name(item) for item in bad[:3]]
-    message = "; ".join([*lost, *named]) or f"{len(items)} ok"
+    message = "; ".join([*lost, *named]) or _well(items)
     if len(bad) > 3:
         message += f" and {len(bad) - 3} more"
     counts = (PerfDatum(label="total", value=len(items), min=0), PerfDatum(label="not_ok", value=len(bad), min=0))
     return CheckResult(ref=panel, name=panel, state=panel_health(snapshots), message=message, perfdata=counts)
+
+
+def _well(items: Sequence[Any]) -> str:
+    """So many are well; of alerts those that are hidden do not ask for anybody, and are not gone."""
+    words = Counter(item.state if isinstance(item, Alert) and item.state in _HIDDEN else "ok" for item in items)
+    return ", ".join(f"{words[word]} {word}" for word in ("ok", *_HIDDEN) if words[word]) or "0 ok"
+
+
+def _live_problem(item: Deployment) -> str:
+    """Why it is not well, in words of its layers."""
+    live = item.colors.get(item.live)
+    if live is not None and live.healthy is False:
+        return f", {item.live.upper()} is not healthy"
+    layers = (item.truth.control, item.truth.endpoints, item.truth.data)
+    return next((f", {layer.detail}" for layer in layers if layer.value != item.live and layer.detail), "")
 
 
 def _name(item: Item) -> str:
@@ -90,7 +109,7 @@ def _name(item: Item) -> str:
         case Deployment():
             nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
             changed = f", {item.unverified}" if item.unverified else ""
-            return f"{item.service} live {item.live}{nobody}{changed}"
+            return f"{item.service} live {item.live}{_live_problem(item)}{nobody}{changed}"
         case TimelineEvent():
             return item.text
         case _:

@@ -57,7 +57,7 @@ def incident(facts: Facts) -> list[str]:
         f"Written {_day(facts.made_at, facts)} {_time(facts.made_at, facts)} {zone_name(facts.made_at, facts.zone)}. "
         f"T0: {began}.",
         *_section("Timeline", [_event(event, facts) for event in facts.events]),
-        *_section("What is not as it should be now", _evidence(facts)),
+        *_section("Problems now", _evidence(facts)),
         *_section("Actions", [_action(action, facts) for action in facts.actions if _within(action, facts)]),
         *_section("What could not be seen", _unseen(facts)),
         *_audit(facts),

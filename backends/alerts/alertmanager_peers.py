@@ -149,7 +149,9 @@ async def ask_all(peers: Sequence[Peer], ask: Callable[[Peer], Awaitable[T]]) ->
     kinds = {error.kind for error in errors}
     words = "; ".join(error.message for error in errors)
     kind = kinds.pop() if len(kinds) == 1 else "unreachable"
-    raise BackendError(kind, f"no peer has an answer: {words}", fix=errors[0].fix if kind == errors[0].kind else "")
+    raise BackendError(
+        kind, f"no Alertmanager peer answers: {words}", fix=errors[0].fix if kind == errors[0].kind else ""
+    )
 
 
 def answered(outcomes: Mapping[Peer, T | BackendError]) -> dict[Peer, T]:

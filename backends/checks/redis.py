@@ -27,7 +27,7 @@ from backends.models import CheckResult
 from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
-from backends.text import clean
+from backends.text import clean, counted
 
 Aspect = Literal["memory", "replication", "persistence", "hits"]
 Info = dict[str, str]
@@ -147,7 +147,7 @@ class RedisCheck:
         role = "replica" if info.get("role") == "slave" else "primary"
         version = info.get("valkey_version") or info.get("redis_version", "")
         clients = info.get("connected_clients", "?")
-        summary = f"{version} {role}, {clients} clients, answered in {latency}"
+        summary = f"{version} {role}, {counted(clients, 'client')}, answered in {latency}"
         return findings.result(clean(summary, 300), seconds=seconds)
 
     def _judge_replication(self, findings: Findings, info: Info) -> None:

@@ -1,12 +1,14 @@
 """`teal alert`: what is firing, and keeping it quiet."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from actions.models import ActionKind, Request
 from backends.alerts.matchers import in_words, parse_matcher
+from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.reading import read
@@ -50,10 +52,10 @@ def list_(common: Common, state: str | None) -> int:
 @common_options()
 @click.argument("ref", metavar="REF|NAME")
 def show(common: Common, ref: str) -> int:
-    """One alert: its labels, since when, its runbook."""
+    """One alert: its summary, labels, since when, its runbook, what silences it."""
 
     async def answer(session: Session) -> Answer:
-        return shown_alert(session, _found(session, ref))
+        return await shown_alert(session, _found(session, ref))
 
     return read(common, ("alerts",), answer)
 
@@ -133,12 +135,13 @@ def silences(common: Common, expired: bool) -> int:
     return read(common, (), answer)
 
 
-def shown_alert(session: Session, found: Alert) -> Answer:
-    """An alert with its labels."""
+async def shown_alert(session: Session, found: Alert) -> Answer:
+    """An alert with its labels and what hides it."""
+    hiding = await _hiding(session, found)
     shown = document(
         "alert.show", [found], context=session.context.name, snapshots=session.sources(), health=found.health
     )
-    return Answer(shown, lambda: _lines(session, found))
+    return Answer(shown, lambda: _lines(session, found, hiding))
 
 
 def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
@@ -182,11 +185,29 @@ def _silencer(session: Session, wanted: str) -> str:
     raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message.rstrip(), fix=f"--source {names}")
 
 
-def _lines(session: Session, alert: Alert) -> list[str]:
+async def _hiding(session: Session, alert: Alert) -> list[str]:
+    """The silences that hide it, acknowledgements apart, or why that is not known; none where its source has none."""
+    if alert.backend not in silencers(session) or alert.hidden_since is None:
+        return []
+    zone = session.context.zone
+    try:
+        found = await session.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
+    except BackendError as error:
+        return [f"silence     not known: {error.message}"]
+    plain = [silence for silence in found if not silence.is_ack]
+    return [
+        f"silence     {each.ref} of {each.created_by} until {clock(each.ends_at, zone)}  {each.comment}".rstrip()
+        for each in plain
+    ]
+
+
+def _lines(session: Session, alert: Alert, hiding: Sequence[str]) -> list[str]:
     lines = item_table(Alert, [alert], View.at_now(session.context.zone))
+    lines += [f"summary     {alert.summary}"] if alert.summary else []
     lines += [f"{key:12}{value}" for key, value in sorted(alert.labels.items())]
     if alert.ack is not None:
         until = f" until {clock(alert.ack.until, session.context.zone)}" if alert.ack.until else ""
         lines.append(f"ack         {alert.ack.by}{until}  {alert.ack.reason}  {alert.ack.silence_id or ''}".rstrip())
+    lines += hiding
     lines += [f"runbook     {alert.runbook_url}"] if alert.runbook_url else []
     return lines + [f"linked      {line}" for line in session.impact(alert.ref)]

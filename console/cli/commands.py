@@ -12,22 +12,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("console.cli.status:status", "Every panel once."),
     "check": ("console.cli.check:check", "For monitoring: 0 ok, 1 warning, 2 critical, 3 unknown."),
     "open": ("console.cli.open:open_", "One thing, by ref or URL: in the console; printed where there is no terminal."),
-    "run": ("console.cli.run:run", "Pipeline runs: list, show, trigger, retry, cancel, pause, log."),
-    "quality": ("console.cli.quality:quality", "Quality scores: list, show."),
-    "alert": ("console.cli.alert:alert", "Alerts: list, show."),
-    "deploy": ("console.cli.deploy:deploy", "Deployments: status, flip, rollback, freeze, unfreeze, reject, history."),
+    "run": ("console.cli.run:run", "Pipeline runs:"),
+    "quality": ("console.cli.quality:quality", "Quality scores:"),
+    "alert": ("console.cli.alert:alert", "Alerts:"),
+    "deploy": ("console.cli.deploy:deploy", "Deployments:"),
     "log": ("console.cli.log:log", "Log lines, merged in time order."),
-    "action": ("console.cli.action:action", "Actions: list, show, watch."),
+    "action": ("console.cli.action:action", "Actions:"),
     "note": ("console.cli.note:note", "Write a sentence down in the audit."),
     "timeline": ("console.cli.timeline:timeline", "What changed: runs, switches, alerts, quality, notes, actions."),
     "report": ("console.cli.report:report", "An incident, or what the next shift takes over, as Markdown."),
-    "audit": ("console.cli.audit:audit", "The audit: list, verify, export."),
-    "context": ("console.cli.context:context", "Contexts of the config: list, show."),
-    "config": ("console.cli.config:config", "The config: init, validate, show, schema."),
+    "audit": ("console.cli.audit:audit", "The audit:"),
+    "context": ("console.cli.context:context", "Contexts of the config:"),
+    "config": ("console.cli.config:config", "The config:"),
     "doctor": ("console.cli.doctor:doctor", "What works: each backend, the journal, the state, the config."),
     "completion": ("console.cli.completion:completion", "The completion script of a shell: bash, zsh, fish."),
     "schema": ("console.cli.schema:schema", "The JSON Schema of a document."),
-    "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform: start, stop, status, reset, break, fix, load."),
+    "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform:"),
 }
 
 
@@ -46,9 +46,14 @@ class LazyGroup(click.Group):
         return getattr(import_module(module), name)  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing any."""
+        """The list of commands; only groups (their text ends in a colon) are imported, and name theirs themselves."""
+        rows = []
+        for name, (_, text) in COMMANDS.items():
+            group = self.get_command(ctx, name) if text.endswith(":") else None
+            below = f" {', '.join(group.list_commands(ctx))}." if isinstance(group, click.Group) else ""
+            rows.append((name, f"{text}{below}"))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl(rows)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with the nearest known name where there is none."""

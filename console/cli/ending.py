@@ -72,6 +72,10 @@ def _exit_in(seconds: float, code: Callable[[], int]) -> None:
     timer.start()
 
 
+_ALSO_CALLED = {"--comment": "--reason", "--message": "--reason", "--duration": "--for", "--force": "--override"}
+"""What other tools call our options; the nearest spelling would be another one."""
+
+
 def run_command(command: "click.Command", arguments: list[str] | None = None) -> int:
     """Run `command` and return its exit code; nothing gets past this."""
     import click
@@ -85,6 +89,12 @@ def run_command(command: "click.Command", arguments: list[str] | None = None) ->
             return EXIT_INTERRUPTED
         except SystemExit:  # click's word for a pipe whose reader has gone; we raise none in a command
             return 0
+        except click.NoSuchOption as error:
+            meant = _ALSO_CALLED.get(error.option_name)
+            words = (
+                f"No such option '{error.option_name}'. Did you mean '{meant}'?" if meant else error.format_message()
+            )
+            raise CommandError(EXIT_USAGE, "usage", words, fix=_help_of(error)) from None
         except click.ClickException as error:
             raise CommandError(EXIT_USAGE, "usage", error.format_message(), fix=_help_of(error)) from None
         return result if isinstance(result, int) else 0

@@ -58,7 +58,7 @@ def find_item(session: Session, wanted: str) -> Item:
         return _by_address(items, wanted, session.sources())
     if "@" in wanted:
         return find_run(session.store.items("pipelines"), wanted, session.sources("pipelines"))
-    found: Item = find(items, wanted, "thing", session.sources())
+    found: Item = find(items, wanted, "item", session.sources())
     return found
 
 
@@ -69,7 +69,7 @@ def _by_address(items: Sequence[Item], address: str, sources: Sequence[Snapshot]
         if any(asked == _plain(each) for each in known if each):
             return item
     fix = "give its ref: `teal run list --fields ref`, `teal alert list --fields ref`"
-    raise not_there(address, "thing with the page", sources, fix=fix)
+    raise not_there(address, "item with the page", sources, fix=fix)
 
 
 def _plain(address: str) -> str:
@@ -83,7 +83,7 @@ async def _shown(session: Session, found: Item) -> Answer:
         case QualityScore():
             return shown_score(session, found)
         case Alert():
-            return shown_alert(session, found)
+            return await shown_alert(session, found)
     kind = "deploy.status" if isinstance(found, Deployment) else "check"
     assert isinstance(found, Deployment | CheckResult), found
     shown = document(kind, [found], context=session.context.name, snapshots=session.sources(), health=found.health)

@@ -69,5 +69,7 @@ def _lines(session: Session, score: QualityScore) -> list[str]:
     lines += [f"no verdict  {error.check}: {error.detail}" for error in score.errors]
     lines += [f"freshness   {freshness_words(score.freshness, zone)}"] if score.freshness is not None else []
     lines += [f"run         {score.run_ref}"] if score.run_ref else []
-    lines += [f"measured    {clock(point.at, zone)}  {point.score:.3f}" for point in score.trend[-12:]]
+    lines += [f"source      {score.backend}"]
+    lines += ["trend       MEASURED  SCORE"] if score.trend else []
+    lines += [f"            {clock(point.at, zone):8}  {point.score:.3f}" for point in score.trend[-12:]]
     return lines + [f"linked      {line}" for line in session.impact(score.ref)]

@@ -195,7 +195,7 @@ def _run_lines(
     lines = [*item_table(PipelineRun, [run], view), "", *item_table(TaskRun, tasks, view)]
     more = [f"note        {run.note}"] if run.note else []
     if hint is not None:
-        more += [f"looks       {hint.kind}: {hint.meaning}", *(f"            {line}" for line in hint.evidence)]
+        more += [f"diagnosis   {hint.meaning}", *(f"            {line}" for line in hint.evidence)]
     more += [f"waits       {each.name} {each.detail}".rstrip() for each in approvals]
     more += [f"linked      {line}" for line in session.impact(run.ref)]
     return [*lines, "", *more] if more else lines

@@ -262,8 +262,8 @@ def plan_lines(plan: Plan) -> list[str]:
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
     lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
     lines += [f"  {effect}" for effect in plan.summary.effects]
-    lines += ["  nothing to do: it is so already"] if plan.already else []
-    lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo else []
+    lines += ["  nothing to do: it is so already"] if plan.already and not plan.blocked else []
+    lines += [f"  undo  {plan.summary.undo}"] if plan.summary.undo and not plan.blocked else []
     return [*lines, f"  plan  {plan.hash}"]
 
 

@@ -241,7 +241,7 @@ class RunDetail(Page):
             rows.append(row("note", run.note))
         rows += self._waits
         if (found := self.session.triage(run, self.tasks, self._log)) is not None:
-            rows.append(row("looks", f"{found.kind}: {found.meaning}", style_of("warning")))
+            rows.append(row("diagnosis", found.meaning, style_of("warning")))
             shown = (line for line in found.evidence if line not in (run.error, run.note))
             rows += [row("", line, MUTED) for line in shown]
         if lines := self.session.impact(run.ref):

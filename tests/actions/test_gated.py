@@ -255,7 +255,7 @@ async def test_a_dry_run_is_shown_and_not_counted(
         ([{**ERRORS, "max": None, "max_increase": None}], "gates", "cannot fail"),
         ([{**ERRORS, "metrics": "other"}], "metrics", 'no metrics source "other"'),
         ([{**ERRORS, "production": "nothing"}], "gate-series", "has no series nothing"),
-        ([{**ERRORS, "min_requests": 9999}], "baseline", "production took 5000 requests, 9999 are needed"),
+        ([{**ERRORS, "min_requests": 9999}], "baseline", "only 5000 requests reached production; 9999 are needed"),
     ],
 )
 async def test_a_gate_that_could_not_judge_is_refused_before_anything_moves(

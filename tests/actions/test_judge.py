@@ -86,7 +86,7 @@ CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
     ("production is not there", ERRORS, every(60, 600, lambda t: seen(t, 0.01, None)), STAGE,
      UNSURE, "nothing is known of production"),
     ("production took too few", ERRORS, every(60, 600, lambda t: seen(t, 0.01, production_requests=1.0)), STAGE,
-     UNSURE, "production took 10 requests"),
+     UNSURE, "only 10 requests reached production"),
     ("a breach of the limit while production is not there", ERRORS,
      every(60, 120, lambda t: seen(t, 0.09, None)), STAGE, "fail", "over the limit of 5 %"),
     ("one bad window", ERRORS, [good(60), seen(120, 0.08), good(180)], STAGE, "waiting", ""),

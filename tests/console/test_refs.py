@@ -136,3 +136,10 @@ def test_what_is_not_there_is_answered_with_names() -> None:
 def test_a_copied_command_is_quoted() -> None:
     named = replace(alert("A", "critical", 5), ref="-am/$(id)")
     assert command_of(named, "p d") == "teal -C 'p d' alert show -- '-am/$(id)'"
+
+
+def test_an_option_that_other_tools_call_otherwise_is_told_by_our_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(teal, ["alert", "silence", "-m", "a=b", "--comment", "x"]) == 2
+    assert "Did you mean '--reason'?" in capsys.readouterr().err
+    assert run_command(teal, ["--help"]) == 0
+    assert "silences" in capsys.readouterr().out

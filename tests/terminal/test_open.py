@@ -47,5 +47,5 @@ def test_what_is_not_there_opens_nothing(tmp_path: Path) -> None:
     env = {"HOME": str(tmp_path), "LANG": "C.UTF-8", "TERM": "xterm-256color", "TEAL_STATE_DIR": str(tmp_path)}
     with Terminal([TEAL, "-c", str(config), "open", "postern"], env) as terminal:
         assert terminal.ends() == 5
-        assert 'no thing "postern"' in terminal.text
+        assert 'no item "postern"' in terminal.text
         assert b"\x1b[?1049h" not in terminal.raw
