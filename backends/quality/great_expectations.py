@@ -11,7 +11,8 @@ cadence = "1d"                          # how often it is; default: the median i
 history = 24                            # points of trend
 aws = { region = "eu-central-1" }       # how S3 is reached: `backends.aws`
 ```
-One score for each suite on each dataset (the data asset). An expectation that raised an exception is no failure of the
+One score for each suite on each dataset (the data asset, as `source.asset` where two data sources have one of that
+name). An expectation that raised an exception is no failure of the
 data: it is in no score, and makes it `unknown`. Where all that is not met has a severity below critical, nothing is
 critical. The newest result of each batch is read first, and further back with each read until the trend is whole.
 """
@@ -37,7 +38,7 @@ from backends.text import clean
 MAX_RESULTS = 2000
 MAX_NEW = 200  # of them in one read
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]  # data source, data asset, suite
 Rows = dict[datetime, Validation]
 
 
@@ -94,17 +95,23 @@ class GreatExpectationsQuality:
                 if result.series not in key_of:  # newer than what can be read of it
                     unread.setdefault(result.series, (result, outcome))
                 continue
-            key = key_of.setdefault(result.series, (outcome.dataset, outcome.suite or result.suite))
+            key = key_of.setdefault(result.series, (outcome.source, outcome.dataset, outcome.suite or result.suite))
             rows, at = validations[key], outcome.at or result.at
             if at not in rows or _rank(outcome) < _rank(rows[at]):  # several batches of one run: the worst counts
                 rows[at] = outcome
         damage: dict[Key, BackendError] = {}
         for series, (result, error) in unread.items():
-            damage[key_of.get(series, (result.batch or clean(result.artifact.name, 200), result.suite))] = error
-        return [
-            self._score(key, validations.get(key, {}), damage.get(key), now)
-            for key in sorted(validations.keys() | damage.keys())
-        ]
+            damage[key_of.get(series, ("", result.batch or clean(result.artifact.name, 200), result.suite))] = error
+        sources: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for source, dataset, suite in validations:
+            sources[dataset, suite] |= {source} - {""}
+        together: dict[tuple[str, str], tuple[Rows, BackendError | None]] = {}
+        for key in sorted(validations.keys() | damage.keys()):
+            source, dataset, suite = key
+            name = f"{source}.{dataset}" if source and len(sources[dataset, suite]) > 1 else dataset
+            rows, error_ = together.get((name, suite), ({}, None))
+            together[name, suite] = ({**rows, **validations.get(key, {})}, damage.get(key, error_))
+        return [self._score(key, rows, error, now) for key, (rows, error) in sorted(together.items())]
 
     async def aclose(self) -> None:
         """Safe to call twice."""
@@ -130,7 +137,7 @@ class GreatExpectationsQuality:
             chosen.append(result)
         return chosen
 
-    def _score(self, key: Key, rows: Rows, damage: BackendError | None, now: datetime) -> QualityScore:
+    def _score(self, key: tuple[str, str], rows: Rows, damage: BackendError | None, now: datetime) -> QualityScore:
         dataset, suite = key
         newest = rows[max(rows)] if rows else None
         evaluations: list[dict[str, Any]] = [

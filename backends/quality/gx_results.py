@@ -37,6 +37,8 @@ class Validation(Struct, frozen=True):
     errors: tuple[FailedExpectation, ...]
     is_soft: bool
     """All failures are of a severity below critical."""
+    source: str = ""
+    """The data source of the dataset, where it says."""
 
 
 class Stored(Struct, frozen=True):
@@ -115,6 +117,7 @@ def read_validation(body: bytes) -> Validation:
         total=max(0, total),
         failures=tuple(failures),
         errors=tuple(errors),
+        source=_source(found),
         is_soft=bool(severities) and severities <= {"warning", "info"},
     )
 
@@ -138,6 +141,11 @@ def _dataset(found: _ValidationResult) -> str:
     if isinstance(spec, dict) and (name := spec.get("data_asset_name") or spec.get("table_name")):
         return clean(str(name), 200)
     return clean(found.suite_name or str(found.meta.get("expectation_suite_name") or "(no name)"), 200)
+
+
+def _source(found: _ValidationResult) -> str:
+    batch = found.meta.get("active_batch_definition")
+    return clean(str(batch.get("datasource_name") or ""), 200) if isinstance(batch, dict) else ""
 
 
 def _exception(info: Any) -> str | None:

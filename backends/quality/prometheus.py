@@ -23,6 +23,7 @@ that computes it is now. What a Pushgateway was told once it repeats for ever, a
 the truth. A dataset that had a score in `window` and has none now is `unknown`, not gone.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,7 @@ from backends.text import clean
 from backends.together import together
 
 Row = dict[str, Any]
+FINE = 24
 
 
 class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +75,10 @@ class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_
 
 
 class PrometheusQuality:
-    """`Quality` by instant queries for now, and two range queries for the trend. A trend that fails costs no score."""
+    """`Quality` by instant queries for now, and range queries for the trend: the window, and finer its last step.
+
+    A trend that fails costs no score.
+    """
 
     api = 1
     Config = PrometheusQualityConfig
@@ -92,6 +97,12 @@ class PrometheusQuality:
         current, failed, trend = await together(
             self._current(metrics), self._failed(metrics), self._trend(metrics, now)
         )
+        if current and all(map(_is_nameless, current)):
+            raise BackendError(
+                "not_found",
+                f"{self._name}: {next(iter(current)).strip('()')}",
+                fix=f"set `label`, or write the query as min by ({self._config.label}) (…)",
+            )
         past: Mapping[str, list[Row]] = {} if isinstance(trend, BackendError) else trend
         names = current.keys() | past.keys() | {clean(name, 200) for name in self._config.datasets}
         if not current and isinstance(trend, BackendError):
@@ -115,7 +126,9 @@ class PrometheusQuality:
             row for row in past if current["evaluated_at"] is None or row["evaluated_at"] < current["evaluated_at"]
         ]
         score = score_of(self._name, dataset, [*older, {**current, "failures": failed}], self._limits, now)
-        return replace(score, reason="; ".join(filter(None, (score.reason, trouble))) or None)
+        nameless = "nobody knows of which dataset" if _is_nameless(dataset) else ""
+        reason = "; ".join(filter(None, (nameless, score.reason, trouble))) or None
+        return replace(score, state="unknown" if nameless else score.state, reason=reason)
 
     def _absent(self, dataset: str, past: Sequence[Row], now: datetime) -> QualityScore:
         if not past:
@@ -162,20 +175,35 @@ class PrometheusQuality:
             return {}
         step = max(1.0, float(self._config.window) // count)
         end = datetime.fromtimestamp(now.timestamp() // step * step, UTC)  # at rest between two reads
-        span = {"start": end - timedelta(seconds=step * (count - 1)), "end": end, "step": step}
+        fine = max(1.0, step // FINE)  # the last step in finer ones: when it changed last is where trouble began
         try:
-            scores, times = await together(
-                metrics.range(self._config.query, **span), metrics.range(self._when, **span)  # type: ignore[arg-type]
-            )  # fmt: skip
+            steps, last = await together(
+                self._evaluations(metrics, end - timedelta(seconds=step * (count - 1)), end, step),
+                self._evaluations(metrics, end - timedelta(seconds=step - fine), now, fine),
+            )
         except BackendError as error:
             return error
-        when = self._lowest(times)
         rows: dict[str, list[Row]] = {}
+        for name in steps.keys() | last.keys():
+            evaluated = steps.get(name, {}) | _changes(last.get(name, {}))
+            rows[name] = [{"score": value, "evaluated_at": at} for at, value in sorted(evaluated.items())]
+        return rows
+
+    async def _evaluations(
+        self, metrics: Metrics, start: datetime, end: datetime, step: float
+    ) -> dict[str, dict[datetime, float]]:
+        """By dataset the distinct evaluations that the steps fall on: when, and the score."""
+        scores, times = await together(
+            metrics.range(self._config.query, start=start, end=end, step=step),
+            metrics.range(self._when, start=start, end=end, step=step),
+        )
+        when = self._lowest(times)
+        found: dict[str, dict[datetime, float]] = {}
         for name, values in self._lowest(scores).items():
             times_of = when.get(name, when.get(self._name, {}))
-            evaluated = {_time(times_of.get(at)): value for at, value in sorted(values.items())}
-            rows[name] = [{"score": value, "evaluated_at": at} for at, value in evaluated.items() if at is not None]
-        return rows
+            evaluated = ((_time(times_of.get(at)), value) for at, value in sorted(values.items()))
+            found[name] = {at: value for at, value in evaluated if at is not None}
+        return found
 
     def _lowest(self, found: Sequence[Series]) -> dict[str, dict[datetime, float]]:
         """The lowest value of each dataset at each step."""
@@ -194,11 +222,17 @@ class PrometheusQuality:
         if not labels:
             return self._name
         there = ", ".join(sorted(labels))
-        raise BackendError(
-            "not_found",
-            f'{self._name}: no label "{self._config.label}" among {clean(there, 200)}',
-            fix=f"set `label`, or write the query as min by ({self._config.label}) (…)",
-        )
+        return f'(no label "{self._config.label}" among {clean(there, 150)})'
+
+
+def _changes(values: Mapping[datetime, float]) -> dict[datetime, float]:
+    """Those that are another than the one before."""
+    pairs = sorted(values.items())
+    return {at: value for (_, before), (at, value) in itertools.pairwise(pairs) if value != before} | dict(pairs[:1])
+
+
+def _is_nameless(dataset: str) -> bool:
+    return dataset.startswith("(no label ")
 
 
 def _rank(sample: Sample) -> tuple[int, float]:

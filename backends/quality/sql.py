@@ -13,15 +13,18 @@ cadence = "1h"                    # how often it is evaluated; default: the medi
 timeout = "10s"
 ```
 Columns: dataset, score, evaluated_at and, where there, passed, total, failures (a JSON list of {check, detail}) and
-run_ref; others are ignored. A time without an offset is UTC; a number is seconds (or milliseconds) since the epoch.
+run_ref. A column `suite` or `check_type` says which of several evaluations of a dataset a row is of: each has a score
+and a trend of its own. Others are ignored. A time without an offset is UTC; a number is seconds (or milliseconds) since
+the epoch.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import QualityScore
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 DEFAULT_TABLE = "data_quality_log"
+SUITE_COLUMNS = ("suite", "check_type")
 NEEDED_COLUMNS = ("dataset", "score", "evaluated_at")
 FIX_COLUMNS = (
     "the table needs the columns dataset, score and evaluated_at, and may have passed, total, failures, run_ref; for "
@@ -86,19 +90,24 @@ class SqlQuality:
         self._config = config
         self._name = context.name
         self._limits = Limits(config.warn, config.crit, config.scale, config.history, config.cadence)
+        self._suite: str | None = None  # the column; "" for none
         self._database = Database(config.url, base_dir=context.base_dir, timeout_s=config.timeout)
 
     async def scores(self) -> list[QualityScore]:
         """The newest score of each dataset, by name. Raises BackendError as `Database.rows`, and `config` for too
         many rows."""
         config = self._config
-        query = config.query or _newest_of_each(config.table or DEFAULT_TABLE, config.history)
+        table = config.table or DEFAULT_TABLE
+        if config.query is None and self._suite is None:
+            first = await self._database.rows(_newest_of_each(table, 1), limit=1, columns=FIX_COLUMNS)
+            self._suite = next((_suite_column(row) for row in first), None)
+        query = config.query or _newest_of_each(table, config.history, self._suite or "")
         rows = await self._database.rows(query, limit=MAX_ROWS + 1, columns=FIX_COLUMNS)
         if len(rows) > MAX_ROWS:
             raise BackendError(
                 "config", f"{self._database.where}: more than {MAX_ROWS} rows", fix="lower `history`, or narrow `query`"
             )
-        by_dataset: dict[str, list[dict[str, Any]]] = {}
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in map(_lower_names, rows):
             if missing := [column for column in NEEDED_COLUMNS if column not in row]:
                 raise BackendError(
@@ -107,9 +116,15 @@ class SqlQuality:
                     fix="write a `query` that names its columns dataset, score, evaluated_at",
                 )
             dataset = "" if row["dataset"] is None else clean(str(row["dataset"]), 200)
-            by_dataset.setdefault(dataset or "(no name)", []).append(row)
+            suite = row.get(_suite_column(row).lower())
+            suites = found.setdefault(dataset or "(no name)", {})
+            suites.setdefault("" if suite is None else clean(str(suite), 200), []).append(row)
         now = datetime.now(UTC)
-        return [score_of(self._name, dataset, by_dataset[dataset], self._limits, now) for dataset in sorted(by_dataset)]
+        return [
+            _of_suite(score_of(self._name, dataset, suites[suite], self._limits, now), suite if len(suites) > 1 else "")
+            for dataset, suites in sorted(found.items())
+            for suite in sorted(suites)
+        ]
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""
@@ -120,7 +135,15 @@ def _lower_names(row: dict[str, Any]) -> dict[str, Any]:
     return {column.lower(): value for column, value in row.items()}
 
 
-def _newest_of_each(table: str, history: int) -> "Callable[[], sa.Select[Any]]":
+def _suite_column(row: Mapping[str, Any]) -> str:
+    return next((column for wanted in SUITE_COLUMNS for column in row if column.lower() == wanted), "")
+
+
+def _of_suite(score: QualityScore, suite: str) -> QualityScore:
+    return replace(score, ref=f"{score.ref}/{suite}", suite=suite) if suite else score
+
+
+def _newest_of_each(table: str, history: int, suite: str = "") -> "Callable[[], sa.Select[Any]]":
     def build() -> "sa.Select[Any]":
         import sqlalchemy as sa
 
@@ -129,7 +152,8 @@ def _newest_of_each(table: str, history: int) -> "Callable[[], sa.Select[Any]]":
         evaluated_at: sa.ColumnClause[Any] = sa.column("evaluated_at")
         # Nulls last in words that every database has: PostgreSQL would count them as the newest.
         order = (sa.case((evaluated_at.is_(None), 1), else_=0), evaluated_at.desc())
-        place = sa.func.row_number().over(partition_by=sa.column("dataset"), order_by=order).label("teal_place")
+        by: list[sa.ColumnClause[Any]] = [sa.column(name) for name in ("dataset", suite) if name]
+        place = sa.func.row_number().over(partition_by=by, order_by=order).label("teal_place")
         ranked = sa.select(sa.literal_column("log.*"), place).select_from(log).subquery("ranked")
         return sa.select(sa.text("*")).select_from(ranked).where(sa.column("teal_place") <= history)
 

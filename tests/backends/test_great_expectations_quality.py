@@ -43,7 +43,7 @@ def expectation(name: str, success: bool, severity: str = "critical", **result: 
 
 def write_result(
     directory: Path, dataset: str, at: datetime, results: list[Any], *, suite: str = "suite", batch: str = "",
-    run_name: str = "__none__", percent: Any = None,
+    run_name: str = "__none__", percent: Any = None, source: str | None = None,
 ) -> Path:  # fmt: skip
     """One result where GX would put it."""
     met = sum(result["success"] for result in results)
@@ -62,7 +62,7 @@ def write_result(
             },
             "meta": {
                 "run_id": {"run_name": None, "run_time": at.isoformat()},
-                "active_batch_definition": {"data_asset_name": dataset},
+                "active_batch_definition": {"data_asset_name": dataset, "datasource_name": source},
             },
         },
     )
@@ -290,3 +290,11 @@ class TestRealGreatExpectations:
         body = path.read_bytes().replace(b'"observed_value": 4', b'"observed_value": NaN')
         assert b"NaN" in body
         assert read_validation(body).total == read_validation(path.read_bytes()).total
+
+
+async def test_one_asset_in_two_data_sources_is_two_datasets(store: Path) -> None:
+    for source, met in (("eu", True), ("us", False)):
+        write_result(store, "orders", now(), [expectation("expect_a", met)], batch=f"{source}-orders", source=source)
+        write_result(store, "only", now(), [expectation("expect_a", True)], batch="eu-only", source="eu")
+    found = {score.ref: score.state for score in await gx_in(store).scores()}
+    assert found == {"gx/eu.orders/suite": "ok", "gx/us.orders/suite": "critical", "gx/only/suite": "ok"}

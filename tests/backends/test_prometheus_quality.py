@@ -210,3 +210,20 @@ async def test_a_name_that_nobody_has_is_said_when_it_is_read() -> None:
     context = AdapterContext("q", Path(), Path(), Http())
     adapter: PrometheusQuality = build("quality", "prometheus", {"query": "x", "metrics": "prom"}, context)
     assert 'no metrics source "prom"' in (await refusal(adapter)).message
+
+
+async def test_one_series_without_the_label_takes_no_other_away(fake: FakePrometheus, connect: Connect) -> None:
+    fake.put(SCORE, 0.99, now(), dataset="customers")
+    fake.put(SCORE, 0.99, now(), job="dq")
+    nameless, found = await connect().scores()
+    assert (found.dataset, found.state) == ("customers", "ok")
+    assert (nameless.dataset, nameless.state) == ('(no label "dataset" among job)', "unknown")
+
+
+async def test_when_it_fell_is_known_within_a_step_of_the_trend(fake: FakePrometheus, connect: Connect) -> None:
+    """Its time is now for anything that computes: the trend says since when it is so, also within the last hour."""
+    for minutes in range(59, -1, -1):
+        fake.put(SCORE, 0.99 if minutes > 20 else 0.74, now() - timedelta(minutes=minutes), dataset="customers")
+    found = await only(connect(window="24h"))
+    began = min(point.at for point in found.trend if point.score == 0.74)
+    assert timedelta(minutes=16) < now() - began < timedelta(minutes=21)

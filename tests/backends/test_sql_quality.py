@@ -360,3 +360,23 @@ def test_a_config_that_makes_no_sense_is_refused(tmp_path: Path, config: dict[st
     with pytest.raises(BackendError, match=words) as caught:
         quality_in(tmp_path, **config)
     assert caught.value.kind == "config"
+
+
+@pytest.mark.parametrize("column", ["suite", "check_type"])
+async def test_evaluations_of_several_kinds_have_a_trend_each(warehouse: Path, column: str) -> None:
+    if column == "check_type":
+        with sqlite3.connect(warehouse / "warehouse.db") as connection:
+            connection.execute("alter table data_quality_log add column check_type text")
+            connection.execute("alter table data_quality_log drop column suite")
+    for minutes in range(10):
+        at = (now() - timedelta(minutes=minutes)).isoformat()
+        insert(warehouse, **{column: "nulls", "score": 0.97, "evaluated_at": at})
+        insert(warehouse, dataset="one", **{column: "nulls", "score": 0.99, "evaluated_at": at})
+    insert(warehouse, **{column: "ranges", "score": 0.62, "evaluated_at": (now() - timedelta(hours=1)).isoformat()})
+    for config in ({"history": 5}, {"query": "select * from data_quality_log"}):
+        nulls, ranges, one = await quality_in(warehouse, **config).scores()
+        assert [score.ref for score in (nulls, ranges, one)] == [
+            "scores/customers/nulls", "scores/customers/ranges", "scores/one",
+        ]  # fmt: skip
+        assert ({point.score for point in nulls.trend}, {point.score for point in ranges.trend}) == ({0.97}, {0.62})
+        assert (nulls.suite, ranges.suite, one.suite) == ("nulls", "ranges", "")
