@@ -1,0 +1,44 @@
+"""What `teal check` says of a panel: the reason of what is bad, and what is well only because it is hidden."""
+
+from msgspec.structs import replace
+
+from backends.models import Alert, Deployment
+from console.check_results import check_results
+from console.store import Snapshot, SourceKey
+from tests.console.fakes import NOW, alert, deployment
+
+
+class Read:
+    """A session that has read these items."""
+
+    def __init__(self, panel: str, *items: Alert | Deployment) -> None:
+        key = SourceKey(panel, "one")  # type: ignore[arg-type]
+        self._read = [Snapshot(key=key, type="fixed", items=items, fetched_at=NOW)]
+
+    def sources(self) -> list[Snapshot]:
+        return self._read
+
+
+def words(session: Read) -> str:
+    (result,) = check_results(session)  # type: ignore[arg-type]
+    return result.message
+
+
+def test_a_dead_live_color_is_named() -> None:
+    found = deployment(live="green")
+    dead = replace(found.colors["green"], healthy=False)
+    said = words(Read("deployments", replace(found, colors={**found.colors, "green": dead})))
+    assert said.startswith("analytics live green, GREEN is not healthy")
+
+
+def test_an_unknown_layer_says_why() -> None:
+    found = deployment(live="green")
+    lost = replace(found.truth.data, value="unknown", detail="no answer of the probe")
+    said = words(Read("deployments", replace(found, truth=replace(found.truth, data=lost))))
+    assert "no answer of the probe" in said
+
+
+def test_hidden_alerts_are_no_plain_ok() -> None:
+    hidden = [alert("A", "critical", 5, state=state) for state in ("acknowledged", "silenced")]
+    calm = alert("Watchdog", "none", 5)
+    assert words(Read("alerts", calm, *hidden)) == "1 ok, 1 acknowledged, 1 silenced"
