@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
 from actions.ids import now
 from actions.location import JournalLocation
 from backends.errors import BackendError
-from backends.sql import UTF8
+from backends.sql import libpq_arguments
 
 READ_ONLY = "tealdeck_read_only"
 WAIT_MS = "tealdeck_wait_ms"
@@ -30,7 +30,6 @@ CREATION_DEADLINE_S = 30.0
 _POLL_S = 0.02
 _WRITER = 0x7EA1DEC  # the advisory lock of a PostgreSQL journal: any number that no other program of that database has
 _CONNECT = {
-    **UTF8,
     "connect_timeout": 5,
     "application_name": "tealdeck",
     # A route that is gone is noticed within the life of a lease.
@@ -52,7 +51,8 @@ _POSTGRESQL_SETTINGS = (
 def open_engine(location: JournalLocation) -> Engine:
     """An engine whose transactions are durable when they are committed and, unless READ_ONLY, exclude other writers."""
     if location.path is None:
-        engine = create_engine(location.url, pool_pre_ping=True, pool_size=1, connect_args=_CONNECT)
+        arguments = {**libpq_arguments(make_url(location.url).query), **_CONNECT}
+        engine = create_engine(location.url, pool_pre_ping=True, pool_size=1, connect_args=arguments)
         event.listen(engine, "connect", _configure_postgresql)
         event.listen(engine, "begin", _begin_postgresql)
     else:

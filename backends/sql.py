@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -79,6 +79,15 @@ _FIX_OF_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 UTF8: dict[str, Any] = {"client_encoding": "utf8"}
 """How a connection of libpq speaks, also to a database in SQL_ASCII: from that, psycopg takes text for bytes."""
+
+
+def libpq_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What libpq is told besides what a URL says (`given`): the encoding, and a passphrase for a client key where
+    there is none, since OpenSSL would ask for it at the terminal. One that the key does not have does no harm."""
+    has_one = "sslpassword" in given or "service" in given or "PGSERVICE" in os.environ
+    return UTF8 if has_one else {**UTF8, "sslpassword": "none"}
+
+
 
 
 def refuse_short_scheme(url: str) -> None:
@@ -165,7 +174,7 @@ class Database:
                 if parsed.get_driver_name() in _WITH_CONNECT_TIMEOUT:
                     connect_args["connect_timeout"] = max(2, int(self._timeout_s))
                 if parsed.get_driver_name() in LIBPQ:
-                    connect_args |= UTF8
+                    connect_args |= libpq_arguments(parsed.query)
                 self._engine = sa.create_engine(parsed, pool_pre_ping=True, pool_size=LANES, connect_args=connect_args)
             except ImportError as error:
                 missing = error.name or "its driver"

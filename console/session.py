@@ -261,8 +261,12 @@ class Session:
 
     async def submit(self, plan: Plan, consent: Consent) -> Action:
         """Through the gate. Raises Refused; nothing changed then."""
+        from actions.alerts import ALERT_KINDS
+
         action = await self.orders.submit(plan, consent)
         self.refresh()
+        if self._tasks and plan.kind in ALERT_KINDS and action.id:  # quick: soon the alerts are others
+            self._tasks.append(asyncio.create_task(self._read_alerts_after(action.id), name="read alerts"))
         return action
 
     def watch(self, action_id: str) -> AsyncIterator[Action]:
@@ -291,6 +295,14 @@ class Session:
         await self.orders.aclose()
 
     # ---- inside
+
+    async def _read_alerts_after(self, action_id: str) -> None:
+        from actions.models import Refused
+
+        with contextlib.suppress(Refused, BackendError):
+            async for _ in self.orders.watch(action_id):
+                pass
+        self.refresh("alerts")
 
     @cached_property
     def _files(self) -> SnapshotFiles:

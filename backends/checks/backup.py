@@ -33,6 +33,7 @@ from backends.text import clean
 from backends.threads import DaemonThreads
 
 MAX_FILES = 100_000
+MOST_NAMED = 3
 
 
 class BackupCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,26 +91,33 @@ class BackupCheck:
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._config.timeout):
-                files = await asyncio.wrap_future(self._threads.submit(self._newest))
+                files, unread = await asyncio.wrap_future(self._threads.submit(self._newest))
         except TimeoutError:
             raise BackendError("timeout", f"{self._where}: no answer in {self._config.timeout}") from None
         except OSError as error:
-            kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
-            raise BackendError(kind, f"{clean(str(error.filename), 200)}: {error.strerror}") from None
-        if not files:
+            raise self._refused(error) from None
+        if not files and not unread:
             return critical(self._name, f"no file matches {self._where}")
-        return self._judged(files, seconds=time.monotonic() - began)
+        if not files:
+            raise self._refused(unread[0])
+        return self._judged(files, unread, seconds=time.monotonic() - began)
 
     async def aclose(self) -> None:
         """Let the thread end; safe to call twice."""
         self._threads.close()
 
-    def _judged(self, files: list[BackupFile], *, seconds: float) -> CheckResult:
+    def _refused(self, error: OSError) -> BackendError:
+        kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
+        return BackendError(kind, f"{clean(str(error.filename), 200)}: {error.strerror}")
+
+    def _judged(self, files: list[BackupFile], unread: list[OSError], *, seconds: float) -> CheckResult:
         now = time.time()
         finished = [file for file in files if now - file.written_at >= self._config.settle] or files
         newest = finished[-1]
         name = clean(Path(newest.path).name, 120)
         findings = Findings(self._name)
+        for error in unread[:MOST_NAMED]:
+            findings.fault("unknown", self._refused(error).message)
         words = measure_age(findings, now - newest.written_at, name, age_limits(self._config.warn, self._config.crit))
         smallest = Limits(crit=self._config.min_bytes, at_least=True)
         size_words = f"{name} is empty" if newest.size == 0 else f"{name} has only {_size(newest.size)}"
@@ -120,12 +128,27 @@ class BackupCheck:
         findings.measured("files", len(files))
         return findings.result(f"{words}, {_size(newest.size)}", seconds=seconds)
 
-    def _newest(self) -> list[BackupFile]:
-        paths = {path for pattern in self._config.patterns for path in self._matches(pattern)}
-        if not paths:
-            for pattern in self._config.patterns:
-                _refuse_unreadable(self._base_dir / Path(pattern).expanduser())
-        return sorted(file for path in paths if (file := _file(path)) is not None)
+    def _newest(self) -> tuple[list[BackupFile], list[OSError]]:
+        """The files, and what could not be looked at: one place of several does not take the others with it."""
+        unread: list[OSError] = []
+        paths: set[str] = set()
+        for pattern in self._config.patterns:
+            found = set(self._matches(pattern))
+            try:
+                if not found:
+                    _refuse_unreadable(self._base_dir / Path(pattern).expanduser())
+            except OSError as error:
+                unread.append(error)
+            paths |= found
+        files: list[BackupFile] = []
+        for path in paths:
+            try:
+                file = _file(path)
+            except OSError as error:
+                unread.append(error)
+            else:
+                files += [file] if file is not None else []
+        return sorted(files), unread
 
     def _matches(self, pattern: str) -> Iterator[str]:
         absolute = str(self._base_dir / Path(pattern).expanduser())

@@ -28,7 +28,7 @@ from backends.models import CheckResult
 from backends.redaction import told
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
-from backends.sql import UTF8
+from backends.sql import libpq_arguments
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class PostgresCheck:
 
     async def _connect(self, url: str) -> "psycopg.AsyncConnection[Row]":
         import psycopg
+        import psycopg.conninfo
         from psycopg.rows import dict_row
 
         return await psycopg.AsyncConnection.connect(
@@ -139,7 +140,7 @@ class PostgresCheck:
             row_factory=dict_row,
             connect_timeout=max(2, int(self._config.timeout)),
             application_name="tealdeck",
-            **UTF8,
+            **libpq_arguments(psycopg.conninfo.conninfo_to_dict(url)),
             prepare_threshold=None,  # a pooler such as PgBouncer may hand each statement to another session
         )
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from backends.errors import BackendError
-from backends.sql import LIBPQ, UTF8
+from backends.sql import LIBPQ, libpq_arguments
 from backends.text import clean
 
 SCHEMA_VERSION = 1
@@ -123,7 +123,13 @@ class History:
         self._file = self._url.database if is_sqlite else None
         self._created = False
         with self._guarded():
-            connect_args = {"timeout": BUSY_S} if is_sqlite else UTF8 if self._url.get_driver_name() in LIBPQ else {}
+            connect_args = (
+                {"timeout": BUSY_S}
+                if is_sqlite
+                else libpq_arguments(self._url.query)
+                if self._url.get_driver_name() in LIBPQ
+                else {}
+            )
             self._engine = sa.create_engine(self._url, pool_pre_ping=not is_sqlite, connect_args=connect_args)
         if is_sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)

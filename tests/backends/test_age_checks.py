@@ -206,3 +206,15 @@ def test_a_config_that_makes_no_sense_is_refused(tmp_path: Path, kind: str, conf
     needed = {"freshness": {"url": "sqlite:///w.db", "query": "select 1"}, "backup": {"path": "*"}}[kind]
     with pytest.raises(BackendError, match=words):
         built(kind, tmp_path, **{**needed, **config})
+
+
+async def test_one_place_of_several_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    backup(tmp_path, "orders.dump", age_s=3600, size=2_000_000)
+    check = built("backup", tmp_path, path=["*.dump", "gone/*.dump"])
+    found = await look(check)
+    assert found.state == "unknown"
+    assert "gone" in found.message
+    os.symlink("loop.dump", tmp_path / "loop.dump")
+    found = await look(built("backup", tmp_path, path="*.dump"))
+    assert found.state == "unknown"
+    assert "loop.dump" in found.message
