@@ -88,8 +88,6 @@ def libpq_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     return UTF8 if has_one else {**UTF8, "sslpassword": "none"}
 
 
-
-
 def refuse_short_scheme(url: str) -> None:
     """Raises ValueError for `postgres://`, which libpq takes and SQLAlchemy does not."""
     if url.startswith(("postgres://", "postgres+")):

@@ -1,8 +1,10 @@
 """`teal doctor` against systems that answer, refuse, are gone, are slow, or live in another time."""
 
 import asyncio
+import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -184,3 +186,16 @@ def test_the_table_names_the_same(write_config, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"STATE +WHAT +NAME +TYPE +REACHED +AUTHORIZED +MAY +MS +SKEW S +DETAIL", lines[0])
     assert lines[1].split()[:7] == ["✗", "critical", "checks", "vault", "refused", "yes", "no"]
+
+
+def test_a_system_that_refuses_a_query_of_ours_was_reached(write_config, capsys, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "w.db")) as database:
+        database.execute("create table orders (at)")
+    url = f'url = "sqlite:///{tmp_path}/w.db"'
+    write_config(
+        entry("checks", "refused", "freshness", f'{url}\nquery = "selekt 1"')
+        + entry("checks", "local", "freshness", 'url = "nothing://x/y"\nquery = "select 1"')
+    )
+    _, found, _ = diagnosed(capsys)
+    assert (found["refused"].health, found["refused"].reachable) == ("critical", True)
+    assert (found["local"].health, found["local"].reachable) == ("critical", None)
