@@ -110,8 +110,9 @@ async def _watch(common: Common, action_id: str | None) -> int:
         async for frame in _frames(session, found):
             found = frame
             if common.output == "table":
-                _say_new_samples(session, found, said)
-                _say_new_steps(session, found, said)
+                # Of one that has ended all is new at once: its steps say in which order it went.
+                for say_new in (_say_new_samples, _say_new_steps) if found.open else (_say_new_steps, _say_new_samples):
+                    say_new(session, found, said)
             elif common.output == "jsonl":
                 print_lines([found])
         if common.output != "jsonl":

@@ -155,6 +155,8 @@ class FixedAlerts(Fixed):
 class FixedSwitch(Fixed):
     """GREEN is live on all layers, BLUE waits healthy."""
 
+    moves = "fixed"
+
     async def deployment(self) -> Deployment:
         def color(version: str, weight: float) -> ColorState:
             return ColorState(version=version, weight_pct=weight, ready=3, desired=3, healthy=True)
