@@ -16,7 +16,7 @@ from backends.registry import AdapterContext, build
 from tests.chaos.harness import Bench
 from tests.chaos.relay import Relay
 from tests.live.haproxy import Haproxy, haproxy
-from tests.live.kubernetes import Cluster, Namespace, cluster, namespace
+from tests.live.kubernetes import Cluster, Namespace, answering, cluster, namespace
 from tests.live.nginx import Nginx, nginx
 from tests.live.process import run, until
 from tests.two_colors import COLORS, TwoColors
@@ -117,6 +117,7 @@ class FileBench:
         """As on the first day."""
         self._colors.write({"blue": 100, "green": 0})
         forget_deployed(self._colors.directory, self.service)
+        await revived(self._colors)
 
     async def weights(self) -> dict[str, int]:
         """What the file says."""
@@ -126,6 +127,10 @@ class FileBench:
     async def edit(self, weights: dict[str, int]) -> None:
         """By hand."""
         self._colors.write(weights, generation=99)
+
+    async def fail(self, color: str) -> None:
+        """It refuses connections."""
+        await failed(self._colors, color)
 
     async def version(self, color: str) -> str:
         """What it says."""
@@ -148,6 +153,21 @@ def forget_deployed(directory: Path, service: str) -> None:
     for color in COLORS:
         (directory / f"{color}.version").unlink(missing_ok=True)
     (directory / "state" / f"{service}.deployed.json").unlink(missing_ok=True)
+
+
+async def failed(colors: TwoColors, color: str) -> None:
+    """A side refuses connections; the router, which knows no connections, says 502 for it."""
+    colors.faults[color].status = 502
+    await colors.stop(color)
+
+
+async def revived(colors: TwoColors) -> bool:
+    """Both sides are up; whether one was not."""
+    down = [color for color in COLORS if colors.faults[color].status != 200]
+    for color in down:
+        colors.faults[color].status = 200
+        await colors.start(color)
+    return bool(down)
 
 
 def proxied(colors: TwoColors, relay: Relay) -> dict[str, Any]:
@@ -178,6 +198,9 @@ class HaproxyBench:
         """As another console would have left it."""
         forget_deployed(self._colors.directory, self.service)
         await self.edit({"blue": 100, "green": 0})
+        if await revived(self._colors):
+            for node in self._nodes:
+                await asyncio.to_thread(until, node.up, "servers up")
         for node in self._nodes:
             await asyncio.to_thread(node.ask, f"experimental-mode on; set var {variable_of(node.backend)} str()")
 
@@ -185,6 +208,10 @@ class HaproxyBench:
         """By hand, on one node after the other."""
         for node in self._nodes:
             await asyncio.to_thread(node.set, **{f"{color}-1": share for color, share in weights.items()})
+
+    async def fail(self, color: str) -> None:
+        """It refuses connections."""
+        await failed(self._colors, color)
 
     async def version(self, color: str) -> str:
         """What it says."""
@@ -234,6 +261,7 @@ class NginxBench:
     async def reset(self) -> None:
         """As a hand would have left it."""
         forget_deployed(self._colors.directory, self.service)
+        await revived(self._colors)
         await self.edit({"blue": 100, "green": 0})
         assert (await (await self.targets.switch(self.service)).adapter.observe()).live == "blue"
 
@@ -245,6 +273,10 @@ class NginxBench:
             await asyncio.to_thread(self._server.start)
         else:
             await asyncio.to_thread(self._renewed, commands)
+
+    async def fail(self, color: str) -> None:
+        """It refuses connections."""
+        await failed(self._colors, color)
 
     async def version(self, color: str) -> str:
         """What it says."""
@@ -299,6 +331,12 @@ class KubernetesBench:
     async def edit(self, weights: dict[str, int]) -> None:
         """By hand: it can not split."""
         await asyncio.to_thread(self._space.select, max(weights, key=lambda color: weights[color]))
+
+    async def fail(self, color: str) -> None:
+        """All its pods are gone."""
+        await asyncio.to_thread(self._space.scale, color, 0)
+        nobody = lambda: answering(self._space.url(f"analytics-{color}")) == ""  # noqa: E731
+        await asyncio.to_thread(until, nobody, f"{color} gone")
 
     async def version(self, color: str) -> str:
         """The tag of its image."""

@@ -8,7 +8,6 @@ broken: exactly one color has the traffic, the end that is told is the truth, no
 import asyncio
 import contextlib
 import os
-import random
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC
@@ -54,13 +53,16 @@ class Bench(Protocol):
     targets: ClosableTargets
 
     async def reset(self) -> None:
-        """All traffic to the first color, both healthy, written by nobody that is known."""
+        """All traffic to the first color, both healthy and up, written by nobody that is known."""
 
     async def weights(self) -> dict[str, int]:
         """Who has the traffic, read past the adapter."""
 
     async def edit(self, weights: dict[str, int]) -> None:
         """Somebody moves the traffic past this program."""
+
+    async def fail(self, color: str) -> None:
+        """A side goes down, until the next reset; when this returns, nobody answers."""
 
     async def version(self, color: str) -> str:
         """What runs on a side, read past the adapter."""
@@ -86,11 +88,12 @@ class Outcome(Struct, frozen=True):
 
 
 class Load:
-    """Steady requests, each on a connection of its own."""
+    """Steady requests, each on a connection of its own. `lost_at`: from when till when each that was lost
+    was on its way."""
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
-        self.asked, self.lost = 0, list[str]()
+        self.asked, self.lost, self.lost_at = 0, list[str](), list[tuple[float, float]]()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
@@ -108,6 +111,7 @@ class Load:
                 await asyncio.sleep(1 / LOAD_PER_S)
 
     async def _ask(self) -> None:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(60):
                 first = await self._answer()
@@ -116,6 +120,7 @@ class Load:
         self.asked += 1
         if " 200" not in first:
             self.lost.append(first)
+            self.lost_at.append((began, time.monotonic()))
 
     async def _answer(self) -> str:
         reader, writer = await asyncio.open_connection(self._url.hostname, self._url.port)
@@ -156,11 +161,6 @@ class Chaos:
         """What an undisturbed runner of `request` goes through."""
         await self.play(Round(request, 0, "resume"))
         return self._counted.read_text(encoding="utf-8").splitlines()
-
-    async def sample(self, request: Request, count: int, seed: int) -> list[Outcome]:
-        """`count` random rounds of `request`; raises as `play`."""
-        instants = await self.instants(request)
-        return [await self.play(one) for one in random_rounds(request, len(instants), count, seed)]
 
     async def both_rescues(self, request: Request, instant: str) -> tuple[Outcome, Outcome]:
         """Killed at the instant of that name: resumed, and once more from the beginning, rolled back."""
@@ -255,15 +255,6 @@ class Chaos:
         """Start a runner that lives."""
         await self._described()
         await self._runners.start([action_id, "0", os.devnull], self._location.url)
-
-
-def random_rounds(request: Request, instants: int, count: int, seed: int) -> list[Round]:
-    """Every instant before any comes twice, in an order and with rescues that the seed decides."""
-    chance = random.Random(seed)
-    chosen: list[int] = []
-    while len(chosen) < count:
-        chosen += chance.sample(range(1, instants + 1), instants)
-    return [Round(request, instant, chance.choice(RESCUES)) for instant in chosen[:count]]
 
 
 def _is_true(action: Action, before: dict[str, int], weights: dict[str, int], told: str) -> None:

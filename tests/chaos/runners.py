@@ -45,6 +45,10 @@ class Runner:
         assert self.code is not None
         return self.code
 
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.code is not None
+
     def kill(self) -> None:
         """SIGKILL, if it lives."""
         self.send_signal(signal.SIGKILL)

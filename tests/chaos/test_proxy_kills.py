@@ -1,6 +1,5 @@
-"""kill -9 of a runner at instants of a release on real HAProxy nodes and a real nginx: a sample of `make chaos`."""
+"""kill -9 of a runner at an instant that is named, on real HAProxy nodes and a real nginx."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,7 @@ from tests.chaos.harness import Chaos
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
 
-SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
-ROUNDS = int(os.environ.get("TEAL_PROXY_CHAOS_ROUNDS", "5"))
 FLIP = Request(kind="flip", service="analytics")
-RELEASE = Request(kind="release", service="analytics", version="2.5.0")
-
-
-@pytest.mark.parametrize("switch", ["haproxy", "nginx"])
-async def test_whatever_the_instant_the_next_one_converges(tmp_path: Path, switch: str) -> None:
-    print(f"seed {SEED}")
-    async with BENCHES[switch](tmp_path) as bench:
-        chaos = Chaos(bench, tmp_path / "journal")
-        await chaos.sample(RELEASE, ROUNDS, SEED)
-        await chaos.aclose()
 
 
 @pytest.mark.parametrize("switch", ["haproxy", "nginx"])

@@ -1,0 +1,46 @@
+"""A sample of what `make chaos` plays, on each switch, by a seed that is printed."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.benches import BENCHES, over_kubernetes
+from tests.chaos.harness import Bench
+from tests.chaos.playing import Table, play
+from tests.live.kubernetes import Cluster
+
+SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
+ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "5"))
+KUBERNETES_ROUNDS = int(os.environ.get("TEAL_KUBE_CHAOS_ROUNDS", "2"))
+MINUTES = 1.0
+LIVE = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
+
+
+@pytest.mark.parametrize(
+    "switch", ["file-switch", *(pytest.param(switch, marks=LIVE) for switch in ("haproxy", "nginx"))]
+)
+async def test_a_sample_breaks_no_promise(tmp_path: Path, switch: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await sampled(switch, BENCHES[switch](tmp_path), tmp_path, ROUNDS, capsys)
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("kubernetes")
+async def test_a_sample_on_kubernetes_breaks_no_promise(
+    kube: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await sampled("kubernetes", over_kubernetes(kube, tmp_path), tmp_path, KUBERNETES_ROUNDS, capsys)
+
+
+async def sampled(
+    switch: str, opening: contextlib.AbstractAsyncContextManager[Bench], directory: Path, count: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    table = Table(switch)
+    async with opening as bench:
+        await play(table, bench, directory, range(1, count + 1), SEED, MINUTES)
+    with capsys.disabled():
+        print(f"\nseed {SEED}, " + table.lines()[0], end=" ")
+    assert not table.broken
+    assert table.ends
