@@ -44,7 +44,7 @@ from backends.pipelines import baseline, local_lock
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.local_dag import DagConfig, RunSpec, default_param, in_order, is_run_id
 from backends.pipelines.local_logs import task_log
-from backends.pipelines.local_rows import pipeline_run, run_state, task_run
+from backends.pipelines.local_rows import number, pipeline_run, run_state, task_run
 from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Secret, encode_hook, refuse_password_in_url, reveal
@@ -298,7 +298,7 @@ class LocalPipelines:
         }
         found = []
         for row in rows:
-            others = (each["duration_s"] for each in successes[row["pipeline"]] if each["id"] != row["id"])
+            others = (number(each["duration_s"]) for each in successes[row["pipeline"]] if each["id"] != row["id"])
             usual = baseline.Baseline.of(others)
             states = histories[row["pipeline"]]
             found.append(pipeline_run(row, self._name, states, usual, lost[row["id"]], now))

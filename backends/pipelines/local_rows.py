@@ -1,6 +1,7 @@
 """From rows of the history to models."""
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ _STATES: dict[str, RunState] = {
 
 def run_state(row: Mapping[str, Any], lost: str | None) -> RunState:
     """The state of a run, where `lost` says why that of an open one cannot be known."""
-    return "unknown" if lost else run_states(_STATES, row["state"])
+    return "unknown" if lost else run_states(_STATES, str(row["state"]))
 
 
 def pipeline_run(
@@ -33,17 +34,17 @@ def pipeline_run(
     now: float,
 ) -> PipelineRun:
     """One row as a run; `lost` as in `run_state`, `now` in seconds since the epoch."""
-    duration = row["duration_s"]
-    if duration is None and row["started_at"] is not None and row["ended_at"] is None:
-        duration = max(0.0, now - row["started_at"])
+    duration, started = number(row["duration_s"]), number(row["started_at"])
+    if duration is None and started is not None and row["ended_at"] is None:
+        duration = max(0.0, now - started)
     return PipelineRun(
         ref=f"{backend}/{row['pipeline']}/{row['run_id']}",
         backend=backend,
-        pipeline=clean(row["pipeline"]),
-        run_id=clean(row["run_id"]),
+        pipeline=clean(str(row["pipeline"])),
+        run_id=clean(str(row["run_id"])),
         state=run_state(row, lost),
-        raw_state=lost or clean(row["state"]),
-        trigger=clean(row["trigger"]),
+        raw_state=lost or clean(str(row["state"])),
+        trigger=clean(str(row["trigger"])),
         logical_date=_at(row["logical_at"]),
         started_at=_at(row["started_at"]),
         ended_at=_at(row["ended_at"]),
@@ -53,25 +54,43 @@ def pipeline_run(
         tasks_done=row["tasks_done"],
         tasks_total=row["tasks_total"],
         history=history,
-        error=clean(row["error"]) if row["error"] else lost,
+        error=clean(str(row["error"])) if row["error"] else lost,
     )
 
 
 def task_run(row: Mapping[str, Any], lost: str | None) -> TaskRun:
     """One row as a task; what a lost run was doing is unknown."""
-    started, ended = row["started_at"], row["ended_at"]
+    started, ended = number(row["started_at"]), number(row["ended_at"])
     is_lost = lost is not None and row["state"] in ("queued", "running")
     return TaskRun(
-        task=clean(row["task"]),
+        task=clean(str(row["task"])),
         state=run_state(row, lost if is_lost else None),
         try_number=row["try_number"],
         started_at=_at(started),
         ended_at=_at(ended),
         duration_s=ended - started if started is not None and ended is not None else None,
-        depends_on=tuple(clean(name) for name in json.loads(row["depends_on"])),
-        error=lost if is_lost else (clean(row["error"]) if row["error"] else None),
+        depends_on=_names(row["depends_on"]),
+        error=lost if is_lost else (clean(str(row["error"])) if row["error"] else None),
     )
 
 
-def _at(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def number(value: Any) -> float | None:
+    """A number of a row; None for what a hand wrote there instead: SQLite keeps it as it is."""
+    is_one = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if is_one else None
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    try:
+        found = json.loads(value)
+    except (TypeError, ValueError, RecursionError):
+        return ()
+    return tuple(clean(name) for name in found if isinstance(name, str)) if isinstance(found, list) else ()
+
+
+def _at(value: Any) -> datetime | None:
+    seconds = number(value)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

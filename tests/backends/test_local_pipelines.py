@@ -381,3 +381,21 @@ async def test_lock_tells_the_living_from_the_dead(tmp_path: Path) -> None:
     assert local_lock.take(path, 0.05) is None
     os.close(descriptor)
     assert local_lock.is_held(path) is False
+
+
+async def test_an_odd_row_of_the_history_takes_no_run_away(tmp_path: Path) -> None:
+    pipelines = local_in(tmp_path, task("a", "true"))
+    for run_id in ("r1", "r2"):
+        await pipelines.trigger("p", run_id, {})
+        await ended(pipelines, "p", run_id)
+    history = tmp_path / "state" / "runs.db"
+    with sqlite3.connect(history) as connection:
+        connection.execute(
+            "update local_runs set started_at = 'noon', ended_at = 1e300, duration_s = 'long', state = 7, error = 5"
+            " where run_id = 'r1'"
+        )
+        connection.execute("update local_tasks set depends_on = 'x', started_at = 'noon'")
+    connection.close()
+    found = {run.run_id: run for run in await pipelines.runs()}
+    assert (found["r1"].state, found["r1"].raw_state, found["r2"].state) == ("unknown", "7", "success")
+    assert [each.state for each in await pipelines.tasks("p", "r1")] == ["success"]
