@@ -60,7 +60,11 @@ class OneService:
     def config_file(self) -> Path:
         """The same as a config, for a runner that is a process of its own."""
         entry = {"name": "analytics", "type": "file-switch", **self._service.config(**self._config)}
-        lines = ["[contexts.test]", "[[contexts.test.deployments]]", *(f"{key} = {toml(entry[key])}" for key in entry)]
+        told = [{"name": each["name"], "type": each["type"], **each["config"]} for each in self.notify]
+        lines = ["[contexts.test]"]
+        for kind, entries in (("deployments", [entry]), ("notify", told)):
+            for each in entries:
+                lines += [f"[[contexts.test.{kind}]]", *(f"{key} = {toml(value)}" for key, value in each.items())]
         path = self._service.directory / "config.toml"
         path.write_text("\n".join(lines))
         path.chmod(0o600)

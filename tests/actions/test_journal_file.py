@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actions.audit import AuditEntry
+from actions.audit import EMPTY, AuditEntry
 from actions.ids import new_id, now, time_of, time_text
 from actions.journal import Journal
 from actions.lease import is_held, owner_file, release, take
@@ -28,7 +28,8 @@ async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journ
     assert await journal.actions("test") == []
     assert await journal.open_action("test", "analytics") is None
     assert await journal.planned("test", "analytics", ("flip",)) == []
-    assert (await journal.audit_verify()).intact
+    verdict = await journal.audit_verify()
+    assert (verdict.intact, verdict.records, verdict.detail) == (False, 0, EMPTY)
     assert not journal.location.directory.exists()
 
 

@@ -23,6 +23,7 @@ from actions.work import Work
 from backends.errors import BackendError
 from backends.processes import Running
 from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.pids import alive
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -44,13 +45,6 @@ async def pids(directory: Path, count: int = 1) -> list[int]:
         while not path.exists() or path.read_text().count("\n") < count:
             await asyncio.sleep(0.02)
     return [int(line) for line in path.read_text().split()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 async def kill_runner(house: House, action: Action) -> None:

@@ -16,6 +16,7 @@ from backends.deployments import file_store
 from backends.environment import command_environment, referenced, without_secrets
 from backends.processes import Member, Running, fate, members
 from backends.settings import Secret
+from tests.pids import alive, ends
 
 LASTS = "sleep 30"
 
@@ -66,13 +67,6 @@ async def written(path: Path) -> str:
         while not path.exists() or not path.read_text().endswith("\n"):
             await asyncio.sleep(0.01)
     return path.read_text().strip()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 async def test_it_has_no_effect_before_it_is_recorded(tmp_path: Path, owner: Remembers) -> None:
@@ -192,11 +186,12 @@ def test_the_names_of_secrets_reach_the_programs_that_are_started(monkeypatch: p
     assert referenced(config) == {"HOOK", "TOKEN"}
 
 
-def test_a_record_is_read_back_as_it_was() -> None:
-    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+def test_a_record_says_where_it_runs_and_how_long_at_most() -> None:
+    now = datetime.now(UTC)
     record = Running(name="deploy.sh", host="h", boot_id="b", pid_namespace="n", pid=7, start_ticks=9, mark="m",
-                     since=at, until=at + timedelta(seconds=90))  # fmt: skip
-    assert str(record) == "deploy.sh on h (pid 7), since 03:04:05Z, until 03:05:35Z at most"
+                     since=now - timedelta(minutes=10), until=now + timedelta(minutes=20, seconds=5))  # fmt: skip
+    assert str(record) == "deploy.sh on h (pid 7) for 10m, at most 20m more"
+    assert str(replace(record, until=now)) == "deploy.sh on h (pid 7) for 10m, past its time"
 
 
 def test_a_short_command_ends_with_its_group_and_gets_no_secrets(
@@ -207,7 +202,7 @@ def test_a_short_command_ends_with_its_group_and_gets_no_secrets(
     monkeypatch.setenv("NAMED", "named")
     hangs = ("sh", "-c", "sleep 30 & echo $! > child; wait")
     assert "no end in 0.5 s" in file_store.run_command(hangs, tmp_path)
-    assert not alive(int((tmp_path / "child").read_text()))
+    assert ends(int((tmp_path / "child").read_text()))
     said = file_store.run_command(("sh", "-c", "echo [$SLACK$NAMED]; exit 3"), tmp_path, ("NAMED",))
     assert said.endswith("exit status 3: [named]")
 

@@ -20,6 +20,7 @@ from backends.pipelines.baseline import Baseline
 from backends.pipelines.local import LocalPipelines
 from backends.registry import AdapterContext, build
 from tests.backends.pipelines_contract import Names, PipelinesContract, ended, in_state, refused, run_of, until
+from tests.pids import alive
 
 LONG = "sleep 60"
 
@@ -52,13 +53,6 @@ async def end(adapter: LocalPipelines) -> None:
         await adapter.cancel(run.pipeline, run.run_id)
         await ended(adapter, run.pipeline, run.run_id)
     await adapter.aclose()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def pid_in(path: Path) -> int:

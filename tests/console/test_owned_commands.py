@@ -12,6 +12,7 @@ import pytest
 
 from tests.console.test_foreground import Teal, end_of
 from tests.console.test_orders import written
+from tests.pids import alive
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -40,13 +41,6 @@ async def begun(directory: Path) -> int:
     return int((directory / "pids").read_text().split()[0])
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 async def test_the_command_of_a_killed_runner_does_not_write_over_the_next_version(
     tmp_path: Path, service: TwoColors
 ) -> None:
@@ -56,7 +50,7 @@ async def test_the_command_of_a_killed_runner_does_not_write_over_the_next_versi
     os.kill(opened["owner"]["pid"], signal.SIGKILL)
     shown = await teal.start("action", "abort", opened["id"], "--dry-run")
     told = b"".join(await shown.communicate()).decode()
-    assert f"a deploy command still runs: sh on {opened['owner']['host']} (pid {orphan}), since " in told
+    assert f"a deploy command still runs: sh on {opened['owner']['host']} (pid {orphan}) for " in told
     aborted = (await teal.document("action", "abort", opened["id"], "-y"))["items"][0]
     assert (aborted["status"], alive(orphan)) == ("aborted", False)
     released = (await teal.document(*RELEASE, "6.2"))["items"][0]
