@@ -97,7 +97,7 @@ def _sides(action: Action, plan: Plan) -> tuple[str, str]:
 def _verdict(action: Action, why: str, zone: tzinfo) -> _Verdict | None:
     """None where it neither went back nor failed before it had traffic."""
     at = action.ended_at or action.started_at
-    when = f" {local_words(at, zone)}" if at else ""
+    when = f" at {local_words(at, zone)}" if at else ""
     of = f"{action.kind} {action.id} of {action.actor or 'somebody'}"
     if action.kind not in MOVES_FORWARD:
         gone = action.status == "succeeded" and action.changed

@@ -96,7 +96,7 @@ async def test_until_it_succeeds_again(journal: Journal) -> None:
     await ended(journal, a_plan("rollback", NEW, to="blue"), "succeeded")
     finding = await found(journal)
     assert finding is not None
-    assert (finding.level, "2.5.0 went back by hand on " in finding.text) == ("warning", True)
+    assert (finding.level, "2.5.0 went back by hand at " in finding.text) == ("warning", True)
 
 
 async def test_a_way_back_that_failed_too_does_not_hide_what_was_bad(journal: Journal) -> None:
@@ -156,7 +156,7 @@ async def test_a_side_that_failed_in_the_bake_is_not_flipped_to_again(tmp_path: 
         with pytest.raises(Refused) as caught:
             await house.order(ANALYTICS_FLIP)
         assert (caught.value.exit_code, service.weights()) == (3, {"blue": 100, "green": 0})
-        assert "2.4.1 went back on" in caught.value.error.message
+        assert "2.4.1 went back at" in caught.value.error.message
         assert "--override rejected" in caught.value.error.fix
         assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
         over = replace(ANALYTICS_FLIP, overrides=("rejected",))
