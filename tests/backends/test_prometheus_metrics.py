@@ -345,3 +345,15 @@ async def test_what_a_partial_answer_lacks_is_told(
         await asyncio.gather(adapter.instant("score"), adapter.instant("score"))
     assert len(lost) == 1
     assert "the answer may be incomplete" in lost[0].message
+
+
+async def test_freshness_by_a_partial_answer_is_unknown(
+    fake: FakePrometheus, adapter: PrometheusMetrics, tmp_path: Path
+) -> None:
+    result = [{"metric": {"dataset": "a"}, "value": [1, str(time.time())]}]
+    answer = {"status": "success", "isPartial": True, "data": {"resultType": "vector", "result": result}}
+    fake.answers["query"] = (200, answer)
+    context = AdapterContext("fresh", tmp_path, tmp_path, Http(), metrics=lambda _: adapter)
+    check = build("checks", "freshness", {"metrics": "prom", "query": "t"}, context)
+    found = await check.run()
+    assert (found.state, "may be incomplete" in found.message) == ("unknown", True)

@@ -229,3 +229,31 @@ async def test_five_thousand_alerts_of_two_peers(cluster: Cluster, adapter: Aler
     matchers = adapter.ack_matchers(alerts[0])
     result = await adapter.silence(matchers, until=in_hours(1), by="alice", comment="", ack=True)
     assert result.visible_on == result.peers
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "a\ttab", "zero\u200bwidth", "\u202ebidi", "x" * 700, 'q"\\n'])
+async def test_a_label_that_is_shown_cleaned_is_matched_as_it_is(
+    cluster: Cluster, adapter: Alertmanager, value: str
+) -> None:
+    cluster.fire([({"alertname": NAME, "dataset": value}, {}), ({"alertname": NAME, "dataset": "other"}, {})])
+    alert = next(each for each in await adapter.alerts() if each.labels["dataset"] != "other")
+    matchers = adapter.ack_matchers(alert)
+    assert [each.fingerprint for each in await adapter.matching(matchers)] == [alert.fingerprint]
+    made = await adapter.silence(matchers, until=in_hours(1), by="me", comment="", ack=True)
+    assert made.visible_on == made.peers
+    again = await adapter.silence(matchers, until=in_hours(1), by="me", comment="", ack=True)
+    assert (again.id, again.changed) == (made.id, False)
+
+
+def test_a_silence_of_everything_is_refused(cluster: Cluster, teal_alert: Teal) -> None:
+    refused = teal_alert.order("silence", "-m", "alertname=~.+", code=3)
+    assert "--override matches-all" in refused["error"]["fix"]
+    assert cluster.peers[0].silences() == []
+
+
+def test_a_lost_peer_makes_the_document_partial(cluster: Cluster, teal_alert: Teal) -> None:
+    assert teal_alert("alert", "list")[1]["partial"] is False
+    cluster.peers[0].stop()
+    document = teal_alert("alert", "list")[1]
+    assert document["partial"] is True
+    assert [cluster.urls[0] in error["message"] for error in document["errors"]] == [True]
