@@ -127,6 +127,10 @@ class House:
         async with asyncio.timeout(deadline_s):
             async for seen in self.gate.watch(action.id):
                 action = seen
+            # What it does after its end (the note on the switch that it is over, who is told) is done, too.
+            running = [runner for runner in self.runners if runner.get_name() == action.id]
+            if running and not action.open:
+                await asyncio.wait(running)
         return action
 
     async def stands(self, action: Action, status: str, deadline_s: float = 120.0) -> Action:
@@ -149,7 +153,9 @@ class House:
 
     async def _here(self, action_id: str) -> None:
         self.before_runner()
-        self.runners.append(asyncio.create_task(run_in_process(action_id, self.location, self.gate.own)))
+        self.runners.append(
+            asyncio.create_task(run_in_process(action_id, self.location, self.gate.own), name=action_id)
+        )
 
     async def kill_runner(self) -> None:
         """End the newest runner of this process as a signal would: nothing more of it is written."""

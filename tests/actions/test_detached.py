@@ -106,6 +106,8 @@ async def test_killed_and_launched_again_it_goes_on_where_it_was(tmp_path: Path,
         async with asyncio.timeout(15):
             while (await house.gate.action(str(opened.id))).open:
                 await asyncio.sleep(0.1)
+            while "ended" not in json.loads(service.switch.read_bytes()):  # its last write, once the journal says so
+                await asyncio.sleep(0.02)
         ended = await house.gate.action(str(opened.id))
         assert (ended.status, service.weights()) == ("succeeded", GREEN)
         ended_mark = f"{opened.id}:shift"
