@@ -1,7 +1,7 @@
 """`make chaos`: kills runners, races journals, hangs phases, takes sides down and edits by hand, on real switches; the
 table says what became of each, with the seed that plays it again.
 
-python -m tests.chaos [--switch file-switch] [--rounds 1000] [--seed N] [--first 1] [--workers 1] [--minutes N]
+python -m tests.chaos [--switch file-switch] [--rounds 1000] [--seed N] [--first 1] [--workers 2] [--minutes N]
 """
 
 import argparse
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1000, help="of each switch")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--first", type=int, default=1, help="the number of the first round, to play one again")
-    parser.add_argument("--workers", type=int, default=1, help="processes of each switch")
+    parser.add_argument("--workers", type=int, default=2, help="processes of each switch")
     parser.add_argument("--minutes", type=float, default=120, help="no round is begun after that")
     given = parser.parse_args()
     tables = {switch: Table(switch) for switch in (BENCHES if given.switch == "all" else [given.switch])}

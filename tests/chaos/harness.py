@@ -22,9 +22,10 @@ from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal import Journal
 from actions.location import journal_location
-from actions.models import Action, Consent, OrderWord, Request
+from actions.models import Action, Consent, OrderWord, Plan, Request
 from actions.targets import Targets
 from actions.who import current_actor
+from backends.errors import BackendError
 from backends.ports import Closable
 from tests.chaos.doomed import DESCRIBED
 from tests.chaos.relay import Relay
@@ -33,6 +34,7 @@ from tests.chaos.runners import Runner, Runners
 ROUND_S = 240.0
 LOAD_PER_S = 20.0
 RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
+TRIES = 3
 YES = Consent(confirmed=True, reason="chaos")
 
 
@@ -199,9 +201,20 @@ class Chaos:
         """An action that a runner goes on with, until it is killed at `instant`."""
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
-        action = await self.gate.submit(await self.gate.plan(request), YES, launch=self._doom)
+        action = await self.gate.submit(await self.planned(request), YES, launch=self._doom)
         assert self._doomed is not None
         return action, self._doomed
+
+    async def planned(self, request: Request) -> Plan:
+        """A switch that a busy machine keeps from answering is asked again, as a person would."""
+        tries = 1 if request.timeout_s else TRIES
+        while True:
+            tries -= 1
+            try:
+                return await self.gate.plan(request)
+            except BackendError:
+                if not tries:
+                    raise
 
     def reached(self) -> str:
         """The newest instant that the runner went through."""

@@ -16,23 +16,31 @@ class Relay:
         self._lagging = lagging
         self.mood: Mood = "passes"
         self.url = ""
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}{self._there.path or '/'}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             while self.mood == "hangs" and not reader.at_eof():
                 await asyncio.sleep(0.05)
             writer.write(self._old() if self.mood == "lags" else await self._passed(head))
             await writer.drain()
-        writer.close()
 
     def _old(self) -> bytes:
         head = f"HTTP/1.1 200 OK\r\nx-environment: {self._lagging}\r\nx-version: 0\r\nconnection: close\r\n"

@@ -10,7 +10,8 @@ from actions.models import Action, Request
 from tests.chaos.harness import Bench, Chaos, Load
 from tests.chaos.runners import Runners
 
-ROUND_S = 90.0
+ROUND_S = 240.0
+"""That it ends at all; what is promised in seconds is held to them."""
 MARGIN_S = 6.0
 """What a busy machine of two cores adds to a promise that is measured in seconds."""
 SEEN_S = 2.0
