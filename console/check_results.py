@@ -22,6 +22,7 @@ from backends.models import (
 from console.derive import latest_runs, panel_health
 from console.session import Acting, Session
 from console.store import Snapshot
+from panels.kinds.deployments import live_problem
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.quality import why
 
@@ -89,13 +90,8 @@ def _well(items: Sequence[Any]) -> str:
     return ", ".join(f"{words[word]} {word}" for word in ("ok", *_HIDDEN) if words[word]) or "0 ok"
 
 
-def _live_problem(item: Deployment) -> str:
-    """Why it is not well, in words of its layers."""
-    live = item.colors.get(item.live)
-    if live is not None and live.healthy is False:
-        return f", {item.live.upper()} is not healthy"
-    layers = (item.truth.control, item.truth.endpoints, item.truth.data)
-    return next((f", {layer.detail}" for layer in layers if layer.value != item.live and layer.detail), "")
+def _because(item: Deployment) -> str:
+    return f", {why}" if (why := live_problem(item)) else ""
 
 
 def _name(item: Item) -> str:
@@ -109,7 +105,7 @@ def _name(item: Item) -> str:
         case Deployment():
             nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
             changed = f", {item.unverified}" if item.unverified else ""
-            return f"{item.service} live {item.live}{_live_problem(item)}{nobody}{changed}"
+            return f"{item.service} live {item.live}{_because(item)}{nobody}{changed}"
         case TimelineEvent():
             return item.text
         case _:

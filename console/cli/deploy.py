@@ -1,5 +1,8 @@
 """`teal deploy`: which color is live, and moving traffic between the two."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import click
 from msgspec.structs import replace
 
@@ -13,6 +16,7 @@ from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, journal_reports, worst_first
 from console.session import Session
 from console.tables import View, item_table
+from panels.kinds.deployments import live_problem
 
 _HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}
 
@@ -54,9 +58,16 @@ def status(common: Common, service: str | None) -> int:
         if unknown:
             errors = [*found.errors, *journal_reports(unknown)]
             found = replace(found, health=worst([found.health, "unknown"]), partial=True, errors=errors)
-        return Answer(found, lambda: item_table(Deployment, found.items, View.at_now(session.context.zone)))
+        return Answer(found, lambda: _lines(found.items, session))
 
     return read(common, ("deployments",), answer)
+
+
+def _lines(items: Sequence[Any], session: Session) -> list[str]:
+    """A table, and below it why a service is not well, at full length: a column would cut it."""
+    bad = [item for item in items if item.health != "ok"]
+    whys = [f"{item.service}: {why}" for item in bad if (why := live_problem(item))]
+    return [*item_table(Deployment, items, View.at_now(session.context.zone)), *whys]
 
 
 @deploy.command()

@@ -22,6 +22,16 @@ from panels.words import NOTHING, ago, amount
 _INDENT = "  "
 
 
+def live_problem(item: Deployment) -> str:
+    """Why it is not known to be well, in words of its layers; empty where there is nothing to say."""
+    live = item.colors.get(item.live)
+    if live is not None and live.healthy is False:
+        return f"{item.live.upper()} is not healthy: {live.detail}".removesuffix(": ")
+    layers = (item.truth.control, item.truth.endpoints, item.truth.data)
+    unsure = item.live in ("unknown", "mixed")
+    return next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
+
+
 def color_tone(color: str) -> Tone:
     """Blue and green are written in their own hue, since the word is always there too."""
     return color if color in ("blue", "green") else "strong"  # type: ignore[return-value]
