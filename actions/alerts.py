@@ -241,7 +241,7 @@ async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
         about=alert_words(alert) if alert else in_words(silence.matchers),
         effects=(f"expire   {silence.id} of {silence.created_by}: {in_words(silence.matchers)}",),
         facts=(f"shows    {counted(silence.matches)} again",),
-        undo=f"teal alert silence {matchers}",
+        undo=command("alert silence", flags=matchers),
         already=silence.state == "expired",
         expected={"silence_id": silence.id},
     )

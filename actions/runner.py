@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shlex
 from typing import Any
 
 from msgspec.structs import replace
@@ -22,6 +21,7 @@ from actions.switching import Switching
 from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.ports import Closable
 
@@ -112,7 +112,7 @@ async def _must_go_back(plan: Plan, action_id: str, journal: Journal) -> None:
     if plan.kind == "rollback" or ordered & STOPPING or begun_back(await journal.history(action_id)) is not None:
         return
     words = f"the entry of {plan.service} was edited since {plan.kind} {action_id} was agreed to: {EDITED}"
-    raise BackendError("conflict", words, fix=f"teal deploy rollback {shlex.quote(plan.service)}")
+    raise BackendError("conflict", words, fix=command("deploy rollback", plan.service))
 
 
 async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources, *, edited: bool) -> None:

@@ -23,6 +23,7 @@ from actions.journal import Journal
 from actions.location import JournalLocation, journal_location, make_directory
 from actions.models import Action
 from actions.runner import run_action
+from backends.command_line import PLACE_VARIABLE, place, set_place
 from backends.environment import handed_on
 from backends.errors import BackendError
 from backends.http import Http
@@ -41,7 +42,12 @@ async def launch_detached(
 ) -> None:
     """Start a runner that is nobody's child, with the config and context of who starts it, by the command `wrap` where
     it needs one to outlive the login session. Raises OSError where it can not be started."""
-    own = {JOURNAL_VARIABLE: location.url, CONFIG_VARIABLE: str(config), CONTEXT_VARIABLE: context}
+    own = {
+        JOURNAL_VARIABLE: location.url,
+        CONFIG_VARIABLE: str(config),
+        CONTEXT_VARIABLE: context,
+        PLACE_VARIABLE: place(),
+    }
     environment = {**handed_on(), **_import_path(), **own}
     command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
     # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
@@ -111,6 +117,7 @@ async def _run(action_id: str, location: JournalLocation, config: str, context: 
     from console.select import select
 
     found = select(config, context).context
+    set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it
     adapters = Adapters(found)
     try:
         await run_in_process(action_id, location, partial(described, Orders(found, adapters)))

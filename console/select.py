@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from backends.command_line import work_on
 from backends.text import clean
 from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
 from console.errors import EXIT_USAGE, CommandError, ConfigError, Problem
@@ -63,6 +64,7 @@ def select(
             raise SandboxNotNamed()
         return _sandbox(start_sandbox, check_entries, on_progress)
     context = pick_context(config, context_name)
+    work_on(config=config_file or "", context="" if context.name == config.default_context else context.name)
     return _usable(config, context)
 
 
@@ -84,5 +86,6 @@ def _sandbox(start: bool, check_entries: bool, on_progress: Callable[[str], None
     if info is None:
         raise NoConfig()
     config = load_config(info.config_path, check_entries=check_entries)
+    work_on(context=SANDBOX)
     selection = _usable(config, pick_context(config, SANDBOX))
     return replace(selection, context=replace(selection.context, sandbox=True))
