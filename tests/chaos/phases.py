@@ -27,7 +27,9 @@ async def hang(stage: Stage, chance: random.Random) -> Outcome:
     phase = await _phase(stage, chance, HANGS)
     mood = chance.choice(["lags", "hangs"])
     await stage.cleared()
-    began, timeout_s = time.monotonic(), TIMEOUT_S + 1
+    began = time.monotonic()
+    await stage.mine.planned(stage.release())
+    began, timeout_s = time.monotonic(), TIMEOUT_S + SLACK_S + 2 * (time.monotonic() - began)
     strategy = "gradual" if phase == "stage" else "blue-green"
     request = stage.release("-sick" if phase == "health" else "", strategy=strategy, timeout_s=timeout_s)
     if phase in COMMANDS:
