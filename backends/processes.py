@@ -115,13 +115,16 @@ async def end(command: Running, *, grace_s: float = KILL_AFTER_S) -> list[Member
     for number in (signal.SIGTERM, signal.SIGKILL):
         for member in left:
             _signal(member, number)
-        for _ in range(max(1, round(grace_s / _POLL_S))):
+        until = time.monotonic() + grace_s  # a look takes long where thousands of processes run
+        while True:
             left = await asyncio.to_thread(members, command)
             if not left:
                 return []
             if number == signal.SIGKILL:  # what was forked between the look and the signal
                 for member in left:
                     _signal(member, number)
+            if time.monotonic() >= until:
+                break
             await asyncio.sleep(_POLL_S)
     return left
 
@@ -129,11 +132,14 @@ async def end(command: Running, *, grace_s: float = KILL_AFTER_S) -> list[Member
 async def end_group(pid: int, *, grace_s: float = KILL_AFTER_S) -> None:
     """End the group that a child of this process leads. For systems without /proc."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for _ in range(max(1, round(grace_s / _POLL_S))):
+        until = time.monotonic() + grace_s
+        while True:
             try:
                 os.killpg(pid, number)
             except (ProcessLookupError, PermissionError):  # macOS says EPERM of a group of zombies
                 return
+            if time.monotonic() >= until:
+                break
             await asyncio.sleep(_POLL_S)
 
 

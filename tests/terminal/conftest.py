@@ -63,7 +63,8 @@ def console(sandbox: Sandbox) -> Iterator[Opener]:
     with ExitStack() as stack:
 
         def opened(*arguments: str, env: dict[str, str | None] | None = None, **how: Any) -> Terminal:
-            merged = {name: value for name, value in {**sandbox.env, **(env or {})}.items() if value is not None}
+            own: dict[str, str | None] = {"TEAL_CONTEXT": None} if "-c" in arguments else {}
+            merged = {name: value for name, value in {**sandbox.env, **own, **(env or {})}.items() if value is not None}
             return stack.enter_context(Terminal([TEAL, *arguments], merged, **how))
 
         yield opened

@@ -47,7 +47,7 @@ def hostile(tmp_path: Path) -> Path:
         log.write(f"{now:%Y-%m-%dT%H:%M:%S.000Z} INFO the last line\n")
     config = tmp_path / "config.toml"
     config.write_text(
-        '[contexts.hostile]\ntitle = "[bold]an\\u001b]52;c;eA==\\u0007alytics[/]"\n'
+        '[contexts.hostile]\ntitle = "[bold]analytics[/]"\n'
         '[[contexts.hostile.logs]]\nname = "app"\ntype = "files"\npaths = ["app.log"]\n'
     )
     config.chmod(0o600)
@@ -78,6 +78,14 @@ def test_no_byte_of_a_log_line_speaks_to_the_terminal(console: Opener, hostile: 
     assert len(inside) >= rows - 6
     # Graphemes of several code points have no width that all terminals agree on: that line may end elsewhere.
     assert not [line for line in inside if not (line.endswith("│") and len(line) <= columns) and "emoji" not in line]
+
+
+def test_nor_does_a_title_with_an_escape_that_is_refused(console: Opener, hostile: Path) -> None:
+    hostile.write_text(hostile.read_text().replace("analytics", r"an\u001b]52;c;eA==\u0007alytics"))
+    terminal = console("-c", str(hostile), columns=200)
+    assert terminal.ends() == 2
+    assert "contexts.hostile.title" in terminal.text
+    assert_clean(terminal)
 
 
 @pytest.mark.parametrize("name", ["clipboard", "move", "c1", "markup", "emoji", "huge", "fields", "logfmt"])
