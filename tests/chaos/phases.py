@@ -79,13 +79,13 @@ async def dead(stage: Stage, chance: random.Random) -> Outcome:
         if phase == "stage":
             await stage.has("green", 50, runner.is_over)
         else:
-            await stage.begun("smoke")
+            await stage.begun("smoke", runner.is_over)
             await _lagging(stage, runner)
         if phase == "bake":  # its second smoke test keeps it from passing before the death is seen
             stage.forget("begun-smoke")
             stage.touch("hang-smoke")
             stage.bench.relay.mood = "passes"
-            await stage.begun("smoke")
+            await stage.begun("smoke", runner.is_over)
         at = time.monotonic()
         await stage.bench.fail("green")
         down = time.monotonic()
@@ -120,7 +120,7 @@ async def _steered(stage: Stage, phase: str, mood: str, action: Action, runner: 
     if phase == "preflight":
         stage.bench.relay.mood = "hangs"
     elif phase in COMMANDS:
-        await stage.begun(phase)
+        await stage.begun(phase, runner.is_over)
         stage.forget(f"hang-{phase}")  # what puts the old version back must not hang, too
     elif phase == "safe point":
         await _order(stage, action, "pause")

@@ -45,7 +45,7 @@ async def orphaned_command(stage: Stage, chance: random.Random) -> Outcome:
     async with asyncio.timeout(ROUND_S), Load(stage.bench.url).running() as load:
         request = stage.release()
         action, runner = await stage.mine.begun(request)
-        await stage.begun(what)
+        await stage.begun(what, runner.is_over)
         stage.forget(f"slow-{what}")
         runner.kill()
         at = time.monotonic()

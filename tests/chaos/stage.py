@@ -76,9 +76,10 @@ class Stage:
         """It works as ever, or is not known to have begun."""
         (self.bench.directory / name).unlink(missing_ok=True)
 
-    async def begun(self, what: str) -> None:
-        """Wait until that command works."""
-        await until((self.bench.directory / f"begun-{what}").exists)
+    async def begun(self, what: str, unless: Callable[[], bool]) -> None:
+        """Wait until that command works, or `unless`."""
+        began = (self.bench.directory / f"begun-{what}").exists
+        await until(lambda: began() or unless())
 
     async def has(self, color: str, share: int, unless: Callable[[], bool]) -> bool:
         """Wait until `color` has that share of traffic; False where `unless` comes first."""

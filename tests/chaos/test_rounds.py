@@ -11,10 +11,11 @@ from tests.chaos.harness import Bench
 from tests.chaos.playing import Table, play
 from tests.live.kubernetes import Cluster
 
-SEED = int(os.environ.get("TEAL_CHAOS_SEED", "7"))
-ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "5"))
+SEED = int(os.environ.get("TEAL_CHAOS_SEED", "143"))  # its first six rounds are of six kinds
+ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "6"))
 KUBERNETES_ROUNDS = int(os.environ.get("TEAL_KUBE_CHAOS_ROUNDS", "2"))
-MINUTES = 1.0
+MINUTES = 0.3
+"""No round of a switch is begun after that: all four take less than 90 seconds on two cores."""
 LIVE = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
 
 
