@@ -300,7 +300,7 @@ async def test_a_side_that_stays_dead_ends_it_with_what_to_type(
     tmp_path: Any, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way_back, "HEALTHY_AGAIN_S", 1.0)
-    async with House(tmp_path / "state", service, bake="30s") as house:
+    async with House(tmp_path / "state", service, bake="8s") as house:
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
         await house.reaches(opened, "bake")
         await service.stop("blue")

@@ -198,7 +198,7 @@ async def test_below_100_percent_a_hold_ends_with_the_way_back(
 async def test_a_forward_deadline_takes_back_what_is_not_all_there(tmp_path: Path, service: TwoColors) -> None:
     config: dict[str, Any] = {"stages": {"gradual": [40, 100]}, "stage_time": "600s"}
     async with House(tmp_path / "state", service, **config) as house:
-        opened = await in_phase(house, "analyse[40]", replace(ANALYTICS_FLIP, strategy="gradual", timeout_s=40))
+        opened = await in_phase(house, "analyse[40]", replace(ANALYTICS_FLIP, strategy="gradual", timeout_s=15))
         assert opened.phase == "analyse[40]"
         ended = await house.ended(opened)
         assert (ended.status, exit_code(ended), service.weights()) == ("rolled_back", 1, BLUE)
@@ -245,7 +245,7 @@ async def test_a_way_back_that_its_runner_did_not_finish_goes_on_back(
 
 
 async def test_abandoned_it_says_what_was_true(tmp_path: Path, service: TwoColors) -> None:
-    async with House(tmp_path / "state", service, bake="30s") as house:
+    async with House(tmp_path / "state", service, bake="6s") as house:
         opened = await in_phase(house, "bake")
         service.write({"blue": 50, "green": 50}, stamp="somebody")
         assert (await house.ended(opened)).status == "conflict"
