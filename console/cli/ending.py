@@ -55,6 +55,12 @@ class Ending:
         _exit_in(LAST_WORDS_S, lambda: code)
         return code
 
+    def settled(self) -> None:
+        """Everything is written. What is left is Python's own end, which puts the system's handlers back: a signal
+        there would replace the code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
     def _terminate(self, number: int, frame: FrameType | None) -> None:
         if self._terminated:
             return

@@ -124,13 +124,16 @@ def as_runner(session: Session, begun: list[Action]) -> Iterator[None]:
         say(f"teal: leaving {what}")
         session.orders.park()
 
-    for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, leave), (signal.SIGHUP, leave)):
+    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: leave, signal.SIGHUP: leave}
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number, was in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, was)  # the loop knows only the system's own: a signal would end it half told
         for task in tasks:
             task.cancel()
 

@@ -32,7 +32,9 @@ def main() -> None:
         from console.cli.commands import teal
 
         code = ending.of(lambda: run_command(teal))
-    sys.exit(ended(lambda: flush() or code))
+    code = ended(lambda: flush() or code)
+    ending.settled()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -148,11 +148,13 @@ async def test_a_signal_before_there_is_an_action_leaves_what_will_be() -> None:
     class Fake:
         orders = Orders()
 
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with as_runner(cast(Session, Fake), []):
         for number in (signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
             await asyncio.sleep(0.05)
     assert Fake.orders.parked == 2
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 async def test_it_outlasts_the_time_to_watch(teal: Teal, service: TwoColors) -> None:
