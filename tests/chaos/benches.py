@@ -28,11 +28,11 @@ SLOW_S = 2.0
 
 
 def controlled(what: str, then: str = "true") -> list[str]:
-    """A command that the files `hang-WHAT` and `slow-WHAT` beside it steer; it leaves `begun-WHAT` as it begins."""
-    script = (
-        f"touch begun-{what}; test ! -e hang-{what} || sleep 600; test ! -e slow-{what} || sleep {SLOW_S:g}; {then}"
-    )
-    return ["sh", "-c", script]
+    """A command that the files `hang-WHAT` and `slow-WHAT` beside it steer; it leaves `begun-WHAT`."""
+    begun = f"touch begun-{what}"  # once it is known how it goes on: the files may be gone by then
+    hangs = f"test ! -e hang-{what} || {{ {begun}; sleep 600; }}"
+    slow = f"test ! -e slow-{what} || {{ {begun}; sleep {SLOW_S:g}; }}"
+    return ["sh", "-c", f"{hangs}; {slow}; {begun}; {then}"]
 
 
 DEPLOY = [*controlled("deploy", "echo $1 > $0.version"), "{color}", "{version}"]
