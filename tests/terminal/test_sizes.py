@@ -13,6 +13,8 @@ PANELS = ("1 Pipelines", "2 Quality", "3 Alerts", "4 Deployments", "5 Logs")
 
 def assert_drawn(terminal: Terminal, columns: int, rows: int) -> None:
     """The screen is whole: header, closed boxes, keys in the last line, nothing wider than the screen."""
+    terminal.until(lambda: len(terminal.lines) == rows and "? help" in terminal.lines[-1])
+    terminal.settle(0.2)
     lines = terminal.lines
     assert len(lines) == rows
     assert "SANDBOX" in lines[0]
@@ -27,7 +29,6 @@ def assert_drawn(terminal: Terminal, columns: int, rows: int) -> None:
 def test_first_screen_has_all_panels_with_data(console: Opener, columns: int, rows: int) -> None:
     terminal = console(columns=columns, rows=rows)
     terminal.shows(*PANELS, "production_data_pipe", "transactions", "live BLUE", "GET /")
-    terminal.settle()
     assert_drawn(terminal, columns, rows)
     assert ("6 Timeline" in terminal.text) == (rows == 40)
 
@@ -37,7 +38,6 @@ def test_too_small_says_so_and_comes_back(console: Opener) -> None:
     terminal.shows("teal needs 60", "this terminal", "q quits")
     terminal.resize(100, 30)
     terminal.shows(*PANELS, "live BLUE")
-    terminal.settle()
     assert_drawn(terminal, 100, 30)
     terminal.resize(40, 12)
     terminal.shows("teal needs 60")
@@ -56,7 +56,7 @@ def test_resize_storm_leaves_a_right_screen(console: Opener) -> None:
         terminal.pump(chance.choice((0.0, 0.0, 0.01)))
     terminal.resize(100, 30)
     terminal.shows(*PANELS, "live BLUE")
-    terminal.settle(0.5)
+    terminal.settle(0.5)  # once a storm has settled, all is drawn anew
     assert_drawn(terminal, 100, 30)
     terminal.send("q")
     assert terminal.ends() == 0
