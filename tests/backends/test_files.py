@@ -12,9 +12,8 @@ from actions.lease import is_held
 from backends.deployments.file_store import locked, read_bounded, replace_file
 from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError
-from backends.files import NotRegular, read_regular
+from backends.files import NotRegular, open_regular, read_regular
 from backends.http import Http
-from backends.logs.compression import open_regular
 from backends.registry import AdapterContext, build
 from backends.settings import Secret, SecretError
 from backends.state_file import StateFile
@@ -49,7 +48,7 @@ async def quickly(call: Callable[[], Any]) -> Any:
         (read_regular, NotRegular),
         (lambda path: read_bounded(path, 10), BackendError),
         (lambda path: StateFile(path).read(), NotRegular),
-        (open_regular, FileNotFoundError),
+        (open_regular, NotRegular),
     ],
 )
 async def test_a_pipe_is_no_file(pipe: Path, read: Callable[[Path], Any], error: type[Exception]) -> None:

@@ -79,7 +79,7 @@ async def test_a_release_and_its_rollback_lose_no_request(
     code, _, complaints = await teal.run("audit", "verify")
     assert code == 0, complaints
     notes = space.get_service()["metadata"]["annotations"]
-    assert notes["tealdeck.io/op"] == f"{back['id']}:shift"
+    assert notes["tealdeck.io/op"] == f"{back['id']}:shift-back"
 
 
 @pytest.mark.parametrize(

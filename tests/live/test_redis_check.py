@@ -80,7 +80,7 @@ class TestRedisCheck(CheckContract):
 async def test_a_healthy_primary(server: RedisServer, tmp_path: Path) -> None:
     result = await look(check_of(server, tmp_path))
     assert result.state == "ok"
-    assert re.fullmatch(r"[\d.]+ primary, 1 clients, answered in \d+ ms", result.message)
+    assert re.fullmatch(r"[\d.]+ primary, 1 client, answered in \d+ ms", result.message)
     assert list(values(result)) == ["time", "memory"]
 
 

@@ -75,7 +75,7 @@ def test_no_printable_key_writes(console: Opener, sandbox: Sandbox) -> None:
 def test_keys_read_at_once_go_where_the_first_of_them_led(console: Opener, burst: str, words: str) -> None:
     """Over SSH a typed word comes in one read; `a`, `b` and `x` would acknowledge, roll back and open the actions."""
     terminal = console()
-    terminal.shows(*PANELS, "live BLUE", "transactions", "products")
+    terminal.shows(*PANELS, "live BLUE", "transactions", "products", "production_data", "monitoring_and")
     terminal.send(burst)
     terminal.shows(words)
     terminal.settle(0.3)
