@@ -145,7 +145,9 @@ async def test_one_gzip_is_undone(sends: tuple[Sends, str], http: Http, coding: 
     assert (await http.request("GET", url)).body == text
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"{}" * 5000)[:-9], b"{}", zlib.compress(b"{}")])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"{}" * 5000)[:-9], b"{}", zlib.compress(b"{}")], ids=["cut", "plain", "zlib"]
+)
 async def test_what_is_no_gzip_is_malformed(sends: tuple[Sends, str], http: Http, body: bytes) -> None:
     server, url = sends
     server.body, server.headers = body, "Content-Encoding: gzip\r\n"

@@ -187,11 +187,22 @@ class Namespace:
             until(lambda color=color: self._is_rolled_out(color), f"{color} rolled out", within=WITHIN_S)  # type: ignore[misc]
         until(self._is_through, "traffic follows the selector", within=WITHIN_S)
 
+    def observed(self, color: str) -> None:
+        """Until the controller has seen the last change of a Deployment."""
+        until(lambda: self._is_observed(self._found(color)), f"{color} observed", within=WITHIN_S)
+
+    def _found(self, color: str) -> Any:
+        return self.api.call("GET", f"{self.apps}/analytics-{color}")
+
+    def _is_observed(self, found: Any) -> bool:
+        seen: int = found.get("status", {}).get("observedGeneration", 0)
+        return seen >= found["metadata"]["generation"]
+
     def _is_rolled_out(self, color: str) -> bool:
-        found = self.api.call("GET", f"{self.apps}/analytics-{color}")
-        spec, status = found["spec"], found["status"]
-        if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
+        found = self._found(color)
+        if not self._is_observed(found):
             return False
+        spec, status = found["spec"], found["status"]
         if not (status.get("replicas", 0) == status.get("updatedReplicas", 0) == spec["replicas"]):
             return False
         ready = sum(

@@ -135,6 +135,7 @@ async def test_a_deadline_that_ran_out_before_our_change_is_not_ours(space: Name
         failed = await rolled_out(deployer, "2.5.0-pull", lambda found: found.state == "failed")
         assert failed.detail.startswith("ProgressDeadlineExceeded: ImagePullBackOff")
         space.api.merge(path, {"spec": {"progressDeadlineSeconds": 600}})
+        await asyncio.to_thread(space.observed, "green")
         await asyncio.sleep(1.1)  # the times of the API have whole seconds
         await deploy(deployer, "2.4.1")
         await rolled_out(deployer, "2.4.1", lambda found: found.state == "complete")
