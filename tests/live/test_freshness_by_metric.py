@@ -72,7 +72,7 @@ async def test_the_oldest_of_all_decides(
     [
         ("feed_that_nobody_exports", "not_found", "the query finds nothing"),
         ("vector(0/0)", "not_found", "a value that is no time"),
-        ("max by (", "malformed", "parse error"),
+        ("max by (", "config", "parse error"),
     ],
 )
 async def test_what_says_nothing_of_the_data_is_an_error(

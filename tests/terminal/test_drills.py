@@ -122,7 +122,7 @@ def test_of_two_operators_one_wins_and_the_other_is_told(sandbox: Sandbox, long_
     assert sorted(process.returncode for process in both) == [6, 8]
     (lost,) = (text for process, text in zip(both, said, strict=True) if process.returncode == 6)
     error = msgspec.json.decode(lost)["items"][0]["error"]
-    assert ("flip" in error["message"], "teal action watch" in error["fix"]) == (True, True)
+    assert ("flip" in error["message"], f"teal -c {long_bake} action watch" in error["fix"]) == (True, True)
     action_of(sandbox, "deploy", "rollback", "analytics", "-y", "-c", long_bake, code=0)
 
 
