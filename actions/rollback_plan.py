@@ -22,6 +22,7 @@ from actions.switch_plan import (
     make_plan,
 )
 from actions.targets import SwitchTarget
+from actions.traffic import patiently
 from actions.versions import OnSides
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
@@ -66,7 +67,7 @@ def other_version(color: str, left: str, now_there: str) -> str:
 async def observed(target: SwitchTarget) -> SwitchState:
     """What can not be read is unknown: a rollback then pages someone, whatever the reason is."""
     try:
-        return await target.adapter.observe()
+        return await patiently(target.adapter)
     except BackendError as error:
         if error.kind not in _UNREAD:
             raise

@@ -30,7 +30,7 @@ from actions.stages import Judge, StageJudge, step_of
 from actions.steering import begun_back
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
 from actions.targets import SwitchTarget
-from actions.traffic import Traffic, same
+from actions.traffic import WRITE_TRIES, Traffic, patiently, same
 from actions.verifying import VERIFY_S, Verifying
 from actions.watching import Watching
 from actions.way_back import WayBack, abandon
@@ -177,7 +177,7 @@ class Switching:
         await work.end("preflight", "succeeded", detail, baseline=baseline)
 
     async def _looked(self) -> str:
-        found = await self._adapter.observe()
+        found = await (patiently(self._adapter) if self._kind == "rollback" else self._adapter.observe())
         half_done = self._traffic.in_doubt and self._traffic.is_ours(found)
         if not same(found, self._traffic.before) and not half_done:
             raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
@@ -257,7 +257,7 @@ class Switching:
             await work.safe_point()
             await self._still_healthy()
             try:
-                await self._traffic.shift(shift, self._traffic.last, weights, prober)
+                await self._shifted(shift, weights, prober)
             except Unfit as unfit:
                 if self._traffic.moved:
                     raise Failed(f"{shift} failed: {unfit}", "shift_failed") from None
@@ -275,6 +275,18 @@ class Switching:
         await prober.stop()
         if len(self._stages) > 1 and self._kind in MOVES_FORWARD and not work.done(analyse):
             await self._watch(analyse, share, float(self._settings.stage_time))
+
+    async def _shifted(self, step: str, weights: dict[str, int], prober: Prober) -> None:
+        """As `Traffic.shift`; a way back whose write got no answer and came to nothing is written again."""
+        for attempt in range(1, WRITE_TRIES + 1):
+            try:
+                await self._traffic.shift(step, self._traffic.last, weights, prober)
+                return
+            except Unfit as unfit:
+                lost = unfit.error.kind in ("timeout", "unreachable")
+                if self._kind != "rollback" or not lost or attempt == WRITE_TRIES:
+                    raise
+            await asyncio.sleep(0.2 * attempt)
 
     async def _still_healthy(self) -> None:
         """Right before each write, since a pause or a stage may lie between it and the last look."""

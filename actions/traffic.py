@@ -17,7 +17,7 @@ from actions.stages import is_shift, moves
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError, ErrorKind
-from backends.ports import SwitchState
+from backends.ports import Switch, SwitchState
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
 LOOK_S = 0.25
@@ -108,11 +108,10 @@ class Traffic:
 
     async def seen(self) -> SwitchState | None:
         """The control object now, asked for a few times; None where it can not be read."""
-        for wait_s in (*READ_AGAIN_S[:3], 0.0):
-            with contextlib.suppress(BackendError):
-                return await self._adapter.observe()
-            await asyncio.sleep(wait_s)
-        return None
+        try:
+            return await patiently(self._adapter)
+        except BackendError:
+            return None
 
     async def end(self) -> None:
         """Note on the control object that this action is over, where it wrote that last: other journals go by it. What
@@ -134,7 +133,7 @@ class Traffic:
         )  # whoever reads only it knows the way back
         stamp = f"{self._work.action_id}:{marked}"
         try:
-            found = await self._adapter.observe()
+            found = await patiently(self._adapter)
         except BackendError as error:
             raise NotWritten(error) from None
         if found.weights != weights or found.stamp != stamp:
@@ -195,6 +194,16 @@ class Traffic:
     def _written_steps(self) -> list[str]:
         steps = (line.event.step for line in self._work.history if line.event.kind == "intent")
         return [step for step in dict.fromkeys(steps) if moves(step)]
+
+
+async def patiently(adapter: Switch) -> SwitchState:
+    """The control object, asked for a few times over a second and a half: one answer that was lost must not keep
+    traffic on a bad side. Raises BackendError."""
+    for wait_s in READ_AGAIN_S[:3]:
+        with contextlib.suppress(BackendError):
+            return await adapter.observe()
+        await asyncio.sleep(wait_s)
+    return await adapter.observe()
 
 
 def same(found: SwitchState, expected: SwitchState) -> bool:
