@@ -24,7 +24,7 @@ LOOK_S = 0.25
 HALF_S = 2.0
 END_S = 10.0
 WRITE_TRIES = 3
-_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "rate_limited"})
+_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
 """Errors that are an answer: it was not written, and will not be."""
 
 

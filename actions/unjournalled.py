@@ -55,9 +55,14 @@ async def plan_without_journal(
 
 
 def agreeing(request: Request, plan: Plan) -> Plan:
-    """`plan`, made by the journal. Raises Refused (2) where the operator names another color than it does."""
+    """`plan`, made by the journal. Raises Refused (2) where the operator names another color than it does, or where it
+    names none and nothing forbids it."""
     if request.to and request.to.lower() != plan.to:
-        text = f"the journal says that back is {plan.to.upper()}; --to is for a journal that can not be read"
+        if not plan.to and any(finding.level == "block" for finding in plan.findings):
+            return plan  # what forbids it says why nobody knows where back is
+        text = "back is to no single color here; --to is for a journal that can not be read"
+        if plan.to:
+            text = f"the journal says that back is {plan.to.upper()}; --to is for a journal that can not be read"
         fix = f"without --to; or {command('deploy flip', request.service, to=request.to.upper())}"
         raise Refused(2, ActionError(kind="usage", message=clean(text, 200), fix=clean(fix, 200)))
     return plan
@@ -98,6 +103,8 @@ def back_by_mark(state: SwitchState, colors: Sequence[str]) -> Back:
     action, _, step = state.stamp.partition(":")
     mark = f"by the mark on the switch ({clean(state.stamp, 64)})"
     others = [color for color in colors if color != state.live]
+    if state.odd_mark:
+        return Back(why=f"the mark on the switch ({state.odd_mark}) can not be read: which side is back is not known")
     if not action or not step:
         return Back(why="the switch carries no mark of an action: which side is back is not known")
     if step in BACK_STEPS:

@@ -13,6 +13,7 @@ ErrorKind = Literal[
     "malformed",
     "conflict",
     "config",
+    "failed",
     "internal",
 ]
 
@@ -27,6 +28,7 @@ _WHAT_TO_DO: dict[ErrorKind, str] = {
     "malformed": "the answer is not what this system documents: check the URL and its version",
     "conflict": "somebody else changed it: look again, then plan anew",
     "config": RUN_VALIDATE,
+    "failed": "see what the command said, and look at what it was run for",
     "internal": "this is a defect: report it with the crash file",
 }
 

@@ -190,6 +190,7 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
     `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
     one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
+    `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
     """
 
     weights: dict[str, int]
@@ -199,6 +200,7 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     fence: int = 0
     journal: str = ""
     ended: bool = False
+    odd_mark: str = ""
 
     @property
     def live(self) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+# The time to parse a dotted key grows with the square of its parts.
+_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH}}}", re.MULTILINE)
 _WORDS = (
     (re.compile(r"^Illegal character '\\n'"), "the text is not closed: a quote is missing"),
     (re.compile(r"^Unterminated string"), "the text is not closed: a quote is missing"),
@@ -39,6 +42,8 @@ class ConfigText:
 
     def parse(self) -> dict[str, Any]:
         """Raises ConfigError."""
+        if _LONG_KEY.search(self._text):
+            raise self._too_deep()
         try:
             found = tomllib.loads(self._text)
         except RecursionError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from backends.json_text import decode_text
 from backends.state_file import StateFile
 
 
@@ -44,8 +45,8 @@ class SinceFile:
 
     def _read(self) -> dict[str, dict[str, float]]:
         try:
-            return msgspec.json.decode(self._file.read() or b"{}", type=dict[str, dict[str, float]])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return decode_text(self._file.read() or b"{}", dict[str, dict[str, float]])
+        except msgspec.DecodeError:
             return {}  # a damaged file costs the ages, not the alerts
 
     def _read_or_nothing(self) -> dict[str, dict[str, float]]:

@@ -21,6 +21,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked
 from backends.errors import BackendError
 from backends.files import read_regular
+from backends.json_text import decode_text
 from backends.models import ColorState, Finding
 from backends.ownership import command_problem
 from backends.ports import Deployed, Rollout, SwitchState
@@ -169,7 +170,7 @@ class CommandDeployer:
         except OSError as error:
             raise BackendError("unreachable", f"{self._notes}: {error.strerror}") from None
         try:
-            return msgspec.json.decode(content, type=dict[str, _Note])
+            return decode_text(content, dict[str, _Note])
         except msgspec.DecodeError as error:
             fix = "take the file away: what is deployed is then what the health URLs say"
             raise BackendError("malformed", f"{self._notes}: {error}", fix=fix) from None

@@ -121,8 +121,8 @@ class FileSwitch:
     ) -> SwitchState:
         """Compare and write under a lock; returns what was read back.
 
-        Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be or a
-        file that `validate` refuses, `auth`, `timeout` and `unreachable`. The file is as it was then.
+        Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be,
+        `failed` where `validate` or `reload` fails, `auth`, `timeout` and `unreachable`. The file is as it was then.
         """
         problem = check_weights(weights, self._config.colors)
         if problem:
@@ -144,7 +144,7 @@ class FileSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Write beside, move into place, check, reload; also how a missing file is begun."""
         content = self._by_hand(weights).decode()
-        lines = [write_command(self._path, content)]
+        lines = [write_command(self._path.resolve(), content)]
         return lines + [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
 
     async def aclose(self) -> None:
@@ -216,7 +216,7 @@ class FileSwitch:
             # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
             if what == "reload":
                 run_command(command, self._base_dir, self._config.env)
-            raise BackendError("config", f"{what}: {problem}; the old file is back in place", fix="correct it by hand")
+            raise BackendError("failed", f"{what}: {problem}; the old file is back in place", fix="correct it by hand")
 
     async def _control(self) -> SwitchState:
         try:

@@ -15,6 +15,7 @@ from backends.deployments.haproxy_state import Crumb, NodeState, shares_words
 from backends.deployments.haproxy_weights import OUT_OF_ROTATION
 from backends.deployments.switch_format import percent
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.text import clean
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -47,10 +48,10 @@ class Memory:
     def read(self) -> _Remembered:
         """What is remembered; nothing where there is none. `damage` says that nobody knows what was."""
         try:
-            return msgspec.json.decode(read_bounded(self.path, MAX_BYTES) or b"{}", type=_Remembered)
+            return decode_text(read_bounded(self.path, MAX_BYTES) or b"{}", _Remembered)
         except BackendError as error:
             return _Remembered(damage=f"{self.path}: {error.message}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except msgspec.DecodeError:
             return _Remembered(damage=f"{self.path} is damaged")
 
     def wrote(self, node: str, crumb: Crumb, process: str) -> None:
@@ -73,7 +74,7 @@ def after_reload(state: NodeState, remembered: _Remembered) -> tuple[NodeState, 
     wrote = remembered.nodes.get(state.node)
     if remembered.damage and state.crumb is None:
         return state, f"{remembered.damage}: what was written to {state.node} before its last reload is not known"
-    if wrote is None or state.crumb is not None or wrote.process == state.process:
+    if wrote is None or state.crumb is not None or state.odd_mark or wrote.process == state.process:
         return state, ""
     crumb = Crumb.parse(wrote.crumb)
     if crumb is None:

@@ -21,7 +21,7 @@ from backends.ports import SwitchState
 from backends.text import clean
 from backends.times import away
 
-_VARIABLE = re.compile(r"type=str value=<(.*)>\s*\Z", re.DOTALL)
+_VARIABLE = re.compile(r"type=\w+ value=<(.*)>\s*\Z", re.DOTALL)
 _RUNNING = 2
 
 
@@ -87,8 +87,8 @@ class Counters(Struct, frozen=True):
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
-    """One node, read at once. `crumb` is None where there is none, `process` changes with every reload,
-    `started` is the second of the last one, 0 where it is not known."""
+    """One node, read at once. `crumb` is None where there is none, and `odd_mark` is one that can not be read.
+    `process` changes with every reload, `started` is the second of the last one, 0 where it is not known."""
 
     node: str
     servers: tuple[Server, ...]
@@ -99,6 +99,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     process: str
     started: int
     counters: dict[str, Counters]
+    odd_mark: str = ""
 
     @property
     def static(self) -> bool:
@@ -176,6 +177,7 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         process=f"{info['Pid']}/{info.get('Start_time_sec', '')}",
         started=number(node, info, "Start_time_sec"),
         counters=_counters(node, stat, color_of),
+        odd_mark=clean(found_crumb[1], 200) if found_crumb and crumb is None else "",
     )
 
 
@@ -187,12 +189,13 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
     """
     digest = hashlib.sha256()
     for node in nodes:
-        text = node.crumb.text() if node.crumb else ""
+        text = node.crumb.text() if node.crumb else node.odd_mark
         digest.update(f"{node.node}|{text}|".encode())
         for server in sorted(node.servers, key=lambda server: server.name):
             digest.update(f"{server.name}={server.weight}/{server.admin}|".encode())
     newest = max(nodes, key=lambda node: node.crumb.number if node.crumb else 0)
-    state = SwitchState(weights={}, revision=digest.hexdigest()[:16])
+    odd = next((f"{clean(node.odd_mark, 80)} on {node.node}" for node in nodes if node.odd_mark), "")
+    state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)
     if (crumb := newest.crumb) is not None:
         ended = all(node.crumb is not None and node.crumb.ended for node in nodes)
         state = replace(state, fence=crumb.fence, journal=crumb.journal, ended=ended)

@@ -7,6 +7,7 @@ some milliseconds in which somebody else's change is written over.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from backends.deployments.haproxy_weights import weights_for
 from backends.errors import BackendError
 
 STATIC_WORDS = "static LB algorithm"
+_ONE_WORD = re.compile(r"[\w./=+:%~-]{1,190}", re.ASCII)  # what can stand in a command as it is
 
 
 class Writer:
@@ -100,7 +102,8 @@ class Writer:
                 answer = await node.ask(f"show servers state {self._backend}")
                 raising, lowering = self._between(_weights_in(answer), {s.name: s.weight for s in before.servers})
                 await node.order(raising)
-                marks = (before.crumb.text(), before.crumb.owner()) if before.crumb else ("", "")
+                odd = before.odd_mark if _ONE_WORD.fullmatch(before.odd_mark) else ""
+                marks = (before.crumb.text(), before.crumb.owner()) if before.crumb else (odd, "")
                 await node.order([*lowering, *self._marked(*marks)])
                 words.append(f"{before.node} is as it was")
             except BackendError as again:

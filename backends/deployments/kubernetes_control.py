@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from backends.deployments.switch_format import refuse_older_fence
+from backends.deployments.switch_format import fence_of, refuse_older_fence
 from backends.errors import BackendError
 from backends.kubernetes_api import FIELD_MANAGER, KubernetesApi
 from backends.kubernetes_wire import Service
@@ -59,9 +59,10 @@ class ServiceControl:
             revision=revision,
             detail=f"Service {self._name}: {detail}" if detail else "",
             stamp=clean(stamp, 128),
-            fence=int(fence) if fence.isdecimal() else 0,
+            fence=fence_of(fence) or 0,
             journal=clean(service.metadata.annotation(JOURNAL), 64),
             ended=service.metadata.annotation(ENDED) == stamp != "",
+            odd_mark=f"{FENCE}={clean(fence, 40)}" if fence and fence_of(fence) is None else "",
         )
 
     def patch(self, service: Service, color: str, *, stamp: str, fence: int, journal: str = "") -> list[dict[str, Any]]:

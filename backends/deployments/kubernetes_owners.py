@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from backends.deployments.kubernetes_control import FENCE, OP, selector_writers
+from backends.json_text import decode_text
 from backends.kubernetes_wire import Metadata, Service
 from backends.models import Finding
 from backends.text import clean
@@ -82,7 +83,7 @@ def owners_by_mark(metadata: Metadata, what: str, field: str, *, but: Collection
 def _applied_color(metadata: Metadata, label: str) -> str:
     """The color that is put back by the next client-side `kubectl apply` of the same file; empty for none."""
     try:
-        applied = msgspec.json.decode(metadata.annotation(_APPLIED) or b"{}", type=Service)
+        applied = decode_text(metadata.annotation(_APPLIED) or b"{}", Service)
     except msgspec.DecodeError:
         return ""
     return clean((applied.spec.selector or {}).get(label, ""), 64)

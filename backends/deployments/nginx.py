@@ -178,9 +178,9 @@ class NginxSwitch:
     ) -> SwitchState:
         """Compare and write under a lock, check, reload, and wait until what runs says so.
 
-        Raises BackendError: `conflict` where file or process are not `expected`, `config` for weights that can not be
-        and for a file or a reload that nginx refuses, `auth`, `timeout` and `unreachable`. The old file is back in
-        place then, and nginx was told to read it again; where that failed the message says ARMED.
+        Raises BackendError: `conflict` where file or process are not `expected`, `config` for weights that can not
+        be, `failed` for a file or a reload that nginx refuses, `auth`, `timeout` and `unreachable`. The old file is
+        back in place then, and nginx was told to read it again; where that failed the message says ARMED.
         """
         async with locked_beside(self._path):
             before, found = await self._as_expected(expected)
@@ -222,7 +222,7 @@ class NginxSwitch:
         content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
         commands = [shlex.join(self._config.validate), shlex.join(self._config.reload)]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
-        return [write_command(self._path, content), *commands, ask]
+        return [write_command(self._path.resolve(), content), *commands, ask]
 
     async def aclose(self) -> None:
         """Nothing is held open."""
@@ -235,10 +235,12 @@ class NginxSwitch:
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
             return replace(file, revision=revision)
+        path = self._path.resolve()
+        undo = shlex.join(["mv", f"{path}.previous", str(path)])
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
             f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
-            f"{shlex.join(self._config.reload)}; or undo: mv {self._path}.previous {self._path}"
+            f"{shlex.join(self._config.reload)}; or undo: {undo}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         return replace(file, weights=mean, revision=revision, detail=words)
@@ -280,7 +282,7 @@ class NginxSwitch:
         problem = await self._run(self._config.validate)
         if problem:
             await asyncio.to_thread(replace_file, self._path.resolve(), before)
-            raise BackendError("config", f"{problem}; the old file is back in place", fix="correct it by hand")
+            raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
         old_workers = await self._workers()
         problem = await self._run(self._config.reload)
         problem = problem or await self._unproven(content, old_workers)
@@ -297,7 +299,7 @@ class NginxSwitch:
             again, still = "", error.message
         if not still:
             return BackendError(
-                "config", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
+                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
             )
         message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
         return BackendError(

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from backends.command_line import command
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -70,6 +71,11 @@ def percent(amounts: dict[str, int]) -> dict[str, int]:
     return found
 
 
+def fence_of(text: str) -> int | None:
+    """The number of a fence; None for what is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, journal: str) -> None:
     """Raises BackendError(conflict) where a later lease of the same action has written: its old owner has woken up."""
     action = stamp.partition(":")[0]
@@ -91,8 +97,8 @@ class JsonForm:
         """The state, with empty weights and the reason in `detail` where it can not be trusted."""
         revision = revision_of(content)
         try:
-            data = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            data: Any = decode_text(content, object)
+        except msgspec.DecodeError as error:
             return SwitchState(weights={}, revision=revision, detail=f"not JSON: {clean(str(error), 200)}")
         if isinstance(data, dict) and _ENDED in data:
             revision = revision_of(_formatted({key: value for key, value in data.items() if key != _ENDED}))
@@ -111,13 +117,14 @@ class JsonForm:
             fence=fence if type(fence) is int else 0,
             journal=clean(journal, 64) if isinstance(journal, str) else "",
             ended=data.get(_ENDED) == stamp != "",
+            odd_mark=_odd(data),
         )
 
     def write(
         self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = ""
     ) -> bytes:
         """The new content; the generation goes up by one."""
-        data: dict[str, Any] = msgspec.json.decode(before) if before else {}
+        data = decode_text(before, dict[str, Any]) if before else {}
         data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
         for key, value in (("fence", fence), ("journal", journal), (_ENDED, "")):
             data.pop(key, None)
@@ -126,7 +133,7 @@ class JsonForm:
 
     def end(self, before: bytes) -> bytes:
         """The same with the note that the action of its stamp is over."""
-        data: dict[str, Any] = msgspec.json.decode(before)
+        data = decode_text(before, dict[str, Any])
         return _formatted(data | {_ENDED: data.get("stamp")})
 
 
@@ -154,7 +161,7 @@ class StampedForm:
         if line is None:
             return unknown("no stamp: not written by this program")
         try:
-            stamp = msgspec.json.decode(line.partition(STAMP_MARK)[2].encode(), type=Stamp)
+            stamp = decode_text(line.partition(STAMP_MARK)[2], Stamp)
         except msgspec.DecodeError as error:
             return unknown(f"the stamp is damaged: {clean(str(error), 200)}")
         if stamp.digest != _digest(text.replace(line, "", 1)):
@@ -192,16 +199,17 @@ class StampedForm:
         """As `JsonForm.end`; only the comment changes."""
         text = before.decode()
         line = self._stamp_line(text) or ""
-        stamp = msgspec.json.decode(line.partition(STAMP_MARK)[2].encode(), type=Stamp)
+        stamp = decode_text(line.partition(STAMP_MARK)[2], Stamp)
         at = stamp.at if _JOURNAL in stamp.at else stamp.at + _JOURNAL
         return text.replace(line, self._line(replace(stamp, at=at.removesuffix(_ENDS) + _ENDS)), 1).encode()
 
     def generation(self, content: bytes) -> int:
         """That of the stamp; 0 where there is none."""
         line = self._stamp_line(content.decode("utf-8", "replace"))
+        text = "{}" if line is None else line.partition(STAMP_MARK)[2]
         try:
-            found = None if line is None else msgspec.json.decode(line.partition(STAMP_MARK)[2]).get("generation")
-        except (msgspec.DecodeError, AttributeError):
+            found = decode_text(text, dict[str, Any]).get("generation")
+        except msgspec.DecodeError:
             found = None
         return _next(found) - 1
 
@@ -253,6 +261,14 @@ def _tokens(template: str) -> list[str]:
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:16]
+
+
+def _odd(data: dict[str, Any]) -> str:
+    """What of a mark is not of the kind that this program writes, in words; empty for nothing."""
+    kinds = {"stamp": str, "fence": int, "journal": str, _ENDED: str}
+    return ", ".join(
+        f"{key} is no {kind.__name__}" for key, kind in kinds.items() if type(data.get(key, kind())) is not kind
+    )
 
 
 def _next(generation: Any) -> int:

@@ -26,6 +26,7 @@ from msgspec import Struct, field, structs
 
 from backends.environment import without_secrets
 from backends.errors import BackendError, ErrorKind
+from backends.json_text import decode_text
 from backends.logs.lines import at_least, parse_text
 from backends.logs.merging import gap, is_gap
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
@@ -202,7 +203,7 @@ class JournaldLogs:
 
     def _decoded(self, line: bytes) -> _Entry:
         try:
-            return msgspec.json.decode(line, type=_Entry)
+            return decode_text(line, _Entry)
         except msgspec.DecodeError as error:
             raise BackendError("malformed", f"logs {self._context.name}: journalctl: {told(str(error))}") from None
 

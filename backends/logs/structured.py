@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from backends.json_text import decode_text
 from backends.logs.levels import level_of_number, level_of_status, level_of_value, worse
 from backends.logs.stamps import NANOSECONDS, Stamp, parse_time
 from backends.models import LogLevel
@@ -51,8 +52,8 @@ class Fields(Struct, frozen=True):
 def object_of(text: str) -> dict[str, Any] | None:
     """The JSON object that a line is, else None."""
     try:
-        decoded = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        decoded = decode_text(text, object)
+    except msgspec.DecodeError:
         return None
     return decoded if isinstance(decoded, dict) else None
 

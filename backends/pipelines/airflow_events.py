@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.json_text import decode_text
 from backends.models import TimelineEvent
 from backends.pipelines.airflow_wire import DagRun
 from backends.text import clean
@@ -81,8 +82,8 @@ def event_of(log: EventLog, backend: str) -> TimelineEvent | None:
 
 def _asked(extra: str | None) -> dict[str, Any]:
     try:
-        asked = msgspec.json.decode(extra or "{}")
-    except msgspec.MsgspecError:
+        asked = decode_text(extra or "{}", object)
+    except msgspec.DecodeError:
         return {}
     return asked if isinstance(asked, dict) else {}
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.pipelines.github_api import GitHubApi
 from backends.pipelines.github_wire import Dispatched, Run, Runs, Workflow
 from backends.state_file import StateFile
@@ -188,8 +189,8 @@ class Dispatches:
         if content is None:
             return {}
         try:
-            return msgspec.json.decode(content, type=dict[str, Dispatch])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return decode_text(content, dict[str, Dispatch])
+        except msgspec.DecodeError:
             path = self._file.path
             words = f"{path}: damaged: what was started from here is not known"
             fix = f"look at GitHub for what runs, then move it away (mv {quote(str(path))} {quote(f'{path}.damaged')})"

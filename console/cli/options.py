@@ -186,6 +186,6 @@ def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise CommandError(EXIT_USAGE, "usage", f'"{pair}" is not K=V', fix="write -p rows=500")
         try:
             found[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[key] = value
     return found

@@ -99,7 +99,7 @@ def running() -> SandboxInfo | None:
         info = msgspec.json.decode(path.read_bytes(), type=SandboxInfo)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = (error.strerror or "") if isinstance(error, OSError) else "not what a sandbox writes"
         raise SandboxError(f"a sandbox runs, but {path}: {why}", "`teal sandbox stop`, then start it again") from None
     if info.boot_id != files.boot_id():

@@ -55,7 +55,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in `path`; empty where the file is missing, unreadable or not an object."""
     try:
         value = msgspec.json.decode(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

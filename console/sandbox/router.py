@@ -74,7 +74,7 @@ class SwitchFile:
             self.error = ""
         except OSError as error:
             self._seen, self.error = None, f"{self._path.name}: {error.strerror}"
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.error = f"{self._path.name}: {error}"
 
     def _accept(self, document: Any) -> None:

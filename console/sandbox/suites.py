@@ -87,7 +87,7 @@ def evaluate(connection: sqlite3.Connection, path: Path, table: str, run_id: str
     try:
         suite = json.loads(path.read_bytes())
         expectations = [(found["expectation_type"], found["kwargs"]) for found in suite["expectations"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SuiteError(f"{path.name}: not an expectation suite: {error!r}") from None
     columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     count = connection.execute(f"SELECT count(*) FROM {table} WHERE run_id = ?", (run_id,)).fetchone()[0]

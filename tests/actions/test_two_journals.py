@@ -139,3 +139,25 @@ async def test_of_two_that_begin_at_once_one_moves_traffic(tmp_path: Path, servi
     assert moved.status == "succeeded"
     assert (aborted.status, aborted.error is not None and aborted.error.kind) == ("aborted", "conflict")
     assert (mark(service)[0], service.weights()) == (moved.id, GREEN)
+
+
+async def test_a_mark_that_can_not_be_read_is_somebody_elses(mine: House, service: TwoColors) -> None:
+    flip = await mine.order(ANALYTICS_FLIP)
+    said = json.loads(service.switch.read_text())
+    service.switch.write_text(json.dumps({**said, "stamp": {"version": 2}}))
+    again = Request(kind="flip", service="analytics", to="blue")
+    assert await codes(mine, again, "block") == ["other-journal"]
+    assert "other-journal" in await codes(mine, ANALYTICS_ROLLBACK, "warning")
+    assert flip.status == "succeeded"
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_a_color_named_for_a_switch_that_can_not_be_read_is_told_why(mine: House, service: TwoColors) -> None:
+    await mine.order(ANALYTICS_FLIP)
+    service.switch.write_bytes(b"[" * 100_000)
+    for to in ("", "blue"):
+        with pytest.raises(Refused) as caught:
+            await mine.order(Request(kind="rollback", service="analytics", to=to))
+        assert caught.value.exit_code == 9
+        assert "nested too deep" in caught.value.error.message

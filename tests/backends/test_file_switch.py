@@ -234,6 +234,7 @@ async def test_a_command_that_fails_puts_the_old_file_back(
     before = service.switch.read_bytes()
     adapter = switch_of(service, http, **{what: command})
     error = await error_of(adapter)
+    assert error.kind == "failed"  # what is wrong with a process is no mistake of the config
     assert error.message.startswith(what)
     assert "back in place" in error.message
     assert service.switch.read_bytes() == before
@@ -353,6 +354,17 @@ async def test_the_layers_are_shown_as_they_are_where_they_disagree(service: Two
     service.router_frozen, service.router_status = None, 502
     found = await switch_of(service, http).deployment()
     assert (found.truth.data.value, "502" in found.truth.data.detail) == ("unknown", True)
+
+
+def test_a_link_to_nothing_stays_a_link_when_it_is_begun_by_hand(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "switch.json"
+    link.symlink_to(tmp_path / "real" / "switch.json")
+    config = FileSwitchConfig(path="switch.json", health=dict.fromkeys(COLORS, "http://x"))
+    [begin] = FileSwitch(config, AdapterContext("s", tmp_path, tmp_path, Http())).manual_commands(GREEN)
+    subprocess.run(begin, shell=True, check=True)
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "real" / "switch.json").read_text())["weights"] == GREEN
 
 
 def test_manual_commands_survive_a_shell(tmp_path: Path) -> None:

@@ -121,3 +121,50 @@ def test_the_annotations_of_a_service(more: dict[str, str], journal: str, ended:
     patch = control.patch(service, "blue", stamp="C:shift", fence=1, journal="j2")
     written = {each["path"].rpartition("~1")[2]: each["value"] for each in patch if each["op"] == "add"}
     assert written == {"fence": "1", "op": "C:shift", "journal": "j2"}
+
+
+BOMB = b"[" * 100_000
+
+
+@pytest.mark.parametrize("content", [BOMB, b'{"weights": ' + BOMB, b'{"a": ' * 90_000, b"\xff"])
+def test_what_is_nested_too_deep_is_as_unreadable_as_any_garbage(content: bytes) -> None:
+    found = JsonForm(COLORS).read(content)
+    assert (found.weights, found.detail.startswith("not JSON: ")) == ({}, True)
+    stamped = TemplateForm(COLORS, TEMPLATE, "#")
+    text = b"server green;\n# tealdeck:" + content + b"\n"
+    assert stamped.read(text).weights == {}
+    assert stamped.generation(text) == 0
+    for form_ in (JsonForm(COLORS), stamped):
+        with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
+            form_.end(content if isinstance(form_, JsonForm) else text)
+
+
+@pytest.mark.parametrize("depth", range(960, 1000, 3))
+def test_what_can_be_read_can_be_written(depth: int) -> None:
+    content = b'{"weights": {"blue": 100}, "more": ' + b"[" * depth + b"]" * depth + b"}"
+    form_ = JsonForm(COLORS)
+    if form_.read(content).weights:
+        assert form_.read(form_.write(content, GREEN, "A:shift", AT)).weights == GREEN
+
+
+@pytest.mark.parametrize(
+    ("more", "odd"),
+    [
+        ({"stamp": {"v": 2}}, "stamp is no str"),
+        ({"stamp": "A:shift", "fence": "9"}, "fence is no int"),
+        ({"stamp": "A:shift", "journal": 5}, "journal is no str"),
+        ({"stamp": "A:shift", "fence": 9, "journal": "j", "ended": "A:shift"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_mark_of_other_kinds_is_told(more: dict[str, Any], odd: str) -> None:
+    assert JsonForm(COLORS).read(msgspec.json.encode({"weights": GREEN, **more})).odd_mark == odd
+
+
+@pytest.mark.parametrize(("fence", "odd"), [("x", True), ("-1", True), ("9" * 5000, True), ("٣", True), ("7", False)])
+def test_a_fence_that_is_no_number_is_told(fence: str, odd: bool) -> None:
+    service = Service(
+        metadata=Metadata(name="s", annotations={FENCE: fence, OP: "A:shift"}), spec=ServiceSpec(selector={"c": "blue"})
+    )
+    found = ServiceControl(None, "s", "c", COLORS).state(service)  # type: ignore[arg-type]
+    assert (bool(found.odd_mark), found.fence) == (odd, 0 if odd else 7)

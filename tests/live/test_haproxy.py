@@ -13,6 +13,7 @@ import pytest
 
 from backends.deployments import haproxy_socket
 from backends.deployments.haproxy import HaproxySwitch
+from backends.deployments.haproxy_state import variable_of
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import SwitchState
@@ -342,6 +343,31 @@ async def test_a_change_by_hand_takes_the_stamp_away_and_is_never_written_over(
     found = await adapter.observe()
     assert (found.live, found.stamp) == ("mixed", "")
     assert (await error_of(adapter, BLUE, after)).kind == "conflict"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "str(2/done/7/1/blue=100+green=0/A:shift)",
+        "str(1/shift/7/1/blue=100+green=0/A:shift)",
+        "str(x)",
+        "int(5)",
+        "bool(1)",
+    ],
+)
+async def test_a_mark_that_can_not_be_read_is_told_until_it_is_written_over(
+    service: TwoColors, http: Http, nodes: list[Haproxy], order: str
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    none = await adapter.observe()
+    for node in nodes:
+        node.ask(f"experimental-mode on; set var {variable_of('model')} {order}")
+    odd = await adapter.observe()
+    assert (none.odd_mark, bool(odd.odd_mark), odd.stamp) == ("", True, "")
+    assert odd.revision != none.revision
+    assert (await error_of(adapter, before=none)).kind == "conflict"
+    after = await adapter.shift(odd, GREEN, stamp="A:shift")
+    assert (after.odd_mark, after.stamp) == ("", "A:shift")
 
 
 # ---- reloads

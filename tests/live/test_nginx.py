@@ -174,7 +174,7 @@ async def test_a_config_that_does_not_parse_is_never_reloaded(
     broken = switch_of(service, http, server, servers={"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:1 wieght=2"]})
     before = server.include.read_bytes()
     error = await error_of(broken)
-    assert error.kind == "config"
+    assert error.kind == "failed"
     assert 'invalid parameter "wieght=2"' in error.message
     assert error.message.endswith("the old file is back in place")
     assert server.include.read_bytes() == before
@@ -189,7 +189,7 @@ async def test_a_config_that_is_broken_already_is_said_before_anything_is_change
     assert [(f.level, f.code) for f in found] == [("block", "nginx-config")]
     assert "proxy_pas" in found[0].text
     assert "before any change" in found[0].text
-    assert (await error_of(adapter)).kind == "config"
+    assert (await error_of(adapter)).kind == "failed"
     assert (await adapter.observe()).live == "blue"
 
 
