@@ -35,21 +35,20 @@ def learn(*values: str | None) -> None:
     global _known
     for value in values:
         for secret in (*_parts(value or ""), *_tokens_of_path(value or "")):
-            word = secret.isalpha() and secret.islower() and len(secret) <= _MAX_WORD_CHARS
-            if len(secret) >= MIN_CHARS and not word and secret not in _known:
+            if len(secret) >= MIN_CHARS and not _is_word(secret) and secret not in _known:
                 _known = (*_known, secret)[-_MAX_KNOWN:]
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without the secrets that are known, and without `secrets`. What a cut left of one goes, too."""
-    forms = {form for secret in _known for form in _forms(secret)}
-    forms |= {form for secret in secrets if len(secret) >= _MIN_OWN_CHARS for form in _forms(secret)}
+    wanted = dict.fromkeys((*_known, *(secret for secret in secrets if len(secret) >= _MIN_OWN_CHARS)))
+    forms = {form for secret in wanted for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
         if form in text:
             text = text.replace(form, STARS)
         elif ELLIPSIS in text and form[:MIN_CHARS] in text:
             text = _without_beginning(text, form)
-    return text
+    return _without_encoded(text, [secret for secret in wanted if not _is_word(secret)]) if wanted else text
 
 
 def told(text: str, limit: int = 200, secrets: Iterable[str] = ()) -> str:
@@ -84,6 +83,10 @@ def redact_url(url: str) -> str:
         return clean(urlunsplit((parts.scheme, host, parts.path, "", "")), 300)
     except ValueError:
         return "(not a URL)"
+
+
+def _is_word(secret: str) -> bool:
+    return secret.isalpha() and secret.islower() and len(secret) <= _MAX_WORD_CHARS
 
 
 def _parts(value: str) -> Iterable[str]:
@@ -153,3 +156,17 @@ def _without_beginning(text: str, form: str) -> str:
                 text = text[: end - length] + STARS + text[end:]
                 break
     return text
+
+
+def _without_encoded(text: str, secrets: Iterable[str]) -> str:
+    """`text` without `secrets` in layers of writing that no list of forms can name, and without most of one."""
+    from backends.encoded import spans
+
+    raw = text.encode("utf-8", "surrogatepass")
+    found = sorted(spans(raw, [secret.encode("utf-8", "surrogatepass") for secret in secrets]))
+    pieces, taken = [], 0
+    for start, end in found:
+        if start >= taken:
+            pieces += [raw[taken:start], STARS.encode()]
+        taken = max(taken, end)
+    return b"".join([*pieces, raw[taken:]]).decode("utf-8", "replace") if found else text
