@@ -5,7 +5,6 @@ Reading a journal that does not exist finds nothing, creates nothing and loads n
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +19,7 @@ from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
 from backends.text import clean
+from backends.threads import DaemonExecutor
 
 if TYPE_CHECKING:
     from actions.journal_sql import SqlJournal
@@ -44,12 +44,12 @@ class Journal:
         self.times = times or LeaseTimes()
         self._renewed: dict[str, float] = {}
         self._writing = asyncio.Lock()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._executor = DaemonExecutor(1, "journal")  # `aclose` waits; nothing else, for a server that hangs
         self._sql: SqlJournal | None = None
 
-    async def aclose(self) -> None:
-        """Close the database; safe to call twice."""
-        if self._sql is not None:
+    async def aclose(self, *, wait: bool = True) -> None:
+        """Close the database, behind what is asked of it; safe to call twice. Without `wait` what hangs is left."""
+        if self._sql is not None and wait:
             sql, self._sql = self._sql, None
             await asyncio.get_running_loop().run_in_executor(self._executor, sql.close)
         self._executor.shutdown(wait=False)

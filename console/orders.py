@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from console.lingering import Fate
     from console.runner import InProcess
 
+T = TypeVar("T")
+
+PATIENCE_S = 6.0
+"""So long a journal may take to say who acts; what is live does not wait longer for it."""
+
 
 class Orders:
     """What a console may order and read of orders. Reading creates no journal, and loads no database library for one
@@ -46,6 +51,8 @@ class Orders:
         self._console_id: str | None = None
         self._caring: set[asyncio.Task[None]] = set()
         self.unjournalled: set[str] = set()
+        self.patience_s = PATIENCE_S
+        self._hanging: asyncio.Future[Any] | None = None
 
     @cached_property
     def actor(self) -> Actor:
@@ -100,11 +107,19 @@ class Orders:
 
     async def action(self, wanted: str) -> Action:
         """The action of that id or unique prefix. Raises Refused (5)."""
-        return await (await self._opened()).action(wanted)
+
+        async def ask() -> Action:
+            return await (await self._opened()).action(wanted)
+
+        return await self._soon(ask())
 
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Newest first."""
-        return await (await self._opened()).actions(open_only=open_only, limit=limit)
+
+        async def ask() -> list[Action]:
+            return await (await self._opened()).actions(open_only=open_only, limit=limit)
+
+        return await self._soon(ask())
 
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
@@ -151,11 +166,19 @@ class Orders:
 
     async def watched(self) -> list[Watch]:
         """When consoles were open on this context, in the last month."""
-        return await (await self._opened()).journal.watched(self._context.name)
+
+        async def ask() -> list[Watch]:
+            return await (await self._opened()).journal.watched(self._context.name)
+
+        return await self._soon(ask())
 
     async def who_is_on(self) -> list[OpenConsole]:
         """The consoles that are open on this context."""
-        return await (await self._opened()).journal.who_is_on(self._context.name)
+
+        async def ask() -> list[OpenConsole]:
+            return await (await self._opened()).journal.who_is_on(self._context.name)
+
+        return await self._soon(ask())
 
     async def append_audit(self, *entries: AuditEntry) -> None:
         """Add to the chain what changed nothing: a note."""
@@ -171,7 +194,11 @@ class Orders:
 
     async def enrich(self, deployment: Deployment) -> Deployment:
         """`deployment` with what only the journal knows: the open action, the last switch, the way back."""
-        enriched = await (await self._opened()).enrich(deployment)
+
+        async def ask() -> Deployment:
+            return await (await self._opened()).enrich(deployment)
+
+        enriched = await self._soon(ask())
         offer, last = enriched.rollback, enriched.last_switch
         if offer is None or offer.until is None or last is None:
             return enriched
@@ -195,12 +222,15 @@ class Orders:
         """Wait for what runs in this process, and close the journal; safe to call twice."""
         await self.run_out()
         caring, self._caring = self._caring, set()
+        hangs = self._hangs()
+        for task in caring if hangs else ():
+            task.cancel()
         await asyncio.gather(*caring, return_exceptions=True)
         if self._gate is not None:
-            if self._console_id is not None:
+            if self._console_id is not None and not hangs:
                 with contextlib.suppress(BackendError):
                     await self._gate.journal.gone(self._console_id)
-            await self._gate.journal.aclose()
+            await self._gate.journal.aclose(wait=not hangs)
             self._gate = None
 
     # ---- what the gate is made of
@@ -231,6 +261,32 @@ class Orders:
 
         watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
         return SilencerTarget(self._adapters.silencer(backend), self._target("alerts", backend), str(watchdog or ""))
+
+    async def _soon(self, asked: Coroutine[Any, Any, T]) -> T:
+        """What the journal says within `patience_s`, for who only looks: a server that is frozen takes the question and
+        never answers. While one hangs nothing else is asked. Raises BackendError(timeout)."""
+        if self._hangs():
+            asked.close()
+            raise self._silent()
+        asking = asyncio.ensure_future(asked)
+        try:
+            done, _ = await asyncio.wait([asking], timeout=self.patience_s)
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        if done:
+            return asking.result()
+        asking.add_done_callback(lambda late: late.cancelled() or late.exception())
+        self._hanging = asking
+        raise self._silent()
+
+    def _hangs(self) -> bool:
+        return self._hanging is not None and not self._hanging.done()
+
+    def _silent(self) -> BackendError:
+        where = f" {self._gate.journal.location.name}" if self._gate is not None else ""
+        words = f"journal{where}: no answer in {self.patience_s:.3g} s"
+        return BackendError("timeout", words, fix="see whether its server is frozen, or its file system hangs")
 
     async def _opened(self) -> Gate:
         if self._gate is None:

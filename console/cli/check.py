@@ -16,7 +16,7 @@ from backends.models import CheckResult, Panel, badness, worst
 from console.check_output import EXIT_OF_HEALTH, FORMATS, write
 from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results, of_actions
 from console.cli.options import Common, common_options
-from console.cli.reading import chosen
+from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
 from console.config_model import Port
 from console.errors import CommandError
@@ -136,6 +136,7 @@ async def _check(
     entries = {**entries, "checks": tuple(entry for entry in entries["checks"] if entry.name in wanted)}
     selection = replace(selection, context=replace(selection.context, entries=entries))
     async with opened(Session(selection, panels=("checks", *panels))) as session:
+        session.orders.patience_s = patience_s(min(common.timeout_s or READ_S, READ_S))
         session.orders.begin_care()
         _, acting = await asyncio.gather(
             session.read(deadline_s=min(common.timeout_s or READ_S, READ_S)), session.open_actions()

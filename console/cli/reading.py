@@ -10,6 +10,7 @@ from console.cli.options import Common
 from console.cli.showing import Answer, show
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
+from console.orders import PATIENCE_S
 from console.output import reading_exit_code
 from console.select import Selection, select
 from console.session import ReadLogs, Session, last_lines, opened
@@ -71,7 +72,14 @@ def _length(since: TypedTime, zone: tzinfo, until: datetime | None) -> timedelta
     return length
 
 
+def patience_s(timeout_s: float) -> float:
+    """So much of a command's time the journal may take: what is live is said within it."""
+    return min(PATIENCE_S, timeout_s / 2)
+
+
 async def _read(common: Common, session: Session, answer: Callable[[Session], Awaitable[Answer]]) -> int:
+    if common.timeout_s is not None:
+        session.orders.patience_s = patience_s(common.timeout_s)
     async with opened(session):
         while True:
             in_time = await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
