@@ -24,7 +24,6 @@ from actions.switch_plan import (
 )
 from actions.targets import SwitchTarget
 from actions.versions import on_sides
-from backends.command_line import command
 from backends.ports import SwitchState
 from backends.settings import Duration
 from backends.text import clean
@@ -97,7 +96,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     summary = PlanSummary(
         effects=() if already else (effect,),
         preconditions=(f"{to.upper()} takes no traffic when it is written",),
-        undo="" if already else command("deploy rollback", request.service),
+        undo="",  # a rollback brings the side up again, and then moves the traffic there
     )
     return replace(plan, summary=summary, expected={**plan.expected, "stages": []})
 

@@ -176,7 +176,9 @@ async def test_retired_the_old_side_is_started_before_a_rollback_goes_there(hous
     with pytest.raises(Refused) as caught:
         await house.order(replace(RETIRE, overrides=()))
     assert (caught.value.exit_code, "rollback window" in caught.value.error.message) == (3, True)
+    assert (await house.gate.plan(RETIRE)).summary.undo == ""  # a rollback would move the traffic there
     retired = await house.order(RETIRE, WITH_REASON)
+    assert retired.undo == ""
     assert (retired.status, retired.error, retired.to, service.version("blue")) == ("succeeded", None, "blue", "")
     assert service.weights() == GREEN
     again = await house.order(RETIRE, WITH_REASON)
