@@ -1,11 +1,12 @@
 """What no single backend can say: what belongs together, and what follows from it. Pure functions over models."""
 
+import heapq
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Health, Item, PipelineRun, QualityScore, worst
+from backends.models import Alert, Deployment, Health, Item, LogEntry, PipelineRun, QualityScore, worst
 from backends.quality.rows import outdated
 from console.config_model import LinkRow, Links
 from console.store import Snapshot
@@ -20,6 +21,18 @@ def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
     for run in runs:
         newest.setdefault((run.backend, run.pipeline), run)
     return list(newest.values())
+
+
+def merged_lines(snapshots: Sequence[Snapshot]) -> list[LogEntry]:
+    """The lines of log sources as one, in time order; a line without a time stays where it stands."""
+    streams = []
+    for order, snapshot in enumerate(snapshots):
+        last, keyed = datetime.min.replace(tzinfo=UTC), []
+        for position, entry in enumerate(snapshot.items):
+            last = max(last, entry.at) if entry.at else last
+            keyed.append((last, order, position, entry))
+        streams.append(keyed)
+    return [entry for _, _, _, entry in heapq.merge(*streams, key=lambda item: item[:3])]
 
 
 def judge_quality(

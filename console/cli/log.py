@@ -1,10 +1,9 @@
 """`teal log`: lines of all sources, merged in time order."""
 
-import heapq
 import sys
 import time
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 
 import click
@@ -19,6 +18,7 @@ from backends.ports import LogQuery
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
+from console.derive import merged_lines
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.output import document, only_fields, print_lines
@@ -85,7 +85,7 @@ def log(
         return 0
 
     async def answer(session: Session) -> Answer:
-        entries = merged(session, sources)
+        entries = merged_lines(_wanted(session, sources))
         said = [entry for entry in entries if _is_said(entry)]
         if middle is None:
             shown = entries[-lines:]
@@ -115,18 +115,6 @@ def nearest(entries: list[LogEntry], at: datetime, count: int) -> list[LogEntry]
     middle = next((n for n, entry in enumerate(entries) if entry.at is not None and entry.at >= at), len(entries))
     start = max(0, min(middle - count // 2, len(entries) - count))
     return entries[start : start + count]
-
-
-def merged(session: Session, sources: tuple[str, ...]) -> list[LogEntry]:
-    """The entries of the sources that were read, in time order; a line without a time stays where it stands."""
-    streams = []
-    for order, snapshot in enumerate(_wanted(session, sources)):
-        last, keyed = datetime.min.replace(tzinfo=UTC), []
-        for position, entry in enumerate(snapshot.items):
-            last = max(last, entry.at) if entry.at else last
-            keyed.append((last, order, position, entry))
-        streams.append(keyed)
-    return [entry for _, _, _, entry in heapq.merge(*streams, key=lambda item: item[:3])]
 
 
 def _wanted(session: Session, names: tuple[str, ...]) -> list[Snapshot]:

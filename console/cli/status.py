@@ -11,7 +11,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import action_health
-from console.derive import latest_runs, panel_health
+from console.derive import latest_runs, merged_lines, panel_health
 from console.output import (
     SCHEMA_PREFIX,
     StatusDocument,
@@ -73,10 +73,10 @@ def _health(session: Session, acting: Acting) -> Health:
     return worst([*found, "unknown"] if acting.unknown else found)
 
 
-def _items(session: Session, panel: Panel) -> list[object]:
-    items = session.store.items(panel)
+def _items(session: Session, panel: Panel) -> Sequence[object]:
     if panel == "logs":
-        return items
+        return merged_lines(session.store.snapshots("logs"))
+    items = session.store.items(panel)
     return worst_first(latest_runs(items) if panel == "pipelines" else items)
 
 
@@ -98,7 +98,7 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
         parts = [(snapshot.key.name, part.message) for snapshot in snapshots for part in snapshot.missing]
         lines += [f"  {UNICODE.unknown} {name}  partial: {words}" for name, words in parts]
         lines += [] if items or lost or parts else [f"  {_empty(panel, len(snapshots))}"]
-    logs = session.store.items("logs")
+    logs = merged_lines(session.store.snapshots("logs"))
     if logs:
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
     if on:

@@ -57,6 +57,15 @@ def test_the_last_lines_of_all_sources_in_order(home: Path) -> None:
     assert numbers(teal_log(home, "etl", "-n", "2")) == [397, 399]
 
 
+def test_status_has_them_in_order_too(home: Path) -> None:
+    words = command(home, "-o", "json")
+    words[1] = "status"
+    done = subprocess.run(words, env=env(home), capture_output=True, timeout=PATIENCE_S, check=False)
+    assert numbers([entry["message"] for entry in json.loads(done.stdout)["logs"]]) == list(range(400))
+    done = subprocess.run(words[:-2], env=env(home), capture_output=True, timeout=PATIENCE_S, check=False)
+    assert numbers(done.stdout.decode().partition("\nLogs\n")[2].splitlines()[:10]) == list(range(390, 400))
+
+
 def test_around_a_time(home: Path) -> None:
     assert numbers(teal_log(home, "--around", "2026-03-01T12:01:40Z", "-n", "10")) == list(range(95, 105))
     assert numbers(teal_log(home, "--around", "2026-03-01T12:06:38Z", "-n", "10")) == list(range(390, 400))
