@@ -1,5 +1,6 @@
 """`teal action`: what was ordered, by whom, and how far it is."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 
@@ -20,6 +21,7 @@ from console.gate_lines import gate_line
 from console.loop import run as run_loop
 from console.output import document, print_lines
 from console.session import Session, opened
+from console.streams import say
 from console.tables import View, item_table
 from panels.words import UNICODE, clock
 
@@ -63,7 +65,7 @@ def show(common: Common, action_id: str) -> int:
 @common_options()
 @click.argument("action_id", metavar="[ID]", required=False)
 def watch(common: Common, action_id: str | None) -> int:
-    """Follow an action to its end; the open one where no ID is given."""
+    """Follow an action to its end; the open one where no ID is given. At --timeout: exit 8."""
     return run_loop(_watch(common, action_id))
 
 
@@ -107,18 +109,26 @@ async def _watch(common: Common, action_id: str | None) -> int:
     async with opened(Session(chosen(common), panels=())) as session:
         found = await session.orders.action(action_id) if action_id else await _only_open(session)
         said: set[str] = set()
-        async for frame in _frames(session, found):
-            found = frame
-            if common.output == "table":
-                # Of one that has ended all is new at once: its steps say in which order it went.
-                for say_new in (_say_new_samples, _say_new_steps) if found.open else (_say_new_steps, _say_new_samples):
-                    say_new(session, found, said)
-            elif common.output == "jsonl":
-                print_lines([found])
+        try:
+            async with asyncio.timeout(common.timeout_s):
+                async for frame in _frames(session, found):
+                    found = frame
+                    _say_frame(common, session, found, said)
+        except TimeoutError:
+            say(f"teal: {found.id} is still open: not watched any longer (--timeout)")
         if common.output != "jsonl":
             ended = document("action", [found], context=session.context.name, health=action_health(found))
             show_answer(common, Answer(ended, lambda: action_lines(found)))
         return exit_code(found)
+
+
+def _say_frame(common: Common, session: Session, found: Action, said: set[str]) -> None:
+    if common.output == "table":
+        # Of one that has ended all is new at once: its steps say in which order it went.
+        for say_new in (_say_new_samples, _say_new_steps) if found.open else (_say_new_steps, _say_new_samples):
+            say_new(session, found, said)
+    elif common.output == "jsonl":
+        print_lines([found])
 
 
 async def _frames(session: Session, found: Action) -> AsyncIterator[Action]:

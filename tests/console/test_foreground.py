@@ -161,3 +161,13 @@ async def test_it_outlasts_the_time_to_watch(teal: Teal, service: TwoColors) -> 
     async with flipping(teal, "--wait-timeout", "1s") as process:
         code, said = await end_of(process)
     assert (code, service.weights()) == (0, GREEN), said
+
+
+async def test_watching_ends_at_its_timeout_and_the_action_goes_on(teal: Teal, service: TwoColors) -> None:
+    async with flipping(teal):
+        begun = await teal.until(phase="bake")
+        watching = await teal.start("action", "watch", str(begun.id), "--timeout", "300ms")
+        code, said = await end_of(watching)
+        assert (code, f"{begun.id} is still open" in said) == (8, True), said
+        await teal.until(status="succeeded")
+    assert service.weights() == GREEN
