@@ -68,6 +68,12 @@ class _Stat(Struct, frozen=True):
     start_ticks: int
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process of this host is stopped (Ctrl-Z, SIGSTOP, a debugger); False where that can not be seen."""
+    found = _stat(pid)
+    return found is not None and found.state in ("T", "t")
+
+
 def running(pid: int, name: str, mark: str, since: datetime, until: datetime) -> Running:
     """The record of a child that this process has just started."""
     found = _stat(pid)

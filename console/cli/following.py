@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 
 from actions.models import Action, Consent, Refused, Request
+from actions.who import host_name
 from backends.command_line import command
 from backends.errors import BackendError
+from backends.processes import is_stopped
 from console.cli.options import Common
 from console.output import print_lines
 from console.session import Session
@@ -33,7 +35,8 @@ async def follow(
     """Say each step as it comes, until the action has ended or only a person can go on with it, or the deadline; in the
     foreground, where this process is the runner, until it has ended or is left. `back`: it was ordered to go back, so
     that a pause which its runner has not left yet is none. `due`: when the action's own time is over (`--timeout`).
-    What stands then stays so, and what its runner should have ended long since is not waited for.
+    What stands then stays so; a runner that is stopped, an order to go back that was not taken by then, and what its
+    runner should have ended long since are not waited for.
     """
     if foreground:
         deadline = due = None
@@ -44,7 +47,8 @@ async def follow(
         action, late = await _watched(common, session, action, until, said, back=back, alone=not foreground)
         if not late or due is None or until == deadline or action.status == "paused":
             return action
-        if clock() > due + OVERDUE_S and action.status != "rolling_back" and action.phase not in _ENDING:
+        goes_back = action.status == "rolling_back" or action.phase in _ENDING
+        if is_frozen(action) or (not goes_back and clock() > due + (0.0 if back else OVERDUE_S)):
             return action
         until = first(deadline, clock() + MOMENT_S)
     return action
@@ -73,6 +77,23 @@ async def _watched(
 def first(*at: float | None) -> float | None:
     """The earliest of some instants; None where there is none."""
     return min((each for each in at if each is not None), default=None)
+
+
+def is_frozen(action: Action) -> bool:
+    """Whether its runner is a process of this host that is stopped."""
+    owner = action.owner
+    return owner is not None and not owner.lease_over and owner.host == host_name() and is_stopped(owner.pid)
+
+
+def not_taken(action: Action) -> str:
+    """Why an order to go back does not go on; empty where its runner is at it, it has ended or waits for a person."""
+    if not action.open or action.owner is None or action.status in ("paused", "conflict", "in_doubt"):
+        return ""
+    if is_frozen(action):
+        pid = action.owner.pid
+        return f"its runner has not taken the order: its process is stopped (kill -CONT {pid}, here)"
+    taken = action.kind == "rollback" or action.status == "rolling_back" or action.phase in _ENDING
+    return "" if taken else "its runner has not taken the order yet"
 
 
 def waits_for_a_person(action: Action) -> bool:

@@ -17,7 +17,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
-from console.cli.following import as_runner, first, follow
+from console.cli.following import as_runner, first, follow, not_taken
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -74,6 +74,7 @@ async def _act(
     wait_for_run: bool,
     begun: list[Action],
 ) -> int:
+    due = None if common.timeout_s is None else time.monotonic() + common.timeout_s
     selection = chosen(common, order=True)
     async with opened(Session(selection, panels=panels)) as session:
         request, plan = await _planned(common, writing, session, make_request)
@@ -94,7 +95,7 @@ async def _act(
                 _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
-                return await _follow(common, writing, session, action, request, wait_for_run, consent)
+                return await _follow(common, writing, session, action, request, wait_for_run, consent, due)
             finally:
                 await session.orders.run_out()
 
@@ -134,13 +135,14 @@ def _unjournalled(record: str) -> None:
 
 async def _follow(
     common: Common, writing: Writing, session: Session, action: Action, request: Request, wait_for_run: bool,
-    consent: Consent,
+    consent: Consent, due: float | None,
 ) -> int:  # fmt: skip
+    from msgspec.structs import replace
+
     if writing.detach and action.open:
         _print_action(common, session, action, (f"{action.kind} {action.named} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
-    due = None if common.timeout_s is None else time.monotonic() + common.timeout_s
     if request.order in STEERING and not writing.foreground:
         _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
         return 0
@@ -151,7 +153,9 @@ async def _follow(
         say("teal: its runner died: once more")  # on a disk that is full, without the journal
         action = await _once_more(session, request, consent, action)
         action = await _watched(common, writing, session, action, deadline, due, back)
-    _print_action(common, session, action, action_lines(action))
+    why = not_taken(action) if back else ""
+    shown = replace(action, undo="") if back and action.open else action  # what is to go back has nothing to undo
+    _print_action(common, session, shown, [*action_lines(shown), *([f"{UNICODE.critical} {why}"] if why else [])])
     code = exit_code(action, ordered=ordered)
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, first(deadline, due))

@@ -1,0 +1,59 @@
+"""A runner that is stopped takes no order: the command that gave one ends in its own time, and says why."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+
+from actions.models import Action, Owner
+from actions.who import host_name
+from backends.processes import is_stopped
+from console.cli.following import is_frozen, not_taken
+from tests.console.test_foreground import Teal, service, teal
+from tests.console.test_orphan_commands import said
+
+__all__ = ["service", "teal"]
+
+
+async def test_a_rollback_ends_in_its_own_time(teal: Teal) -> None:
+    code, _, err = await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
+    assert code == 8, err
+    running = await teal.until(phase="bake")
+    assert running.owner is not None
+    pid = running.owner.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        code, out, err = await said(teal, "deploy", "rollback", "analytics", "-y", "--timeout", "4")
+        assert time.monotonic() - began < 4 + 5, "of which 2 are the interpreter's on a busy host"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (code, f"kill -CONT {pid}" in out, "undo" in out) == (8, True, False), (out, err)
+    await teal.until(status="rolled_back")
+
+
+async def test_what_is_said_of_an_order_that_was_not_taken() -> None:
+    process = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            while not is_stopped(process.pid):
+                await asyncio.sleep(0.01)
+        assert "is stopped" in not_taken(flip(host_name(), process.pid))
+        assert not_taken(flip("elsewhere", process.pid)) == "its runner has not taken the order yet"
+        assert not is_frozen(flip(host_name(), os.getpid()))
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("status", ["rolling_back", "paused", "rolled_back"])
+def test_nothing_is_said_of_one_that_goes_back_or_has_ended(status: str) -> None:
+    assert not_taken(flip("elsewhere", 1, status)) == ""
+
+
+def flip(host: str, pid: int, status: str = "running") -> Action:
+    told: dict[str, object] = {"id": "A", "kind": "flip", "service": "analytics", "status": status, "phase": "bake"}
+    return Action(**told, from_="blue", to="green", owner=Owner(user="u", host=host, pid=pid))  # type: ignore[arg-type]
