@@ -11,6 +11,7 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
+from actions.orphans import orphaned_since
 from actions.other_journal import other_journal
 from actions.switch_plan import (
     CAPACITY,
@@ -19,6 +20,7 @@ from actions.switch_plan import (
     Move,
     block,
     evidence_of,
+    live_is_down,
     make_plan,
 )
 from actions.targets import SwitchTarget
@@ -40,7 +42,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     state = await observed(target)
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
-        move = _take_back_open(occupied, state)
+        move = _take_back_open(occupied, state, orphaned=orphaned_since(occupied, journal.location) is not None)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
         findings += await other_journal(journal, state, forward=False)
@@ -49,6 +51,8 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     change = await newest_change(journal, policy.context, request.service)
     move = _take_back(change, state, target.settings, request)
     findings = list(move.findings)
+    if move.already and (down := await live_is_down(target, state)) is not None:
+        findings.append(replace(down, fix=_form(request.service, state, target.settings.colors)))
     if not move.already:
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:
@@ -74,11 +78,13 @@ async def observed(target: SwitchTarget) -> SwitchState:
         return SwitchState(weights={}, revision="", detail=error.message)
 
 
-def _take_back_open(occupied: Action, state: SwitchState) -> Move:
+def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> Move:
     to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
     doing = {"bake": "baking", "": occupied.status}.get(occupied.phase, f"in {occupied.phase}")
     who = occupied.actor or "somebody"
     text = f"the {occupied.kind} {occupied.id} by {who} is still {doing}; it carries the rollback out"
+    if orphaned:
+        text = f"nobody runs the {occupied.kind} {occupied.id} by {who}: a new runner takes it back"
     queued = Finding(level="ok", code="open-action", text=text)
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 

@@ -167,9 +167,28 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
         probe_self_test(target, move.state.live),
         target.adapter.preflight(move.state, weights),
     )
+    if (
+        forward
+        and probe.level == "block"
+        and probe.code == "probe"
+        and (down := await live_is_down(target, move.state))
+    ):
+        probe = down
     if not forward:
         probe, *own = (_as_warning(one) if one is probe or one.overridable else one for one in (probe, *own))
     return Evidence(findings=[_health_finding(move.to, health), probe, *own], version=health.version)
+
+
+async def live_is_down(target: SwitchTarget, state: SwitchState) -> Finding | None:
+    """That the side with all traffic says itself that it is down; None where it does not. No fresh request can prove it
+    then, and that must not keep traffic there: the side that gains it is proven as ever."""
+    if state.live not in target.settings.colors:
+        return None
+    health = await target.adapter.color_health(state.live)
+    if health.healthy is not False:
+        return None
+    text = f"{state.live.upper()}, which has all traffic, is down: {health.detail}"
+    return Finding(level="warning", code="live-down", text=text)
 
 
 def _as_warning(finding: Finding) -> Finding:
@@ -192,7 +211,8 @@ def probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None])
         return block("probe", "no probe: a switch could not be proven", fix)
     if wrong[0].color is None:
         text = f"the probe can not prove what is live: {wrong[0].error}"
-        return block("probe", text, "see that the probe's URL answers")
+        fix = "see that the probe's URL answers"
+        return Finding(level="block", code="probe", text=text, fix=fix, overridable=True)
     text = f"the layers disagree: control says {live.upper()}, a fresh request says {wrong[0].color.upper()}"
     return block("layers", text, "wait until they agree, or put the control object right")
 

@@ -28,7 +28,7 @@ from actions.requirements import unmet
 from actions.smoke import SMOKE_S, Smoke
 from actions.stages import Judge, StageJudge, step_of
 from actions.steering import begun_back
-from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, staged
+from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
 from actions.targets import SwitchTarget
 from actions.traffic import WRITE_TRIES, Traffic, patiently, same
 from actions.verifying import VERIFY_S, Verifying
@@ -196,10 +196,17 @@ class Switching:
             health = f"{self._to.upper()} healthy in {probes} of {probes} probes"
         if half_done or self._kind == "rollback" or self._from not in self._settings.colors:
             return health or "as planned"
-        if problem := await self._proof.proves(self._from, SELF_TEST_PROBES):
+        if problem := await self._unproven(found):
             fix = "see that the probe's URL answers"
             raise Unfit("probe", f"the probe does not prove {self._from.upper()} now: {problem}", fix)
         return ", ".join(part for part in (health, f"a fresh request proves {self._from.upper()}") if part)
+
+    async def _unproven(self, found: SwitchState) -> str:
+        """Why a fresh request does not prove what is live; empty also where that is down, or a person knows it."""
+        problem = await self._proof.proves(self._from, SELF_TEST_PROBES)
+        if not problem or "probe" in self._work.plan.request.overrides or await live_is_down(self._target, found):
+            return ""
+        return problem
 
     @property
     def _deploys(self) -> bool:
