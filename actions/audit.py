@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from actions.ids import canonical
 from actions.models import Actor
+from backends.json_text import decode_text
 
 AuditKind = Literal[
     "command", "refused", "override", "intent", "observed", "verdict", "result", "lock", "takeover", "note"
@@ -123,7 +124,7 @@ def hash_of(prev_hash: str, text: str) -> str:
 def record(found: Link) -> AuditRecord:
     """A stored link as a record; one that can not be read any more says so."""
     try:
-        data = msgspec.json.decode(found.text)
+        data = decode_text(found.text, dict[str, Any])
         return msgspec.convert({**data, "prev_hash": found.prev_hash, "hash": found.hash}, AuditRecord)
     except (msgspec.DecodeError, TypeError):
         return AuditRecord(kind="note", seq=found.seq, at="", result="unreadable", detail=found.text[:200])
@@ -172,7 +173,7 @@ def _problem(found: Link, place: int, prev_hash: str) -> str:
     if hash_of(prev_hash, found.text) != found.hash:
         return "its text is not what was hashed"
     try:
-        seq = msgspec.json.decode(found.text).get("seq")
-    except (msgspec.DecodeError, AttributeError):
+        seq = decode_text(found.text, dict[str, Any]).get("seq")
+    except msgspec.DecodeError:
         return "its text is no record"
     return "" if seq == found.seq else "it was moved from another place"

@@ -22,6 +22,7 @@ from actions.journal import Journal
 from actions.location import JournalLocation, make_directory
 from actions.models import Action
 from actions.rows import Draft
+from backends.json_text import decode_text
 
 LARGEST_BYTES = 16 * 1024 * 1024
 BESIDE = "late"
@@ -171,7 +172,7 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
     """None for what belongs to another journal or context, or has no head. A line cut short is left out."""
     lines = os.read(descriptor, LARGEST_BYTES).decode(errors="replace").splitlines()
     try:
-        head = msgspec.json.decode(lines[0], type=_Head)
+        head = decode_text(lines[0], _Head)
     except (IndexError, msgspec.MsgspecError):
         return None
     if head.journal != journal or head.draft.plan.context != context:
@@ -180,11 +181,11 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
     at, ended = "", None
     for line in lines[1:]:
         with contextlib.suppress(msgspec.MsgspecError):
-            told = msgspec.json.decode(line)
+            told = decode_text(line, dict[str, Any])
             if "ended" in told:
                 ended = msgspec.convert(told, _End).ended
                 continue
-            record: dict[str, Any] = msgspec.json.decode(msgspec.convert(told, _Line).text)
+            record = decode_text(msgspec.convert(told, _Line).text, dict[str, Any])
             at = at or record["at"]
             entry = msgspec.convert(record, AuditEntry)
             entries.append(replace(entry, late=True, happened_at=record["at"]))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.audit import AuditEntry, Head, Link, link, record, verify
+from actions.audit import AuditEntry, Head, Link, hash_of, link, record, verify
 from actions.journal import Journal
 from actions.models import Actor
 from actions.rows import Changes
@@ -132,3 +132,10 @@ async def test_another_program_can_walk_the_export(journal: Journal) -> None:
         assert hashlib.sha256((prev_hash + told["text"]).encode()).hexdigest() == told["hash"]
         assert json.loads(told["text"])["seq"] == told["seq"]
         prev_hash = told["hash"]
+
+
+def test_a_record_that_is_nested_too_deep_is_one_that_can_not_be_read() -> None:
+    for text in ("[" * 100_000, "[]", "{"):
+        link_ = Link(1, "", hash_of("", text), text)
+        assert record(link_).result == "unreadable"
+        assert not verify([link_], (1, link_.hash)).intact

@@ -1,11 +1,14 @@
 """What an action means to a script: the exit codes of DESIGN §3."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
 from actions.models import Action, ActionError, ActionKind, ActionStatus, Consent, Refused
 from actions.outcome import exit_code, preview, refused_action
 from tests.actions.house import ANALYTICS_FLIP, House
+from tests.two_colors import TwoColors
 
 
 def action(status: ActionStatus, error: str = "", *, kind: ActionKind = "flip", changed: bool = False) -> Action:
@@ -25,6 +28,8 @@ def action(status: ActionStatus, error: str = "", *, kind: ActionKind = "flip", 
         (action("aborted", "deadline"), 1),
         (action("aborted", "probe"), 1),
         (action("abandoned"), 1),
+        (action("aborted", "failed"), 1),
+        (action("aborted", "config"), 2),
         (action("aborted", "auth"), 4),
         (action("aborted", "not_found"), 5),
         (action("aborted", "conflict"), 6),
@@ -51,6 +56,13 @@ def test_the_exit_code_of_an_end(ended: Action, code: int) -> None:
 )
 def test_a_rollback_that_was_queued_to_a_flip_is_done_when_the_flip_is_back(ended: Action, code: int) -> None:
     assert exit_code(ended, ordered="rollback") == code
+
+
+@pytest.mark.parametrize("what", ["validate", "reload"])
+async def test_a_proxy_that_takes_no_reload_is_no_usage_error(tmp_path: Path, service: TwoColors, what: str) -> None:
+    async with House(tmp_path / "state", service, **{what: ["false"]}) as house:
+        ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, ended.changed, exit_code(ended)) == ("aborted", False, 1)
 
 
 async def test_a_preview_and_a_refusal_are_actions_that_never_were(house: House) -> None:

@@ -178,11 +178,14 @@ async def test_a_node_that_hangs_is_left_in_time(
 # ---- several nodes
 
 
+@pytest.mark.parametrize("odd", [False, True])
 @pytest.mark.parametrize("nodes", [2], indirect=True)
 async def test_what_one_node_refuses_is_taken_back_on_the_others(
-    service: TwoColors, http: Http, nodes: list[Haproxy]
+    service: TwoColors, http: Http, nodes: list[Haproxy], odd: bool
 ) -> None:
     adapter = switch_of(service, http, nodes, nodes=[nodes[0].node, f"unix:{nodes[1].operator}"])
+    if odd:
+        nodes[0].ask("experimental-mode on; set var proc.tealdeck.model str(2/done/7/1/blue=100/A:shift)")
     before = await adapter.observe()
     error = await error_of(adapter)
     assert (error.kind, f"{nodes[0].node} is as it was" in error.message) == ("auth", True)
