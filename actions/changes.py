@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from actions.journal import Journal
+from actions.journal_errors import making_sense
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, ActionKind, ActionStatus, Plan
 from actions.rows import Told
 from actions.stages import BACK_STEPS, is_shift
@@ -57,7 +58,9 @@ async def newest_change(journal: Journal, context: str, service: str) -> Change 
     move any. None where there is none. Raises BackendError."""
     for action, plan in await journal.planned(context, service, tuple(MOVES_TRAFFIC), moved=True):
         told = await journal.history(action.id or "") if action.status not in _TOLD_BY_STATUS else []
-        if (change := change_of(action, plan, told)) is not None:
+        with making_sense(journal.location.name):
+            change = change_of(action, plan, told)
+        if change is not None:
             return change
     return None
 

@@ -32,9 +32,24 @@ def left_in(history: Iterable[Told]) -> list[Left]:
     """The commands that nobody has seen to end, oldest first."""
     found: dict[str, Left] = {}
     for line in history:
-        if line.event.kind == STARTED:
-            command = msgspec.convert(line.event.data["command"], Running)
+        if line.event.kind == STARTED and (command := _told_by(line)) is not None:
             found[command.mark] = Left(line.event.step, command)
         elif line.event.kind == ENDED:
-            found.pop(line.event.data["mark"], None)
+            found.pop(str(line.event.data.get("mark")), None)
     return list(found.values())
+
+
+def unreadable_in(history: Iterable[Told]) -> str:
+    """Which event tells of a command in no way that can be read, in words; empty where none does. What that is may run
+    still: nothing goes forward, and a way back passes it by."""
+    for line in history:
+        if line.event.kind == STARTED and _told_by(line) is None:
+            return f"event {line.id} of the journal tells of a {line.event.step} command, and can not be read"
+    return ""
+
+
+def _told_by(line: Told) -> Running | None:
+    try:
+        return msgspec.convert(line.event.data.get("command"), Running)
+    except msgspec.ValidationError:
+        return None

@@ -8,17 +8,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from actions.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.ids import new_id
-from actions.journal_errors import JournalError, JournalFull, how_to_move_away
+from actions.journal_errors import NO_SENSE, JournalError, JournalFull, without_sense
 from actions.lease import Hold, LeaseTimes, steady_clock
 from actions.location import JournalLocation
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
-from backends.text import clean
 from backends.threads import DaemonExecutor
 
 if TYPE_CHECKING:
@@ -288,9 +285,8 @@ class Journal:
             if isinstance(error, JournalError) or error.kind == "not_found":
                 raise
             raise JournalError(error.kind, error.message, fix=error.fix) from None
-        except (msgspec.MsgspecError, ValueError, LookupError) as error:
-            words = f"journal {self.location.name}: a row makes no sense: {clean(str(error), 200)}"
-            raise JournalError("malformed", words, fix=how_to_move_away(self.location.name)) from None
+        except NO_SENSE as error:
+            raise without_sense(error, self.location.name) from None
 
     def _open(self) -> "SqlJournal":
         if self._sql is None:

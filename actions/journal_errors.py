@@ -1,14 +1,20 @@
 """What a database says when it cannot do its work, as one line of ours. No database library is loaded for it."""
 
+import contextlib
 import os
 import shlex
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from backends.errors import BackendError
 from backends.text import clean
 
+NO_SENSE = (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError)
+"""What reading a row raises that is not of the shape that this program writes."""
 _NOTHING_WRITTEN = "nothing was written"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _LOCK_NOT_AVAILABLE = ("55P03", "57014", "40P01", "40001")
@@ -43,6 +49,21 @@ def how_to_move_away(where: str) -> str:
     """What is done about a file that is damaged: it is never replaced unasked."""
     path = shlex.quote(where)
     return f"restore it; or move it away (mv {path} {path}.damaged; rm -f {path}-wal {path}-shm) to begin a new one"
+
+
+def without_sense(error: Exception, where: str) -> JournalError:
+    """What is said of a row that can not be read as what it must be."""
+    words = f"journal {where}: a row makes no sense: {clean(str(error), 200)}"
+    return JournalError("malformed", words, fix=how_to_move_away(where))
+
+
+@contextlib.contextmanager
+def making_sense(where: str) -> Iterator[None]:
+    """What is folded from rows of the journal at `where`. Raises JournalError where they make no sense."""
+    try:
+        yield
+    except NO_SENSE as error:
+        raise without_sense(error, where) from None
 
 
 def _is_full(directory: Path) -> bool:

@@ -19,7 +19,7 @@ from actions.engines import database_now
 from actions.ids import canonical, now, time_text
 from actions.late import Late
 from actions.late_sql import add_late
-from actions.lease import Hold
+from actions.lease import LONGEST_S, Hold
 from actions.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.location import JournalLocation
 from actions.models import ENDED, MOVES_TRAFFIC, Action, Actor, OpenConsole, Owner, Plan, Watch
@@ -399,7 +399,8 @@ class SqlJournal:
         action = action_of(row, self._events(connection, row["id"]))
         if not action.open or action.owner is None or action.owner.lease_expires_at is None:
             return action
-        over = action.owner.lease_expires_at <= database_now(connection)
+        left_s = (action.owner.lease_expires_at - database_now(connection)).total_seconds()
+        over = not 0 < left_s <= LONGEST_S
         return replace(action, owner=replace(action.owner, lease_over=over))
 
     def _undoable(self, connection: Connection, action: Action, row: RowMapping) -> Action:

@@ -29,6 +29,10 @@ class LeaseTimes(Struct, frozen=True, kw_only=True):
     self_fence_s: float = 40.0
 
 
+LONGEST_S = 2 * LeaseTimes().ttl_s
+"""A lease is renewed for `ttl_s`. One that ends later than this, by any clock, was never won: it holds nobody up."""
+
+
 class Hold(Struct, frozen=True):
     """A lease that was won: every write of the runner carries its `fence`, a number of `journal` alone."""
 

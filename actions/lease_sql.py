@@ -1,6 +1,6 @@
 """The statements of the lease: won by one, checked with every write. Loads SQLAlchemy."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ from actions import tables
 from actions.audit import AuditEntry
 from actions.engines import database_now
 from actions.ids import canonical, time_text
-from actions.lease import Hold, LeaseHeld, LeaseLost, is_held
+from actions.lease import LONGEST_S, Hold, LeaseHeld, LeaseLost, is_held
 from actions.models import Owner
 from actions.schema import identity_of
 from actions.tables import leases
@@ -30,9 +30,10 @@ def acquire(
     if lease is None:
         connection.execute(insert(leases).values(context=context, service=service, **values))
         return Hold(action_id, context, service, fence, owner, identity_of(connection))
-    before = msgspec.json.decode(lease["owner"], type=Owner)
-    if lease["action_id"] == action_id and lease["expires_at"] > time_text(at) and not _is_dead(before, owner):
-        raise LeaseHeld(before)
+    if lease["action_id"] == action_id and _is_live(lease["expires_at"], at):
+        before = _owner_of(lease["owner"])
+        if before is not None and not _is_dead(before, owner):
+            raise LeaseHeld(before)
     connection.execute(update(leases).where(where).values(values))
     return Hold(action_id, context, service, fence, owner, identity_of(connection))
 
@@ -90,6 +91,18 @@ def _ends_at(connection: Connection, hold: Hold, in_s: float) -> Hold:
     mine = tables.actions.c.id == hold.action_id
     connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
     return replace(hold, owner=owner)
+
+
+def _is_live(ends_at: str, at: datetime) -> bool:
+    return time_text(at) < ends_at <= time_text(at + timedelta(seconds=LONGEST_S))
+
+
+def _owner_of(text: str) -> Owner | None:
+    """None where it can not be read: the fence keeps whoever that was from writing."""
+    try:
+        return msgspec.json.decode(text, type=Owner)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _is_dead(before: Owner, owner: Owner) -> bool:

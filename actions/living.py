@@ -4,7 +4,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from actions.command_events import Left, left_in
+from actions.command_events import Left, left_in, unreadable_in
 from actions.commands import lives
 from actions.guards import Policy
 from actions.journal import Journal
@@ -13,7 +13,8 @@ from actions.targets import SwitchTarget
 from backends.errors import BackendError
 from backends.processes import fate
 
-RUNNING, UNVERIFIED = "command-running", "unverified-version"
+RUNNING, UNREADABLE, UNVERIFIED = "command-running", "command-unreadable", "unverified-version"
+MEND = "see that no such command runs, then restore the journal or delete that event"
 
 
 async def with_living(plan: Plan, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -22,6 +23,8 @@ async def with_living(plan: Plan, policy: Policy, journal: Journal, target: Swit
         return plan
     forward = plan.kind in MOVES_FORWARD or plan.kind == "retire"
     found = [await _running(left, blocks=forward) for left in await living(journal, policy.context, plan.service)]
+    if forward and (unreadable := unreadable_in(await journal.commands_of(policy.context, plan.service))):
+        found.append(Finding(level="block", code=UNREADABLE, text=unreadable, fix=MEND))
     if forward:  # the side that a way back leaves may be what hangs: it is not asked for its version
         found += await _unverified(plan, policy, journal, target)
     return replace(plan, findings=(*plan.findings, *found)) if found else plan

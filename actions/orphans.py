@@ -39,7 +39,7 @@ def orphaned_since(action: Action, location: JournalLocation) -> datetime | None
     if owner is None:
         return action.started_at if now() - action.started_at > _may_start_for(action, location) else None
     if owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock))):
-        return max([action.started_at, *_signs(action)])
+        return min(now(), max([action.started_at, *_signs(action)]))
     return None
 
 

@@ -19,12 +19,13 @@ _OF_STATUS: dict[ActionStatus, int] = {
 
 def exit_code(action: Action, *, ordered: ActionKind | None = None) -> int:
     """The exit code of DESIGN §3. `ordered`: what was asked for, where that is not the action's own kind: a rollback
-    that was queued to an open flip is done when the flip is back, or never moved anything."""
+    that was queued to an open flip is done when the flip is back, or nothing was moved, by whomever."""
     kind = ordered or action.kind
     if action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy":
         return EXIT_PAGE_SOMEONE
     if kind == "rollback" and action.kind != "rollback" and action.status in ("rolled_back", "aborted"):
-        return EXIT_DONE
+        elsewhere = action.status == "aborted" and action.error is not None and action.error.kind == "conflict"
+        return EXIT_CONFLICT if elsewhere else EXIT_DONE
     code = _OF_STATUS.get(action.status, EXIT_STILL_OPEN)
     if action.status != "aborted" or action.changed or action.error is None:
         return code

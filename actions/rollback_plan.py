@@ -10,9 +10,11 @@ from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal import Journal
+from actions.journal_errors import making_sense
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.other_journal import other_journal
+from actions.steering import Steering, begun_back
 from actions.switch_plan import (
     CAPACITY,
     UNHEALTHY,
@@ -24,7 +26,7 @@ from actions.switch_plan import (
     make_plan,
 )
 from actions.targets import SwitchTarget
-from actions.traffic import patiently
+from actions.traffic import patiently, states_in
 from actions.versions import OnSides
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
@@ -42,6 +44,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     state = await observed(target)
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
+        await _must_make_sense(journal, occupied)
         move = _take_back_open(occupied, state, orphaned=orphaned_since(occupied, journal.location) is not None)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
@@ -118,6 +121,15 @@ def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
     return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR")
 
 
+async def _must_make_sense(journal: Journal, occupied: Action) -> None:
+    """Raises JournalError where no runner could go by what was recorded of it."""
+    history = await journal.history(occupied.id or "")
+    with making_sense(journal.location.name):
+        begun_back(history)
+        Steering(history)
+        states_in(history)
+
+
 async def _left_by_open(journal: Journal, occupied: Action, to: str, evidence: Evidence) -> list[Finding]:
     """The way back of an open action is asked nothing: what is odd is only said."""
     with contextlib.suppress(BackendError):
@@ -192,5 +204,6 @@ async def _before_retirement(journal: Journal, context: str, service: str, color
         return None
     events = (line.event for line in await journal.history(retired[0].id or ""))
     intents = (event.data["before"] for event in events if (event.kind, event.step) == ("intent", "retire"))
-    found: dict[str, object] | None = next(intents, None)
+    with making_sense(journal.location.name):
+        found: dict[str, object] | None = next(intents, None)
     return found

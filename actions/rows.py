@@ -136,7 +136,7 @@ def told(row: Mapping[Any, Any]) -> Told:
     """The inverse of `event_row`."""
     event = Event(
         step=row["step"], kind=row["kind"], status=row["status"] or None,
-        detail=row["detail"], data=msgspec.json.decode(row["data"]),
+        detail=row["detail"], data=msgspec.json.decode(row["data"], type=dict[str, Any]),
     )  # fmt: skip
     return Told(id=row["id"], at=row["at"], fence=row["fence"], event=event)
 

@@ -336,7 +336,8 @@ class Switching:
     async def _return(self, error: ActionError, by_hand: bool) -> None:
         """To where it came from: back, where traffic has moved; else there is nothing to be done but to say so."""
         may_have_moved = self._traffic.moved or self._traffic.in_doubt
-        if self._kind in MOVES_FORWARD and may_have_moved:
+        found = None if may_have_moved else await self._traffic.seen()
+        if self._kind in MOVES_FORWARD and (may_have_moved or self._wrote(found)):
             async with self._commands.ending():
                 await self._back.run(error, by_hand=by_hand)
         elif may_have_moved:
@@ -344,13 +345,23 @@ class Switching:
             failed = ActionError(kind="rollback_failed", message=error.message, fix=fix)
             await self._work.finish("rollback_failed", error=failed)
         else:
-            await self._unfit(error)
+            await self._unfit(error, found)
 
-    async def _unfit(self, error: ActionError) -> None:
+    def _wrote(self, found: SwitchState | None) -> bool:
+        """Whether the control object says that this action moved traffic, where the journal does not."""
+        if found is None or not found.weights or not self._traffic.is_ours(found):
+            return False
+        return found.weights != self._traffic.before.weights
+
+    async def _unfit(self, error: ActionError, found: SwitchState | None = None) -> None:
         """Nothing has moved: the idle side is put back where something was deployed, the live one proven untouched."""
         work = self._work
-        found = await self._traffic.seen() if error.kind not in ("ordered", "conflict") else None
-        if found and found.weights and not same(found, self._traffic.before) and not self._traffic.is_ours(found):
+        before = self._traffic.before
+        # Who orders it to stop does not ask what else was written there meanwhile, only where traffic goes.
+        changed = found is not None and (
+            found.weights != before.weights if error.kind == "ordered" else not same(found, before)
+        )
+        if found and found.weights and error.kind != "conflict" and changed and not self._traffic.is_ours(found):
             # A probe or a health check that failed while somebody else moved the traffic says nothing by itself.
             message = f"{error.message}; {Conflict(found)}"
             error = ActionError(kind="conflict", message=message, fix="look again, then plan anew")

@@ -7,12 +7,15 @@ repeated blindly but looked for, and a control object that is not ours is left a
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.probing import Prober
-from actions.rows import Changes
+from actions.rows import Changes, Told
 from actions.stages import is_shift, moves
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
@@ -216,6 +219,19 @@ def plain(found: SwitchState) -> dict[str, object]:
     return {"weights": found.weights, "revision": found.revision, "stamp": found.stamp}
 
 
+def states_in(history: Iterable[Told]) -> list[SwitchState]:
+    """Every state of the control object that was written down, oldest first."""
+    found = []
+    for line in history:
+        event, data = line.event, line.event.data
+        if event.kind == "intent" and moves(event.step):
+            found += [state_of(data["before"]), state_of({"revision": "", **data["requested"]})]
+        elif event.kind == "observed" and moves(event.step):
+            found.append(state_of(data["after"]))
+    return found
+
+
 def state_of(kept: dict[str, Any]) -> SwitchState:
     """The inverse of `plain`."""
-    return SwitchState(weights=kept["weights"], revision=kept["revision"], stamp=kept.get("stamp", ""))
+    plain_state = {"weights": kept["weights"], "revision": kept["revision"], "stamp": kept.get("stamp", "")}
+    return msgspec.convert(plain_state, SwitchState)

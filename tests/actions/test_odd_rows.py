@@ -1,0 +1,139 @@
+"""Rows of the journal that somebody edited: none is in the way of a rollback, and nothing goes forward by them."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from actions.ids import time_text
+from actions.journal import Journal
+from actions.lease import LONGEST_S, LeaseHeld
+from actions.models import Action, Refused
+from actions.outcome import exit_code
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.journals import begun, draft, execute, owner
+from tests.actions.test_orders import in_phase
+from tests.actions.test_unjournalled import Spare
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+
+
+def json_time(at: datetime) -> str:
+    return str(msgspec.to_builtins(at))
+
+
+def insert_event(house: House, action: Action, step: str, kind: str, data: str) -> None:
+    values = f"'{action.id}', '2026-01-01T00:00:00.000000Z', 1, '{step}', '{kind}', '', '', '{data}'"
+    statement = f"INSERT INTO events (action_id, at, fence, step, kind, status, detail, data) VALUES ({values})"
+    execute(house.location, statement)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("command", '{"command":{"x":1}}'),
+        ("command", "{}"),
+        ("command-ended", "{}"),
+        ("command-ended", '{"mark":[]}'),
+        ("command", "[]"),
+        ("command", "["),
+    ],
+)
+async def test_an_odd_command_is_passed_by_on_the_way_back_and_stops_what_goes_forward(
+    house: House, service: TwoColors, kind: str, data: str
+) -> None:
+    flip = await house.order(ANALYTICS_FLIP)
+    insert_event(house, flip, "deploy", kind, data)
+    spare = Spare(house)
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    back = await house.gate.submit(plan, YES, spare=spare)
+    if not spare.told:
+        back = await house.ended(back)
+    assert (back.status, exit_code(back), service.weights()) == ("succeeded", 0, BLUE)
+    if (kind, data[0]) == ("command", "{"):
+        assert spare.told == []
+        with pytest.raises(Refused) as caught:
+            await house.order(ANALYTICS_FLIP)
+        assert caught.value.exit_code == 3
+        assert "can not be read" in caught.value.error.message
+
+
+ODD_OF_OPEN = [
+    ("shift", "observed", "{}"),
+    ("shift", "observed", '{"result":"applied"}'),
+    ("shift", "observed", '{"result":"applied","after":{"weights":7,"revision":""}}'),
+    ("shift", "intent", '{"before":{}}'),
+    ("shift", "progress", '{"gates":7}'),
+    ("shift", "begun", '{"until":"soon"}'),
+    ("", "order", "{}"),
+    ("", "status", '{"by_hand":true}'),
+    ("", "held", '{"until":[]}'),
+]
+
+
+@pytest.mark.parametrize(("step", "kind", "data"), ODD_OF_OPEN)
+async def test_an_odd_row_of_an_open_action_keeps_nobody_from_going_back(
+    tmp_path: Path, service: TwoColors, step: str, kind: str, data: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        insert_event(house, opened, step, kind, data)
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        spare = Spare(house)
+        back = await house.gate.submit(plan, YES, spare=spare)
+        if not spare.told:
+            back = await house.ended(back)
+        assert (back.status, service.weights()) == ("succeeded" if spare.told else "rolled_back", BLUE)
+
+
+@pytest.mark.parametrize("edit", ["DELETE FROM events WHERE kind IN ('observed', 'intent')", "not applied"])
+async def test_a_rollback_goes_by_the_switch_where_the_journal_says_that_nothing_moved(
+    tmp_path: Path, service: TwoColors, edit: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        if edit == "not applied":
+            edit = "UPDATE events SET data = replace(data, '\"applied\"', '\"not applied\"') WHERE kind = 'observed'"
+        execute(house.location, edit)
+        assert service.weights() == GREEN
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.id, ended.status, service.weights()) == (opened.id, "rolled_back", BLUE)
+
+
+async def test_an_ordered_end_says_that_somebody_else_has_moved_the_traffic(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "preflight")
+        await house.kill_runner()
+        service.write({"blue": 90, "green": 10}, stamp="somebody")
+        ended = await house.order(ANALYTICS_ROLLBACK)
+        assert (ended.id, ended.status, exit_code(ended, ordered="rollback")) == (opened.id, "aborted", 6)
+        assert ended.error is not None
+        assert "10" in ended.error.message
+        assert service.weights() == {"blue": 90, "green": 10}
+
+
+async def test_a_lease_whose_owner_can_not_be_read_is_taken_over(journal: Journal) -> None:
+    old = await begun(journal)
+    execute(journal.location, "UPDATE leases SET owner = '['")
+    assert (await journal.acquire(old.action_id, owner("bastion-2"))).fence == 2
+
+
+async def test_a_lease_that_no_runner_ever_had_holds_nobody_up(journal: Journal) -> None:
+    action = await journal.begin(draft())
+    hold = await journal.acquire(str(action.id), owner("bastion-2"))
+    with pytest.raises(LeaseHeld):
+        await journal.acquire(hold.action_id, owner())
+    was = hold.owner.lease_expires_at
+    assert was is not None
+    ends_at = was + timedelta(seconds=2 * LONGEST_S)
+    execute(journal.location, f"UPDATE leases SET expires_at = '{time_text(ends_at)}'")
+    edited = f"replace(owner, '{json_time(was)}', '{json_time(ends_at)}')"
+    execute(journal.location, f"UPDATE actions SET owner = {edited}")
+    (seen,) = await journal.action("test", hold.action_id)
+    assert seen.owner is not None
+    assert (seen.owner.lease_expires_at, seen.owner.lease_over) == (ends_at, True)
+    assert (await journal.acquire(hold.action_id, owner())).fence == 2
