@@ -164,7 +164,9 @@ class Deploying:
                 return False
         elif (seen := self._work.happened("observed", "deploy")) is None or seen.data["result"] != "not applied":
             return False
-        return (await self._deployer().deployed(self._work.plan.to)).version == recorded.version
+        found = await self._deployer().deployed(self._work.plan.to)
+        down = bool(recorded.ready) and found.ready == 0  # it was taken down first, and the new one never came up
+        return found.version == recorded.version and not down
 
     async def _put_back(
         self, step: str, deployer: Deployer, color: str, recorded: Deployed, *, at_most_s: float
