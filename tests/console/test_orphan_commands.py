@@ -42,10 +42,11 @@ async def test_all_say_it_and_only_who_may_claim_it_tells(tmp_path: Path, servic
         assert code == 8, err
         found = await teal.until(phase="bake")
         receiver.requests.clear()
-        os.kill(found["owner"]["pid"], signal.SIGKILL)
-        ways = f"teal action resume {found['id']}, or teal deploy rollback analytics"
+        assert found.owner is not None
+        os.kill(found.owner.pid, signal.SIGKILL)
+        ways = f"teal action resume {found.id}, or teal deploy rollback analytics"
         for words in READS:
-            code, out, err = await said(teal, *(word.format(id=found["id"]) for word in words))
+            code, out, err = await said(teal, *(word.format(id=found.id) for word in words))
             if "rollback" not in words:
                 assert "nobody runs it since " in out, words
                 assert ways in out, words
@@ -59,7 +60,7 @@ async def test_all_say_it_and_only_who_may_claim_it_tells(tmp_path: Path, servic
         assert (await said(teal, "check", "deployments"))[0] == 2
         assert (await said(teal, "check", "actions"))[0] == 2
         (event,) = [json.loads(request.body) for request in receiver.requests]
-        assert (event["what"], event["action"], ways in event["text"]) == ("held", found["id"], True)
+        assert (event["what"], event["action"], ways in event["text"]) == ("held", found.id, True)
         code, out, err = await said(teal, "deploy", "rollback", "analytics", "-y")
         assert (code, service.weights()) == (0, {"blue": 100, "green": 0}), err
         assert [json.loads(request.body)["what"] for request in receiver.requests] == ["held", "rolled_back"]
