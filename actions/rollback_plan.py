@@ -158,6 +158,8 @@ async def _as_it_was_left(
         recorded = kept if kept.get("artifact") or kept.get("version") == left else None
     elif unfit:
         recorded = await _before_retirement(journal, policy.context, request.service, to)
+        if recorded is not None and left and recorded.get("version") not in (None, left):
+            recorded = kept if kept.get("version") == left else recorded  # something else was put there since
     deployer, takes_traffic = target.adapter.deployer, move.state.weights.get(to, 0) > 0
     if deployer is None or recorded is None or takes_traffic or OTHER_VERSION in request.overrides:
         now_there = OnSides(versions=_known({**change.versions, to: found or left}), deployed=change.deployed)

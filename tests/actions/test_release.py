@@ -190,6 +190,16 @@ async def test_retired_the_old_side_is_started_before_a_rollback_goes_there(hous
     assert statuses(back) == dict.fromkeys(("preflight", "start", "health", "shift", "verify"), "succeeded")
 
 
+async def test_a_retired_side_starts_with_what_was_left_there_and_not_with_what_came_since(
+    house: House, service: TwoColors
+) -> None:
+    await house.order(RELEASE)
+    (service.directory / "blue.version").write_text("2.4.9")  # by hand, on the idle side
+    assert (await house.order(RETIRE, WITH_REASON)).status == "succeeded"
+    back = await house.order(ANALYTICS_ROLLBACK)
+    assert (back.status, back.error, service.weights(), service.version("blue")) == ("succeeded", None, BLUE, "2.4.0")
+
+
 async def test_nothing_is_deployed_or_retired_where_traffic_is(house: House, service: TwoColors) -> None:
     for request in (replace(RELEASE, to="blue"), replace(RETIRE, to="blue")):
         with pytest.raises(Refused) as caught:
