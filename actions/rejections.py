@@ -62,12 +62,23 @@ async def rejection_of(
 
 async def rejected_by_hand(journal: Journal, context: str, service: str, version: str) -> bool:
     """Whether a person has rejected `version`, and no release or flip of it has succeeded since."""
+    return any(action.version == version for action in await rejections_by_hand(journal, context, service))
+
+
+async def rejections_by_hand(journal: Journal, context: str, service: str) -> list[Action]:
+    """The rejections by a person that stand, the newest of each version: none of it has succeeded since."""
     kinds = (*MOVES_FORWARD, "reject")
-    candidate = Candidate(color="", version=version)
-    for action, plan in await journal.planned(context, service, kinds, limit=LOOKED_THROUGH):
+    looked = await journal.planned(context, service, kinds, limit=LOOKED_THROUGH)
+    versions = dict.fromkeys(action.version for action, _ in looked if action.kind == "reject" and action.version)
+    newest = (_newest_word(looked, Candidate(color="", version=version)) for version in versions)
+    return [action for action in newest if action is not None and action.kind == "reject"]
+
+
+def _newest_word(looked: list[tuple[Action, Plan]], candidate: Candidate) -> Action | None:
+    for action, plan in looked:
         if _concerns(action, plan, candidate) and (action.kind == "reject" or action.status == "succeeded"):
-            return action.kind == "reject"
-    return False
+            return action
+    return None
 
 
 def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:

@@ -15,6 +15,7 @@ from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,
     MOVES_TRAFFIC,
+    Action,
     ActionError,
     Finding,
     Plan,
@@ -22,7 +23,7 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.rejections import Candidate, rejected_by_hand, rejection_of
+from actions.rejections import Candidate, rejected_by_hand, rejection_of, rejections_by_hand
 from backends.command_line import command
 from backends.models import Freeze
 from backends.settings import Duration
@@ -91,6 +92,12 @@ def _candidate(plan: Plan) -> Candidate:
     return Candidate(
         color=plan.to, version=version, production=versions.get(plan.from_, ""), released=bool(plan.request.version)
     )
+
+
+async def standing_against(service: str, policy: Policy, journal: Journal) -> tuple[Freeze | None, list[Action]]:
+    """The freeze that holds now, of the journal or of the config, and the rejections by a person that stand."""
+    frozen = await freeze_of(journal, policy.context, service) or window_freeze(policy, now())
+    return frozen, await rejections_by_hand(journal, policy.context, service)
 
 
 async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:

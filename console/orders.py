@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from actions.who import acting_as, current_actor
 from backends.errors import BackendError
-from backends.models import Deployment, Finding
+from backends.models import Deployment, Finding, Freeze
 from backends.settings import reveal
 from console.adapters import Adapters
 from console.config import Context, Entry
@@ -177,6 +177,16 @@ class Orders:
 
         async def ask() -> list[OpenConsole]:
             return await (await self._opened()).journal.who_is_on(self._context.name)
+
+        return await self._soon(ask())
+
+    async def standing(self, service: str) -> tuple[Freeze | None, list[Action]]:
+        """What holds a service back: its freeze (of the config too), and the versions that a person rejected."""
+        from actions.standing import standing_against
+
+        async def ask() -> tuple[Freeze | None, list[Action]]:
+            gate = await self._opened()
+            return await standing_against(service, gate.policy, gate.journal)
 
         return await self._soon(ask())
 

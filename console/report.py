@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from actions.audit import AuditRecord
 from actions.models import Action
-from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, Silence
+from actions.orphans import since_words, ways_out
+from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
 from console.derive import latest_runs
 from console.store import Snapshot
@@ -89,10 +90,15 @@ def open_items(
     silences: Iterable[Silence],
     pipelines: Iterable[tuple[str, PipelineInfo]],
     records: Iterable[AuditRecord],
+    freezes: Iterable[tuple[str, Freeze]] = (),
+    rejections: Iterable[Action] = (),
 ) -> list[OpenItem]:
-    """What is open. `pipelines`: with the name of their source; `records`: the audit of the window."""
-    found = [_of_action(action) for action in facts.actions if action.open]
+    """What is open. `pipelines`: with the name of their source; `records`: the audit of the window;
+    `freezes`: with their service."""
+    found = [_of_action(action, facts.zone) for action in facts.actions if action.open]
     found += [_of_silence(silence) for silence in silences if silence.state in ("active", "pending")]
+    found += [_of_freeze(service, freeze) for service, freeze in freezes]
+    found += [_of_rejection(action) for action in rejections]
     found += [
         OpenItem(
             kind="paused", ref=f"{source}/{info.pipeline}", text=f"{info.pipeline} ({source}) does not run by itself"
@@ -111,9 +117,21 @@ def open_items(
     return [*found, *_red(facts)]
 
 
-def _of_action(action: Action) -> OpenItem:
+def _of_freeze(service: str, freeze: Freeze) -> OpenItem:
+    words = f"{service} is frozen" + (f": {freeze.reason}" if freeze.reason else "")
+    return OpenItem(kind="freeze", ref=service, text=words, by=freeze.by, until=freeze.until)
+
+
+def _of_rejection(action: Action) -> OpenItem:
+    words = f"{action.service} {action.version}" + (f": {action.reason}" if action.reason else "")
+    return OpenItem(kind="rejected", ref=action.id or "", text=words, by=str(action.actor or ""))
+
+
+def _of_action(action: Action, zone: tzinfo) -> OpenItem:
     way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
     words = f"{action.kind} {action.named}{way}: {action.status.replace('_', ' ')}, {action.phase or 'no step yet'}"
+    if action.orphaned_since is not None:
+        words += f"; {since_words(action.orphaned_since, zone)}: {ways_out(action)}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 

@@ -12,7 +12,7 @@ from actions.audit import AuditRecord
 from actions.dora import Dora, dora
 from actions.models import Action
 from backends.errors import BackendError
-from backends.models import Item
+from backends.models import Freeze, Item
 from console import moment
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
@@ -64,12 +64,15 @@ def report(common: Common, since: TypedTime | None, until: TypedTime | None, for
         open_: list[OpenItem] = []
         if for_handover:
             silences, pipelines = await asyncio.gather(read_silences(session), _pipelines(session))
-            facts = await _facts(session, [*silences, *pipelines])
+            freezes, rejections, lost = await _standing(session)
+            facts = await _facts(session, [*silences, *pipelines, *lost])
             open_ = open_items(
                 facts,
                 silences=[silence for snapshot in silences for silence in snapshot.items],
                 pipelines=[(snapshot.key.name, info) for snapshot in pipelines for info in snapshot.items],
                 records=await _records(session, facts.since),
+                freezes=freezes,
+                rejections=rejections,
             )
             lines, about = handover(open_, facts), "handover"
         else:
@@ -125,6 +128,21 @@ async def _records(session: Session, since: datetime) -> list[AuditRecord]:
     with contextlib.suppress(BackendError):  # the actions have said it
         return await session.orders.audit_records(since=since)
     return []
+
+
+async def _standing(session: Session) -> tuple[list[tuple[str, Freeze]], list[Action], list[Snapshot]]:
+    """The freezes, with their service, and the rejections that stand against what is deployed from here; a journal
+    that can not be read is a source that is missing."""
+    freezes, rejections = list[tuple[str, Freeze]](), list[Action]()
+    try:
+        for entry in session.adapters.context.entries["deployments"]:
+            freeze, rejected = await session.orders.standing(entry.name)
+            freezes += [(entry.name, freeze)] if freeze is not None else []
+            rejections += rejected
+    except BackendError as error:
+        key = SourceKey("deployments", "freezes and rejections")
+        return freezes, rejections, [Snapshot(key=key, type="journal", error=SourceError.of(error))]
+    return freezes, rejections, []
 
 
 async def _pipelines(session: Session) -> list[Snapshot]:

@@ -1,15 +1,19 @@
 """The incident report and the handover: what they say, what they leave to nobody, and that words stay words."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from actions.audit import AuditRecord
 from actions.models import Action, Actor, SwitchReport
-from backends.models import Alert, FailedExpectation, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
+from backends.models import Alert, FailedExpectation, Freeze, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
 from backends.ports import PipelineInfo
 from console.report import Facts, handover, incident, open_items
 from console.store import Snapshot, SourceError, SourceKey
 from panels.kinds.timeline import events
+from tests.console.test_foreground import Teal
+from tests.console.test_orders import written
+from tests.two_colors import TwoColors
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 
@@ -101,6 +105,33 @@ def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None
     text = "\n".join(handover(found, about))
     assert '`am/1` service="x": "known", by mia, until 2026-11-26 04:00:00' in text
     assert "Down fires for 25h" in text or "Down fires for 1d" in text
+
+
+def test_a_handover_names_what_stands_against_a_service_and_the_ways_out_of_an_action_that_nobody_runs() -> None:
+    left = action(id="8A1", status="running", phase="bake", ended_at=None, orphaned_since=ago(0.5))
+    rejected = action(id="9B2", kind="reject", status="succeeded", version="2.5.0", reason="leaks")
+    freeze = Freeze(by="mia@b1", since=ago(1), until=NOW + timedelta(hours=1), reason="quarter end")
+    about = facts(actions=(left,))
+    found = open_items(
+        about, silences=[], pipelines=[], records=[], freezes=[("analytics", freeze)], rejections=[rejected]
+    )
+    text = "\n".join(handover(found, about))
+    assert "`analytics` analytics is frozen: quarter end, by mia@b1, until 2026-11-26 04:00:00" in text
+    assert "`9B2` analytics 2.5.0: leaks, by alice@b1" in text
+    assert "nobody runs it since" in text
+    assert "teal action resume 8A1, or teal deploy rollback analytics" in text
+
+
+async def test_the_handover_reads_freezes_and_rejections_from_the_journal(tmp_path: Path) -> None:
+    async with TwoColors(tmp_path) as service:
+        teal = Teal(tmp_path, written(service, ""))
+        for words in (("freeze", "analytics"), ("reject", "analytics", "2.5.0")):
+            process = await teal.start("deploy", *words, "-y", "--reason", "leaks", "--foreground")
+            assert await process.wait() == 0
+        (report,) = (await teal.document("report", "--handover"))["items"]
+    assert [(item["kind"], item["text"]) for item in report["open"]] == [
+        ("freeze", "analytics is frozen: leaks"), ("rejected", "analytics 2.5.0: leaks"),
+    ]  # fmt: skip
 
 
 def test_a_score_is_red_for_a_day_only_where_it_was_seen_for_a_day() -> None:
