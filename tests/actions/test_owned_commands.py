@@ -99,7 +99,8 @@ async def test_who_goes_on_ends_it_before_he_deploys_again(tmp_path: Path, servi
 
 
 async def test_a_runner_killed_while_it_restores_leaves_no_command(tmp_path: Path, service: TwoColors) -> None:
-    async with House(tmp_path / "state", service, detached=True, **SLOW_DEPLOY) as house:
+    deploy = ("sh", "-c", f"echo half > $0.version; {SLOW}", "{color}", "{version}")  # or there is nothing to restore
+    async with House(tmp_path / "state", service, detached=True, deploy=deploy) as house:
         opened = await begun(house)
         await pids(service.directory)
         aborting = asyncio.create_task(order(house, opened, "abort"))
