@@ -43,7 +43,8 @@ class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """The envelope. `total` counts the items before `--limit`; `partial`: a source is missing from them."""
+    """The envelope. `total` counts the items before `--limit` (of `log`: those that were read); `partial`: a source is
+    missing from them."""
 
     schema: str
     generated_at: datetime

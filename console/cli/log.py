@@ -33,6 +33,7 @@ from console.zones import zone_of
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
+MOST_LINES = 100_000  # of each source, where all are asked for
 AROUND = timedelta(minutes=5)
 COUNTS_EVERY_S = 5.0
 
@@ -45,7 +46,10 @@ COUNTS_EVERY_S = 5.0
 @click.option("--around", type=TIME, metavar="T", help="The lines nearest to that time, as many before as after.")
 @click.option("--grep", metavar="RE", help="Only lines that match.")
 @click.option("--level", type=click.Choice(LEVELS), help="This level and worse.")
-@click.option("-n", "--lines", type=click.IntRange(min=1), default=DEFAULT_LINES, show_default=True, help="The last N.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=0), metavar="N",
+    help=f"The last N; 0 for all, up to {MOST_LINES:,} a source. --limit is the same.  [default: {DEFAULT_LINES}]",
+)  # fmt: skip
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 def log(
     common: Common,
@@ -55,7 +59,7 @@ def log(
     around: TypedTime | None,
     grep: str | None,
     level: LogLevel | None,
-    lines: int,
+    lines: int | None,
     sources: tuple[str, ...],
 ) -> int:
     """Log lines of all sources, or of those named, oldest first."""
@@ -63,7 +67,8 @@ def log(
         raise CommandError(EXIT_USAGE, "usage", "--around excludes --follow, --since and --until")
     if follow and until is not None:
         raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
-    asked = LogQuery(grep=_checked(grep), level=level, limit=lines)
+    count = _count(lines, common.limit)
+    asked = LogQuery(grep=_checked(grep), level=level, limit=count)
     middle: datetime | None = None
 
     def query(zone: tzinfo) -> LogQuery:
@@ -77,7 +82,7 @@ def log(
         wanted, at = query(zone), middle
         if at is None:
             return lambda logs: logs.query(wanted)
-        return lambda logs: lines_around(logs, wanted, at, before=lines, after=lines)
+        return lambda logs: lines_around(logs, wanted, at, before=count, after=count)
 
     if follow:
         selection = chosen(common)
@@ -88,9 +93,9 @@ def log(
         entries = merged_lines(_wanted(session, sources))
         said = [entry for entry in entries if _is_said(entry)]
         if middle is None:
-            shown = entries[-lines:]
+            shown = entries[-count:]
         else:
-            entries = shown = nearest([entry for entry in entries if not _is_said(entry)], middle, lines)
+            entries = shown = nearest([entry for entry in entries if not _is_said(entry)], middle, count)
         # What a source says of itself stands at its start, where the limit would take it first.
         shown = [*(entry for entry in said if entry not in shown), *shown]
         total = max(len(entries), len(shown))
@@ -98,12 +103,19 @@ def log(
         found = replace(
             found,
             total=total,
-            truncated=len(shown) < total,
+            truncated=len(shown) < total or MOST_LINES == count <= len(entries),
             partial=found.partial or any(is_gap(entry) for entry in shown),
         )
-        return Answer(found, lambda: [log_line(entry, session.context.zone) for entry in found.items])
+        # How many there are nobody knows: of each source no more were read.
+        more = f"{len(shown):,} lines shown; there may be more (-n N: the last N; -n 0: all, at most {MOST_LINES:,})"
+        return Answer(found, lambda: [log_line(entry, session.context.zone) for entry in found.items], more=more)
 
     return read(common, ("logs",), answer, read_logs=reader)
+
+
+def _count(lines: int | None, limit: int | None) -> int:
+    asked = lines if lines is not None else limit
+    return DEFAULT_LINES if asked is None else asked or MOST_LINES
 
 
 def _is_said(entry: LogEntry) -> bool:

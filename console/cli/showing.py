@@ -14,11 +14,13 @@ CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 
 
 class Answer(Struct, frozen=True):
-    """What a command has to say: the document, the same as lines of text, and whether health decides the exit code."""
+    """What a command has to say: the document, the same as lines of text, and whether health decides the exit code.
+    `more`: where it is truncated, how to get the rest; empty for what `--limit` cut off."""
 
     document: Document | StatusDocument
     lines: Callable[[], Sequence[str]]
     exit_code: int | None = None
+    more: str = ""
 
 
 def show(common: Common, answer: Answer, *, sandbox: bool = False) -> None:
@@ -40,7 +42,7 @@ def show(common: Common, answer: Answer, *, sandbox: bool = False) -> None:
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
     if common.output == "table" or not common.quiet:
-        _say_errors(document, common)
+        _say_errors(answer, common)
 
 
 def _with_fields(document: Document | StatusDocument, common: Common) -> Any:
@@ -58,11 +60,13 @@ def _text(answer: Answer, common: Common) -> Sequence[str]:
     return answer.lines()
 
 
-def _say_errors(document: Document | StatusDocument, common: Common) -> None:
+def _say_errors(answer: Answer, common: Common) -> None:
+    document = answer.document
     if common.quiet and common.output != "table":
         return
     for error in document.errors:
         place = f"{error.source}: " if error.source else ""
         say(f"teal: {place}{error.message}" + (f" ({error.fix})" if error.fix else ""))
     if isinstance(document, Document) and document.truncated:
-        say(f"teal: {len(document.items)} of {document.total} shown (--limit 0 shows all)")
+        cut = f"{len(document.items)} of {document.total} shown (--limit 0 shows all)"
+        say(f"teal: {answer.more or cut}")

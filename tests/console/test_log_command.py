@@ -57,6 +57,23 @@ def test_the_last_lines_of_all_sources_in_order(home: Path) -> None:
     assert numbers(teal_log(home, "etl", "-n", "2")) == [397, 399]
 
 
+def test_limit_is_the_number_of_lines_and_0_is_all_of_the_window(home: Path) -> None:
+    assert numbers(teal_log(home, "--limit", "7")) == list(range(393, 400))
+    for words in (("--limit", "0"), ("-n", "0", "--since", "2026-03-01T12:00:00Z")):
+        done = subprocess.run(command(home, *words), env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
+        assert (numbers(done.stdout.decode().splitlines()), done.stderr) == (list(range(400)), b"")
+
+
+def test_what_is_not_shown_is_not_counted(home: Path) -> None:
+    done = subprocess.run(command(home), env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
+    assert len(done.stdout.splitlines()) == 200
+    said = done.stderr.decode()
+    assert "200 lines shown; there may be more" in said
+    assert "-n 0: all" in said
+    assert "--limit" not in said
+    assert "400" not in said
+
+
 def test_status_has_them_in_order_too(home: Path) -> None:
     words = command(home, "-o", "json")
     words[1] = "status"
