@@ -24,6 +24,14 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_known", ())
 
 
+@pytest.fixture(autouse=True)
+def _at_the_default_place() -> None:
+    """A test that has chosen a context leaves its name in no command that another one prints."""
+    from backends.command_line import set_place
+
+    set_place("")
+
+
 @pytest.fixture
 async def http() -> "AsyncIterator[Http]":
     """The shared client of adapters, for one test."""
