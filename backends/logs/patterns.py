@@ -1,6 +1,6 @@
 """Regular expressions of `--grep` that cannot hang: each line is asked alone, and one that takes too long is an error.
 
-The library is `regex` (https://pypi.org/project/regex/): patterns of `re`, a time limit, and the interpreter's lock is
+The library is `regex`: patterns of `re`, a time limit, and the interpreter's lock is
 let go of meanwhile. A block is asked at once where no match can cross the end of a line, else each of its lines.
 """
 
