@@ -18,12 +18,6 @@ RELEASE = Request(kind="release", service="analytics", version="2.5.0")
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
-    async with TwoColors(tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
 async def house(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
     async with House(tmp_path / "state", service, bake="30s") as house:
         yield house
