@@ -12,15 +12,18 @@ import msgspec
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal import Journal
+from actions.lease import Hold
 from actions.location import JournalLocation, journal_location
 from actions.models import Action, Consent, Request
+from actions.rows import Changes, Event
+from actions.runner import run_action
 from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from console.runner import build_described, launch_detached, run_in_process
+from console.runner import build_described, launch_detached
 from tests.live.teal import toml
 from tests.two_colors import TwoColors
 
@@ -81,8 +84,25 @@ class OneService:
         return self.silencers[backend]
 
 
+class HaltingJournal(Journal):
+    """The journal of a runner that stands still as soon as it has said that it is in `phase()`."""
+
+    def __init__(self, location: JournalLocation, phase: Callable[[], str]) -> None:
+        super().__init__(location)
+        self._phase = phase
+
+    async def write(self, hold: Hold, *events: Event, changes: Changes | None = None, **told: Any) -> bool:
+        written = await super().write(hold, *events, changes=changes, **told)
+        if changes is not None and changes.phase and changes.phase == self._phase():
+            await asyncio.Event().wait()
+        return written
+
+
 class House:
-    """`async with House(tmp_path, service)`: `gate`, `targets`, `journal`, and `order` from a request to its end."""
+    """`async with House(tmp_path, service)`: `gate`, `targets`, `journal`, and `order` from a request to its end.
+
+    A runner of this process stands still in the phase `halts_in` until it is killed: most phases last for less time
+    than it takes to see them."""
 
     def __init__(self, state: Path, service: TwoColors, *, detached: bool = False, **config: Any) -> None:
         self.location: JournalLocation = journal_location(None, {"TEAL_STATE_DIR": str(state)})
@@ -91,6 +111,7 @@ class House:
         self.targets = OneService(service, self.http, **config)
         self.runners: list[asyncio.Task[None]] = []
         self.before_runner: Callable[[], None] = lambda: None
+        self.halts_in = ""
         launch: Callable[[str], Awaitable[None]] = self.detach if detached else self._here
         self.gate = Gate(
             Policy(context="test", zone=UTC), self.journal, self.targets, current_actor(os.environ), launch
@@ -143,24 +164,31 @@ class House:
         raise AssertionError(f"{status} was never reached")
 
     async def reaches(self, action: Action, phase: str, deadline_s: float = 120.0) -> Action:
-        """The action as soon as it is in `phase`."""
+        """The action as soon as it is in `phase`, or beyond one that was too short to be seen."""
         assert action.id is not None
         async with asyncio.timeout(deadline_s):
             async for seen in self.gate.watch(action.id):
-                if seen.phase == phase or not seen.open:
+                assert seen.open, f"it has ended as {seen.status} before {phase} was seen"
+                if seen.phase == phase or any(step.name == phase and step.ended_at for step in seen.steps):
                     return seen
         raise AssertionError(f"{phase} was never reached")
 
     async def _here(self, action_id: str) -> None:
         self.before_runner()
-        self.runners.append(
-            asyncio.create_task(run_in_process(action_id, self.location, self.gate.own), name=action_id)
-        )
+        self.runners.append(asyncio.create_task(self._run(action_id), name=action_id))
+
+    async def _run(self, action_id: str) -> None:
+        journal = HaltingJournal(self.location, lambda: self.halts_in)
+        try:
+            await run_action(action_id, journal, build_described, self.gate.own)
+        finally:
+            await journal.aclose()
 
     async def kill_runner(self) -> None:
         """End the newest runner of this process as a signal would: nothing more of it is written."""
         self.runners[-1].cancel()
         await asyncio.gather(self.runners[-1], return_exceptions=True)
+        self.halts_in = ""
 
     async def detach(self, action_id: str) -> None:
         """Start a runner that is a process of its own."""

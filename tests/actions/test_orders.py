@@ -235,6 +235,7 @@ async def test_a_way_back_that_its_runner_did_not_finish_goes_on_back(
 ) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
         opened = await in_phase(house, "bake")
+        house.halts_in = "verify-back"
         await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES)
         await house.reaches(opened, "verify-back")
         await house.kill_runner()

@@ -25,6 +25,7 @@ async def house(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
 
 async def killed(house: House, phase: str) -> Action:
     """A release whose runner died in `phase`."""
+    house.halts_in = phase
     opened = await house.gate.submit(await house.gate.plan(RELEASE), YES)
     await house.reaches(opened, phase)
     await house.kill_runner()

@@ -117,6 +117,7 @@ async def test_an_order_before_anything_moved_aborts(house: House, service: TwoC
 @pytest.mark.parametrize("phase", ["preflight", "verify", "bake"])
 async def test_a_dead_runner_is_seen_and_a_rollback_takes_over(tmp_path: Path, service: TwoColors, phase: str) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
+        house.halts_in = phase
         flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
         await house.reaches(flip, phase)
         await house.kill_runner()
