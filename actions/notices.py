@@ -16,6 +16,7 @@ from actions.ids import now
 from actions.journal import Journal
 from actions.models import Action, ActionError, ActionStatus, Plan
 from actions.targets import Build
+from actions.telling import title, way
 from backends.errors import BackendError
 from backends.notify.delivery import deliver
 from backends.ports import ActionEvent, EventKind
@@ -114,8 +115,8 @@ class Notices:
 def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
     """What is told of `action`, every string cleaned."""
     by = clean(str(action.actor), 200) if action.actor else ""
-    way = f" {clean(action.from_, 64)} → {clean(action.to, 64)}" if action.to else ""
-    words = f"{plan.context}: {action.kind} {clean(action.named, 200)}{way} {what.replace('_', ' ')}"
+    done = clean(title(action), 300) + clean(way(action, capitals=False), 160)
+    words = f"{plan.context}: {done} {what.replace('_', ' ')}"
     if what == "started":
         words += f" by {by}" if by else ""
         words += f": {clean(action.reason, 500)}" if action.reason else ""

@@ -155,7 +155,9 @@ class TealApp(App[None], inherit_bindings=False):
 
     def leave(self, open_actions: Sequence[Action] = ()) -> None:
         """Quit, and say which actions go on without this console."""
-        going_on = [f"{action.id}  {action.kind} {action.service}: {action.status}" for action in open_actions]
+        from actions.telling import title
+
+        going_on = [f"{action.id}  {title(action)}: {action.status}" for action in open_actions]
         words = ["These actions go on:", *going_on, "Watch one with: teal action watch ID"] if going_on else []
         self.exit(message=Text("\n".join(words)) if words else None)
 

@@ -6,6 +6,7 @@ from datetime import tzinfo
 from typing import Any
 
 from actions.orphans import since_words, ways_out
+from actions.telling import title
 from backends.models import (
     Alert,
     CheckResult,
@@ -52,7 +53,7 @@ def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
     """The open actions: critical where nobody runs one, unknown where the journal can not be read."""
     alone = [action for action in acting.actions if action.orphaned_since is not None]
     words = [
-        f"{action.kind} {action.service} {action.status}, {since_words(since, zone)}: {ways_out(action)}"
+        f"{title(action)} {action.status}, {since_words(since, zone)}: {ways_out(action)}"
         for action in alone
         if (since := action.orphaned_since) is not None
     ]

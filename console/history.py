@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from actions.telling import is_noop, outcome, title, way
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Series
 from backends.text import clean, clean_labels
@@ -35,10 +36,9 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
         at = action.ended_at or action.started_at
         if at is None or not since <= at <= until:
             continue
-        way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
         who = f" by {action.actor.login}" if action.actor else ""
         why = f': "{action.reason}"' if action.reason else ""
-        words = f"{action.kind} {action.named}{way} {action.status.replace('_', ' ')}{who}{why}"
+        words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
         health = _ENDED_BADLY.get(action.status, "ok")
         found.append(TimelineEvent(at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health))
     return found

@@ -11,6 +11,7 @@ from msgspec import Struct
 from actions.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import since_words, ways_out
+from actions.telling import is_noop, outcome, title, way
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
 from console.derive import latest_runs
@@ -128,8 +129,7 @@ def _of_rejection(action: Action) -> OpenItem:
 
 
 def _of_action(action: Action, zone: tzinfo) -> OpenItem:
-    way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
-    words = f"{action.kind} {action.named}{way}: {action.status.replace('_', ' ')}, {action.phase or 'no step yet'}"
+    words = f"{title(action)}{way(action)}: {outcome(action)}, {action.phase or 'no step yet'}"
     if action.orphaned_since is not None:
         words += f"; {since_words(action.orphaned_since, zone)}: {ways_out(action)}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
@@ -201,9 +201,9 @@ def _action(action: Action, facts: Facts) -> str:
     switch = action.switch
     seen = f", {switch.requests} requests and {switch.errors} errors while it moved" if switch else ""
     error = f": {_plain(action.error.message)}" if action.error else ""
-    way = f" {action.from_.upper()} → {action.to.upper()}" if action.from_ and action.to else ""
+    came = f": {outcome(action)}" if is_noop(action) else f" {action.status}"
     at = _time(action.started_at or facts.until, facts)
-    return f"- {at} `{action.id}` {action.kind} {action.named}{way} {action.status}{who}{why}{seen}{error}"
+    return f"- {at} `{action.id}` {title(action)}{way(action)}{came}{who}{why}{seen}{error}"
 
 
 def _open_item(item: OpenItem, facts: Facts) -> str:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
+from actions.telling import is_noop, outcome
 from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
@@ -131,6 +132,8 @@ def _open_action(deployment: Deployment, view: View) -> str:
 
 def _status(action: Action, view: View) -> str:
     if action.orphaned_since is None:
+        if is_noop(action):
+            return outcome(action)
         return f"{action.status}, not started yet" if is_starting(action) else action.status
     return f"{UNICODE.critical} {action.status}, {since_words(action.orphaned_since, view.zone)}: {ways_out(action)}"
 
@@ -206,9 +209,10 @@ FIELDS: dict[type, tuple[Field, ...]] = {
         Field("ID", lambda action, view: action.id or NOTHING),
         Field("KIND", lambda action, view: action.kind),
         Field("SERVICE", lambda action, view: action.named),
+        Field("VERSION", lambda action, view: action.version, optional=True),
         Field("STATUS", _status),
-        Field("FROM", lambda action, view: action.from_ or NOTHING),
-        Field("TO", lambda action, view: action.to or NOTHING),
+        Field("FROM", lambda action, view: NOTHING if is_noop(action) else action.from_ or NOTHING),
+        Field("TO", lambda action, view: NOTHING if is_noop(action) else action.to or NOTHING),
         Field("AGO", lambda action, view: view.ago(action.started_at), right=True),
         Field("BY", lambda action, view: action.actor.login if action.actor else NOTHING),
         Field("REASON", lambda action, view: action.reason),

@@ -10,6 +10,7 @@ from actions.ids import now
 from actions.journal_errors import JournalError
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
+from actions.telling import title
 from backends.models import worst
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
@@ -145,7 +146,7 @@ async def _only_open(session: Session) -> Action:
         return actions[0]
     if not actions:
         raise CommandError(EXIT_NOT_FOUND, "not_found", "no open action", fix="`teal action list`")
-    names = ", ".join(f"{found.id} ({found.kind} {found.named})" for found in actions)
+    names = ", ".join(f"{found.id} ({title(found)})" for found in actions)
     raise CommandError(EXIT_NOT_FOUND, "ambiguous", f"{len(actions)} open actions", fix=f"name one: {names}")
 
 

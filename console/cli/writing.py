@@ -12,6 +12,7 @@ from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
+from actions.telling import is_noop, outcome, title, way
 from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -62,7 +63,7 @@ def act(
         # The runner is detached: what came in between ended the watching, not the action.
         if not isinstance(error, KeyboardInterrupt):
             say_why(error)
-        say(f"teal: {begun[0].kind} {begun[0].named} goes on: {command('action watch', begun[0].id or '')}")
+        say(f"teal: {title(begun[0])} goes on: {command('action watch', begun[0].id or '')}")
         return EXIT_STILL_OPEN
 
 
@@ -140,7 +141,7 @@ async def _follow(
     from msgspec.structs import replace
 
     if writing.detach and action.open:
-        _print_action(common, session, action, (f"{action.kind} {action.named} goes on as {action.id}",))
+        _print_action(common, session, action, (f"{title(action)} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
     if request.order in STEERING and not writing.foreground:
@@ -239,7 +240,8 @@ def _ask(plan: Plan, consent: Consent) -> Consent:
 
 def _imperative(plan: Plan) -> str:
     order = plan.request.order
-    return f"{order.capitalize()} {plan.kind} {plan.named}" if order else f"{plan.kind.capitalize()} {plan.named}"
+    words = f"{order} {title(plan)}" if order else title(plan)
+    return words[:1].upper() + words[1:]
 
 
 def _watch_line(action: Action) -> list[str]:
@@ -261,7 +263,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
     arrow = f"   {' → '.join(side for side in (plan.from_, plan.to) if side)}".rstrip()
     order = f"{plan.request.order}: " if plan.request.order else ""
-    lines = [f"{order}{plan.kind} {plan.named}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
+    lines = [f"{order}{title(plan)}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}
     ordered = sorted(plan.findings, key=lambda finding: ("block", "warning", "ok").index(finding.level))
     lines += [f"  {symbols[finding.level]} {_with_fix(finding.text, way_past(finding))}" for finding in ordered]
@@ -273,13 +275,15 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def action_lines(action: Action) -> list[str]:
     """An action as a person reads it, one line, and a second where traffic moved."""
-    change = "" if action.changed else " (nothing changed)"
-    arrow = f" {action.from_} → {action.to}" if action.from_ or action.to else ""
+    change = "" if action.changed or is_noop(action) else " (nothing changed)"
+    arrow = way(action, capitals=False)
     orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
-    status = action.status if orphaned is None or not action.open else f"{action.status}, {orphaned.text}"
+    status = action.status if not is_noop(action) else outcome(action)
+    if orphaned is not None and action.open:
+        status = f"{status}, {orphaned.text}"
     if orphaned is None and action.id is not None and is_starting(action):
         status = f"{action.status}, not started yet"
-    lines = [f"{action.kind} {action.named}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
+    lines = [f"{title(action)}{arrow}: {status}{change}  {action.id or ''}".rstrip()]
     lines += [f"{UNICODE.critical} {orphaned.fix}"] if orphaned is not None and action.open else []
     if action.switch is not None:
         lines.append(_seen_words(action, action.switch))

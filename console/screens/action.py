@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, SwitchReport
 from actions.orphans import since_words
+from actions.telling import is_noop, outcome
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
 from console.derive import latest_runs
@@ -169,7 +170,7 @@ class ActionScreen(Page):
         if action is None:
             return
         what = subject(
-            action.kind, action.service, action.ref or "", action.from_, action.to, self.of,
+            action.kind, action.service, action.ref or "", action.from_, "" if is_noop(action) else action.to, self.of,
             version=action.version, about=action.about,
         )  # fmt: skip
         right = Content.assemble(self.place(), "  ", (elapsed(action), "bold"))
@@ -267,9 +268,7 @@ def ending(action: Action, of: Symbols) -> list[Row]:
     if action.status not in ("running", "planned"):
         words = STATUS_WORDS.get(action.status, action.status)
         if action.status in ("succeeded", "aborted") and not action.changed:
-            words = (
-                "already so: nothing was written" if action.status == "succeeded" else "aborted: nothing was changed"
-            )
+            words = outcome(action) if is_noop(action) else "aborted: nothing was changed"
         elif action.status == "succeeded" and action.kind in MOVES_TRAFFIC:
             words = "done and verified by fresh requests"
         rows.append(row(mark(state, of), words, style_of(action.status)))

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from textual.content import Content
 
 from actions.models import Action
+from actions.telling import outcome, short_title, way
 from backends.models import ColorState, Deployment, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
 from panels.kinds.deployments import is_split, no_way_back
@@ -143,8 +144,8 @@ def last_row(last: LastSwitch | None, of: Symbols) -> Row:
 
 def action_line(action: Action, width: int, of: Symbols) -> Content:
     """`✓ flip BLUE → GREEN  succeeded   alice   "2.4.1 go"        12m ago  21s`."""
-    moved = f" {action.from_.upper()} {of.arrow} {action.to.upper()}" if action.from_ and action.to else ""
-    word = action.status.replace("_", " ") + (f", {action.phase}" if action.open and action.phase else "")
+    moved = way(action, of.arrow)
+    word = outcome(action) + (f", {action.phase}" if action.open and action.phase else "")
     state = {"succeeded": "ok", "rolled_back": "warning", "aborted": "warning", "rollback_failed": "critical"}
     health = "running" if action.open else state.get(action.status, "warning")
     by = f"   {action.actor.login}" if action.actor else ""
@@ -154,6 +155,6 @@ def action_line(action: Action, width: int, of: Symbols) -> Content:
     when = f"{ago(seconds_since(action.started_at))} ago" if action.started_at else ""
     tail = Content.styled(f"{when:>9} {length:>7}", MUTED)
     line = Content.assemble(
-        mark(health, of), f" {action.kind}{moved}   ", (word, style_of(action.status)), by, (why, MUTED)
+        mark(health, of), f" {short_title(action)}{moved}   ", (word, style_of(action.status)), by, (why, MUTED)
     )
     return fit(line, max(10, width - tail.cell_length - 1)) + " " + tail

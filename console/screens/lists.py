@@ -14,6 +14,7 @@ from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
 from actions.orphans import since_words
+from actions.telling import title
 from backends.errors import BackendError
 from backends.models import badness
 from console.screens import readings
@@ -276,7 +277,7 @@ ACTIONS: Kind[Action] = Kind(
     key=lambda action: action.id or action.plan_hash,
     health=lambda action: "critical" if action.orphaned_since is not None else "running" if action.open else "ok",
     sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
-    text=lambda action: f"{action.kind} {action.named} {action.service} {action.status} {action.reason}",
+    text=lambda action: f"{title(action)} {action.service} {action.status} {action.reason}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},
     empty="No actions yet: x on a run or a service shows what can be done",
 )

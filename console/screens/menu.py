@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from actions.models import Action, Refused, Request
+from actions.telling import title
 from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun
 from console.screens.choices import Choice, choices
@@ -41,7 +42,7 @@ def name_of(item: Item | Action) -> str:
     """What a menu or a title calls it."""
     match item:
         case Action():
-            return f"{item.kind} {item.named}"
+            return title(item)
         case PipelineRun():
             return f"{item.pipeline} #{item.run_id}"
         case Deployment():

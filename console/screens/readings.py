@@ -120,7 +120,8 @@ def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
 
 def action_words(action: Action, symbols: Symbols) -> str:
     """`alice: flip analytics BLUE → GREEN, verify`."""
+    from actions.telling import outcome, title, way
+
     who = f"{action.actor.login}: " if action.actor else ""
-    way = f" {action.from_.upper()} {symbols.arrow} {action.to.upper()}" if action.to else ""
-    phase = action.phase if action.status == "running" and action.phase else action.status.replace("_", " ")
-    return f"{who}{action.kind} {action.named}{way}, {phase}"
+    phase = action.phase if action.status == "running" and action.phase else outcome(action)
+    return f"{who}{title(action)}{way(action, symbols.arrow)}, {phase}"

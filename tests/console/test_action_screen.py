@@ -41,7 +41,7 @@ def test_a_side_that_was_never_seen_is_said() -> None:
     [
         (an_action(status="succeeded", changed=True), "done and verified by fresh requests"),
         (an_action(kind="trigger", status="succeeded", changed=True), "done"),
-        (an_action(status="succeeded", changed=False), "already so: nothing was written"),
+        (an_action(status="succeeded", changed=False), "already so, nothing changed"),
         (an_action(status="aborted"), "aborted: nothing was changed"),
         (an_action(status="rollback_failed"), "by hand: teal deploy rollback analytics"),
         (an_action(error=ActionError(kind="x", message="went wrong", fix="do\nthis")), "went wrong  do  this"),

@@ -21,7 +21,8 @@ def ago(minutes: float) -> datetime:
 def action(status: str = "succeeded", *, ended: float | None = 10, **fields: Any) -> Action:
     return Action(
         id="7F3", kind="flip", service="analytics", status=status, phase="", from_="blue", to="green",  # type: ignore[arg-type]
-        started_at=ago(12), ended_at=ago(ended) if ended is not None else None, actor=Actor(login="alice"), **fields,
+        started_at=ago(12), ended_at=ago(ended) if ended is not None else None, actor=Actor(login="alice"),
+        changed=True, **fields,
     )  # fmt: skip
 
 

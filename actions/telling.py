@@ -1,0 +1,50 @@
+"""What was ordered and what came of it in words: the same in tables, timeline, report, notices and on screens."""
+
+from typing import Literal
+
+from actions.models import MOVES_TRAFFIC, Action, ActionKind, Plan
+from backends.settings import Duration
+
+_MOVES_NOTHING: frozenset[ActionKind] = frozenset({"freeze", "unfreeze", "reject", "retire"})
+
+
+def title(of: Action | Plan) -> str:
+    """`flip analytics`, `release analytics 2.4.1`, `freeze analytics for 2h`, `retire analytics GREEN`."""
+    return " ".join([of.kind, of.named, *_details(of)])
+
+
+def short_title(action: Action) -> str:
+    """The same where the service stands above: `release 2.4.1`."""
+    return " ".join([action.kind, *_details(action)])
+
+
+def _details(of: Action | Plan) -> list[str]:
+    asked = of.request if isinstance(of, Plan) else of
+    details = [asked.version] if asked.version else []
+    details += [of.to.upper()] if of.kind == "retire" and of.to else []
+    return details + ([f"for {Duration(asked.for_s)}"] if asked.for_s is not None else [])
+
+
+def is_noop(action: Action) -> bool:
+    """Whether there was nothing to do: it was so before it was ordered."""
+    return action.status == "succeeded" and not action.changed
+
+
+def way(action: Action, arrow: str = "→", *, capitals: bool = True) -> str:
+    """` BLUE → GREEN`, with a space before it and its colors in `capitals`; empty where it goes nowhere: nothing was to
+    be done, or what is ordered is no move."""
+    if is_noop(action) or action.kind in _MOVES_NOTHING or not (action.from_ and action.to):
+        return ""
+    words = f" {action.from_} {arrow} {action.to}"
+    return words.upper() if capitals and action.kind in MOVES_TRAFFIC else words
+
+
+def outcome(action: Action) -> str:
+    """The status as people say it; of what had nothing to do, that nothing changed."""
+    if is_noop(action):
+        return f"{_already(action)}, nothing changed"
+    return action.status.replace("_", " ")
+
+
+def _already(action: Action) -> Literal["back already", "already so"]:
+    return "back already" if action.kind == "rollback" else "already so"

@@ -1,0 +1,47 @@
+"""An action in words: it names what it is about, and one that had nothing to do is no move."""
+
+from typing import Any
+
+import pytest
+
+from actions.models import Action
+from actions.telling import is_noop, outcome, short_title, title, way
+
+
+def action(**fields: Any) -> Action:
+    given = {
+        "id": "A1", "kind": "flip", "service": "analytics", "status": "succeeded", "phase": "", "from_": "blue",
+        "to": "green", "changed": True,
+    }  # fmt: skip
+    return Action(**{**given, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "flip analytics BLUE → GREEN succeeded"),
+        ({"kind": "release", "version": "2.4.1"}, "release analytics 2.4.1 BLUE → GREEN succeeded"),
+        ({"kind": "rollback", "changed": False, "to": "blue"}, "rollback analytics back already, nothing changed"),
+        ({"changed": False, "to": "blue"}, "flip analytics already so, nothing changed"),
+        ({"changed": False, "status": "aborted"}, "flip analytics BLUE → GREEN aborted"),
+        ({"changed": False, "status": "running"}, "flip analytics BLUE → GREEN running"),
+        ({"kind": "reject", "version": "2.4.1", "from_": "", "to": "rejected"}, "reject analytics 2.4.1 succeeded"),
+        ({"kind": "freeze", "for_s": 7200.0, "from_": "open", "to": "frozen"}, "freeze analytics for 2h succeeded"),
+        ({"kind": "unfreeze", "from_": "frozen", "to": "open"}, "unfreeze analytics succeeded"),
+        ({"kind": "retire"}, "retire analytics GREEN succeeded"),
+        ({"kind": "trigger", "service": "a/etl", "from_": "", "to": "running"}, "trigger a/etl succeeded"),
+        (
+            {"kind": "ack", "about": "Down web", "from_": "firing", "to": "acknowledged", "for_s": 3600.0},
+            "ack Down web for 1h firing → acknowledged succeeded",
+        ),
+    ],
+)
+def test_what_it_is_about_where_it_goes_and_what_came_of_it(fields: dict[str, Any], words: str) -> None:
+    found = action(**fields)
+    assert f"{title(found)}{way(found)} {outcome(found)}" == words
+    assert is_noop(found) == ("nothing changed" in words)
+
+
+def test_a_short_title_leaves_the_service_to_what_stands_above() -> None:
+    assert short_title(action(kind="reject", version="2.4.1")) == "reject 2.4.1"
+    assert way(action(), "->", capitals=False) == " blue -> green"

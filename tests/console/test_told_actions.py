@@ -1,0 +1,52 @@
+"""Every reader of the journal tells the same of an action: which version, and that nothing changed."""
+
+import re
+from pathlib import Path
+
+from console.screens.deployment_lines import action_line
+from console.screens.readings import action_words
+from panels.words import UNICODE
+from tests.console.test_foreground import Teal
+from tests.console.test_orders import written
+from tests.two_colors import TwoColors
+
+READERS = {("deploy", "history"): 1, ("action", "list"): 1, ("timeline",): 1, ("report",): 2}
+"""How often each tells of an action: a report does in its timeline and among its actions."""
+
+
+async def lines(teal: Teal, *words: str) -> list[str]:
+    process = await teal.start(*words)
+    output, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()
+    return output.decode().splitlines()
+
+
+async def test_a_rollback_with_nothing_to_do_is_no_switch_and_a_rejection_names_its_version(tmp_path: Path) -> None:
+    async with TwoColors(tmp_path) as service:
+        teal = Teal(tmp_path, written(service, ""))
+        orders = (("flip",), ("rollback",), ("rollback",), ("reject", "2.4.1"))
+        for kind, *version in orders:
+            told = await lines(teal, "deploy", kind, "analytics", *version, "-y", "--reason", "drill", "--foreground")
+            if version:
+                assert told[0].startswith("reject analytics 2.4.1: succeeded")
+        for reader, times in READERS.items():
+            said = await lines(teal, *reader)
+            backs = [line for line in said if "rollback" in line]
+            idle = [line for line in backs if "back already, nothing changed" in line]
+            assert (len(backs), len(idle)) == (2 * times, times), said
+            assert not any(re.search(r"→|blue|green", line, re.IGNORECASE) for line in idle), idle
+            rejected = [line for line in said if "reject" in line and "2.4.1" in line]
+            assert len(rejected) == times, said
+        (shown,) = (await teal.document("action", "list", "--limit", "2"))["items"][1:]
+        assert (shown["kind"], shown["status"], shown["changed"]) == ("rollback", "succeeded", False)
+
+
+def test_the_console_says_the_same() -> None:
+    from tests.console.screen_fakes import an_action
+
+    idle = an_action(kind="rollback", status="succeeded", from_="blue", to="blue")
+    rejected = an_action(kind="reject", status="succeeded", changed=True, version="2.4.1", from_="", to="rejected")
+    assert "rollback   back already, nothing changed" in action_line(idle, 100, UNICODE).plain
+    assert "reject 2.4.1   succeeded" in action_line(rejected, 100, UNICODE).plain
+    assert action_words(idle, UNICODE) == "alice: rollback analytics, back already, nothing changed"
+    assert action_words(rejected, UNICODE) == "alice: reject analytics 2.4.1, succeeded"
