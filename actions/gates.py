@@ -25,12 +25,25 @@ _UNSAFE = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
 
 
 class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One gate as the config has it (DESIGN §4); queries are in the language of the source that `metrics` names.
+    """One metric gate as the config has it; queries are in the language of the source that `metrics` names. All limits
+    that are given must hold. Raises ValueError for a gate that could not fail.
 
-    `production` is by default `candidate` for production's color. `window` is how far back the queries look: samples
-    less than that apart share requests. `unit` is `share` where the value is a part of the requests, by default where
-    `on_no_data` is `zero` or `max_increase` is the relative limit. All limits that are given must hold. `dry_run`:
-    measured and shown, never counted. Raises ValueError for a gate that could not fail.
+    name: what it is called.
+    candidate: the query of the number that is judged, with templates.
+    metrics: the metrics entry that is asked; by default the deployment's.
+    production: the same of production; by default `candidate` for production's color.
+    requests: the query of how many requests the number is made of.
+    on_no_data: `zero`: no series at all means none, only with `requests`.
+    unit: `share` where the value is a part of the requests, by default where `on_no_data` is `zero` or `max_increase`
+        is the relative limit; `s` for seconds.
+    max: the greatest value.
+    max_increase: how much it may be above production's.
+    max_ratio: how many times production's it may be.
+    min_requests: fewer in a window are joined with the windows before it.
+    window: how far back the queries look: samples less than that apart share requests.
+    every: between two samples; by default a quarter of `stage_time`, at most 10 s.
+    hold: how long missing evidence is borne below 100 % before traffic goes back.
+    dry_run: measured and shown, never counted.
     """
 
     name: str

@@ -36,7 +36,13 @@ _SEVERE: dict[str, frozenset[str]] = {
 
 
 class Requires(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """As the config has it."""
+    """As the config has it; what nobody can look at is not met.
+
+    quality: the least score of each dataset.
+    alerts: none of this severity or worse fires on the service (by `links.labels`).
+    idle: no run of these pipelines is in flight; `linked`: of those of `links.rows`.
+    backup: the greatest age by the name of a check of type `backup`.
+    """
 
     quality: dict[str, float] = field(default_factory=dict)
     alerts: Severity = ""

@@ -41,7 +41,15 @@ _FIX: dict[ErrorKind, str] = {
 
 
 class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a service is reached. What is empty, boto3 looks up: environment, profile, role of the machine."""
+    """How a service is reached. What is empty, boto3 looks up: environment, profile, role of the machine.
+
+    region: as `eu-central-1`.
+    profile: a profile of the AWS configuration.
+    endpoint_url: where something else speaks the API: MinIO, Ceph.
+    access_key_id: with `secret_access_key`, instead of what boto3 finds.
+    secret_access_key: of that key.
+    session_token: where the key is a temporary one.
+    """
 
     region: str = ""
     profile: str = ""

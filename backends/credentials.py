@@ -18,7 +18,12 @@ _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "
 
 
 class Authentication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either a user with a password (basic), or a token (bearer)."""
+    """Either a user with a password (basic), or a token (bearer).
+
+    username: for basic authentication, with `password`.
+    password: of that user.
+    token: sent as a bearer token; one from a command is asked for anew after a 401.
+    """
 
     username: str | None = None
     password: Secret | None = None

@@ -329,7 +329,11 @@ class Deployer(Protocol):
 
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):
-    """Where a fresh request proves which color answers: the URL, and the response header that names the color."""
+    """Where a fresh request proves which color answers.
+
+    url: asked through the load balancer, on a new connection each time.
+    header: the response header that names the color.
+    """
 
     url: str
     header: str = "X-Environment"

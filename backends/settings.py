@@ -32,7 +32,12 @@ class SecretError(BackendError):
 
 
 class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Where a secret is, never what it is: exactly one of `env`, `file`, `command`."""
+    """Where a secret is, never what it is: exactly one of the three.
+
+    env: the environment variable that holds it.
+    file: the file that holds it, relative to the config.
+    command: the command that prints it, without a shell; it gets no stdin and 10 s.
+    """
 
     env: str | None = None
     file: str | None = None

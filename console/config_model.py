@@ -20,7 +20,14 @@ REFRESH_S = 10.0
 
 
 class LinkRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """What belongs together: a pipeline, its datasets, the services they feed, its owner, their channel."""
+    """One thing that flows: a pipeline and what follows from it.
+
+    pipeline: its name, as its system calls it.
+    datasets: what it writes.
+    services: the deployments that these datasets feed.
+    owner: who is asked about it.
+    channel: where they are asked.
+    """
 
     pipeline: str = ""
     datasets: tuple[str, ...] = ()
@@ -30,7 +37,11 @@ class LinkRow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Links(Struct, frozen=True, forbid_unknown_fields=True):
-    """`labels` names the alert labels that hold a pipeline, dataset or service; `rows` what belongs together."""
+    """What belongs together.
+
+    labels: the alert labels that hold the name of a `pipeline`, a `dataset` or a `service`.
+    rows: one row for each pipeline.
+    """
 
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows: tuple[LinkRow, ...] = ()
@@ -39,7 +50,25 @@ class Links(Struct, frozen=True, forbid_unknown_fields=True):
 class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """One context. The entries of the ports stay plain data here: each is decoded by the adapter that it names.
 
-    `refresh` is the interval of alerts, deployments and logs; the slower panels keep their proportion to it.
+    title: what headers and reports call the platform; by default the context's name.
+    read_only: nothing is written from here, not even a rollback.
+    protected: the console starts read-only, and what goes forward needs the context's name typed and a reason.
+    journal: where actions and audit are kept: a path, `postgresql://…` or a reference; by default SQLite in the state
+        directory.
+    lock: `local` says: it is known that only this host (or user) is locked out; `shared` is the default.
+    refresh: interval of alerts, deployments and logs; the slower panels keep their proportion to it.
+    timezone: zone of the times that are shown, and of `freeze`; by default that of the host.
+    freeze: windows in which nothing goes forward, as `Fri 16:00 - Mon 08:00`.
+    watchdog: the alert that always fires; where it is missing, nobody would be told of any other.
+    links: what belongs together: pipeline, datasets, services, owner, channel.
+    metrics: sources of numbers, for gates, quality, alerts and checks.
+    pipelines: where runs come from.
+    quality: where scores of datasets come from.
+    alerts: where alerts come from.
+    deployments: the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.
+    logs: where log lines come from.
+    checks: what is looked at once in a while, and by `teal check`.
+    notify: who is told what became of an action.
     """
 
     title: str = ""
@@ -67,8 +96,13 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A whole file. `keymap` maps binding ids to keys, as Textual's `App.set_keymap` takes them; `theme` is how the
-    console looks: empty is `dark`."""
+    """A whole file.
+
+    default_context: the context that is meant where neither `-C` nor TEAL_CONTEXT names one.
+    theme: how the console looks; empty is `dark`.
+    keymap: keys by the id of a binding, as Textual's `App.set_keymap` takes them; `?` in the console shows the ids.
+    contexts: the contexts by name; one may have a file of its own, `contexts/NAME.toml`.
+    """
 
     default_context: str = ""
     theme: ThemeName = ""

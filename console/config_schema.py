@@ -9,6 +9,7 @@ import msgspec
 
 from backends.registry import adapter_class, adapter_types
 from backends.settings import Duration
+from console.config_keys import words_of
 from console.config_model import PORTS, ConfigFile, ContextConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,8 +31,8 @@ def config_schema() -> dict[str, Any]:
     for port in PORTS:
         choices = [{"$ref": f"#/$defs/{name}"} for name in adapters if name.partition(".")[0] == port]
         if choices:
-            context_schema["properties"][port] = {"type": "array", "items": {"anyOf": choices}}
-    file_schema["properties"]["contexts"] = {"type": "object", "additionalProperties": context_schema}
+            context_schema["properties"][port]["items"] = {"anyOf": choices}
+    file_schema["properties"]["contexts"]["additionalProperties"] = context_schema
     return {"$schema": DIALECT, **file_schema, "title": "tealdeck config", "$defs": components}
 
 
@@ -45,8 +46,9 @@ def _written(kind: Any) -> Any:
     if kind is Duration:
         return DurationText
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        fields = [_written_field(field) for field in msgspec.structs.fields(kind)]
-        namespace = {"__doc__": kind.__doc__}
+        about, words = words_of(kind)
+        fields = [_written_field(field, words.get(field.encode_name)) for field in msgspec.structs.fields(kind)]
+        namespace = {"__doc__": about}
         return msgspec.defstruct(kind.__name__, fields, namespace=namespace, kw_only=True, forbid_unknown_fields=True)
     arguments = tuple(_written(argument) for argument in get_args(kind))
     if arguments == get_args(kind):
@@ -55,8 +57,8 @@ def _written(kind: Any) -> Any:
     return reduce(or_, arguments) if origin in (Union, UnionType) else origin[arguments]
 
 
-def _written_field(field: msgspec.structs.FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
-    kind = _written(field.type)
+def _written_field(field: msgspec.structs.FieldInfo, words: str | None) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind: Any = Annotated[_written(field.type), msgspec.Meta(description=words)]
     if field.default is not msgspec.NODEFAULT:
         default = msgspec.to_builtins(field.default, enc_hook=str)
         factory = msgspec.field(default_factory=lambda: default)

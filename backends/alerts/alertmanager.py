@@ -51,7 +51,18 @@ GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 
 
 class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The peers of one cluster, and how they are read."""
+    """The peers of one cluster, and how they are read.
+
+    urls: the peers of one cluster; a path prefix is kept (Grafana, Mimir).
+    identity: the labels that an acknowledgement matches on, of those present.
+    group_by: the labels that, with the name, make a group on the screen.
+    watchdog: the alert that always fires; by default the context's.
+    watchdog_age: a watchdog that is older is unknown.
+    headers: sent with every request; a value may be a reference.
+    auth: a user with a password, or a token.
+    timeout: of one request to one peer.
+    visible_within: what one peer was told, the others show within this time.
+    """
 
     urls: tuple[str, ...]
     identity: tuple[str, ...] = IDENTITY

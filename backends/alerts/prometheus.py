@@ -44,7 +44,11 @@ NAMES_SHOWN = 5
 
 
 class PrometheusAlertsConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which server, and how its alerts are grouped."""
+    """Which server, and how its alerts are grouped.
+
+    group_by: the labels that, with the name, make a group on the screen.
+    watchdog: the alert that always fires; by default the context's.
+    """
 
     group_by: tuple[str, ...] = GROUP_BY
     watchdog: str | None = None

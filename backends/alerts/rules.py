@@ -47,7 +47,17 @@ _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rule. `hold` (written `for`) is how long it must hold before it fires."""
+    """One rule.
+
+    name: the name of its alerts.
+    query: each row that it returns is one alert; its columns become labels, but `value` and `since`.
+    severity: of its alerts.
+    for: how long it must hold before it fires; pending until then.
+    summary: one line for people; `{value}` and `{LABEL}` are filled in.
+    group: what it is shown under.
+    labels: added to those of the row.
+    runbook_url: what to do about it.
+    """
 
     name: str
     query: str
@@ -64,7 +74,13 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RulesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A database and the rules over it; their names differ, since a name and its labels identify an alert."""
+    """A database and the rules over it; their names differ, since a name and its labels identify an alert.
+
+    url: an SQLAlchemy URL without a password, or a reference to one.
+    rules: at least one.
+    state: the file that remembers since when each fires; by default one in the state directory.
+    timeout: of one query.
+    """
 
     url: str | Secret
     rules: tuple[Rule, ...]

@@ -30,7 +30,11 @@ _NEEDED: dict[str, Health] = {
 
 
 class AirflowCheckConfig(AirflowAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The server, and how long ago the scheduler may have been alive."""
+    """The server, and how long ago the scheduler may have been alive.
+
+    warn: a scheduler's heartbeat that is older is a warning.
+    crit: one that is older is critical.
+    """
 
     warn: Duration = Duration(60)
     crit: Duration = Duration(300)

@@ -37,8 +37,16 @@ MOST_NAMED = 3
 
 
 class BackupCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which files are backups. One that was written to within `settle` is not finished, and not judged where an older
-    one is there."""
+    """Which files are backups.
+
+    path: a glob, `**` too, or a list of them.
+    warn: a newest backup that is older is a warning.
+    crit: one that is older is critical.
+    min_bytes: one that is smaller is critical.
+    shrunk: one that is smaller than this share of the one before is a warning.
+    settle: one that was written to within this is not finished, and not judged where an older one is there.
+    timeout: of the whole look.
+    """
 
     path: str | tuple[str, ...]
     warn: Duration = Duration(26 * 3600)

@@ -40,7 +40,19 @@ _QUOTED_URL = re.compile(r'^\w+ ".*?": ')
 
 
 class BlackboxCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which exporter is to probe what, and how. `warn` and `crit` limit the time that the probe takes."""
+    """Which exporter is to probe what, and how.
+
+    url: the exporter, with its path prefix.
+    target: as the module wants it: a URL, `host:port`, a host.
+    module: of the exporter's config.
+    warn: a probe that takes longer is a warning.
+    crit: one that takes longer is critical.
+    timeout: of the probe.
+    headers: sent to the exporter with every request; a value may be a reference.
+    auth: for the exporter: a user with a password, or a token.
+    certificate_warn: a certificate that is valid for less than this is a warning.
+    certificate_crit: the same, critical.
+    """
 
     url: str | Secret
     target: str

@@ -36,7 +36,15 @@ from backends.times import parse_time
 
 
 class FreshnessCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to ask for the newest time (`url` or `metrics`), and how old it may be."""
+    """Where to ask for the newest time (`url` or `metrics`), and how old it may be.
+
+    query: SQL: one row, its first column is the time; of metrics: each sample is one time, in seconds.
+    url: an SQLAlchemy URL without a password, or a reference to one.
+    metrics: the metrics entry of that name, instead of `url`.
+    warn: what is older is a warning.
+    crit: what is older is critical.
+    timeout: of one query.
+    """
 
     query: str
     url: str | Secret | None = None

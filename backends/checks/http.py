@@ -40,7 +40,12 @@ SEARCHED_BYTES = 256 * 1024
 
 
 class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a healthy answer is: its status, keys that its JSON has, a regular expression found in its text."""
+    """What a healthy answer is.
+
+    status: its HTTP status.
+    json: keys and values that its JSON has.
+    body: a regular expression that is found in its text.
+    """
 
     status: int = 200
     json: dict[str, Any] | None = None
@@ -57,8 +62,19 @@ class Expectation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class HttpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to ask, and what to expect. `warn` and `crit` are limits on the time that the whole answer takes,
-    `certificate_*` on how long the server's certificate is still valid."""
+    """What to ask, and what to expect.
+
+    url: what is asked; redirects are not followed.
+    method: of the request.
+    expect: what a healthy answer is.
+    warn: a whole answer that takes longer is a warning.
+    crit: one that takes longer is critical.
+    timeout: no answer within this is critical.
+    headers: sent with every request; a value may be a reference.
+    auth: a user with a password, or a token.
+    certificate_warn: a certificate that is valid for less than this is a warning.
+    certificate_crit: the same, critical.
+    """
 
     url: str | Secret
     method: str = "GET"

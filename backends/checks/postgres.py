@@ -41,9 +41,22 @@ _FULL = ("too many clients", "too many connections", "remaining connection slots
 
 
 class PostgresCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`warn` and `crit` limit the time until the connection stands; `connections_*` are percent of max_connections.
+    """The server, its role, and its limits.
 
-    A session counts as blocked once it has waited `blocked_for` for a lock; up to `blocked_*` of them are tolerated.
+    url: `postgresql://…`, as a reference where it holds a password.
+    role: what it has to be.
+    standbys: at least so many follow it.
+    warn: a connection that takes longer is a warning.
+    crit: one that takes longer is critical.
+    timeout: of the whole look.
+    connections_warn: percent of max_connections.
+    connections_crit: the same, critical.
+    lag_warn: a standby that is further behind is a warning.
+    lag_crit: one that is further behind is critical.
+    blocked_for: a session that has waited so long for a lock counts as blocked.
+    blocked_warn: more blocked sessions are a warning.
+    blocked_crit: more are critical.
+    skip: what is not looked at.
     """
 
     url: str | Secret

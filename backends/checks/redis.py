@@ -43,10 +43,21 @@ _WORDS_OF_CODE = {
 
 
 class RedisCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`warn` and `crit` limit the time until PING is answered; `memory_*` are percent of maxmemory.
+    """The server, its role, and its limits.
 
-    `lag_*`: seconds since the other side was heard of. `hits_warn`: percent of lookups that found their key, judged
-    from `hits_from` lookups on.
+    url: `redis://…`, `rediss://…` or `unix:///…`, as a reference where it holds a password.
+    role: what it has to be.
+    replicas: at least so many follow it.
+    warn: a PING that takes longer is a warning.
+    crit: one that takes longer is critical.
+    timeout: of the whole look.
+    memory_warn: percent of maxmemory.
+    memory_crit: the same, critical.
+    lag_warn: the other side was not heard of for longer: a warning.
+    lag_crit: the same, critical.
+    hits_warn: fewer percent of lookups that found their key are a warning.
+    hits_from: judged from so many lookups on.
+    skip: what is not looked at.
     """
 
     url: str | Secret

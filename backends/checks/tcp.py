@@ -28,7 +28,14 @@ from backends.text import clean
 
 
 class TcpCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to connect to. `warn` and `crit` are limits on the time until the connection stands, names resolved."""
+    """Where to connect to.
+
+    host: a name or an address.
+    port: its TCP port.
+    warn: a connection that takes longer, names resolved, is a warning.
+    crit: one that takes longer is critical.
+    timeout: no connection within this is critical.
+    """
 
     host: str
     port: int

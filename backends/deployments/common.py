@@ -31,11 +31,25 @@ _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
 
 
 class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields that every deployment entry may have (DESIGN §4). Those of gates and stages stay plain data here.
+    """The fields that every deployment entry may have. Those of gates and stages stay plain data here.
 
-    `health` and `exposition` are URLs by color; `probe` goes through the load balancer, and an answer to either counts
-    within `probe_timeout`. `stages` are percentages by strategy; `deploy`, `retire` and `smoke` are commands, `env`
-    names the variables that the commands of the entry get besides; times are seconds.
+    probe: where a fresh request through the load balancer proves which color answers.
+    health: the health URL of each color, asked directly; its names are the colors.
+    exposition: the metrics URL of each color: requests per second, errors and p95 of the panel.
+    smoke: a command that tests the idle color before it gets traffic; {url} is that color's base URL.
+    stages: percentages of traffic by strategy, as `{ canary = [5, 25, 50, 100] }`.
+    stage_time: how long each stage is judged.
+    bake: how long all traffic is judged before the action ends.
+    rollback_window: for how long after a switch the old color is taken to be able to carry the traffic again.
+    presets: gates that are there to be named: `error-rate`, `latency-p95`.
+    metrics: the metrics entry that gates ask unless they name another.
+    gates: what each stage and the bake is judged by.
+    preset_labels: the label matchers of the presets, with templates.
+    requires: what of the rest of the platform has to be well before traffic moves.
+    deploy: the command that puts {version} on {color}, where the system has no deployments of its own.
+    retire: the command that takes {color} down: `teal deploy retire`.
+    env: variables that the commands of the entry get besides PATH, HOME, LANG, LC_*, TZ and TEAL_*.
+    probe_timeout: an answer to `probe` or `health` that takes longer counts as none.
     """
 
     probe: ProbeTarget | None = None

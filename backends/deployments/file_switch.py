@@ -32,8 +32,16 @@ from backends.registry import AdapterContext
 
 
 class FileSwitchConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`path`: the file. `template` and `comment` are for `format = "template"`. `validate` runs with the new file in
-    place and puts the old one back where it fails; `reload` makes the proxy read it."""
+    """A file that something follows.
+
+    path: the file that is written, atomically.
+    format: `json`: weights by color; `template`: the text of `template`.
+    template: the text of the file: {live}, or {COLOR} or {COLOR_weight} of each color, and {stamp} once, where a
+        comment may stand.
+    comment: what begins a comment in it: the mark of the last write is kept in one.
+    validate: run with the new file in place; puts the old one back where it fails.
+    reload: makes the proxy read the file.
+    """
 
     path: str
     format: Literal["json", "template"] = "json"

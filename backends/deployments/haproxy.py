@@ -39,7 +39,13 @@ from backends.together import together
 
 
 class HaproxyConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`servers`: the names of the backend's servers by color. `persist` keeps the weights over a reload."""
+    """One backend, on all its nodes.
+
+    nodes: the runtime API of each node: `unix:PATH` or `HOST:PORT`, of level admin.
+    backend: the name of the backend.
+    servers: the names of the backend's servers by color.
+    persist: keeps the weights over a reload: a command with {node}, or the path of the state file of the one node here.
+    """
 
     nodes: tuple[str, ...]
     backend: str

@@ -50,8 +50,18 @@ from backends.together import together
 
 
 class KubernetesConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`deployments`: the Deployment of each color, which gives the colors their names; without it no version can be
-    put on a side."""
+    """A Service, and a Deployment for each color.
+
+    service: the Service whose selector names the live color.
+    kubeconfig: its path; by default as kubectl looks for it, then the service account of the pod.
+    kube_context: by default the current one, with a warning.
+    namespace: by default that of the kube_context.
+    color_label: the key in the selector that names the color.
+    deployments: the Deployment of each color, which gives the colors their names; without it no version can be put on a
+        side.
+    container: whose image is set; by default the first.
+    image: the repository of the image; by default that of the image that runs.
+    """
 
     service: str
     kubeconfig: str = ""
@@ -114,7 +124,7 @@ class KubernetesSwitch:
 
     @property
     def splits(self) -> bool:
-        """A selector names one color."""
+        """Never: a selector names one color."""
         return False
 
     @property

@@ -47,8 +47,19 @@ _EMERGENCY = re.compile(r"\[emerg\].*?(?= nginx: |$)")
 
 
 class NginxConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`servers`: what nginx writes after `server`, by color. `options`: more lines of each upstream (`keepalive 16`).
-    `split_key`: what a client is told by. `pid_file` proves that old workers take no new connections."""
+    """An include of the nginx on this host.
+
+    include: the file that is written; nginx has to include it in `http { }`.
+    upstream: the name that `proxy_pass` uses.
+    servers: what nginx writes after `server`, by color.
+    stamp_url: where the include listens, and says what the process that runs has read.
+    mode: `upstream`: all or nothing; `split_clients`: shares.
+    split_key: what a client is told by in `split_clients`.
+    options: more lines of each upstream, as `keepalive 16`.
+    validate: run before a reload; puts the old file back where it fails.
+    reload: makes nginx read the file.
+    pid_file: proves that old workers take no new connections.
+    """
 
     include: str
     upstream: str

@@ -51,7 +51,14 @@ _EARLIEST, _LATEST = "1970-01-01T00:00:00.000000000Z", "2262-04-11T23:47:16.0000
 
 
 class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where in a document things are; dots go into objects. `labels` are taken along."""
+    """Where in a document things are; dots go into objects.
+
+    time: its time.
+    message: its text.
+    level: its level.
+    source: who wrote it.
+    labels: taken along.
+    """
 
     time: str = "@timestamp"
     message: str = "message"
@@ -61,7 +68,17 @@ class Fields(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class SearchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which documents of which cluster, and how it is entered."""
+    """Which documents of which cluster, and how it is entered.
+
+    url: the cluster's base URL.
+    index: an index or a pattern.
+    filter: a query of the query DSL that documents have to match.
+    fields: where in a document things are.
+    headers: sent with every request; a value may be a reference (`ApiKey …`).
+    auth: a user with a password, or a token.
+    timeout: of one request.
+    poll: how often it is asked again while it is followed.
+    """
 
     url: str | Secret
     index: str

@@ -40,7 +40,12 @@ MAX_FILES = 1000  # so many, the last that were written to, are read at most
 
 
 class FilesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which files, and how their lines are to be read."""
+    """Which files, and how their lines are to be read.
+
+    paths: globs, `**` too; compressed files are read, never followed.
+    timezone: of times without an offset; by default that of this host.
+    encoding: a superset of ASCII.
+    """
 
     paths: tuple[str, ...]
     timezone: str | None = None

@@ -43,7 +43,12 @@ _REFUSED = ("permission", "not seeing messages", "access denied")
 
 
 class JournaldConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which entries of which journal."""
+    """Which entries of which journal.
+
+    units: of these units; by default everything.
+    matches: `FIELD=VALUE`, as journalctl takes them.
+    directory: where the journal is; by default that of this host.
+    """
 
     units: tuple[str, ...] = ()
     matches: tuple[str, ...] = ()

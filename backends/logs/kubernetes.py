@@ -42,7 +42,14 @@ MAX_TAIL = 100_000  # lines of one container that are looked through for a patte
 
 
 class KubernetesLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which pods of which cluster."""
+    """Which pods of which cluster.
+
+    kubeconfig: its path; by default as kubectl looks for it, then the service account of the pod.
+    kube_context: by default the current one.
+    namespace: by default that of the kube_context.
+    selector: as of `kubectl logs -l`; empty: every pod of the namespace.
+    container: by default all of a pod, those that prepare it, too.
+    """
 
     kubeconfig: str = ""
     kube_context: str = ""

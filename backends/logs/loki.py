@@ -54,7 +54,18 @@ _LIMIT = r"max entries limit .*\((\d+) > (\d+)\)"
 
 
 class LokiConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which lines of which Loki, and how it is entered."""
+    """Which lines of which Loki, and how it is entered.
+
+    url: the server's base URL.
+    query: a log query of LogQL; filters may follow.
+    tenant: sent as X-Scope-OrgID.
+    headers: sent with every request; a value may be a reference.
+    auth: a user with a password, or a token.
+    timeout: of one request.
+    lookback: so far back is looked for the last lines where nobody says since when.
+    poll: how often it is asked again while it is followed.
+    tail: follow by websocket instead.
+    """
 
     url: str | Secret
     query: str

@@ -37,7 +37,13 @@ MAX_RUNS = 100
 
 
 class RunLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose runs, and how many."""
+    """Whose runs, and how many.
+
+    pipelines: the pipelines entry of that name.
+    names: globs of pipelines; by default all.
+    runs: so many of the newest runs are read.
+    poll: how often those that are not over are read again.
+    """
 
     pipelines: str
     names: tuple[str, ...] = ()

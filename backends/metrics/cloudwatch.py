@@ -46,7 +46,11 @@ T = TypeVar("T")
 
 
 class CloudWatchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How AWS is reached; `timeout` is that of a whole query."""
+    """How AWS is reached.
+
+    aws: region, profile or keys.
+    timeout: of a whole query.
+    """
 
     aws: AwsAccess = AwsAccess()
     timeout: Duration = Duration(10)

@@ -39,7 +39,10 @@ _PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 class PrometheusConfig(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The server, and how it is entered."""
+    """The server, and how it is entered.
+
+    url: the server's base URL, with its path prefix.
+    """
 
     url: str | Secret
 

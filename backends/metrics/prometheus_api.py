@@ -28,7 +28,14 @@ T = TypeVar("T")
 
 
 class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How such a server is entered. `params` go with every query: `{ dedup = "true", partial_response = "false" }`."""
+    """How such a server is entered.
+
+    headers: sent with every request; a value may be a reference.
+    auth: a user with a password, or a token.
+    tenant: sent as X-Scope-OrgID: Mimir, Cortex, Thanos.
+    params: go with every query, as `{ dedup = "true", partial_response = "false" }`.
+    timeout: of one request.
+    """
 
     headers: dict[str, str | Secret] = field(default_factory=dict)
     auth: Authentication | None = None

@@ -15,7 +15,11 @@ from backends.settings import Secret
 
 
 class Source(Access, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `metrics`, or `url` and how that server is entered."""
+    """Either `metrics`, or `url` and how that server is entered.
+
+    metrics: the metrics entry of that name, with its credentials.
+    url: the server itself, instead of `metrics`.
+    """
 
     metrics: str = ""
     url: str | Secret | None = None

@@ -45,8 +45,18 @@ _FIX_STARTTLS = 'where the server speaks STARTTLS, as on port 587: tls = "startt
 
 
 class EmailConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`user` and `password` come together, and cross a network only in TLS: after STARTTLS, or implicit (from the first
-    byte, RFC 8314), as is usual on port 465."""
+    """`user` and `password` come together, and cross a network only in TLS.
+
+    host: the mail server.
+    from: the sender.
+    to: the receivers: one mail to all at once.
+    port: 587, or 465 for TLS from the first byte.
+    starttls: false: without TLS; then no password leaves this host.
+    tls: `starttls`, or `implicit` (from the first byte, RFC 8314), as is usual on port 465.
+    user: with `password`.
+    password: of that user.
+    timeout: of one mail.
+    """
 
     host: str
     from_: str = field(name="from")

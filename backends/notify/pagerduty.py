@@ -26,7 +26,12 @@ _RESOLVING: frozenset[EventKind] = frozenset({"succeeded", "rolled_back"})
 
 
 class PagerDutyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url`: that of the service region, or of a proxy to it."""
+    """One service of PagerDuty.
+
+    routing_key: of an integration of type Events API v2.
+    url: of the service region, or of a proxy to it.
+    timeout: of one event.
+    """
 
     routing_key: Secret
     url: str = "https://events.pagerduty.com/v2/enqueue"

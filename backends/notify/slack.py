@@ -16,7 +16,11 @@ from backends.settings import Duration, Secret
 
 
 class SlackConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whoever knows the webhook's URL may write to its channel: it is a secret."""
+    """Whoever knows the webhook's URL may write to its channel: it is a secret.
+
+    webhook: of the channel; also Mattermost's and Rocket.Chat's.
+    timeout: of one message.
+    """
 
     webhook: Secret
     timeout: Duration = Duration(POST_TIMEOUT_S)

@@ -18,7 +18,12 @@ from backends.settings import Duration, Secret, reveal
 
 
 class WebhookConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`url` is a reference where it holds a token; no message ever says it."""
+    """An endpoint that takes JSON.
+
+    url: a reference where it holds a token; then no message says it.
+    headers: sent with every request; a value may be a reference.
+    timeout: of one message.
+    """
 
     url: str | Secret
     headers: dict[str, str | Secret] = field(default_factory=dict)

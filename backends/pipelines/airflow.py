@@ -48,7 +48,11 @@ KEPT_RUNS = 2000
 
 
 class AirflowConfig(AirflowAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The server, how it is entered, how much of it is looked at."""
+    """The server, how it is entered, how much of it is looked at.
+
+    window: how far back runs are looked at.
+    failed_logs: of so many newest failures the log is read for the line that says why.
+    """
 
     window: Duration = Duration(7 * 86400)
     failed_logs: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3

@@ -29,7 +29,13 @@ _NOT_AIRFLOW = "check the URL: it is what the browser shows, without /home and w
 
 
 class AirflowAccess(Struct, frozen=True, kw_only=True):
-    """What a config says of a server. Without `auth`, a server that hands tokens to all is asked for one."""
+    """What a config says of a server. Without `auth`, a server that hands tokens to all is asked for one.
+
+    url: the server with the path of the deployment, without /api/…
+    auth: a user with a password (2.x: basic; 3.x: a JWT is got with it), or a token.
+    headers: sent with every request; a value may be a reference.
+    timeout: of one request.
+    """
 
     url: str | Secret
     auth: Authentication | None = None

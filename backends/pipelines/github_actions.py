@@ -61,7 +61,13 @@ SIDE_BY_SIDE = 4
 
 
 class GitHubActionsConfig(GitHubAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The repository, and how much of it is looked at."""
+    """The repository, and how much of it is looked at.
+
+    ref: the branch or tag that is dispatched; by default the default branch.
+    window: how far back runs are looked at.
+    failed_jobs: of so many newest failures the job and the step are named.
+    run_id_input: the input that is given the id of the run, where a workflow has it.
+    """
 
     ref: str = ""
     window: Duration = Duration(7 * 86400)

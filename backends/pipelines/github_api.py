@@ -40,7 +40,14 @@ _FIX_AUTH = "check the token: it needs to read and write Actions, and to read co
 
 
 class GitHubAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A repository and how it is entered."""
+    """A repository and how it is entered.
+
+    repo: `OWNER/NAME`.
+    url: of the API: `https://HOST/api/v3` of GitHub Enterprise.
+    auth: a token; one from a command is asked for anew after a 401.
+    headers: sent with every request; a value may be a reference.
+    timeout: of one request.
+    """
 
     repo: str
     url: str = "https://api.github.com"

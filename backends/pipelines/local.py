@@ -61,7 +61,13 @@ _START_TIMEOUT_S = 20.0
 
 
 class LocalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where history and logs are, and the DAGs."""
+    """Where history and logs are, and the DAGs.
+
+    history: an SQLAlchemy URL, or a reference to one; SQLite paths start at the config.
+    logs: the directory of `PIPELINE/RUN_ID/TASK.TRY.log`.
+    max_active_tasks: how many tasks of one run may run at once.
+    dags: the pipelines.
+    """
 
     history: str | Secret
     logs: str

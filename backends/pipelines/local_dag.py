@@ -20,7 +20,15 @@ def is_run_id(text: str) -> bool:
 
 
 class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One command. `retries` are tries after the first; without `timeout` it may take as long as it likes."""
+    """One command.
+
+    name: what the task is called.
+    command: program and arguments, without a shell, run in the directory of the config.
+    depends_on: the tasks that have to succeed first.
+    retries: tries after the first.
+    retry_delay: between two tries.
+    timeout: of one try; without it, it may take as long as it likes.
+    """
 
     name: str
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -37,10 +45,15 @@ class TaskConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class DagConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A pipeline. `schedule` is shown, not kept: whoever triggers the runs keeps it.
+    """A pipeline.
 
-    `env` is what its tasks get besides (`command_environment`): names of variables that are handed on, or values by
-    name, of which `{ env = "NAME" }` is one that is handed on."""
+    name: what the pipeline is called.
+    tasks: its commands.
+    schedule: shown, not kept: cron or a timer triggers the runs.
+    params: its parameters with their defaults; others are refused.
+    env: what tasks get besides: names of variables that are handed on, or values by name, of which a reference to a
+        variable is one that is handed on.
+    """
 
     name: str
     tasks: Annotated[tuple[TaskConfig, ...], Meta(min_length=1)]

@@ -51,7 +51,18 @@ EARLIER = "earlier"
 
 
 class DbtQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the artifacts are, and what they mean. `warn` and `crit` are lower limits on 0..1."""
+    """Where the artifacts are, and what they mean.
+
+    path: dbt's target directory, or `s3://bucket/prefix`.
+    archive: where older run_results.json and sources.json are, at any depth: the trend.
+    warn: a score below this (0..1) is a warning.
+    crit: a score below this is critical.
+    cadence: how often dbt runs; by default the median interval.
+    all_tests: false: a test that the last commands left out says nothing.
+    history: how many commands are looked back at.
+    timeout: of one read of the store.
+    aws: how S3 is reached.
+    """
 
     path: str
     archive: str = ""

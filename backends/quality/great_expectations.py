@@ -43,7 +43,17 @@ Rows = dict[datetime, Validation]
 
 
 class GreatExpectationsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the store is, and what it means. `warn` and `crit` are lower limits on 0..1."""
+    """Where the store is, and what it means.
+
+    path: the store of validation results: a directory, or `s3://bucket/prefix`.
+    warn: a score below this (0..1) is a warning.
+    crit: a score below this is critical.
+    window: what has not been validated for longer is not shown.
+    cadence: how often it is validated; by default the median interval.
+    history: points of trend.
+    timeout: of one read of the store.
+    aws: how S3 is reached.
+    """
 
     path: str
     warn: float = 1.0

@@ -45,7 +45,21 @@ FINE = 24
 
 
 class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked, and what it means. `warn` and `crit` are lower limits on 0..1, after `scale`."""
+    """What is asked, and what it means.
+
+    query: one series for each dataset.
+    label: the label that names the dataset.
+    datasets: these have to be there; others are shown, too.
+    warn: a score below this (0..1, after `scale`) is a warning.
+    crit: a score below this is critical.
+    scale: 100 where the metric counts 0..100.
+    history: points of trend; 0 or 1: none.
+    window: the time over which the trend goes.
+    evaluated_at: a query for when each was evaluated, in seconds; by default when its newest sample was scraped.
+    cadence: how often it is evaluated; by default the median interval of the trend.
+    failures: a query: what is above 0 is a failed check.
+    check_label: the label that names the check in `failures`.
+    """
 
     query: str
     label: str = "dataset"

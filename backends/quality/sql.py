@@ -49,7 +49,18 @@ _TABLE = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
 
 
 class SqlQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the scores are, and what they mean. `warn` and `crit` are lower limits on 0..1, after `scale`."""
+    """Where the scores are, and what they mean.
+
+    url: an SQLAlchemy URL without a password, or a reference to one.
+    table: the table of the scores; `data_quality_log` where neither this nor `query` is set.
+    query: a `select` of the same columns, instead of `table`.
+    warn: a score below this (0..1, after `scale`) is a warning.
+    crit: a score below this is critical.
+    scale: 100 where the table counts 0..100.
+    history: points of trend.
+    cadence: how often it is evaluated; by default the median interval of the trend.
+    timeout: of one query.
+    """
 
     url: str | Secret
     table: str | None = None

@@ -1,0 +1,74 @@
+"""`python -m docs.capabilities` writes docs/capabilities.md: what each adapter of the house can, in the words of its
+module and of its methods."""
+
+import re
+import sys
+from inspect import cleandoc, getmodule
+from pathlib import Path
+from typing import Any
+
+from backends import ports
+from backends.registry import ADAPTERS, adapter_class
+from console.config_model import PORTS
+
+PAGE = Path(__file__).parent / "capabilities.md"
+HEAD = """# What each adapter can
+
+Written by `python -m docs.capabilities` from the code: the columns of a table are adapters, the rows the methods of
+their port (`backends/ports.py`), a cell is what the adapter says of its own (✓: as the port says, –: it has none).
+What each is told by the config: [config.md](config.md).
+"""
+PROTOCOLS: dict[str, Any] = {
+    "metrics": ports.Metrics, "pipelines": ports.Pipelines, "quality": ports.Quality, "alerts": ports.Silencer,
+    "deployments": ports.Switch, "logs": ports.Logs, "checks": ports.Check, "notify": ports.Notifier,
+}  # fmt: skip
+ONE_METHOD = 1
+_AS_EVERYWHERE = re.compile(r"^As the port says[.;:,]? ?| ?Raises (BackendError|`not_found`)\.| ?Raises as `query`\.")
+
+
+def page() -> str:
+    """The whole of docs/capabilities.md."""
+    return "\n".join([HEAD, *(line for port in PORTS for line in _port(port))])
+
+
+def _port(port: str) -> list[str]:
+    kinds = sorted(key.partition(".")[2] for key in ADAPTERS if key.startswith(f"{port}."))
+    classes = {kind: adapter_class(port, kind) for kind in kinds}
+    lines = [f"## {port}", "", "| type | |", "|---|---|"]
+    lines += [f"| `{kind}` | {_cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
+    methods = _methods(PROTOCOLS[port])
+    if len(methods) > ONE_METHOD:
+        lines += ["", f"| | {' | '.join(f'`{kind}`' for kind in kinds)} |", f"|---|{'---|' * len(kinds)}"]
+        lines += [f"| `{name}` | {' | '.join(_said(classes[kind], name) for kind in kinds)} |" for name in methods]
+    return [*lines, ""]
+
+
+def _methods(protocol: Any) -> list[str]:
+    found = [name for base in reversed(protocol.__mro__) for name in vars(base) if not name.startswith("_")]
+    return [name for name in found if name != "aclose"]
+
+
+def _said(adapter: Any, name: str) -> str:
+    if not hasattr(adapter, name):
+        return "–"
+    words = _AS_EVERYWHERE.sub("", _first(getattr(adapter, name).__doc__))
+    return _cell(words) or "✓"
+
+
+def _first(text: str | None) -> str:
+    """The first paragraph on one line."""
+    return " ".join(cleandoc(text or "").split("\n\n")[0].split())
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

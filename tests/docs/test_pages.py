@@ -1,0 +1,68 @@
+"""The pages that are written from the code say what the code says now, and every key of a config has a sentence."""
+
+import msgspec
+import pytest
+
+from actions.gates import Gate
+from actions.requirements import Requires
+from backends.ports import ProbeTarget
+from console.config_keys import words_of
+from console.config_model import ConfigFile
+from console.config_schema import config_schema
+from docs import capabilities, config_keys
+
+
+@pytest.mark.parametrize("writer", [config_keys, capabilities])
+def test_a_page_is_up_to_date(writer):
+    written = writer.PAGE.read_text(encoding="utf-8")
+    assert written == writer.page(), f"run `python -m {writer.__name__}`"
+
+
+def test_every_key_of_the_schema_has_a_sentence():
+    schema = config_schema()
+    tables = {**schema["$defs"], "file": schema}
+    given_by_the_registry = ("type", "name")
+    silent = [
+        f"{name}.{key}"
+        for name, table in tables.items()
+        for key, value in table["properties"].items()
+        if "description" not in value and not (key in given_by_the_registry and "." in name)
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("shape", [Gate, Requires, ConfigFile])
+def test_so_has_every_key_of_what_is_decoded_later(shape):
+    assert list(words_of(shape)[1]) == [field.encode_name for field in msgspec.structs.fields(shape)]
+
+
+class Described(ProbeTarget, frozen=True, kw_only=True):
+    """What it is.
+
+    header: another sentence, which goes on
+        in a second line.
+    note: no field of this name is here.
+    key: of the third.
+
+    Raises nothing: this is no key.
+    """
+
+    key: int = 0
+
+
+def test_sentences_are_lines_of_the_docstring_that_begin_with_a_key():
+    about, words = words_of(Described)
+    assert about.splitlines()[0] == "What it is."
+    assert "Raises nothing: this is no key." in about
+    assert list(words) == ["url", "header", "key"]
+    assert words["header"] == "another sentence, which goes on in a second line."
+
+
+def test_no_sentence_of_a_key_is_left_in_what_its_table_is():
+    left = [
+        f"{name}.{key}"
+        for name, table in config_schema()["$defs"].items()
+        for key in table["properties"]
+        if f"\n{key}: " in table["description"]
+    ]
+    assert left == []
