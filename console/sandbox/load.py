@@ -6,15 +6,13 @@ from collections import Counter
 
 from msgspec import Struct
 
-from console.sandbox.http1 import MAX_BODY_BYTES, Malformed, read_message
+from console.sandbox.http1 import Channel, Request
 
 MAX_RPS = 500.0
 MAX_SECONDS = 120.0
 TIMEOUT_S = 15.0
 TARGETS = ("/api/customers", "/api/transactions", "/api/products", "/work")
 KEPT_CONNECTIONS = 16
-
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class LoadReport(Struct, frozen=True, kw_only=True):
@@ -47,36 +45,28 @@ class _Tally:
         )
 
 
-async def ask(port: int, target: str, kept: Connection | None = None) -> tuple[int, str, Connection | None]:
+async def ask(port: int, target: str, kept: Channel | None = None) -> tuple[int, str, Channel | None]:
     """One GET: status, color, and the connection where it was `kept` and may be used again.
 
     Raises OSError (TimeoutError among them) where no whole answer came.
     """
-    reader, writer = kept or await asyncio.open_connection("127.0.0.1", port, limit=MAX_BODY_BYTES)
-    connection = "keep-alive" if kept else "close"
+    channel = kept or await Channel.to(port)
     again = False
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            writer.write(
-                f"GET {target} HTTP/1.1\r\nhost: analytics\r\nconnection: {connection}\r\n\r\n".encode("latin-1")
-            )
-            answer = await read_message(reader, answer_to="GET")
-        if answer is None:
-            raise ConnectionResetError("closed without an answer")
-        again = kept is not None and answer.keeps_alive
-        return int(answer.first[1]), answer.headers.get("x-environment", "none"), kept if again else None
-    except (asyncio.IncompleteReadError, Malformed, ValueError) as error:
-        raise ConnectionError(f"half an answer: {error}") from None
+            answer = await channel.ask(Request("GET", target, {"host": "analytics"}), keep=kept is not None)
+        again = kept is not None and channel.is_reusable
+        return answer.status, answer.headers.get("x-environment", "none"), kept if again else None
     finally:
         if not again:
-            writer.close()
+            channel.close()
 
 
 async def drive(port: int, rps: float, seconds: float) -> LoadReport:
     """`rps` requests a second for `seconds`, each sent when it is due whether or not the earlier ones are answered."""
     loop, tally = asyncio.get_running_loop(), _Tally()
     rps, seconds = min(max(rps, 0.1), MAX_RPS), min(max(seconds, 0.1), MAX_SECONDS)
-    kept: list[Connection] = []
+    kept: list[Channel] = []
     started, under_way = loop.time(), set[asyncio.Task[None]]()
     for number in range(max(1, round(rps * seconds))):
         wait_s = started + number / rps - loop.time()
@@ -87,17 +77,17 @@ async def drive(port: int, rps: float, seconds: float) -> LoadReport:
         task.add_done_callback(under_way.discard)
     if under_way:
         await asyncio.wait(under_way)
-    for _, writer in kept:
-        writer.close()
+    for channel in kept:
+        channel.close()
     return tally.report(loop.time() - started)
 
 
-async def _one(port: int, number: int, kept: list[Connection], tally: _Tally) -> None:
+async def _one(port: int, number: int, kept: list[Channel], tally: _Tally) -> None:
     started = time.perf_counter()
     connection = None
     try:
         if number % 2:
-            connection = kept.pop() if kept else await asyncio.open_connection("127.0.0.1", port, limit=MAX_BODY_BYTES)
+            connection = kept.pop() if kept else await Channel.to(port)
         status, color, again = await ask(port, TARGETS[number // 2 % len(TARGETS)], connection)
     except OSError as error:
         tally.reasons[type(error).__name__] += 1
@@ -106,7 +96,7 @@ async def _one(port: int, number: int, kept: list[Connection], tally: _Tally) ->
         if len(kept) < KEPT_CONNECTIONS:
             kept.append(again)
         else:
-            again[1].close()
+            again.close()
     tally.took_ms.append((time.perf_counter() - started) * 1000)
     if status >= 500:
         tally.reasons[f"status {status}"] += 1

@@ -18,16 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from console.sandbox import files
-from console.sandbox.http1 import (
-    HOP_BY_HOP,
-    MAX_BODY_BYTES,
-    Malformed,
-    Message,
-    Response,
-    Server,
-    read_message,
-    serve_until_told,
-)
+from console.sandbox.http1 import Channel, Request, Response, Server, serve_until_told
 
 UPSTREAM_TIMEOUT_S = 10.0
 SETTLED_S = 0.05
@@ -98,20 +89,20 @@ class Upstream:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
+        self._idle: deque[Channel] = deque()
 
-    async def exchange(self, request: Message) -> Response:
+    async def exchange(self, request: Request) -> Response:
         """The answer to `request`. Raises OSError where the color could not be asked or broke off.
 
         A connection that was kept may have been closed meanwhile: what is safe to repeat is sent again on a fresh one.
         """
         while self._idle:
-            connection = self._idle.pop()
-            if connection[0].at_eof() or connection[1].is_closing():
-                connection[1].close()
+            channel = self._idle.pop()
+            if not channel.is_open:
+                channel.close()
                 continue
             try:
-                return await self._ask(connection, request)
+                return await self._ask(channel, request)
             except TimeoutError:
                 raise
             except OSError:
@@ -123,43 +114,26 @@ class Upstream:
     def close(self) -> None:
         """Let go of the connections that are kept."""
         while self._idle:
-            self._idle.pop()[1].close()
+            self._idle.pop().close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> Channel:
         try:
-            return await asyncio.open_connection("127.0.0.1", self._port, limit=MAX_BODY_BYTES)
+            return await Channel.to(self._port)
         except OSError:
             await asyncio.sleep(0.02)
-            return await asyncio.open_connection("127.0.0.1", self._port, limit=MAX_BODY_BYTES)
+            return await Channel.to(self._port)
 
-    async def _ask(self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: Message) -> Response:
-        reader, writer = connection
+    async def _ask(self, channel: Channel, request: Request) -> Response:
         try:
-            writer.write(_forwarded(request))
-            await writer.drain()
-            answer = await read_message(reader, answer_to=request.method)
-        except (asyncio.IncompleteReadError, Malformed) as error:
-            writer.close()
-            raise ConnectionError(str(error)) from None
+            answer = await channel.ask(request)
         except BaseException:
-            writer.close()
+            channel.close()
             raise
-        if answer is None:
-            writer.close()
-            raise ConnectionResetError("closed without an answer")
-        if answer.keeps_alive:
-            self._idle.append(connection)
+        if channel.is_reusable:
+            self._idle.append(channel)
         else:
-            writer.close()
-        headers = {name: value for name, value in answer.headers.items() if name not in HOP_BY_HOP | {"content-length"}}
-        return Response(int(answer.first[1]), answer.body, headers)
-
-
-def _forwarded(request: Message) -> bytes:
-    headers = {name: value for name, value in request.headers.items() if name not in HOP_BY_HOP | {"content-length"}}
-    lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    lines += [f"content-length: {len(request.body)}", "", ""]
-    return "\r\n".join(lines).encode("latin-1") + request.body
+            channel.close()
+        return answer
 
 
 class AccessLog:
@@ -170,12 +144,12 @@ class AccessLog:
         self._stream = path.open("a", encoding="utf-8", buffering=1)
         self._bytes = path.stat().st_size
 
-    def write(self, request: Message, status: int, took_s: float, color: str) -> None:
+    def write(self, request: Request, status: int, took_s: float, color: str) -> None:
         """Health probes that went well are not worth a line."""
         if request.path == "/health" and status == 200:
             return
         level = "ERROR" if status >= 500 else "WARN" if status >= 400 else "INFO"
-        target = request.target[:200].encode("unicode_escape").decode("ascii")
+        target = request.target[:200]
         line = f"{files.now_text()} {level} {request.method} {target} {status} {took_s * 1000:.0f}ms color={color}\n"
         try:
             if self._bytes > files.MAX_LOG_BYTES:
@@ -199,7 +173,7 @@ class Router:
         self._upstreams = {color: Upstream(ports[color]) for color in files.COLORS}
         self._log = AccessLog(directory / files.ACCESS_LOG)
 
-    async def answer(self, request: Message) -> Response:
+    async def answer(self, request: Request) -> Response:
         """The color's answer, `X-Environment` and all; 502, 503 or 504 where there is none."""
         if request.path == "/__switch":
             return self._told()
@@ -212,7 +186,7 @@ class Router:
         self._log.write(request, response.status, time.perf_counter() - started, color or "none")
         return response
 
-    async def _ask(self, color: str, request: Message) -> Response:
+    async def _ask(self, color: str, request: Request) -> Response:
         try:
             async with asyncio.timeout(UPSTREAM_TIMEOUT_S):
                 return await self._upstreams[color].exchange(request)

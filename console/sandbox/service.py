@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from console.sandbox import files
-from console.sandbox.http1 import Message, Response, Server, serve_until_told
+from console.sandbox.http1 import Request, Response, Server, serve_until_told
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 SLOW_BY_S = 0.8
@@ -119,7 +119,7 @@ class Analytics:
         self._faults = Faults(directory / files.FAULTS, color)
         self._served = 0
 
-    async def answer(self, request: Message) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Every answer names its color in `X-Environment`. Probes and scrapes are not counted as traffic."""
         started = time.perf_counter()
         faults = self._faults.active()
@@ -135,7 +135,7 @@ class Analytics:
             self._metrics.observe(response.status, time.perf_counter() - started)
         return response
 
-    def _route(self, request: Message, faults: frozenset[str]) -> Response:
+    def _route(self, request: Request, faults: frozenset[str]) -> Response:
         path = request.path
         if request.method not in ("GET", "HEAD"):
             return _json(405, {"error": "only GET and HEAD"})
@@ -166,7 +166,7 @@ class Analytics:
         return _json(503 if bad else 200, told)
 
 
-def _limit(request: Message) -> int:
+def _limit(request: Request) -> int:
     text = parse_qs(request.target.partition("?")[2]).get("limit", ["20"])[0]
     return min(int(text), MAX_ROWS) if text.isdecimal() else 20
 
