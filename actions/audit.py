@@ -4,8 +4,10 @@ A record is kept as the canonical JSON text that was hashed (`sha256(prev_hash +
 no second copy to disagree with. A record is written in the transaction that writes what it tells of.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -59,6 +61,14 @@ class AuditRecord(AuditEntry, frozen=True, kw_only=True):
     at: str
     prev_hash: str = ""
     hash: str = ""
+
+    @property
+    def done_at(self) -> datetime | None:
+        """When that was done which it tells of; `at` is when it came into the chain. None where neither can be read."""
+        for text in (self.happened_at, self.at):
+            with contextlib.suppress(ValueError):
+                return datetime.fromisoformat(text).astimezone(UTC)
+        return None
 
 
 class AuditVerdict(Struct, frozen=True, kw_only=True):

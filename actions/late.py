@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.audit import AuditEntry
-from actions.ids import canonical
+from actions.audit import AuditEntry, AuditRecord
+from actions.ids import canonical, time_text
 from actions.journal import Journal
 from actions.location import JournalLocation, make_directory
 from actions.models import Action
@@ -185,10 +185,13 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
             if "ended" in told:
                 ended = msgspec.convert(told, _End).ended
                 continue
-            record = decode_text(msgspec.convert(told, _Line).text, dict[str, Any])
-            at = at or record["at"]
-            entry = msgspec.convert(record, AuditEntry)
-            entries.append(replace(entry, late=True, happened_at=record["at"]))
+            record = decode_text(msgspec.convert(told, _Line).text, AuditRecord)
+            if record.done_at is None:
+                continue
+            happened_at = time_text(record.done_at)
+            at = at or happened_at
+            entry = msgspec.convert(record, AuditEntry, from_attributes=True)
+            entries.append(replace(entry, late=True, happened_at=happened_at))
     return Late(draft=head.draft, at=at, entries=tuple(entries), ended=ended)
 
 

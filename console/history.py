@@ -48,7 +48,7 @@ def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -
     """What people wrote down, and changes of state that `teal check --record` kept."""
     found = []
     for record in records:
-        if record.kind == "note" and record.at and since <= (at := datetime.fromisoformat(record.at)) <= until:
+        if record.kind == "note" and (at := record.done_at) is not None and since <= at <= until:
             who = f"{record.actor.login}: " if record.actor and not record.target else ""
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
             event = TimelineEvent(at=at, kind="note", ref=f"note/{record.seq}", text=f"{who}{about}{record.detail}")

@@ -25,7 +25,7 @@ def audit() -> None:
 @audit.command("list")
 @common_options()
 def list_(common: Common) -> int:
-    """Audit records, newest last."""
+    """Audit records, newest last in the chain. One that came into it late says when it was done, and when it came."""
 
     async def answer(session: Session) -> Answer:
         records = await session.orders.audit_records()
@@ -107,8 +107,18 @@ async def _export(common: Common) -> int:
 def _table(records: Sequence[AuditRecord], zone: tzinfo) -> list[str]:
     rows = []
     for record in records:
-        at = datetime.fromisoformat(record.at).astimezone(zone) if record.at else None
-        data = plain(record) | {"at": f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else ""}
+        data = plain(record) | {"at": _at_words(record, zone)}
         names = ("seq", "at", "kind", "action", "target", "result", "detail")
         rows.append([str(data.get(name, "")) for name in names])
     return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])
+
+
+def _at_words(record: AuditRecord, zone: tzinfo) -> str:
+    """When it was done; of what was done without the journal, also when it came into the chain."""
+    at = record.done_at
+    if at is None:
+        return ""
+    words = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    if not record.late:
+        return words
+    return f"{words}, late: written {datetime.fromisoformat(record.at).astimezone(zone):%Y-%m-%d %H:%M:%S}"

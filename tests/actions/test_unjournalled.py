@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from actions.audit import AuditEntry
+from actions.ids import time_of
 from actions.journal import Journal
 from actions.journal_errors import JournalError
 from actions.late import LateFile, add_late, places
@@ -176,7 +177,8 @@ async def test_it_goes_back_and_the_journal_learns_it_when_it_is_mended(
         assert not spare.late.path.exists()
         late = [record for record in await house.gate.audit_records() if record.late]
         assert [record.kind for record in late] == spare.kinds
-        assert all(record.happened_at and record.action == back.id for record in late)
+        assert all(record.happened_at < record.at and record.action == back.id for record in late)
+        assert all(record.done_at == time_of(record.happened_at) for record in late)
         assert (await house.gate.verify_audit()).intact
         kept = await house.gate.action(str(back.id))
         assert (kept.status, kept.changed, {step.status for step in kept.steps}) == ("succeeded", True, {"succeeded"})

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ async def test_reads_show_what_is_live_and_the_way_back_runs(
     assert (code, kept.exists()) == (0, False)
     late = [record for record in (await teal.document("audit", "list"))["items"] if record["late"]]
     assert (late[0]["kind"], late[-1]["kind"]) == ("command", "result")
+    assert all(record["happened_at"] < record["at"] for record in late)
+    done, came = (datetime.fromisoformat(late[0][key]).astimezone() for key in ("happened_at", "at"))
+    _, out, _ = await said(teal, "audit", "list")
+    words = f"{done:%Y-%m-%d %H:%M:%S %Z}, late: written {came:%Y-%m-%d %H:%M:%S}"
+    assert out.count(", late: written ") == len(late)
+    assert words in out
     assert (await teal.action())["kind"] == "rollback"
 
 

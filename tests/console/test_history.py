@@ -60,6 +60,9 @@ def test_notes_say_who_wrote_them_and_recorded_checks_what_changed() -> None:
         AuditRecord(seq=3, at=ago(4).isoformat(), kind="note", target="check:db", result="critical", detail="refused"),
         AuditRecord(seq=4, at=ago(3).isoformat(), kind="command", detail="no note"),
         AuditRecord(seq=5, at="", kind="note", detail="unreadable"),
+        AuditRecord(
+            seq=6, at=ago(1).isoformat(), kind="note", detail="of before", late=True, happened_at=ago(90).isoformat()
+        ),
     ]
     assert [event.text for event in of_notes(records, SINCE, NOW)] == ["mia: called the vendor", "db critical: refused"]
 
