@@ -1,10 +1,13 @@
 """A copy of a journal's file in memory, to read what it said last.
 
-A disk without room, a lock or a read-only file system keeps SQLite from the original, and no one from its bytes."""
+A disk without room, a lock or a read-only file system keeps SQLite from the original, and no one from its bytes.
+Another process reads them: to close a file drops every lock that this process has on it, those of SQLite too, and
+whoever closes the journal next deletes the log that this process goes on to write (sqlite.org/howtocorrupt.html, 2.2).
+"""
 
 import asyncio
 import contextlib
-import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +15,7 @@ from pathlib import Path
 from actions.journal import Journal
 from actions.journal_errors import JournalError
 from actions.location import FILE_NAME, JournalLocation
+from backends.text import clean
 
 MEMORY = Path("/dev/shm")
 LARGEST_BYTES = 256 * 1024 * 1024
@@ -56,6 +60,15 @@ def _copy(source: Path, to: Path) -> None:
     """The file first: what is written back into it meanwhile is in the log, too. A log without an end is cut there."""
     if not source.is_file() or source.stat().st_size > LARGEST_BYTES:
         raise OSError(0, "not a file that can be copied into memory")
-    shutil.copyfile(source, to)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copyfile(f"{source}-wal", f"{to}-wal")
+    _in_another_process(source, to)
+    log = Path(f"{source}-wal")
+    if log.exists():
+        _in_another_process(log, Path(f"{to}-wal"))
+
+
+def _in_another_process(source: Path, to: Path) -> None:
+    done = subprocess.run(
+        ["cp", "--", source, to], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode != 0 and source.exists():  # a log goes with the last who has the journal open
+        raise OSError(0, clean(done.stderr, 200) or "it can not be copied")
