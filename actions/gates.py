@@ -157,7 +157,7 @@ def render(template: str, subject: Subject) -> str:
 
 
 def _preset(name: str, stage_time_s: float, labels: Mapping[str, str]) -> Gate:
-    """MISSION's limits: 5 % and 2 points over production; a p95 of 2 s, where people are paged (its SLO is 500 ms), and
+    """Limits: 5 % and 2 points over production; a p95 of 2 s, where people are paged (its SLO is 500 ms), and
     1.5 times production's."""
     # Half a short stage: three passes whose windows lie in the stage must fit into it.
     window = Duration(max(1.0, min(PRESET_WINDOW_S, stage_time_s / 2)))

@@ -1,4 +1,5 @@
-"""Who may do what, when, and with which words: the table of DESIGN §6 as pure functions, the same for every door."""
+"""Who may do what, when, and with which words: the table of docs/contract.md, Guards, as pure functions, the same for
+every door."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,5 @@
-"""The words of an action: what was asked, what would be done, what was done. Field for field the JSON of DESIGN §3."""
+"""The words of an action: what was asked, what would be done, what was done. Field for field the JSON
+(docs/contract.md, JSON)."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -284,7 +285,7 @@ class Consent(Struct, frozen=True, kw_only=True):
 
 
 class Refused(Exception):
-    """The gate said no and nothing changed. `exit_code` is DESIGN §3's; `error` says what, where, what to do."""
+    """The gate said no and nothing changed. `exit_code`: docs/contract.md; `error` says what, where, what to do."""
 
     def __init__(self, exit_code: int, error: ActionError, *, findings: tuple[Finding, ...] = ()) -> None:
         super().__init__(error.message)

@@ -18,7 +18,7 @@ _OF_STATUS: dict[ActionStatus, int] = {
 
 
 def exit_code(action: Action, *, ordered: ActionKind | None = None) -> int:
-    """The exit code of DESIGN §3. `ordered`: what was asked for, where that is not the action's own kind: a rollback
+    """As docs/contract.md has it. `ordered`: what was asked for, where that is not the action's own kind: a rollback
     that was queued to an open flip is done when the flip is back, or nothing was moved, by whomever."""
     kind = ordered or action.kind
     if action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy":

@@ -1,6 +1,6 @@
 """A rollback without a journal: run here and now over one in memory; its records go to the caller and into a file.
 
-Research §5.16, C14: forward actions stop; the way back must not wait for somebody to free a disk. What is lost is the
+Without a journal forward actions stop; the way back must not wait for somebody to free a disk. What is lost is the
 lease: another runner is not kept out, it sees the write and ends. So it is done by a command that waits, only.
 """
 

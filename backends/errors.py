@@ -36,7 +36,7 @@ _WHAT_TO_DO: dict[ErrorKind, str] = {
 class BackendError(Exception):
     """A backend did not do what was asked of it.
 
-    ``kind`` decides the exit code (DESIGN §3), ``message`` is one cleaned line saying what and where,
+    ``kind`` decides the exit code (docs/contract.md), ``message`` is one cleaned line saying what and where,
     ``fix`` one line saying what to do. Neither ever holds a secret. ``status`` is the HTTP status, where one was
     answered: from 400 to 499 the system said no, anything else leaves open what became of an order. ``answered``: the
     system was reached, and the error is its own word.

@@ -1,4 +1,4 @@
-"""What every part speaks of: frozen Structs, field for field the JSON of DESIGN §2.
+"""What every part speaks of: frozen Structs, field for field the JSON of docs/contract.md, Models.
 
 Times are aware UTC; durations are seconds; every string that came from outside has passed `backends.text.clean()`.
 A `ref` is unique over all backends of a context and is what every command and key is bound to.

@@ -1,4 +1,4 @@
-"""`make bench`: the budgets of DESIGN §8 as ratios, ours and its peer in one run; the judge's wrong verdicts. Exit 1
+"""`make bench`: the budgets as ratios, ours and its peer in one run; the judge's wrong verdicts. Exit 1
 where one is over."""
 
 import sys

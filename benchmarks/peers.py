@@ -1,6 +1,6 @@
 """Headless reads beside what people type today, and the first paint of another Textual console: for comparison only.
 
-DESIGN §8 sets no budget here: amtool, promtool and kubectl are compiled, and start in a few milliseconds.
+No budget is set here: amtool, promtool and kubectl are compiled, and start in a few milliseconds.
 """
 
 import subprocess

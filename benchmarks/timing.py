@@ -20,7 +20,7 @@ PAINT_TIMEOUT_S = 20.0
 
 
 class Measurement(Struct, frozen=True):
-    """Ours against a peer in the same run: seconds, and the ratio that DESIGN §8 allows (infinite: it says nothing)."""
+    """Ours against a peer in the same run: seconds, and the ratio that is allowed (infinite: it says nothing)."""
 
     name: str
     ours_s: float

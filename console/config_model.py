@@ -1,4 +1,4 @@
-"""The shape of a config file (DESIGN §4): one Struct a table, unknown keys forbidden, secrets by reference only."""
+"""The shape of a config file (docs/contract.md): one Struct a table, unknown keys forbidden, secrets by reference."""
 
 from typing import Any, Literal, get_args
 

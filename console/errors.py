@@ -1,4 +1,4 @@
-"""What ends a command early, with the exit code that DESIGN §3 gives it."""
+"""What ends a command early, with its exit code (docs/contract.md, Exit codes)."""
 
 from pathlib import Path
 from typing import Literal

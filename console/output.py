@@ -1,4 +1,4 @@
-"""What a headless command prints: the envelope of DESIGN §3 as JSON, one item a line, or a table that pipes cleanly."""
+"""What a headless command prints: the envelope of docs/contract.md, one item a line, or a table that pipes cleanly."""
 
 import codecs
 import json

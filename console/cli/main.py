@@ -13,7 +13,7 @@ def can_show_console() -> bool:
 
 
 def main() -> None:
-    """The console script. Always ends by SystemExit with a code of DESIGN §3."""
+    """The console script. Always ends by SystemExit with a code of docs/contract.md."""
     from console.streams import flush, open_streams
 
     open_streams()

@@ -13,7 +13,7 @@ from console.tables import View, item_table
 from panels.kinds.quality import freshness_words
 from panels.words import clock
 
-# The runs are read too: a score that is older than the last good run of its pipeline is unknown (DESIGN §2).
+# The runs are read too: a score that is older than the last good run of its pipeline is unknown (docs/contract.md).
 PANELS: tuple[Panel, ...] = ("quality", "pipelines")
 
 

@@ -25,7 +25,7 @@ from console.typed_times import TypedTime
 if TYPE_CHECKING:
     from console.triage import Triage
 
-# The scores are read too: a green run may have written what is bad, and its health says so (DESIGN §2).
+# The scores are read too: a green run may have written what is bad, and its health says so (docs/contract.md, Models).
 PANELS: tuple[Panel, ...] = ("pipelines", "quality")
 
 

@@ -49,7 +49,7 @@ def act(
     wait_for_run: bool = False,
     panels: tuple[Panel, ...] = WRITING_PANELS,
 ) -> int:
-    """One order through the gate; returns the exit code of DESIGN §3. Raises Refused, CommandError, BackendError.
+    """One order through the gate; returns the exit code (docs/contract.md). Raises Refused, CommandError, BackendError.
 
     `panels`: those that `make_request` may read, to find what is meant.
     """

@@ -46,7 +46,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 
 def choices(item: Item | Action, session: Session) -> list[Choice]:
-    """Everything that the menu lists for `item`, in the order of DESIGN §7; none for what is only looked at."""
+    """Everything that the menu lists for `item`, in the order of their keys; none for what is only looked at."""
     match item:
         case Action():
             found = _action_choices(item, session)

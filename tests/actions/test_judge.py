@@ -1,4 +1,4 @@
-"""The judge: what users of other tools ran into (deploy-safety §1 and §3), and what must hold for any series."""
+"""The judge: what users of other tools ran into, and what must hold for any series."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What an action means to a script: the exit codes of DESIGN §3."""
+"""What an action means to a script: the exit codes of docs/contract.md."""
 
 from pathlib import Path
 

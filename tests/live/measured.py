@@ -1,4 +1,4 @@
-"""A service of two colors that counts its requests as MISSION names them, and a steady load on it through a proxy.
+"""A service of two colors that counts its requests as the presets ask, and a steady load on it through a proxy.
 
 Both run on an event loop in a thread of their own: what a test does meanwhile is not measured.
 """

@@ -12,7 +12,7 @@ from tests.terminal.conftest import TEAL, Opener, Sandbox
 from tests.terminal.harness import Terminal
 
 pytestmark = pytest.mark.xdist_group("terminal")
-PROMPT_S = 2.0  # what DESIGN's traps give an end
+PROMPT_S = 2.0  # within which a program that is told to end has ended
 
 BROKEN = """
 import sys
