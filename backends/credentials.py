@@ -6,14 +6,22 @@ auth = { username = "oncall", password = { env = "API_PASSWORD" } }   # or: auth
 ```
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
+from backends.errors import BackendError
+from backends.flight import Flight
 from backends.redaction import basic, learn
-from backends.settings import Secret, refuse_password_in_url, reveal
+from backends.settings import Secret, SecretError, refuse_password_in_url, reveal
 
+K = TypeVar("K")
+T = TypeVar("T")
+
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
 
 
@@ -42,20 +50,98 @@ class Credentials(Struct, frozen=True):
     auth: tuple[str, str] | None
 
 
+class Entrance(Struct, frozen=True):
+    """A server and the same. `base` has no slash at its end."""
+
+    base: str
+    headers: dict[str, str]
+    auth: tuple[str, str] | None
+
+
+async def entrance(
+    url: str | Secret, headers: Mapping[str, str | Secret], auth: Authentication | None, base_dir: Path | None
+) -> Entrance:
+    """Raises SecretError as `credentials`."""
+    base = (await reveal(url, base_dir)).strip().rstrip("/")
+    known = await credentials(headers, auth, base_dir)
+    return Entrance(base, known.headers, known.auth)
+
+
 async def credentials(
     headers: Mapping[str, str | Secret], auth: Authentication | None, base_dir: Path | None
 ) -> Credentials:
-    """Raises SecretError for a reference that leads nowhere."""
-    resolved = {name: await reveal(value, base_dir) for name, value in headers.items()}
+    """Raises SecretError for a reference that leads nowhere, or to what no header can hold."""
+    resolved = {name: _sendable(f"headers.{name}", await reveal(value, base_dir)) for name, value in headers.items()}
     if auth is None:
         return Credentials(resolved, None)
     if auth.token is not None:
-        return Credentials({**resolved, "authorization": f"Bearer {await auth.token.resolve(base_dir)}"}, None)
+        token = bearer(f"auth.token ({auth.token})", await auth.token.resolve(base_dir))
+        return Credentials({**resolved, "authorization": token}, None)
     assert auth.username is not None
     assert auth.password is not None
     pair = auth.username, await auth.password.resolve(base_dir)
     learn(basic(*pair))
     return Credentials(resolved, pair)
+
+
+def bearer(what: str, token: str) -> str:
+    """The header of a token. Raises SecretError for one that is none; `what` says where it is from."""
+    if not token.strip():
+        raise SecretError(f"{what}: it is empty")
+    return f"Bearer {_sendable(what, token)}"
+
+
+def _sendable(what: str, value: str) -> str:
+    value = value.strip()
+    if value.isascii() and value.isprintable():
+        return value
+    raise SecretError(f"{what}: a line break or a letter outside ASCII", "see what it gives: it must be one line")
+
+
+class Keyring(Generic[K]):
+    """What one entry is entered with, for all its requests: got once, since a reference may be a slow command, and anew
+    where a server refused it. Belongs to one event loop."""
+
+    def __init__(self, get: Callable[[], Awaitable[K]]) -> None:
+        self._known: K | None = None
+        self._is_refused = False
+        self._getting = Flight(get)
+
+    async def current(self) -> K:
+        """Raises as `get` does."""
+        return await self._get() if self._known is None or self._is_refused else self._known
+
+    async def entered(self, ask: Callable[[K], Awaitable[T]]) -> T:
+        """What `ask` gives. It is asked once more where a server refused the credentials (401: nothing was done) and
+        others are to be had; of many that were refused the same ones, one gets others for all. Raises as `ask` and
+        `get` do."""
+        known = await self.current()
+        try:
+            return await ask(known)
+        except BackendError as error:
+            if not self._refuses(error, known) or error.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            # Whoever was refused the same ones and comes later finds what the first got.
+            fresh = await self._get() if self._known is known or self._known is None else self._known
+            if fresh == known:
+                self._refuses(error, fresh)
+                raise
+        try:
+            return await ask(fresh)
+        except BackendError as error:
+            self._refuses(error, fresh)
+            raise
+
+    async def _get(self) -> K:
+        self._known = known = await self._getting()
+        self._is_refused = False
+        return known
+
+    def _refuses(self, error: BackendError, used: K) -> bool:
+        is_refused = error.status in _REFUSED
+        if is_refused and used is self._known:
+            self._is_refused = True
+        return is_refused
 
 
 def refuse_bad_url(key: str, url: str | Secret) -> None:

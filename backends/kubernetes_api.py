@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.flight import Flight
 from backends.http import READ_TIMEOUT_S, Answer, Http, refusal
 from backends.kubeconfig import Access, load_access
 from backends.kubernetes_identity import Identity, identify, tls_context
@@ -63,7 +64,7 @@ class KubernetesApi:
         self._base_dir = base_dir
         self._session: Session | None = None
         self._clients: list[Http] = []
-        self._opening = asyncio.Lock()
+        self._opening = Flight(self._open)
 
     async def access(self) -> Access:
         """The cluster, and as whom. Raises BackendError: config, auth."""
@@ -190,28 +191,31 @@ class KubernetesApi:
         )
 
     async def _opened(self, refused: Session | None) -> Session:
-        """A session that is none of those that were `refused`, whose identity has not run out."""
-        async with self._opening:
-            session = self._session
-            if session is not None and session is not refused and not session.identity.is_stale:
-                return session
-            access = session.access if session is not None else await asyncio.to_thread(
-                load_access, self._kubeconfig, self._context, self._base_dir
-            )  # fmt: skip
-            identity = await identify(access)
-            same_tls = session is not None and (session.identity.certificate, session.identity.key) == (
-                identity.certificate,
-                identity.key,
-            )
-            if session is not None and same_tls:
-                http = session.http
-            else:
-                tls = await asyncio.to_thread(tls_context, access, identity)
-                named = f"proxy-url of context {access.where} in the kubeconfig"
-                http = Http(verify=tls, proxy=access.cluster.proxy_url, proxy_named=named)
-                self._clients.append(http)  # those before it may still be in use
-            self._session = Session(access, identity, http)
-            return self._session
+        """A session that is not the one that was `refused`, and whose identity has not run out."""
+        session = self._session
+        if session is not None and session is not refused and not session.identity.is_stale:
+            return session
+        return await self._opening()
+
+    async def _open(self) -> Session:
+        session = self._session
+        access = session.access if session is not None else await asyncio.to_thread(
+            load_access, self._kubeconfig, self._context, self._base_dir
+        )  # fmt: skip
+        identity = await identify(access)
+        same_tls = session is not None and (session.identity.certificate, session.identity.key) == (
+            identity.certificate,
+            identity.key,
+        )
+        if session is not None and same_tls:
+            http = session.http
+        else:
+            tls = await asyncio.to_thread(tls_context, access, identity)
+            named = f"proxy-url of context {access.where} in the kubeconfig"
+            http = Http(verify=tls, proxy=access.cluster.proxy_url, proxy_named=named)
+            self._clients.append(http)  # those before it may still be in use
+        self._session = Session(access, identity, http)
+        return self._session
 
     def _refused(self, answer: Answer, session: Session, params: Mapping[str, Any] | None) -> BackendError:
         try:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.credentials import bearer
 from backends.environment import without_secrets
 from backends.errors import BackendError
 from backends.files import read_regular
@@ -106,13 +107,11 @@ def _written_down(access: Access) -> Identity:
     user, directory = access.user, access.user_dir
     authorization, expires_at = None, None
     if user.token_file:
-        token = _file_or_data(user.token_file, None, directory, "tokenFile") or b""
-        authorization, expires_at = (
-            f"Bearer {token.decode('utf-8', 'replace').strip()}",
-            time.time() + TOKEN_FILE_S + RENEW_BEFORE_S,
-        )
+        token = (_file_or_data(user.token_file, None, directory, "tokenFile") or b"").decode("utf-8", "replace")
+        authorization = bearer(f"{access.where}: tokenFile {clean(user.token_file, 200)}", token)
+        expires_at = time.time() + TOKEN_FILE_S + RENEW_BEFORE_S
     elif user.token:
-        authorization = f"Bearer {user.token.strip()}"
+        authorization = bearer(f"{access.where}: token", user.token)
     elif user.username is not None and user.password is not None:
         authorization = f"Basic {basic(user.username, user.password)}"
     return Identity(
@@ -201,7 +200,7 @@ async def _run_plugin(plugin: Exec, access: Access) -> Identity:
         raise BackendError("auth", f"{access.where}: {name} gave neither a token nor a certificate with its key")
     ends = status.expiration_timestamp
     return Identity(
-        authorization=f"Bearer {status.token}" if status.token else None,
+        authorization=bearer(f"{access.where}: the token of {name}", status.token) if status.token else None,
         certificate=status.client_certificate_data.encode() if status.client_certificate_data else None,
         key=status.client_key_data.encode() if status.client_key_data else None,
         expires_at=None if ends is None else ends.replace(tzinfo=ends.tzinfo or UTC).timestamp(),

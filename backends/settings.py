@@ -15,6 +15,7 @@ import msgspec
 from backends.environment import withhold, without_secrets
 from backends.errors import BackendError
 from backends.files import read_regular
+from backends.flight import Flights
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import learn
 
@@ -22,6 +23,9 @@ SECRET_COMMAND_TIMEOUT_S = 10.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _PASSWORD_IN_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+
+
+_commands = Flights()
 
 
 class SecretError(BackendError):
@@ -59,24 +63,30 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return f"file {self.file}" if self.file is not None else f"command {(self.command or ('',))[0]}"
 
     async def resolve(self, base_dir: Path | None = None) -> str:
-        """The value, without its trailing newline; no message says it from then on. A command gets no stdin and 10 s.
-        Raises SecretError, also for a file or a command that others could change (`ownership`).
+        """The value, without its trailing newline; no message says it from then on. A command gets no stdin and 10 s,
+        and runs once for all who ask at the same time. Raises SecretError, also for an empty value, and for a file or
+        a command that others could change (`ownership`).
 
         A relative file starts at `base_dir`, the directory of the config; a command runs there.
         """
-        value = await self._value(base_dir)
+        if self.command is None:
+            return await asyncio.to_thread(self.read, base_dir) if self.file else self.read(base_dir)
+        # Many a command keeps its token in a file: two at once, and one reads what the other has just truncated.
+        value = await _commands((self.command, base_dir), lambda: self._run(base_dir))
         learn(value)
         return value
 
-    async def _value(self, base_dir: Path | None) -> str:
-        if self.env is not None:
-            value = os.environ.get(self.env)
-            if not value:
-                raise SecretError(f"environment variable {self.env} is not set")
-            return value
-        if self.file is not None:
-            return await asyncio.to_thread(self._read_file, base_dir or Path(), self.file)
-        return await self._run(base_dir)
+    def read(self, base_dir: Path | None = None) -> str:
+        """As `resolve`, at once, for a variable or a file. Raises SecretError."""
+        value = self._read_file(base_dir or Path(), self.file) if self.file else os.environ.get(self.env or "")
+        if value is None:
+            raise SecretError(f"environment variable {self.env} is not set")
+        if not value.strip():
+            raise SecretError(
+                f"secret file {self.file} is empty" if self.file else f"environment variable {self.env} is empty"
+            )
+        learn(value)
+        return value
 
     def _read_file(self, base_dir: Path, file: str) -> str:
         path = base_dir / Path(file).expanduser()
@@ -102,7 +112,12 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise SecretError(f"secret command {command[0]}: {error.strerror}") from None
         if ran.status != 0:
             raise SecretError(f"secret command {command[0]}: exit status {ran.status}")
-        return ran.output.decode("utf-8", "replace").rstrip("\r\n")
+        value = ran.output.decode("utf-8", "replace").rstrip("\r\n")
+        if not value.strip():
+            raise SecretError(
+                f"secret command {command[0]} printed nothing", "run it by hand: it must print the secret"
+            )
+        return value
 
 
 class Ran(msgspec.Struct, frozen=True):

@@ -4,7 +4,6 @@ at its line, by `teal config validate` and `teal doctor`.
 
 import contextlib
 import glob
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -23,7 +22,7 @@ from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.ownership import command_problem
 from backends.registry import adapter_class
-from backends.settings import Secret, decode_hook
+from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
 from console.config import Context, Entry
 from console.config_file import ConfigText
@@ -233,18 +232,11 @@ def _secrets_in(found: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Secret]]:
 
 def _secret_problem(secret: Secret, base: Path) -> tuple[str, str] | None:
     """A command is not run here."""
-    if secret.env:
-        missing = not os.environ.get(secret.env)
-        return (
-            (f"environment variable {secret.env} is not set", "set it, or correct the reference") if missing else None
-        )
-    if secret.file:
-        path = base / Path(secret.file).expanduser()
+    if secret.command is None:
         try:
-            with path.open("rb"):
-                return None
-        except OSError as error:
-            return f"secret file {path}: {(error.strerror or '').lower()}", "write it, or correct the reference"
+            secret.read(base)
+        except SecretError as error:
+            return error.message, error.fix
     return None
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from backends.alerts.alertmanager_merge import PeerRead
 from backends.alerts.alertmanager_wire import WireAlert, WirePosted, WireSilence, WireStarted
 from backends.alerts.matchers import as_filter
-from backends.credentials import Authentication, Credentials, credentials
+from backends.credentials import Authentication, Keyring, credentials
 from backends.errors import BackendError
 from backends.http import Answer, Http
 from backends.missing import missing
@@ -39,31 +40,15 @@ class Door:
         timeout_s: float,
     ) -> None:
         self._http = http
-        self._headers = headers
-        self._auth = auth
-        self._base_dir = base_dir
+        self._keys = Keyring(lambda: credentials(headers, auth, base_dir))
         self._timeout_s = timeout_s
-        self._known: Credentials | None = None
 
     async def request(self, method: str, url: str, **request: Any) -> Answer:
-        """Credentials are resolved once, and anew after they were refused: a reference may be a slow command."""
-        if self._known is None:
-            self._known = await credentials(self._headers, self._auth, self._base_dir)
-        known = self._known
-        send = self._http.get if method == "GET" else _unrepeated(self._http, method)
-        try:
-            return await send(url, headers=known.headers, auth=known.auth, timeout=self._timeout_s, **request)
-        except BackendError as error:
-            if error.kind == "auth":
-                self._known = None
-            raise
-
-
-def _unrepeated(http: Http, method: str) -> Callable[..., Awaitable[Answer]]:
-    async def send(url: str, **request: Any) -> Answer:
-        return await http.request(method, url, **request)
-
-    return send
+        """Raises BackendError for a status of 300 and above; only a GET is repeated where that may help."""
+        send = self._http.get if method == "GET" else partial(self._http.request, method)
+        return await self._keys.entered(
+            lambda known: send(url, headers=known.headers, auth=known.auth, timeout=self._timeout_s, **request)
+        )
 
 
 class Peer:

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from msgspec import Struct, field, structs
 
-from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, refusal
 from backends.logs import polling
@@ -38,7 +38,7 @@ from backends.logs.stamps import Stamp
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
-from backends.settings import Duration, Secret, reveal
+from backends.settings import Duration, Secret
 from backends.text import clean, clean_labels
 
 PAGE = 1000
@@ -141,6 +141,7 @@ class ElasticsearchLogs:
 
     def __init__(self, config: SearchConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
+        self._keys = Keyring(lambda: entrance(config.url, config.headers, config.auth, context.base_dir))
         self._has_ties = True  # until it is refused
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
@@ -321,21 +322,23 @@ class ElasticsearchLogs:
 
     async def _ask(self, method: str, path: str, body: Any = None, *, params: dict[str, str] | None = None) -> Answer:
         config, context = self._config, self._context
-        base = (await reveal(config.url, context.base_dir)).rstrip("/")
-        who = await credentials(config.headers, config.auth, context.base_dir)
-        answer = await context.http.request(
-            method,
-            base + path,
-            params=params,
-            json=body,
-            headers=who.headers,
-            auth=who.auth,
-            timeout=config.timeout,
-            accept_errors=True,
-        )
-        if answer.status >= 300:
-            _refuse(answer, who.headers, who.auth, f"`index`, `filter` or `fields` of logs {context.name}")
-        return answer
+
+        async def ask(known: Entrance) -> Answer:
+            answer = await context.http.request(
+                method,
+                known.base + path,
+                params=params,
+                json=body,
+                headers=known.headers,
+                auth=known.auth,
+                timeout=config.timeout,
+                accept_errors=True,
+            )
+            if answer.status >= 300:
+                _refuse(answer, known.headers, known.auth, f"`index`, `filter` or `fields` of logs {context.name}")
+            return answer
+
+        return await self._keys.entered(ask)
 
 
 class OpenSearchLogs(ElasticsearchLogs):

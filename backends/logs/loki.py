@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 
 from msgspec import Struct, field, structs
 
-from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, refusal
 from backends.logs import loki_tail, polling
@@ -38,7 +38,7 @@ from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
-from backends.settings import Duration, Secret, reveal
+from backends.settings import Duration, Secret
 from backends.text import clean, clean_labels
 
 T = TypeVar("T")
@@ -110,6 +110,7 @@ class LokiLogs:
 
     def __init__(self, config: LokiConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
+        self._keys = Keyring(self._entrance)
         self._most = MOST_PER_PAGE
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
@@ -137,12 +138,12 @@ class LokiLogs:
         for found in await self._last(query) if query.limit > 0 else []:
             seen.is_new(found)
             yield found.entry
-        base, who, headers = await self._entered()
+        known = await self._keys.current()  # just proven by the queries
         asked = {"query": self._config.query, "start": str(seen.newest_ns), "limit": str(self._most)}
-        scheme, _, place = base.partition("://")
+        scheme, _, place = known.base.partition("://")
         url = f"{'wss' if scheme.casefold() == 'https' else 'ws'}://{place}/loki/api/v1/tail?{urlencode(asked)}"
         read_to_ns, read_at, dropped = seen.newest_ns, time.monotonic(), list[Any]()
-        frames = loki_tail.frames(url, who, headers, float(self._config.timeout))
+        frames = loki_tail.frames(url, known, float(self._config.timeout))
         async with aclosing(loki_tail.with_pauses(frames, BEHIND_TAIL_S)) as frames_or_none:
             async for frame in frames_or_none:
                 lines = [line for stream in frame.streams or () for line in self._lines(stream)] if frame else []
@@ -164,12 +165,11 @@ class LokiLogs:
                 read_to_ns, read_at, dropped = max(known_ns, default=read_to_ns), time.monotonic(), []
                 seen.prune(read_to_ns - OVERLAP_NS)
 
-    async def _entered(self) -> tuple[str, Credentials, dict[str, str]]:
-        """The address, and with what it is entered."""
+    async def _entrance(self) -> Entrance:
         config = self._config
-        base = (await reveal(config.url, self._context.base_dir)).rstrip("/")
-        who = await credentials(config.headers, config.auth, self._context.base_dir)
-        return base, who, {**who.headers, **({"x-scope-orgid": config.tenant} if config.tenant else {})}
+        known = await entrance(config.url, config.headers, config.auth, self._context.base_dir)
+        tenant = {"x-scope-orgid": config.tenant} if config.tenant else {}
+        return structs.replace(known, headers={**known.headers, **tenant})
 
     async def _last(self, query: LogQuery) -> list[Found]:
         wanted = line_filter(query, self._context.name)
@@ -279,21 +279,25 @@ class LokiLogs:
     ) -> tuple[list[Found], list[Found]]:
         """One page, oldest first, of `start` and later, before `end`; and what is to be said of it."""
         config = self._config
-        base, who, headers = await self._entered()
         params = {"query": config.query + _line_filter(grep), "start": str(start), "end": str(end), "limit": str(limit)}
-        answer = await self._context.http.get(
-            f"{base}/loki/api/v1/query_range",
-            params={**params, "direction": direction},
-            headers=headers,
-            auth=who.auth,
-            timeout=config.timeout,
-            accept_errors=True,
-        )
-        if answer.status >= 300:
+
+        async def ask(known: Entrance) -> Answer:
+            answer = await self._context.http.get(
+                f"{known.base}/loki/api/v1/query_range",
+                params={**params, "direction": direction},
+                headers=known.headers,
+                auth=known.auth,
+                timeout=config.timeout,
+                accept_errors=True,
+            )
+            if answer.status < 300:
+                return answer
             if answer.status == 400 and (allowed := re.search(_LIMIT, _said(answer))) and 0 < int(allowed[2]) < limit:
                 self._most = int(allowed[2])
             asked = f"`query` of logs {self._context.name}"
-            raise refusal(answer, headers=headers, auth=who.auth, said=_said(answer), asked=asked)
+            raise refusal(answer, headers=known.headers, auth=known.auth, said=_said(answer), asked=asked)
+
+        answer = await self._keys.entered(ask)
         if (kind := answer.decode(_Answer).data.resultType) != "streams":
             raise BackendError(
                 "config",

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.credentials import Credentials
+from backends.credentials import Entrance
 from backends.errors import BackendError, ErrorKind
 from backends.http import decode_json
 from backends.logs.stamps import parse_time
@@ -36,14 +36,15 @@ class Frame(Struct):
     dropped_entries: list[Any] | None = None
 
 
-async def frames(url: str, who: Credentials, headers: dict[str, str], timeout_s: float) -> AsyncGenerator[Frame, None]:
+async def frames(url: str, known: Entrance, timeout_s: float) -> AsyncGenerator[Frame, None]:
     """What `url` (`ws://…/loki/api/v1/tail?…`) sends. Raises BackendError, `unreachable` also where it just ends."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
     where = redact_url(url.partition("?")[0])
-    if who.auth is not None:
-        headers = {**headers, "authorization": f"Basic {basic(*who.auth)}"}
+    headers = known.headers
+    if known.auth is not None:
+        headers = {**headers, "authorization": f"Basic {basic(*known.auth)}"}
     try:
         async with connect(
             url, additional_headers=headers, open_timeout=timeout_s, max_size=MAX_FRAME_BYTES, compression=None,

@@ -23,8 +23,9 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
+from backends.credentials import Entrance
 from backends.errors import BackendError
-from backends.metrics.prometheus_api import REFUSED_QUERY, Access, Entrance, PrometheusApi, refuse_bad_server
+from backends.metrics.prometheus_api import REFUSED_QUERY, Access, PrometheusApi, refuse_bad_server
 from backends.metrics.prometheus_wire import READ_TYPES, QueryData, samples_of
 from backends.metrics.promql import metric_names
 from backends.ports import Sample, Series
@@ -90,17 +91,19 @@ class PrometheusMetrics:
 
     async def range(self, query: str, *, start: datetime, end: datetime, step: float) -> list[Series]:
         """As the port says; `start` and `end` are rounded to seconds."""
-        entrance = await self.server.entrance()
         params = {**self.server.access.params, "timeout": f"{self._timeout_s:g}s"}
-        ends = time.monotonic() + self._timeout_s
-        work = partial(_read_range, entrance, query, start, end, step, params, ends)
-        try:
+
+        async def ask(entrance: Entrance) -> tuple[list[Series], tuple[str, ...]]:
+            ends = time.monotonic() + self._timeout_s
+            work = partial(_read_range, entrance, query, start, end, step, params, ends)
             async with asyncio.timeout(self._timeout_s):
-                series, warnings = await asyncio.wrap_future(self._threads.submit(work))
+                return await asyncio.wrap_future(self._threads.submit(work))
+
+        try:
+            series, warnings = await self.server.entered(ask)
         except TimeoutError:
             raise BackendError("timeout", f"{self.server.where}: no answer in {self._timeout_s:g} s") from None
         except BackendError as error:
-            self.server.refused(error)
             raise _about(query, error) from None
         self.server.tell_partial(warnings)
         if not series and warnings:

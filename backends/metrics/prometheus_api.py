@@ -1,21 +1,21 @@
 """The door of a server that speaks Prometheus' HTTP API: its URL, credentials, and one error for each refusal."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlencode
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.http import Answer, decode_json, refusal
 from backends.metrics.prometheus_wire import Envelope
 from backends.missing import missing
 from backends.redaction import redact_url, told
 from backends.registry import AdapterContext
-from backends.settings import Duration, Secret, reveal
+from backends.settings import Duration, Secret
 
 API = "/api/v1"
 TENANT_HEADER = "X-Scope-OrgID"
@@ -51,14 +51,6 @@ class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("timeout: more than 0s")
 
 
-class Entrance(Struct, frozen=True):
-    """A server with its secrets, for one request. `base` ends before `/api/v1`."""
-
-    base: str
-    headers: dict[str, str]
-    auth: tuple[str, str] | None
-
-
 class PrometheusApi:
     """Reads one server. `where` is its URL as it may be shown, known after the first read where it is a reference."""
 
@@ -68,35 +60,33 @@ class PrometheusApi:
         self._url = url
         self._http = context.http
         self._base_dir = context.base_dir
-        self._known: Entrance | None = None
+        self._keys = Keyring(self._entrance)
 
-    async def entrance(self) -> Entrance:
-        """Secrets are resolved once, and anew after they were refused: a reference may be a slow command."""
-        if self._known is None:
-            base = _base(await reveal(self._url, self._base_dir))
-            known: Credentials = await credentials(self.access.headers, self.access.auth, self._base_dir)
-            tenant = {TENANT_HEADER: self.access.tenant} if self.access.tenant else {}
-            self.where = redact_url(base)
-            self._known = Entrance(base, {**known.headers, **tenant}, known.auth)
-        return self._known
+    async def entered(self, ask: Callable[[Entrance], Awaitable[T]]) -> T:
+        """What `ask` gives, as `Keyring.entered`. Raises BackendError."""
+        return await self._keys.entered(ask)
 
-    def refused(self, error: BackendError) -> None:
-        """To be told of what a server said to an `entrance()`."""
-        if error.kind == "auth":
-            self._known = None
+    async def _entrance(self) -> Entrance:
+        access = self.access
+        found = await entrance(self._url, access.headers, access.auth, self._base_dir)
+        base = _base(found.base)
+        self.where = redact_url(base)
+        tenant = {TENANT_HEADER: access.tenant} if access.tenant else {}
+        return Entrance(base, {**found.headers, **tenant}, found.auth)
 
     async def read(self, path: str, shape: type[T], params: Mapping[str, str] | None = None) -> tuple[T, Envelope]:
         """`data` of `/api/v1/<path>`, and what is around it. Raises BackendError."""
-        entrance = await self.entrance()
-        answer = await self._ask(f"{entrance.base}{API}/{path}", {**self.access.params, **(params or {})}, entrance)
-        if answer.status < 300:
-            envelope = await _decoded(answer, Envelope)
-            if envelope.status == "success":
-                self.tell_partial(envelope.said)
-                return await _decoded(replace(answer, body=bytes(envelope.data)), shape), envelope
-        error = refused_by(answer, entrance)
-        self.refused(error)
-        raise error
+
+        async def ask(entrance: Entrance) -> tuple[T, Envelope]:
+            answer = await self._ask(f"{entrance.base}{API}/{path}", {**self.access.params, **(params or {})}, entrance)
+            if answer.status < 300:
+                envelope = await _decoded(answer, Envelope)
+                if envelope.status == "success":
+                    self.tell_partial(envelope.said)
+                    return await _decoded(replace(answer, body=bytes(envelope.data)), shape), envelope
+            raise refused_by(answer, entrance)
+
+        return await self._keys.entered(ask)
 
     async def _ask(self, url: str, params: Mapping[str, str], entrance: Entrance) -> Answer:
         """A GET, or a form where the query is long."""

@@ -17,10 +17,11 @@ from msgspec import Struct
 from prometheus_api_client import PrometheusConnect
 
 from backends.bodies import MAX_BODY_BYTES, content_coding, too_large
+from backends.credentials import Entrance
 from backends.errors import BackendError
 from backends.http import CONNECT_TIMEOUT_S, Answer, connection_words
 from backends.inflating import DamagedError
-from backends.metrics.prometheus_api import API, LONGEST_IN_URL, Entrance, refused_by
+from backends.metrics.prometheus_api import API, LONGEST_IN_URL, refused_by
 from backends.metrics.prometheus_wire import Envelope, WireSeries, series_of
 from backends.ports import Series
 from backends.proxies import proxy_for

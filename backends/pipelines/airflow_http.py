@@ -6,14 +6,24 @@ apache-airflow-core 3.3 (`airflow/api_fastapi/core_api/openapi/v2-rest-api-gener
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct, field
 
-from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import (
+    Authentication,
+    Credentials,
+    Keyring,
+    bearer,
+    credentials,
+    refuse_bad_url,
+    refuse_literal_secrets,
+)
 from backends.errors import BackendError, ErrorKind
+from backends.flight import Flight
 from backends.http import Answer, Http, refusal
 from backends.odd_records import decode_records
 from backends.registry import AdapterContext
@@ -86,23 +96,24 @@ def path_of(*parts: str) -> str:
 
 
 class AirflowApi:
-    """One server. Every method raises BackendError; a 401 is answered by one login, then it is an error."""
+    """One server. Every method raises BackendError; a 401 is answered by one login for all, then it is an error."""
 
     def __init__(self, access: AirflowAccess, context: AdapterContext) -> None:
         self._access = access
         self._http: Http = context.http
         self._base_dir = context.base_dir
         self._version: Version | None = None
-        self._token: str | None = None
-        self._entering = asyncio.Lock()
+        self._lets_all_in = True  # until it does not
+        self._keys = Keyring(lambda: credentials(access.headers, access.auth, context.base_dir))
+        self._session = Keyring(lambda: self._keys.entered(self._login))
+        self._detecting = Flight(lambda: self._keys.entered(self._detect))
         self._requests = asyncio.Semaphore(MAX_REQUESTS)
 
     async def version(self) -> Version:
         """Asked once; `forget` asks anew."""
-        async with self._entering:
-            if self._version is None:
-                self._version = await self._detect()
-            return self._version
+        if self._version is None:
+            self._version = await self._detecting()
+        return self._version
 
     def forget(self) -> None:
         """The server may be another by now: it was upgraded, or its URL leads elsewhere."""
@@ -149,20 +160,20 @@ class AirflowApi:
     ) -> Answer:
         is_v2 = await self.is_v2()
         url = await self.base() + ("/api/v2" if is_v2 else "/api/v1") + path
-        if is_v2 and self._token is None and self._access.auth is not None and self._access.auth.password is not None:
-            await self._login(stale=None)  # v2 takes no password with a request
+
+        async def ask(known: Credentials) -> Answer:
+            headers = {"accept": accept, **known.headers}
+            answer = await self._request(method, url, params, headers, json, known.auth)
+            if answer.status < 300:
+                return answer
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                self._lets_all_in = False
+            raise self._error(answer, headers, known.auth)
+
+        has_token = self._access.auth is not None and self._access.auth.token is not None
+        keys = self._session if is_v2 and not has_token else self._keys
         async with self._requests:
-            for attempt in (1, 2):
-                token = self._token
-                headers, auth = await self._credentials()
-                headers = {"accept": accept, **headers}
-                answer = await self._request(method, url, params, headers, json, auth)
-                if answer.status == 401 and attempt == 1 and await self._login(stale=token):
-                    continue
-                break
-        if answer.status >= 300:
-            raise self._error(answer, headers, auth)
-        return answer
+            return await keys.entered(ask)
 
     async def _request(
         self,
@@ -185,14 +196,13 @@ class AirflowApi:
             return await self._http.get(url, **told)
         return answer
 
-    async def _detect(self) -> Version:
+    async def _detect(self, own: Credentials) -> Version:
         base = await self.base()
-        headers, auth = await self._credentials()
         found: BackendError | None = None
         for prefix in ("/api/v2", "/api/v1"):
-            answer = await self._request("GET", f"{base}{prefix}/version", None, headers, auth=auth)
+            answer = await self._request("GET", f"{base}{prefix}/version", None, own.headers, auth=own.auth)
             if answer.status >= 300:
-                found = self._error(answer, headers, auth)
+                found = self._error(answer, own.headers, own.auth)
                 if answer.status == 404:
                     continue
                 raise found
@@ -204,37 +214,23 @@ class AirflowApi:
             found.kind if found else "malformed", f"{base}: no REST API of Airflow there", fix=_NOT_AIRFLOW
         )
 
-    async def _credentials(self) -> tuple[dict[str, str], tuple[str, str] | None]:
-        known = await credentials(self._access.headers, self._access.auth, self._base_dir)
-        if self._token is not None:
-            return {**known.headers, "authorization": f"Bearer {self._token}"}, None
-        return known.headers, known.auth
-
-    async def _login(self, stale: str | None) -> bool:
-        """Get what opens the door; False where nothing new can be had. A token of the config is read anew, since a
-        command may hand out a fresh one each time; v1 has no other login."""
-        access = self._access
-        if access.auth is not None and access.auth.token is not None:
-            return access.auth.token.command is not None
-        if self._version is None or not await self.is_v2():
-            return False
-        async with self._entering:
-            if self._token is not None and self._token != stale:
-                return True  # somebody else was first
-            self._token = None
-            known = await credentials(access.headers, access.auth, self._base_dir)
-            url = f"{await self.base()}/auth/token"
-            if known.auth is None:
-                answer = await self._request("GET", url, None, known.headers)
-            else:
-                body = {"username": known.auth[0], "password": known.auth[1]}
-                answer = await self._request("POST", url, None, known.headers, body)
-            if answer.status in (404, 405):
-                return False
-            if answer.status >= 300:
-                raise self._error(answer, known.headers, known.auth)
-            self._token = answer.decode(_Token).access_token
-            return True
+    async def _login(self, own: Credentials) -> Credentials:
+        """What opens v2, which takes no password with a request: a token for it, or one that is handed to all. It is
+        not asked for where nobody needs one, and there may be none to be had."""
+        if own.auth is None and self._lets_all_in:
+            return own
+        url = f"{await self.base()}/auth/token"
+        if own.auth is None:
+            answer = await self._request("GET", url, None, own.headers)
+        else:
+            body = {"username": own.auth[0], "password": own.auth[1]}
+            answer = await self._request("POST", url, None, own.headers, body)
+        if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return own
+        if answer.status >= 300:
+            raise self._error(answer, own.headers, own.auth)
+        token = answer.decode(_Token).access_token
+        return Credentials({**own.headers, "authorization": bearer(f"{answer.url}: access_token", token)}, None)
 
     def _error(self, answer: Answer, headers: Mapping[str, str], auth: tuple[str, str] | None) -> BackendError:
         words = ""

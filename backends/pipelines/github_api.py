@@ -13,11 +13,19 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from backends.credentials import Authentication, Credentials, credentials, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import (
+    Authentication,
+    Credentials,
+    Keyring,
+    credentials,
+    refuse_bad_url,
+    refuse_literal_secrets,
+)
 from backends.errors import BackendError
 from backends.http import Answer, refusal
 from backends.odd_records import decode_records
@@ -97,11 +105,10 @@ class GitHubApi:
         self.skew_s = 0.0
         self._config = config
         self._http = context.http
-        self._base_dir = context.base_dir
         self._api = config.url.rstrip("/")
         self._base = f"{self._api}/repos/{config.repo}"
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
-        self._credentials: Credentials | None = None
+        self._keys = Keyring(lambda: credentials(config.headers, config.auth, context.base_dir))
         self._login: str | None = None
         self._blocked_until = 0.0
         self._blocked_by = ""
@@ -165,33 +172,23 @@ class GitHubApi:
         json: Any = None,
         redirects: bool = False,
     ) -> Answer:
-        self._refuse_while_limited()
         url = f"{self._api}/{path.removeprefix('//')}" if path.startswith("//") else self._base + path
-        for attempt in (1, 2):
-            own = await self._authorized()
-            sent = {**_HEADERS, **own.headers, **(headers or {})}
-            request: dict[str, Any] = {"params": params, "headers": sent, "auth": own.auth, "accept_errors": True}
-            request["timeout"] = float(self._config.timeout)
-            if method == "GET":
-                answer = await self._http.get(url, **request)
-            else:
-                answer = await self._http.request(method, url, json=json, **request)
-            self._learn(answer)
-            if attempt == 1 and answer.status == 401:  # a token that was renewed; nothing was done
-                self._credentials = None
-                continue
-            if attempt == 1 and answer.status in _PASSING and method == "GET":
-                await asyncio.sleep(random.uniform(0.1, 0.6))
-                continue
-            break
-        if answer.status < 300 or answer.status == 304 or (redirects and answer.status in (301, 302, 307)):
-            return answer
-        raise self._refused(answer, sent)
+        request: dict[str, Any] = {"params": params, "timeout": float(self._config.timeout), "accept_errors": True}
 
-    async def _authorized(self) -> Credentials:
-        if self._credentials is None:
-            self._credentials = await credentials(self._config.headers, self._config.auth, self._base_dir)
-        return self._credentials
+        async def ask(own: Credentials) -> Answer:
+            self._refuse_while_limited()
+            sent = {**_HEADERS, **own.headers, **(headers or {})}
+            send = self._http.get if method == "GET" else partial(self._http.request, method, json=json)
+            answer = await send(url, headers=sent, auth=own.auth, **request)
+            if answer.status in _PASSING and method == "GET":
+                await asyncio.sleep(random.uniform(0.1, 0.6))
+                answer = await send(url, headers=sent, auth=own.auth, **request)
+            self._learn(answer)
+            if answer.status < 300 or answer.status == 304 or (redirects and answer.status in (301, 302, 307)):
+                return answer
+            raise self._refused(answer, sent)
+
+        return await self._keys.entered(ask)
 
     def _learn(self, answer: Answer) -> None:
         with contextlib.suppress(KeyError, ValueError, OverflowError, OSError):  # GitHub Enterprise may have none

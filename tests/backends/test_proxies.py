@@ -146,10 +146,10 @@ async def ask(how: str, url: str, tmp_path: Path) -> None:
 
             await asyncio.to_thread(listed)
         elif how == "websocket":
-            from backends.credentials import Credentials
+            from backends.credentials import Entrance
             from backends.logs.loki_tail import frames
 
-            async for _ in frames(url.replace("http", "ws") + "/x", Credentials({}, None), {}, 2.0):
+            async for _ in frames(url.replace("http", "ws") + "/x", Entrance("", {}, None), 2.0):
                 pass
     finally:
         await http.aclose()

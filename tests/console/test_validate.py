@@ -77,7 +77,7 @@ def test_a_mistake_in_a_deployment_is_named_once_at_its_line(
          '"wbe" is no service of this context', 2),
         (HEAD + '[contexts.c.links]\nlabels = { servce = ["app"] }\n', 4, '"servce" is no kind of thing', 2),
         (SLACK % '{ env = "TEAL_NOT_SET" }', 5, "environment variable TEAL_NOT_SET is not set", 2),
-        (SLACK % '{ file = "gone" }', 5, "gone: no such file", 2),
+        (SLACK % '{ file = "gone" }', 5, "gone: No such file", 2),
         (SLACK % '{ command = ["./gone"] }', 5, "gone: no such file", 2),
         (HEAD + '[[contexts.c.logs]]\ntype = "files"\npaths = ["logs/*.lgo"]\n', 5, "no file matches logs/*.lgo", 0),
         (HEAD + '[[contexts.c.logs]]\ntype = "runs"\npipelines = "airflo"\n[[contexts.c.pipelines]]\nname = "airflow"\n'
