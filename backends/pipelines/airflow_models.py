@@ -9,6 +9,7 @@ from urllib.parse import quote
 from backends.models import PipelineRun, RunState, TaskRun
 from backends.pipelines.airflow_wire import DagRun, Task, TaskInstance
 from backends.pipelines.baseline import Baseline
+from backends.pipelines.params import fits
 from backends.ports import ParamType, PipelineParam
 from backends.redaction import redact_url
 from backends.text import clean
@@ -147,16 +148,8 @@ _PARAM_TYPES: frozenset[str] = frozenset({"string", "integer", "number", "boolea
 _OF_VALUE: dict[type, ParamType] = {
     str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
 }  # fmt: skip
-_SHOWN_KEYWORDS = (
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "minLength",
-    "maxLength",
-    "pattern",
-    "format",
-)
+_TOLD_APART = frozenset({"type", "enum", "title", "description", "description_md", "default", "examples"})
+_COMBINED = frozenset({"anyOf", "oneOf", "allOf", "const", "$ref"})
 
 
 def params_of(params: Mapping[str, Any] | None) -> tuple[PipelineParam, ...]:
@@ -168,14 +161,17 @@ def _param(name: str, told: Any) -> PipelineParam:
     if not isinstance(told, Mapping) or "value" not in told:
         return PipelineParam(name=clean(name, 120), default=told, type=_OF_VALUE.get(type(told), "any"))
     schema = told.get("schema")
-    schema = schema if isinstance(schema, Mapping) else {}
+    schema = schema if isinstance(schema, dict) else {}
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else [each for each in kinds or () if isinstance(each, str)]
     named = [each for each in kinds if each in _PARAM_TYPES]
     value, choices = told["value"], schema.get("enum")
     choices = choices if isinstance(choices, list) else []
-    nullable = "null" in kinds or None in choices or not (named or choices)
-    kind: Any = named[0] if len(named) == 1 else _OF_VALUE.get(type(value), "any") if not named else "any"
+    nullable = fits(schema, None)
+    kind: Any = named[0] if len(named) == 1 else "any"
+    if not named and not _COMBINED & schema.keys():
+        kind = _OF_VALUE.get(type(value), "any")
+    several = {"type": kinds} if len(named) > 1 else {}
     return PipelineParam(
         name=clean(name, 120),
         type=kind,
@@ -184,5 +180,5 @@ def _param(name: str, told: Any) -> PipelineParam:
         nullable=nullable,
         description=clean(str(told.get("description") or schema.get("description") or schema.get("title") or ""), 300),
         choices=tuple(choices),
-        schema={key: schema[key] for key in _SHOWN_KEYWORDS if key in schema},
+        schema={**several, **{key: schema[key] for key in schema if key not in _TOLD_APART}},
     )

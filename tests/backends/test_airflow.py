@@ -15,6 +15,8 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.pipelines.airflow import AirflowPipelines
 from backends.pipelines.airflow_logs import Source, entries_of, error_line
+from backends.pipelines.airflow_models import params_of
+from backends.pipelines.params import problem
 from backends.registry import AdapterContext, build
 from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal, Run, Task
 from tests.backends.faulty_server import FAULTS
@@ -374,6 +376,19 @@ async def test_params_are_typed(adapter: AirflowPipelines) -> None:
     )  # fmt: skip
     assert (params["mode"].choices, params["mode"].nullable) == (("full", "delta"), False)
     assert (params["note"].type, params["note"].nullable) == ("string", True)
+
+
+def test_a_schema_of_alternatives_is_judged_whole() -> None:
+    schema = {"anyOf": [{"type": "string", "format": "date"}, {"type": "integer", "minimum": 1}], "title": "When"}
+    (when,) = params_of({"when": {"value": None, "schema": schema}})
+    assert (when.type, when.required, when.nullable, when.description) == ("any", True, False, "When")
+    assert problem(when, 3) == problem(when, "2026-08-24") == ""
+    assert problem(when, []) == "when: [] is not date or integer, from 1"
+    (either,) = params_of({"either": {"value": "x", "schema": {"type": ["string", "integer", "null"]}}})
+    assert (either.type, either.nullable) == ("any", True)
+    assert problem(either, 1.5) == "either: 1.5 is not a string or an integer or null"
+    (only,) = params_of({"only": {"value": "a", "schema": {"const": "a"}}})
+    assert (only.nullable, problem(only, "b")) == (False, "only: only a")
 
 
 async def test_a_broken_file_is_named(adapter: AirflowPipelines, server: FakeAirflow) -> None:

@@ -37,6 +37,37 @@ def param(type: Any = "any", **more: Any) -> PipelineParam:  # noqa: A002
         (param(choices=("full", "delta")), "half", "p: one of full or delta"),
         (param(choices=(1, 2)), True, "p: one of 1 or 2"),
         (param(choices=(1, 2)), 2, ""),
+        (param("string", nullable=True), 5, "p: 5 is not a string or null"),
+        (param(schema={"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}), None, ""),
+        (param(schema={"anyOf": [{"type": "integer"}, {"const": "all"}]}), "al", "p: 'al' is not integer or all"),
+        (param(schema={"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}), 0, "p: 0 is less than 1"),
+        (param(schema={"const": "yes"}), "no", "p: only yes"),
+        (param(schema={"type": ["integer", "string"]}), [], "p: [] is not an integer or a string"),
+        (param("string", schema={"format": "date"}), "2026-02-30", "p: '2026-02-30' is not a date, as 2026-08-24"),
+        (param("string", schema={"format": "date"}), "2026-02-28", ""),
+        (
+            param("string", schema={"format": "date-time"}),
+            "now",
+            "p: 'now' is not a date-time, as 2026-08-24T12:30:00Z",
+        ),
+        (param("string", schema={"format": "multiline"}), "a\nb", ""),
+        (param("integer", schema={"multipleOf": 5}), 7, "p: 7 is not a multiple of 5"),
+        (param("array", schema={"items": {"type": "integer"}}), [1, "x"], "p[1]: 'x' is not an integer"),
+        (param("array", schema={"minItems": 1}), [], "p: at least 1 element"),
+        (param("array", schema={"uniqueItems": True}), [1, 1], "p: [1, 1] has non-unique elements"),
+        (
+            param("object", schema={"properties": {"rows": {"type": "array", "items": {"maximum": 9}}}}),
+            {"rows": [1, 10]},
+            "p.rows[1]: 10 is more than 9",
+        ),
+        (param("object", schema={"required": ["a"]}), {}, "p: 'a' is a required property"),
+        (param("string", schema={"maxLength": 1}), "a\x1b[2J\nb", "p: at most 1 character"),
+        # What cannot be judged here is judged by the system.
+        (param("integer", schema={"minimum": "none", "maximum": 5}), 9, "p: 9 is more than 5"),
+        (param("integer", schema={"$ref": "https://127.0.0.1:1/schema"}), "x", ""),
+        (param(schema={"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}), "x", ""),
+        (param("object", schema={"patternProperties": {"(a+)+$": {}}}), {"a" * 60 + "b": 1}, ""),
+        (param("string", schema={"pattern": "^(a|aa)+$"}), "a" * 60 + "b", ""),
     ],
 )
 def test_a_value_fits_or_it_is_said_why(known: PipelineParam, value: Any, words: str) -> None:
@@ -48,6 +79,22 @@ def test_what_is_required_must_be_given() -> None:
     assert problems(info, {}) == ["p: a value is required"]
     assert problems(info, {"p": "x", "of a conf": 1}) == []
     assert hint(param("integer", schema={"minimum": 1, "maximum": 9}, required=True)) == "integer, 1 to 9, required"
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (param("string", nullable=True), "string"),
+        (param(schema={"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}), "date or null"),
+        (param(schema={"oneOf": [{"type": "integer", "minimum": 1, "maximum": 5}, {"const": "all"}]}),
+         "integer, 1 to 5 or all"),
+        (param(schema={"const": 3}, required=True), "3, required"),
+        (param(schema={"type": ["integer", "string", "null"]}), "integer or string"),
+        (param(), ""),
+    ],
+)  # fmt: skip
+def test_what_may_be_written_is_said_in_few_words(known: PipelineParam, words: str) -> None:
+    assert hint(known) == words
 
 
 def test_a_name_that_is_not_declared_is_said_with_what_was_meant() -> None:

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"textual", "rich", "sqlalchemy", "alembic", "boto3", "botocore", "kubernetes", "prometheus_api_client"}
+HEAVY = {
+    "textual",
+    "rich",
+    "sqlalchemy",
+    "alembic",
+    "boto3",
+    "botocore",
+    "kubernetes",
+    "prometheus_api_client",
+    "jsonschema",
+}
 
 CONFIG = """
 default_context = "c"
