@@ -39,12 +39,19 @@ class LinkRow(Struct, frozen=True, forbid_unknown_fields=True):
 class Links(Struct, frozen=True, forbid_unknown_fields=True):
     """What belongs together.
 
-    labels: the alert labels that hold the name of a `pipeline`, a `dataset` or a `service`.
+    labels: the alert labels that hold the name of a `pipeline`, a `dataset` or a `service`, a list for each, as
+        `{ service = ["service", "app"] }`; one that is left out keeps its default: `["pipeline", "dag_id"]`,
+        `["dataset"]`, `["service"]`.
     rows: one row for each pipeline.
     """
 
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rows: tuple[LinkRow, ...] = ()
+
+    @property
+    def alert_labels(self) -> dict[str, tuple[str, ...]]:
+        """`labels` with the defaults of those that it leaves out."""
+        return {"pipeline": ("pipeline", "dag_id"), "dataset": ("dataset",), "service": ("service",), **self.labels}
 
 
 class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):

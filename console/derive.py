@@ -118,12 +118,8 @@ def names_of(item: Item, links: Links) -> set[str]:
         case Deployment():
             return {item.service}
         case Alert():
-            kinds = links.labels or {
-                "pipeline": ("pipeline", "dag_id"),
-                "dataset": ("dataset",),
-                "service": ("service",),
-            }
-            return {item.labels[label] for labels in kinds.values() for label in labels if label in item.labels}
+            kinds = links.alert_labels.values()
+            return {item.labels[label] for labels in kinds for label in labels if label in item.labels}
         case _:
             return set()
 

@@ -35,7 +35,7 @@ def around(context: Context, service: str) -> dict[str, Any]:
 
     told = Around(
         quality=names("quality"), alerts=names("alerts"), pipelines=names("pipelines"),
-        labels=links.labels.get("service", ("service",)),
+        labels=links.alert_labels["service"],
         linked=tuple(dict.fromkeys(row.pipeline for row in rows if row.pipeline)),
     )  # fmt: skip
     found: dict[str, Any] = msgspec.to_builtins(told)

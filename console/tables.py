@@ -13,7 +13,7 @@ from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.output import table
-from panels.kinds.deployments import frozen_words
+from panels.kinds.deployments import frozen_words, live_problem
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
@@ -225,6 +225,13 @@ def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
     fields = [field for field in FIELDS[kind] if not field.optional or any(field.show(item, view) for item in items)]
     rows = [[field.show(item, view) for field in fields] for item in items]
     return table(rows, headers=[field.header for field in fields], right=[field.right for field in fields])
+
+
+def reasons(deployments: Sequence[Deployment]) -> list[str]:
+    """Why each service that is not well is not, at full length, with the command that begins what is missing: below the
+    table, since a column would cut it."""
+    bad = [(found.service, live_problem(found)) for found in deployments if found.health != "ok"]
+    return [f"{service}: {why}" for service, why in bad if why]
 
 
 def log_line(entry: LogEntry, zone: tzinfo) -> str:

@@ -103,6 +103,10 @@ class CommandDeployer:
         if color not in self._urls:
             text = f'no health URL for "{color}": nothing could say which version runs there'
             found.append(Finding(level="block", code="health-url", text=text, fix="add it to `health`"))
+        elif (health := await self._health(color)).healthy and not health.version:
+            text = f"{color.upper()} says no version: unless what is deployed does, nobody sees it arrive"
+            fix = f'"version": "{version}" in the JSON of its health URL'
+            found.append(Finding(level="warning", code="health-version", text=text, fix=fix))
         if problem := await asyncio.to_thread(command_problem, self._deploy, self._directory):
             found.append(Finding(level="block", code="deploy-command", text=f"deploy: {problem[0]}", fix=problem[1]))
         return found
@@ -120,6 +124,8 @@ class CommandDeployer:
         if health.version == version:
             return Rollout(state="complete", detail=f"{color.upper()} says {version}")
         said = f"{color.upper()} says {health.version}" if health.version else health.detail
+        if health.healthy and not health.version:
+            said = f'{color.upper()} is healthy and says no version: "version": "{version}" is wanted in its JSON'
         return Rollout(state="progressing", detail=said)
 
     async def restore(

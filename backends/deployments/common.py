@@ -34,7 +34,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The fields that every deployment entry may have. Those of gates and stages stay plain data here.
 
     probe: where a fresh request through the load balancer proves which color answers.
-    health: the health URL of each color, asked directly; its names are the colors.
+    health: the health URL of each color, asked directly; its names are the colors. Healthy is HTTP 200 with the JSON
+        `{"status": "healthy"}` and the color in the header of `probe` or as `environment`; `version` is what it runs.
     exposition: the metrics URL of each color: requests per second, errors and p95 of the panel.
     smoke: a command that tests the idle color before it gets traffic; {url} is that color's base URL.
     stages: percentages of traffic by strategy, as `{ canary = [5, 25, 50, 100] }`.
@@ -121,6 +122,11 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
     reached: bool = True
 
 
+WANTED = 'wanted: HTTP 200 and JSON, {"status": "healthy", "version": "…", "environment": "COLOR"}'
+"""What a health URL answers, in words (docs/reference.md)."""
+_UNHEALTHY = "unhealthy"  # the word of a side that knows what is wanted
+
+
 class _Health(Struct):
     status: Any = None
     version: Any = None
@@ -157,20 +163,30 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
         health = answer.decode(_Health)
     except BackendError as error:
         healthy = False if answer.status >= 400 else None
-        return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}")
+        wanted = "" if answer.status >= 400 else f"; {WANTED}"
+        return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}{wanted}")
     version = clean(str(health.version), 128) if health.version is not None else None
-    status = clean(str(health.status), 64)
     if answer.status != 200 or health.status != "healthy":
         if 300 <= answer.status < 400:
             return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
         why = f": {told(str(health.detail))}" if health.detail else ""
-        return ColorState(version=version, healthy=False, detail=f"HTTP {answer.status}, status {status}{why}")
+        said = f"HTTP {answer.status}, {_status_words(health.status, answer.status)}"
+        return ColorState(version=version, healthy=False, detail=f"{said}{why}")
     said = answer.headers.get(header.lower()) or health.environment
     if not said:
-        return ColorState(version=version, healthy=None, detail=f"{where}: does not say which color it is ({header})")
+        words = f'does not say which color it is: wanted in the header {header}, or as "environment" in its JSON'
+        return ColorState(version=version, healthy=None, detail=f"{where}: {words}")
     if str(said).casefold() != color.casefold():
         return ColorState(version=version, healthy=False, detail=f"{where}: answers as {clean(str(said), 64)}")
     return ColorState(version=version, healthy=True, detail="healthy")
+
+
+def _status_words(status: Any, http_status: int) -> str:
+    """What it said, and what is wanted where it does not speak as is wanted."""
+    if status is None:
+        return f'no "status" in its JSON; {WANTED}' if http_status == 200 else 'no "status" in its JSON'
+    words = f"status {clean(str(status), 64)}"
+    return words if http_status != 200 or status == _UNHEALTHY else f'{words} (wanted: "healthy")'
 
 
 async def fresh_probe(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
@@ -249,7 +265,7 @@ def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -
     if age != "0":
         return _failed(began, f"{where}: answered from a cache (Age: {clean(age, 16)})")
     if not color:
-        return _failed(began, f"{where}: no header {target.header}")
+        return _failed(began, f"{where}: no header {target.header} (wanted: HTTP 200 with the color in it)")
     now = time.monotonic()
     return ProbeResult(color=color, at=now, seconds=now - began)
 

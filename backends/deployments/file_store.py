@@ -109,7 +109,8 @@ def write_command(path: Path, content: str) -> str:
     """One line of shell that puts `content` there: written beside, then moved into place."""
     escaped = content.replace("\\", "\\\\").replace("\n", "\\n")
     beside = shlex.quote(f"{path}.new")
-    return f"printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
+    first = "" if path.parent.is_dir() else f"mkdir -p {shlex.quote(str(path.parent))} && "
+    return f"{first}printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
 
 
 def run_command(command: Sequence[str], directory: Path, env: Iterable[str] = ()) -> str:

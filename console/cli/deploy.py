@@ -15,8 +15,7 @@ from console.cli.writing import act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import document, journal_reports, worst_first
 from console.session import Session
-from console.tables import View, item_table
-from panels.kinds.deployments import live_problem
+from console.tables import View, item_table, reasons
 
 _HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}
 
@@ -64,10 +63,7 @@ def status(common: Common, service: str | None) -> int:
 
 
 def _lines(items: Sequence[Any], session: Session) -> list[str]:
-    """A table, and below it why a service is not well, at full length: a column would cut it."""
-    bad = [item for item in items if item.health != "ok"]
-    whys = [f"{item.service}: {why}" for item in bad if (why := live_problem(item))]
-    return [*item_table(Deployment, items, View.at_now(session.context.zone)), *whys]
+    return [*item_table(Deployment, items, View.at_now(session.context.zone)), *reasons(items)]
 
 
 @deploy.command()

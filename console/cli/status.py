@@ -6,6 +6,7 @@ import click
 
 from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, Health, Panel, PipelineRun, QualityScore, worst
+from backends.text import clean
 from console import moment
 from console.cli.options import Common, common_options
 from console.cli.reading import read
@@ -24,10 +25,11 @@ from console.output import (
 )
 from console.session import PANELS, Acting, Session
 from console.store import Snapshot
-from console.tables import View, item_table, log_line, on_words
+from console.tables import View, item_table, log_line, on_words, reasons
 from panels.words import UNICODE, ago
 
 LOG_LINES = 10
+WHY_CHARS = 160
 _KINDS: tuple[tuple[Panel, type], ...] = (
     ("pipelines", PipelineRun),
     ("quality", QualityScore),
@@ -93,6 +95,8 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
         lines += ["", paint(_title(session, panel), panel_health(snapshots), color=color)]
         items = _items(session, panel)
         lines += [f"  {line}" for line in item_table(kind, items, view)] if items else []
+        whys = reasons([item for item in items if isinstance(item, Deployment)])
+        lines += [f"  {clean(why.partition('; ')[0], WHY_CHARS)}" for why in whys]  # in full: `teal deploy status`
         lost = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
         lines += [f"  {UNICODE.unknown} {snapshot.key.name}  {_why_lost(snapshot)}" for snapshot in lost]
         parts = [(snapshot.key.name, part.message) for snapshot in snapshots for part in snapshot.missing]

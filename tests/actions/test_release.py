@@ -224,3 +224,18 @@ async def test_a_deploy_beside_it_is_a_conflict(house: House, service: TwoColors
         await deployer.deploy(before, "green", "2.6.0", replicas=None, stamp="b:deploy")
     assert (caught.value.kind, service.version("green")) == ("conflict", "2.5.0")
     await asyncio.sleep(0)
+
+
+async def test_a_side_that_says_no_version_is_told_before_and_named_while_it_is_waited_for(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    service.faults["green"].body = b'{"status": "healthy"}'
+    async with House(tmp_path / "state", service) as house:
+        plan = await house.gate.plan(RELEASE)
+        (found,) = [finding for finding in plan.findings if finding.code == "health-version"]
+        assert (found.level, found.fix) == ("warning", '"version": "2.5.0" in the JSON of its health URL')
+        deployer = (await house.targets.switch("analytics")).adapter.deployer
+        assert deployer is not None
+        seen = await deployer.rollout("green", "2.5.0")
+    words = 'GREEN is healthy and says no version: "version": "2.5.0" is wanted in its JSON'
+    assert (seen.state, seen.detail) == ("progressing", words)

@@ -27,7 +27,16 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
     [
         ({}, True, "healthy"),
         ({"word": "Healthy"}, False, "status Healthy"),
-        ({"word": "degraded"}, False, "status degraded"),
+        ({"word": "degraded"}, False, 'HTTP 200, status degraded (wanted: "healthy")'),
+        ({"body": b'{"status": "unhealthy", "detail": "no db"}'}, False, "HTTP 200, status unhealthy: no db"),
+        ({"body": b'{"healthy": true}'}, False, 'HTTP 200, no "status" in its JSON; wanted: HTTP 200 and JSON, {"st'),
+        ({"body": b"OK"}, None, 'wanted: HTTP 200 and JSON, {"status": "healthy", "version": "…", "environment": '),
+        ({"body": b""}, None, 'an empty answer instead of JSON; wanted: HTTP 200 and JSON, {"status": "healthy"'),
+        (
+            {"says": "", "body": b'{"status": "healthy"}'},
+            None,
+            'in the header X-Environment, or as "environment"',
+        ),
         ({"status": 503}, False, "HTTP 503"),
         ({"status": 206}, False, "HTTP 206"),
         ({"status": 302}, None, "redirected"),
@@ -70,7 +79,7 @@ async def test_each_probe_is_a_connection_of_its_own(service: TwoColors) -> None
     ("fault", "error"),
     [
         ({"headers": {"age": "3"}}, "cache"),
-        ({"says": ""}, "no header X-Environment"),
+        ({"says": ""}, "no header X-Environment (wanted: HTTP 200 with the color in it)"),
         ({"status": 500}, "HTTP 500"),
         ({"status": 301, "headers": {"location": "http://127.0.0.1:1/"}}, "HTTP 301"),
     ],

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
 from console.config_model import LinkRow, Links
-from console.derive import impact, judge_quality, judge_runs, latest_runs, panel_health
+from console.derive import impact, judge_quality, judge_runs, latest_runs, names_of, panel_health
 from console.store import Snapshot, SourceError, SourceKey
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
@@ -114,3 +114,14 @@ def test_a_green_run_is_as_bad_as_what_it_wrote(evaluated, state, data, health):
 def test_only_the_newest_run_of_a_pipeline_wrote_what_is_there():
     newest, older = judge_runs([run(20, 10, "failed"), run(40, 30)], [replace(score(5), state="critical")], LINKS)
     assert (newest.data, older.data) == (None, None)
+
+
+def test_labels_that_the_config_leaves_out_keep_their_default():
+    alert = Alert(
+        ref="am/1", backend="am", fingerprint="1", name="Down", severity="critical", state="firing",
+        labels={"service": "web", "app": "shop", "dag_id": "etl", "table": "orders"},
+    )  # fmt: skip
+    assert names_of(alert, Links()) == {"web", "etl"}
+    assert names_of(alert, Links(labels={"service": ("app",)})) == {"shop", "etl"}
+    assert names_of(alert, Links(labels={"dataset": ("table",), "pipeline": ()})) == {"web", "orders"}
+    assert Links(labels={"dataset": ("table",)}).alert_labels["service"] == ("service",)
