@@ -205,9 +205,10 @@ class HaproxyBench:
             await asyncio.to_thread(node.ask, f"experimental-mode on; set var {variable_of(node.backend)} str()")
 
     async def edit(self, weights: dict[str, int]) -> None:
-        """By hand, on one node after the other."""
+        """By hand, on one node after the other: a side gains before the other loses, or nobody would answer between."""
+        gaining = sorted(weights, key=lambda color: -weights[color])
         for node in self._nodes:
-            await asyncio.to_thread(node.set, **{f"{color}-1": share for color, share in weights.items()})
+            await asyncio.to_thread(node.set, **{f"{color}-1": weights[color] for color in gaining})
 
     async def fail(self, color: str) -> None:
         """It refuses connections."""

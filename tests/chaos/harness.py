@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Protocol, Self
@@ -22,10 +22,9 @@ from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal import Journal
 from actions.location import journal_location
-from actions.models import Action, Consent, OrderWord, Plan, Request
+from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor
-from backends.errors import BackendError
 from backends.ports import Closable
 from tests.chaos.doomed import DESCRIBED
 from tests.chaos.relay import Relay
@@ -34,7 +33,6 @@ from tests.chaos.runners import Runner, Runners
 ROUND_S = 240.0
 LOAD_PER_S = 20.0
 RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
-TRIES = 3
 YES = Consent(confirmed=True, reason="chaos")
 
 
@@ -197,24 +195,21 @@ class Chaos:
         assert code in (0, -9), f"the runner ended with {code} after {reached[-3:]}"
         return await self.gate.action(str(action.id)), reached[-1] if code else ""
 
-    async def begun(self, request: Request, instant: int = 0) -> tuple[Action, Runner]:
-        """An action that a runner goes on with, until it is killed at `instant`."""
+    async def begun(
+        self, request: Request, instant: int = 0, *, first: Callable[[], None] = lambda: None
+    ) -> tuple[Action, Runner]:
+        """An action that a runner goes on with, until it is killed at `instant`. `first` is done once it is agreed to,
+        before its runner is started."""
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
-        action = await self.gate.submit(await self.planned(request), YES, launch=self._doom)
+
+        async def launch(action_id: str) -> None:
+            first()
+            await self._doom(action_id)
+
+        action = await self.gate.submit(await self.gate.plan(request), YES, launch=launch)
         assert self._doomed is not None
         return action, self._doomed
-
-    async def planned(self, request: Request) -> Plan:
-        """A switch that a busy machine keeps from answering is asked again, as a person would."""
-        tries = 1 if request.timeout_s else TRIES
-        while True:
-            tries -= 1
-            try:
-                return await self.gate.plan(request)
-            except BackendError:
-                if not tries:
-                    raise
 
     def reached(self) -> str:
         """The newest instant that the runner went through."""

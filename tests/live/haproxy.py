@@ -155,10 +155,10 @@ class Haproxy:
         return {row["srv_name"]: int(row["srv_uweight"]) for row in found}
 
     def set(self, **weights: int) -> None:
-        """As a hand would; `blue_1` is the server blue-1."""
-        for name, weight in weights.items():
-            said = self.ask(f"set server {self.backend}/{name.replace('_', '-')} weight {weight}").strip()
-            assert not said, said
+        """As a hand would, in that order and with one line; `blue_1` is the server blue-1."""
+        words = [f"set server {self.backend}/{name.replace('_', '-')} weight {each}" for name, each in weights.items()]
+        said = self.ask("; ".join(words)).strip()
+        assert not said, said
 
     def meddle(self, shares: dict[str, int], number: int, stamp: str = "other:1") -> None:
         """As another console on another host would: weights, and its breadcrumb."""
