@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from actions.journal import Journal
-from actions.journal_errors import making_sense
+from actions.journal.errors import making_sense
+from actions.journal.journal import Journal
+from actions.journal.rows import Told
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, ActionKind, ActionStatus, Plan
-from actions.rows import Told
 from actions.stages import BACK_STEPS, is_shift
 
 

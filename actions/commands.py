@@ -11,10 +11,10 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from actions.command_events import Left, ended, left_in, started, unreadable_in
 from actions.endings import Unfit
 from actions.ids import now
-from actions.lease import LeaseLost
+from actions.journal.command_events import Left, ended, left_in, started, unreadable_in
+from actions.journal.lease import LeaseLost
 from actions.models import ActionError
 from actions.work import Work, uninterrupted
 from backends import commands as shell

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.living import verified_version
 from actions.models import MOVES_FORWARD
 from actions.orphans import orphaned_since

@@ -10,13 +10,15 @@ from msgspec.structs import replace
 
 from actions import outcome
 from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.enrichment import enriched
 from actions.entries import command_entry, entry_of, override_entries, overview_of, request_hash
 from actions.guards import Policy, refusal
 from actions.ids import new_id
-from actions.journal import Journal
-from actions.journal_errors import JournalError
+from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.errors import JournalError
+from actions.journal.journal import Journal
+from actions.journal.noted import noted_once
+from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.living import with_its_commands, with_living
 from actions.models import (
     STANDING_KINDS,
@@ -29,12 +31,10 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.noted import noted_once
 from actions.order_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
 from actions.rollback_plan import plan_rollback
-from actions.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing

@@ -4,10 +4,10 @@ import asyncio
 
 from msgspec.structs import replace
 
-from actions.command_events import Left, left_in, unreadable_in
 from actions.commands import lives
 from actions.guards import Policy
-from actions.journal import Journal
+from actions.journal.command_events import Left, left_in, unreadable_in
+from actions.journal.journal import Journal
 from actions.models import MOVES_FORWARD, Action, Finding, Plan
 from actions.targets import SwitchTarget
 from backends.errors import BackendError

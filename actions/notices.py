@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from actions.audit import AuditEntry
 from actions.ids import now
-from actions.journal import Journal
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
 from actions.models import Action, ActionError, ActionStatus, Plan
 from actions.targets import Build
 from actions.telling import title, way

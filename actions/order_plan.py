@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 
-from actions.entries_of_config import EDITED, Own, same_entry
 from actions.guards import Policy, context_findings
 from actions.ids import digest, now
-from actions.journal import Journal
+from actions.journal.config_entry import EDITED, Own, same_entry
+from actions.journal.journal import Journal
+from actions.journal.steering import STOPPING, possible_orders
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
-from actions.steering import STOPPING, possible_orders
 from backends.command_line import command
 from backends.errors import BackendError
 

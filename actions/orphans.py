@@ -11,11 +11,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actions.audit import AuditEntry
 from actions.ids import now
-from actions.journal import Journal
-from actions.lease import is_held, owner_file
-from actions.location import JournalLocation
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
+from actions.journal.lease import is_held, owner_file
+from actions.journal.location import JournalLocation
 from actions.models import MOVES_TRAFFIC, Action, Actor
 from actions.notices import Notices
 from actions.targets import Build

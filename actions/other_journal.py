@@ -3,7 +3,7 @@
 Two journals know nothing of each other's leases. What both see is the mark on the switch itself.
 """
 
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import Finding
 from backends.models import FindingLevel
 from backends.ports import SwitchState

@@ -4,7 +4,7 @@ import asyncio
 from typing import NoReturn
 
 from actions.endings import Conflict
-from actions.rows import Event
+from actions.journal.rows import Event
 from actions.stages import moves
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same

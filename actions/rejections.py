@@ -5,7 +5,7 @@ from datetime import tzinfo
 from msgspec import Struct
 
 from actions.endings import JUDGED_BAD
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, Finding, Plan
 from backends.text import clean
 from backends.times import local_words

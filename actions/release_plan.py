@@ -8,7 +8,7 @@ from actions.changes import newest_change
 from actions.conditions import conditions
 from actions.guards import Policy
 from actions.ids import now
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switch_plan import (
     CAPACITY,

@@ -3,9 +3,9 @@
 from actions.commands import Commands
 from actions.deploying import Deploying
 from actions.endings import Conflict, OutOfTime, Unfit
+from actions.journal.rows import Changes
 from actions.models import ActionError
 from actions.outside import Outside
-from actions.rows import Changes
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
 from actions.work import Ordered, Parked, Work

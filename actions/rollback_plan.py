@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
-from actions.journal import Journal
-from actions.journal_errors import making_sense
+from actions.journal.errors import making_sense
+from actions.journal.journal import Journal
+from actions.journal.steering import Steering, begun_back
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.other_journal import other_journal
-from actions.steering import Steering, begun_back
 from actions.switch_plan import (
     CAPACITY,
     UNHEALTHY,

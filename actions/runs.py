@@ -9,8 +9,8 @@ from actions.beside import unless
 from actions.endings import OutOfTime
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, new_id, now
+from actions.journal.rows import Changes
 from actions.models import GUARD_CLASS, ActionError, Finding, Plan, PlanSummary, Refused, Request
-from actions.rows import Changes
 from actions.targets import PipelinesTarget
 from actions.work import Work, uninterrupted
 from backends.command_line import command

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from actions.audit import AuditEntry
-from actions.entries_of_config import Own
-from actions.journal import Journal, T
-from actions.journal_copy import in_memory
-from actions.late import LateFile
-from actions.location import FILE_NAME, JournalLocation
+from actions.journal.audit import AuditEntry
+from actions.journal.config_entry import Own
+from actions.journal.file_copy import in_memory
+from actions.journal.journal import Journal, T
+from actions.journal.late import LateFile
+from actions.journal.location import FILE_NAME, JournalLocation
+from actions.journal.rows import Draft
 from actions.models import Action
-from actions.rows import Draft
 from actions.runner import run_action
 from actions.targets import Build
 

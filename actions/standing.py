@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import digest, now
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from actions.journal import Journal
+from actions.journal.journal import Journal
+from actions.journal.rows import Changes
 from actions.models import Action, ActionError, Owner
-from actions.rows import Changes
 from backends.errors import BackendError
 
 OWNER_WAIT_S = 15.0

@@ -10,7 +10,7 @@ from actions.changes import newest_change
 from actions.conditions import conditions
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,

@@ -12,11 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.guards import Policy
-from actions.journal import Journal
-from actions.journal_copy import copied
-from actions.journal_errors import JournalError
-from actions.lease import living
-from actions.location import JournalLocation
+from actions.journal.errors import JournalError
+from actions.journal.file_copy import copied
+from actions.journal.journal import Journal
+from actions.journal.lease import living
+from actions.journal.location import JournalLocation
 from actions.models import ActionError, Finding, Plan, Refused, Request
 from actions.rollback_plan import observed, plan_rollback
 from actions.stages import BACK_STEPS, share_of

@@ -9,15 +9,15 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from actions.audit import AuditEntry, AuditKind
 from actions.beside import Guard, unless
 from actions.endings import OutOfTime
 from actions.ids import now, time_of, time_text
-from actions.journal import Journal
-from actions.lease import Hold, LeaseLost
+from actions.journal.audit import AuditEntry, AuditKind
+from actions.journal.journal import Journal
+from actions.journal.lease import Hold, LeaseLost
+from actions.journal.rows import Changes, Command, Event, Told, hold_of, steps_of
+from actions.journal.steering import STOPPING, Steering
 from actions.models import MOVES_FORWARD, ActionError, ActionStatus, Plan, StepStatus, SwitchReport
-from actions.rows import Changes, Command, Event, Told, hold_of, steps_of
-from actions.steering import STOPPING, Steering
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration

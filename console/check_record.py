@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from actions.audit import AuditEntry
+from actions.journal.audit import AuditEntry
 from backends.models import CheckResult, Health
 from console.orders import Orders
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.journal import Journal
-from actions.location import journal_location
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
 from backends.models import CheckResult, Finding, Health, Panel, worst

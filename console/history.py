@@ -13,7 +13,7 @@ from backends.text import clean, clean_labels
 from panels.words import ago, took
 
 if TYPE_CHECKING:
-    from actions.audit import AuditRecord
+    from actions.journal.audit import AuditRecord
     from actions.models import Action, Watch
 
 # https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime

@@ -23,11 +23,11 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
-    from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head
     from actions.gate import Gate, Spare
-    from actions.journal import Journal
+    from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
+    from actions.journal.journal import Journal
+    from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
-    from actions.rows import Draft
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.lingering import Fate
     from console.runner import InProcess
@@ -131,7 +131,7 @@ class Orders:
 
     async def note(self, sentence: str) -> AuditEntry:
         """Write a sentence down in the audit, with who and when."""
-        from actions.audit import AuditEntry
+        from actions.journal.audit import AuditEntry
 
         entry = AuditEntry(kind="note", context=self._context.name, actor=self.actor, detail=sentence)
         await self.append_audit(entry)
@@ -302,8 +302,8 @@ class Orders:
         if self._gate is None:
             from actions.gate import Gate
             from actions.guards import Policy
-            from actions.journal import Journal
-            from actions.location import JournalLocation, journal_location
+            from actions.journal.journal import Journal
+            from actions.journal.location import JournalLocation, journal_location
 
             config = self._context.config
             url, lost = None, None
@@ -337,7 +337,7 @@ class Orders:
 
     async def _add_late(self, journal: Journal) -> None:
         """What was done while the journal could not be written comes into it with the first command that can."""
-        from actions.late import add_late
+        from actions.journal.late import add_late
 
         with contextlib.suppress(BackendError, OSError):
             if journal.location.exists():
@@ -345,7 +345,7 @@ class Orders:
 
     def _spare(self, gate: Gate, tell: Callable[[str], None]) -> Spare:
         async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
-            from actions.late import LateFile, named, places
+            from actions.journal.late import LateFile, named, places
             from actions.spare import run_unjournalled
             from console.runner import build_described
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from msgspec import Struct
 
-from actions.audit import AuditRecord
+from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import since_words, ways_out
 from actions.telling import is_noop, outcome, title, way

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actions.entries_of_config import Own
-from actions.journal import Journal
-from actions.location import JournalLocation, journal_location, make_directory
+from actions.journal.config_entry import Own
+from actions.journal.journal import Journal
+from actions.journal.location import JournalLocation, journal_location, make_directory
 from actions.models import Action
 from actions.runner import run_action
 from backends.command_line import PLACE_VARIABLE, place, set_place

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import click
 
 from actions.ids import now
-from actions.journal_errors import JournalError
+from actions.journal.errors import JournalError
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
 from actions.telling import title

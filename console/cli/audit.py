@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from actions.audit import AuditRecord, AuditVerdict, Head
+from actions.journal.audit import AuditRecord, AuditVerdict, Head
 from backends.models import Health
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read

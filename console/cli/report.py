@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 from msgspec import Struct
 
-from actions.audit import AuditRecord
 from actions.dora import Dora, dora
+from actions.journal.audit import AuditRecord
 from actions.models import Action
 from backends.errors import BackendError
 from backends.models import Freeze, Item

@@ -5,7 +5,7 @@ from typing import Any
 import click
 import msgspec
 
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict
+from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.models import Action, OpenConsole
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from backends.ports import Approval

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.journal.steering import possible_orders
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,
@@ -17,7 +18,6 @@ from actions.models import (
     OrderWord,
     Request,
 )
-from actions.steering import possible_orders
 from backends.models import Alert, Deployment, Item, PipelineRun
 from panels.kinds.deployments import no_way_back
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from actions.ids import new_id
-from actions.journal import Journal
-from actions.location import JournalLocation, journal_location
+from actions.journal.journal import Journal
+from actions.journal.location import JournalLocation, journal_location
 from tests.actions.house import House
 from tests.actions.journals import here
 from tests.live.postgres import PostgresServer, postgres

@@ -12,11 +12,11 @@ from unittest import mock
 from msgspec.structs import replace
 
 from actions import probing, proof, switching, targets, verifying, way_back, work
-from actions.audit import AuditEntry
 from actions.gate import Gate
 from actions.guards import Policy
-from actions.journal import Journal
-from actions.location import journal_location
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
 from actions.models import Action, Actor, Consent, OrderWord, Request
 from actions.runner import run_action
 from backends.deployments.common import ProbeResult

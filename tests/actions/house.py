@@ -11,11 +11,11 @@ import msgspec
 
 from actions.gate import Gate
 from actions.guards import Policy
-from actions.journal import Journal
-from actions.lease import Hold
-from actions.location import JournalLocation, journal_location
+from actions.journal.journal import Journal
+from actions.journal.lease import Hold
+from actions.journal.location import JournalLocation, journal_location
+from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
-from actions.rows import Changes, Event
 from actions.runner import run_action
 from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget, describe
 from actions.who import current_actor

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import create_engine
 
 from actions.ids import new_id, now
-from actions.journal import Journal
-from actions.lease import Hold, LeaseHeld
-from actions.location import JournalLocation, journal_location
+from actions.journal.journal import Journal
+from actions.journal.lease import Hold, LeaseHeld
+from actions.journal.location import JournalLocation, journal_location
+from actions.journal.rows import Draft
 from actions.models import Actor, Owner, Plan, PlanSummary, Request
-from actions.rows import Draft
 from actions.who import runner_owner
 
 ALICE = Actor(login="alice", host="bastion-1")

@@ -5,10 +5,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from actions.journal import Journal
-from actions.lease import LeaseLost, LeaseTimes, owner_file, take
-from actions.location import journal_location
-from actions.rows import Event
+from actions.journal.journal import Journal
+from actions.journal.lease import LeaseLost, LeaseTimes, owner_file, take
+from actions.journal.location import journal_location
+from actions.journal.rows import Event
 from actions.who import runner_owner
 from actions.work import Work
 

@@ -7,9 +7,9 @@ import sys
 
 import alembic.command  # noqa: F401  # imported before the fork: so the children meet in the database, not in the importer
 
-from actions.journal import Journal
-from actions.location import journal_location
-from actions.rows import Occupied
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
+from actions.journal.rows import Occupied
 from tests.actions.journals import draft
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.audit import AuditEntry, Head, Link, hash_of, link, record, verify
-from actions.journal import Journal
+from actions.journal.audit import AuditEntry, Head, Link, hash_of, link, record, verify
+from actions.journal.journal import Journal
+from actions.journal.rows import Changes
 from actions.models import Actor
-from actions.rows import Changes
 from tests.actions.journals import draft, execute
 
 

@@ -62,7 +62,7 @@ async def test_it_is_not_ended_by_the_end_of_the_program_that_launched_it(tmp_pa
             launched.append(action_id)
             config = str(house.targets.config_file())
             script = (
-                "import asyncio, sys\nfrom pathlib import Path\nfrom actions.location import journal_location\n"
+                "import asyncio, sys\nfrom pathlib import Path\nfrom actions.journal.location import journal_location\n"
                 "from console.runner import launch_detached\n"
                 f"location = journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path / 'state')!r}}})\n"
                 f"asyncio.run(launch_detached(sys.argv[1], location, Path({config!r}), 'test'))\n"

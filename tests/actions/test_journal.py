@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from actions.audit import AuditEntry
 from actions.ids import canonical, now, time_text
-from actions.journal import Journal
-from actions.journal_errors import JournalNewer
-from actions.late import Late
-from actions.lease import LeaseHeld, LeaseLost, LeaseTimes, take
-from actions.location import JournalLocation
-from actions.rows import Changes, Event, KeyUsed, Occupied
+from actions.journal.audit import AuditEntry
+from actions.journal.errors import JournalNewer
+from actions.journal.journal import Journal
+from actions.journal.late import Late
+from actions.journal.lease import LeaseHeld, LeaseLost, LeaseTimes, take
+from actions.journal.location import JournalLocation
+from actions.journal.rows import Changes, Event, KeyUsed, Occupied
 from actions.who import runner_owner
 from backends.errors import BackendError
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won
@@ -29,7 +29,7 @@ async def test_the_migrations_make_what_the_tables_say(journal: Journal) -> None
     from alembic.migration import MigrationContext
     from sqlalchemy import create_engine
 
-    from actions import tables
+    from actions.journal import tables
 
     await journal.audit(AuditEntry(kind="note"))
     engine = create_engine(journal.location.url)

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from actions.audit import AuditEntry
-from actions.journal import Journal
-from actions.journal_copy import copied
-from actions.journal_errors import JournalError
-from actions.location import JournalLocation
+from actions.journal.audit import AuditEntry
+from actions.journal.errors import JournalError
+from actions.journal.file_copy import copied
+from actions.journal.journal import Journal
+from actions.journal.location import JournalLocation
 from tests.actions.journals import ROOT, here
 
 OTHER = """
 import asyncio, sys
 from pathlib import Path
-from actions.audit import AuditEntry
-from actions.journal import Journal
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
 from tests.actions.journals import here
 
 async def write():

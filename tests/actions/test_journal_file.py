@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from actions.audit import EMPTY, AuditEntry
 from actions.ids import new_id, now, time_of, time_text
-from actions.journal import Journal
-from actions.lease import is_held, owner_file, release, take
-from actions.location import journal_location
+from actions.journal.audit import EMPTY, AuditEntry
+from actions.journal.journal import Journal
+from actions.journal.lease import is_held, owner_file, release, take
+from actions.journal.location import journal_location
 from backends.errors import BackendError
 from tests.actions.journals import ROOT, draft, here
 
@@ -36,8 +36,8 @@ async def test_reading_what_is_not_there_finds_nothing_and_creates_nothing(journ
 def test_nor_does_it_load_a_database_library(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys\n"
-        "from actions.gate import Gate\nfrom actions.journal import Journal\n"
-        "from actions.location import journal_location\n"
+        "from actions.gate import Gate\nfrom actions.journal.journal import Journal\n"
+        "from actions.journal.location import journal_location\n"
         f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
         "assert asyncio.run(journal.actions('test')) == []\n"
         "print([name for name in ('sqlalchemy', 'alembic', 'httpx', 'textual') if name in sys.modules])\n"
@@ -51,7 +51,7 @@ async def test_alembic_is_loaded_only_to_upgrade(tmp_path: Path) -> None:
     await journal.audit(AuditEntry(kind="note"))
     await journal.aclose()
     script = (
-        "import asyncio, sys\nfrom actions.journal import Journal\nfrom actions.location import journal_location\n"
+        "import asyncio, sys\nfrom actions.journal.journal import Journal\nfrom actions.journal.location import journal_location\n"
         f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
         "assert asyncio.run(journal.audit_verify()).records == 1\nprint('alembic' in sys.modules)\n"
     )
@@ -115,13 +115,13 @@ def test_ids_sort_by_time_and_times_by_text() -> None:
 def test_where_the_journal_is(
     configured: str | None, env: dict[str, str], url: str, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actions.location.SHARED_DIR", Path("/nonexistent"))
+    monkeypatch.setattr("actions.journal.location.SHARED_DIR", Path("/nonexistent"))
     found = journal_location(configured, env)
     assert (found.url, found.shared, found.finding is None) == (url, shared, shared)
 
 
 def test_a_group_writable_setgid_directory_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o2770)
-    monkeypatch.setattr("actions.location.SHARED_DIR", tmp_path)
+    monkeypatch.setattr("actions.journal.location.SHARED_DIR", tmp_path)
     found = journal_location(None, {"HOME": "/h"})
     assert (found.path, found.shared, found.finding) == (tmp_path / "journal.db", True, None)

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from actions.ids import now
-from actions.journal import Journal
-from actions.lease import LeaseTimes
-from actions.location import JournalLocation, journal_location
-from actions.rows import Event
+from actions.journal.journal import Journal
+from actions.journal.lease import LeaseTimes
+from actions.journal.location import JournalLocation, journal_location
+from actions.journal.rows import Event
 from backends.checks.postgres import PostgresCheck, PostgresCheckConfig
 from backends.errors import BackendError
 from backends.http import Http
@@ -49,7 +49,7 @@ async def journal(location: JournalLocation) -> AsyncIterator[Journal]:
 
 async def test_a_lease_ends_by_the_servers_clock(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = now() + timedelta(hours=3)
-    for module in ("actions.ids", "actions.journal_sql", "actions.engines"):
+    for module in ("actions.ids", "actions.journal.sql", "actions.journal.engines"):
         monkeypatch.setattr(f"{module}.now", lambda: ahead)  # this host's clock is three hours ahead
     hold = await begun(journal)
     assert hold.owner.lease_expires_at is not None
@@ -91,7 +91,7 @@ async def test_a_writer_that_stands_still_in_a_transaction_is_put_out(
     journal: Journal, location: JournalLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await begun(journal)
-    from actions.engines import _POSTGRESQL_SETTINGS, _WRITER
+    from actions.journal.engines import _POSTGRESQL_SETTINGS, _WRITER
 
     assert any("idle_in_transaction_session_timeout" in setting for setting in _POSTGRESQL_SETTINGS)
     url = location.url.replace("+psycopg", "")

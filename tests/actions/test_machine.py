@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from actions import deploying, probing, proof, switching, targets, way_back
 from actions.gate import Gate
 from actions.guards import Policy
-from actions.journal import Journal
-from actions.location import journal_location
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
 from actions.models import Action, Actor, Consent, OrderWord, Refused, Request
 from actions.runner import run_action
 from tests.actions.fake_switch import COLORS, FakeSwitch, FakeTargets, Killed

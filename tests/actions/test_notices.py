@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actions import notices
-from actions.audit import AuditRecord, Head
+from actions.journal.audit import AuditRecord, Head
 from actions.models import Consent
 from actions.notices import NOTIFY_S
 from actions.targets import describe

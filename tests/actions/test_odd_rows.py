@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from actions.ids import time_text
-from actions.journal import Journal
-from actions.lease import LONGEST_S, LeaseHeld
+from actions.journal.journal import Journal
+from actions.journal.lease import LONGEST_S, LeaseHeld
 from actions.models import Action, Refused
 from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House

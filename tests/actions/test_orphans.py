@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from actions import orphans
 from actions.ids import now
-from actions.journal import Journal
-from actions.lease import owner_file, release, take
+from actions.journal.journal import Journal
+from actions.journal.lease import owner_file, release, take
+from actions.journal.steering import possible_orders
 from actions.models import Action, Request
 from actions.orphans import orphaned_since, since_words, tell, ways_out
-from actions.steering import possible_orders
 from actions.who import current_actor
 from backends.errors import BackendError
 from console.runner import build_described

@@ -15,10 +15,10 @@ import pytest
 from msgspec.structs import replace
 
 from actions import switching
-from actions.command_events import left_in
-from actions.journal import Journal
+from actions.journal.command_events import left_in
+from actions.journal.journal import Journal
+from actions.journal.rows import Event
 from actions.models import Action, OrderWord, Refused, Request
-from actions.rows import Event
 from actions.work import Work
 from backends.errors import BackendError
 from backends.processes import Running

@@ -18,7 +18,7 @@ from actions import targets
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.ids import now, time_text
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import Action, Actor, Consent, Request
 from actions.runner import run_action
 from tests.actions.fake_switch import FakeSwitch, FakeTargets

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from actions.guards import Policy
 from actions.ids import new_id
-from actions.journal import Journal
+from actions.journal.journal import Journal
+from actions.journal.rows import Changes, Event
 from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
 from actions.rejections import Candidate, rejected_by_hand, rejection_of
-from actions.rows import Changes, Event
 from actions.standing import held_back
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft, here, owner

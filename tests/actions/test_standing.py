@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from actions.guards import Policy
-from actions.journal import Journal
+from actions.journal.journal import Journal
+from actions.journal.rows import Draft
 from actions.models import Consent, Refused, Request
-from actions.rows import Draft
 from actions.standing import freeze_of, held_back, window_freeze
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft

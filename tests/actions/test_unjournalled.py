@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actions.audit import AuditEntry
 from actions.ids import time_of
-from actions.journal import Journal
-from actions.journal_errors import JournalError
-from actions.late import LateFile, add_late, places
-from actions.location import JournalLocation, journal_location
+from actions.journal.audit import AuditEntry
+from actions.journal.errors import JournalError
+from actions.journal.journal import Journal
+from actions.journal.late import LateFile, add_late, places
+from actions.journal.location import JournalLocation, journal_location
+from actions.journal.rows import Draft
 from actions.models import Action, Plan, Refused, Request
-from actions.rows import Draft
 from actions.spare import run_unjournalled
 from actions.unjournalled import back_by_mark
 from backends.ports import SwitchState

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actions.lease import is_held
+from actions.journal.lease import is_held
 from backends.deployments.file_store import locked, read_bounded, replace_file
 from backends.deployments.nginx_include import accepting_workers
 from backends.errors import BackendError

@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from actions.journal import Journal
-from actions.journal_sql import SqlJournal
-from actions.lease import LeaseTimes
-from actions.location import journal_location
+from actions.journal.journal import Journal
+from actions.journal.lease import LeaseTimes
+from actions.journal.location import journal_location
+from actions.journal.sql import SqlJournal
 from actions.runner import run_action
 from console.runner import JOURNAL_VARIABLE, build_described
 from tests.chaos.runners import Job, Told

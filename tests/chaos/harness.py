@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from actions.gate import Gate
 from actions.guards import Policy
-from actions.journal import Journal
-from actions.location import journal_location
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
 from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from actions.audit import AuditEntry
-from actions.journal import Journal
-from actions.late import LateFile, add_late, places
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
+from actions.journal.late import LateFile, add_late, places
+from actions.journal.rows import Draft
 from actions.models import Action, Refused, Request
 from actions.other_journal import OTHER_JOURNAL
-from actions.rows import Draft
 from actions.spare import run_unjournalled
 from console.runner import build_described
 from tests.chaos.harness import YES, Chaos, Load, Outcome

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actions.audit import AuditEntry
-from actions.journal import Journal
-from actions.journal_errors import JournalFull
-from actions.lease import Hold
+from actions.journal.audit import AuditEntry
+from actions.journal.errors import JournalFull
+from actions.journal.journal import Journal
+from actions.journal.lease import Hold
+from actions.journal.rows import Draft, Event
 from actions.models import Action
-from actions.rows import Draft, Event
 from actions.spare import run_unjournalled
 from backends.errors import BackendError
 from console.runner import build_described
@@ -32,8 +32,8 @@ WRITER = """
 import asyncio, sys
 import alembic.command, sqlalchemy.dialects.sqlite
 from pathlib import Path
-from actions.audit import AuditEntry
-from actions.journal import Journal
+from actions.journal.audit import AuditEntry
+from actions.journal.journal import Journal
 from tests.actions.journals import here
 
 async def write():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actions.command_events import left_in
+from actions.journal.command_events import left_in
 from actions.models import Request
 from backends.processes import fate
 from tests.actions.journals import until_won

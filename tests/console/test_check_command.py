@@ -34,7 +34,7 @@ from console.paths import state_dir
 assert str(state_dir()) == "/.local/state/tealdeck", state_dir()
 assert str(search_path(None)[0]) == "/.config/tealdeck/config.toml", search_path(None)
 import os
-from actions.location import journal_location
+from actions.journal.location import journal_location
 assert str(journal_location("", os.environ).directory) in ("/.local/state/tealdeck", "/var/lib/tealdeck")
 os.environ["TEAL_STATE_DIR"] = {state!r}
 sys.argv = ["teal", "check", "-c", {config!r}]

@@ -11,7 +11,7 @@ import click
 import msgspec
 import pytest
 
-from actions.rows import ORDERS
+from actions.journal.rows import ORDERS
 from backends import registry
 from console.cli.commands import teal
 from console.cli.ending import run_command

@@ -12,8 +12,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from actions.journal import Journal
-from actions.location import journal_location
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
 from actions.models import Action
 from console.cli.following import as_runner
 from console.session import Session

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from actions.audit import AuditRecord
+from actions.journal.audit import AuditRecord
 from actions.models import Action, Actor, Watch
 from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
 from backends.ports import Point, Series

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from actions.audit import AuditRecord
+from actions.journal.audit import AuditRecord
 from actions.models import Action, Actor, SwitchReport
 from backends.models import Alert, FailedExpectation, Freeze, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
 from backends.ports import PipelineInfo

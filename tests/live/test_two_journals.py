@@ -11,7 +11,7 @@ import pytest
 
 from actions.gate import Gate
 from actions.guards import Policy
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import Action, Actor, Consent, Request
 from actions.runner import run_action
 from backends.ports import SwitchState

@@ -7,14 +7,14 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
-from actions import tables
-from actions.audit import AuditEntry
-from actions.engines import database_now
 from actions.ids import canonical, time_text
-from actions.lease import LONGEST_S, Hold, LeaseHeld, LeaseLost, is_held
+from actions.journal import tables
+from actions.journal.audit import AuditEntry
+from actions.journal.engines import database_now
+from actions.journal.lease import LONGEST_S, Hold, LeaseHeld, LeaseLost, is_held
+from actions.journal.schema import identity_of
+from actions.journal.tables import leases
 from actions.models import Owner
-from actions.schema import identity_of
-from actions.tables import leases
 
 
 def acquire(

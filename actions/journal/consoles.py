@@ -9,10 +9,10 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from actions.engines import database_now
 from actions.ids import canonical, time_of, time_text
+from actions.journal.engines import database_now
+from actions.journal.tables import consoles, watches
 from actions.models import Actor, OpenConsole, Watch
-from actions.tables import consoles, watches
 
 FORGOTTEN_S = 180.0
 KEPT_DAYS = 31

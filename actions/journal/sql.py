@@ -1,4 +1,4 @@
-"""The journal's statements. Everything here blocks; `actions.journal.Journal` runs it on a thread of its own.
+"""The journal's statements. Everything here blocks; `actions.journal.journal.Journal` runs it on a thread of its own.
 
 Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and for PostgreSQL.
 """
@@ -12,18 +12,17 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from actions import consoles, events_sql, tables
-from actions.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
-from actions.audit_sql import append, head_of, links
-from actions.engines import database_now
 from actions.ids import canonical, now, time_text
-from actions.late import Late
-from actions.late_sql import add_late
-from actions.lease import LONGEST_S, Hold
-from actions.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
-from actions.location import JournalLocation
-from actions.models import ENDED, MOVES_TRAFFIC, Action, Actor, OpenConsole, Owner, Plan, Watch
-from actions.rows import (
+from actions.journal import consoles, events_sql, tables
+from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
+from actions.journal.audit_sql import append, head_of, links
+from actions.journal.engines import database_now
+from actions.journal.late import Late
+from actions.journal.late_sql import add_late
+from actions.journal.lease import LONGEST_S, Hold
+from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
+from actions.journal.location import JournalLocation
+from actions.journal.rows import (
     ORDERS,
     Changes,
     Command,
@@ -40,7 +39,8 @@ from actions.rows import (
     plan_of,
     told,
 )
-from actions.schema import Database, identity_of
+from actions.journal.schema import Database, identity_of
+from actions.models import ENDED, MOVES_TRAFFIC, Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.text import clean
 

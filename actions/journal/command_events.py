@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from actions.rows import Event, Told
+from actions.journal.rows import Event, Told
 from backends.processes import Running
 
 STARTED, ENDED = "command", "command-ended"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from actions.location import make_directory
+from actions.journal.location import make_directory
 from actions.models import Owner
 
 TAKE_WAIT_S = 1.0

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actions.entries_of_config import kept
 from actions.ids import canonical, time_of
+from actions.journal.config_entry import kept
 from actions.models import (
     Action,
     ActionError,

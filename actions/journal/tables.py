@@ -1,4 +1,4 @@
-"""The tables of the journal. Only `actions.journal_sql` and the migrations' test import this: it loads SQLAlchemy.
+"""The tables of the journal. Only `actions.journal.sql` and the migrations' test import this: it loads SQLAlchemy.
 
 Times are UTC texts of fixed form, so that they sort and compare in every database; nested things are JSON texts.
 """

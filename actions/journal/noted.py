@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from actions.journal import Journal
+from actions.journal.journal import Journal
 from actions.models import Finding, Plan
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from actions.audit import AuditEntry
-from actions.audit_sql import append
 from actions.ids import canonical, time_text
-from actions.late import Late
+from actions.journal.audit import AuditEntry
+from actions.journal.audit_sql import append
+from actions.journal.late import Late
+from actions.journal.rows import Event, draft_row, event_row
+from actions.journal.tables import actions, events, keyed_orders
 from actions.models import ActionError
-from actions.rows import Event, draft_row, event_row
-from actions.tables import actions, events, keyed_orders
 
 
 def add_late(connection: Connection, late: Late) -> bool:

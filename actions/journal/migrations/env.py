@@ -1,4 +1,4 @@
-"""Alembic's entry: the connection, in a transaction of its own, is handed in by `actions.schema`."""
+"""Alembic's entry: the connection, in a transaction of its own, is handed in by `actions.journal.schema`."""
 
 from alembic import context
 

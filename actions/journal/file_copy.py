@@ -12,9 +12,9 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from actions.journal import Journal
-from actions.journal_errors import JournalError
-from actions.location import FILE_NAME, JournalLocation
+from actions.journal.errors import JournalError
+from actions.journal.journal import Journal
+from actions.journal.location import FILE_NAME, JournalLocation
 from backends.text import clean
 
 MEMORY = Path("/dev/shm")

@@ -6,9 +6,9 @@ from datetime import datetime
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
-from actions.audit import AuditEntry, Link, link
 from actions.ids import now, time_text
-from actions.tables import audit, audit_head
+from actions.journal.audit import AuditEntry, Link, link
+from actions.journal.tables import audit, audit_head
 
 
 class _Dated(msgspec.Struct):

@@ -14,10 +14,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from actions.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal_errors import JournalNewer, how_to_move_away, only_read, told, told_by_sqlite
-from actions.location import FILE_NAME, JournalLocation
-from actions.tables import OLDEST_SERVED, SCHEMA_VERSION
+from actions.journal.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
+from actions.journal.errors import JournalNewer, how_to_move_away, only_read, told, told_by_sqlite
+from actions.journal.location import FILE_NAME, JournalLocation
+from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
 from backends.text import clean
 

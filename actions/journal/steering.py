@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import get_args
 
+from actions.journal.rows import Command, Told
 from actions.models import MOVES_FORWARD, Action, ActionError, OrderWord, is_starting
-from actions.rows import Command, Told
 from backends.command_line import command
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})

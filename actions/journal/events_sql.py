@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, desc, or_, select
 
-from actions import tables
-from actions.command_events import ENDED, STARTED
+from actions.journal import tables
+from actions.journal.command_events import ENDED, STARTED
+from actions.journal.rows import Told, told
 from actions.models import MOVES_TRAFFIC
-from actions.rows import Told, told
 
 LOOKED_THROUGH = 50
 

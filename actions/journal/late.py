@@ -16,12 +16,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.audit import AuditEntry, AuditRecord
 from actions.ids import canonical, time_text
-from actions.journal import Journal
-from actions.location import JournalLocation, make_directory
+from actions.journal.audit import AuditEntry, AuditRecord
+from actions.journal.journal import Journal
+from actions.journal.location import JournalLocation, make_directory
+from actions.journal.rows import Draft
 from actions.models import Action
-from actions.rows import Draft
 from backends.json_text import decode_text
 
 LARGEST_BYTES = 16 * 1024 * 1024

@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actions.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.ids import new_id
-from actions.journal_errors import NO_SENSE, JournalError, JournalFull, without_sense
-from actions.lease import Hold, LeaseTimes, steady_clock
-from actions.location import JournalLocation
+from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
+from actions.journal.lease import Hold, LeaseTimes, steady_clock
+from actions.journal.location import JournalLocation
+from actions.journal.rows import Changes, Command, Draft, Event, Key, Told
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
-from actions.rows import Changes, Command, Draft, Event, Key, Told
 from backends.errors import BackendError
 from backends.threads import DaemonExecutor
 
 if TYPE_CHECKING:
-    from actions.journal_sql import SqlJournal
-    from actions.late import Late
+    from actions.journal.late import Late
+    from actions.journal.sql import SqlJournal
 
 T = TypeVar("T")
 
@@ -290,7 +290,7 @@ class Journal:
 
     def _open(self) -> "SqlJournal":
         if self._sql is None:
-            from actions.journal_sql import SqlJournal
+            from actions.journal.sql import SqlJournal
 
             self._sql = SqlJournal(self.location)
         return self._sql

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
 from actions.ids import now
-from actions.location import JournalLocation
+from actions.journal.location import JournalLocation
 from backends.errors import BackendError
 from backends.sql import libpq_arguments
 
