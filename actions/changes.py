@@ -13,8 +13,8 @@ from msgspec import Struct
 from actions.journal.errors import making_sense
 from actions.journal.journal import Journal
 from actions.journal.rows import Told
+from actions.judging.stages import BACK_STEPS, is_shift
 from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, ActionKind, ActionStatus, Plan
-from actions.stages import BACK_STEPS, is_shift
 
 
 class Change(Struct, frozen=True, kw_only=True):

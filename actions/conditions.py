@@ -4,14 +4,14 @@ import asyncio
 
 import msgspec
 
-from actions.gate_fit import fit_findings
-from actions.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
-from actions.gates import Gate, Subject, gates_of, queries
-from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
+from actions.judging.gate_fit import fit_findings
+from actions.judging.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
+from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
+from actions.judging.metric_gates import Gate, Subject, gates_of, queries
+from actions.judging.stages import DEFAULT_STAGES
 from actions.models import MOVES_FORWARD, Finding, Plan, Request
 from actions.requirements import Around, requirement_findings, requires_of
 from actions.smoke import template_values
-from actions.stages import DEFAULT_STAGES
 from actions.targets import SwitchTarget
 from actions.versions import on_sides
 from backends.errors import BackendError

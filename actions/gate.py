@@ -19,6 +19,7 @@ from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.noted import noted_once
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
+from actions.judging.stages import steps_of_plan
 from actions.living import with_its_commands, with_living
 from actions.models import (
     STANDING_KINDS,
@@ -36,7 +37,6 @@ from actions.orphans import orphaned_since, since_words, ways_out
 from actions.release_plan import plan_release, plan_retire
 from actions.rollback_plan import plan_rollback
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
-from actions.stages import steps_of_plan
 from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
 from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip

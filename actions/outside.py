@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from actions.endings import Conflict
 from actions.journal.rows import Event
-from actions.stages import moves
+from actions.judging.stages import moves
 from actions.targets import SwitchTarget
 from actions.traffic import Traffic, same
 from actions.work import Work

@@ -11,6 +11,7 @@ from actions.conditions import conditions
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
 from actions.journal.journal import Journal
+from actions.judging.stages import stages_of
 from actions.models import (
     GUARD_CLASS,
     MOVES_FORWARD,
@@ -23,7 +24,6 @@ from actions.models import (
     Request,
 )
 from actions.other_journal import other_journal
-from actions.stages import stages_of
 from actions.targets import SwitchTarget
 from actions.versions import OnSides, on_sides
 from backends.command_line import command

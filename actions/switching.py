@@ -21,13 +21,13 @@ from actions.deploying import Deploying
 from actions.endings import Conflict, Failed, Half, InDoubt, OutOfTime, Unfit
 from actions.holding import HOLD_S
 from actions.journal.steering import begun_back
+from actions.judging.stages import Judge, StageJudge, step_of
 from actions.models import MOVES_FORWARD, ActionError
 from actions.outside import Outside
 from actions.probing import Prober
 from actions.proof import Proof
 from actions.requirements import unmet
 from actions.smoke import SMOKE_S, Smoke
-from actions.stages import Judge, StageJudge, step_of
 from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
 from actions.targets import SwitchTarget
 from actions.traffic import WRITE_TRIES, Traffic, patiently, same

@@ -15,8 +15,8 @@ import msgspec
 from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, Told
+from actions.judging.stages import is_shift, moves
 from actions.probing import Prober
-from actions.stages import is_shift, moves
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError, ErrorKind

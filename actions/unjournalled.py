@@ -17,9 +17,9 @@ from actions.journal.file_copy import copied
 from actions.journal.journal import Journal
 from actions.journal.lease import living
 from actions.journal.location import JournalLocation
+from actions.judging.stages import BACK_STEPS, share_of
 from actions.models import ActionError, Finding, Plan, Refused, Request
 from actions.rollback_plan import observed, plan_rollback
-from actions.stages import BACK_STEPS, share_of
 from actions.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
 from backends.command_line import command

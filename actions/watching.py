@@ -13,9 +13,9 @@ from typing import Any
 from actions.beside import unless
 from actions.endings import Failed
 from actions.holding import HOLD_S, Holding, Missing
+from actions.judging.stages import StageJudge, StageVerdict
 from actions.looks import Looks, Sample
 from actions.proof import Proof
-from actions.stages import StageJudge, StageVerdict
 from actions.work import Work
 
 LOOK_S = 1.0

@@ -15,9 +15,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actions.decision import decide, hold_s, stage_time_s
-from actions.gates import gates_of
-from actions.judge import Reading, Stage, judge, judge_gate
+from actions.judging.decision import decide, hold_s, stage_time_s
+from actions.judging.judge import Reading, Stage, judge, judge_gate
+from actions.judging.metric_gates import gates_of
 
 RUNS = 10_000
 SHARES = (5, 10, 25, 50, 100)

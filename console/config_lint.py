@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.gate_fit import fit_findings
-from actions.gates import gates_of
 from actions.guards import freeze_problem
-from actions.stages import stages_of
+from actions.judging.gate_fit import fit_findings
+from actions.judging.metric_gates import gates_of
+from actions.judging.stages import stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.ownership import command_problem

@@ -76,7 +76,7 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
 def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *, told: bool) -> list[Problem]:
     """What is wrong with the gates of a deployment and with what it requires. `told`: what is wrong with its other
     fields was said."""
-    from actions.gates import Gate, gates_of
+    from actions.judging.metric_gates import Gate, gates_of
     from actions.requirements import Requires
     from backends.deployments.common import shared_settings
 

@@ -1,6 +1,6 @@
 """A gate on one line: what its newest sample says, what it was held to, how the last samples went."""
 
-from actions.judge_words import measured
+from actions.judging.words import measured
 from actions.models import GateView
 from panels.words import sparkline
 

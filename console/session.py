@@ -237,7 +237,7 @@ class Session:
 
     def ways(self, backend: str) -> Ways:
         """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
-        from actions.stages import STRATEGIES
+        from actions.judging.stages import STRATEGIES
         from backends.deployments.common import shared_settings
 
         try:

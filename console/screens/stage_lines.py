@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 from textual.content import Content
 
-from actions.judge_words import measured
+from actions.judging.words import measured
 from actions.models import MOVES_FORWARD, Action, GateView, Step
 from backends.models import Deployment
 from console.screens.choices import is_orphaned

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actions.gate_fit import fit_findings
-from actions.gates import Gate, gates_of
+from actions.judging.gate_fit import fit_findings
+from actions.judging.metric_gates import Gate, gates_of
 from backends.settings import Duration
 
 STAGE_S, BAKE_S = 600.0, 300.0

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actions.gates import PRESETS, Gate, Subject, gates_of, queries, render
+from actions.judging.metric_gates import PRESETS, Gate, Subject, gates_of, queries, render
 from backends.errors import BackendError
 from backends.metrics.promql import metric_names
 from backends.settings import decode_hook

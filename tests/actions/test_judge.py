@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actions.decision import Decision, decide, grace_s, hold_s, stage_time_s
-from actions.gates import Gate
-from actions.judge import GateState, Reading, Reason, Stage, Verdict, judge, judge_gate
-from actions.proportions import least_difference, wilson
+from actions.judging.decision import Decision, decide, grace_s, hold_s, stage_time_s
+from actions.judging.judge import GateState, Reading, Reason, Stage, Verdict, judge, judge_gate
+from actions.judging.metric_gates import Gate
+from actions.judging.proportions import least_difference, wilson
 from backends.settings import Duration
 
 ZERO = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from actions.gates import Gate
+from actions.judging.metric_gates import Gate
 from actions.requirements import Requires
 from backends.ports import ProbeTarget
 from console.config_keys import words_of

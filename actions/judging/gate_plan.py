@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from actions.decision import stage_time_s
-from actions.gates import Gate, Queries
-from actions.judge_words import number
-from actions.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
-from actions.sampling import Frozen, newest
+from actions.judging.decision import stage_time_s
+from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
+from actions.judging.metric_gates import Gate, Queries
+from actions.judging.sampling import Frozen, newest
+from actions.judging.words import number
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import Metrics

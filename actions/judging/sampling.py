@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from actions.gates import Gate, Queries
 from actions.ids import now
-from actions.judge import Reading, Reason
+from actions.judging.judge import Reading, Reason
+from actions.judging.metric_gates import Gate, Queries
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.together import together

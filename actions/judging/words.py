@@ -1,6 +1,6 @@
 """Numbers of a gate and its limits in words that are read at night."""
 
-from actions.gates import Gate
+from actions.judging.metric_gates import Gate
 
 
 def number(value: float | None, gate: Gate) -> str:

@@ -7,12 +7,22 @@ from typing import Any
 
 import msgspec
 
-from actions.decision import decide, grace_s, hold_s, stage_time_s
-from actions.gates import Gate, Queries, Subject, queries
 from actions.ids import now
-from actions.judge import RETRY_S, GateState, Reading, Stage, Verdict, exposure, judge, judge_gate, samples_words
-from actions.sampling import Frozen, baseline, take
-from actions.stages import StageVerdict
+from actions.judging.decision import decide, grace_s, hold_s, stage_time_s
+from actions.judging.judge import (
+    RETRY_S,
+    GateState,
+    Reading,
+    Stage,
+    Verdict,
+    exposure,
+    judge,
+    judge_gate,
+    samples_words,
+)
+from actions.judging.metric_gates import Gate, Queries, Subject, queries
+from actions.judging.sampling import Frozen, baseline, take
+from actions.judging.stages import StageVerdict
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.together import together

@@ -10,9 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actions.gate_fit import least_s
-from actions.gates import Gate
-from actions.judge import PASSES_NEEDED, GateState, Reason, Stage
+from actions.judging.gate_fit import least_s
+from actions.judging.judge import PASSES_NEEDED, GateState, Reason, Stage
+from actions.judging.metric_gates import Gate
 
 HOLD_S = 600.0
 LATE_SAMPLE_S = 2.0  # a query, and the look that asks it, take a moment

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from actions.gates import Gate
-from actions.judge import PASSES_NEEDED
+from actions.judging.judge import PASSES_NEEDED
+from actions.judging.metric_gates import Gate
 from backends.models import Finding
 from backends.settings import Duration
 

@@ -22,9 +22,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actions.gates import Gate
-from actions.judge_words import limit_words, number
-from actions.proportions import least_difference, wilson
+from actions.judging.metric_gates import Gate
+from actions.judging.proportions import least_difference, wilson
+from actions.judging.words import limit_words, number
 
 Word = Literal["pass", "fail", "inconclusive"]
 Reason = Literal[
