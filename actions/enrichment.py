@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal.journal import Journal
-from actions.living import verified_version
 from actions.models import MOVES_FORWARD
 from actions.orphans import orphaned_since
-from actions.rollback_plan import other_version
 from actions.standing import freeze_of, window_freeze
+from actions.switching.changes import Change, newest_change, way_back
+from actions.switching.left_running import verified_version
+from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer

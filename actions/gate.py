@@ -20,7 +20,6 @@ from actions.journal.journal import Journal
 from actions.journal.noted import noted_once
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.judging.stages import steps_of_plan
-from actions.living import with_its_commands, with_living
 from actions.models import (
     STANDING_KINDS,
     Action,
@@ -34,14 +33,15 @@ from actions.models import (
 )
 from actions.order_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
-from actions.release_plan import plan_release, plan_retire
-from actions.rollback_plan import plan_rollback
 from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
 from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
-from actions.switch_plan import PAGE_SOMEONE, held_words, plan_flip
+from actions.switching.left_running import with_its_commands, with_living
+from actions.switching.release_plan import plan_release, plan_retire
+from actions.switching.rollback_plan import plan_rollback
+from actions.switching.switch_plan import PAGE_SOMEONE, held_words, plan_flip
+from actions.switching.unjournalled_plan import WITHOUT, agreeing, plan_without_journal
 from actions.targets import SwitchTarget, Targets, described
-from actions.unjournalled import WITHOUT, agreeing, plan_without_journal
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment

@@ -8,16 +8,16 @@ from msgspec.structs import replace
 
 from actions.alert_order import AlertOrder
 from actions.alerts import ALERT_KINDS
-from actions.conditions import judge_of
 from actions.journal.config_entry import EDITED, Own, must_be_same_object, same_entry
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.journal.steering import STOPPING, begun_back
 from actions.models import ENDED, Action, Owner, Plan
 from actions.notices import Notices
-from actions.retiring import Retiring
 from actions.runs import RUN_KINDS, RunOrder
-from actions.switching import Switching
+from actions.switching.conditions import judge_of
+from actions.switching.machine import Switching
+from actions.switching.retiring import Retiring
 from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import runner_owner
 from actions.work import Work

@@ -23,7 +23,7 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.rejections import Candidate, rejected_by_hand, rejection_of, rejections_by_hand
+from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections_by_hand
 from backends.command_line import command
 from backends.models import Freeze
 from backends.settings import Duration

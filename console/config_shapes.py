@@ -77,7 +77,7 @@ def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *
     """What is wrong with the gates of a deployment and with what it requires. `told`: what is wrong with its other
     fields was said."""
     from actions.judging.metric_gates import Gate, gates_of
-    from actions.requirements import Requires
+    from actions.switching.requirements import Requires
     from backends.deployments.common import shared_settings
 
     gates, requires = data.get("gates", []), data.get("requires", {})

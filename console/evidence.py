@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from actions.requirements import Around, requires_of
+from actions.switching.requirements import Around, requires_of
 from backends.deployments.common import shared_settings
 from console.config import Context, Entry
 from console.config_model import Port

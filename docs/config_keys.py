@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from actions.judging.metric_gates import Gate
-from actions.requirements import Requires
+from actions.switching.requirements import Requires
 from backends.deployments.common import DeploymentConfig
 from backends.registry import ADAPTERS, adapter_class
 from backends.settings import Duration, Secret

@@ -10,7 +10,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from actions.conditions import unjudged
+from actions.switching.conditions import unjudged
 from backends.errors import RUN_VALIDATE, BackendError
 from backends.models import Finding as SystemFinding
 from backends.models import Health

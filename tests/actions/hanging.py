@@ -11,7 +11,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from actions import probing, proof, switching, targets, verifying, way_back, work
+from actions import targets, work
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.audit import AuditEntry
@@ -19,6 +19,8 @@ from actions.journal.journal import Journal
 from actions.journal.location import journal_location
 from actions.models import Action, Actor, Consent, OrderWord, Request
 from actions.runner import run_action
+from actions.switching import machine as switching
+from actions.switching import probing, proof, verifying, way_back
 from backends.deployments.common import ProbeResult
 from backends.models import ColorState, Finding
 from backends.ports import Deployed, SwitchState

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions.changes import Change, change_of, way_back
 from actions.journal.rows import Event, Told
 from actions.models import Action, ActionStatus, Plan
+from actions.switching.changes import Change, change_of, way_back
 from tests.actions.journals import draft
 
 BLUE, GREEN, SPLIT = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}, {"blue": 60, "green": 40}

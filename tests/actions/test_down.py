@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions import looks, targets, way_back
+from actions import targets
 from actions.endings import Failed
-from actions.looks import Looks, Sample, Seen
 from actions.models import Action
 from actions.outcome import exit_code
-from actions.proof import Proof
+from actions.switching import looks, way_back
+from actions.switching.looks import Looks, Sample, Seen
+from actions.switching.proof import Proof
 from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
 from tests.actions.fake_switch import FakeSwitch

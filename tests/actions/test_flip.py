@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions import way_back
 from actions.models import Action, Consent, Finding, Plan, Refused, Request
 from actions.outcome import exit_code
+from actions.switching import way_back
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from actions.conditions import unjudged
 from actions.models import Action, Consent, Request
+from actions.switching.conditions import unjudged
 from actions.targets import describe
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError

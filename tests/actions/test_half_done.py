@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from actions import traffic
 from actions.starting import start
+from actions.switching import traffic
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError

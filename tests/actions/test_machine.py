@@ -17,13 +17,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actions import deploying, probing, proof, switching, targets, way_back
+from actions import targets
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.journal import Journal
 from actions.journal.location import journal_location
 from actions.models import Action, Actor, Consent, OrderWord, Refused, Request
 from actions.runner import run_action
+from actions.switching import deploying, probing, proof, way_back
+from actions.switching import machine as switching
 from tests.actions.fake_switch import COLORS, FakeSwitch, FakeTargets, Killed
 
 FAST = "/dev/shm"  # the fsync of each step is what costs

@@ -8,12 +8,12 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
-from actions import watching
 from actions.ids import now
 from actions.journal.steering import possible_orders
 from actions.models import Action, Consent, Hold, OrderWord, Refused, Request
 from actions.outcome import exit_code
-from actions.probing import ProbeResult
+from actions.switching import watching
+from actions.switching.probing import ProbeResult
 from actions.targets import SwitchTarget
 from backends.deployments.file_switch import FileSwitch
 from backends.models import ColorState

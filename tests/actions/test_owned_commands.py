@@ -14,11 +14,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from actions import switching
 from actions.journal.command_events import left_in
 from actions.journal.journal import Journal
 from actions.journal.rows import Event
 from actions.models import Action, OrderWord, Refused, Request
+from actions.switching import machine as switching
 from actions.work import Work
 from backends.errors import BackendError
 from backends.processes import Running

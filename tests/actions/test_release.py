@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions import deploying, switching
 from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
 from actions.starting import start
+from actions.switching import deploying
+from actions.switching import machine as switching
 from actions.work import Work
 from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from actions.models import Consent, Request
-from actions.requirements import Around, Requires, requirement_findings, requires_of, unmet
+from actions.switching.requirements import Around, Requires, requirement_findings, requires_of, unmet
 from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Finding, PerfDatum, PipelineRun, QualityScore
 from tests.actions.house import YES, House

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions import outcome, way_back
+from actions import outcome
 from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
 from actions.starting import start
+from actions.switching import way_back
 from actions.work import Work
 from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House

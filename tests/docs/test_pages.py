@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from actions.judging.metric_gates import Gate
-from actions.requirements import Requires
+from actions.switching.requirements import Requires
 from backends.ports import ProbeTarget
 from console.config_keys import words_of
 from console.config_model import ConfigFile

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from actions.commands import Commands
 from actions.endings import Unfit, shares
+from actions.switching.commands import Commands
+from actions.switching.traffic import READ_AGAIN_S, Traffic, same
 from actions.targets import SwitchTarget
-from actions.traffic import READ_AGAIN_S, Traffic, same
 from actions.work import Work
 from backends.errors import BackendError
 from backends.ports import Deployed, Deployer

@@ -16,7 +16,7 @@ from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, Told
 from actions.judging.stages import is_shift, moves
-from actions.probing import Prober
+from actions.switching.probing import Prober
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError, ErrorKind

@@ -12,10 +12,10 @@ from typing import Any
 
 from actions.beside import unless
 from actions.endings import Failed
-from actions.holding import HOLD_S, Holding, Missing
 from actions.judging.stages import StageJudge, StageVerdict
-from actions.looks import Looks, Sample
-from actions.proof import Proof
+from actions.switching.holding import HOLD_S, Holding, Missing
+from actions.switching.looks import Looks, Sample
+from actions.switching.proof import Proof
 from actions.work import Work
 
 LOOK_S = 1.0

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from actions.commands import Commands
+from actions.switching.commands import Commands
 from actions.targets import SwitchTarget
 from backends.commands import CommandEnd, filled, run_bounded
 

@@ -10,10 +10,10 @@ from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, 
 from actions.judging.metric_gates import Gate, Subject, gates_of, queries
 from actions.judging.stages import DEFAULT_STAGES
 from actions.models import MOVES_FORWARD, Finding, Plan, Request
-from actions.requirements import Around, requirement_findings, requires_of
-from actions.smoke import template_values
+from actions.switching.requirements import Around, requirement_findings, requires_of
+from actions.switching.smoke import template_values
+from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
-from actions.versions import on_sides
 from backends.errors import BackendError
 from backends.ports import Metrics
 

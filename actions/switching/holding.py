@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from actions.endings import Failed
-from actions.looks import Looks, Seen
 from actions.models import ActionError
+from actions.switching.looks import Looks, Seen
 from actions.work import Work
 from backends.command_line import command
 

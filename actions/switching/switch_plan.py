@@ -6,8 +6,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.changes import newest_change
-from actions.conditions import conditions
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
 from actions.journal.journal import Journal
@@ -23,9 +21,11 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.other_journal import other_journal
+from actions.switching.changes import newest_change
+from actions.switching.conditions import conditions
+from actions.switching.other_journal import other_journal
+from actions.switching.versions import OnSides, on_sides
 from actions.targets import SwitchTarget
-from actions.versions import OnSides, on_sides
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult
 from backends.models import ColorState

@@ -19,8 +19,8 @@ from actions.journal.lease import living
 from actions.journal.location import JournalLocation
 from actions.judging.stages import BACK_STEPS, share_of
 from actions.models import ActionError, Finding, Plan, Refused, Request
-from actions.rollback_plan import observed, plan_rollback
-from actions.switch_plan import Move, block, evidence_of, make_plan
+from actions.switching.rollback_plan import observed, plan_rollback
+from actions.switching.switch_plan import Move, block, evidence_of, make_plan
 from actions.targets import SwitchTarget
 from backends.command_line import command
 from backends.ports import SwitchState

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from actions.changes import Change, newest_change, way_back
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal.errors import making_sense
@@ -14,8 +13,9 @@ from actions.journal.journal import Journal
 from actions.journal.steering import Steering, begun_back
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
-from actions.other_journal import other_journal
-from actions.switch_plan import (
+from actions.switching.changes import Change, newest_change, way_back
+from actions.switching.other_journal import other_journal
+from actions.switching.switch_plan import (
     CAPACITY,
     UNHEALTHY,
     Evidence,
@@ -25,9 +25,9 @@ from actions.switch_plan import (
     live_is_down,
     make_plan,
 )
+from actions.switching.traffic import patiently, states_in
+from actions.switching.versions import OnSides
 from actions.targets import SwitchTarget
-from actions.traffic import patiently, states_in
-from actions.versions import OnSides
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind

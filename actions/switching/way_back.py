@@ -5,13 +5,13 @@ import time
 
 from actions.endings import Conflict, Failed, Half, Unfit
 from actions.models import ActionError
-from actions.outside import Outside
-from actions.probing import Prober
-from actions.proof import Proof
-from actions.switch_plan import SELF_TEST_PROBES
+from actions.switching.outside import Outside
+from actions.switching.probing import Prober
+from actions.switching.proof import Proof
+from actions.switching.switch_plan import SELF_TEST_PROBES
+from actions.switching.traffic import WRITE_TRIES, Traffic
+from actions.switching.verifying import VERIFY_S, Verifying
 from actions.targets import SwitchTarget
-from actions.traffic import WRITE_TRIES, Traffic
-from actions.verifying import VERIFY_S, Verifying
 from actions.work import Ordered, Work
 from backends.command_line import command
 from backends.ports import SwitchState

@@ -10,11 +10,11 @@ from typing import NoReturn
 
 from actions.beside import Guard, unless
 from actions.endings import Failed
-from actions.holding import Holding, Missing
-from actions.looks import Looks
 from actions.models import MOVES_FORWARD, SwitchReport
-from actions.probing import NEEDED, Prober
-from actions.proof import Proof, Share
+from actions.switching.holding import Holding, Missing
+from actions.switching.looks import Looks
+from actions.switching.probing import NEEDED, Prober
+from actions.switching.proof import Proof, Share
 from actions.work import Work
 
 VERIFY_S = 120.0

@@ -6,8 +6,8 @@ from typing import NoReturn
 from actions.endings import Conflict
 from actions.journal.rows import Event
 from actions.judging.stages import moves
+from actions.switching.traffic import Traffic, same
 from actions.targets import SwitchTarget
-from actions.traffic import Traffic, same
 from actions.work import Work
 from backends.errors import BackendError
 from backends.ports import SwitchState

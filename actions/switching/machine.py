@@ -14,26 +14,26 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actions import way_back
-from actions.commands import Commands
-from actions.conditions import requirements
-from actions.deploying import Deploying
 from actions.endings import Conflict, Failed, Half, InDoubt, OutOfTime, Unfit
-from actions.holding import HOLD_S
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.models import MOVES_FORWARD, ActionError
-from actions.outside import Outside
-from actions.probing import Prober
-from actions.proof import Proof
-from actions.requirements import unmet
-from actions.smoke import SMOKE_S, Smoke
-from actions.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
+from actions.switching import way_back
+from actions.switching.commands import Commands
+from actions.switching.conditions import requirements
+from actions.switching.deploying import Deploying
+from actions.switching.holding import HOLD_S
+from actions.switching.outside import Outside
+from actions.switching.probing import Prober
+from actions.switching.proof import Proof
+from actions.switching.requirements import unmet
+from actions.switching.smoke import SMOKE_S, Smoke
+from actions.switching.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
+from actions.switching.traffic import WRITE_TRIES, Traffic, patiently, same
+from actions.switching.verifying import VERIFY_S, Verifying
+from actions.switching.watching import Watching
+from actions.switching.way_back import WayBack, abandon
 from actions.targets import SwitchTarget
-from actions.traffic import WRITE_TRIES, Traffic, patiently, same
-from actions.verifying import VERIFY_S, Verifying
-from actions.watching import Watching
-from actions.way_back import WayBack, abandon
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
 from backends.models import Finding

@@ -6,10 +6,10 @@ What can not be read is never taken to be as it should.
 import math
 
 from actions.endings import Conflict, Unfit
-from actions.looks import Sample
-from actions.probing import Prober
+from actions.switching.looks import Sample
+from actions.switching.probing import Prober
+from actions.switching.traffic import Traffic
 from actions.targets import SwitchTarget
-from actions.traffic import Traffic
 from actions.work import Work
 from backends.deployments.common import ProbeResult
 from backends.errors import BackendError

@@ -4,11 +4,11 @@ import asyncio
 
 from msgspec.structs import replace
 
-from actions.commands import lives
 from actions.guards import Policy
 from actions.journal.command_events import Left, left_in, unreadable_in
 from actions.journal.journal import Journal
 from actions.models import MOVES_FORWARD, Action, Finding, Plan
+from actions.switching.commands import lives
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
 from backends.processes import fate

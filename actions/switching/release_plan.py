@@ -4,13 +4,13 @@ import re
 
 from msgspec.structs import replace
 
-from actions.changes import newest_change
-from actions.conditions import conditions
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
-from actions.switch_plan import (
+from actions.switching.changes import newest_change
+from actions.switching.conditions import conditions
+from actions.switching.switch_plan import (
     CAPACITY,
     UNKNOWN_TRUTH,
     Move,
@@ -22,8 +22,8 @@ from actions.switch_plan import (
     shares_of,
     staged,
 )
+from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
-from actions.versions import on_sides
 from backends.ports import SwitchState
 from backends.settings import Duration
 from backends.text import clean

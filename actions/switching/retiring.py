@@ -1,13 +1,13 @@
 """Taking the side that has no traffic down to nothing."""
 
-from actions.commands import Commands
-from actions.deploying import Deploying
 from actions.endings import Conflict, OutOfTime, Unfit
 from actions.journal.rows import Changes
 from actions.models import ActionError
-from actions.outside import Outside
+from actions.switching.commands import Commands
+from actions.switching.deploying import Deploying
+from actions.switching.outside import Outside
+from actions.switching.traffic import Traffic, same
 from actions.targets import SwitchTarget
-from actions.traffic import Traffic, same
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
 
