@@ -9,8 +9,8 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal.journal import Journal
 from actions.models import MOVES_FORWARD
+from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since
-from actions.standing import freeze_of, window_freeze
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.rollback_plan import other_version

@@ -9,9 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actions import outcome
-from actions.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
 from actions.enrichment import enriched
-from actions.entries import command_entry, entry_of, override_entries, overview_of, request_hash
 from actions.guards import Policy, refusal
 from actions.ids import new_id
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
@@ -31,10 +29,12 @@ from actions.models import (
     Refused,
     Request,
 )
-from actions.order_plan import of_the_same_entry, plan_order
+from actions.orders.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
+from actions.orders.freeze_and_reject import held_back, plan_standing
+from actions.orders.records import command_entry, entry_of, override_entries, overview_of, request_hash
+from actions.orders.runs import RUN_KINDS, RUN_STEPS, plan_run
+from actions.orders.steering_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
-from actions.runs import RUN_KINDS, RUN_STEPS, plan_run
-from actions.standing import held_back, plan_standing
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands, with_living
 from actions.switching.release_plan import plan_release, plan_retire

@@ -6,15 +6,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from actions.alert_order import AlertOrder
-from actions.alerts import ALERT_KINDS
 from actions.journal.config_entry import EDITED, Own, must_be_same_object, same_entry
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.journal.steering import STOPPING, begun_back
 from actions.models import ENDED, Action, Owner, Plan
 from actions.notices import Notices
-from actions.runs import RUN_KINDS, RunOrder
+from actions.orders.alert_order import AlertOrder
+from actions.orders.alerts import ALERT_KINDS
+from actions.orders.runs import RUN_KINDS, RunOrder
 from actions.switching.conditions import judge_of
 from actions.switching.machine import Switching
 from actions.switching.retiring import Retiring

@@ -182,7 +182,7 @@ class Orders:
 
     async def standing(self, service: str) -> tuple[Freeze | None, list[Action]]:
         """What holds a service back: its freeze (of the config too), and the versions that a person rejected."""
-        from actions.standing import standing_against
+        from actions.orders.freeze_and_reject import standing_against
 
         async def ask() -> tuple[Freeze | None, list[Action]]:
             gate = await self._opened()

@@ -261,7 +261,7 @@ class Session:
 
     async def submit(self, plan: Plan, consent: Consent) -> Action:
         """Through the gate. Raises Refused; nothing changed then."""
-        from actions.alerts import ALERT_KINDS
+        from actions.orders.alerts import ALERT_KINDS
 
         action = await self.orders.submit(plan, consent)
         self.refresh()

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from actions.alerts import ALERT_KINDS
 from actions.guards import way_past
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
+from actions.orders.alerts import ALERT_KINDS
 from actions.outcome import exit_code, preview, refused_action
 from actions.telling import is_noop, outcome, title, way
 from actions.work import uninterrupted

@@ -12,7 +12,7 @@ from actions.ids import new_id
 from actions.journal.journal import Journal
 from actions.journal.rows import Changes, Event
 from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
-from actions.standing import held_back
+from actions.orders.freeze_and_reject import held_back
 from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft, here, owner

@@ -1,10 +1,10 @@
 """What the audit keeps of an order, and the hash by which the same request is known again."""
 
-from actions.alerts import ALERT_KINDS
 from actions.ids import digest
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.models import STANDING_KINDS, ActionKind, Actor, Consent, Plan, Request
-from actions.runs import RUN_KINDS
+from actions.orders.alerts import ALERT_KINDS
+from actions.orders.runs import RUN_KINDS
 
 
 def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: object) -> AuditEntry:

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actions.alerts import MAX_MATCHES, counted
 from actions.beside import unless
 from actions.endings import OutOfTime
 from actions.journal.rows import Changes
 from actions.models import ActionError
+from actions.orders.alerts import MAX_MATCHES, counted
 from actions.targets import SilencerTarget
 from actions.work import Work, uninterrupted
 from backends.command_line import command
