@@ -346,7 +346,7 @@ class Orders:
     def _spare(self, gate: Gate, tell: Callable[[str], None]) -> Spare:
         async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
             from actions.journal.late import LateFile, named, places
-            from actions.spare import run_unjournalled
+            from actions.unjournalled_rollback import run_unjournalled
             from console.runner import build_described
 
             location = gate.journal.location

@@ -20,8 +20,8 @@ from actions.journal.late import LateFile, add_late, places
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Draft
 from actions.models import Action, Plan, Refused, Request
-from actions.spare import run_unjournalled
 from actions.switching.unjournalled_plan import back_by_mark
+from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runner import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House

@@ -14,8 +14,8 @@ from actions.journal.journal import Journal
 from actions.journal.late import LateFile, add_late, places
 from actions.journal.rows import Draft
 from actions.models import Action, Refused, Request
-from actions.spare import run_unjournalled
 from actions.switching.other_journal import OTHER_JOURNAL
+from actions.unjournalled_rollback import run_unjournalled
 from console.runner import build_described
 from tests.chaos.harness import YES, Chaos, Load, Outcome
 from tests.chaos.lateness import within

@@ -19,7 +19,7 @@ from actions.journal.journal import Journal
 from actions.journal.lease import Hold
 from actions.journal.rows import Draft, Event
 from actions.models import Action
-from actions.spare import run_unjournalled
+from actions.unjournalled_rollback import run_unjournalled
 from backends.errors import BackendError
 from console.runner import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
