@@ -6,8 +6,8 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Alerts, Check, Logs, Metrics, Notifier, Pipelines, Quality, Silencer, Switch
 from backends.registry import AdapterContext, build
-from console.config import Context, Entry
-from console.config_model import Port
+from console.config.load import Context, Entry
+from console.config.model import Port
 from console.paths import state_dir
 
 

@@ -9,8 +9,8 @@ from backends.models import Alert, Finding, QualityScore, Truth
 from backends.ports import LogQuery
 from backends.together import together
 from console.adapters import Adapters
-from console.config import Entry
-from console.config_model import Port
+from console.config.load import Entry
+from console.config.model import Port
 from console.store import Snapshot
 
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does

@@ -21,12 +21,12 @@ from backends.settings import reveal
 from console import moment
 from console.adapters import Adapters
 from console.asking import ask
-from console.config import Context, Entry
-from console.config_model import Port
+from console.config.load import Context, Entry
+from console.config.model import Port
+from console.config.selection import Selection
 from console.errors import Problem
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.paths import state_dir
-from console.select import Selection
 from console.store import Snapshot, SourceError, SourceKey, Store
 
 SKEW_WARNING_S = 5.0

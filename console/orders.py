@@ -17,8 +17,8 @@ from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from backends.settings import reveal
 from console.adapters import Adapters
-from console.config import Context, Entry
-from console.config_model import Port
+from console.config.load import Context, Entry
+from console.config.model import Port
 from console.zones import zone_of
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class Orders:
     async def switch(self, service: str) -> SwitchTarget:
         """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
         from actions.targets import SwitchTarget
-        from console.evidence import around, sources
+        from console.config.evidence import around, sources
 
         entry = self._adapters.entry("deployments", service)
         told = {

@@ -11,8 +11,8 @@ from backends.models import Item, LogEntry
 from backends.ports import LogQuery
 from console import moment
 from console.adapters import Adapters
-from console.config import Entry
-from console.config_model import Port
+from console.config.load import Entry
+from console.config.model import Port
 from console.feeds import Feed, Source, read_all
 from console.store import SourceKey, Store
 from console.timeline_feeds import Rememberers

@@ -113,8 +113,8 @@ async def _run(action_id: str, location: JournalLocation, config: str, context: 
     """With the entries of a config as they are now. Raises BackendError, CommandError."""
     from actions.targets import described
     from console.adapters import Adapters
+    from console.config.selection import select
     from console.orders import Orders
-    from console.select import select
 
     found = select(config, context).context
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it

@@ -19,12 +19,12 @@ from backends.ports import Approval, LogQuery, Logs, PipelineInfo
 from backends.text import clean
 from console import moment
 from console.adapters import Adapters
-from console.config import Entry
+from console.config.load import Entry
+from console.config.selection import Selection
 from console.derive import impact, judge_quality, judge_runs
 from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.log_feed import LogFeed
 from console.orders import Orders
-from console.select import Selection
 from console.snapshots import SnapshotFiles
 from console.store import Snapshot, SourceKey, Store
 from console.timeline_feeds import Rememberers

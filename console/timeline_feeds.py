@@ -6,8 +6,8 @@ from functools import partial
 
 from backends.models import Item
 from console.adapters import Adapters
-from console.config import Entry
-from console.config_model import Port
+from console.config.load import Entry
+from console.config.model import Port
 from console.feeds import Source
 from console.orders import Orders
 from console.store import SourceKey

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from backends.models import CheckResult, LogEntry, PipelineRun, QualityScore, TaskRun
-from console.config_model import Links
+from console.config.model import Links
 from console.derive import written_by
 from panels.words import took
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from backends import ports
 from backends.registry import ADAPTERS, adapter_class
-from console.config_model import PORTS
+from console.config.model import PORTS
 
 PAGE = Path(__file__).parent / "capabilities.md"
 HEAD = """# What each adapter can

@@ -16,8 +16,8 @@ from actions.switching.requirements import Requires
 from backends.deployments.common import DeploymentConfig
 from backends.registry import ADAPTERS, adapter_class
 from backends.settings import Duration, Secret
+from console.config.model import PORTS, ConfigFile, ContextConfig
 from console.config_keys import words_of
-from console.config_model import PORTS, ConfigFile, ContextConfig
 
 PAGE = Path(__file__).parent / "config.md"
 HEAD = """# Config keys

@@ -51,7 +51,7 @@ async def shoot() -> None:
     """The overview, and the plan of a rollback."""
     from actions.models import Request
     from console.app import TealApp
-    from console.select import select
+    from console.config.selection import select
     from console.session import Session
 
     async with _running(TealApp(Session(select(None, None))), OVERVIEW_SIZE) as app:

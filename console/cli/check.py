@@ -18,12 +18,12 @@ from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results,
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
-from console.config_model import Port
+from console.config.model import Port
+from console.config.selection import SANDBOX
 from console.errors import CommandError
 from console.loop import run as run_loop
 from console.output import document
 from console.ranges import Range, judged_by, parse_range
-from console.select import SANDBOX
 from console.session import Session, opened
 from console.streams import forgive, say
 from console.zones import zone_of

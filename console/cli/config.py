@@ -18,15 +18,15 @@ from backends.text import clean
 from console.asking import unknown_names
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
-from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
-from console.config_lint import lint, look_at
-from console.config_model import Port
-from console.config_schema import config_schema
+from console.config.lint import lint, look_at
+from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
+from console.config.model import Port
+from console.config.schema import config_schema
+from console.config.selection import Selection
 from console.diagnosis import asked
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
 from console.loop import run as run_loop
 from console.output import document, print_json
-from console.select import Selection
 from console.session import Session, opened
 from console.store import Snapshot
 

@@ -3,8 +3,8 @@
 import sys
 
 from backends.models import Item
+from console.config.selection import select
 from console.launch import run_console
-from console.select import select
 from console.session import PANELS, Session
 
 

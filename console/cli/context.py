@@ -6,8 +6,8 @@ import msgspec
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
-from console.config import Context, find_config, load_config
-from console.config_model import PORTS
+from console.config.load import Context, find_config, load_config
+from console.config.model import PORTS
 from console.output import document, table
 
 

@@ -8,11 +8,11 @@ from backends.models import Panel
 from console import moment
 from console.cli.options import Common
 from console.cli.showing import Answer, show
+from console.config.selection import Selection, select
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.orders import PATIENCE_S
 from console.output import reading_exit_code
-from console.select import Selection, select
 from console.session import ReadLogs, Session, last_lines, opened
 from console.streams import say
 from console.typed_times import FORMS, TypedTime

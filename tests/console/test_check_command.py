@@ -29,7 +29,7 @@ NAMELESS_USER = """
 import pwd, sys
 def nobody(uid): raise KeyError(uid)
 pwd.getpwuid = nobody
-from console.config import search_path
+from console.config.load import search_path
 from console.paths import state_dir
 assert str(state_dir()) == "/.local/state/tealdeck", state_dir()
 assert str(search_path(None)[0]) == "/.config/tealdeck/config.toml", search_path(None)

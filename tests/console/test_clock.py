@@ -12,7 +12,7 @@ from backends.models import LogEntry, PipelineRun, TimelineEvent
 from backends.ports import LogQuery
 from console import moment
 from console.adapters import Adapters
-from console.config import Entry
+from console.config.load import Entry
 from console.feeds import Source
 from console.past import LINE_LIMIT, RUN_LIMIT, Past
 from console.store import SourceKey

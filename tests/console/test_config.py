@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.config import fatal_problems, find_config, load_config, pick_context, search_path
+from console.config.load import fatal_problems, find_config, load_config, pick_context, search_path
 from console.errors import ConfigError
 
 REPOSITORY = Path(__file__).parents[2]

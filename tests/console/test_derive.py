@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
-from console.config_model import LinkRow, Links
+from console.config.model import LinkRow, Links
 from console.derive import impact, judge_quality, judge_runs, latest_runs, names_of, panel_health
 from console.store import Snapshot, SourceError, SourceKey
 

@@ -4,8 +4,8 @@ import pytest
 
 from console.cli.options import Common
 from console.cli.reading import chosen
+from console.config.selection import NoConfig, SandboxNotNamed, Selection, select
 from console.errors import CommandError
-from console.select import NoConfig, SandboxNotNamed, Selection, select
 from tests.console.fakes import FakeContext
 
 
@@ -13,7 +13,7 @@ from tests.console.fakes import FakeContext
 def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setattr("console.config.SYSTEM_CONFIG", tmp_path / "none.toml")
+    monkeypatch.setattr("console.config.load.SYSTEM_CONFIG", tmp_path / "none.toml")
     for name in ("TEAL_CONFIG", "TEAL_CONTEXT", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
 

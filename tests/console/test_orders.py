@@ -8,7 +8,7 @@ import pytest
 
 from actions.models import Consent, Request
 from console.adapters import Adapters
-from console.config import load_config, pick_context
+from console.config.load import load_config, pick_context
 from console.orders import Orders
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.toml_lines import KeyPath, line_numbers, line_of
+from console.config.toml_lines import KeyPath, line_numbers, line_of
 
 
 class Document:

@@ -11,7 +11,7 @@ import pytest
 from backends.models import PipelineRun, QualityScore, TrendPoint
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.config_model import LinkRow, Links
+from console.config.model import LinkRow, Links
 from console.derive import judge_quality, judge_runs
 
 WHY = "orders 0.71 < 0.80: amount: 37 rows"

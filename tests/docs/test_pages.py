@@ -6,9 +6,9 @@ import pytest
 from actions.judging.metric_gates import Gate
 from actions.switching.requirements import Requires
 from backends.ports import ProbeTarget
+from console.config.model import ConfigFile
+from console.config.schema import config_schema
 from console.config_keys import words_of
-from console.config_model import ConfigFile
-from console.config_schema import config_schema
 from docs import capabilities, config_keys
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from actions.models import Action, Consent, Request
 from console.adapters import Adapters
-from console.config import load_config, pick_context
+from console.config.load import load_config, pick_context
 from console.orders import Orders
 from tests.live.haproxy import Haproxy, haproxy
 from tests.live.measured import Measured, measured

@@ -539,7 +539,7 @@ async def test_doctor_really_asks_it(
     """new-user R6: reached, authorized and ok, whatever the config said."""
     from console.adapters import Adapters
     from console.asking import ask
-    from console.config import load_config
+    from console.config.load import load_config
 
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
     (node,) = nodes

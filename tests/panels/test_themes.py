@@ -10,7 +10,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from console.app import TealApp
-from console.config_model import ThemeName
+from console.config.model import ThemeName
 from console.screens.palette import commands_of
 from panels.lines import Lines
 from panels.theme import styles_of

@@ -18,7 +18,7 @@ BROKEN = """
 import sys
 import console.app
 from console.launch import run_console
-from console.select import select
+from console.config.selection import select
 from console.session import Session
 
 class Broken(console.app.TealApp):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from backends.text import clean
 
 if TYPE_CHECKING:
-    from console.toml_lines import KeyPath
+    from console.config.toml_lines import KeyPath
 
 MAX_CHARS = 100
 FIX = "write letters, digits, `-`, `_`, `.` or single spaces between them, beginning with a letter, digit or `_`"

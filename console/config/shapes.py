@@ -12,12 +12,12 @@ import msgspec
 from backends.errors import BackendError
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.settings import Secret, decode_hook
-from console.config_names import text_problem
+from console.config.names import text_problem
 from console.errors import Problem
 
 if TYPE_CHECKING:
-    from console.config_file import ConfigText
-    from console.toml_lines import KeyPath
+    from console.config.file import ConfigText
+    from console.config.toml_lines import KeyPath
 
 # Keys that hold a command. One that only a way forward needs stops no rollback.
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})

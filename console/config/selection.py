@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from backends.command_line import work_on
 from backends.text import clean
-from console.config import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
+from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
 from console.errors import EXIT_USAGE, CommandError, ConfigError, Problem
 
 SANDBOX = "sandbox"

@@ -24,12 +24,12 @@ from backends.ownership import command_problem
 from backends.registry import adapter_class
 from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
-from console.config import Context, Entry
-from console.config_file import ConfigText
-from console.config_model import PORTS, Port
-from console.config_shapes import COMMANDS
+from console.config.file import ConfigText
+from console.config.load import Context, Entry
+from console.config.model import PORTS, Port
+from console.config.shapes import COMMANDS
+from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
-from console.toml_lines import KeyPath
 from console.zones import zone_of
 
 _BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")

@@ -6,8 +6,8 @@ import msgspec
 
 from actions.switching.requirements import Around, requires_of
 from backends.deployments.common import shared_settings
-from console.config import Context, Entry
-from console.config_model import Port
+from console.config.load import Context, Entry
+from console.config.model import Port
 
 
 def sources(context: Context, deployment: Entry) -> list[Entry]:

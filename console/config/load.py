@@ -14,10 +14,10 @@ from backends.errors import BackendError
 from backends.registry import adapter_class
 from backends.settings import decode_hook, refuse_password_in_url
 from backends.text import clean
-from console.config_file import ConfigText
-from console.config_model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
-from console.config_names import FIX, is_dangerous, name_problem, names_in, safe_name
-from console.config_shapes import (
+from console.config.file import ConfigText
+from console.config.model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
+from console.config.names import FIX, is_dangerous, name_problem, names_in, safe_name
+from console.config.shapes import (
     FORWARD_COMMANDS,
     judging_problems,
     once,
@@ -30,7 +30,7 @@ from console.errors import ConfigError, Problem
 from console.paths import home
 
 if TYPE_CHECKING:
-    from console.toml_lines import KeyPath
+    from console.config.toml_lines import KeyPath
 
 SYSTEM_CONFIG = Path("/etc/tealdeck/config.toml")
 NO_CONTEXT = "no context is in it: there is nothing to look at"

@@ -9,8 +9,8 @@ import msgspec
 
 from backends.registry import adapter_class, adapter_types
 from backends.settings import Duration
+from console.config.model import PORTS, ConfigFile, ContextConfig
 from console.config_keys import words_of
-from console.config_model import PORTS, ConfigFile, ContextConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", examples=["10s", "1h30m"])]

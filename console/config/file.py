@@ -16,7 +16,7 @@ from console.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from console.toml_lines import KeyPath
+    from console.config.toml_lines import KeyPath
 
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
@@ -56,7 +56,7 @@ class ConfigText:
 
     def problem(self, where: KeyPath, message: str, fix: str = "") -> Problem:
         """What is wrong at a key, with the line of it or of what is around it."""
-        from console.toml_lines import line_of  # only what is wrong is looked for
+        from console.config.toml_lines import line_of  # only what is wrong is looked for
 
         dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
         return Problem(self.path, line_of(self._lines, where), clean(dotted, 300), clean(message), clean(fix))
@@ -68,7 +68,7 @@ class ConfigText:
 
     @cached_property
     def _lines(self) -> dict[KeyPath, int]:
-        from console.toml_lines import line_numbers
+        from console.config.toml_lines import line_numbers
 
         return line_numbers(self._text)
 
