@@ -20,9 +20,9 @@ from backends.models import (
     TimelineEvent,
     badness,
 )
-from console.derive import latest_runs, panel_health
+from console.reading.derive import latest_runs, panel_health
+from console.reading.store import Snapshot
 from console.session import Acting, Session
-from console.store import Snapshot
 from panels.kinds.deployments import live_problem
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.quality import why

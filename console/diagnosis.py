@@ -19,15 +19,15 @@ from backends.models import CheckResult, Finding, Health, Panel, worst
 from backends.redaction import redact_url
 from backends.settings import reveal
 from console import moment
-from console.adapters import Adapters
-from console.asking import ask
 from console.config.load import Context, Entry
 from console.config.model import Port
 from console.config.selection import Selection
 from console.errors import Problem
-from console.feeds import DEADLINE_S, Feed, Source, read_all
 from console.paths import state_dir
-from console.store import Snapshot, SourceError, SourceKey, Store
+from console.reading.adapters import Adapters
+from console.reading.asking import ask
+from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
+from console.reading.store import Snapshot, SourceError, SourceKey, Store
 
 SKEW_WARNING_S = 5.0
 SKEW_CRITICAL_S = 60.0

@@ -16,9 +16,9 @@ from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from backends.settings import reveal
-from console.adapters import Adapters
 from console.config.load import Context, Entry
 from console.config.model import Port
+from console.reading.adapters import Adapters
 from console.zones import zone_of
 
 if TYPE_CHECKING:

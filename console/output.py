@@ -14,9 +14,9 @@ import msgspec
 
 from backends.models import Health, badness
 from console import moment
-from console.derive import panel_health
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
-from console.store import Snapshot
+from console.reading.derive import panel_health
+from console.reading.store import Snapshot
 
 SCHEMA_PREFIX = "teal/v1/"
 

@@ -112,9 +112,9 @@ async def run_in_process(action_id: str, location: JournalLocation, own: Own) ->
 async def _run(action_id: str, location: JournalLocation, config: str, context: str) -> None:
     """With the entries of a config as they are now. Raises BackendError, CommandError."""
     from actions.targets import described
-    from console.adapters import Adapters
     from console.config.selection import select
     from console.orders import Orders
+    from console.reading.adapters import Adapters
 
     found = select(config, context).context
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it

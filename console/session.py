@@ -18,22 +18,22 @@ from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, 
 from backends.ports import Approval, LogQuery, Logs, PipelineInfo
 from backends.text import clean
 from console import moment
-from console.adapters import Adapters
 from console.config.load import Entry
 from console.config.selection import Selection
-from console.derive import impact, judge_quality, judge_runs
-from console.feeds import DEADLINE_S, Feed, Source, read_all
-from console.log_feed import LogFeed
 from console.orders import Orders
-from console.snapshots import SnapshotFiles
-from console.store import Snapshot, SourceKey, Store
-from console.timeline_feeds import Rememberers
+from console.reading.adapters import Adapters
+from console.reading.derive import impact, judge_quality, judge_runs
+from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
+from console.reading.log_feed import LogFeed
+from console.reading.snapshots import SnapshotFiles
+from console.reading.store import Snapshot, SourceKey, Store
+from console.reading.timeline_feeds import Rememberers
 from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
-    from console.past import Past
-    from console.triage import Triage
+    from console.reading.past import Past
+    from console.reading.triage import Triage
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
 RUN_LIMIT = 200
@@ -171,7 +171,7 @@ class Session:
 
     def past(self, at: datetime) -> Past:
         """What was so around `at`, still to be read."""
-        from console.past import Past
+        from console.reading.past import Past
 
         return Past(at, self.since, self._selection.context.entries, self.adapters, self._rememberers)
 
@@ -222,7 +222,7 @@ class Session:
 
     def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
         """What kind of trouble `run` is in, by all that is known of the context; None where it is in none."""
-        from console.triage import triage  # its patterns take 10 ms to compile, and the first paint needs none
+        from console.reading.triage import triage  # its patterns take 10 ms to compile, and the first paint needs none
 
         return triage(
             run, tasks=tasks, log=log, runs=self.store.items("pipelines"), scores=self.store.items("quality"),
@@ -398,7 +398,7 @@ class Session:
         if not managers:
             return
         arrived = [alert for manager in managers for alert in manager.items]
-        from console.same_alerts import without_arrived
+        from console.reading.same_alerts import without_arrived
 
         for snapshot in snapshots:
             if snapshot.type == "prometheus":

@@ -6,8 +6,8 @@ import contextlib
 from backends.errors import BackendError
 from backends.missing import collected
 from console import moment
+from console.reading.store import Snapshot, SourceError, SourceKey
 from console.session import Session
-from console.store import Snapshot, SourceError, SourceKey
 
 
 def silencers(session: Session) -> list[str]:

@@ -16,7 +16,7 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.output import document, worst_first
-from console.refs import find
+from console.reading.refs import find
 from console.session import Session
 from console.silences import read_silences, silencers
 from console.tables import View, item_table

@@ -131,7 +131,9 @@ async def _check(
     wanted = names or tuple(known)
     zone = zone_of(selection.context.config.timezone)
     panels: list[Panel] = [panel for panel in JUDGED_PANELS if panel in wanted]
-    if {"quality", "pipelines"} & {*panels}:  # each is judged by the other (`console.derive`), whatever else is asked
+    if {"quality", "pipelines"} & {
+        *panels
+    }:  # each is judged by the other (`console.reading.derive`), whatever else is asked
         panels = list(dict.fromkeys((*panels, "pipelines", "quality")))
     entries = {**entries, "checks": tuple(entry for entry in entries["checks"] if entry.name in wanted)}
     selection = replace(selection, context=replace(selection.context, entries=entries))

@@ -15,7 +15,6 @@ from backends.errors import RUN_VALIDATE, BackendError
 from backends.models import Finding as SystemFinding
 from backends.models import Health
 from backends.text import clean
-from console.asking import unknown_names
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
 from console.config.lint import lint, look_at
@@ -27,8 +26,9 @@ from console.diagnosis import asked
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
 from console.loop import run as run_loop
 from console.output import document, print_json
+from console.reading.asking import unknown_names
+from console.reading.store import Snapshot
 from console.session import Session, opened
-from console.store import Snapshot
 
 Level = Literal["error", "warning"]
 

@@ -19,15 +19,15 @@ from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.config.selection import Selection
-from console.derive import merged_lines
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.output import document, only_fields, print_lines
+from console.reading.derive import merged_lines
+from console.reading.store import Snapshot
+from console.reading.tail import Tail
 from console.session import ReadLogs, Session, opened
-from console.store import Snapshot
 from console.streams import say
 from console.tables import log_line
-from console.tail import Tail
 from console.typed_times import TypedTime
 from console.zones import zone_of
 

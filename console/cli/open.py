@@ -16,9 +16,9 @@ from console.cli.run import shown_run
 from console.cli.showing import Answer, show
 from console.loop import run as run_loop
 from console.output import document
-from console.refs import find, find_run, not_there
+from console.reading.refs import find, find_run, not_there
+from console.reading.store import Snapshot
 from console.session import Session, opened
-from console.store import Snapshot
 from console.tables import View, item_table
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks")

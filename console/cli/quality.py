@@ -7,7 +7,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.output import document, worst_first
-from console.refs import find
+from console.reading.refs import find
 from console.session import Session
 from console.tables import View, item_table
 from panels.kinds.quality import freshness_words

@@ -17,13 +17,13 @@ from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.loop import run as run_loop
 from console.output import document, plain, print_lines, worst_first
-from console.refs import find_run
+from console.reading.refs import find_run
 from console.session import Session, opened
 from console.tables import View, item_table, log_line
 from console.typed_times import TypedTime
 
 if TYPE_CHECKING:
-    from console.triage import Triage
+    from console.reading.triage import Triage
 
 # The scores are read too: a green run may have written what is bad, and its health says so (docs/contract.md, Models).
 PANELS: tuple[Panel, ...] = ("pipelines", "quality")

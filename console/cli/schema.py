@@ -17,9 +17,9 @@ from console.cli.timeline import Change
 from console.diagnosis import Diagnosis
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
+from console.reading.triage import Triage
 from console.sandbox.control import SandboxInfo
 from console.sandbox.load import LoadReport
-from console.triage import Triage
 
 
 class RunWithTasks(PipelineRun, frozen=True, kw_only=True):

@@ -12,7 +12,6 @@ from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import action_health
-from console.derive import latest_runs, merged_lines, panel_health
 from console.output import (
     SCHEMA_PREFIX,
     StatusDocument,
@@ -23,8 +22,9 @@ from console.output import (
     use_color,
     worst_first,
 )
+from console.reading.derive import latest_runs, merged_lines, panel_health
+from console.reading.store import Snapshot
 from console.session import PANELS, Acting, Session
-from console.store import Snapshot
 from console.tables import View, item_table, log_line, on_words, reasons
 from panels.words import UNICODE, ago
 

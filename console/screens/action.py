@@ -17,7 +17,8 @@ from actions.orphans import since_words
 from actions.telling import is_noop, outcome
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
-from console.derive import latest_runs
+from console.reading.derive import latest_runs
+from console.reading.store import Snapshot, Store
 from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
 from console.screens.parts import (
@@ -35,7 +36,6 @@ from console.screens.parts import (
     style_of,
 )
 from console.screens.plan_words import refusal, subject, worries
-from console.store import Snapshot, Store
 from panels.keybar import KeyBar
 from panels.words import Symbols
 

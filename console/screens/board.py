@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from backends.models import Panel, badness
+from console.reading.store import Store
 from console.screens import readings
-from console.store import Store
 from panels.columns import Cell, Moment
 from panels.frame import PanelBox
 from panels.kinds.alerts import ALERTS
@@ -24,7 +24,7 @@ from panels.logview import LogView
 from panels.words import ago, clock
 
 if TYPE_CHECKING:
-    from console.past import Past
+    from console.reading.past import Past
 
 NAMES = ("pipelines", "quality", "alerts", "deployments", "logs", "timeline")
 _OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")

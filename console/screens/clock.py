@@ -6,15 +6,15 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from console.reading.store import Snapshot
 from console.screens import readings
 from console.screens.board import Board
-from console.store import Snapshot
 from panels.columns import Moment
 from panels.header import Trouble
 from panels.words import ago, clock
 
 if TYPE_CHECKING:
-    from console.past import Past
+    from console.reading.past import Past
     from console.session import Session
 
 OF_THE_PAST = ("pipelines", "logs", "timeline")

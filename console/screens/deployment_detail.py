@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from actions.models import Action, Refused, Request
 from backends.errors import BackendError
 from backends.models import Deployment
+from console.reading.store import Snapshot
 from console.screens import deployment_lines as lines
 from console.screens.action import ActionScreen
 from console.screens.menu import ActionMenu
@@ -35,7 +36,6 @@ from console.screens.parts import (
 )
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
-from console.store import Snapshot
 from panels.keybar import KeyBar
 from panels.words import ago
 

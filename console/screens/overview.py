@@ -13,13 +13,13 @@ from textual.screen import Screen
 
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
+from console.reading.store import Snapshot
 from console.screens import readings
 from console.screens.about import command_of, time_of, url_of
 from console.screens.board import NAMES, SANDBOX_CARD, Board
 from console.screens.clock import Clock
 from console.screens.prompt import Prompt
 from console.screens.too_small import TooSmall
-from console.store import Snapshot
 from panels.columns import Moment
 from panels.header import Header, Strip
 from panels.keybar import KeyBar

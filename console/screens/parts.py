@@ -21,8 +21,8 @@ from panels.words import UNICODE, Symbols
 if TYPE_CHECKING:
     from textual.app import App
 
+    from console.reading.store import Snapshot
     from console.session import Session
-    from console.store import Snapshot
 
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
 MUTED = "dim"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
 from backends.text import clean
-from console.derive import latest_runs, panel_health
-from console.store import Snapshot, Store
+from console.reading.derive import latest_runs, panel_health
+from console.reading.store import Snapshot, Store
 from panels.header import Trouble
 from panels.kinds.timeline import Event, events
 from panels.sources import Source

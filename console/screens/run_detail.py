@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from actions.models import Refused
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
+from console.reading.store import Snapshot
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
@@ -36,7 +37,6 @@ from console.screens.parts import (
 )
 from console.screens.plan_words import refusal
 from console.screens.task_lines import approval_line, first_to_read, gantt_line, list_line, run_line, span
-from console.store import Snapshot
 from panels.keybar import KeyBar
 from panels.words import ago, clock, zone_name
 

@@ -16,7 +16,7 @@ from backends.alerts.alertmanager import Alertmanager
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.registry import AdapterContext, build
-from console.history import of_actions
+from console.reading.history import of_actions
 from tests.actions.house import YES, House
 from tests.backends.fake_alertmanager import FakeAlertmanager, cluster
 

@@ -28,8 +28,8 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from console.reading.store import Snapshot, SourceError, SourceKey, Store
 from console.session import Ways
-from console.store import Snapshot, SourceError, SourceKey, Store
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
 

@@ -31,10 +31,10 @@ from backends.models import (
     TruthLayer,
 )
 from backends.ports import Approval, PipelineInfo, PipelineParam
+from console.reading.store import Snapshot, SourceKey, Store
+from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
 from console.session import Ways
-from console.store import Snapshot, SourceKey, Store
-from console.triage import Triage, triage
 
 HOSTILE = "[bold red]BLUE[/] [/] [0] $warning {x} [@click=app.quit]click[/] unbalanced ["
 

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from backends.models import Alert, Deployment
 from console.check_results import check_results
-from console.store import Snapshot, SourceKey
+from console.reading.store import Snapshot, SourceKey
 from tests.console.fakes import NOW, alert, deployment
 
 

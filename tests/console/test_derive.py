@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
 from console.config.model import LinkRow, Links
-from console.derive import impact, judge_quality, judge_runs, latest_runs, names_of, panel_health
-from console.store import Snapshot, SourceError, SourceKey
+from console.reading.derive import impact, judge_quality, judge_runs, latest_runs, names_of, panel_health
+from console.reading.store import Snapshot, SourceError, SourceKey
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 LINKS = Links(

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.missing import missing
 from backends.models import CheckResult, LogEntry
-from console.feeds import Feed, Source, read_all
 from console.output import document, reading_exit_code
-from console.snapshots import SnapshotFiles
-from console.store import Snapshot, SourceKey, Store
+from console.reading.feeds import Feed, Source, read_all
+from console.reading.snapshots import SnapshotFiles
+from console.reading.store import Snapshot, SourceKey, Store
 
 OK = CheckResult(ref="api", name="api", state="ok", message="200 in 3 ms")
 

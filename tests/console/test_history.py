@@ -7,7 +7,7 @@ from actions.journal.audit import AuditRecord
 from actions.models import Action, Actor, Watch
 from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
 from backends.ports import Point, Series
-from console.history import of_actions, of_metrics, of_notes, of_watches
+from console.reading.history import of_actions, of_metrics, of_notes, of_watches
 from panels.kinds.timeline import events
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)

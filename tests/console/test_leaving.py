@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from actions.models import Action
+from console.reading.store import Snapshot
 from console.screens.deployment_detail import DeploymentDetail
-from console.store import Snapshot
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment
 
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from actions.models import Consent, Request
-from console.adapters import Adapters
 from console.config.load import load_config, pick_context
 from console.orders import Orders
+from console.reading.adapters import Adapters
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.errors import CommandError
-from console.refs import find
+from console.reading.refs import find
+from console.reading.store import Snapshot, SourceError, SourceKey
 from console.screens.about import command_of
-from console.store import Snapshot, SourceError, SourceKey
 from tests.console.fakes import alert
 from tests.live.process import free_port
 

@@ -9,6 +9,7 @@ from textual.widgets import OptionList
 from backends.errors import BackendError
 from backends.models import LogEntry, TruthLayer
 from backends.ports import Approval
+from console.reading.store import Snapshot, SourceError, SourceKey
 from console.screens.action import ActionScreen
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.deployment_lines import disagreement, truth_rows
@@ -16,7 +17,6 @@ from console.screens.log_lines import LogLines, error_lines
 from console.screens.plan import PlanScreen
 from console.screens.run_detail import RunDetail
 from console.screens.task_lines import first_to_read, gantt_line, span
-from console.store import Snapshot, SourceError, SourceKey
 from panels.words import UNICODE
 from tests.console.screen_fakes import (
     HOSTILE,

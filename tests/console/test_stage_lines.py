@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from actions.models import Action, Finding, GateView, Hold, Step
 from backends.models import Alert, ColorState, RollbackOffer
+from console.reading.store import Snapshot, SourceError, SourceKey
 from console.screens import stage_lines
 from console.screens.action import ActionScreen
 from console.screens.readings import troubles
-from console.store import Snapshot, SourceError, SourceKey
 from panels.words import ASCII, UNICODE
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, ago, an_action, outside, said, text_of
 from tests.console.test_plan_screen import SIZE, until

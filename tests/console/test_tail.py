@@ -13,8 +13,8 @@ from backends.logs.lines import nanoseconds
 from backends.logs.merging import is_gap
 from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
-from console import tail as tail_module
-from console.tail import Tail
+from console.reading import tail as tail_module
+from console.reading.tail import Tail
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATIENCE_S = 30.0

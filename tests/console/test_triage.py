@@ -7,7 +7,7 @@ import pytest
 
 from backends.models import CheckResult, FailedExpectation, LogEntry, PipelineRun, QualityScore, TaskRun
 from console.config.model import LinkRow, Links
-from console.triage import MEANING, triage
+from console.reading.triage import MEANING, triage
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 LINKS = Links(rows=(LinkRow(pipeline="load", datasets=("orders",)),))

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from actions.models import Action, Consent, Request
-from console.adapters import Adapters
 from console.config.load import load_config, pick_context
 from console.orders import Orders
+from console.reading.adapters import Adapters
 from tests.live.haproxy import Haproxy, haproxy
 from tests.live.measured import Measured, measured
 from tests.live.process import until

@@ -537,9 +537,9 @@ async def test_doctor_really_asks_it(
     words: str,
 ) -> None:  # fmt: skip
     """new-user R6: reached, authorized and ok, whatever the config said."""
-    from console.adapters import Adapters
-    from console.asking import ask
     from console.config.load import load_config
+    from console.reading.adapters import Adapters
+    from console.reading.asking import ask
 
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
     (node,) = nodes

@@ -10,8 +10,8 @@ from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 from console import moment
 from console.crash import write_crash_file
-from console.store import Snapshot, SourceKey, Store
-from console.tail import Tail
+from console.reading.store import Snapshot, SourceKey, Store
+from console.reading.tail import Tail
 
 KEPT = 500  # lines of each source in the store: for what does not listen
 

@@ -14,7 +14,7 @@ from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 from backends.text import clean
 from console import moment
-from console.store import SourceError
+from console.reading.store import SourceError
 
 FLUSH_S = 0.1
 BUSY_FLUSH_S = 0.25  # a screen that changes wholly each time: four frames a second leave the loop to the keys

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from backends.models import CheckResult, LogEntry, PipelineRun, QualityScore, TaskRun
 from console.config.model import Links
-from console.derive import written_by
+from console.reading.derive import written_by
 from panels.words import took
 
 TriageKind = Literal["died", "schema", "slow", "stale-but-green", "platform"]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from backends.models import Alert, Deployment, Health, Item, LogEntry, PipelineRun, QualityScore, worst
 from backends.quality.rows import outdated
 from console.config.model import LinkRow, Links
-from console.store import Snapshot
+from console.reading.store import Snapshot
 from panels.kinds.quality import why
 
 MAX_NAMED = 3

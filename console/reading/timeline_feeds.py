@@ -5,12 +5,12 @@ from datetime import datetime
 from functools import partial
 
 from backends.models import Item
-from console.adapters import Adapters
 from console.config.load import Entry
 from console.config.model import Port
-from console.feeds import Source
 from console.orders import Orders
-from console.store import SourceKey
+from console.reading.adapters import Adapters
+from console.reading.feeds import Source
+from console.reading.store import SourceKey
 
 ACTION_LIMIT = 200
 
@@ -36,7 +36,7 @@ class Rememberers:
         return found
 
     async def _journal(self, window: Window) -> tuple[Item, ...]:
-        from console import history
+        from console.reading import history
 
         since, until = window()
         actions = await self._orders.actions(limit=ACTION_LIMIT)
@@ -52,6 +52,6 @@ class Rememberers:
         return tuple(await self._adapters.pipelines(name).events(*window()))
 
     async def _firings(self, name: str, window: Window) -> tuple[Item, ...]:
-        from console.history import of_metrics
+        from console.reading.history import of_metrics
 
         return tuple(await of_metrics(self._adapters.metrics(name), name, *window()))

@@ -10,12 +10,12 @@ from backends.logs.merging import note
 from backends.models import Item, LogEntry
 from backends.ports import LogQuery
 from console import moment
-from console.adapters import Adapters
 from console.config.load import Entry
 from console.config.model import Port
-from console.feeds import Feed, Source, read_all
-from console.store import SourceKey, Store
-from console.timeline_feeds import Rememberers
+from console.reading.adapters import Adapters
+from console.reading.feeds import Feed, Source, read_all
+from console.reading.store import SourceKey, Store
+from console.reading.timeline_feeds import Rememberers
 
 AFTER = timedelta(minutes=5)
 RUN_LIMIT = 1000

@@ -8,10 +8,10 @@ from backends.errors import BackendError
 from backends.models import Alert, Finding, QualityScore, Truth
 from backends.ports import LogQuery
 from backends.together import together
-from console.adapters import Adapters
 from console.config.load import Entry
 from console.config.model import Port
-from console.store import Snapshot
+from console.reading.adapters import Adapters
+from console.reading.store import Snapshot
 
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
 

@@ -7,7 +7,7 @@ from backends.alerts.naming import told_apart
 from backends.models import Alert, PipelineRun
 from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of
 from console.output import error_reports
-from console.store import Snapshot
+from console.reading.store import Snapshot
 
 
 class HasRef(Protocol):

@@ -15,7 +15,7 @@ from backends.files import read_regular
 from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
 from console.paths import home
-from console.store import Snapshot, SourceKey
+from console.reading.store import Snapshot, SourceKey
 
 LIFE_S = 24 * 3600.0
 _DECODERS: dict[Panel, msgspec.msgpack.Decoder[Any]] = {
