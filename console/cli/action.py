@@ -18,12 +18,12 @@ from console.cli.showing import Answer
 from console.cli.showing import show as show_answer
 from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.gate_lines import gate_line
 from console.loop import run as run_loop
-from console.output import document, print_lines
+from console.printing.gate_lines import gate_line
+from console.printing.output import document, print_lines
+from console.printing.tables import View, item_table
 from console.session import Session, opened
 from console.streams import say
-from console.tables import View, item_table
 from panels.words import UNICODE, clock
 
 

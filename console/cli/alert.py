@@ -15,11 +15,11 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
-from console.output import document, worst_first
+from console.printing.output import document, worst_first
+from console.printing.tables import View, item_table
 from console.reading.refs import find
 from console.session import Session
 from console.silences import read_silences, silencers
-from console.tables import View, item_table
 from panels.words import clock
 
 

@@ -13,7 +13,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer, show
 from console.loop import run as run_loop
-from console.output import document, plain, table
+from console.printing.output import document, plain, table
 from console.session import Session, opened
 
 

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import CheckResult, Panel, badness, worst
-from console.check_output import EXIT_OF_HEALTH, FORMATS, write
 from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results, of_actions
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
@@ -22,8 +21,9 @@ from console.config.model import Port
 from console.config.selection import SANDBOX
 from console.errors import CommandError
 from console.loop import run as run_loop
-from console.output import document
-from console.ranges import Range, judged_by, parse_range
+from console.printing.check_output import EXIT_OF_HEALTH, FORMATS, write
+from console.printing.output import document
+from console.printing.ranges import Range, judged_by, parse_range
 from console.session import Session, opened
 from console.streams import forgive, say
 from console.zones import zone_of

@@ -22,10 +22,10 @@ from console.config.load import Config, Context, fatal_problems, find_config, lo
 from console.config.model import Port
 from console.config.schema import config_schema
 from console.config.selection import Selection
-from console.diagnosis import asked
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
 from console.loop import run as run_loop
-from console.output import document, print_json
+from console.printing.diagnosis import asked
+from console.printing.output import document, print_json
 from console.reading.asking import unknown_names
 from console.reading.store import Snapshot
 from console.session import Session, opened

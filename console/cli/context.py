@@ -8,7 +8,7 @@ from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.config.load import Context, find_config, load_config
 from console.config.model import PORTS
-from console.output import document, table
+from console.printing.output import document, table
 
 
 class ContextSummary(msgspec.Struct, frozen=True):

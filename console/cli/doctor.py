@@ -10,9 +10,9 @@ from console.cli.reading import READ_TIMEOUT_S, say_sandbox
 from console.cli.showing import Answer, show
 from console.config.lint import lint
 from console.config.selection import select
-from console.diagnosis import Diagnosis, diagnose
 from console.loop import run as run_loop
-from console.output import document, reading_exit_code, table, worst_first
+from console.printing.diagnosis import Diagnosis, diagnose
+from console.printing.output import document, reading_exit_code, table, worst_first
 from panels.words import NOTHING, UNICODE, amount
 
 HEADERS = ("STATE", "WHAT", "NAME", "TYPE", "REACHED", "AUTHORIZED", "MAY", "MS", "SKEW S", "DETAIL")

@@ -148,7 +148,7 @@ def say_why(error: Exception) -> int:
 def _say(code: int, kind: str, message: str, fix: str) -> int:
     sys.stderr.write(f"teal: {message}" + (f" ({fix})" if fix else "") + "\n")
     if _wants_json(sys.argv[1:]):
-        from console.output import failure_document, print_json
+        from console.printing.output import failure_document, print_json
 
         with contextlib.suppress(OSError):  # stdout may be what failed
             print_json(failure_document(kind, message, fix))

@@ -12,7 +12,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.processes import is_stopped
 from console.cli.options import Common
-from console.output import print_lines
+from console.printing.output import print_lines
 from console.session import Session
 from console.streams import say
 from panels.words import UNICODE

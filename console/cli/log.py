@@ -21,13 +21,13 @@ from console.cli.showing import Answer
 from console.config.selection import Selection
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
-from console.output import document, only_fields, print_lines
+from console.printing.output import document, only_fields, print_lines
+from console.printing.tables import log_line
 from console.reading.derive import merged_lines
 from console.reading.store import Snapshot
 from console.reading.tail import Tail
 from console.session import ReadLogs, Session, opened
 from console.streams import say
-from console.tables import log_line
 from console.typed_times import TypedTime
 from console.zones import zone_of
 

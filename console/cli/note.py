@@ -8,7 +8,7 @@ from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_USAGE, CommandError
 from console.loop import run as run_loop
-from console.output import document
+from console.printing.output import document
 from console.session import Session, opened
 
 MAX_CHARS = 1000

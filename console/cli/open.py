@@ -15,11 +15,11 @@ from console.cli.reading import READ_TIMEOUT_S, chosen
 from console.cli.run import shown_run
 from console.cli.showing import Answer, show
 from console.loop import run as run_loop
-from console.output import document
+from console.printing.output import document
+from console.printing.tables import View, item_table
 from console.reading.refs import find, find_run, not_there
 from console.reading.store import Snapshot
 from console.session import Session, opened
-from console.tables import View, item_table
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks")
 

@@ -6,10 +6,10 @@ from backends.models import Panel, QualityScore
 from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
-from console.output import document, worst_first
+from console.printing.output import document, worst_first
+from console.printing.tables import View, item_table
 from console.reading.refs import find
 from console.session import Session
-from console.tables import View, item_table
 from panels.kinds.quality import freshness_words
 from panels.words import clock
 

@@ -12,7 +12,7 @@ from console.config.selection import Selection, select
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.orders import PATIENCE_S
-from console.output import reading_exit_code
+from console.printing.output import reading_exit_code
 from console.session import ReadLogs, Session, last_lines, opened
 from console.streams import say
 from console.typed_times import FORMS, TypedTime

@@ -18,13 +18,13 @@ from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.timeline import PANELS
-from console.dora_report import dora_lines
 from console.errors import EXIT_USAGE, CommandError
-from console.output import document
+from console.printing.dora_report import dora_lines
+from console.printing.output import document
+from console.printing.report import Facts, OpenItem, handover, incident, open_items
 from console.reading.derive import panel_health
 from console.reading.store import Snapshot, SourceError, SourceKey
 from console.reading.timeline_feeds import ACTION_LIMIT
-from console.report import Facts, OpenItem, handover, incident, open_items
 from console.session import Session
 from console.silences import read_silences
 from console.typed_times import TypedTime

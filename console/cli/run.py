@@ -16,10 +16,10 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.loop import run as run_loop
-from console.output import document, plain, print_lines, worst_first
+from console.printing.output import document, plain, print_lines, worst_first
+from console.printing.tables import View, item_table, log_line
 from console.reading.refs import find_run
 from console.session import Session, opened
-from console.tables import View, item_table, log_line
 from console.typed_times import TypedTime
 
 if TYPE_CHECKING:

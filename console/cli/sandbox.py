@@ -6,7 +6,7 @@ import msgspec
 from console.cli.options import DURATION, Common, common_options
 from console.cli.showing import Answer, show
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.output import document, plain
+from console.printing.output import document, plain
 from console.sandbox import control
 from console.streams import say
 

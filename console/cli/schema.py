@@ -14,9 +14,9 @@ from console.cli.context import ContextSummary
 from console.cli.report import Report
 from console.cli.sandbox import Said
 from console.cli.timeline import Change
-from console.diagnosis import Diagnosis
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
+from console.printing.diagnosis import Diagnosis
+from console.printing.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
 from console.reading.triage import Triage
 from console.sandbox.control import SandboxInfo
 from console.sandbox.load import LoadReport

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from console.cli.options import Common
-from console.output import Document, StatusDocument, field_table, only_fields, print_json, print_lines
+from console.printing.output import Document, StatusDocument, field_table, only_fields, print_json, print_lines
 from console.streams import say
 
 CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"

@@ -12,7 +12,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import action_health
-from console.output import (
+from console.printing.output import (
     SCHEMA_PREFIX,
     StatusDocument,
     error_reports,
@@ -22,10 +22,10 @@ from console.output import (
     use_color,
     worst_first,
 )
+from console.printing.tables import View, item_table, log_line, on_words, reasons
 from console.reading.derive import latest_runs, merged_lines, panel_health
 from console.reading.store import Snapshot
 from console.session import PANELS, Acting, Session
-from console.tables import View, item_table, log_line, on_words, reasons
 from panels.words import UNICODE, ago
 
 LOG_LINES = 10

@@ -9,7 +9,7 @@ from backends.models import Panel
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
-from console.output import document
+from console.printing.output import document
 from console.session import Session
 from console.typed_times import TypedTime
 from panels.kinds.timeline import Event, events

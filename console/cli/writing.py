@@ -24,7 +24,7 @@ from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED
 from console.loop import run as run_loop
-from console.output import document
+from console.printing.output import document
 from console.session import Session, opened
 from console.streams import forgive, say
 from panels.words import UNICODE, took

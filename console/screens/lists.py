@@ -17,11 +17,11 @@ from actions.orphans import since_words
 from actions.telling import title
 from backends.errors import BackendError
 from backends.models import badness
+from console.printing.tables import on_words
 from console.reading.store import Snapshot
 from console.screens import readings
 from console.screens.prompt import Prompt
 from console.session import who_acts
-from console.tables import on_words
 from panels.columns import Cell, Column, Kind, Moment
 from panels.frame import PanelBox
 from panels.keybar import KeyBar

@@ -16,7 +16,7 @@ from backends import registry
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.cli.schema import ITEMS, KINDS, STATUS_ITEMS, document_schema
-from console.output import SCHEMA_PREFIX, Document, StatusDocument
+from console.printing.output import SCHEMA_PREFIX, Document, StatusDocument
 from console.sandbox import control
 from console.sandbox.load import LoadReport
 from tests.console import fixed_adapters

@@ -20,7 +20,7 @@ from backends import registry
 from backends.http import Answer
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.diagnosis import Diagnosis, clock_skew
+from console.printing.diagnosis import Diagnosis, clock_skew
 from tests.console import fixed_adapters
 
 NOW = datetime(2026, 11, 21, 13, 2, 31, 500000, tzinfo=UTC)

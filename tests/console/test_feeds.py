@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.missing import missing
 from backends.models import CheckResult, LogEntry
-from console.output import document, reading_exit_code
+from console.printing.output import document, reading_exit_code
 from console.reading.feeds import Feed, Source, read_all
 from console.reading.snapshots import SnapshotFiles
 from console.reading.store import Snapshot, SourceKey, Store

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from backends import registry
-from console import check_output, moment
+from console import moment
 from console.cli.commands import teal
 from console.cli.ending import run_command
+from console.printing import check_output
 from tests.console import fixed_adapters
 
 GOLDEN = Path(__file__).parent / "golden"

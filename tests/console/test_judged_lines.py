@@ -10,8 +10,8 @@ from actions.dora import Dora
 from actions.models import GateView
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.dora_report import dora_lines
-from console.gate_lines import gate_line
+from console.printing.dora_report import dora_lines
+from console.printing.gate_lines import gate_line
 
 NOW = datetime(2026, 3, 8, 3, 0, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backends.models import CheckResult, PerfDatum
-from console.ranges import judged_by, parse_range
+from console.printing.ranges import judged_by, parse_range
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from actions.telling import is_noop, outcome
 from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
-from console.output import table
+from console.printing.output import table
 from panels.kinds.deployments import frozen_words, live_problem
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took

@@ -10,7 +10,7 @@ from actions.who import host_name
 from backends.models import CheckResult, Health, PerfDatum, worst
 from backends.text import counted
 from console import moment
-from console.ranges import measured
+from console.printing.ranges import measured
 
 EXIT_OF_HEALTH: dict[Health, int] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 WORD_OF_HEALTH: dict[Health, str] = {"ok": "OK", "warning": "WARNING", "critical": "CRITICAL", "unknown": "UNKNOWN"}
