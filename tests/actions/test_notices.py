@@ -15,7 +15,7 @@ from actions.models import Consent
 from actions.notices import NOTIFY_S
 from actions.targets import describe
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
-from tests.actions.test_orders import blind_once_watched, order, paused_before_the_shift
+from tests.actions.orders.test_orders import blind_once_watched, order, paused_before_the_shift
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
 

@@ -19,8 +19,8 @@ from actions.who import current_actor
 from backends.errors import BackendError
 from console.runner import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.orders.test_orders import in_phase, order
 from tests.actions.test_notices import told, webhook
-from tests.actions.test_orders import in_phase, order
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
 

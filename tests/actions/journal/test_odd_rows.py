@@ -13,8 +13,8 @@ from actions.models import Action, Refused
 from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import begun, draft, execute, owner
-from tests.actions.test_orders import in_phase
-from tests.actions.test_unjournalled import Spare
+from tests.actions.orders.test_orders import in_phase
+from tests.actions.switching.test_unjournalled import Spare
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}

@@ -14,7 +14,7 @@ from console.screens.action import ActionScreen
 from console.screens.readings import troubles
 from panels.words import ASCII, UNICODE
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, ago, an_action, outside, said, text_of
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 SEEN_AT = ago(0)
 ALONE = SEEN_AT - timedelta(seconds=90)

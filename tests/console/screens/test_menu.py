@@ -18,7 +18,7 @@ from console.screens.parts import Paragraphs
 from console.screens.plan import PlanScreen
 from console.screens.trigger import TriggerForm
 from tests.console.screen_fakes import HOSTILE, FakeSession, Holder, a_deployment, a_run, outside, said, text_of
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 SICK = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=False, detail="503 from /health")}
 UNSEEN = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=None, detail="timeout")}

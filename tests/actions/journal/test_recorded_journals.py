@@ -23,10 +23,10 @@ from actions.models import Action, Actor, Consent, Request
 from actions.runner import run_action
 from tests.actions.fake_switch import FakeSwitch, FakeTargets
 from tests.actions.journals import execute, here
-from tests.actions.test_machine import QUICK
+from tests.actions.switching.test_machine import QUICK
 from tests.fixtures.journals.record import CONFIG, fair
 
-RECORDED = sorted((Path(__file__).parents[1] / "fixtures" / "journals").glob("*/*.sql"))
+RECORDED = sorted((Path(__file__).parents[2] / "fixtures" / "journals").glob("*/*.sql"))
 YES = Consent(confirmed=True, reason="a test")
 MOVED = ("shifted", "verify", "analyse", "paused", "rolling_back", "conflict")
 

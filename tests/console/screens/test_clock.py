@@ -19,7 +19,7 @@ from console.reading.store import SourceKey
 from console.reading.timeline_feeds import Rememberers, Window
 from panels.header import Strip
 from tests.console.fakes import NOW, FakeSession, alert, log, run
-from tests.console.test_overview import console, incident, text
+from tests.console.screens.test_overview import console, incident, text
 
 AT = NOW - timedelta(minutes=40)
 ENTRIES = {

@@ -24,7 +24,7 @@ from console.screens.silence import SilenceForm, lasting, parse_matchers
 from panels.keybar import KeyBar
 from tests.console import fakes
 from tests.console.screen_fakes import HOSTILE, FakeSession, Holder, a_plan, ago, outside, said, text_of
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 LABELS = {"alertname": "Errors", "dataset": "transactions", "severity": "critical", "pod": "etl-7"}
 ALERT = Alert(

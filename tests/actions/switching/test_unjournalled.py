@@ -25,7 +25,7 @@ from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runner import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
-from tests.actions.test_orders import in_phase
+from tests.actions.orders.test_orders import in_phase
 from tests.chaos.test_journal import fill
 from tests.live.postgres import PostgresServer
 from tests.two_colors import TwoColors

@@ -19,7 +19,7 @@ from console.session import Ways
 from panels.listing import Listing
 from tests.console import fakes
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan, ago, an_action, outside, said, text_of
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 UNARMED = "this console is read-only: ! arms it"
 ALONE = ago(90)

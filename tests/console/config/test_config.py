@@ -9,7 +9,7 @@ import pytest
 from console.config.load import fatal_problems, find_config, load_config, pick_context, search_path
 from console.errors import ConfigError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 GOOD = """
 default_context = "production"

@@ -31,7 +31,7 @@ from tests.console.screen_fakes import (
     some_tasks,
     text_of,
 )
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 
 def a_detail(session: FakeSession, **changes: Any) -> RunDetail:

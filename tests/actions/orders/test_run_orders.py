@@ -21,7 +21,7 @@ PIPELINE = "local/etl"
 
 @pytest.fixture
 async def local(tmp_path: Path, house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalPipelines]:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     script = 'test "$TEAL_PARAM_MODE" != slow || sleep 30; test "$TEAL_PARAM_MODE" != bad || test -e fixed'
     dag = {"name": "etl", "params": {"mode": "good"}, "tasks": [{"name": "load", "command": ["sh", "-c", script]}]}
     config = {"history": "sqlite:///runs.db", "logs": "logs", "dags": [dag]}

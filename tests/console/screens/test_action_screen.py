@@ -11,7 +11,7 @@ from console.screens.plan import PlanScreen
 from console.screens.stage_lines import ticks
 from panels.words import UNICODE
 from tests.console.screen_fakes import HOSTILE, FakeSession, Holder, ago, an_action, outside, said, text_of
-from tests.console.test_plan_screen import SIZE, until
+from tests.console.screens.test_plan_screen import SIZE, until
 
 
 def a_screen(session: FakeSession) -> ActionScreen:

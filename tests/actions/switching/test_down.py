@@ -21,7 +21,7 @@ from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
 from tests.actions.fake_switch import FakeSwitch
 from tests.actions.house import ANALYTICS_FLIP, YES, House
-from tests.actions.test_machine import CONFIG
+from tests.actions.switching.test_machine import CONFIG
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}

@@ -45,7 +45,7 @@ async def test_what_an_older_program_wrote_is_upgraded_and_kept(location: Journa
 
     location.directory.mkdir(mode=0o700)
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "actions" / "migrations"))
+    config.set_main_option("script_location", str(ROOT / "actions" / "journal" / "migrations"))
     config.set_main_option("path_separator", "os")
     engine = create_engine(location.url)
     with engine.begin() as connection:

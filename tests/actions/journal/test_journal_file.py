@@ -51,7 +51,8 @@ async def test_alembic_is_loaded_only_to_upgrade(tmp_path: Path) -> None:
     await journal.audit(AuditEntry(kind="note"))
     await journal.aclose()
     script = (
-        "import asyncio, sys\nfrom actions.journal.journal import Journal\nfrom actions.journal.location import journal_location\n"
+        "import asyncio, sys\nfrom actions.journal.journal import Journal\n"
+        "from actions.journal.location import journal_location\n"
         f"journal = Journal(journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path)!r}}}))\n"
         "assert asyncio.run(journal.audit_verify()).records == 1\nprint('alembic' in sys.modules)\n"
     )
