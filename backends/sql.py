@@ -77,15 +77,21 @@ _FIX_OF_WORDS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("permission denied",), "grant its user the right to read it"),
 )  # fmt: skip
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+# Of a server whose host is gone (s, ms): by the default of the system, a thread waits for it for 2 h.
+_LOST_AFTER: dict[str, Any] = {
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000,
+}  # fmt: skip
 UTF8: dict[str, Any] = {"client_encoding": "utf8"}
 """How a connection of libpq speaks, also to a database in SQL_ASCII: from that, psycopg takes text for bytes."""
 
 
 def libpq_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What libpq is told besides what a URL says (`given`): the encoding, and a passphrase for a client key where
-    there is none, since OpenSSL would ask for it at the terminal. One that the key does not have does no harm."""
+    """What libpq is told besides what a URL says (`given`): the encoding, when a server is lost, and a passphrase for a
+    client key where there is none, since OpenSSL would ask for it at the terminal. One that the key does not have does
+    no harm."""
     has_one = "sslpassword" in given or "service" in given or "PGSERVICE" in os.environ
-    return UTF8 if has_one else {**UTF8, "sslpassword": "none"}
+    told = {**UTF8, **{key: value for key, value in _LOST_AFTER.items() if key not in given}}
+    return told if has_one else {**told, "sslpassword": "none"}
 
 
 def refuse_short_scheme(url: str) -> None:

@@ -2,23 +2,31 @@
 
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_Jobs: TypeAlias = "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]"
 
 
 class DaemonThreads:
-    """A few threads that do not keep the program from ending while a driver hangs in a system call."""
+    """A few threads that do not keep the program from ending while a driver hangs in a system call. They end with the
+    owner of this, whether he closes it or is just gone."""
 
     def __init__(self, size: int, name: str) -> None:
         self._size = size
         self._name = name
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._jobs: _Jobs = queue.SimpleQueue()
         self._count = 0
+        self._end = weakref.finalize(self, self._jobs.put, None)
+        self._end.atexit = False
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         """Queue `work`; a future that is cancelled before its turn is never run."""
@@ -31,9 +39,8 @@ class DaemonThreads:
 
     def close(self) -> None:
         """Each thread ends after what it is doing."""
-        for _ in range(self._count):
-            self._jobs.put(None)
-        self._jobs, self._count = queue.SimpleQueue(), 0
+        self._end()
+        self._begin()
 
 
 class DaemonExecutor(ThreadPoolExecutor):
@@ -53,13 +60,17 @@ class DaemonExecutor(ThreadPoolExecutor):
         self._daemons.close()
 
 
-def _work(jobs: "queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]") -> None:
+def _work(jobs: _Jobs) -> None:
     while (job := jobs.get()) is not None:
-        future, work = job
-        if not future.set_running_or_notify_cancel():
-            continue
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-        del job, future, work  # an idle thread must not keep the last rows alive
+        _do(*job)
+        del job  # an idle thread must not keep the last rows alive, nor the owner of its work
+    jobs.put(None)  # for the next of them
+
+
+def _do(future: "Future[Any]", work: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)

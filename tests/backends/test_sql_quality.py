@@ -1,5 +1,7 @@
 """`sql` quality on real SQLite files: the contract, and what only tables can do to one."""
 
+import asyncio
+import gc
 import sqlite3
 import stat
 import threading
@@ -274,16 +276,31 @@ async def test_a_locked_database_is_waited_for_and_then_an_error(tmp_path: Path)
 
 async def test_a_query_without_end_is_ended(warehouse: Path) -> None:
     query = "with recursive t(n) as (select 1 union all select n + 1 from t) select n from t where n < 0"
+    others = set(threading.enumerate())  # of adapters that another test has left open
     adapter = quality_in(warehouse, query=query, timeout="200ms")
     for _ in range(6):  # more often than there are threads
         with pytest.raises(BackendError) as caught:
             await adapter.scores()
         assert caught.value.kind == "timeout"
     await adapter.aclose()
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - others:
         if thread.name == "sql":
             thread.join(60)
             assert not thread.is_alive(), "a thread still runs the query"
+
+
+async def test_who_is_gone_without_closing_leaves_no_thread(warehouse: Path) -> None:
+    others = set(threading.enumerate())
+    adapter = quality_in(warehouse)
+    await asyncio.gather(*(adapter.scores() for _ in range(4)))
+    threads = [thread for thread in set(threading.enumerate()) - others if thread.name == "sql"]
+    assert threads
+    del adapter
+    deadline = time.monotonic() + 10
+    while any(thread.is_alive() for thread in threads):
+        assert time.monotonic() < deadline
+        gc.collect()
+        await asyncio.sleep(0.01)
 
 
 async def test_too_many_rows_are_an_error_and_not_a_part_of_the_truth(warehouse: Path) -> None:
@@ -373,7 +390,9 @@ async def test_evaluations_of_several_kinds_have_a_trend_each(warehouse: Path, c
         insert(warehouse, dataset="one", **{column: "nulls", "score": 0.99, "evaluated_at": at})
     insert(warehouse, **{column: "ranges", "score": 0.62, "evaluated_at": (now() - timedelta(hours=1)).isoformat()})
     for config in ({"history": 5}, {"query": "select * from data_quality_log"}):
-        nulls, ranges, one = await quality_in(warehouse, **config).scores()
+        adapter = quality_in(warehouse, **config)
+        nulls, ranges, one = await adapter.scores()
+        await adapter.aclose()
         assert [score.ref for score in (nulls, ranges, one)] == [
             "scores/customers/nulls", "scores/customers/ranges", "scores/one",
         ]  # fmt: skip
