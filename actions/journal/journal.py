@@ -260,6 +260,8 @@ class Journal:
     async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False) -> T:
         asked = self._read if reads else self._told
         work = asyncio.get_running_loop().run_in_executor(self._executor, lambda: asked(ask))
+        # What goes wrong once the caller has gone is told nobody: else asyncio prints it over the screen.
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
         # A transaction that has begun ends on its own: the caller may stop waiting, the thread does not.
         return await asyncio.shield(work)
 

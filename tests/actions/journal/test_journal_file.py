@@ -1,5 +1,8 @@
 """The journal's file: born with the first write, private or its group's, and found where it is."""
 
+import asyncio
+import contextlib
+import gc
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +17,7 @@ from actions.journal.journal import Journal
 from actions.journal.lease import is_held, owner_file, release, take
 from actions.journal.location import journal_location
 from backends.errors import BackendError
-from tests.actions.journals import ROOT, draft, here
+from tests.actions.journals import ALICE, ROOT, draft, here
 
 
 @pytest.fixture
@@ -80,6 +83,22 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(journal: Journal) -> 
     with pytest.raises(BackendError, match="not a database"):
         await journal.begin(draft())
     assert "diary" in journal.location.path.read_text()
+
+
+async def test_what_goes_wrong_after_its_caller_has_gone_is_printed_over_no_screen(journal: Journal) -> None:
+    await journal.audit(AuditEntry(kind="note"))
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
+    with contextlib.closing(sqlite3.connect(journal.location.path or "", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ordered = asyncio.create_task(journal.enqueue("A", "abort", ALICE, "", wait_s=0.2))
+        await asyncio.sleep(0.05)
+        ordered.cancel()
+        await asyncio.gather(ordered, return_exceptions=True)
+        await journal.audit_head()  # behind it
+        del ordered
+    gc.collect()
+    assert said == []
 
 
 def test_a_lock_file_tells_the_living_from_the_dead(tmp_path: Path) -> None:
