@@ -139,7 +139,8 @@ class Session:
         if self._kept is None or not self._kept.done():
             return
         for snapshot in self._kept.result():
-            if snapshot is not None and self.store.get(snapshot.key) is None:
+            known = None if snapshot is None else self.store.get(snapshot.key)
+            if snapshot is not None and (known is None or known.unread):
                 self.store.put(snapshot)
         self._kept = None
 
@@ -165,9 +166,7 @@ class Session:
 
     def sources(self, panel: Panel | None = None) -> list[Snapshot]:
         """One snapshot a source (of `panel`), also for those that never answered."""
-        known = {snapshot.key: snapshot for snapshot in self.store.snapshots()}
-        feeds = [(key, feed) for key, feed in sorted(self._feeds.items()) if panel in (None, key.panel)]
-        return [known.get(key) or Snapshot(key=key, type=feed.source.type) for key, feed in feeds]
+        return [snapshot for snapshot in self.store.snapshots(panel) if snapshot.key in self._feeds]
 
     def past(self, at: datetime) -> Past:
         """What was so around `at`, still to be read."""

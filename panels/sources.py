@@ -31,6 +31,11 @@ class Source(Struct, frozen=True, kw_only=True):
         return "never read" if self.fetched_at is None else ago((now - self.fetched_at).total_seconds())
 
 
+def unread_names(sources: Sequence[Source]) -> str:
+    """Those that are configured and have not answered yet, nor failed; empty where all have."""
+    return ", ".join(source.name for source in sources if source.fetched_at is None and not source.lost)
+
+
 def age(sources: Sequence[Source], now: datetime) -> Cell:
     """The age of a panel's data: that of its oldest source, loud where one is lost."""
     if not sources:
@@ -41,7 +46,10 @@ def age(sources: Sequence[Source], now: datetime) -> Cell:
         tone: Health = "unknown" if any(source.trust == "unknown" for source in lost) else "warning"
         return Cell(f"stale {oldest.age(now)}" if oldest.fetched_at else "no data", tone)
     read = [source.fetched_at for source in sources if source.fetched_at is not None]
-    return Cell(ago((now - min(read)).total_seconds()) if read else "reading", "muted")
+    if not read:
+        return Cell("reading", "muted")
+    words = ago((now - min(read)).total_seconds())
+    return Cell(f"{words}, reading {unread}" if (unread := unread_names(sources)) else words, "muted")
 
 
 def losses(sources: Sequence[Source], now: datetime, symbols: Symbols) -> list[Line]:
@@ -62,9 +70,10 @@ def empty_words(words: str, sources: Sequence[Source], now: datetime) -> str:
     if not sources:
         return f"{words}: no source configured"
     read = [source for source in sources if source.fetched_at is not None]
+    if unread := unread_names(sources):
+        return f"Reading {unread}: nothing is known of it yet"
     if not read:
-        names = ", ".join(source.name for source in sources)
-        return f"Waiting for {names}" if not any(source.error for source in sources) else "Nothing is known"
+        return "Nothing is known"
     noun = "source" if len(sources) == 1 else "sources"
     oldest = min(source.fetched_at for source in read if source.fetched_at is not None)
     return f"{words} ({len(sources)} {noun}, {ago((now - oldest).total_seconds())} ago)"

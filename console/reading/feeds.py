@@ -51,6 +51,7 @@ class Feed:
         self._failures = 0
         self._wake = asyncio.Event()
         self._reading: asyncio.Task[Snapshot] | None = None
+        store.expect(Snapshot(key=source.key, type=source.type, interval_s=interval_s))
 
     async def read(self) -> Snapshot:
         """One read, put into the store and returned. Somebody else's read under way is joined, not doubled."""

@@ -51,6 +51,11 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     missing: tuple[SourceError, ...] = ()
     interval_s: float = 15.0
 
+    @property
+    def unread(self) -> bool:
+        """True until the first answer, or the first that fails."""
+        return self.fetched_at is None and self.error is None
+
     def age_s(self, now: datetime | None = None) -> float | None:
         """Seconds since `items` were read; None where they never were."""
         if self.fetched_at is None:
@@ -86,8 +91,12 @@ class Store:
         for listener in tuple(self._listeners):
             listener(snapshot)
 
+    def expect(self, snapshot: Snapshot) -> None:
+        """A source that is configured and was not read yet; whoever is told of what is read is not told of it."""
+        self._snapshots.setdefault(snapshot.key, snapshot)
+
     def get(self, key: SourceKey) -> Snapshot | None:
-        """What is known of one source; None where nothing is."""
+        """What is known of one source; None for one that nobody expects."""
         return self._snapshots.get(key)
 
     def listen(self, listener: Listener) -> Callable[[], None]:

@@ -21,6 +21,7 @@ from panels.kinds.quality import QUALITY
 from panels.kinds.timeline import TIMELINE
 from panels.listing import Listing
 from panels.logview import LogView
+from panels.sources import empty_words, unread_names
 from panels.words import ago, clock
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ class Board(Vertical):
             window = self.past.window if self.past else (moment.now - self.since, moment.now)
             events = readings.timeline(self._store, self.past.store if self.past else self._store, window)
             self.listing("timeline").apply(events, moment)
-            box.empty = self._card or f"Nothing failed, fired or was switched in the {since} before"
+            sources = [readings.source_of(found, moment.now) for part in _OF_TIMELINE
+                       for found in self._store.snapshots(part)]  # fmt: skip
+            unread = empty_words("", sources, moment.now) if unread_names(sources) else ""
+            box.empty = self._card or unread or f"Nothing failed, fired or was switched in the {since} before"
             box.show(moment, (), extra=[*self._time_words(), Cell(f"since {since}", "muted")])
             return
         panel = cast(Panel, name)

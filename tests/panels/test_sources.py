@@ -21,6 +21,7 @@ def test_the_age_is_that_of_the_oldest_and_loud_when_a_source_is_lost() -> None:
     assert (age([FRESH, LOST], NOW).text, age([FRESH, LOST], NOW).tone) == ("stale 2m", "warning")
     assert (age([FRESH, NEVER], NOW).text, age([FRESH, NEVER], NOW).tone) == ("no data", "unknown")
     assert age([WAITING], NOW).text == "reading"
+    assert age([FRESH, WAITING], NOW).text == "4s, reading slow"
     assert age([], NOW).text == "not configured"
 
 
@@ -31,6 +32,8 @@ def test_each_lost_source_says_why_and_what_to_do() -> None:
 
 def test_an_empty_panel_says_who_was_asked_and_when() -> None:
     assert empty_words("No alerts firing", [FRESH], NOW) == "No alerts firing (1 source, 4s ago)"
-    assert empty_words("No alerts firing", [WAITING], NOW) == "Waiting for slow"
+    assert empty_words("No alerts firing", [WAITING], NOW) == "Reading slow: nothing is known of it yet"
+    assert empty_words("No alerts firing", [FRESH, WAITING], NOW) == "Reading slow: nothing is known of it yet"
+    assert empty_words("No alerts firing", [NEVER, WAITING], NOW) == "Reading slow: nothing is known of it yet"
     assert empty_words("No alerts firing", [NEVER], NOW) == "Nothing is known"
     assert empty_words("No alerts firing", [], NOW) == "No alerts firing: no source configured"

@@ -1,5 +1,6 @@
 """The overview at both sizes: what is on it, that it survives its data, and that no key of it writes."""
 
+import asyncio
 import gc
 import string
 from collections.abc import AsyncIterator
@@ -13,6 +14,9 @@ from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
 
 from console.app import SETTLE_S, TealApp
+from console.reading.feeds import Feed, Source
+from console.reading.store import SourceKey
+from console.screens import readings
 from console.screens.overview import Overview
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
@@ -20,6 +24,7 @@ from panels.lines import Lines
 from panels.words import ASCII, UNICODE, Symbols
 from tests.console.fakes import NOW, FakeContext, FakeSession, ago, alert, deployment, incident, log, run, score
 from tests.console.screen_fakes import an_action
+from tests.console.screens.test_plan_screen import until
 
 BOTH = pytest.mark.parametrize("size", [(120, 40), (80, 24)])
 
@@ -353,3 +358,27 @@ async def test_what_nobody_runs_or_nobody_can_know_is_in_header_and_strip(
         shown = text(app).splitlines()
         assert worst in shown[0]
         assert said in shown[1]
+
+
+async def never() -> tuple[Any, ...]:
+    await asyncio.Event().wait()
+    return ()
+
+
+async def test_a_source_that_was_not_read_yet_is_being_read_not_missing_and_nothing_is_known_to_be_well() -> None:
+    session = FakeSession()
+    for panel in ("pipelines", "quality", "alerts", "deployments", "logs"):
+        Feed(Source(SourceKey(panel, f"slow-{panel}"), "x", never), session.store, interval_s=15)  # type: ignore[arg-type]
+    async with console(session) as (app, overview, pilot):
+        shown = text(app)
+        assert "no source configured" not in shown
+        for name in ("pipelines", "quality", "alerts", "deployments", "logs"):
+            assert overview.board.boxes[name].body.empty == f"Reading slow-{name}: nothing is known of it yet"
+            assert overview.board.boxes[name].caption.endswith(" reading")
+        assert "Nothing failed" not in overview.board.boxes["timeline"].body.empty
+        assert readings.health(session.store, [], NOW) == "unknown"
+        session.put("alerts", "slow-alerts")
+        await until(pilot, lambda: "No alerts firing" in text(app), "what was read is said")
+        assert "Reading slow-quality" in text(app)
+    async with console(FakeSession()) as (app, _, pilot):
+        assert "no source configured" in text(app)
