@@ -1,6 +1,6 @@
 """`python -m docs.config_keys` writes docs/config.md: each key of a config, from the Structs that decode it.
 
-What a key is for stands in the docstring of its Struct (`console/config_keys.py`); `teal config schema` says the same.
+What a key is for stands in the docstring of its Struct (`console/config/keys.py`); `teal config schema` says the same.
 """
 
 import sys
@@ -11,13 +11,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from actions.judging.metric_gates import Gate
-from actions.switching.requirements import Requires
 from backends.deployments.common import DeploymentConfig
 from backends.registry import ADAPTERS, adapter_class
 from backends.settings import Duration, Secret
+from console.config.keys import type_of, words_of
 from console.config.model import PORTS, ConfigFile, ContextConfig
-from console.config_keys import words_of
 
 PAGE = Path(__file__).parent / "config.md"
 HEAD = """# Config keys
@@ -37,9 +35,7 @@ TYPES = {
     Any: "anything",
     Duration: "duration",
 }
-PLAIN: dict[tuple[type, str], Any] = {  # decoded later than the entry that they stand in
-    (DeploymentConfig, "gates"): tuple[Gate, ...],
-    (DeploymentConfig, "requires"): Requires,
+ELSEWHERE: dict[tuple[type, str], str] = {  # sections of the page
     (ConfigFile, "contexts"): "[contexts](#a-context) by name",
     **{(ContextConfig, port): f"list of [entries](#{port})" for port in PORTS},
 }
@@ -72,7 +68,7 @@ def _section(
     yield "| key | is | default | |\n|---|---|---|---|"
     for field in msgspec.structs.fields(shape):
         if field.encode_name not in left_out:
-            kind = _cell(_kind(PLAIN.get((shape, field.name), field.type), tables))
+            kind = _cell(_kind(ELSEWHERE.get((shape, field.name)) or type_of(shape, field), tables))
             yield f"| `{field.encode_name}` | {kind} | {_default(field)} | {_cell(words[field.encode_name])} |"
     yield ""
 

@@ -9,8 +9,8 @@ import msgspec
 
 from backends.registry import adapter_class, adapter_types
 from backends.settings import Duration
+from console.config.keys import type_of, words_of
 from console.config.model import PORTS, ConfigFile, ContextConfig
-from console.config_keys import words_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", examples=["10s", "1h30m"])]
@@ -47,7 +47,10 @@ def _written(kind: Any) -> Any:
         return DurationText
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         about, words = words_of(kind)
-        fields = [_written_field(field, words.get(field.encode_name)) for field in msgspec.structs.fields(kind)]
+        fields = [
+            _written_field(field, type_of(kind, field), words.get(field.encode_name))
+            for field in msgspec.structs.fields(kind)
+        ]
         namespace = {"__doc__": about}
         return msgspec.defstruct(kind.__name__, fields, namespace=namespace, kw_only=True, forbid_unknown_fields=True)
     arguments = tuple(_written(argument) for argument in get_args(kind))
@@ -57,8 +60,10 @@ def _written(kind: Any) -> Any:
     return reduce(or_, arguments) if origin in (Union, UnionType) else origin[arguments]
 
 
-def _written_field(field: msgspec.structs.FieldInfo, words: str | None) -> tuple[str, Any] | tuple[str, Any, Any]:
-    kind: Any = Annotated[_written(field.type), msgspec.Meta(description=words)]
+def _written_field(
+    field: msgspec.structs.FieldInfo, kind: Any, words: str | None
+) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind = Annotated[_written(kind), msgspec.Meta(description=words)]
     if field.default is not msgspec.NODEFAULT:
         default = msgspec.to_builtins(field.default, enc_hook=str)
         factory = msgspec.field(default_factory=lambda: default)

@@ -10,7 +10,7 @@ import pytest
 
 from backends.http import Http
 from backends.registry import ADAPTERS, AdapterContext, build
-from console.config_keys import words_of
+from console.config.keys import words_of
 from tests.backends.checks_contract import BuildCheck, CheckContract
 from tests.backends.faulty_server import FaultyServer
 

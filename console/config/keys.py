@@ -13,10 +13,21 @@ class TcpCheckConfig(Struct):
 
 import re
 from inspect import cleandoc
+from typing import Any
 
 import msgspec
 
+from actions.judging.metric_gates import Gate
+from actions.switching.requirements import Requires
+from backends.deployments.common import DeploymentConfig
+
 _KEY = re.compile(r"([a-z_]+): (.+)")
+_DECODED_LATER: dict[str, Any] = {"gates": tuple[Gate, ...], "requires": Requires}
+
+
+def type_of(shape: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Any:
+    """The type of a field, also of what stays plain data in a deployment until a release is judged by it."""
+    return _DECODED_LATER.get(field.name, field.type) if issubclass(shape, DeploymentConfig) else field.type
 
 
 def words_of(shape: type[msgspec.Struct]) -> tuple[str, dict[str, str]]:
