@@ -2,18 +2,23 @@
 
 from functools import lru_cache
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
+from panels.widths import display_width, graphemes
 from panels.words import PLAIN
 
 
 @lru_cache(4096)
 def plain(text: str) -> str:
     """`text` with the symbols of screens in ASCII, as wide as before; letters, which only data has, stay."""
-    return "".join(char if char.isascii() or char.isalnum() else "?" * cell_len(char) for char in text.translate(PLAIN))
+    return "".join(map(_plain, graphemes(text.translate(PLAIN))))
+
+
+def _plain(grapheme: str) -> str:
+    kept = "".join(char for char in grapheme if char.isascii() or char.isalnum())
+    return kept + "?" * (display_width(grapheme) - display_width(kept))
 
 
 class AsciiOnly(LineFilter):

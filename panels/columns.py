@@ -4,7 +4,6 @@ Never imports Textual: the console's lists and the headless tables are laid out 
 terminal cells; nothing ever wraps.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -13,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from panels.widths import beginning, display_width
 from panels.words import UNICODE, Symbols
 
 T = TypeVar("T")
@@ -77,32 +77,13 @@ class Placed(Struct, Generic[T], frozen=True):
     width: int
 
 
-def display_width(text: str) -> int:
-    """How many terminal cells `text` takes: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(_char_width(char) for char in text)
-
-
-def _char_width(char: str) -> int:
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
 def crop(text: str, width: int, ellipsis: str = "…") -> str:
     """`text` in at most `width` cells; a cut shows as `ellipsis`."""
     if display_width(text) <= width:
         return text
     if width <= 0:
         return ""
-    kept, used = [], 0
-    for char in text:
-        used += _char_width(char)
-        if used > width - 1:
-            break
-        kept.append(char)
-    return "".join(kept).rstrip() + ellipsis
+    return beginning(text, width - display_width(ellipsis)).rstrip() + ellipsis
 
 
 def pad(text: str, width: int, align: Align = "left", ellipsis: str = "…") -> str:

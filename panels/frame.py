@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from panels.columns import Cell, Line, Moment, Tone, count_words
-from panels.lines import Lines, ScrollLines, sides, width_of
+from panels.columns import Cell, Line, Moment, Tone, count_words, line_width
+from panels.lines import Lines, ScrollLines, sides
 from panels.listing import Listing
 from panels.sources import Source, age, empty_words, losses
 from panels.words import UNICODE, Symbols
@@ -45,7 +45,7 @@ class Edge(Lines):
         width = max(0, self.size.width - 4)
         left = [Cell(" "), *self._left, Cell(" ")] if self._left else []
         parts = self._right
-        while len(parts) > 1 and width_of(left) + width_of(self._joined(parts)) > width:
+        while len(parts) > 1 and line_width(left) + line_width(self._joined(parts)) > width:
             parts = [*parts[:-2], parts[-1]]
         tone: Tone = "focused" if self.focused else "edge"
         inner = sides(left, self._joined(parts), width, Cell(dash, tone))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from backends.models import Deployment, Health
-from panels.columns import Cell, Line, Moment, Tone
+from panels.columns import Cell, Line, Moment, Tone, line_width
 from panels.kinds.deployments import color_tone
-from panels.lines import Lines, sides, width_of
+from panels.lines import Lines, sides
 from panels.words import UNICODE, zone_name
 
 
@@ -50,7 +50,7 @@ class Header(Lines):
     def line(self, y: int) -> Line:
         width = self.size.width
         for left, right in self._variants():
-            if width_of(left) + width_of(right) + 2 <= width:
+            if line_width(left) + line_width(right) + 2 <= width:
                 break
         return sides(left, right, width)
 
@@ -139,8 +139,8 @@ class Strip(Lines):
             words = [Cell(f"{trouble.symbol} ", trouble.tone), Cell(trouble.text)]
             rest = len(self._troubles) - index
             more = [Cell(f"+{rest} more", "muted")]
-            room = self.size.width - width_of(line) - (width_of(more) if rest > 1 else 1)
-            if width_of(words) > room and index:
+            room = self.size.width - line_width(line) - (line_width(more) if rest > 1 else 1)
+            if line_width(words) > room and index:
                 return [*line, *more]
             line += [*words, Cell("   ")]
         return line

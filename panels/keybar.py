@@ -4,8 +4,8 @@ from textual.binding import Binding
 from textual.screen import Screen
 from textual.timer import Timer
 
-from panels.columns import Cell, Line, Tone
-from panels.lines import Lines, width_of
+from panels.columns import Cell, Line, Tone, line_width
+from panels.lines import Lines
 from panels.words import UNICODE, Symbols
 
 SAID_S = 6.0
@@ -55,7 +55,7 @@ class KeyBar(Lines):
         line: Line = [Cell(" ")]
         for cell in range(0, len(self._keys), 2):
             pair = self._keys[cell : cell + 2]
-            if width_of(line) + width_of(pair) + 1 > self.size.width:
+            if line_width(line) + line_width(pair) + 1 > self.size.width:
                 break
             line += [*pair, Cell("  ")]
         return line

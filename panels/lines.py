@@ -6,7 +6,6 @@ what was last drawn, so that a refresh that changes nothing writes nothing (an S
 
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -14,8 +13,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from panels.columns import Cell, Line, Moment
+from panels.columns import Cell, Line, Moment, line_width
 from panels.theme import Styles, styles_of
+from panels.widths import beginning, display_width
 
 
 class Lines(Widget):
@@ -73,13 +73,11 @@ class Lines(Widget):
 
     def _strip(self, y: int) -> Strip:
         edge = self.right_edge(y)
-        width, styles = self.size.width - (edge is not None), self._styles
+        room, styles = self.size.width - (edge is not None), self._styles
         base = self._base + self.line_style(y)
-        strip = Strip([Segment(cell.text, base + styles.style(cell.tone)) for cell in self.line(y) if cell.text])
-        if strip.cell_length > width > 1:
-            strip = Strip([*strip.crop(0, width - 1), Segment(self.cut, base)])
-        strip = strip.adjust_cell_length(width, base)
-        return strip if edge is None else Strip([*strip, Segment(edge.text, base + styles.style(edge.tone))])
+        cells = [*_fitted(self.line(y), room, self.cut), *([] if edge is None else [edge])]
+        segments = [Segment(cell.text, base + styles.style(cell.tone)) for cell in cells if cell.text]
+        return Strip(segments, self.size.width)  # told, not counted anew: see `panels.widths`
 
 
 class ScrollLines(Lines, can_focus=True):
@@ -154,19 +152,29 @@ class ScrollLines(Lines, can_focus=True):
 def sides(left: Sequence[Cell], right: Sequence[Cell], width: int, fill: Cell | None = None) -> Line:
     """Cells at either end of `width`, with `fill` (one character) between; the left ones are cut first."""
     filler = fill or Cell(" ")
-    space = width - width_of(right)
+    space = width - line_width(right)
     kept: Line = []
     for cell in left:
-        room = space - width_of(kept)
-        if cell_len(cell.text) > room:
+        room = space - line_width(kept)
+        if display_width(cell.text) > room:
             if room > 3:
-                kept.append(Cell(set_cell_size(cell.text, room - 1) + "…", cell.tone))
+                kept.append(Cell(beginning(cell.text, room - 1) + "…", cell.tone))
             break
         kept.append(cell)
-    between = width - width_of(kept) - width_of(right)
+    between = width - line_width(kept) - line_width(right)
     return [*kept, Cell(filler.text * max(0, between), filler.tone), *right]
 
 
-def width_of(line: Sequence[Cell]) -> int:
-    """The cells that a line takes on the screen."""
-    return sum(cell_len(cell.text) for cell in line)
+def _fitted(line: Sequence[Cell], width: int, cut: str) -> Line:
+    """The line in exactly `width` cells; what does not fit ends in `cut`."""
+    if (short := width - line_width(line)) >= 0:
+        return [*line, Cell(" " * short)]
+    mark = Cell(cut if width > 1 else "")
+    room = width - display_width(mark.text)
+    kept: Line = []
+    for cell in line:
+        kept.append(Cell(beginning(cell.text, room), cell.tone))
+        room -= display_width(kept[-1].text)
+        if kept[-1].text != cell.text:
+            break
+    return [*kept, Cell(" " * max(0, room)), mark]

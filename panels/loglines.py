@@ -3,7 +3,8 @@
 import re
 
 from backends.models import LogEntry
-from panels.columns import Cell, Line, Moment, Tone, crop, display_width, pad
+from panels.columns import Cell, Line, Moment, Tone, line_width, pad
+from panels.widths import beginning, display_width
 from panels.words import NOTHING, clock
 
 _LEVEL_WORD = {
@@ -31,7 +32,7 @@ class Layout:
     def rows(self, entry: LogEntry, *, bar: Cell, unfolded: bool) -> list[Line]:
         """The rows of one line, the first with its time, level and source."""
         head = self._head(entry, bar)
-        indent = sum(display_width(cell.text) for cell in head)
+        indent = line_width(head)
         if self.width - indent < LEAST_ROOM:
             indent = 2
         text = entry.message or NOTHING
@@ -61,7 +62,7 @@ class Layout:
         ]
 
     def _folded(self, text: str, head: Line, indent: int) -> list[Line]:
-        used = sum(display_width(cell.text) for cell in head)
+        used = line_width(head)
         pieces = folded(text, max(1, self.width - used), max(1, self.width - indent))
         first, *others = pieces or [""]
         space = Cell(" " * indent)
@@ -85,8 +86,7 @@ def folded(text: str, first: int, others: int) -> list[str]:
         if display_width(text) <= room:
             pieces.append(text)
             break
-        piece = text[:room] if text[:room].isascii() else crop(text, room, "")
-        piece = piece or text[0]
+        piece = beginning(text, room) or beginning(text, 2) or text[0]
         space = piece.rfind(" ")
         if space > 2 * len(piece) // 3:
             piece = piece[: space + 1]

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 from rich.style import Style
 
-from panels.columns import Cell, Line, Moment, display_width
+from panels.columns import Cell, Line, Moment
 from panels.lines import ScrollLines
 from panels.loglines import Layout
 from panels.logstore import LogStore
+from panels.widths import display_width
 
 MAX_SOURCE = 14
 

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +16,7 @@ from console import moment
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.reading.derive import panel_health
 from console.reading.store import Snapshot
+from panels.widths import display_width
 
 SCHEMA_PREFIX = "teal/v1/"
 
@@ -214,25 +214,16 @@ def _writable(document: bytes) -> str:
     return _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1], text)
 
 
-def width_of(text: str) -> int:
-    """Terminal columns that `text` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
 def table(rows: Sequence[Sequence[str]], *, headers: Sequence[str], right: Sequence[bool] = ()) -> list[str]:
     """`rows` under `headers`, columns two spaces apart, never truncated; `right` says which are right-aligned."""
     cells = [list(headers), *[list(row) for row in rows]]
-    widths = [max(width_of(row[column]) for row in cells) for column in range(len(headers))]
+    widths = [max(display_width(row[column]) for row in cells) for column in range(len(headers))]
     lines = []
     for row in cells:
         padded = [
-            " " * (width - width_of(text)) + text
+            " " * (width - display_width(text)) + text
             if column < len(right) and right[column]
-            else text + " " * (width - width_of(text))
+            else text + " " * (width - display_width(text))
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(padded).rstrip())

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from backends.text import clean
-from panels.columns import Cell, Column, Moment, crop, display_width, fit, heading, matches, pad, row, text_of
+from panels.columns import Cell, Column, Moment, crop, fit, heading, matches, pad, row, text_of
+from panels.widths import display_width
 
 MOMENT = Moment(datetime(2026, 8, 24, tzinfo=UTC))
 

@@ -17,8 +17,9 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from panels.columns import Kind, Line, Moment, counts, display_width, fit, row, text_of
+from panels.columns import Kind, Line, Moment, counts, fit, row, text_of
 from panels.kinds import alerts, deployments, pipelines, quality, timeline
+from panels.widths import display_width
 from panels.words import ASCII
 from tests.console.fakes import NOW, ago, alert, deployment, incident, run, score
 
