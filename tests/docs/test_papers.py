@@ -12,6 +12,8 @@ from console.cli.commands import COMMANDS, teal
 
 ROOT = Path(__file__).parents[2]
 PAPERS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OF_NOW = [paper for paper in PAPERS if paper.name != "CHANGELOG.md"]
+PACKAGES = ("actions", "backends", "console", "panels")
 CONTRACT = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
 
 
@@ -32,11 +34,21 @@ def _is_there(paper: Path, link: str) -> bool:
     return not anchor or anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.parametrize("paper", OF_NOW, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_named_is_there(paper: Path) -> None:
+    named = re.findall(
+        r"`((?:actions|backends|console|panels|tests|docs|benchmarks)/[\w/]+\.\w+|\w+\.py)`", paper.read_text("utf-8")
+    )
+    modules = {path.name for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    lost = [name for name in named if not ((ROOT / name).exists() if "/" in name else name in modules)]
+    assert lost == []
+
+
 def test_what_the_source_says_of_the_contract_is_there() -> None:
     headings = set(re.findall(r"^## (.+)$", CONTRACT, flags=re.M))
     named = {
         section
-        for package in ("actions", "backends", "console", "panels")
+        for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         for section in re.findall(
             r"docs/contract\.md, ([A-Z][a-z]*(?: [a-z]+)?|JSON)\b", path.read_text(encoding="utf-8")
