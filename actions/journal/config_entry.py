@@ -1,8 +1,8 @@
 """The config entry of what an action drives: what the journal keeps of it, and how it is found again.
 
 The journal keeps no more than which entry it was, what it moves and a digest. Addresses, commands and references of
-secrets come from the config of whoever runs the action: a row of the journal may be another's to write (attack X1: a
-`smoke` command put into a row was run as root by whoever resumed the action).
+secrets come from the config of whoever runs the action: a row of the journal may be another's to write (a
+`smoke` command that was put into one ran as root, by whoever resumed the action).
 """
 
 import hashlib

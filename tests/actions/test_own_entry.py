@@ -1,5 +1,5 @@
 """A runner takes addresses, commands and secrets from its own config: whatever a row of the journal says, and whatever
-became of the entry since (attack X1)."""
+became of the entry since."""
 
 import json
 from collections.abc import AsyncIterator

@@ -327,7 +327,7 @@ def test_a_null_anywhere_else_is_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spoiled", ["plugin", "kubeconfig"])
 async def test_a_plugin_that_others_could_change_is_not_run(tmp_path: Path, spoiled: str) -> None:
-    """attack X2: what a kubeconfig names is run with our rights, as what our own config names."""
+    """What a kubeconfig names is run with our rights, as what our own config names."""
     plugin = write(tmp_path / "plugin", "#!/bin/sh\ntouch ran\n")
     plugin.chmod(0o700)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin"}}

@@ -1,4 +1,4 @@
-"""What others could change is not acted on (attack X2): each way in which they could or not."""
+"""What others could change is not acted on: each way in which they could or not."""
 
 import os
 import stat

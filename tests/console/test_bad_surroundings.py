@@ -15,7 +15,7 @@ from console.cli.ending import run_command
 
 
 def test_a_zone_that_is_none_is_said_and_taken_for_utc(tmp_path: Path) -> None:
-    """attack C5: every local time raised."""
+    """Every local time raised."""
     (tmp_path / "config.toml").write_text("[contexts.c]\n")
     done = subprocess.run(
         [sys.executable, "-P", "-m", "console.cli.main", "-c", str(tmp_path / "config.toml"), "status"],
@@ -47,7 +47,7 @@ def test_other_zones_are_left_alone(
 def test_a_journal_that_is_a_directory_is_a_mistake_of_the_config(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """attack C5: exit 70."""
+    """Exit 70."""
     (tmp_path / "journal.db").mkdir()
     config = tmp_path / "config.toml"
     config.write_text(f'[contexts.c]\njournal = "sqlite:///{tmp_path / "journal.db"}"\n')
@@ -62,7 +62,7 @@ def test_a_journal_that_is_a_directory_is_a_mistake_of_the_config(
 def test_places_that_may_not_be_looked_at_are_state_and_no_defect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """new-user R9 and its kind: in Python 3.11 `Path.exists` raises where a directory may not be searched."""
+    """In Python 3.11 `Path.exists` raises where a directory may not be searched."""
     locked = tmp_path / "locked"
     entries = {
         "quality": f'type = "sql"\nurl = "sqlite:///{locked}/warehouse.db"\ntable = "t"',
@@ -93,7 +93,7 @@ def test_places_that_may_not_be_looked_at_are_state_and_no_defect(
 
 
 def test_a_crash_without_a_place_for_its_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """new-user R9: the whole stack was in the text of the monitoring plugin."""
+    """The whole stack was in the text of the monitoring plugin."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "file" / "state"))
     try:

@@ -28,5 +28,4 @@ def action(**fields: Any) -> Action:
     ids=["runs", "held below 100 %: it goes back by itself", "held at 100 %", "paused by hand"],
 )
 def test_it_goes_on_watching_what_goes_on_by_itself(seen: Action, ends: bool) -> None:
-    """new-user R10."""
     assert waits_for_a_person(seen) is ends

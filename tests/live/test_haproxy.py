@@ -536,7 +536,7 @@ async def test_doctor_really_asks_it(
     service: TwoColors, nodes: list[Haproxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any],
     words: str,
 ) -> None:  # fmt: skip
-    """new-user R6: reached, authorized and ok, whatever the config said."""
+    """Reached, authorized and ok, whatever the config said."""
     from console.config.load import load_config
     from console.reading.adapters import Adapters
     from console.reading.asking import ask

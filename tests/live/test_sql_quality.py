@@ -178,7 +178,6 @@ async def test_what_is_wrong_is_named(
     ],
 )
 async def test_what_to_do_fits_what_is_wrong(connect: Connect, change: dict[str, Any], fix: str) -> None:
-    """new-user C3, C9, C11."""
     error = await refusal(connect(**change))
     assert error.fix.startswith(fix)
 
@@ -196,7 +195,6 @@ async def test_a_database_that_is_not_there(
 
 
 async def test_the_short_scheme_is_named(tmp_path: Path) -> None:
-    """new-user C10."""
     config = {"url": "postgres://monitor@127.0.0.1/x", "table": "t"}
     adapter = build("quality", "sql", config, AdapterContext("dq", tmp_path, tmp_path, Http()))
     error = await refusal(adapter)

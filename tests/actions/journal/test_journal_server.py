@@ -143,7 +143,7 @@ async def test_a_standby_is_named_as_one(journal: Journal, location: JournalLoca
 async def test_a_database_in_sql_ascii_is_a_journal_like_another(
     own_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """public-reports J3: initdb under the C locale; psycopg takes text for bytes from there."""
+    """`initdb` under the C locale; psycopg takes text for bytes from there."""
     own_server.start()
     own_server.sql("DROP DATABASE IF EXISTS ascii WITH (FORCE)")
     own_server.sql("CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")

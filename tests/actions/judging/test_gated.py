@@ -103,7 +103,7 @@ async def test_a_healthy_side_goes_through_every_stage(
 async def test_a_healthy_side_is_never_held_for_its_last_sample(
     tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers, bake: str, window: str, every: str
 ) -> None:
-    """new-user R10: the third sample is due exactly when the time is over, or after the look before it."""
+    """The third sample is due exactly when the time is over, or after the look before it."""
     gates = [{**ERRORS, "window": window, "every": every}]
     async with house(tmp_path / "state", service, prometheus.url, bake=bake, gates=gates) as home:
         action = await home.order(STRAIGHT)
@@ -298,7 +298,7 @@ async def test_few_requests_are_foreseen(
 async def test_each_strategy_is_tried_at_its_own_first_stage(
     tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
 ) -> None:
-    """new-user R12: at a fixed 5 %, whatever the config said."""
+    """At a fixed 5 %, whatever the config said."""
     numbers.say("blue", 0.0, 100)
     stages = {"canary": [20, 100], "gradual": [50, 100], "slow": [20, 100]}
     async with house(tmp_path / "state", service, prometheus.url, stages=stages) as home:

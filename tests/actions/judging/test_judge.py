@@ -108,7 +108,7 @@ CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
      "fail", "400 ms of 600 requests, more than 1.5 × production now (250 ms)"),
     ("a p95 within", P95, every(60, 600, lambda t: seen(t, 0.3, 0.25)), STAGE, "pass", ""),
     ("a p95 of 4 s: at once", P95, [seen(10, 4.0, 3.9)], STAGE, "fail", "over the limit of 2000 ms"),
-    ("C9: the source is down at 25 %", ERRORS, [*every(10, 100, good), *(down(100 + 10 * n) for n in range(1, 5))],
+    ("the source is down at 25 %", ERRORS, [*every(10, 100, good), *(down(100 + 10 * n) for n in range(1, 5))],
      STAGE, UNSURE, "refused"),
     ("the source fails three times", ERRORS, [*every(10, 100, good), *(down(100 + 10 * n) for n in range(1, 4))],
      STAGE, "waiting", ""),
@@ -135,7 +135,7 @@ def test_what_others_ran_into(
 
 
 def test_a_breach_while_paused_still_fails() -> None:
-    """R8: who waits for a person goes on judging; a hold is no shelter."""
+    """Who waits for a person goes on judging; a hold is no shelter."""
     held = [*every(60, 600, good), *(down(600 + 10 * n) for n in range(1, 9))]
     assert outcome(ERRORS, held).word == "inconclusive"
     assert outcome(ERRORS, [*held, seen(700, 0.09), seen(760, 0.09)]).word == "fail"

@@ -99,7 +99,7 @@ def test_duplicate_names_are_said(write):
 
 
 def test_a_directory_above_that_others_can_write_refuses_the_config(write):
-    """attack X2: contexts/*.toml, their directory, the directory of the config."""
+    """`contexts/*.toml`, their directory, the directory of the config."""
     path = write(GOOD)
     evil = write('title = "x"\n', "contexts/evil.toml")
     for spoiled in (evil, evil.parent, path.parent):
@@ -237,7 +237,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_none_is_refused_where_it_stands(write, name):
-    """attack X8: it would become a line of a monitoring plugin, a path, a word of a shell."""
+    """It would become a line of a monitoring plugin, a path, a word of a shell."""
     path = write(GOOD.replace('name = "api"', f'name = "{name}"'))
     [problem] = load_config(path).problems
     assert (problem.line, problem.path) == (6, "contexts.production.checks[0].name")
@@ -347,7 +347,7 @@ def test_a_directory_that_may_not_be_searched(tmp_path):
 
 
 def test_a_path_that_can_not_be_looked_at_is_an_error_and_not_none(monkeypatch, tmp_path):
-    """new-user R9: another user's home; to go on without a config would be to act on the sandbox."""
+    """Another user's home; to go on without a config would be to act on the sandbox."""
 
     def denied(_path):
         raise PermissionError(13, "Permission denied")
@@ -379,7 +379,6 @@ def test_types_are_said_in_words(write, line, words):
     ],
 )
 def test_one_mistake_is_one_line(write, line):
-    """new-user C8."""
     [problem] = load_config(write(GOOD + SERVICE + line)).problems
     assert problem.line == 15
 
@@ -392,7 +391,7 @@ def test_an_inline_password_is_one_line(write):
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", 'theme = "light"\n', "[contexts]\n"])
 def test_a_config_without_a_context_is_a_mistake(write, text):
-    """attack M1: `validate` said ok to an empty file."""
+    """`validate` said ok to an empty file."""
     config = load_config(write(text))
     assert [problem.message for problem in config.problems] == ["no context is in it: there is nothing to look at"]
     with pytest.raises(ConfigError, match="no context is in it"):

@@ -1,5 +1,5 @@
 """`teal config validate` and `teal doctor` tell the truth: each static mistake once, at its line; each entry is really
-asked (new-user R6, R11, R13, C8)."""
+asked."""
 
 import json
 import socket
@@ -137,7 +137,7 @@ def test_braces_that_are_not_ours_stay(validate: Validate) -> None:
 
 
 def test_one_broken_metrics_source_is_one_line(validate: Validate) -> None:
-    """new-user C8: the same line came for each gate and score that needs it, and told to run what was running."""
+    """The same line came for each gate and score that needs it, and told to run what was running."""
     broken = PROMETHEUS.replace("http://127.0.0.1:9", "127.0.0.1:9")
     quality = '[[contexts.c.quality]]\nname = "q%d"\ntype = "prometheus"\nmetrics = "prom"\nquery = "x"\n'
     code, found = validate(HEAD + broken + quality % 1 + quality % 2)
@@ -303,7 +303,7 @@ def test_a_dead_notifier_is_not_ok(validate: Validate, monkeypatch: pytest.Monke
 
 
 def test_a_lost_peer_of_two_is_named(validate: Validate, receiver: tuple[str, list[str]]) -> None:
-    """R13: an Alertmanager URL that answers 404 went without a word beside one that answers."""
+    """An Alertmanager URL that answers 404 went without a word beside one that answers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

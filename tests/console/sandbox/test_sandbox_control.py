@@ -296,7 +296,7 @@ def test_a_run_file_without_a_supervisor_is_nothing(state: Path, text: str) -> N
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
 def test_a_run_file_that_can_not_be_read_is_said_while_one_runs(state: Path, text: str) -> None:
-    """attack M3: "not running", beside one that ran."""
+    """It was "not running", beside one that ran."""
     control.sandbox_dir()
     (state / files.RUN).write_text(text)
     with (state / files.LOCK).open("w") as held:
