@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backends.artifacts import Artifact, Content, refuse_large
+from backends.artifact_storage import Artifact, Content, refuse_large
 from backends.aws import AwsAccess, aws_client, aws_error
 from backends.errors import BackendError
 from backends.text import clean

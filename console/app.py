@@ -24,8 +24,9 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from backends.errors import BackendError
-from backends.models import Alert, CheckResult, Deployment, Item, LogEntry, PipelineRun, QualityScore, TimelineEvent
+from backends.models import Item
 from console.arming import Arming
+from console.opening import Opening
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
@@ -37,7 +38,7 @@ from panels.words import UNICODE, Symbols
 if TYPE_CHECKING:
     from textual.driver import Driver
 
-    from actions.models import Action, Request
+    from actions.models import Action
     from console.session import Session
 
 WATCH_INPUT_S = 1.0
@@ -50,7 +51,7 @@ EXIT_INTERNAL = 70
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
 
-class TealApp(App[None], inherit_bindings=False):
+class TealApp(Opening, inherit_bindings=False):
     """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something.
 
     `item`: what it opens on.
@@ -276,61 +277,6 @@ class TealApp(App[None], inherit_bindings=False):
     def _pop(self, leaving: Screen[Any]) -> None:
         if self.screen is leaving:
             self.pop_screen()
-
-    # ---- screens: each is imported when it is opened
-
-    def open_item(self, item: Any) -> None:
-        """The detail of an item."""
-        if isinstance(item, PipelineRun):
-            from console.screens.run_detail import RunDetail
-
-            self.push_screen(RunDetail(self.session, item))
-        elif isinstance(item, Deployment):
-            from console.screens.deployment_detail import DeploymentDetail
-
-            self.push_screen(DeploymentDetail(self.session, item))
-        elif isinstance(item, Alert):
-            from console.screens.alert_detail import AlertDetail
-
-            self.push_screen(AlertDetail(self.session, item))
-        elif isinstance(item, QualityScore | CheckResult | LogEntry):
-            from console.screens.item_detail import ItemDetail
-
-            self.push_screen(ItemDetail(self.session, item))
-        elif isinstance(item, TimelineEvent) and item.kind == "action":
-            self.open_action(item.ref)
-        elif isinstance(item, TimelineEvent):
-            known = (found for found in self.session.store.items("pipelines") if found.ref == item.ref)
-            if (run := next(known, None)) is not None:
-                self.open_item(run)
-
-    def open_menu(self, item: Any) -> None:
-        """What can be done with an item."""
-        from console.screens.menu import ActionMenu
-
-        self.push_screen(ActionMenu(self.session, item))
-
-    def open_plan(self, request: Request) -> None:
-        """What would be done; nothing is until it is pressed there."""
-        from console.screens.plan import PlanScreen
-
-        self.push_screen(PlanScreen(self.session, request))
-
-    def acknowledge(self, alert: Alert) -> None:
-        """The plan of an acknowledgement, or why there is none."""
-        from console.screens.choices import acknowledgement
-
-        choice = acknowledgement(alert, self.session)
-        if choice.reason or choice.request is None:
-            self.say(choice.reason)
-        else:
-            self.open_plan(choice.request)
-
-    def open_action(self, action_id: str) -> None:
-        """An action while it runs, or as it ended."""
-        from console.screens.action import ActionScreen
-
-        self.push_screen(ActionScreen(self.session, action_id))
 
     # ---- keys
 

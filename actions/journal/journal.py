@@ -19,7 +19,7 @@ from backends.errors import BackendError
 from backends.threads import DaemonExecutor
 
 if TYPE_CHECKING:
-    from actions.journal.late import Late
+    from actions.journal.rows import Late
     from actions.journal.sql import SqlJournal
 
 T = TypeVar("T")

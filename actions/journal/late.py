@@ -20,22 +20,13 @@ from actions.ids import canonical, time_text
 from actions.journal.audit import AuditEntry, AuditRecord
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation, make_directory
-from actions.journal.rows import Draft
+from actions.journal.rows import Draft, Late
 from actions.models import Action
 from backends.json_text import decode_text
 
 LARGEST_BYTES = 16 * 1024 * 1024
 BESIDE = "late"
 _SUFFIX = ".late.jsonl"
-
-
-class Late(Struct, frozen=True, kw_only=True):
-    """An action that no journal has seen. `at`: when it was ordered; `ended` is None where its command was killed."""
-
-    draft: Draft
-    at: str
-    entries: tuple[AuditEntry, ...]
-    ended: Action | None
 
 
 class _Head(Struct, frozen=True, kw_only=True):

@@ -7,8 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 from actions.ids import canonical, time_text
 from actions.journal.audit import AuditEntry
 from actions.journal.audit_sql import append
-from actions.journal.late import Late
-from actions.journal.rows import Event, draft_row, event_row
+from actions.journal.rows import Event, Late, draft_row, event_row
 from actions.journal.tables import actions, events, keyed_orders
 from actions.models import ActionError
 

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from actions.ids import canonical, time_of
+from actions.journal.audit import AuditEntry
 from actions.journal.config_entry import kept
 from actions.models import (
     Action,
@@ -38,6 +39,15 @@ class Draft(Struct, frozen=True, kw_only=True):
     status: ActionStatus = "planned"
     steps: tuple[str, ...] = ()
     changed: bool = False
+
+
+class Late(Struct, frozen=True, kw_only=True):
+    """An action that no journal has seen. `at`: when it was ordered; `ended` is None where its command was killed."""
+
+    draft: Draft
+    at: str
+    entries: tuple[AuditEntry, ...]
+    ended: Action | None
 
 
 class Key(Struct, frozen=True):

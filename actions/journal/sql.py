@@ -17,7 +17,6 @@ from actions.journal import consoles, events_sql, tables
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.journal.audit_sql import append, head_of, links
 from actions.journal.engines import database_now
-from actions.journal.late import Late
 from actions.journal.late_sql import add_late
 from actions.journal.lease import LONGEST_S, Hold
 from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
@@ -30,6 +29,7 @@ from actions.journal.rows import (
     Event,
     Key,
     KeyUsed,
+    Late,
     Occupied,
     Told,
     action_of,

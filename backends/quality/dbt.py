@@ -30,7 +30,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from backends.artifacts import Artifact, Artifacts, check_location, is_s3
+from backends.artifact_storage import Artifact
+from backends.artifacts import Artifacts, check_location, is_s3
 from backends.aws import AwsAccess
 from backends.errors import BackendError
 from backends.models import QualityScore

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from backends.artifacts import Artifact
+from backends.artifact_storage import Artifact
 from backends.errors import BackendError
 from backends.models import FailedExpectation
 from backends.odd_records import decode_records

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from console.cli.main import can_show_console
+from console.cli.terminal import can_show_console
 from console.version import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {

@@ -13,8 +13,9 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import act
 from console.errors import EXIT_NOT_FOUND, CommandError
-from console.printing.output import document, journal_reports, worst_first
+from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table, reasons
+from console.reading.answers import journal_reports
 from console.session import Session
 
 _HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}

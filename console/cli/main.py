@@ -1,15 +1,9 @@
 """`teal`: one entry point. Alone on a terminal it opens the console, and that needs no parser of command lines."""
 
 import gc
-import os
 import sys
 
-
-def can_show_console() -> bool:
-    """Whether there is a terminal to read and to draw on (Textual draws by stderr). TERM=dumb says that text cannot be
-    placed on it."""
-    on_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
-    return on_terminal and os.environ.get("TERM") not in ("dumb", "unknown")
+from console.cli.terminal import can_show_console
 
 
 def main() -> None:

@@ -8,12 +8,12 @@ import click
 
 from backends.models import Alert, CheckResult, Deployment, Item, Panel, PipelineRun, QualityScore
 from console.cli.alert import shown_alert
-from console.cli.main import can_show_console
 from console.cli.options import Common, common_options
 from console.cli.quality import shown_score
 from console.cli.reading import READ_TIMEOUT_S, chosen
 from console.cli.run import shown_run
 from console.cli.showing import Answer, show
+from console.cli.terminal import can_show_console
 from console.loop import run as run_loop
 from console.printing.output import document
 from console.printing.tables import View, item_table

@@ -55,7 +55,9 @@ def reset(common: Common) -> int:
 @click.argument("fault")
 def break_(common: Common, fault: str) -> int:
     """Inject FAULT; returns when it can be observed. Without a known name it lists them."""
-    return _say(common, control.inject(fault))
+    from console.sandbox import faults
+
+    return _say(common, faults.inject(fault))
 
 
 @sandbox.command()
@@ -63,7 +65,9 @@ def break_(common: Common, fault: str) -> int:
 @click.argument("fault", required=False)
 def fix(common: Common, fault: str | None) -> int:
     """Take FAULT away, or all of them."""
-    return _say(common, control.fix(fault))
+    from console.sandbox import faults
+
+    return _say(common, faults.fix(fault))
 
 
 @sandbox.command()

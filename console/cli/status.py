@@ -12,17 +12,9 @@ from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import action_health
-from console.printing.output import (
-    SCHEMA_PREFIX,
-    StatusDocument,
-    error_reports,
-    journal_reports,
-    paint,
-    source_reports,
-    use_color,
-    worst_first,
-)
+from console.printing.output import SCHEMA_PREFIX, StatusDocument, paint, use_color, worst_first
 from console.printing.tables import View, item_table, log_line, on_words, reasons
+from console.reading.answers import error_reports, journal_reports, source_reports
 from console.reading.derive import latest_runs, merged_lines, panel_health
 from console.reading.store import Snapshot
 from console.session import PANELS, Acting, Session

@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from backends.models import Item
 from console.config.load import Entry
 from console.config.model import Port
-from console.orders import Orders
 from console.reading.adapters import Adapters
 from console.reading.feeds import Source
 from console.reading.store import SourceKey
+
+if TYPE_CHECKING:
+    from actions.journal.audit import AuditRecord
+    from actions.models import Action, Watch
 
 ACTION_LIMIT = 200
 
@@ -18,11 +22,24 @@ Window = Callable[[], tuple[datetime, datetime]]
 _Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
 
 
+class JournalReader(Protocol):
+    """What of the journal the timeline reads; all raise BackendError."""
+
+    async def actions(self, *, open_only: bool = False, limit: int = 50) -> "list[Action]":
+        """Newest first."""
+
+    async def audit_records(self, *, since: datetime | None = None) -> "list[AuditRecord]":
+        """The chain, oldest first."""
+
+    async def watched(self) -> "list[Watch]":
+        """When consoles were open."""
+
+
 class Rememberers:
     """The sources of the timeline, each asked for a window: from when to when."""
 
-    def __init__(self, entries: Mapping[Port, Sequence[Entry]], adapters: Adapters, orders: Orders) -> None:
-        self._entries, self._adapters, self._orders = entries, adapters, orders
+    def __init__(self, entries: Mapping[Port, Sequence[Entry]], adapters: Adapters, journal: JournalReader) -> None:
+        self._entries, self._adapters, self._reader = entries, adapters, journal
 
     def sources(self, window: Window) -> list[Source]:
         """One for the journal, one for each backend of pipelines and of metrics."""
@@ -39,9 +56,9 @@ class Rememberers:
         from console.reading import history
 
         since, until = window()
-        actions = await self._orders.actions(limit=ACTION_LIMIT)
-        records = await self._orders.audit_records(since=since)
-        watched = await self._orders.watched()
+        actions = await self._reader.actions(limit=ACTION_LIMIT)
+        records = await self._reader.audit_records(since=since)
+        watched = await self._reader.watched()
         return (
             *history.of_actions(actions, since, until),
             *history.of_notes(records, since, until),

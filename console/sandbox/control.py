@@ -245,20 +245,6 @@ def _not_started(directory: Path, line: str) -> SandboxError:
     return SandboxError(f"the sandbox does not start: {line or 'its log is empty'}", fix)
 
 
-def inject(fault: str) -> str:
-    """Break something on purpose; see `console.sandbox.faults`. Returns a line that says where it can be seen."""
-    from console.sandbox import faults
-
-    return faults.inject(fault)
-
-
-def fix(fault: str | None = None) -> str:
-    """Take one fault away, or all; see `console.sandbox.faults`."""
-    from console.sandbox import faults
-
-    return faults.fix(fault)
-
-
 def load(rps: float, seconds: float) -> "LoadReport":
     """Bounded traffic through the router (500 requests/s, 120 s at most) and what became of it. Raises SandboxError."""
     import asyncio

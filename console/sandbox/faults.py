@@ -39,7 +39,7 @@ def inject(fault: str) -> str:
     return _observe(directory, name, detail.get("color", ""), broken=True)
 
 
-def fix(fault: str | None) -> str:
+def fix(fault: str | None = None) -> str:
     """Take one fault away, or all, and return once that can be seen. Raises SandboxError."""
     name = fault.partition(":")[0] if fault else None
     if name is not None:

@@ -210,16 +210,12 @@ class ActionScreen(Page):
     def action_menu(self) -> None:
         """What can be ordered of it."""
         if self.action is not None:
-            from console.screens.menu import ActionMenu
-
-            self.app.push_screen(ActionMenu(self.session, self.action))
+            self.app.open_menu(self.action)
 
     def action_rollback(self) -> None:
         """Plan the way back. With this action still open the rollback is queued to it."""
         if self.action is not None:
-            from console.screens.plan import PlanScreen
-
-            self.app.push_screen(PlanScreen(self.session, Request(kind="rollback", service=self.action.service)))
+            self.app.open_plan(Request(kind="rollback", service=self.action.service))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "rollback":

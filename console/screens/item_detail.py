@@ -18,7 +18,7 @@ from panels.kinds.quality import freshness_words, score_words, trend
 from panels.words import ago, amount, clock, zone_name
 
 if TYPE_CHECKING:
-    from console.app import TealApp
+    from console.screens.host import Host
     from console.session import Session
 
 Detailed = QualityScore | Alert | CheckResult | LogEntry
@@ -35,7 +35,7 @@ class ItemDetail(Page):
         Binding("o", "url", "show the URL", id="url", show=False),
     ]
 
-    app: TealApp
+    app: Host
 
     def __init__(self, session: Session, item: Detailed) -> None:
         super().__init__(session)

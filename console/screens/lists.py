@@ -29,7 +29,7 @@ from panels.listing import Listing
 from panels.words import NOTHING, ago, amount
 
 if TYPE_CHECKING:
-    from console.app import TealApp
+    from console.screens.host import Host
 
 REREAD_S = 2.0
 
@@ -44,7 +44,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
         Binding("slash", "filter", "filter", id="filter"),
     ]
 
-    app: TealApp
+    app: Host
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
     return [KeyHelp(order, " ".join(found[name]), name[1], *place[name]) for order, name in enumerate(nearest)]
 
 
-def help_screen(app: TealApp) -> ListScreen:
+def help_screen(app: Host) -> ListScreen:
     """The keys of the screen that is open."""
     keys = keys_of(app.screen)
     return ListScreen("Keys that work here", KEYS, lambda: keys)
@@ -225,7 +225,7 @@ SOURCES: Kind[SourceRow] = Kind(
 )
 
 
-def sources_screen(app: TealApp) -> ListScreen:
+def sources_screen(app: Host) -> ListScreen:
     """Every source, the worst first; Enter reads it again."""
 
     def read() -> list[SourceRow]:
@@ -290,7 +290,7 @@ class ActionsScreen(ListScreen):
         Binding("x", "menu", "actions", id="menu", tooltip="what can be ordered of this action"),
     ]
 
-    def __init__(self, app: TealApp) -> None:
+    def __init__(self, app: Host) -> None:
         self._known: list[Action] = []
         self._on: list[OpenConsole] = []
         self._unknown = ""
@@ -326,6 +326,6 @@ class ActionsScreen(ListScreen):
             self.app.open_menu(self.list.current)
 
 
-def actions_screen(app: TealApp) -> ListScreen:
+def actions_screen(app: Host) -> ListScreen:
     """What runs, and what was done."""
     return ActionsScreen(app)

@@ -15,7 +15,7 @@ from backends.text import clean
 from console.screens.prompt import TextLine
 
 if TYPE_CHECKING:
-    from console.app import TealApp
+    from console.screens.host import Host
 
 MAX_CHARS = 1000
 
@@ -30,7 +30,7 @@ class NotePrompt(ModalScreen[None]):
         Input, Input:focus { border: none; height: 1; padding: 0 1; background: $panel; width: 100%; }
     }
     """
-    app: TealApp
+    app: Host
 
     def compose(self) -> ComposeResult:
         yield TextLine(placeholder="a note for the others   Enter writes it down, Esc forgets it")

@@ -29,7 +29,7 @@ from panels.words import ago
 
 if TYPE_CHECKING:
     from actions.models import Action
-    from console.app import TealApp
+    from console.screens.host import Host
 
 FLUSH_S = 0.1
 TICK_S = 5.0
@@ -92,7 +92,7 @@ class Overview(Screen[None], inherit_bindings=False):
         Binding("o", "url", "show the URL of this", id="url", show=False),
     ]  # fmt: skip
 
-    app: TealApp
+    app: Host
 
     def __init__(self) -> None:
         super().__init__()

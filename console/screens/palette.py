@@ -20,7 +20,7 @@ from panels.listing import Listing
 from panels.themes import THEMES
 
 if TYPE_CHECKING:
-    from console.app import TealApp
+    from console.screens.host import Host
 
 _HIDDEN = ("palette", "list.", "logs.up", "logs.down", "logs.page", "panel.", "prompt.")
 
@@ -71,7 +71,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         Binding("up", "move(-1)", "up", id="palette.up", show=False, priority=True),
     ]
 
-    app: TealApp
+    app: Host
 
     def __init__(self, below: Screen[Any]) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from console.reading.store import Snapshot
+    from console.screens.host import Host
     from console.session import Session
 
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
@@ -195,6 +196,7 @@ class Page(Screen[None]):
         Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
         Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
     ]
+    app: Host
     DEFAULT_CSS = "Page { layout: vertical; }"
 
     def __init__(self, session: Session) -> None:

@@ -343,13 +343,7 @@ class PlanScreen(Page):
         """The action in place of its plan, as soon as nothing lies over it."""
         if not (self.is_attached and self.is_current):
             return
-        from console.screens.action import ActionScreen
-
-        below = self.app.screen_stack[-2]
-        if isinstance(below, ActionScreen) and below.action_id == self._action_id:
-            self.app.pop_screen()  # an order to what is on screen already
-        else:
-            self.app.switch_screen(ActionScreen(self.session, self._action_id))
+        self.app.show_submitted(self._action_id)
 
     async def _same_again(self, agreed: Plan) -> bool:
         """Plan anew; False, with the reason on screen, where what was agreed to is no longer what would be done."""

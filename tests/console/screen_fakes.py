@@ -31,6 +31,7 @@ from backends.models import (
     TruthLayer,
 )
 from backends.ports import Approval, PipelineInfo, PipelineParam
+from console.opening import Opening
 from console.reading.store import Snapshot, SourceKey, Store
 from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
@@ -280,11 +281,12 @@ class FakeSession:
         return ["customers, transactions are not refreshed", "service analytics reads them"]
 
 
-class Holder(App[None]):
+class Holder(Opening):
     """An app that opens one screen over an empty one."""
 
     def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
+        self.session = getattr(screen, "session", None)  # type: ignore[assignment]
         self.first = screen
 
     def on_mount(self) -> None:

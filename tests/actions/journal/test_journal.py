@@ -15,10 +15,9 @@ from actions.ids import canonical, now, time_text
 from actions.journal.audit import AuditEntry
 from actions.journal.errors import JournalNewer
 from actions.journal.journal import Journal
-from actions.journal.late import Late
 from actions.journal.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.journal.location import JournalLocation
-from actions.journal.rows import Changes, Event, KeyUsed, Occupied
+from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied
 from actions.who import runner_owner
 from backends.errors import BackendError
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won

@@ -12,7 +12,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
-from console.sandbox import control, settings
+from console.sandbox import control, faults, settings
 from console.sandbox.control import SandboxInfo
 
 Adapters = dict[str, Any]
@@ -44,11 +44,11 @@ async def adapters(up: SandboxInfo, tmp_path: Path) -> AsyncIterator[Adapters]:
 
 
 async def inject(fault: str) -> None:
-    await asyncio.to_thread(control.inject, fault)
+    await asyncio.to_thread(faults.inject, fault)
 
 
 async def fix() -> None:
-    await asyncio.to_thread(control.fix, None)
+    await asyncio.to_thread(faults.fix, None)
 
 
 async def firing(adapters: Adapters) -> set[str]:

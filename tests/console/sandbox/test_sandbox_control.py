@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from console.errors import EXIT_USAGE
-from console.sandbox import control, files
+from console.sandbox import control, faults, files
 from console.sandbox.children import claim_ports
 from console.sandbox.control import FAULTS, SandboxError, SandboxInfo
 from console.sandbox.fetch import fetch
@@ -87,7 +87,7 @@ def test_what_is_up_serves_and_is_told(up: SandboxInfo) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_can_be_seen_and_taken_away(up: SandboxInfo, fault: str) -> None:
     directory = up.config_path.parent
-    line = control.inject(fault)
+    line = faults.inject(fault)
     assert "\n" not in line
     assert "`teal " in line
     found = control.running()
@@ -95,10 +95,10 @@ def test_each_fault_can_be_seen_and_taken_away(up: SandboxInfo, fault: str) -> N
     assert found.faults == (fault,)
     assert fetch(up.port, "/health")[:1] == (200,), "production is not what breaks"
     assert seen(fault, up, directory)
-    control.fix(fault)
+    faults.fix(fault)
     assert control.running() == up
     assert not seen(fault, up, directory)
-    assert control.fix(fault) == f"{fault} was not broken"
+    assert faults.fix(fault) == f"{fault} was not broken"
 
 
 def seen(fault: str, up: SandboxInfo, directory: Path) -> bool:
@@ -134,15 +134,15 @@ def seen(fault: str, up: SandboxInfo, directory: Path) -> bool:
 
 
 def test_a_fault_may_name_its_color_and_several_are_fixed_at_once(up: SandboxInfo) -> None:
-    control.inject("bad-release:live")
-    control.inject("slow-color:green")
+    faults.inject("bad-release:live")
+    faults.inject("slow-color:green")
     assert fetch(up.port, "/health")[0] == 503
     found = control.running()
     assert found is not None
     assert found.faults == ("bad-release", "slow-color")
-    control.fix(None)
+    faults.fix(None)
     assert fetch(up.port, "/health")[0] == 200
-    assert control.fix(None) == "nothing was broken"
+    assert faults.fix(None) == "nothing was broken"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_fault_may_name_its_color_and_several_are_fixed_at_once(up: SandboxInf
 )
 def test_a_fault_that_is_none_is_refused(up: SandboxInfo, fault: str, message: str, fix: str) -> None:
     with pytest.raises(SandboxError) as error:
-        control.inject(fault)
+        faults.inject(fault)
     assert error.value.message == message
     assert error.value.fix.startswith(fix)
     assert error.value.exit_code == EXIT_USAGE
@@ -197,7 +197,7 @@ def answers(port: int) -> bool:
 def test_stop_leaves_nothing_and_the_live_color_stays(state: Path) -> None:
     first = control.ensure_running()
     files.write_json(state / files.SWITCH, {"weights": {"blue": 0, "green": 100}, "generation": 2})
-    control.inject("bad-release:blue")
+    faults.inject("bad-release:blue")
     assert control.stop()
     assert control.running() is None
     assert processes(state) == []
@@ -287,7 +287,7 @@ def test_a_run_file_without_a_supervisor_is_nothing(state: Path, text: str) -> N
     (state / files.LOCK).write_text("1\n")  # a pid that lives, but a lock that nobody holds
     assert control.running() is None
     assert not control.stop()
-    for told in (control.inject, control.fix):
+    for told in (faults.inject, faults.fix):
         with pytest.raises(SandboxError, match="the sandbox does not run"):
             told("bad-data")
     with pytest.raises(SandboxError, match="the sandbox does not run"):

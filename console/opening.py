@@ -1,0 +1,78 @@
+"""Which screen shows what. Each is imported when it is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
+from console.screens.host import Host
+
+if TYPE_CHECKING:
+    from actions.models import Request
+
+
+class Opening(Host):
+    """An app that opens the screens of `console.screens` over each other."""
+
+    def open_item(self, item: Any) -> None:
+        """The detail of an item."""
+        if isinstance(item, PipelineRun):
+            from console.screens.run_detail import RunDetail
+
+            self.push_screen(RunDetail(self.session, item))
+        elif isinstance(item, Deployment):
+            from console.screens.deployment_detail import DeploymentDetail
+
+            self.push_screen(DeploymentDetail(self.session, item))
+        elif isinstance(item, Alert):
+            from console.screens.alert_detail import AlertDetail
+
+            self.push_screen(AlertDetail(self.session, item))
+        elif isinstance(item, QualityScore | CheckResult | LogEntry):
+            from console.screens.item_detail import ItemDetail
+
+            self.push_screen(ItemDetail(self.session, item))
+        elif isinstance(item, TimelineEvent) and item.kind == "action":
+            self.open_action(item.ref)
+        elif isinstance(item, TimelineEvent):
+            known = (found for found in self.session.store.items("pipelines") if found.ref == item.ref)
+            if (run := next(known, None)) is not None:
+                self.open_item(run)
+
+    def open_menu(self, item: Any) -> None:
+        """What can be done with an item."""
+        from console.screens.menu import ActionMenu
+
+        self.push_screen(ActionMenu(self.session, item))
+
+    def open_plan(self, request: Request) -> None:
+        """What would be done; nothing is until it is pressed there."""
+        from console.screens.plan import PlanScreen
+
+        self.push_screen(PlanScreen(self.session, request))
+
+    def open_action(self, action_id: str) -> None:
+        """An action while it runs, or as it ended."""
+        from console.screens.action import ActionScreen
+
+        self.push_screen(ActionScreen(self.session, action_id))
+
+    def show_submitted(self, action_id: str) -> None:
+        """The action in place of its plan; where the plan was an order to what is on screen below, that."""
+        from console.screens.action import ActionScreen
+
+        below = self.screen_stack[-2]
+        if isinstance(below, ActionScreen) and below.action_id == action_id:
+            self.pop_screen()
+        else:
+            self.switch_screen(ActionScreen(self.session, action_id))
+
+    def acknowledge(self, alert: Alert) -> None:
+        """The plan of an acknowledgement, or why there is none."""
+        from console.screens.choices import acknowledgement
+
+        choice = acknowledgement(alert, self.session)
+        if choice.reason or choice.request is None:
+            self.say(choice.reason)
+        else:
+            self.open_plan(choice.request)
