@@ -311,7 +311,7 @@ class Gate:
                 raise
             return await self._spared(draft, audit, spare, error)
         if not done:
-            action = await start(draft.id, launch, self.journal, self.action)
+            action = await start(draft.id, launch, self.journal, self.action, draft.digest)
         if plan.kind == "rollback" and action.open and action.owner is None:  # no room for its runner, perhaps
             return await self._queue(plan, consent, draft.id, launch, spare)
         return action

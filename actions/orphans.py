@@ -77,7 +77,7 @@ async def tell(
             detail=words,
         )  # fmt: skip
         if await journal.claim(action.id, TOLD, lambda seen: _is_orphan(seen, journal.location), audit=[entry]):
-            plan = replace(await journal.plan(action.id), target={"notify": notify})
+            plan = replace(await journal.plan(action.id, agreed=False), target={"notify": notify})
             async with Notices(journal, plan, build) as notices:
                 notices.held(action, words)
 

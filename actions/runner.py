@@ -27,13 +27,20 @@ from backends.ports import Closable
 
 
 async def run_action(
-    action_id: str, journal: Journal, build: Build, own: Own, *, park: asyncio.Event | None = None
+    action_id: str,
+    journal: Journal,
+    build: Build,
+    own: Own,
+    *,
+    park: asyncio.Event | None = None,
+    digest: str = "",
 ) -> Action | None:
     """Run an action to its end, or to an open state that waits for a person; None where another runner has it.
 
     `own` finds the entry of the action in the config of whoever runs it, and `build` makes the adapter from that, both
     before the lease. Where the entry was edited since the action was agreed to, only the way back is gone. Raises
-    BackendError, with nothing begun.
+    BackendError, with nothing begun; JournalError where the plan in the journal is not the one that was agreed to, by
+    the audit and by the `digest` that whoever started this runner told it.
     What an earlier runner has done is read from the journal and looked for, never done again unseen. `park`, once set,
     leaves the action at the next safe point to whoever resumes it.
     """
@@ -46,7 +53,7 @@ async def run_action(
     owner = runner_owner("" if descriptor is None else str(path))
     found: Action | None = None
     try:
-        found = await _run(action_id, owner, journal, build, own, park)
+        found = await _run(action_id, owner, journal, build, own, park, digest)
     finally:
         if descriptor is not None:
             release(descriptor, path, ended=found is not None and found.status in ENDED)
@@ -54,9 +61,9 @@ async def run_action(
 
 
 async def _run(
-    action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None
+    action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None, digest: str
 ) -> Action | None:
-    agreed = await journal.plan(action_id)
+    agreed = await journal.plan(action_id, digest=digest)
     described = await own(agreed.target)
     edited = not same_entry(agreed.target, described)
     if edited:

@@ -14,15 +14,18 @@ OWNER_WAIT_S = 15.0
 OBEYED_S = 10.0
 _POLL_S = 0.05
 
-Launch = Callable[[str], Awaitable[None]]
+Launch = Callable[[str, str], Awaitable[None]]
+"""Starts the runner of the action of an id, and tells it the digest of the plan that was agreed to."""
+
 Read = Callable[[str], Awaitable[Action]]
 
 
-async def start(action_id: str, launch: Launch, journal: Journal, read: Read) -> Action:
-    """Launch a runner, and wait until it owns the action: only then may the caller go away."""
+async def start(action_id: str, launch: Launch, journal: Journal, read: Read, digest: str = "") -> Action:
+    """Launch a runner, and wait until it owns the action: only then may the caller go away. `digest` is that of the
+    plan; of one that another process began, the audit holds it."""
     before = (await read(action_id)).owner
     try:
-        await launch(action_id)
+        await launch(action_id, digest or await journal.digest(action_id))
     except (OSError, BackendError) as error:
         words = error.message if isinstance(error, BackendError) else str(error)
         failed = ActionError(kind="internal", message=f"the runner did not start: {words}")

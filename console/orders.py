@@ -325,11 +325,11 @@ class Orders:
                 notes=(location.finding,) if location.finding and not self._context.sandbox else (),
             )
 
-            async def launch(action_id: str) -> None:
+            async def launch(action_id: str, digest: str) -> None:
                 from console.runner import launch_detached
 
                 wrap = self._fate.wrap if self._fate else ()
-                await launch_detached(action_id, location, self._context.path, self._context.name, wrap)
+                await launch_detached(action_id, location, self._context.path, self._context.name, wrap, digest)
 
             self._gate = Gate(policy, Journal(location, lost=lost), self, self.actor, launch)
             await self._add_late(self._gate.journal)

@@ -34,18 +34,21 @@ from console.errors import CommandError
 JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
 CONFIG_VARIABLE = "TEAL_RUNNER_CONFIG"
 CONTEXT_VARIABLE = "TEAL_RUNNER_CONTEXT"
+DIGEST_VARIABLE = "TEAL_RUNNER_PLAN"
 START_TIMEOUT_S = 30.0
 
 
 async def launch_detached(
-    action_id: str, location: JournalLocation, config: Path, context: str, wrap: Sequence[str] = ()
+    action_id: str, location: JournalLocation, config: Path, context: str, wrap: Sequence[str] = (), digest: str = ""
 ) -> None:
-    """Start a runner that is nobody's child, with the config and context of who starts it, by the command `wrap` where
-    it needs one to outlive the login session. Raises OSError where it can not be started."""
+    """Start a runner that is nobody's child, with the config and context of who starts it and the `digest` of the plan
+    that was agreed to, by the command `wrap` where it needs one to outlive the login session. Raises OSError where it
+    can not be started."""
     own = {
         JOURNAL_VARIABLE: location.url,
         CONFIG_VARIABLE: str(config),
         CONTEXT_VARIABLE: context,
+        DIGEST_VARIABLE: digest,
         PLACE_VARIABLE: place(),
     }
     environment = {**handed_on(), **_import_path(), **own}
@@ -87,11 +90,10 @@ class InProcess:
         self._running: set[asyncio.Task[Action | None]] = set()
         self.park = asyncio.Event()
 
-    async def __call__(self, action_id: str) -> None:
+    async def __call__(self, action_id: str, digest: str) -> None:
         """Begin to run it; returns at once."""
-        task = asyncio.create_task(
-            run_action(action_id, self._journal, build_described, self._own, park=self.park), name=action_id
-        )
+        running = run_action(action_id, self._journal, build_described, self._own, park=self.park, digest=digest)
+        task = asyncio.create_task(running, name=action_id)
         self._running.add(task)
 
     async def aclose(self) -> None:
@@ -100,16 +102,16 @@ class InProcess:
         await asyncio.gather(*running)
 
 
-async def run_in_process(action_id: str, location: JournalLocation, own: Own) -> None:
+async def run_in_process(action_id: str, location: JournalLocation, own: Own, digest: str) -> None:
     """Run an action to its end with a journal of its own. Raises BackendError."""
     journal = Journal(location)
     try:
-        await run_action(action_id, journal, build_described, own)
+        await run_action(action_id, journal, build_described, own, digest=digest)
     finally:
         await journal.aclose()
 
 
-async def _run(action_id: str, location: JournalLocation, config: str, context: str) -> None:
+async def _run(action_id: str, location: JournalLocation, config: str, context: str, digest: str) -> None:
     """With the entries of a config as they are now. Raises BackendError, CommandError."""
     from actions.targets import described
     from console.config.selection import select
@@ -120,7 +122,7 @@ async def _run(action_id: str, location: JournalLocation, config: str, context: 
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it
     adapters = Adapters(found)
     try:
-        await run_in_process(action_id, location, partial(described, Orders(found, adapters)))
+        await run_in_process(action_id, location, partial(described, Orders(found, adapters)), digest)
     finally:
         await adapters.aclose()
 
@@ -175,8 +177,9 @@ def main() -> int:
     action_id = sys.argv[1]
     location = journal_location(os.environ.pop(JOURNAL_VARIABLE), os.environ)
     config, context = os.environ.pop(CONFIG_VARIABLE), os.environ.pop(CONTEXT_VARIABLE)
+    digest = os.environ.pop(DIGEST_VARIABLE, "")
     try:
-        asyncio.run(_run(action_id, location, config, context))
+        asyncio.run(_run(action_id, location, config, context, digest))
     except Exception as error:
         _write_down(location.directory, action_id, error)
         return 1

@@ -29,6 +29,7 @@ SHORT_HASH = 16
 class AuditEntry(Struct, frozen=True, kw_only=True):
     """What is told of one command or one effect, never with a secret. `before` and `after` are what was observed.
 
+    `plan_digest`, of the command that began an action: that of the plan that was agreed to.
     `late`: it was done while the journal could not be written, at `happened_at`, and came into the chain afterwards.
     """
 
@@ -43,6 +44,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     actor: Actor | None = None
     reason: str = ""
     plan_hash: str = ""
+    plan_digest: str = ""
     overrides: tuple[str, ...] = ()
     before: dict[str, Any] = field(default_factory=dict)
     requested: dict[str, Any] = field(default_factory=dict)

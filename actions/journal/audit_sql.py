@@ -30,13 +30,13 @@ def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
 
 def links(connection: Connection, since: datetime | None = None) -> Iterator[Link]:
     """The chain, oldest first; `since`: only its newest part, a record's time being in its text."""
-    first = _first_seq(connection, time_text(since)) if since is not None else 0
+    first = first_seq(connection, time_text(since)) if since is not None else 0
     for row in connection.execute(select(audit).where(audit.c.seq >= first).order_by(audit.c.seq)):
         yield Link(row.seq, row.prev_hash, row.hash, row.text)
 
 
-def _first_seq(connection: Connection, since: str) -> int:
-    """The first record at or after `since`, by halving: a year of records costs some twenty reads."""
+def first_seq(connection: Connection, since: str) -> int:
+    """The place of the first record at or after `since`, by halving: a year of records costs some twenty reads."""
     low, high = 1, head_of(connection)[0] + 1
     while low < high:
         middle = (low + high) // 2

@@ -118,9 +118,14 @@ class Journal:
         """The actions of `kinds` on a service that changed something, newest first, without their steps."""
         return await self._look([], lambda sql: sql.of_service(context, service, kinds, limit))
 
-    async def plan(self, action_id: str) -> Plan:
-        """The plan that an action was begun with. Raises BackendError(not_found)."""
-        return await self._do(lambda sql: sql.plan(action_id))
+    async def plan(self, action_id: str, *, agreed: bool = True, digest: str = "") -> Plan:
+        """The plan that an action was begun with. Raises BackendError(not_found); JournalError where its row must be as
+        it was `agreed` to, by the audit and by the `digest` that a runner was told, and is not."""
+        return await self._do(lambda sql: sql.plan(action_id, agreed, digest))
+
+    async def digest(self, action_id: str) -> str:
+        """That of the plan of an action, held to the audit. Raises as `plan` does."""
+        return await self._do(lambda sql: sql.digest(action_id))
 
     async def identity(self) -> str:
         """The random id that the journal was made with; empty where there is none, or none yet."""
@@ -135,15 +140,22 @@ class Journal:
         return await self._look(None, lambda sql: sql.by_key(context, key))
 
     async def open_action(self, context: str, service: str) -> Action | None:
-        """The one action of a service that has not ended."""
+        """The one action of a service that has not ended. Raises JournalError where its row was edited."""
         return await self._look(None, lambda sql: sql.open_action(context, service))
 
     async def planned(
-        self, context: str, service: str, kinds: Sequence[str], *, limit: int = 20, moved: bool = False
+        self,
+        context: str,
+        service: str,
+        kinds: Sequence[str],
+        *,
+        limit: int = 20,
+        moved: bool = False,
+        agreed: bool = True,
     ) -> list[tuple[Action, Plan]]:
         """The actions of `kinds` on a service with their plans, newest first, without their steps; with `moved`, those
-        that have or may have moved traffic."""
-        return await self._look([], lambda sql: sql.planned(context, service, kinds, limit, moved))
+        that have or may have moved traffic. Raises JournalError where one must be as it was `agreed` to and is not."""
+        return await self._look([], lambda sql: sql.planned(context, service, kinds, limit, moved, agreed))
 
     async def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""

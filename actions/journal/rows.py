@@ -1,5 +1,6 @@
 """Rows of the journal as the Structs of an action, and back."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -39,6 +40,11 @@ class Draft(Struct, frozen=True, kw_only=True):
     status: ActionStatus = "planned"
     steps: tuple[str, ...] = ()
     changed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """That of the plan as it is kept: what the audit holds, and what a runner is told by who starts it."""
+        return digest_of_plan(kept_plan(self.plan))
 
 
 class Late(Struct, frozen=True, kw_only=True):
@@ -120,6 +126,16 @@ class Command(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+def kept_plan(plan: Plan) -> str:
+    """The text of a plan in its row."""
+    return canonical(replace(plan, target=kept(plan.target)))
+
+
+def digest_of_plan(text: str) -> str:
+    """Of a plan's text, byte for byte."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def draft_row(draft: Draft, at: str) -> dict[str, Any]:
     """The row of a new action; one whose status is an end has ended."""
     plan, ended = draft.plan, draft.status != "planned"
@@ -127,7 +143,7 @@ def draft_row(draft: Draft, at: str) -> dict[str, Any]:
         "id": draft.id, "context": plan.context, "kind": plan.kind, "service": plan.service, "status": draft.status,
         "phase": "" if ended else "plan", "from_color": plan.from_, "to_color": plan.to, "changed": draft.changed,
         "ref": plan.request.ref or None, "plan_hash": plan.hash,
-        "plan": canonical(replace(plan, target=kept(plan.target))),
+        "plan": kept_plan(plan),
         "request_hash": draft.request_hash, "reason": draft.reason, "actor": canonical(draft.actor),
         "undo": plan.summary.undo, "idempotency_key": draft.idempotency_key,
         "created_at": at, "started_at": at, "ended_at": at if ended else None,

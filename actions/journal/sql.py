@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from actions.ids import canonical, now, time_text
 from actions.journal import consoles, events_sql, tables
+from actions.journal.agreed_sql import must_be_agreed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.journal.audit_sql import append, head_of, links
 from actions.journal.engines import database_now
@@ -34,6 +35,7 @@ from actions.journal.rows import (
     Told,
     action_of,
     change_row,
+    digest_of_plan,
     draft_row,
     event_row,
     plan_of,
@@ -87,9 +89,10 @@ class SqlJournal:
             for step in draft.steps:
                 event = Event(step=step, kind="planned", status="pending")
                 connection.execute(insert(tables.events).values(event_row(draft.id, 0, at, event)))
-            append(connection, audit)
+            append(connection, with_digest(draft, audit))
             row = self._row(connection, id=draft.id)
             assert row is not None
+            must_be_agreed(connection, [row])  # a trigger writes, too
             return self._whole(connection, row)
 
     def write(
@@ -187,15 +190,21 @@ class SqlJournal:
         with self._database.reading() as connection:
             return [action_of(row, ()) for row in connection.execute(query.limit(limit)).mappings()]
 
-    def plan(self, action_id: str) -> Plan:
-        """The plan of an action. Raises BackendError(not_found)."""
+    def plan(self, action_id: str, agreed: bool, digest: str) -> Plan:
+        """The plan of an action. Raises BackendError: not_found, or malformed where it must be as it was `agreed` to,
+        and is not."""
         with self._database.reading() as connection:
-            row = self._row(connection, id=action_id)
-        if row is None:
-            raise BackendError(
-                "not_found", f"no action {clean(action_id, 64)} in the journal", fix="`teal action list`"
-            )
+            row = self._known_row(connection, action_id)
+            if agreed:
+                must_be_agreed(connection, [row], digest)
         return plan_of(row)
+
+    def digest(self, action_id: str) -> str:
+        """That of the plan of an action. Raises BackendError as `plan` does."""
+        with self._database.reading() as connection:
+            row = self._known_row(connection, action_id)
+            must_be_agreed(connection, [row])
+        return digest_of_plan(row["plan"])
 
     def identity(self) -> str:
         """The id of the journal; empty where its schema has none yet."""
@@ -216,19 +225,24 @@ class SqlJournal:
         """The one action of a service that has not ended."""
         with self._database.reading() as connection:
             row = self._open_row(connection, context, service)
+            must_be_agreed(connection, [row] if row else [])
             return None if row is None else self._whole(connection, row)
 
     def planned(
-        self, context: str, service: str, kinds: Sequence[str], limit: int, moved: bool
+        self, context: str, service: str, kinds: Sequence[str], limit: int, moved: bool, agreed: bool
     ) -> list[tuple[Action, Plan]]:
-        """Those of `kinds`, newest first, without steps; `moved`: only those that have or may have moved traffic."""
+        """Those of `kinds`, newest first, without steps; `moved`: only those that have or may have moved traffic.
+        Raises BackendError(malformed) where one must be as it was `agreed` to and is not."""
         table = tables.actions
         query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
         if moved:
             query = query.where(or_(table.c.changed.is_(True), table.c.status.in_(("rollback_failed", "abandoned"))))
         query = query.order_by(desc(table.c.created_at), desc(table.c.id)).limit(limit)
         with self._database.reading() as connection:
-            return [(action_of(row, ()), plan_of(row)) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+            if agreed:
+                must_be_agreed(connection, rows)
+            return [(action_of(row, ()), plan_of(row)) for row in rows]
 
     def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""
@@ -389,6 +403,13 @@ class SqlJournal:
 
     def _row(self, connection: Connection, **columns: Any) -> RowMapping | None:
         return connection.execute(select(tables.actions).filter_by(**columns)).mappings().first()
+
+    def _known_row(self, connection: Connection, action_id: str) -> RowMapping:
+        row = self._row(connection, id=action_id)
+        if row is None:
+            words = f"no action {clean(action_id, 64)} in the journal"
+            raise BackendError("not_found", words, fix="`teal action list`")
+        return row
 
     def _open_row(self, connection: Connection, context: str, service: str) -> RowMapping | None:
         table = tables.actions

@@ -55,10 +55,13 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
 
 
 async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: Own) -> Plan:
-    """The plan of an order that a new runner will obey: nothing goes forward where the entry was edited since."""
-    if plan.request.order in STOPPING or action.kind == "rollback":
+    """The plan of an order that a new runner will obey: nothing goes forward where the entry was edited since. Raises
+    JournalError where the row of the action was edited: it can only be abandoned then."""
+    if plan.request.order == "abandon":
         return plan
     agreed = (await journal.plan(action.id or "")).target
+    if plan.request.order in STOPPING or action.kind == "rollback":
+        return plan
     words = f"the entry of {action.service} in this config is not the one that {action.kind} was agreed to with"
     try:
         if same_entry(agreed, await own(agreed)):

@@ -56,7 +56,8 @@ class WayBack(Struct, frozen=True, kw_only=True):
 async def newest_change(journal: Journal, context: str, service: str) -> Change | None:
     """The newest change of traffic that the journal knows; of an action that is still open, only one that was seen to
     move any. None where there is none. Raises BackendError."""
-    for action, plan in await journal.planned(context, service, tuple(MOVES_TRAFFIC), moved=True):
+    for action, _ in await journal.planned(context, service, tuple(MOVES_TRAFFIC), moved=True, agreed=False):
+        plan = await journal.plan(action.id or "")  # what is behind the newest one is in nobody's way
         told = await journal.history(action.id or "") if action.status not in _TOLD_BY_STATUS else []
         with making_sense(journal.location.name):
             change = change_of(action, plan, told)

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from actions.guards import Policy
 from actions.ids import now
-from actions.journal.errors import making_sense
+from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
 from actions.journal.steering import Steering, begun_back
+from actions.judging.stages import moves
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.switching.changes import Change, newest_change, way_back
@@ -32,6 +33,7 @@ from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
 from backends.ports import SwitchState
+from backends.text import clean
 
 OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
 _UNREAD: frozenset[ErrorKind] = frozenset({"unreachable", "timeout", "malformed", "not_found"})
@@ -52,6 +54,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         findings += evidence.findings + await _left_by_open(journal, occupied, move.to, evidence)
         return make_plan(request, policy, target, move, findings)
     change = await newest_change(journal, policy.context, request.service)
+    await _must_know_the_mark(journal, state, change)
     move = _take_back(change, state, target.settings, request)
     findings = list(move.findings)
     if move.already and (down := await live_is_down(target, state)) is not None:
@@ -128,6 +131,17 @@ async def _must_make_sense(journal: Journal, occupied: Action) -> None:
         begun_back(history)
         Steering(history)
         states_in(history)
+
+
+async def _must_know_the_mark(journal: Journal, state: SwitchState, change: Change | None) -> None:
+    """Raises JournalError where an action of this journal wrote the switch after the newest change that it tells of: a
+    row was edited or taken away, or the file is an older copy."""
+    action, _, step = state.stamp.partition(":")
+    if not moves(step) or (change is not None and action <= change.action):
+        return
+    if await journal.knows(action) or (state.journal and state.journal == await journal.identity()):
+        text = f"the switch was written by {clean(state.stamp, 64)} of this journal, which tells of no such change"
+        raise JournalError("malformed", f"journal {journal.location.name}: {text}", fix="see who edited it")
 
 
 async def _left_by_open(journal: Journal, occupied: Action, to: str, evidence: Evidence) -> list[Finding]:

@@ -145,7 +145,7 @@ class Bench:
                 assert found.open, found
                 await asyncio.sleep(0.02)
 
-    async def _launch(self, action_id: str) -> None:
+    async def _launch(self, action_id: str, _: str) -> None:
         async def build(_: dict[str, Any]) -> FakeSwitch:
             return self.switch
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
 from actions.runner import run_action
+from actions.starting import Launch
 from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget, describe
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
@@ -112,7 +113,7 @@ class House:
         self.runners: list[asyncio.Task[None]] = []
         self.before_runner: Callable[[], None] = lambda: None
         self.halts_in = ""
-        launch: Callable[[str], Awaitable[None]] = self.detach if detached else self._here
+        launch: Launch = self.detach if detached else self._here
         self.gate = Gate(
             Policy(context="test", zone=UTC), self.journal, self.targets, current_actor(os.environ), launch
         )
@@ -173,14 +174,14 @@ class House:
                     return seen
         raise AssertionError(f"{phase} was never reached")
 
-    async def _here(self, action_id: str) -> None:
+    async def _here(self, action_id: str, digest: str) -> None:
         self.before_runner()
-        self.runners.append(asyncio.create_task(self._run(action_id), name=action_id))
+        self.runners.append(asyncio.create_task(self._run(action_id, digest), name=action_id))
 
-    async def _run(self, action_id: str) -> None:
+    async def _run(self, action_id: str, digest: str) -> None:
         journal = HaltingJournal(self.location, lambda: self.halts_in)
         try:
-            await run_action(action_id, journal, build_described, self.gate.own)
+            await run_action(action_id, journal, build_described, self.gate.own, digest=digest)
         finally:
             await journal.aclose()
 
@@ -190,6 +191,7 @@ class House:
         await asyncio.gather(self.runners[-1], return_exceptions=True)
         self.halts_in = ""
 
-    async def detach(self, action_id: str) -> None:
+    async def detach(self, action_id: str, digest: str = "") -> None:
         """Start a runner that is a process of its own."""
-        await launch_detached(action_id, self.location, self.targets.config_file(), self.gate.policy.context)
+        config, context = self.targets.config_file(), self.gate.policy.context
+        await launch_detached(action_id, self.location, config, context, digest=digest)

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import json
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine
 
-from actions.ids import new_id, now
+from actions.ids import canonical, new_id, now
+from actions.journal.audit import hash_of
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld
 from actions.journal.location import JournalLocation, journal_location
@@ -52,6 +56,24 @@ async def until_won(journal: Journal, action_id: str) -> Hold:
             with contextlib.suppress(LeaseHeld):
                 return await journal.acquire(action_id, runner_owner())
             await asyncio.sleep(0.1)
+
+
+def rechain(location: JournalLocation, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """The whole audit written anew with each record as `change` makes it: that can only be seen from outside of it."""
+    hash_ = ""
+    with contextlib.closing(sqlite3.connect(str(location.path))) as database, database:
+        for seq, text in database.execute("SELECT seq, text FROM audit ORDER BY seq").fetchall():
+            made = canonical(change(json.loads(text)))
+            was, hash_ = hash_, hash_of(hash_, made)
+            database.execute(
+                "UPDATE audit SET prev_hash = ?, hash = ?, text = ? WHERE seq = ?", (was, hash_, made, seq)
+            )
+        database.execute("UPDATE audit_head SET hash = ?", (hash_,))
+
+
+def without_digest(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as a program before 0.2 wrote it."""
+    return {key: value for key, value in record.items() if key != "plan_digest"}
 
 
 def execute(location: JournalLocation, statement: str) -> list[Any]:

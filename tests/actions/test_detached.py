@@ -58,7 +58,7 @@ async def test_it_is_not_ended_by_the_end_of_the_program_that_launched_it(tmp_pa
         opened = await house.gate.plan(ANALYTICS_FLIP)
         launched: list[str] = []
 
-        async def remember(action_id: str) -> None:
+        async def remember(action_id: str, _: str) -> None:
             launched.append(action_id)
             config = str(house.targets.config_file())
             script = (

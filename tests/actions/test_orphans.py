@@ -121,7 +121,7 @@ async def test_without_a_claim_nothing_is_sent(
 async def test_killed_before_it_had_a_lease_it_has_not_started_and_is_resumed_soon(
     tmp_path: Path, service: TwoColors, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dead(_: str) -> None:
+    async def dead(*_: str) -> None:
         pass
 
     monkeypatch.setattr("actions.starting.OWNER_WAIT_S", 0.1)
@@ -161,7 +161,7 @@ def test_a_runner_that_reads_its_secrets_still_lives(tmp_path: Path, service: Tw
 async def test_an_order_to_one_that_never_started_starts_it(
     tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def dead(_: str) -> None:
+    async def dead(*_: str) -> None:
         pass
 
     monkeypatch.setattr("actions.starting.OWNER_WAIT_S", 0.1)

@@ -10,7 +10,7 @@ import pytest
 
 from actions.models import Action, Refused, Request
 from tests.actions.house import ANALYTICS_ROLLBACK, YES, House
-from tests.actions.journals import execute
+from tests.actions.journals import execute, rechain, without_digest
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -39,9 +39,10 @@ def target_of(house: House) -> dict[str, Any]:
 
 
 def rewrite(house: House, target: dict[str, Any]) -> None:
-    """As a member of the journal's group could."""
+    """As a member of the journal's group could who writes the audit anew, too, as an older program wrote it."""
     quoted = json.dumps(target).replace("'", "''")
     execute(house.location, f"UPDATE actions SET plan = json_set(plan, '$.target', json('{quoted}'))")
+    rechain(house.location, without_digest)
 
 
 def edit(house: House, **config: Any) -> None:

@@ -241,7 +241,9 @@ class Chaos:
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
         action = await self.gate.submit(
-            await self.gate.plan(request), YES, launch=lambda action_id: self._doom(action_id, f"{ttl_s:g}")
+            await self.gate.plan(request),
+            YES,
+            launch=lambda action_id, digest: self._doom(action_id, digest, f"{ttl_s:g}"),
         )
         assert self._doomed is not None
         state = Path(f"/proc/{self._doomed.pid}/stat")
@@ -254,12 +256,12 @@ class Chaos:
         target = (await self.bench.targets.switch(self.bench.service)).target
         (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(target))
 
-    async def _doom(self, action_id: str, *ttl: str) -> None:
+    async def _doom(self, action_id: str, _: str, *ttl: str) -> None:
         await self._described()
         arguments = [action_id, str(self._fatal), str(self._counted), *ttl]
         self._doomed = await self._runners.start(arguments, self._location.url)
 
-    async def launch(self, action_id: str) -> None:
+    async def launch(self, action_id: str, _: str = "") -> None:
         """Start a runner that lives."""
         await self._described()
         await self._runners.start([action_id, "0", os.devnull], self._location.url)

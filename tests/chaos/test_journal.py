@@ -157,7 +157,7 @@ async def test_where_there_is_room_to_begin_and_none_for_the_runner_it_goes_back
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
 
-        async def starts_in_vain(_: str) -> None:
+        async def starts_in_vain(*_: str) -> None:
             fill(small_disk)
             with contextlib.suppress(JournalFull):
                 await many_notes(house.journal)

@@ -57,7 +57,7 @@ class User:
         await self.targets.aclose()
         await self.journal.aclose()
 
-    async def _launch(self, action_id: str) -> None:
+    async def _launch(self, action_id: str, _: str) -> None:
         async def build(_: dict[str, Any]) -> Any:
             return self.targets.built()
 

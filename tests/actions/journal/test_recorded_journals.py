@@ -70,7 +70,7 @@ async def found(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     async def build(_: dict[str, Any]) -> FakeSwitch:
         return switch
 
-    async def launch(action_id: str) -> None:
+    async def launch(action_id: str, _: str) -> None:
         await run_action(action_id, journal, build, gate.own)
 
     policy, alice = Policy(context="c", zone=UTC), Actor(login="alice", host="bastion-2")

@@ -157,7 +157,7 @@ async def test_a_refused_trigger_says_so(house: House, local: LocalPipelines, mo
 
 
 async def test_an_order_whose_runner_died_does_not_block_the_next(house: House, local: LocalPipelines) -> None:
-    async def never(action_id: str) -> None:
+    async def never(*_: str) -> None:
         raise OSError("no more processes")
 
     ended = await house.gate.submit(await house.gate.plan(trigger()), YES, launch=never)

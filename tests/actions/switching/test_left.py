@@ -24,7 +24,7 @@ async def left_in(house: House, request: Request, phase: str, consent: Consent =
     """What is left of an action whose runner was told to end in `phase`."""
     park, runners = asyncio.Event(), list[asyncio.Task[Action | None]]()
 
-    async def launch(action_id: str) -> None:
+    async def launch(action_id: str, _: str) -> None:
         runners.append(
             asyncio.create_task(run_action(action_id, house.journal, build_described, house.gate.own, park=park))
         )

@@ -1,0 +1,118 @@
+"""Whether the row of an action is the one that was agreed to: the audit holds a digest of its plan.
+
+A row may be another's to write (a member of the journal's group, a trigger); the chain can not be changed unseen. A
+record of a program before 0.2 holds no digest: of its row only the columns are held against the plan. Loads SQLAlchemy.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection, RowMapping, select
+
+from actions.journal.audit import AuditEntry, hash_of
+from actions.journal.audit_sql import first_seq, head_of
+from actions.journal.rows import Draft, digest_of_plan, plan_of
+from actions.journal.tables import audit
+from actions.models import MOVES_TRAFFIC
+from backends.command_line import command
+from backends.errors import BackendError
+from backends.text import clean
+
+_COMMAND = '%"kind":"command"%'
+
+
+class _Agreed(Struct):
+    """What is looked for in a record of the chain."""
+
+    kind: str
+    action: str = ""
+    plan_digest: str = ""
+
+
+class _Record(Struct, frozen=True):
+    seq: int
+    digest: str
+
+
+def with_digest(draft: Draft, told: Sequence[AuditEntry]) -> list[AuditEntry]:
+    """What is told of a new action, with the digest of its plan in the record of its command."""
+    entries = [
+        replace(each, plan_digest=draft.digest) if (each.kind, each.action) == ("command", draft.id) else each
+        for each in told
+    ]
+    if any(each.plan_digest for each in entries):
+        return entries
+    plan = draft.plan
+    begun = AuditEntry(
+        kind="command", action=draft.id, order=plan.kind, context=plan.context, target=plan.service, actor=draft.actor,
+        plan_hash=plan.hash, plan_digest=draft.digest, result="begun",
+    )  # fmt: skip
+    return [begun, *entries]
+
+
+def must_be_agreed(connection: Connection, rows: Sequence[RowMapping], digest: str = "") -> None:
+    """Raises BackendError(malformed) for the first of `rows` (of `actions`) that is not as the audit holds it, or whose
+    plan is not that of `digest`."""
+    if not rows:
+        return
+    records = _records(connection, {row["id"] for row in rows}, min(row["created_at"] for row in rows))
+    for row in rows:
+        if problem := _problem(row, records.get(row["id"]), digest):
+            raise _edited(row, problem)
+
+
+def _problem(row: RowMapping, record: _Record | None, digest: str) -> str:
+    if record is None:
+        return "the audit holds no whole record of its command"
+    found = digest_of_plan(row["plan"])
+    if record.digest not in ("", found):
+        return f"its plan is not the one of audit record {record.seq}"
+    if digest not in ("", found):
+        return "its plan is not the one that its runner was started for"
+    plan = plan_of(row)
+    named = (plan.context, plan.service, plan.kind, plan.from_, plan.to, plan.hash)
+    columns = tuple(row[name] for name in ("context", "service", "kind", "from_color", "to_color", "plan_hash"))
+    return "" if named == columns else "its columns are not those of its plan"
+
+
+def _edited(row: RowMapping, problem: str) -> BackendError:
+    fix = "see who edited it: `teal audit list`"
+    if row["kind"] in MOVES_TRAFFIC:
+        back = command("deploy rollback", row["service"], flags="-y")
+        fix = f"{back} goes by the mark on the switch"
+    if row["ended_at"] is None:
+        fix += f"; then {command('action abandon', row['id'])}"
+    what = f"{clean(row['kind'], 32)} {clean(row['id'], 64)}"
+    return BackendError("malformed", f"the journal's row of {what} was edited: {problem}", fix=fix)
+
+
+def _records(connection: Connection, wanted: set[str], since: str) -> dict[str, _Record]:
+    """The record of the command that began each of `wanted`. They lie close behind `since`; where a clock was set or
+    the action was added late, anywhere."""
+    found = _from(connection, wanted, max(1, first_seq(connection, since)))
+    return found if wanted <= found.keys() else _from(connection, wanted, 1)
+
+
+def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Record]:
+    before, after = audit.alias("before"), audit.alias("after")
+    whole = audit.outerjoin(before, before.c.seq == audit.c.seq - 1).outerjoin(after, after.c.seq == audit.c.seq + 1)
+    query = select(audit, before.c.hash.label("hash_before"), after.c.prev_hash.label("followed")).select_from(whole)
+    query = query.where(audit.c.seq >= seq, audit.c.text.like(_COMMAND)).order_by(audit.c.seq)
+    head = head_of(connection)
+    found: dict[str, _Record] = {}
+    for row in connection.execute(query):
+        try:
+            record = msgspec.json.decode(row.text, type=_Agreed)
+        except msgspec.MsgspecError:
+            continue
+        if record.kind != "command" or record.action not in wanted or record.action in found:
+            continue
+        followed = row.followed if row.followed is not None else head[1] if head[0] == row.seq else None
+        chained = row.prev_hash == (row.hash_before or "") and followed == row.hash
+        if chained and hash_of(row.prev_hash, row.text) == row.hash:
+            found[record.action] = _Record(row.seq, record.plan_digest)
+        if found.keys() == wanted:
+            break
+    return found

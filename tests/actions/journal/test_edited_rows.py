@@ -1,0 +1,148 @@
+"""The row of an action that somebody edited, or a trigger did, is not believed: the audit holds a digest of what was
+agreed to. The way back then goes by the mark on the switch, and nothing goes forward."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from actions.journal.errors import JournalError
+from actions.models import Action, Plan, Request
+from actions.outcome import exit_code
+from backends.errors import BackendError
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.journals import execute, rechain, without_digest
+from tests.actions.orders.test_orders import in_phase
+from tests.actions.switching.test_unjournalled import Spare
+from tests.two_colors import TwoColors
+
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
+SWAPPED = "'$.from', 'green', '$.to', 'blue'"
+SET_PLAN = "UPDATE actions SET plan = json_set(plan, {})"
+EDITS = {
+    "from": SET_PLAN.format("'$.from', 'green'"),
+    "to": SET_PLAN.format("'$.to', 'blue'"),
+    "both, and their columns": SET_PLAN.format(SWAPPED) + ", from_color = 'green', to_color = 'blue'",
+    "the columns alone": "UPDATE actions SET from_color = 'green', to_color = 'blue'",
+    "weights": SET_PLAN.format("""'$.expected.weights', json('{"blue":0,"green":100}')"""),
+    "stages": SET_PLAN.format("'$.expected.stages', json('[1]')"),
+    "service": SET_PLAN.format("'$.service', 'another'"),
+    "version": SET_PLAN.format("'$.request.version', '6.6.6'"),
+    "no record": "DELETE FROM audit",
+    "the record": """UPDATE audit SET text = replace(text, '"plan_digest":"', '"plan_digest":"0')""",
+}
+
+
+async def agreed(house: House) -> Plan:
+    return await house.gate.plan(ANALYTICS_ROLLBACK)
+
+
+async def gone_back(house: House, service: TwoColors) -> Action:
+    """A rollback, whose runner may need to be the command itself."""
+    back = await house.gate.submit(await agreed(house), YES, spare=Spare(house))
+    back = back if not back.open else await house.ended(back)
+    assert service.weights() == BLUE
+    return back
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+async def test_of_an_open_action_it_goes_back_by_the_mark_and_not_on(
+    tmp_path: Path, service: TwoColors, edit: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        execute(house.location, edit)
+        for word in ("resume", "takeover", "rollback"):
+            request = Request(kind="flip", service="analytics", ref=str(opened.id), order=word)  # type: ignore[arg-type]
+            with pytest.raises(JournalError) as caught:
+                await house.gate.plan(request)
+            assert "was edited" in caught.value.message
+            assert "teal deploy rollback analytics -y" in (caught.value.fix or "")
+        plan = await agreed(house)
+        assert (plan.to, plan.already, plan.blocked) == ("blue", False, False)
+        assert {"no-journal", "by-the-mark"} <= {finding.code for finding in plan.findings}
+        back = await gone_back(house, service)
+        assert (back.status, exit_code(back)) == ("succeeded", 0)
+        assert (await agreed(house)).already
+        request = Request(kind="flip", service="analytics", ref=str(opened.id), order="abandon")
+        assert (await house.gate.plan(request)).blocked is False
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
+async def test_of_the_newest_flip_back_already_is_not_believed(house: House, service: TwoColors, edit: str) -> None:
+    await house.order(ANALYTICS_FLIP)
+    execute(house.location, edit)
+    assert not (await agreed(house)).already
+    await gone_back(house, service)
+
+
+@pytest.mark.parametrize(
+    "edit", ["UPDATE actions SET changed = 0", "UPDATE actions SET status = 'aborted', changed = 0", "DELETE"]
+)
+async def test_a_change_that_the_journal_no_longer_tells_of_is_known_by_the_mark(
+    house: House, service: TwoColors, edit: str
+) -> None:
+    for _ in range(3):
+        newest = await house.order(ANALYTICS_FLIP)
+    assert service.weights() == GREEN
+    if edit == "DELETE":
+        for table in ("events", "commands"):
+            execute(house.location, f"DELETE FROM {table} WHERE action_id = '{newest.id}'")
+        execute(house.location, f"DELETE FROM actions WHERE id = '{newest.id}'")
+    else:
+        execute(house.location, f"{edit} WHERE id = '{newest.id}'")
+    assert not (await agreed(house)).already
+    await gone_back(house, service)
+
+
+async def test_an_older_row_is_not_in_the_way_of_a_rollback_and_nothing_goes_forward(
+    house: House, service: TwoColors
+) -> None:
+    old = await house.order(ANALYTICS_FLIP)
+    await house.order(ANALYTICS_FLIP)
+    newest = await house.order(ANALYTICS_FLIP)
+    execute(house.location, f"{SET_PLAN.format(SWAPPED)} WHERE id = '{old.id}'")
+    with pytest.raises(BackendError, match="was edited"):
+        await house.gate.plan(Request(kind="flip", service="analytics"))
+    plan = await agreed(house)
+    assert plan.expected["undoes"] == newest.id
+    await gone_back(house, service)
+
+
+TRIGGERS = {
+    "actions": f"CREATE TRIGGER evil AFTER INSERT ON actions BEGIN {SET_PLAN.format(SWAPPED)} WHERE id = NEW.id; END",
+    "columns": "CREATE TRIGGER evil AFTER INSERT ON actions BEGIN "
+    "UPDATE actions SET from_color = NEW.to_color, to_color = NEW.from_color WHERE id = NEW.id; END",
+    "audit": "CREATE TRIGGER evil AFTER INSERT ON audit BEGIN "
+    "UPDATE audit SET text = replace(NEW.text, 'green', 'blue') WHERE seq = NEW.seq; END",
+    "owner": f"CREATE TRIGGER evil AFTER UPDATE OF owner ON actions BEGIN {SET_PLAN.format(SWAPPED)}; END",
+}
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS.values(), ids=TRIGGERS.keys())
+async def test_a_trigger_that_edits_what_is_begun_moves_no_traffic_elsewhere(
+    house: House, service: TwoColors, trigger: str
+) -> None:
+    await house.order(ANALYTICS_FLIP)
+    execute(house.location, trigger)
+    assert (await gone_back(house, service)).status == "succeeded"
+    if "AFTER INSERT" in trigger:
+        with pytest.raises(BackendError, match="was edited"):
+            await house.order(Request(kind="flip", service="analytics"))
+        assert service.weights() == BLUE
+
+
+async def test_a_runner_goes_by_the_digest_that_it_was_told_whatever_the_journal_says(
+    house: House, service: TwoColors
+) -> None:
+    def evil() -> None:
+        execute(house.location, f"{EDITS['both, and their columns']} WHERE ended_at IS NULL")
+        rechain(house.location, without_digest)
+
+    house.before_runner = evil
+    opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+    (failure,) = await asyncio.gather(house.runners[-1], return_exceptions=True)
+    assert isinstance(failure, JournalError)
+    assert "not the one that its runner was started for" in failure.message
+    assert (opened.status, opened.owner, service.weights()) == ("planned", None, BLUE)
