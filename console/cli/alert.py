@@ -180,9 +180,9 @@ def _silencer(session: Session, wanted: str) -> str:
     found = [name for name in known if wanted in ("", name)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(known) or "none"
+    fix = f"--source {', '.join(known)}" if known else "an `alertmanager` entry of `alerts` in the config is one"
     message = "several sources of alerts can silence" if found else f"no source of alerts that can silence {wanted}"
-    raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message.rstrip(), fix=f"--source {names}")
+    raise CommandError(EXIT_NOT_FOUND, "ambiguous" if found else "not_found", message.rstrip(), fix=fix)
 
 
 async def _hiding(session: Session, alert: Alert) -> list[str]:

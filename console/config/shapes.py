@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
@@ -58,6 +58,9 @@ def _value_problems(source: ConfigText, value: Any, kind: Any, where: KeyPath) -
         for index, element in enumerate(value) if isinstance(value, list) else ():
             if isinstance(element, dict):
                 inner += struct_problems(source, element, shapes[0], (*where, index))
+    elif get_origin(kind) is dict and isinstance(value, dict):  # a table by names: the decoder says of none which
+        for name, each in value.items():
+            inner += _value_problems(source, each, get_args(kind)[1], (*where, name))
     return inner or _misfit(source, value, kind, where)
 
 

@@ -52,6 +52,8 @@ STATIC = [
     ('metrics = "prm"', "metrics", 'no metrics entry "prm" in this context'),
     ('requires = { backup = { nightli = "24h" } }', "requires.backup.nightli", 'no checks entry "nightli"'),
     ('retire = ["./gone.sh"]', "retire", "gone.sh: no such file"),
+    ('stages = { canary = [50, 100], gradual = "all" }', "stages.gradual", "expected a list, got text"),
+    ('health = { blue = "http://127.0.0.1:9/h", green = 9 }', "health.green", "expected text, got a whole number"),
 ]
 
 
@@ -76,6 +78,8 @@ def test_a_mistake_in_a_deployment_is_named_once_at_its_line(
         (HEAD + SERVICE + '[contexts.c.links]\nrows = [{ pipeline = "p", services = ["wbe"] }]\n', 8,
          '"wbe" is no service of this context', 2),
         (HEAD + '[contexts.c.links]\nlabels = { servce = ["app"] }\n', 4, '"servce" is no kind of thing', 2),
+        (HEAD + '[contexts.c.links.labels]\ndataset = ["table"]\nservice = "app"\n', 5, "expected a list, got text", 2),
+        (HEAD + '[contexts.c.links]\nlabels = { service = [1] }\n', 4, "expected text, got a whole number", 2),
         (SLACK % '{ env = "TEAL_NOT_SET" }', 5, "environment variable TEAL_NOT_SET is not set", 2),
         (SLACK % '{ file = "gone" }', 5, "gone: No such file", 2),
         (SLACK % '{ command = ["./gone"] }', 5, "gone: no such file", 2),
