@@ -161,8 +161,8 @@ class Silencer(Alerts, Protocol):
     lost, the system is looked at for what it would have made, and only then is it an error."""
 
     def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
-        """What an acknowledgement of `alert` matches: its name and the labels of the config's `identity` that it has.
-        Not all labels, since some change while it fires. Raises `config` where it has none of them."""
+        """What an acknowledgement of `alert` matches: this alert and no other that fires, or what the config says.
+        Raises `config` where it has nothing to match on."""
 
     async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
         """The alerts that a silence of these matchers would hide now, also those that something hides already."""

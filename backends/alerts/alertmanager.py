@@ -5,7 +5,7 @@
 type = "alertmanager"
 urls = ["http://am-0:9093", "http://am-1:9093"]   # peers of one cluster; a path prefix is kept
 # urls = ["https://grafana.internal/api/alertmanager/grafana"]   urls = ["https://mimir.internal/alertmanager"]
-identity = ["alertname", "pipeline", "dataset", "service"]   # what an acknowledgement matches on, of those present
+identity = ["alertname", "pipeline", "dataset", "service"]   # an acknowledgement matches on these; default: all labels
 group_by = ["cluster", "service"]   # what is shown as one group, with the name
 watchdog = "Watchdog"               # default: the context's
 watchdog_age = "5m"                 # older: unknown
@@ -35,7 +35,7 @@ from backends.alerts.alertmanager_merge import (
 from backends.alerts.alertmanager_peers import Door, Peer, answered, ask_all, tell_lost
 from backends.alerts.alertmanager_silences import Silences
 from backends.alerts.alertmanager_wire import WireAlert, WireSilence, silence_model
-from backends.alerts.matchers import identity_matchers, may_match, refuse_all_embracing
+from backends.alerts.matchers import exact_matchers, identity_matchers, may_match, refuse_all_embracing
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
@@ -44,9 +44,6 @@ from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.together import together
 
-IDENTITY = (
-    "alertname", "cluster", "environment", "namespace", "service", "app", "pipeline", "dag_id", "dataset", "table",
-)  # fmt: skip
 GROUP_BY = ("cluster", "environment", "namespace", "service", "app")
 
 
@@ -54,7 +51,8 @@ class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The peers of one cluster, and how they are read.
 
     urls: the peers of one cluster; a path prefix is kept (Grafana, Mimir).
-    identity: the labels that an acknowledgement matches on, of those present.
+    identity: the labels that an acknowledgement matches on, of those present; by default all, so that it hides no other
+    alert. For alerts with a label that changes while they fire.
     group_by: the labels that, with the name, make a group on the screen.
     watchdog: the alert that always fires; by default the context's.
     watchdog_age: a watchdog that is older is unknown.
@@ -65,7 +63,7 @@ class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     urls: tuple[str, ...]
-    identity: tuple[str, ...] = IDENTITY
+    identity: tuple[str, ...] | None = None
     group_by: tuple[str, ...] = GROUP_BY
     watchdog: str | None = None
     watchdog_age: Duration = Duration(300)
@@ -81,7 +79,7 @@ class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
             refuse_bad_url("urls", url)
         if len({url.rstrip("/") for url in self.urls}) < len(self.urls):
             raise ValueError("urls: each peer once")
-        if not any(name.strip() for name in self.identity):
+        if self.identity is not None and not any(name.strip() for name in self.identity):
             raise ValueError('identity: at least one label, e.g. "alertname"')
         refuse_literal_secrets(self.headers)
         for name in ("timeout", "visible_within", "watchdog_age"):
@@ -102,7 +100,7 @@ class Alertmanager:
         door = Door(context.http, config.headers, config.auth, context.base_dir, config.timeout)
         self._peers = [Peer(url, door) for url in config.urls]
         self._silences = Silences(self._peers, config.visible_within)
-        # The labels of alerts that are shown cleaned: a matcher has to have what was sent.
+        # The labels of alerts by fingerprint: they are shown cleaned, and a matcher has to have what was sent.
         self._as_sent: dict[str, dict[str, str]] = {}
 
     async def alerts(self) -> list[Alert]:
@@ -128,7 +126,11 @@ class Alertmanager:
 
     def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
         """As the port says."""
-        return identity_matchers(alert, self._config.identity, as_sent=self._as_sent.get(alert.fingerprint))
+        known = self._as_sent
+        labels = known.get(alert.fingerprint, alert.labels)
+        if self._config.identity is not None:
+            return identity_matchers(alert.ref, labels, self._config.identity)
+        return exact_matchers(labels, (other for key, other in known.items() if key != alert.fingerprint))
 
     async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
         """As the port says. The peers do the matching: they know their regular expressions."""
@@ -186,11 +188,7 @@ class Alertmanager:
     def _models(self, reads: list[PeerRead], silences: dict[str, WireSilence], started: datetime | None) -> list[Alert]:
         merged = merge_alerts(reads)
         alerts = alert_models(self._name, merged, silences, self._config.group_by)
-        self._as_sent = {
-            alert.fingerprint: wire.labels
-            for alert, wire in zip(alerts, merged, strict=True)
-            if alert.labels != wire.labels
-        }
+        self._as_sent = {alert.fingerprint: wire.labels for alert, wire in zip(alerts, merged, strict=True)}
         return watched(self._name, alerts, reads, self._watch, started)
 
     async def _silences_for(self, reads: list[PeerRead]) -> dict[str, WireSilence]:

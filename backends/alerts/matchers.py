@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from backends.errors import BackendError
-from backends.models import Alert, Matcher
+from backends.models import Matcher
 from backends.text import clean
 
 _TEXT = re.compile(r"\s*(?P<name>[^=!~\s{}\",]+)\s*(?P<sign>=~|!=|!~|=)\s*(?P<value>.*?)\s*", re.DOTALL)
@@ -40,17 +40,31 @@ def as_filter(matcher: Matcher) -> str:
     return f'"{quoted}"{text.removeprefix(matcher.name)}'
 
 
-def identity_matchers(
-    alert: Alert, identity: Iterable[str], *, as_sent: Mapping[str, str] | None = None
-) -> tuple[Matcher, ...]:
-    """Matchers on the name of `alert` and on those labels of `identity` that it has; `as_sent` are its labels as its
-    system has them, where they are not fit to be shown. Raises BackendError(config) for none of them, since a silence
-    of no matchers hides everything."""
-    labels = alert.labels if as_sent is None else as_sent
+def exact_matchers(labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
+    """Matchers on all of `labels`, that match none of `others`: one that has these labels and more is another alert,
+    so what it has besides must be absent. Raises BackendError(config) for no labels."""
+    wanted = {name: value for name, value in labels.items() if value}
+    if not wanted:
+        raise BackendError("config", "an alert without labels", fix="silence it by -m NAME=VALUE")
+    more = {
+        name
+        for other in others
+        if wanted.items() <= other.items()
+        for name, value in other.items()
+        if value and name not in wanted
+    }
+    first = sorted(wanted, key=lambda name: (name != "alertname", name))
+    found = [Matcher(name=name, value=wanted[name]) for name in first]
+    return (*found, *(Matcher(name=name, value=".+", is_regex=True, is_equal=False) for name in sorted(more)))
+
+
+def identity_matchers(ref: str, labels: Mapping[str, str], identity: Iterable[str]) -> tuple[Matcher, ...]:
+    """Matchers on the name of the alert `ref` and on those of its `labels`, as its system has them, that are in
+    `identity`. Raises BackendError(config) for none of them, since a silence of no matchers hides everything."""
     names = dict.fromkeys(["alertname", *identity])
     found = tuple(Matcher(name=name, value=labels[name]) for name in names if labels.get(name))
     if not found:
-        words = f"{alert.ref} has none of the labels {', '.join(names)}"
+        words = f"{ref} has none of the labels {', '.join(names)}"
         raise BackendError("config", words, fix="name labels that it has in `identity`")
     return found
 

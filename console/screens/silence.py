@@ -143,6 +143,7 @@ class SilenceForm(Page):
             self._identity = self.session.ack_matchers(self.alert)
         except BackendError as error:
             self.query_one("#said", Paragraphs).show(refusal(error, self.of))
+        self._labels += [matcher for matcher in self._identity if matcher.is_regex]  # what it must not have
         self._ticked = {index for index, matcher in enumerate(self._labels) if matcher in self._identity}
         listed = self.query_one("#labels", OptionList)
         listed.add_options([Option(self._tick(index)) for index in range(len(self._labels))])

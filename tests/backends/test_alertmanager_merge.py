@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backends.alerts.alertmanager_merge import PeerRead, alert_models, merge_alerts
 from backends.alerts.alertmanager_wire import WireAlert
-from backends.alerts.matchers import as_filter, identity_matchers, in_words, parse_matcher
+from backends.alerts.matchers import as_filter, exact_matchers, identity_matchers, in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Matcher
 
@@ -110,12 +110,28 @@ def test_a_matcher_as_a_filter() -> None:
     assert in_words([Matcher(name="a", value="x"), Matcher(name="b", value="y")]) == '{a="x", b="y"}'
 
 
+def test_an_acknowledgement_matches_one_alert_and_no_other() -> None:
+    labels = {"alertname": "A", "service": "s", "zone": ""}
+    others = [
+        {**labels, "instance": "i"},
+        {**labels, "instance": "j", "pod": "p"},
+        {"alertname": "A", "service": "t", "x": "y"},
+    ]  # fmt: skip
+    matchers = exact_matchers(labels, others)
+    assert in_words(matchers) == '{alertname="A", service="s", instance!~".+", pod!~".+"}'
+    assert exact_matchers(others[1], [labels, *others]) == tuple(
+        Matcher(name=name, value=others[1][name]) for name in ("alertname", "instance", "pod", "service")
+    )
+    with pytest.raises(BackendError, match="without labels"):
+        exact_matchers({"zone": ""}, others)
+
+
 def test_an_acknowledgement_never_matches_everything() -> None:
     (alert,) = alert_models("am", [wire(labels={"alertname": "A", "pod": "x-1", "dataset": "d"})], {}, ())
-    assert identity_matchers(alert, ["pipeline", "dataset"]) == (
+    assert identity_matchers(alert.ref, alert.labels, ["pipeline", "dataset"]) == (
         Matcher(name="alertname", value="A"), Matcher(name="dataset", value="d"),
     )  # fmt: skip
     (nameless,) = alert_models("am", [wire(labels={"pod": "x-1"})], {}, ())
     with pytest.raises(BackendError) as caught:
-        identity_matchers(nameless, ["pipeline", "dataset"])
+        identity_matchers(nameless.ref, nameless.labels, ["pipeline", "dataset"])
     assert caught.value.kind == "config"

@@ -224,7 +224,7 @@ class FakeSession:
         return self.forward
 
     def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
-        return identity_matchers(alert, ["dataset"])
+        return identity_matchers(alert.ref, alert.labels, ["dataset"])
 
     async def matching(self, backend: str, matchers: tuple[Matcher, ...]) -> list[Alert]:
         alerts: Any = self.store.items("alerts")

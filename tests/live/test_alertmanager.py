@@ -149,9 +149,7 @@ def test_one_ack_is_one_silence_that_amtool_shows_on_both_peers(cluster: Cluster
         (silence,) = peer.silences()
         assert action["ref"] == f"am/{silence['id']}"
         assert silence["comment"] == "ACK! looking at it"
-        assert {matcher["name"]: matcher["value"] for matcher in silence["matchers"]} == {
-            "alertname": NAME, "dataset": "customers", "service": "analytics",
-        }  # fmt: skip
+        assert {matcher["name"]: matcher["value"] for matcher in silence["matchers"]} == CUSTOMERS
     again = teal_alert.order("ack", ref, "--reason", "looking at it")
     assert (again["status"], again["changed"]) == ("succeeded", False)
     assert [len(peer.silences()) for peer in cluster.peers] == [1, 1]
@@ -243,6 +241,25 @@ async def test_a_label_that_is_shown_cleaned_is_matched_as_it_is(
     assert made.visible_on == made.peers
     again = await adapter.silence(matchers, until=in_hours(1), by="me", comment="", ack=True)
     assert (again.id, again.changed) == (made.id, False)
+
+
+def test_an_acknowledgement_hides_the_alert_that_is_shown_and_no_other(cluster: Cluster, teal_alert: Teal) -> None:
+    down = {"alertname": "InstanceDown", "service": "analytics", "severity": "critical"}
+    cluster.fire([(down, {}), *(({**down, "instance": f"host-{number}:9100"}, {}) for number in range(3))])
+
+    def shown() -> list[Any]:
+        return [each for each in teal_alert.list() if each["name"] == "InstanceDown"]
+
+    refs = {each["labels"].get("instance", ""): each["ref"] for each in shown()}
+    assert len(refs) == 4
+    acknowledged = set[str]()
+    for instance in ("host-1:9100", ""):
+        plan = teal_alert.order("ack", refs[instance], "--dry-run", code=0)
+        assert "hides    1 alert: " in " ".join(plan["plan"]["effects"])
+        teal_alert.order("ack", refs[instance], "--reason", "on it")
+        acknowledged.add(refs[instance])
+        assert {each["ref"] for each in shown() if each["state"] == "acknowledged"} == acknowledged
+    teal_alert.order("unsilence", refs[""])
 
 
 def test_a_silence_of_everything_is_refused(cluster: Cluster, teal_alert: Teal) -> None:
