@@ -109,5 +109,7 @@ def _name(item: Item) -> str:
             return f"{item.service} live {item.live}{_because(item)}{nobody}{changed}"
         case TimelineEvent():
             return item.text
-        case _:
+        case CheckResult():
             return item.message
+        case _:
+            return str(item)

@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -369,7 +369,7 @@ class Orders:
         return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
 
     async def _ask(self, port: str, name: str) -> Any:
-        return self._adapters.any(cast(Port, port), name)
+        return self._adapters.any(port, name)
 
     def _with_metrics(self, entry: Entry) -> dict[str, object]:
         """A source that may itself read metrics, as scores and some checks do."""

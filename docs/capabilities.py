@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent / "capabilities.md"
 HEAD = """# What each adapter can
 
 Written by `python -m docs.capabilities` from the code: the columns of a table are adapters, the rows the methods of
-their port (`backends/ports.py`), a cell is what the adapter says of its own (✓: as the port says, –: it has none).
+their port (`backends/ports/`), a cell is what the adapter says of its own (✓: as the port says, –: it has none).
 What each is told by the config: [config.md](config.md).
 """
 PROTOCOLS: dict[str, Any] = {

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import click
 from msgspec.structs import replace
@@ -17,7 +17,6 @@ from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results,
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
-from console.config.model import Port
 from console.config.selection import SANDBOX
 from console.errors import CommandError
 from console.loop import run as run_loop
@@ -116,7 +115,7 @@ async def _check(
     if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
         raise CommandError(EXIT_UNKNOWN, "config", "no config", fix="write one, or say -C sandbox to check the sandbox")
     entries = selection.context.entries
-    panels_there = [panel for panel in JUDGED_PANELS if entries[cast(Port, panel)]]
+    panels_there = [panel for panel in JUDGED_PANELS if entries[panel]]
     known = [entry.name for entry in entries["checks"]] + panels_there
     known += [ACTIONS] if panels_there else []
     unknown = [name for name in names if name not in known]

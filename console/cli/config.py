@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -19,7 +19,6 @@ from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
 from console.config.lint import lint, look_at
 from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
-from console.config.model import Port
 from console.config.schema import config_schema
 from console.config.selection import Selection
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
@@ -145,7 +144,7 @@ async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> lis
     async with opened(session):
         snapshots = await asked(session.adapters)
         found = [
-            (context.entry(cast(Port, snapshot.key.panel), snapshot.key.name), each)
+            (context.entry(snapshot.key.panel, snapshot.key.name), each)
             for snapshot in snapshots for each in _found(snapshot)
         ]  # fmt: skip
         for entry in context.entries["deployments"]:

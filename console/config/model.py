@@ -1,14 +1,14 @@
 """The shape of a config file (docs/contract.md): one Struct a table, unknown keys forbidden, secrets by reference."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from backends.models import Panel
 from backends.settings import Duration, Secret
 
-Port = Literal["metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify"]
-PORTS: tuple[Port, ...] = get_args(Port)
+Port = str
+PORTS: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify")
 
 ThemeName = Literal["", "dark", "light", "color-blind", "ansi", "mono"]
 

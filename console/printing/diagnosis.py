@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from actions.journal.journal import Journal
 from actions.journal.location import journal_location
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
-from backends.models import CheckResult, Finding, Health, Panel, worst
+from backends.models import CheckResult, Finding, Health, worst
 from backends.redaction import redact_url
 from backends.settings import reveal
 from console import moment
@@ -125,7 +125,7 @@ async def asked(
     sources = []
     for port in ASKED:
         for entry in adapters.context.entries[port]:
-            key = SourceKey(cast(Panel, port), entry.name)
+            key = SourceKey(port, entry.name)
             skews[key] = []
             sources.append(Source(key, entry.type, partial(_ask, adapters, entry, skews[key])))
     feeds = [Feed(source, store, interval_s=deadline_s, deadline_s=min(deadline_s, DEADLINE_S)) for source in sources]
@@ -139,7 +139,7 @@ async def _ask(adapters: Adapters, entry: Entry, heard: list[float]) -> tuple[An
 
 
 def _of_backend(adapters: Adapters, snapshot: Snapshot, skews: Sequence[float]) -> Diagnosis:
-    port, name = cast(Port, snapshot.key.panel), snapshot.key.name
+    port, name = snapshot.key.panel, snapshot.key.name
     answered = snapshot.error is None and snapshot.fetched_at is not None
     nearest: float | None = min(skews, key=lambda seconds: abs(seconds), default=None)
     found = Diagnosis(

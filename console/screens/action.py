@@ -288,7 +288,7 @@ def red(store: Store) -> dict[str, str]:
         ("deployments", "service"),
         ("checks", "name"),
     ):
-        for item in store.items(panel):  # type: ignore[arg-type]
+        for item in store.items(panel):
             if badness(item.health) == 0:
                 found[item.ref] = getattr(item, attribute)
     return found

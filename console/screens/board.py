@@ -117,7 +117,7 @@ class Board(Vertical):
             box.empty = self._card or unread or f"Nothing failed, fired or was switched in the {since} before"
             box.show(moment, (), extra=[*self._time_words(), Cell(f"since {since}", "muted")])
             return
-        panel = cast(Panel, name)
+        panel = name
         store = self.past.store if self.past and name in ("pipelines", "logs") else self._store
         sources = [readings.source_of(snapshot, moment.now) for snapshot in store.snapshots(panel)]
         if name == "logs":

@@ -1,0 +1,61 @@
+"""What every part speaks of: frozen Structs, field for field the JSON of docs/contract.md, Models.
+
+Times are aware UTC; durations are seconds; every string that came from outside has passed `backends.text.clean()`.
+A `ref` is unique over all backends of a context and is what every command and key is bound to. One module a port.
+"""
+
+from backends.models.alerts import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
+from backends.models.checks import CheckResult, PerfDatum
+from backends.models.deployments import (
+    ColorState,
+    Deployment,
+    Finding,
+    FindingLevel,
+    Freeze,
+    LastSwitch,
+    RollbackOffer,
+    Truth,
+    TruthLayer,
+)
+from backends.models.health import Health, badness, worst
+from backends.models.item import Item, Panel
+from backends.models.logs import LogEntry, LogLevel
+from backends.models.pipelines import PipelineRun, RunState, TaskRun, run_states
+from backends.models.quality import FailedExpectation, Freshness, QualityScore, TrendPoint
+from backends.models.timeline import TimelineEvent
+
+__all__ = [
+    "Acknowledgement",
+    "Alert",
+    "AlertState",
+    "CheckResult",
+    "ColorState",
+    "Deployment",
+    "FailedExpectation",
+    "Finding",
+    "FindingLevel",
+    "Freeze",
+    "Freshness",
+    "Health",
+    "Item",
+    "LastSwitch",
+    "LogEntry",
+    "LogLevel",
+    "Matcher",
+    "Panel",
+    "PerfDatum",
+    "PipelineRun",
+    "QualityScore",
+    "RollbackOffer",
+    "RunState",
+    "Silence",
+    "SilenceState",
+    "TaskRun",
+    "TimelineEvent",
+    "TrendPoint",
+    "Truth",
+    "TruthLayer",
+    "badness",
+    "run_states",
+    "worst",
+]

@@ -1,0 +1,90 @@
+"""Alerts, and what keeps them quiet."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from backends.models.health import Health
+
+AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
+SilenceState = Literal["active", "pending", "expired", "unknown"]
+
+
+class Acknowledgement(Struct, frozen=True, kw_only=True):
+    """Who took an alert on, until when, why, and the silence that carries it."""
+
+    by: str
+    until: datetime | None = None
+    reason: str = ""
+    silence_id: str | None = None
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """One alert. `fingerprint` identifies its label set; `group` is what it is shown under; `hidden_since` is when the
+    acknowledgement or the silence that hides it began, where that is known."""
+
+    ref: str
+    backend: str
+    fingerprint: str
+    name: str
+    severity: str
+    state: AlertState
+    raw_state: str = ""
+    since: datetime | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+    group: str = ""
+    ack: Acknowledgement | None = None
+    hidden_since: datetime | None = None
+    targets: tuple[str, ...] = ()
+    runbook_url: str | None = None
+    source_url: str | None = None
+
+    @property
+    def health(self) -> Health:
+        """What it means now: acknowledged, silenced and inhibited alerts no longer ask for anybody.
+
+        Neither does one of severity `none`, as a watchdog that always fires.
+        """
+        if self.state == "unknown":
+            return "unknown"
+        if self.state == "pending":
+            return "warning"
+        if self.state != "firing" or self.severity == "none":
+            return "ok"
+        return "critical" if self.severity in ("critical", "page", "error", "emergency") else "warning"
+
+
+class Matcher(Struct, frozen=True, kw_only=True):
+    """One condition on a label: `name="value"`, or with `!=`, `=~`, `!~`. A label that is absent is ""."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+    is_equal: bool = True
+
+    def __str__(self) -> str:
+        sign = {(False, True): "=", (False, False): "!=", (True, True): "=~", (True, False): "!~"}
+        value = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'{self.name}{sign[self.is_regex, self.is_equal]}"{value}"'
+
+
+class Silence(Struct, frozen=True, kw_only=True):
+    """What keeps alerts from notifying anybody until `ends_at`. `matches` counts the alerts that it hides now.
+
+    An acknowledgement is a silence too: `is_ack`, its `comment` without the mark that says so.
+    """
+
+    ref: str
+    backend: str
+    id: str
+    matchers: tuple[Matcher, ...]
+    state: SilenceState
+    raw_state: str = ""
+    created_by: str = ""
+    comment: str = ""
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    is_ack: bool = False
+    matches: int = 0

@@ -1,0 +1,130 @@
+"""A service with its sides, and what is said of it before anything is moved."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from backends.models.health import Health
+
+FindingLevel = Literal["block", "warning", "ok"]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at before acting. `block` forbids; `--override` names a `code`; `fix`: what to do."""
+
+    level: FindingLevel
+    code: str
+    text: str
+    fix: str = ""
+    overridable: bool = False
+
+
+class ColorState(Struct, frozen=True, kw_only=True):
+    """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100."""
+
+    version: str | None = None
+    weight_pct: float | None = None
+    ready: int | None = None
+    desired: int | None = None
+    healthy: bool | None = None
+    detail: str = ""
+    rps: float | None = None
+    error_pct: float | None = None
+    p95_ms: float | None = None
+
+
+class TruthLayer(Struct, frozen=True, kw_only=True):
+    """What one layer says is live: a color, `mixed` or `unknown`; `detail` in words, `at` when it was observed, `ready`
+    how many endpoints take requests (null where the layer counts none)."""
+
+    value: str
+    detail: str = ""
+    at: datetime | None = None
+    ready: int | None = None
+
+
+class Truth(Struct, frozen=True, kw_only=True):
+    """Three layers side by side: the control object, the endpoints behind it, fresh requests through the balancer."""
+
+    control: TruthLayer
+    endpoints: TruthLayer
+    data: TruthLayer
+
+
+class RollbackOffer(Struct, frozen=True, kw_only=True):
+    """Where a rollback would go, whether that side is ready to take traffic, at once or not, and until when."""
+
+    to: str | None
+    ready: bool
+    instant: bool = False
+    until: datetime | None = None
+    reason: str = ""
+
+
+class LastSwitch(Struct, frozen=True, kw_only=True):
+    """The last time traffic was moved."""
+
+    at: datetime
+    by: str
+    from_: str = field(name="from")
+    to: str
+    action: str | None = None
+
+
+class Freeze(Struct, frozen=True, kw_only=True):
+    """Why nothing new goes out: who said so, or `config` for one of its windows; `until` null where it has no end."""
+
+    by: str
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str = ""
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """A service with its colors. `live` is a color only when all layers that can be read agree.
+
+    `orphaned_since`: the last sign of the runner of the open action, where nobody runs it; `action_unknown`: why nobody
+    knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
+    """
+
+    ref: str
+    backend: str
+    service: str
+    live: str
+    colors: dict[str, ColorState]
+    truth: Truth
+    rollback: RollbackOffer | None = None
+    action: str | None = None
+    last_switch: LastSwitch | None = None
+    freeze: Freeze | None = None
+    orphaned_since: datetime | None = None
+    action_unknown: str = ""
+    verified_version: str | None = None
+
+    @property
+    def unverified(self) -> str:
+        """That the live side runs another version than the one that was verified there; empty where it does not, or
+        either is not known."""
+        side = self.colors.get(self.live)
+        if self.verified_version is None or side is None or side.version in (None, self.verified_version):
+            return ""
+        return f"{self.live.upper()} runs {side.version}, and {self.verified_version} was verified there"
+
+    @property
+    def health(self) -> Health:
+        """An action that nobody runs, a live version that nobody verified, unknown or mixed truth is worst; then an
+        unhealthy side that takes traffic, then no proof or no way back."""
+        if self.orphaned_since is not None or self.unverified:
+            return "critical"
+        if self.live == "unknown":
+            return "unknown"
+        if self.live == "mixed":
+            return "warning" if self.action else "critical"  # a split is somebody's plan, or nobody's
+        taking = [color for color in self.colors.values() if (color.weight_pct or 0) > 0]
+        if any(color.healthy is False for color in taking):
+            return "critical"
+        if any(color.healthy is None for color in taking):
+            return "unknown"
+        proven = self.truth.data.value != "unknown"
+        return "ok" if proven and all(color.healthy for color in self.colors.values()) else "warning"

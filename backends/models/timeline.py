@@ -1,0 +1,22 @@
+"""What happened in outside systems."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from backends.models.health import Health
+
+
+class TimelineEvent(Struct, frozen=True, kw_only=True):
+    """Something that happened in an outside system: `kind` is its word for it (`trigger`, `paused`, `deployment`),
+    `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
+    `until` is the end of what lasted.
+    """
+
+    at: datetime
+    kind: str
+    ref: str
+    text: str
+    url: str | None = None
+    health: Health = "ok"
+    until: datetime | None = None

@@ -1,0 +1,45 @@
+"""What the console asks of an outside system: one small Protocol per kind of thing, one module a port.
+
+Every method may raise `backends.errors.BackendError` and nothing else; none blocks the event loop; all I/O is bounded
+in time by the caller (`asyncio.timeout`) and by the adapter. Reads may be cancelled at any await. Adapters are built
+by `backends.registry` and closed once with `aclose()`.
+"""
+
+from backends.ports.alerts import Alerts, Silencer, SilenceResult
+from backends.ports.checks import Check
+from backends.ports.closable import Closable
+from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout, Switch, SwitchState
+from backends.ports.logs import LogQuery, Logs
+from backends.ports.metrics import Metrics, Point, Sample, Series
+from backends.ports.notify import ActionEvent, EventKind, Notifier
+from backends.ports.pipelines import Approval, ParamType, PipelineInfo, PipelineParam, Pipelines
+from backends.ports.quality import Quality
+
+__all__ = [
+    "ActionEvent",
+    "Alerts",
+    "Approval",
+    "Check",
+    "Closable",
+    "Deployed",
+    "Deployer",
+    "EventKind",
+    "LogQuery",
+    "Logs",
+    "Metrics",
+    "Notifier",
+    "ParamType",
+    "PipelineInfo",
+    "PipelineParam",
+    "Pipelines",
+    "Point",
+    "ProbeTarget",
+    "Quality",
+    "Rollout",
+    "Sample",
+    "Series",
+    "SilenceResult",
+    "Silencer",
+    "Switch",
+    "SwitchState",
+]

@@ -1,0 +1,163 @@
+"""The switch of a service, and how a version gets onto one of its sides."""
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.ports.closable import Closable
+
+
+class SwitchState(Struct, frozen=True, kw_only=True):
+    """What the control object says: weights in percent by color, and a token that changes with every write to it.
+
+    `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
+    `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
+    one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
+    `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
+    """
+
+    weights: dict[str, int]
+    revision: str
+    detail: str = ""
+    stamp: str = ""
+    fence: int = 0
+    journal: str = ""
+    ended: bool = False
+    odd_mark: str = ""
+
+    @property
+    def live(self) -> str:
+        """The color that has all traffic, `mixed` for a split, `unknown` for neither."""
+        taking = [color for color, weight in self.weights.items() if weight > 0]
+        if not taking:
+            return "unknown"
+        return taking[0] if len(taking) == 1 else "mixed"
+
+
+class Switch(Closable, Protocol):
+    """The way traffic is moved between the colors of one service.
+
+    `shift` is compare-and-swap: it writes only where the control object still equals `expected`.
+    """
+
+    @property
+    def moves(self) -> str:
+        """What it writes to, however that is reached: the same entry of another config moves the same thing."""
+
+    @property
+    def splits(self) -> bool:
+        """Whether shares between 0 and 100 percent can be written."""
+
+    @property
+    def deployer(self) -> "Deployer | None":
+        """How a version gets onto a side; None where neither the system nor a `deploy` command of the config can."""
+
+    @property
+    def late_write_s(self) -> float:
+        """For how many seconds a write that was not answered may still take effect; 0 where it never does."""
+
+    async def deployment(self) -> Deployment:
+        """Everything a panel shows of the service; costs a read of control, endpoints and one fresh request."""
+
+    async def observe(self) -> SwitchState:
+        """The control object now, never from a cache."""
+
+    async def endpoints(self) -> TruthLayer:
+        """What is behind the control object now: a color where only sides of that color can be reached."""
+
+    async def color_health(self, color: str) -> ColorState:
+        """One side asked directly: is it healthy, which version, and did it prove to be this color."""
+
+    async def request_counts(self) -> dict[str, int]:
+        """Requests that each side has taken since it began to count; a side that can not say is not in it."""
+
+    async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+        """What the system itself says of this shift: permissions, a dry run, other owners of the switch, the capacity
+        of the side that gains traffic, whether the write outlives a reload. Nothing is written.
+
+        The code `capacity` is of what a deploy changes: a release asks again when it has deployed. A rollback is warned
+        of what may be overridden, and goes on."""
+
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
+        """Write `weights` (percent by color, summing to 100) with `stamp` (`<action>:<step>`), the `fence` of the
+        writer's lease and the id of the `journal` that gave it, in the same write.
+
+        Returns the state read back. Raises `conflict` where the object is not `expected`, or where a later lease of the
+        same action in the same journal has written; nothing is written then.
+        """
+
+    async def end(self, expected: SwitchState) -> None:
+        """Note that the action whose stamp `expected` has is over; weights, stamp and revision stay as they are.
+
+        Raises `conflict` where the object is not `expected`; nothing is written then."""
+
+    def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
+        """What `shift` would write, in words, one effect a line (`control  …: blue → green`)."""
+
+    def manual_commands(self, weights: dict[str, int]) -> list[str]:
+        """Shell commands that a person could type to reach `weights` without this program."""
+
+
+class Deployed(Struct, frozen=True, kw_only=True):
+    """What runs on one side: `artifact` is what the system calls it (an image), `revision` changes with every write."""
+
+    version: str | None
+    artifact: str = ""
+    desired: int | None = None
+    ready: int | None = None
+    revision: str = ""
+    stamp: str = ""
+    detail: str = ""
+
+
+class Rollout(Struct, frozen=True, kw_only=True):
+    """How far a version is on its side; `detail` in words (`2 of 3 ready`, `ImagePullBackOff: …`)."""
+
+    state: Literal["progressing", "complete", "failed"]
+    detail: str
+    ready: int | None = None
+    desired: int | None = None
+
+
+class Deployer(Protocol):
+    """The way a version gets onto the side that has no traffic. Each write is compare-and-swap against `expected`, and
+    is refused (`conflict`) on a side that takes traffic at that moment."""
+
+    async def deployed(self, color: str) -> Deployed:
+        """What runs there now, never from a cache."""
+
+    async def deploy_preflight(self, color: str, version: str) -> list[Finding]:
+        """Permissions, a paused or missing workload, autoscaler limits, a malformed version. Nothing is written."""
+
+    async def deploy(
+        self, expected: Deployed, color: str, version: str, *, replicas: int | None, stamp: str, fence: int = 0
+    ) -> Deployed:
+        """Put `version` there, with at least `replicas` (None: as many as it has). Returns what was read back."""
+
+    async def rollout(self, color: str, version: str) -> Rollout:
+        """How far `version` is on that side; `failed` only for what this version itself did."""
+
+    async def restore(
+        self, expected: Deployed, color: str, recorded: Deployed, *, stamp: str, fence: int = 0
+    ) -> Deployed:
+        """Put back what was recorded before a deploy: artifact and size."""
+
+    async def retire(self, expected: Deployed, color: str, *, stamp: str, fence: int = 0) -> Deployed:
+        """Take the side's capacity down to nothing; nothing is deleted."""
+
+    def describe_deploy(self, color: str, version: str) -> list[str]:
+        """What `deploy` would write, in words, one effect a line."""
+
+
+class ProbeTarget(Struct, frozen=True, kw_only=True):
+    """Where a fresh request proves which color answers.
+
+    url: asked through the load balancer, on a new connection each time.
+    header: the response header that names the color.
+    """
+
+    url: str
+    header: str = "X-Environment"

@@ -1,0 +1,41 @@
+"""Who is told what became of an action."""
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+from msgspec import Struct, field
+
+from backends.ports.closable import Closable
+
+EventKind = Literal["started", "held", "succeeded", "failed", "rolled_back", "rollback_failed"]
+
+
+class ActionEvent(Struct, frozen=True, kw_only=True):
+    """What became of an action, for those who do not look at the console. `kind` is that of the action, `action` its
+    id, `from` and `to` colors or states (empty where there are none), `by` who ordered it; `text` says it in one line,
+    with `head`, the newest record of the audit (`SEQ:HASH`), by which its end can be checked later.
+    """
+
+    what: EventKind
+    context: str
+    kind: str
+    service: str
+    from_: str = field(name="from")
+    to: str
+    by: str
+    reason: str
+    action: str
+    at: datetime
+    text: str
+    head: str = ""
+
+
+class Notifier(Closable, Protocol):
+    """Where people are told of actions. Each event is sent once: it may be lost, and is never told twice."""
+
+    async def notify(self, event: ActionEvent) -> None:
+        """Returns when the system has taken it. No message of an error holds the address, which is a secret."""
+
+    async def dry_run(self) -> None:
+        """All of the way to the system that can be gone without telling anybody: the secret, the name, the connection,
+        the certificate, and where it can be asked, whether we may. Raises as `notify`."""
