@@ -39,7 +39,8 @@ class BackendError(Exception):
     ``kind`` decides the exit code (docs/contract.md), ``message`` is one cleaned line saying what and where,
     ``fix`` one line saying what to do. Neither ever holds a secret. ``status`` is the HTTP status, where one was
     answered: from 400 to 499 the system said no, anything else leaves open what became of an order. ``answered``: the
-    system was reached, and the error is its own word.
+    system was reached, and the error is its own word. ``passing``: it may be gone in a moment; who only reads may ask
+    again (`backends.retrying`).
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class BackendError(Exception):
         retry_after_s: float | None = None,
         status: int | None = None,
         answered: bool = False,
+        passing: bool = False,
     ) -> None:
         message = redacted(message)
         super().__init__(message)
@@ -60,3 +62,4 @@ class BackendError(Exception):
         self.retry_after_s = retry_after_s
         self.status = status
         self.answered = answered or status is not None
+        self.passing = passing

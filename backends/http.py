@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import os
-import random
 import ssl
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +17,7 @@ from backends.errors import BackendError, ErrorKind
 from backends.inflating import DamagedError
 from backends.proxies import checked_proxy, proxy_for
 from backends.redaction import redact_url, redacted, request_secrets, told
+from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 10.0
 MAX_LOOSE_BYTES = 8 * 1024 * 1024  # decoded as plain objects, which take 30 times as much
 MAX_LINE_BYTES = 64 * 1024
-MAX_ATTEMPTS = 3
-MAX_RETRY_AFTER_S = 5.0
-_RETRY_STATUS = frozenset({429, 502, 503, 504})
 _BAD_HEADER = "look for a line break or a letter outside ASCII in a header, a user, a password or a token"
 _NO_SUCH_HOST = ("Name or service not known", "nodename nor servname", "resolution", "No address associated")
 _ASKED_WRONGLY = frozenset({400, 422})
@@ -43,10 +40,6 @@ _KIND_OF_STATUS: dict[int, ErrorKind] = {
     401: "auth", 403: "auth", 404: "not_found", 410: "not_found", 408: "timeout", 504: "timeout",
     409: "conflict", 412: "conflict", 429: "rate_limited", 502: "unreachable", 503: "unreachable",
 }  # fmt: skip
-
-
-class _PassingError(BackendError):
-    """What may be gone in a moment: a lost connection, or a status that says so."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -90,23 +83,40 @@ class Http:
         self._opening = asyncio.Lock()
 
     async def get(
-        self, url: str, *, attempts: int = MAX_ATTEMPTS, timeout: float = READ_TIMEOUT_S, **request: Any
+        self,
+        url: str,
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float = READ_TIMEOUT_S,
+        accept_errors: bool = False,
+        passing: Collection[int] | None = None,
+        **request: Any,
     ) -> Answer:
-        """A GET, retried with full jitter on connection loss, 429, 502, 503 and 504, as long as `Retry-After` is short.
+        """A GET, retried on connection loss and on a status of `passing`: 429, 502, 503 and 504, with `accept_errors`
+        none, as long as `Retry-After` is short.
 
         `timeout` covers all attempts and the waits between them; the other arguments are those of `request()`.
-        Raises BackendError; a status of 300 and above is an error.
+        Raises BackendError; a status of 300 and above is an error, with `accept_errors` the last answer.
         """
-        ends = time.monotonic() + timeout
-        for attempt in range(1, attempts + 1):
-            try:
-                return await self.request("GET", url, timeout=ends - time.monotonic(), **request)
-            except _PassingError as error:
-                wait = error.retry_after_s if error.retry_after_s is not None else random.uniform(0, 0.2 * 2**attempt)
-                if attempt == attempts or wait > min(MAX_RETRY_AFTER_S, ends - time.monotonic()):
-                    raise
-                await asyncio.sleep(wait)
-        raise ValueError(f"attempts: {attempts}")
+        again = passing if passing is not None else () if accept_errors else PASSING_STATUS
+        answer: Answer | None = None
+
+        async def ask(left_s: float) -> Answer:
+            nonlocal answer
+            answer = None
+            answer = await self.request("GET", url, timeout=left_s, accept_errors=True, **request)
+            if answer.status < 300 or (accept_errors and answer.status not in again):
+                return answer
+            error = _status_error(answer, request_secrets(url, request.get("headers"), request.get("auth")))
+            error.passing = answer.status in again
+            raise error
+
+        try:
+            return await retried(ask, timeout_s=timeout, attempts=attempts)
+        except BackendError:
+            if accept_errors and answer is not None:
+                return answer
+            raise
 
     async def request(
         self,
@@ -249,14 +259,15 @@ def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[No
     except httpx.RemoteProtocolError as error:
         words = str(error)
         if "disconnected" in words or "peer closed" in words:
-            raise _PassingError("unreachable", f"{where}: connection lost before the answer was complete") from None
+            words = f"{where}: connection lost before the answer was complete"
+            raise BackendError("unreachable", words, passing=True) from None
         raise BackendError("malformed", f"{where}: {told(words, secrets=secrets)}") from None
     except DamagedError as error:
         raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None
     except httpx.HTTPError as error:
         words = connection_words(error)
-        kind = BackendError if words.startswith("certificate") else _PassingError
-        raise kind("unreachable", f"{where}: {told(words, secrets=secrets)}") from None
+        passing = not words.startswith("certificate")
+        raise BackendError("unreachable", f"{where}: {told(words, secrets=secrets)}", passing=passing) from None
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
@@ -349,12 +360,12 @@ def _status_error(answer: Answer, secrets: list[str], said: str = "") -> Backend
         detail = f" to {place}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
         detail = ": " + told(answer.body.decode("utf-8", "replace"), secrets=secrets)
-    error = _PassingError if answer.status in _RETRY_STATUS else BackendError
-    return error(
+    return BackendError(
         kind,
         f"{answer.url}: HTTP {answer.status}{detail}",
         retry_after_s=_seconds_of(answer.headers.get("retry-after", "")),
         status=answer.status,
+        passing=answer.status in PASSING_STATUS,
     )
 
 

@@ -8,8 +8,6 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/
 
 import asyncio
 import contextlib
-import random
-import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +21,7 @@ from backends.flight import Flight
 from backends.http import READ_TIMEOUT_S, Answer, Http, refusal
 from backends.kubeconfig import Access, load_access
 from backends.kubernetes_identity import Identity, identify, tls_context
+from backends.retrying import retried
 from backends.text import clean
 
 T = TypeVar("T")
@@ -32,9 +31,7 @@ FIELD_MANAGER = "tealdeck"
 WRITE_BOUND_S = 8.0
 """The API server gives a write up after this (`?timeout=`): it cannot be applied later."""
 WRITE_TIMEOUT_S = WRITE_BOUND_S + 1.0
-READ_ATTEMPTS = 3
 MAX_WAIT_S = 2.0
-_PASSING = frozenset({429, 502, 503, 504})
 _RIGHTS_FIX = "grant that verb to this user by a Role and a RoleBinding, or use another `kube_context`"
 _SIGN_IN_FIX = "sign in again, or renew the credentials of this user in the kubeconfig"
 
@@ -82,18 +79,11 @@ class KubernetesApi:
 
     async def get(self, path: str, shape: type[T], *, params: Mapping[str, Any] | None = None) -> T:
         """Retried while it may pass, within 10 s. Raises BackendError."""
-        ends = time.monotonic() + READ_TIMEOUT_S
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                answer = await self.send("GET", path, params=params, timeout=ends - time.monotonic())
-                return answer.decode(shape)
-            except BackendError as error:
-                passing = error.status in _PASSING or (error.status is None and error.kind == "unreachable")
-                wait = error.retry_after_s if error.retry_after_s is not None else random.uniform(0, 0.2 * 2**attempt)
-                if attempt == READ_ATTEMPTS or not passing or wait > min(MAX_WAIT_S, ends - time.monotonic()):
-                    raise
-                await asyncio.sleep(wait)
-        raise ValueError(READ_ATTEMPTS)
+
+        async def ask(left_s: float) -> T:
+            return (await self.send("GET", path, params=params, timeout=left_s)).decode(shape)
+
+        return await retried(ask, timeout_s=READ_TIMEOUT_S, max_wait_s=MAX_WAIT_S)
 
     async def patch(self, path: str, operations: list[dict[str, Any]], shape: type[T], *, dry_run: bool = False) -> T:
         """One JSON patch (RFC 6902): all of it or nothing. Sent once.

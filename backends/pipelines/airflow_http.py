@@ -27,6 +27,7 @@ from backends.flight import Flight
 from backends.http import Answer, Http, refusal
 from backends.odd_records import decode_records
 from backends.registry import AdapterContext
+from backends.retrying import PASSING_STATUS
 from backends.settings import Duration, Secret, reveal
 from backends.text import clean
 
@@ -186,15 +187,8 @@ class AirflowApi:
     ) -> Answer:
         told: dict[str, Any] = {"params": params, "headers": headers, "auth": auth, "timeout": self._access.timeout}
         if method == "GET":
-            return await self._get(url, told)
+            return await self._http.get(url, accept_errors=True, passing=PASSING_STATUS, **told)
         return await self._http.request(method, url, json=json, accept_errors=True, **told)
-
-    async def _get(self, url: str, told: dict[str, Any]) -> Answer:
-        """Retried where the trouble may pass; what it was answered with an error of its own is the caller's."""
-        answer = await self._http.get(url, accept_errors=True, **told)
-        if answer.status in (429, 502, 503, 504):
-            return await self._http.get(url, **told)
-        return answer
 
     async def _detect(self, own: Credentials) -> Version:
         base = await self.base()

@@ -5,9 +5,7 @@ until it may be: going on while limited ends in a ban
 (https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api).
 """
 
-import asyncio
 import contextlib
-import random
 import re
 import time
 from collections import OrderedDict, deque
@@ -178,11 +176,9 @@ class GitHubApi:
         async def ask(own: Credentials) -> Answer:
             self._refuse_while_limited()
             sent = {**_HEADERS, **own.headers, **(headers or {})}
-            send = self._http.get if method == "GET" else partial(self._http.request, method, json=json)
+            get = partial(self._http.get, passing=_PASSING)
+            send = get if method == "GET" else partial(self._http.request, method, json=json)
             answer = await send(url, headers=sent, auth=own.auth, **request)
-            if answer.status in _PASSING and method == "GET":
-                await asyncio.sleep(random.uniform(0.1, 0.6))
-                answer = await send(url, headers=sent, auth=own.auth, **request)
             self._learn(answer)
             if answer.status < 300 or answer.status == 304 or (redirects and answer.status in (301, 302, 307)):
                 return answer

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from backends.errors import BackendError
 from backends.missing import collected
+from backends.retrying import backoff_s
 from backends.text import clean
 from console import moment
 from console.crash import write_crash_file
@@ -83,9 +84,8 @@ class Feed:
         self._wake.set()
 
     def _wait_s(self) -> float:
-        backed_off = self.interval_s * 2.0 ** min(self._failures, 10)
         longest = max(MAX_BACKOFF_S, self.interval_s)
-        return min(backed_off, longest) * random.uniform(1 - JITTER, 1 + JITTER)
+        return backoff_s(self._failures, self.interval_s, longest) * random.uniform(1 - JITTER, 1 + JITTER)
 
     async def _read(self) -> Snapshot:
         began = time.monotonic()

@@ -12,6 +12,7 @@ from backends.errors import BackendError
 from backends.logs.merging import WINDOW_S, Merger, gap
 from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
+from backends.retrying import backoff_s
 from backends.text import clean
 from console import moment
 from console.reading.store import SourceError
@@ -103,8 +104,8 @@ class Tail:
             self._began_at.setdefault(name, time.monotonic())
             self._news.set()
             self._changed(name)
-            await asyncio.sleep(min(BACKOFF_S[0] * 2.0**failures, BACKOFF_S[1]))
-            failures = min(failures + 1, 10)
+            await asyncio.sleep(backoff_s(failures, *BACKOFF_S))
+            failures += 1
 
     async def _follow(self, name: str, state: TailState, seen: "_Recent") -> None:
         query, known = self._queries[name], Counter(seen.identities())
