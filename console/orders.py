@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
     from console.lingering import Fate
-    from console.runner import InProcess
+    from console.runners import InProcess
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Orders:
         gate = await self._opened()
         self.begin_care()
         if foreground and self._in_process is None:
-            from console.runner import InProcess
+            from console.runners import InProcess
 
             self._in_process = InProcess(gate.journal, gate.own)
         launch = self._in_process if foreground else None
@@ -159,7 +159,7 @@ class Orders:
             alone = [action for action in await gate.actions(open_only=True) if action.orphaned_since is not None]
             if alone and self._context.entries["notify"]:
                 from actions.orphans import tell
-                from console.runner import build_described
+                from console.runners import build_described
 
                 notify, zone = self._notify(), gate.policy.zone
                 await tell(gate.journal, alone, notify, build_described, actor=self.actor, zone=zone)
@@ -326,7 +326,7 @@ class Orders:
             )
 
             async def launch(action_id: str, digest: str) -> None:
-                from console.runner import launch_detached
+                from console.runners import launch_detached
 
                 wrap = self._fate.wrap if self._fate else ()
                 await launch_detached(action_id, location, self._context.path, self._context.name, wrap, digest)
@@ -347,7 +347,7 @@ class Orders:
         async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
             from actions.journal.late import LateFile, named, places
             from actions.unjournalled_rollback import run_unjournalled
-            from console.runner import build_described
+            from console.runners import build_described
 
             location = gate.journal.location
             late = LateFile(places(location, os.environ), location.name, draft)

@@ -24,7 +24,7 @@ from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from console.runner import build_described, launch_detached
+from console.runners import build_described, launch_detached
 from tests.live.teal import toml
 from tests.two_colors import TwoColors
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actions.models import Action
-from console.runner import JOURNAL_VARIABLE
+from console.runners import JOURNAL_VARIABLE
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -63,7 +63,7 @@ async def test_it_is_not_ended_by_the_end_of_the_program_that_launched_it(tmp_pa
             config = str(house.targets.config_file())
             script = (
                 "import asyncio, sys\nfrom pathlib import Path\nfrom actions.journal.location import journal_location\n"
-                "from console.runner import launch_detached\n"
+                "from console.runners import launch_detached\n"
                 f"location = journal_location(None, {{'TEAL_STATE_DIR': {str(tmp_path / 'state')!r}}})\n"
                 f"asyncio.run(launch_detached(sys.argv[1], location, Path({config!r}), 'test'))\n"
             )

@@ -17,7 +17,7 @@ from actions.models import Action, Request
 from actions.orphans import orphaned_since, since_words, tell, ways_out
 from actions.who import current_actor
 from backends.errors import BackendError
-from console.runner import build_described
+from console.runners import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.orders.test_orders import in_phase, order
 from tests.actions.test_notices import told, webhook

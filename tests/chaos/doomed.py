@@ -22,7 +22,7 @@ from actions.journal.lease import LeaseTimes
 from actions.journal.location import journal_location
 from actions.journal.sql import SqlJournal
 from actions.runner import run_action
-from console.runner import JOURNAL_VARIABLE, build_described
+from console.runners import JOURNAL_VARIABLE, build_described
 from tests.chaos.runners import Job, Told
 
 LOOK_S = 0.01

@@ -16,7 +16,7 @@ from actions.journal.rows import Draft
 from actions.models import Action, Refused, Request
 from actions.switching.other_journal import OTHER_JOURNAL
 from actions.unjournalled_rollback import run_unjournalled
-from console.runner import build_described
+from console.runners import build_described
 from tests.chaos.harness import YES, Chaos, Load, Outcome
 from tests.chaos.lateness import within
 from tests.chaos.runners import Runner

@@ -21,7 +21,7 @@ from actions.journal.rows import Draft, Event
 from actions.models import Action
 from actions.unjournalled_rollback import run_unjournalled
 from backends.errors import BackendError
-from console.runner import build_described
+from console.runners import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import ROOT, begun, draft, here
 from tests.two_colors import TwoColors

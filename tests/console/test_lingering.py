@@ -10,7 +10,7 @@ from actions.guards import Policy, context_findings
 from actions.ids import now
 from actions.who import login_name
 from console.lingering import Fate, fate_of_runners
-from console.runner import launch_detached
+from console.runners import launch_detached
 from tests.actions.journals import here
 
 IN_A_SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actions.models import Action, Consent, Refused, Request
 from actions.runner import run_action
 from actions.switching import watching
-from console.runner import build_described
+from console.runners import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 

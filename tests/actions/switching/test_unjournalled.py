@@ -23,7 +23,7 @@ from actions.models import Action, Plan, Refused, Request
 from actions.switching.unjournalled_plan import back_by_mark
 from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
-from console.runner import build_described
+from console.runners import build_described
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.orders.test_orders import in_phase
 from tests.chaos.test_journal import fill

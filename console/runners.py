@@ -1,0 +1,132 @@
+"""Runners of actions: in this process, or detached from it; and the adapters that they build from a description.
+
+A detached one is `console.runner`.
+"""
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from actions.journal.config_entry import Own
+from actions.journal.journal import Journal
+from actions.journal.location import JournalLocation
+from actions.models import Action
+from actions.runner import run_action
+from backends.command_line import PLACE_VARIABLE, place
+from backends.environment import handed_on
+from backends.http import Http
+from backends.ports import Metrics
+from backends.registry import AdapterContext, build, no_metrics
+
+JOURNAL_VARIABLE = "TEAL_RUNNER_JOURNAL"
+CONFIG_VARIABLE = "TEAL_RUNNER_CONFIG"
+CONTEXT_VARIABLE = "TEAL_RUNNER_CONTEXT"
+DIGEST_VARIABLE = "TEAL_RUNNER_PLAN"
+START_TIMEOUT_S = 30.0
+
+
+async def launch_detached(
+    action_id: str, location: JournalLocation, config: Path, context: str, wrap: Sequence[str] = (), digest: str = ""
+) -> None:
+    """Start a runner that is nobody's child, with the config and context of who starts it and the `digest` of the plan
+    that was agreed to, by the command `wrap` where it needs one to outlive the login session. Raises OSError where it
+    can not be started."""
+    own = {
+        JOURNAL_VARIABLE: location.url,
+        CONFIG_VARIABLE: str(config),
+        CONTEXT_VARIABLE: context,
+        DIGEST_VARIABLE: digest,
+        PLACE_VARIABLE: place(),
+    }
+    environment = {**handed_on(), **_import_path(), **own}
+    command = [*wrap, sys.executable, "-P", "-m", "console.runner", action_id]
+    # What is started here forks once it is ready and ends: so its failure to start is seen, and no zombie is left.
+    # A child of asyncio would be killed when this program's event loop is taken down.
+    status = await asyncio.to_thread(_start, command, environment)
+    if status != 0:
+        raise OSError(f"exit status {status} of {shlex.join(command)}")
+
+
+def _start(command: list[str], environment: dict[str, str]) -> int:
+    nothing = subprocess.DEVNULL
+    try:
+        done = subprocess.run(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", env=environment,
+            start_new_session=True, timeout=START_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OSError(f"no start in {START_TIMEOUT_S:g} s: {shlex.join(command)}") from None
+    return done.returncode
+
+
+def _import_path() -> dict[str, str]:
+    """The environment in which these packages are found also where they run from a checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if root.name in ("site-packages", "dist-packages"):
+        return {}
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys([str(root), *others]))}
+
+
+class InProcess:
+    """Runs actions within this process: `--foreground`, for containers and CI jobs that kill what a job leaves."""
+
+    def __init__(self, journal: Journal, own: Own) -> None:
+        self._journal = journal
+        self._own = own
+        self._running: set[asyncio.Task[Action | None]] = set()
+        self.park = asyncio.Event()
+
+    async def __call__(self, action_id: str, digest: str) -> None:
+        """Begin to run it; returns at once."""
+        running = run_action(action_id, self._journal, build_described, self._own, park=self.park, digest=digest)
+        task = asyncio.create_task(running, name=action_id)
+        self._running.add(task)
+
+    async def aclose(self) -> None:
+        """Wait until what runs has ended. Raises what a runner failed with, where nobody else would see it."""
+        running, self._running = self._running, set()
+        await asyncio.gather(*running)
+
+
+async def build_described(target: dict[str, Any]) -> Any:
+    """The adapter of a description. Raises BackendError(config)."""
+    http = Http(user_agent="tealdeck-runner")
+    metrics: dict[str, Metrics] = {}
+
+    def source(name: str) -> Metrics:
+        if name not in metrics:
+            found = (told for told in target.get("sources", ()) if (told["port"], told["name"]) == ("metrics", name))
+            told = next(found, None)
+            if told is None:
+                return no_metrics(name)
+            metrics[name] = build(told["port"], told["type"], told["config"], _context(told, http, no_metrics))
+        return metrics[name]
+
+    adapter = build(target["port"], target["type"], target["config"], _context(target, http, source))
+    return _Owning(adapter, metrics, http)
+
+
+def _context(told: dict[str, Any], http: Http, metrics: Callable[[str], Metrics]) -> AdapterContext:
+    return AdapterContext(told["name"], Path(told["base_dir"]), Path(told["state_dir"]), http, metrics=metrics)
+
+
+class _Owning:
+    """An adapter together with the HTTP client that was made for it alone, and the metrics that it reads."""
+
+    def __init__(self, adapter: Any, metrics: dict[str, Metrics], http: Http) -> None:
+        self._adapter = adapter
+        self._metrics = metrics
+        self._http = http
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    async def aclose(self) -> None:
+        for each in (self._adapter, *self._metrics.values(), self._http):
+            await each.aclose()
