@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actions.switching.conditions import unjudged
+from backends.command_line import work_on
 from backends.errors import RUN_VALIDATE, BackendError
 from backends.models import Finding as SystemFinding
 from backends.models import Health
@@ -87,6 +88,8 @@ def validate(common: Common, offline: bool) -> int:
     findings = [_finding(problem) for problem in said]
     if not offline:
         for context in contexts:
+            named = "" if context.name == loaded.default_context else context.name
+            work_on(config=common.config or "", context=named)
             findings += run_loop(_ask(loaded, context, said))
     findings.sort(key=lambda finding: (finding.level, finding.file, finding.line or 0))
     shown = document("config.validate", findings, context=common.context, health=_health(findings))

@@ -12,6 +12,7 @@ from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import since_words, ways_out
 from actions.telling import is_noop, outcome, title, way
+from backends.command_line import command
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
 from console.reading.derive import latest_runs
@@ -68,7 +69,7 @@ def incident(facts: Facts) -> list[str]:
 
 def _audit(facts: Facts) -> list[str]:
     """By which it can be checked later that no record of these actions was changed or cut off."""
-    return ["", f"Audit: `teal audit verify --head {facts.audit_head}`"] if facts.audit_head else []
+    return ["", f"Audit: `{command('audit verify', head=facts.audit_head)}`"] if facts.audit_head else []
 
 
 def handover(items: Sequence[OpenItem], facts: Facts) -> list[str]:

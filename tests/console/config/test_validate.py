@@ -334,3 +334,17 @@ def test_a_lost_peer_of_two_is_named(validate: Validate, receiver: tuple[str, li
         server.shutdown()
     assert code == 7
     assert "404" in one["message"]
+
+
+def test_a_command_that_it_prints_names_the_context_that_it_is_about(validate: Validate) -> None:
+    dead = (
+        '[[contexts.%s.deployments]]\nname = "web"\ntype = "haproxy"\nnodes = ["unix:/gone.sock"]\nbackend = "m"\n'
+        'servers = { blue = ["b"], green = ["g"] }\n'
+    )
+    text = 'default_context = "c"\n[contexts.c]\n[contexts.d]\n' + dead % "c" + dead % "d"
+    code, found = validate(text)
+    assert code == 7
+    assert {each["path"]: each["fix"] for each in found} == {
+        "contexts.c.deployments.web": "`teal deploy status web` shows it",
+        "contexts.d.deployments.web": "`teal -C d deploy status web` shows it",
+    }
