@@ -1,13 +1,12 @@
 """A small file that several processes share: replaced whole and atomically, under a lock beside it."""
 
 import contextlib
-import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from backends.file_locks import lock_within
 from backends.files import read_regular
 
 LOCK_WAIT_S = 2.0
@@ -45,13 +44,6 @@ class StateFile:
         """Alone with it; makes its directory. The lock is a file beside it, since the file itself is replaced."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self.path.with_name(f".{self.path.name}.lock"), "ab") as lock:
-            deadline = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise OSError("locked by another process") from None
-                    time.sleep(0.02)
+            if not lock_within(lock.fileno(), LOCK_WAIT_S):
+                raise OSError("locked by another process")
             yield

@@ -3,7 +3,6 @@
 The same promises on SQLite for one host and on PostgreSQL for many. Loads SQLAlchemy.
 """
 
-import fcntl
 import os
 import sqlite3
 import stat
@@ -20,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from actions.ids import now
 from actions.journal.location import JournalLocation
 from backends.errors import BackendError
+from backends.file_locks import lock_within
 from backends.sql import libpq_arguments
 
 READ_ONLY = "tealdeck_read_only"
@@ -111,16 +111,9 @@ def alone_in(directory: Path, where: str) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + CREATION_DEADLINE_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    message = f"journal {where}: another process has been creating it for {CREATION_DEADLINE_S:g} s"
-                    raise BackendError("timeout", message, fix="see who keeps its directory locked") from None
-                time.sleep(_POLL_S)
+        if not lock_within(descriptor, CREATION_DEADLINE_S):
+            message = f"journal {where}: another process has been creating it for {CREATION_DEADLINE_S:g} s"
+            raise BackendError("timeout", message, fix="see who keeps its directory locked")
         yield
     finally:
         os.close(descriptor)

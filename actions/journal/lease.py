@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from actions.journal.location import make_directory
 from actions.models import Owner
+from backends.file_locks import lock_within
 
 TAKE_WAIT_S = 1.0
-_POLL_S = 0.02
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the host sleeps
 
 
@@ -73,16 +73,10 @@ def take(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     with contextlib.suppress(OSError):  # the umask would keep the other operators of a shared directory out
         os.fchmod(descriptor, 0o660)
-    deadline = time.monotonic() + TAKE_WAIT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(_POLL_S)  # a reader that looks holds it shared for an instant
+    if lock_within(descriptor, TAKE_WAIT_S):  # a reader that looks holds it shared for an instant
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def release(descriptor: int, path: Path, *, ended: bool) -> None:

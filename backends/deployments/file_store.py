@@ -6,7 +6,6 @@ Everything here but `locked_beside` blocks, and is run in a thread.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import shlex
 import signal
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from backends.environment import command_environment
 from backends.errors import BackendError, ErrorKind
+from backends.file_locks import lock_within
 from backends.files import NotRegular, read_regular
 from backends.ownership import refuse_unsafe_command
 from backends.redaction import redacted
@@ -24,7 +24,6 @@ from backends.text import clean
 
 LOCK_WAIT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
-_LOCK_POLL_S = 0.02
 
 
 def read_bounded(path: Path, limit: int) -> bytes | None:
@@ -49,17 +48,9 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise file_error(beside, error) from None
     try:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise BackendError(
-                        "timeout", f"{beside}: held by another writer for {LOCK_WAIT_S:g} s", fix="see who writes it"
-                    ) from None
-                time.sleep(_LOCK_POLL_S)
+        if not lock_within(descriptor, LOCK_WAIT_S):
+            words = f"{beside}: held by another writer for {LOCK_WAIT_S:g} s"
+            raise BackendError("timeout", words, fix="see who writes it")
         yield
     finally:
         os.close(descriptor)

@@ -6,29 +6,23 @@ which a run has begun and its lock is free.
 
 import fcntl
 import os
-import time
 from pathlib import Path
 
-_PROBE_S = 0.02  # as long as another reader may hold a shared lock in order to look
+from backends.file_locks import lock_within
 
 
 def take(path: Path, wait_s: float) -> int | None:
     """The descriptor of the locked file, or None where it stays locked for `wait_s`. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        if lock_within(descriptor, wait_s):
             return descriptor
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(descriptor)
-                return None
-            time.sleep(_PROBE_S)
-        except OSError:
-            os.close(descriptor)
-            raise
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def is_held(path: Path) -> bool | None:
