@@ -14,8 +14,8 @@ import asyncio, sys
 from pathlib import Path
 import backends.http
 import httpx
-from backends.kubeconfig import load_access
-from backends.kubernetes_identity import identify, tls_context
+from backends.kubernetes.kubeconfig import load_access
+from backends.kubernetes.identity import identify, tls_context
 
 access = load_access(sys.argv[1], "", Path())
 tls_context(access, asyncio.run(identify(access)))

@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from backends.checks.findings import Findings, Limits, critical
 from backends.errors import BackendError
 from backends.models import CheckResult, Health
-from backends.pipelines.airflow_http import AirflowAccess, AirflowApi
-from backends.pipelines.airflow_wire import Component, ImportErrors, ServerHealth
+from backends.pipelines.airflow.http import AirflowAccess, AirflowApi
+from backends.pipelines.airflow.wire import Component, ImportErrors, ServerHealth
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean

@@ -31,7 +31,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.metrics.prometheus_source import Source, SourceMetrics
+from backends.metrics.prometheus.source import Source, SourceMetrics
 from backends.models import QualityScore
 from backends.ports import Metrics, Sample, Series
 from backends.quality.rows import Limits, score_of

@@ -19,7 +19,7 @@ from console.paths import state_dir
 from console.sandbox import files, settings, warehouse
 
 if TYPE_CHECKING:
-    from backends.pipelines.local import LocalPipelines
+    from backends.pipelines.local.pipelines import LocalPipelines
 
 OPEN = frozenset({"queued", "running", "waiting"})
 BUSY_EVERY_S, IDLE_EVERY_S = 0.5, 5.0

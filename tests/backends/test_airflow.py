@@ -13,9 +13,9 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.pipelines.airflow import AirflowPipelines
-from backends.pipelines.airflow_logs import Source, entries_of, error_line
-from backends.pipelines.airflow_models import params_of
+from backends.pipelines.airflow.logs import Source, entries_of, error_line
+from backends.pipelines.airflow.models import params_of
+from backends.pipelines.airflow.pipelines import AirflowPipelines
 from backends.pipelines.params import problem
 from backends.registry import AdapterContext, build
 from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal, Run, Task

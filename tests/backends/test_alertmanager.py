@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backends.alerts.alertmanager import Alertmanager
+from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.errors import BackendError
 from backends.http import Http
 from backends.missing import collected

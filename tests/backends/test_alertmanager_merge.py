@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.alerts.alertmanager_merge import PeerRead, alert_models, merge_alerts
-from backends.alerts.alertmanager_wire import WireAlert
+from backends.alerts.alertmanager.merge import PeerRead, alert_models, merge_alerts
+from backends.alerts.alertmanager.wire import WireAlert
 from backends.alerts.matchers import as_filter, exact_matchers, identity_matchers, in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Matcher

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from backends.artifacts import Artifacts
-from backends.aws import AwsAccess
+from backends.artifacts.reading import Artifacts
+from backends.aws.access import AwsAccess
 from backends.errors import BackendError
 from backends.settings import Secret
 from tests.backends.faulty_server import FaultyServer

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.aws import AwsAccess, aws_client
+from backends.aws.access import AwsAccess, aws_client
 from backends.errors import BackendError
 from backends.http import Http
-from backends.metrics.cloudwatch import CloudWatchMetrics
+from backends.metrics.cloudwatch.metrics import CloudWatchMetrics
 from backends.registry import AdapterContext, build
 
 ROLE = """

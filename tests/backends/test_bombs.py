@@ -20,8 +20,9 @@ from backends.credentials import Entrance
 from backends.errors import BackendError
 from backends.http import Http
 from backends.inflating import STEP_BYTES, DamagedError, Gunzip
-from backends.logs import loki_tail, reading
+from backends.logs import reading
 from backends.logs.files import FileLogs, FilesConfig
+from backends.logs.loki import tail as loki_tail
 from backends.ports import LogQuery, Metrics
 from backends.registry import AdapterContext, build
 
@@ -95,7 +96,7 @@ async def test_a_bomb_costs_no_more_than_the_limit(
 ) -> None:
     server, url = sends
     server.body, server.headers = gzip.compress(bytes(64 * 2**20)) * 8, "Content-Encoding: gzip\r\n"
-    await asyncio.to_thread(__import__, "backends.metrics.prometheus_range")
+    await asyncio.to_thread(__import__, "backends.metrics.prometheus.range")
     turns: list[float] = []
 
     async def others() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.metrics.cloudwatch import CloudWatchMetrics
-from backends.metrics.cloudwatch_query import Binary, Constant, Metric, parse
+from backends.metrics.cloudwatch.metrics import CloudWatchMetrics
+from backends.metrics.cloudwatch.query import Binary, Constant, Metric, parse
 from backends.registry import AdapterContext, build
 from tests.backends.faulty_server import FAULTS, FaultyServer
 from tests.backends.metrics_contract import Asked, Lose, MetricsContract, Put, now

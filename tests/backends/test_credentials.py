@@ -12,7 +12,7 @@ from backends.credentials import Authentication, credentials
 from backends.errors import BackendError
 from backends.flight import Flight
 from backends.http import Http
-from backends.kubernetes_api import KubernetesApi
+from backends.kubernetes.api import KubernetesApi
 from backends.models import Matcher
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build

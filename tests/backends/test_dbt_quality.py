@@ -13,9 +13,9 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import FailedExpectation, QualityScore
-from backends.quality.dbt import DbtQuality
-from backends.quality.dbt_artifacts import read_manifest, read_run_results, read_sources
-from backends.quality.dbt_scores import judge, replayed
+from backends.quality.dbt.artifacts import read_manifest, read_run_results, read_sources
+from backends.quality.dbt.quality import DbtQuality
+from backends.quality.dbt.scores import judge, replayed
 from backends.quality.rows import Limits
 from backends.registry import AdapterContext, build
 from tests.backends.dbt_files import result, source, stamp, write, write_manifest, write_results, write_sources
@@ -307,7 +307,7 @@ class TestDownstream:
 
 class TestFiles:
     async def test_unchanged_files_are_read_once(self, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import backends.quality.dbt as module
+        import backends.quality.dbt.quality as module
 
         decoded: list[int] = []
         real = module.read_run_results

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backends.deployments import file_store
 from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
+from backends.deployments.file_switch import store as file_store
 from backends.deployments.switch_format import JsonForm, TemplateForm, check_weights, template_problem
 from backends.errors import BackendError
 from backends.http import Http

@@ -10,7 +10,7 @@ import pytest
 
 from actions.journal.lease import is_held
 from backends.deployments.file_store import locked, read_bounded, replace_file
-from backends.deployments.nginx_include import accepting_workers
+from backends.deployments.nginx.include import accepting_workers
 from backends.errors import BackendError
 from backends.files import NotRegular, open_regular, read_regular
 from backends.http import Http

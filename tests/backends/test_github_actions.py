@@ -12,11 +12,12 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.pipelines import github_actions, github_dispatch
-from backends.pipelines.github_actions import GitHubActionsPipelines
-from backends.pipelines.github_models import ordered
-from backends.pipelines.github_wire import Job, state_of
-from backends.pipelines.github_workflow import read_workflow
+from backends.pipelines.github import dispatch as github_dispatch
+from backends.pipelines.github import pipelines as github_actions
+from backends.pipelines.github.models import ordered
+from backends.pipelines.github.pipelines import GitHubActionsPipelines
+from backends.pipelines.github.wire import Job, state_of
+from backends.pipelines.github.workflow import read_workflow
 from backends.registry import AdapterContext, build
 from tests.backends.fake_github import FILTERS, REPO, TOKEN, FakeGitHub, stamp
 from tests.backends.faulty_server import FAULTS, FaultyServer

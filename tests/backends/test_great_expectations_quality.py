@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import backends.quality.great_expectations as module
+import backends.quality.great_expectations.quality as module
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import FailedExpectation, QualityScore
-from backends.quality.great_expectations import GreatExpectationsQuality
-from backends.quality.gx_results import read_validation
+from backends.quality.great_expectations.quality import GreatExpectationsQuality
+from backends.quality.great_expectations.results import read_validation
 from backends.registry import AdapterContext, build
 from tests.backends.dbt_files import write
 from tests.backends.quality_contract import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now

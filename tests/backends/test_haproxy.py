@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.deployments import haproxy_socket
-from backends.deployments.haproxy import HaproxySwitch
-from backends.deployments.haproxy_socket import Node
-from backends.deployments.haproxy_state import Crumb, variable_of
+from backends.deployments.haproxy import socket as haproxy_socket
+from backends.deployments.haproxy.socket import Node
+from backends.deployments.haproxy.state import Crumb, variable_of
+from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build

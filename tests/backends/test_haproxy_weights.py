@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backends.deployments.haproxy_weights import (
+from backends.deployments.haproxy.weights import (
     CONFIG_MAINT,
     FORCED_DRAIN,
     MAX_WEIGHT,

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from backends import kubeconfig, kubernetes_identity
 from backends.errors import BackendError
-from backends.kubeconfig import Access, Cluster, User, load_access
-from backends.kubernetes_identity import identify, tls_context
+from backends.kubernetes import identity as kubernetes_identity
+from backends.kubernetes import kubeconfig
+from backends.kubernetes.identity import identify, tls_context
+from backends.kubernetes.kubeconfig import Access, Cluster, User, load_access
 from tests.tls import Authority
 
 

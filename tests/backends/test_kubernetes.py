@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from backends import kubernetes_api
-from backends.deployments import kubernetes_control
 from backends.deployments.common import shared_settings
-from backends.deployments.kubernetes import KubernetesConfig, KubernetesSwitch
+from backends.deployments.kubernetes import control as kubernetes_control
+from backends.deployments.kubernetes.switch import KubernetesConfig, KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
-from backends.kubernetes_api import KubernetesApi
-from backends.kubernetes_wire import EndpointSlice, Items, Pod, Service, image_repository, image_version
+from backends.kubernetes import api as kubernetes_api
+from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.wire import EndpointSlice, Items, Pod, Service, image_repository, image_version
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
 from tests.backends.deployments_contract import BLUE, GREEN

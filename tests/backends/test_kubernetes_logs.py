@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from backends import kubernetes_api
 from backends.errors import BackendError
 from backends.http import Http
-from backends.logs import kubernetes_follow
-from backends.logs.kubernetes import KubernetesLogs
+from backends.kubernetes import api as kubernetes_api
+from backends.logs.kubernetes import follow as kubernetes_follow
+from backends.logs.kubernetes.logs import KubernetesLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
@@ -155,7 +155,7 @@ async def test_a_log_that_can_not_be_read_is_a_gap_beside_the_others(
 async def test_the_last_lines_before_a_time_are_found_however_many_follow(
     server: FakePodLogs, adapter: KubernetesLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.logs.kubernetes.MAX_TAIL", 20)
+    monkeypatch.setattr("backends.logs.kubernetes.logs.MAX_TAIL", 20)
     pod = server.add(FakePod("one"))
     for n in range(300):
         pod.write(T0 + timedelta(seconds=n), f"line {n}")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backends.deployments.kubernetes import KubernetesSwitch
-from backends.deployments.kubernetes_control import FENCE, OP
+from backends.deployments.kubernetes.control import FENCE, OP
+from backends.deployments.kubernetes.switch import KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Finding

@@ -15,9 +15,9 @@ from backends import environment
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import PipelineRun
-from backends.pipelines import local_lock
 from backends.pipelines.baseline import Baseline
-from backends.pipelines.local import LocalPipelines
+from backends.pipelines.local import lock as local_lock
+from backends.pipelines.local.pipelines import LocalPipelines
 from backends.registry import AdapterContext, build
 from tests.backends.pipelines_contract import Names, PipelinesContract, ended, in_state, refused, run_of, until
 from tests.pids import alive

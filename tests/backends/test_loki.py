@@ -11,7 +11,7 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.lines import nanoseconds
-from backends.logs.loki import MOST_PER_PAGE, PAGE, LokiConfig, LokiLogs
+from backends.logs.loki.logs import MOST_PER_PAGE, PAGE, LokiConfig, LokiLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
@@ -161,7 +161,7 @@ async def test_a_metric_query_is_no_log(server: FaultyServer, tmp_path: Path, ht
 
 
 async def test_a_search_that_was_cut_short_says_so(adapter: LokiLogs, loki: FakeLoki, monkeypatch: Any) -> None:
-    monkeypatch.setattr("backends.logs.loki.MAX_PAGES", 2)
+    monkeypatch.setattr("backends.logs.loki.logs.MAX_PAGES", 2)
     for n in range(3 * PAGE):
         loki.put(T0_NS + n, f"INFO line {n}")
     gap, *rest = await adapter.query(LogQuery(since=T0, grep=r"(?i)\bLINE 29.9"))

@@ -18,7 +18,7 @@ from websockets.http11 import Request, Response
 from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.lines import nanoseconds
-from backends.logs.loki import LokiLogs
+from backends.logs.loki.logs import LokiLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
@@ -138,7 +138,7 @@ async def test_what_loki_drops_is_a_gap(adapter: LokiLogs, loki: TailingLoki) ->
 async def test_what_the_tail_loses_without_a_word_is_read_behind_it(
     adapter: LokiLogs, loki: TailingLoki, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.logs.loki.BEHIND_TAIL_S", 0.1)
+    monkeypatch.setattr("backends.logs.loki.logs.BEHIND_TAIL_S", 0.1)
     now = time.time_ns()
     for n in range(5):
         loki.put(now - 10 * n - 10, f"old {n}")

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from backends.deployments.haproxy_state import Crumb
-from backends.deployments.kubernetes_control import ENDED, FENCE, JOURNAL, OP, ServiceControl
+from backends.deployments.haproxy.state import Crumb
+from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, ServiceControl
 from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
-from backends.kubernetes_wire import Metadata, Service, ServiceSpec
+from backends.kubernetes.wire import Metadata, Service, ServiceSpec
 
 COLORS = ("blue", "green")
 GREEN = {"blue": 0, "green": 100}

@@ -7,10 +7,10 @@ import pytest
 
 from backends.errors import BackendError
 from backends.odd_records import decode_records
-from backends.pipelines.airflow_wire import DagRuns, TaskInstances
-from backends.pipelines.github_wire import Jobs, Runs
-from backends.quality.dbt_artifacts import read_run_results
-from backends.quality.gx_results import read_validation
+from backends.pipelines.airflow.wire import DagRuns, TaskInstances
+from backends.pipelines.github.wire import Jobs, Runs
+from backends.quality.dbt.artifacts import read_run_results
+from backends.quality.great_expectations.results import read_validation
 
 GOOD = {"dag_id": "a", "dag_run_id": "1", "state": "success"}
 

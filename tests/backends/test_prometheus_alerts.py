@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from backends.alerts.prometheus import PrometheusAlerts
-from backends.alerts.prometheus_rules import fingerprint_of
+from backends.alerts.prometheus.alerts import PrometheusAlerts
+from backends.alerts.prometheus.rules import fingerprint_of
 from backends.errors import BackendError
 from backends.http import Http
 from backends.missing import collected

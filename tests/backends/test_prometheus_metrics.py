@@ -14,7 +14,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.metrics.prometheus import PrometheusMetrics
+from backends.metrics.prometheus.metrics import PrometheusMetrics
 from backends.missing import collected
 from backends.registry import AdapterContext, build
 from tests.backends.fake_prometheus import FakePrometheus
@@ -98,7 +98,7 @@ async def test_each_fault_is_one_error_in_time_without_a_secret(
     async with FaultyServer(fault=fault, healthy=EMPTY) as server:
         adapter = connect(f"{server.url}/prom", auth={"token": {"env": "PROM_TOKEN"}}, timeout="1s")
         await asyncio.to_thread(
-            importlib.import_module, "backends.metrics.prometheus_range"
+            importlib.import_module, "backends.metrics.prometheus.range"
         )  # its import is not the server's fault
         began = time.monotonic()
         with pytest.raises(BackendError) as caught:
@@ -264,7 +264,7 @@ async def test_a_server_that_does_not_say_what_it_is(fake: FakePrometheus, adapt
 async def test_the_missing_package_is_a_matter_of_the_config(
     adapter: PrometheusMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "backends.metrics.prometheus_range", raising=False)
+    monkeypatch.delitem(sys.modules, "backends.metrics.prometheus.range", raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_api_client", None)
     with pytest.raises(BackendError, match="prometheus_api_client is missing") as caught:
         await over(adapter, "up")

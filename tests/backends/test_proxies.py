@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backends.aws import AwsAccess, aws_client
+from backends.aws.access import AwsAccess, aws_client
 from backends.errors import BackendError
 from backends.http import Http
 from backends.proxies import proxy_for
@@ -147,7 +147,7 @@ async def ask(how: str, url: str, tmp_path: Path) -> None:
             await asyncio.to_thread(listed)
         elif how == "websocket":
             from backends.credentials import Entrance
-            from backends.logs.loki_tail import frames
+            from backends.logs.loki.tail import frames
 
             async for _ in frames(url.replace("http", "ws") + "/x", Entrance("", {}, None), 2.0):
                 pass

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from backends import redaction
-from backends.aws import aws_client, aws_error
+from backends.aws.access import aws_client, aws_error
 from backends.checks.findings import Findings, critical
 from backends.commands import run_bounded
 from backends.credentials import Entrance
 from backends.errors import BackendError
 from backends.http import Http
-from backends.kubernetes_api import KubernetesApi
-from backends.logs import loki_tail
+from backends.kubernetes.api import KubernetesApi
+from backends.logs.loki import tail as loki_tail
 from backends.ports import LogQuery
 from backends.redaction import learn, redacted, told
 from backends.registry import AdapterContext, build
@@ -260,7 +260,7 @@ async def test_a_redirect_to_an_echo_is_redacted(http: Http) -> None:
 
 
 async def test_a_session_token_of_aws_is_known_once_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backends.aws import AwsAccess
+    from backends.aws.access import AwsAccess
 
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "x" * 20, "aws_session_token": PLAIN}
     async with FaultyServer() as server:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actions.targets import SwitchTarget, describe
-from backends.deployments.haproxy_state import variable_of
+from backends.deployments.haproxy.state import variable_of
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backends.deployments.haproxy_state import Crumb, variable_of
+from backends.deployments.haproxy.state import Crumb, variable_of
 from tests.live.process import accepts, free_port, run, started, until
 from tests.live.require import program
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backends.deployments.nginx_include import accepting_workers
+from backends.deployments.nginx.include import accepting_workers
 from tests.live.process import accepts, free_port, started, until
 from tests.live.require import program
 

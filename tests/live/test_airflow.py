@@ -16,7 +16,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.pipelines.airflow import AirflowPipelines
+from backends.pipelines.airflow.pipelines import AirflowPipelines
 from backends.registry import AdapterContext, build
 from tests.live.airflow import PASSWORD, USER, AirflowServer, airflow
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from backends.alerts.alertmanager import Alertmanager
+from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.http import Http
 from backends.registry import AdapterContext, build
 from console.cli.commands import teal

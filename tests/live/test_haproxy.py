@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from backends.deployments import haproxy_socket
-from backends.deployments.haproxy import HaproxySwitch
-from backends.deployments.haproxy_state import variable_of
+from backends.deployments.haproxy import socket as haproxy_socket
+from backends.deployments.haproxy.state import variable_of
+from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import SwitchState

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from backends.deployments.kubernetes import KubernetesSwitch
-from backends.deployments.kubernetes_control import FENCE, OP
+from backends.deployments.kubernetes.control import FENCE, OP
+from backends.deployments.kubernetes.switch import KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Finding

@@ -13,7 +13,7 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.logs.around import around
-from backends.logs.kubernetes import KubernetesLogs
+from backends.logs.kubernetes.logs import KubernetesLogs
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from backends.deployments import nginx as nginx_module
-from backends.deployments.nginx import NginxConfig, NginxSwitch
-from backends.deployments.nginx_include import accepting_workers
+from backends.deployments.nginx import switch as nginx_module
+from backends.deployments.nginx.include import accepting_workers
+from backends.deployments.nginx.switch import NginxConfig, NginxSwitch
 from backends.deployments.switch_format import StampedForm
 from backends.errors import BackendError
 from backends.http import Http

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from backends.checks.postgres import PostgresCheck
+from backends.checks.postgres.check import PostgresCheck
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import CheckResult
@@ -146,14 +146,14 @@ async def test_read_only(server: PostgresServer, build_postgres: Build) -> None:
 
 
 async def test_the_check_cannot_write(server: PostgresServer, build_postgres: Build, monkeypatch: Any) -> None:
-    monkeypatch.setattr("backends.checks.postgres.SERVER", "create table written (id int)")
+    monkeypatch.setattr("backends.checks.postgres.check.SERVER", "create table written (id int)")
     result = await look(build_postgres(user="teal"))
     assert result.state == "critical"
     assert "read-only transaction" in result.message
 
 
 async def test_a_statement_that_takes_too_long(build_postgres: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.checks.postgres.SERVER", "select pg_sleep(60)")
+    monkeypatch.setattr("backends.checks.postgres.check.SERVER", "select pg_sleep(60)")
     result = await look(build_postgres(timeout="1s"))
     assert result.state == "critical"
     assert result.message.partition("/postgres: ")[2] in ("a statement took too long", "connected, but no answer in 1s")

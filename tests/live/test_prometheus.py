@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from backends.alerts.prometheus import PrometheusAlerts
+from backends.alerts.prometheus.alerts import PrometheusAlerts
 from backends.errors import BackendError
 from backends.http import Http
-from backends.metrics.prometheus import PrometheusMetrics
+from backends.metrics.prometheus.metrics import PrometheusMetrics
 from backends.registry import AdapterContext, build
 from tests.backends.alerts_contract import AlertsContract, Lose, RaiseAlerts, Raised
 from tests.backends.metrics_contract import Asked, MetricsContract, Put, over

@@ -14,7 +14,7 @@ from actions.journal.journal import Journal
 from actions.journal.lease import LeaseTimes
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Event
-from backends.checks.postgres import PostgresCheck, PostgresCheckConfig
+from backends.checks.postgres.check import PostgresCheck, PostgresCheckConfig
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext

@@ -12,7 +12,7 @@ from actions.models import Action, Consent, Plan, Refused, Request
 from actions.notices import event_of
 from actions.outcome import exit_code
 from actions.targets import SilencerTarget, describe
-from backends.alerts.alertmanager import Alertmanager
+from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.errors import BackendError
 from backends.models import Matcher
 from backends.registry import AdapterContext, build

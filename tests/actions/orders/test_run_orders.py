@@ -12,7 +12,7 @@ from actions.outcome import exit_code
 from actions.targets import PipelinesTarget, describe
 from backends.errors import BackendError
 from backends.models import PipelineRun
-from backends.pipelines.local import LocalPipelines
+from backends.pipelines.local.pipelines import LocalPipelines
 from backends.registry import AdapterContext, build
 from tests.actions.house import YES, House
 

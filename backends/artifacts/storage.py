@@ -1,0 +1,109 @@
+"""Where artifacts are: what a storage gives, a directory of this host; `backends.artifacts.s3` is another."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from backends.errors import BackendError, ErrorKind
+from backends.text import clean
+
+
+class Artifact(Struct, frozen=True):
+    """One file: its name under the root with `/` between its parts, bytes, seconds since the epoch, and a `tag` that
+    changes with every write."""
+
+    name: str
+    size: int
+    modified_at: float
+    tag: str
+
+
+class Content(Struct, frozen=True):
+    """A file that was read; `body` is None where it still has the tag that was given."""
+
+    artifact: Artifact
+    body: bytes | None
+
+
+class Storage(Protocol):
+    """Where files are. `walk` and `read` block; all raise BackendError."""
+
+    where: str
+
+    async def open(self) -> None:
+        """Resolve secrets; no I/O with the storage."""
+
+    def walk(self) -> Iterator[Artifact]:
+        """All files, at any depth."""
+
+    def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
+        """One file, without its body where its tag is `unless`; None where there is none."""
+
+
+class Directory:
+    """A directory of this host. A FIFO or a socket in it is no file; links to files are followed, those to
+    directories are not."""
+
+    def __init__(self, path: Path) -> None:
+        self.where = clean(str(path), 200)
+        self._path = path
+
+    async def open(self) -> None:
+        """Nothing to do."""
+
+    def walk(self) -> Iterator[Artifact]:
+        """Raises BackendError(unreachable) where it is not there, `auth` where it may not be read."""
+        with _translated(self.where):
+            os.scandir(self._path).close()  # os.walk says nothing of a missing root
+            for directory, _, names in os.walk(self._path):
+                for name in names:
+                    path = Path(directory, name)
+                    with contextlib.suppress(FileNotFoundError):
+                        if stat.S_ISREG((found := path.stat()).st_mode):
+                            yield _artifact(path.relative_to(self._path).as_posix(), found)
+
+    def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
+        """As `Storage.read`; the directory itself has to be there."""
+        with _translated(self.where):
+            try:
+                handle = os.open(self._path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                self._path.stat()
+                return None
+            with open(handle, "rb") as file:
+                found = os.fstat(handle)
+                if not stat.S_ISREG(found.st_mode):
+                    raise BackendError("malformed", f"{self.where}: {clean(name, 200)} is not a file")
+                artifact = _artifact(name, found)
+                if artifact.tag == unless:
+                    return Content(artifact, None)
+                refuse_large(self.where, artifact, max_bytes)
+                return Content(artifact, file.read(max_bytes))
+
+
+def refuse_large(where: str, artifact: Artifact, max_bytes: int) -> None:
+    """Raises BackendError(malformed)."""
+    if artifact.size > max_bytes:
+        raise BackendError(
+            "malformed",
+            f"{where}: {clean(artifact.name, 200)} has {artifact.size >> 20} MB, more than {max_bytes >> 20} MB",
+        )
+
+
+def _artifact(name: str, found: os.stat_result) -> Artifact:
+    return Artifact(name, found.st_size, found.st_mtime, f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}")
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
+        place = clean(str(error.filename or where), 200)
+        raise BackendError(kind, f"{place}: {(error.strerror or str(error)).lower()}", fix="check `path`") from None

@@ -1,0 +1,158 @@
+"""What a cluster says of a shift before it is made: rights, a dry run, capacity, and who else writes the selector."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from backends.deployments.kubernetes.control import ServiceControl
+from backends.deployments.kubernetes.sides import waiting_words
+from backends.errors import BackendError
+from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.kubeconfig import Access
+from backends.kubernetes.wire import Autoscaler, Items, Namespace, Pod
+from backends.models import Finding
+from backends.text import clean
+from backends.together import together
+
+SWITCH_RIGHTS = (("get", "", "services"), ("patch", "", "services"), ("list", "", "pods"))
+
+
+class _ReviewStatus(Struct):
+    allowed: bool = False
+    reason: str = ""
+
+
+class _AccessReview(Struct):
+    status: _ReviewStatus
+
+
+class _WhoStatus(Struct, rename="camel"):
+    user_info: dict[str, Any] = {}
+
+
+class _SelfReview(Struct):
+    status: _WhoStatus
+
+
+async def identity_findings(api: KubernetesApi) -> list[Finding]:
+    """As whom, and where."""
+    access = await api.access()
+    who = access.user_name
+    try:
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        review = await api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body, _SelfReview)
+        who = str(review.status.user_info.get("username", "")) or who
+    except BackendError as error:
+        if error.kind not in ("not_found", "auth", "malformed"):  # a cluster before 1.28 does not know it
+            raise
+    namespace = await api.namespace()
+    text = f"as {clean(who, 128) or 'nobody'} at {access.where}, namespace {clean(namespace, 64)}"
+    return [Finding(level="ok", code="identity", text=text), *_loose(access)]
+
+
+def _loose(access: Access) -> list[Finding]:
+    found = []
+    if not access.pinned:
+        text = f"no `kube_context` in the config: {access.where} is what `kubectl config use-context` chose last"
+        found.append(Finding(level="warning", code="context", text=text, fix=f'kube_context = "{access.where}"'))
+    if access.cluster.insecure_skip_tls_verify:
+        text = f"the certificate of {access.where} is not checked (insecure-skip-tls-verify)"
+        found.append(Finding(level="warning", code="tls", text=text, fix="certificate-authority in the kubeconfig"))
+    return found
+
+
+async def check_rights(api: KubernetesApi, wanted: tuple[tuple[str, str, str], ...]) -> Finding:
+    """Asks for each (verb, group, resource). Raises BackendError(auth) that names those that are missing."""
+    namespace = await api.namespace()
+
+    async def allowed(verb: str, group: str, resource: str) -> bool:
+        spec = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": spec},
+        }
+        review = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body, _AccessReview)
+        return review.status.allowed
+
+    answers = await together(*(allowed(*one) for one in wanted))
+    missing = [f"{verb} {resource}" for (verb, _, resource), yes in zip(wanted, answers, strict=True) if not yes]
+    if missing:
+        access = await api.access()
+        who = clean(access.user_name, 64) or "nobody"
+        raise BackendError(
+            "auth",
+            f"{who} at {access.where} may not {', '.join(missing)} in namespace {clean(namespace, 64)}",
+            fix="grant it by a Role and a RoleBinding, or use another `kube_context`",
+            status=403,
+        )
+    words = ", ".join(f"{verb} {resource}" for verb, _, resource in wanted)
+    return Finding(level="ok", code="permissions", text=f"may {words}")
+
+
+async def ending(api: KubernetesApi) -> list[Finding]:
+    """Whether the namespace is being deleted, where we may look: all in it goes, one thing after the other."""
+    name = await api.namespace()
+    try:
+        found = await api.get(f"/api/v1/namespaces/{name}", Namespace)
+    except BackendError as error:
+        if error.kind in ("auth", "not_found"):
+            return []
+        raise
+    if found.metadata.deletion_timestamp is None and found.status.phase != "Terminating":
+        return []
+    text = f"namespace {clean(name, 64)} is being deleted (Terminating), and everything in it"
+    fix = "see who deletes it, and where the service goes"
+    return [Finding(level="block", code="namespace", text=text, fix=fix, overridable=True)]
+
+
+async def rehearsal(control: ServiceControl, to: str) -> Finding:
+    """The same patch as a dry run. Raises BackendError(auth) where it is not allowed."""
+    try:
+        await control.rehearse(to)
+    except BackendError as error:
+        if error.kind == "conflict" and error.status is None:
+            return _block("dry-run", error.message, error.fix)
+        if error.kind == "auth" or error.status is None or error.status >= 500:
+            raise
+        return _block("dry-run", f"the API server refuses the change: {error.message}", "see what its admission wants")
+    return Finding(level="ok", code="dry-run", text="the API server would take the change")
+
+
+def capacity(gaining: list[Pod], losing: list[Pod], live: str, to: str) -> list[Finding]:
+    """Ready pods of the whole new selector, against those that have the traffic now."""
+    ready, needed = sum(pod.is_ready for pod in gaining), sum(pod.is_ready for pod in losing)
+    if ready == 0:
+        why = waiting_words(gaining)
+        text = f"no pod behind the new selector is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
+        return [_block("capacity", text, f"scale {to.upper()} up, and wait until it is ready")]
+    if ready < needed:
+        text = f"{to.upper()} has {ready} ready, {live.upper()} carries the traffic with {needed}"
+        fix = f"scale {to.upper()} to {needed} first"
+        return [Finding(level="block", code="capacity", text=text, fix=fix, overridable=True)]
+    return [
+        Finding(level="ok", code="capacity", text=f"{ready} ready behind the new selector, {needed} behind the old")
+    ]
+
+
+async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:
+    """Whether an autoscaler of that Deployment lets it be as large as it has to be."""
+    try:
+        found = await api.get(await api.path("autoscaling/v1", "horizontalpodautoscalers"), Items[Autoscaler])
+    except BackendError as error:
+        if error.kind in ("auth", "not_found"):
+            text = f"whether an autoscaler limits {color.upper()} is not known: {error.message}"
+            return [Finding(level="warning", code="autoscaler", text=text, fix="grant list horizontalpodautoscalers")]
+        raise
+    for one in found.items:
+        target = one.spec.scale_target_ref
+        if (target.kind, target.name) == ("Deployment", deployment) and one.spec.max_replicas < needed:
+            name = clean(one.metadata.name, 128)
+            text = f"autoscaler {name} keeps {color.upper()} at {one.spec.max_replicas} at most, {needed} are needed"
+            fix = f"raise maxReplicas of {name}"
+            return [Finding(level="block", code="autoscaler", text=text, fix=fix, overridable=True)]
+    return []
+
+
+def _block(code: str, text: str, fix: str) -> Finding:
+    return Finding(level="block", code=code, text=text, fix=fix)

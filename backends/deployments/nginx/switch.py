@@ -1,0 +1,344 @@
+"""nginx: an include with the upstream of the live color, or the shares of both, checked, reloaded and proven.
+
+```toml
+[[contexts.production.deployments]]
+name = "analytics"
+type = "nginx"
+include = "/etc/nginx/teal/analytics.conf"      # `include /etc/nginx/teal/*.conf;` in nginx's http { }
+upstream = "analytics"                          # `proxy_pass http://analytics;`
+servers = { blue = ["10.0.0.1:8000"], green = ["10.0.0.2:8000"] }
+stamp_url = "http://127.0.0.1:8099/__color"     # the include listens there and says what runs
+# mode = "split_clients"                        # shares; then `proxy_pass http://$analytics_upstream;`
+```
+"""
+
+import asyncio
+import os
+import re
+import shlex
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from backends.deployments.command_deployer import command_deployer
+from backends.deployments.common import DeploymentConfig, colors_problem
+from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
+from backends.deployments.nginx.include import Include, Mode, Running, accepting_workers, include_problem, running
+from backends.deployments.sides import UrlSides, moves_words, shares_words
+from backends.deployments.switch_format import (
+    MAX_BYTES,
+    StampedForm,
+    check_weights,
+    percent,
+    refuse_older_fence,
+    revision_of,
+)
+from backends.errors import BackendError
+from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.ports import Deployer, SwitchState
+from backends.registry import AdapterContext
+
+PROVEN_S = 10.0
+PROOFS = 3
+_POLL_S = 0.05
+_EMERGENCY = re.compile(r"\[emerg\].*?(?= nginx: |$)")
+
+
+class NginxConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An include of the nginx on this host.
+
+    include: the file that is written; nginx has to include it in `http { }`.
+    upstream: the name that `proxy_pass` uses.
+    servers: what nginx writes after `server`, by color.
+    stamp_url: where the include listens, and says what the process that runs has read.
+    mode: `upstream`: all or nothing; `split_clients`: shares.
+    split_key: what a client is told by in `split_clients`.
+    options: more lines of each upstream, as `keepalive 16`.
+    validate: run before a reload; puts the old file back where it fails.
+    reload: makes nginx read the file.
+    pid_file: proves that old workers take no new connections.
+    """
+
+    include: str
+    upstream: str
+    servers: dict[str, tuple[str, ...]]
+    stamp_url: str
+    mode: Mode = "upstream"
+    split_key: str = "$request_id"
+    options: tuple[str, ...] = ()
+    validate: tuple[str, ...] = ("nginx", "-t")
+    reload: tuple[str, ...] = ("nginx", "-s", "reload")
+    pid_file: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.servers) < 2 or not all(self.servers.values()):
+            raise ValueError("servers: at least one for each of two colors")
+        if problem := colors_problem(self.health, self.servers, "servers"):
+            raise ValueError(problem)
+        if not (self.validate and self.reload):
+            raise ValueError("validate and reload: neither may be empty")
+        if problem := include_problem(self.made()):
+            raise ValueError(problem)
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """As the servers are grouped."""
+        return tuple(self.servers)
+
+    def made(self) -> Include:
+        """What the file is made from."""
+        return Include(
+            upstream=self.upstream, servers=self.servers, mode=self.mode, split_key=self.split_key,
+            options=self.options, stamp_url=self.stamp_url,
+        )  # fmt: skip
+
+
+class NginxSwitch:
+    """The `Switch` of one upstream of the nginx on this host."""
+
+    api = 1
+    Config = NginxConfig
+
+    def __init__(self, config: NginxConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._service = context.name
+        self._base_dir = context.base_dir
+        self._path = context.base_dir / Path(config.include).expanduser()
+        self._pid_file = context.base_dir / Path(config.pid_file).expanduser() if config.pid_file else None
+        self._form = StampedForm(config.colors, "#", config.made().body)
+        self._sides = UrlSides(config, context.http)
+        self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
+
+    @property
+    def moves(self) -> str:
+        """As the port says."""
+        return str(self._path.resolve())
+
+    @property
+    def splits(self) -> bool:
+        """In mode `split_clients`."""
+        return self._config.mode == "split_clients"
+
+    @property
+    def late_write_s(self) -> float:
+        """0: the file is written by this process or not at all, and one that waits for its reload shows as ARMED."""
+        return 0.0
+
+    @property
+    def deployer(self) -> Deployer | None:
+        """The commands `deploy` and `retire`, where the config has them: a proxy puts no version anywhere."""
+        return self._deployer
+
+    async def deployment(self) -> Deployment:
+        """File and process, both sides and one fresh request, side by side. Never raises."""
+        try:
+            control = await self.observe()
+        except BackendError as error:
+            control = SwitchState(weights={}, revision="", detail=error.message)
+        said = control.detail or shares_words(control.weights)
+        return await self._sides.deployment(self._service, control, said)
+
+    async def observe(self) -> SwitchState:
+        """The file and what nginx runs, now. Where they differ, the weights are the mean of both (`mixed`), so that it
+        is neither of them, and `detail` begins with ARMED. Raises BackendError where either can not be read."""
+        content = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
+        if content is None:
+            first = self._config.colors[0]
+            full = {color: 100 if color == first else 0 for color in self._config.colors}
+            begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
+            return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file; {begin}")
+        return self._both(content, await running(self._config.stamp_url, self._config.colors))
+
+    async def endpoints(self) -> TruthLayer:
+        """The sides that nginx sends traffic to, each asked at its own health URL. Raises BackendError."""
+        return await self._sides.endpoints(await self.observe())
+
+    async def color_health(self, color: str) -> ColorState:
+        """`color` at its own health URL. Never raises."""
+        return await self._sides.health(color)
+
+    async def request_counts(self) -> dict[str, int]:
+        """As the sides' own expositions count them: nginx counts by no upstream."""
+        return await self._sides.request_counts()
+
+    async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+        """Whether nginx takes its configuration as it is now, before anything is changed; ARMED; rights.
+
+        Raises BackendError: `auth` where the file can not be replaced, `config` for a split that can not be written.
+        """
+        found = await self.observe()
+        if not found.weights:
+            return [Finding(level="block", code="nginx-include", text=found.detail, fix="put it right by hand")]
+        self._written(b"", weights, "preflight:preflight", 0, "")
+        directory = self._path.resolve().parent
+        if not os.access(directory, os.W_OK):
+            raise BackendError("auth", f"{directory}: not writable", fix="let this user write the include's directory")
+        problem = await self._run(self._config.validate)
+        if problem:
+            text = f"nginx refuses its configuration as it is, before any change: {problem}"
+            return [Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
+        if found.detail:
+            return [Finding(level="warning", code="nginx-armed", text=found.detail, fix="reload, or restore the file")]
+        text = f"nginx takes its configuration, and {self._config.stamp_url} proves {found.live.upper()}"
+        return [Finding(level="ok", code="nginx-config", text=text)]
+
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
+        """Compare and write under a lock, check, reload, and wait until what runs says so.
+
+        Raises BackendError: `conflict` where file or process are not `expected`, `config` for weights that can not
+        be, `failed` for a file or a reload that nginx refuses, `auth`, `timeout` and `unreachable`. The old file is
+        back in place then, and nginx was told to read it again; where that failed the message says ARMED.
+        """
+        async with locked_beside(self._path):
+            before, found = await self._as_expected(expected)
+            refuse_older_fence(str(self._path), found, stamp, fence, journal)
+            content = self._written(before, weights, stamp, fence, journal)
+            await asyncio.to_thread(self._replace, content, before)
+            await self._apply(content, before)
+            after = await self.observe()
+        if (after.stamp, after.weights) != (stamp, self._full(weights)):
+            raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
+        return after
+
+    async def end(self, expected: SwitchState) -> None:
+        """As `shift`; the file's comment alone is written, which nginx need not read."""
+        async with locked_beside(self._path):
+            before, found = await self._as_expected(expected)
+            if not found.ended:
+                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.end(before), of=before)
+
+    def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
+        """One line for the file, one for the traffic, one for each command, one for the proof."""
+        config = self._config
+        to = SwitchState(weights=weights, revision="").live
+        return [
+            f"control  {self._path}: {before.live} → {to}",
+            f"traffic  {moves_words(before, weights, config.colors)}",
+            f"validate  {shlex.join(config.validate)}",
+            f"reload  {shlex.join(config.reload)}",
+            f"proof  {config.stamp_url}",
+        ]
+
+    def manual_commands(self, weights: dict[str, int]) -> list[str]:
+        """Write beside, move into place, check, reload, ask what runs; also how a missing file is begun."""
+        try:
+            before = read_bounded(self._path, MAX_BYTES) or b""
+        except BackendError:
+            before = b""
+        fence = self._form.read(before).fence
+        content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
+        commands = [shlex.join(self._config.validate), shlex.join(self._config.reload)]
+        ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
+        return [write_command(self._path.resolve(), content), *commands, ask]
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    def _both(self, content: bytes, runs: Running) -> SwitchState:
+        file = self._form.read(content)
+        revision = revision_of(file.revision.encode() + repr(runs).encode())
+        if not file.weights:
+            return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}")
+        says = (file.weights, self._form.generation(content), file.stamp)
+        if says == (runs.shares, runs.generation, runs.stamp):
+            return replace(file, revision=revision)
+        path = self._path.resolve()
+        undo = shlex.join(["mv", f"{path}.previous", str(path)])
+        words = (
+            f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
+            f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
+            f"{shlex.join(self._config.reload)}; or undo: {undo}"
+        )
+        mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
+        return replace(file, weights=mean, revision=revision, detail=words)
+
+    async def _as_expected(self, expected: SwitchState) -> tuple[bytes, SwitchState]:
+        before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
+        if before is None:
+            raise BackendError("conflict", f"{self._path}: no such file: not written over")
+        found = self._both(before, await running(self._config.stamp_url, self._config.colors))
+        if not found.weights:
+            raise BackendError("conflict", f"{found.detail}: not written over")
+        if (found.weights, found.revision) != (expected.weights, expected.revision):
+            said = found.detail or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            raise BackendError("conflict", f"{self._path}: {said}: changed")
+        return before, found
+
+    def _written(self, before: bytes, weights: dict[str, int], stamp: str, fence: int, journal: str) -> bytes:
+        problem = check_weights(weights, self._config.colors)
+        if problem:
+            fix = "weights in percent, summing to 100"
+            raise BackendError("config", f"{self._path}: refused: {problem}", fix=fix)
+        try:
+            return self._form.write(before, self._full(weights), stamp, datetime.now(UTC), fence, journal)
+        except ValueError as error:
+            raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
+
+    def _full(self, weights: dict[str, int]) -> dict[str, int]:
+        return {color: weights.get(color, 0) for color in self._config.colors}
+
+    def _replace(self, content: bytes, before: bytes) -> None:
+        path = self._path.resolve()  # a symbolic link stays one
+        previous = path.with_name(path.name + ".previous")
+        if not os.path.exists(previous):
+            previous.touch(mode=0o600)
+        replace_file(previous, before)
+        replace_file(path, content, of=before)
+
+    async def _apply(self, content: bytes, before: bytes) -> None:
+        problem = await self._run(self._config.validate)
+        if problem:
+            await asyncio.to_thread(replace_file, self._path.resolve(), before)
+            raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
+        old_workers = await self._workers()
+        problem = await self._run(self._config.reload)
+        problem = problem or await self._unproven(content, old_workers)
+        if problem:
+            raise await self._put_back(before, problem)
+
+    async def _put_back(self, before: bytes, problem: str) -> BackendError:
+        """The old file, and a reload: one that came late would have read the new one."""
+        try:
+            await asyncio.to_thread(replace_file, self._path.resolve(), before)
+            again = await self._run(self._config.reload)
+            still = await self._unproven(before, set())
+        except BackendError as error:
+            again, still = "", error.message
+        if not still:
+            return BackendError(
+                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
+            )
+        message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
+        return BackendError(
+            "unreachable", message, fix=f"see nginx's error log, then {shlex.join(self._config.reload)}"
+        )
+
+    async def _unproven(self, content: bytes, old_workers: set[int]) -> str:
+        """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds."""
+        file, generation = self._form.read(content), self._form.generation(content)
+        deadline, proofs, said = time.monotonic() + PROVEN_S, 0, ""
+        while time.monotonic() < deadline:
+            try:
+                runs = await running(self._config.stamp_url, self._config.colors)
+                matches = (runs.generation, runs.stamp, runs.shares) == (generation, file.stamp, file.weights)
+                proofs, said = (proofs + 1 if matches else 0), f"it runs gen {runs.generation}, not {generation}"
+            except BackendError as error:
+                proofs, said = 0, error.message
+            if proofs >= PROOFS:
+                if not (old_workers & await self._workers()):
+                    return ""
+                said = "an old worker still takes connections"
+            await asyncio.sleep(_POLL_S)
+        return f"nginx kept what it ran after {shlex.join(self._config.reload)}: {said}"
+
+    async def _workers(self) -> set[int]:
+        return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
+
+    async def _run(self, command: tuple[str, ...]) -> str:
+        problem = await asyncio.to_thread(run_command, command, self._base_dir, self._config.env)
+        found = _EMERGENCY.search(problem)
+        return f"{shlex.join(command)}: {found[0]}" if found else problem

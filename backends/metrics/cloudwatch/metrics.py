@@ -1,0 +1,281 @@
+"""CloudWatch metrics by `GetMetricData`; what a query looks like is in `cloudwatch_query`.
+
+```toml
+[[contexts.production.metrics]]
+name = "cw"
+type = "cloudwatch"
+aws = { region = "eu-central-1", profile = "data-oncall" }
+timeout = "10s"
+```
+No data point is no value, never 0: CloudWatch has none for a minute without requests, nor for one in which nobody
+reads a stream. A period that has not ended has only a part of its data, and is not read. Metrics are billed by the
+query: let a gate look each minute (`every = "60s"`).
+API: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
+"""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from backends.aws.access import AwsAccess, aws_client, aws_error
+from backends.errors import BackendError, ErrorKind
+from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
+from backends.ports import Point, Sample, Series
+from backends.redaction import told
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean, clean_labels
+from backends.threads import DaemonThreads
+
+LANES = 2
+LOOKBACK_PERIODS, LOOKBACK_S = 5, 300.0
+MAX_SETS = 500  # of one metric, and of one GetMetricData
+MAX_PAGES = 20
+EXISTS_WITHIN = timedelta(hours=3)  # as far as CloudWatch calls a metric recently active
+
+Labels = tuple[tuple[str, str], ...]
+Values = dict[Labels, dict[float, float]]
+T = TypeVar("T")
+
+
+class CloudWatchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How AWS is reached.
+
+    aws: region, profile or keys.
+    timeout: of a whole query.
+    """
+
+    aws: AwsAccess = AwsAccess()
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+
+
+class CloudWatchMetrics:
+    """`Metrics` of one account and region."""
+
+    api = 1
+    Config = CloudWatchConfig
+
+    def __init__(self, config: CloudWatchConfig, context: AdapterContext) -> None:
+        self._access = config.aws
+        self._base_dir = context.base_dir
+        self._timeout_s = float(config.timeout)
+        self.where = f"CloudWatch {clean(config.aws.region, 40)}".strip()
+        self._threads = DaemonThreads(LANES, "cloudwatch")
+        self._opening = threading.Lock()
+        self._client: Any = None
+
+    async def instant(self, query: str, *, at: datetime | None = None) -> list[Sample]:
+        """As the port says: of the newest period that has ended and has data, at most 5 periods or 5 min back; its end
+        is the sample's time."""
+        node = parse(query)
+        period = period_of(node)
+        end = _floor((at or datetime.now(UTC)).timestamp(), period)
+        span = _Span(end - max(LOOKBACK_S, LOOKBACK_PERIODS * period), end, period)
+        found = await self._read(partial(self._evaluate, node, span))
+        return [_sample(labels, max(values), values[max(values)], period) for labels, values in found.items() if values]
+
+    async def range(self, query: str, *, start: datetime, end: datetime, step: float) -> list[Series]:
+        """As the port says; a point stands at the begin of its period, which is at least `step` long."""
+        node = parse(query)
+        period = max(period_of(node), math.ceil(step / 60) * 60)
+        ended = min(end.timestamp() + period, _floor(datetime.now(UTC).timestamp(), period))
+        span = _Span(_floor(start.timestamp(), period), ended, period)
+        found = await self._read(partial(self._evaluate, node, span))
+        return [_series(labels, values) for labels, values in found.items() if values]
+
+    async def series_exist(self, metric: str) -> bool:
+        """As the port says; "now" is the last 3 hours, and a new metric is listed 15 minutes late."""
+        node = parse(metric)
+        if not isinstance(node, Metric):
+            raise BackendError("config", f"{clean(metric, 80)}: a query, not the name of a metric", fix=FIX)
+        if node.dimensions is None:
+            return bool(await self._read(partial(self._sets, node)))
+        now = _floor(datetime.now(UTC).timestamp(), 300)
+        span = _Span(now - EXISTS_WITHIN.total_seconds(), now + 300, 300)
+        return any((await self._read(partial(self._metric, node, span))).values())
+
+    def names(self, query: str) -> tuple[str, ...]:
+        """As the port says; not what an `or` has another answer for: an error counter is not there before an error."""
+        try:
+            return tuple(dict.fromkeys(str(metric) for metric in needed(parse(query))))
+        except BackendError:
+            return ()
+
+    async def aclose(self) -> None:
+        """End the threads after what they do; safe to call twice."""
+        self._threads.close()
+
+    # ---- in a thread
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        keys = await self._access.keys(self._base_dir)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.wrap_future(self._threads.submit(partial(self._translated, keys, work)))
+        except TimeoutError:
+            raise BackendError("timeout", f"{self.where}: no answer in {self._timeout_s:g} s") from None
+
+    def _translated(self, keys: dict[str, str], work: Callable[[], T]) -> T:
+        import botocore.exceptions as boto  # type: ignore[import-untyped]
+
+        try:
+            with self._opening:
+                if self._client is None:
+                    self._client = aws_client("cloudwatch", self._access, keys, timeout_s=self._timeout_s, attempts=1)
+            return work()
+        except BackendError as error:
+            if error.kind == "auth":
+                self._client = None
+            raise
+        except (boto.BotoCoreError, boto.ClientError) as error:
+            found = aws_error(error, self.where)
+            if found.kind == "auth":
+                self._client = None  # its keys may be others by now
+            raise BackendError(found.kind, found.message, fix=found.fix, status=found.status) from None
+        # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            words = f"an answer that is none of CloudWatch ({type(error).__name__})"
+            raise BackendError("malformed", f"{self.where}: {words}", fix="check `aws.endpoint_url`") from None
+
+    def _evaluate(self, node: Node, span: "_Span") -> Values:
+        if isinstance(node, Constant):
+            return {(): dict.fromkeys(span.times(), node.value)}
+        if isinstance(node, Metric):
+            return self._metric(node, span)
+        left = self._evaluate(node.left, span)
+        if node.operator != "or":
+            return _combined(node, left, self._evaluate(node.right, span))
+        if isinstance(node.right, Constant) and left:
+            return {
+                labels: {**dict.fromkeys(span.times(), node.right.value), **found} for labels, found in left.items()
+            }
+        return left if any(left.values()) else self._evaluate(node.right, span)
+
+    def _metric(self, metric: Metric, span: "_Span") -> Values:
+        sets = self._sets(metric) if metric.dimensions is None else [metric.dimensions]
+        if not sets or span.end <= span.start:
+            return {}
+        asked = {f"m{index}": labels for index, labels in enumerate(sets)}
+        queries = [_query(name, metric, labels, span.period) for name, labels in asked.items()]
+        values: Values = {labels: {} for labels in sets}
+        token: str | None = None
+        for _ in range(MAX_PAGES):
+            more = {} if token is None else {"NextToken": token}
+            answer = self._client.get_metric_data(
+                MetricDataQueries=queries, StartTime=_time(span.start), EndTime=_time(span.end),
+                ScanBy="TimestampAscending", **more,
+            )  # fmt: skip
+            for result in answer["MetricDataResults"]:
+                self._refuse(result)
+                points = zip(result["Timestamps"], result["Values"], strict=True)
+                # An answer may reach beyond what was asked for: the period at its end has not ended.
+                values[asked[result["Id"]]] |= {
+                    at.timestamp(): value for at, value in points if span.start <= at.timestamp() < span.end
+                }
+            token = answer.get("NextToken")
+            if token is None:
+                return {labels: found for labels, found in values.items() if found}
+        raise BackendError("malformed", f"{self.where}: more than {MAX_PAGES} pages", fix="a narrower query")
+
+    def _refuse(self, result: dict[str, Any]) -> None:
+        status = result.get("StatusCode", "Complete")
+        if status in ("Complete", "PartialData"):  # partial: the next page has the rest
+            return
+        said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
+        kind: ErrorKind = "auth" if status == "Forbidden" else "unreachable"
+        raise BackendError(kind, f"{self.where}: {told(': '.join(filter(None, (status, said))))}")
+
+    def _sets(self, metric: Metric) -> list[Labels]:
+        pages = self._client.get_paginator("list_metrics").paginate(
+            Namespace=metric.namespace, MetricName=metric.name, RecentlyActive="PT3H"
+        )
+        listed = (found for page in islice(pages, MAX_PAGES) for found in page.get("Metrics", ()))
+        sets = dict.fromkeys(_labels_of(found) for found in listed)
+        if len(sets) > MAX_SETS:
+            words = f"{metric} has {len(sets)} sets of dimensions"
+            raise BackendError("config", f"{self.where}: {words}", fix=f"name the dimensions; at most {MAX_SETS}")
+        return list(sets)
+
+
+class _Span(Struct, frozen=True):
+    """Whole periods from `start` to before `end`, seconds since 1970."""
+
+    start: float
+    end: float
+    period: int
+
+    def times(self) -> Iterable[float]:
+        return (self.start + index * self.period for index in range(max(0, int((self.end - self.start) / self.period))))
+
+
+def _combined(node: Binary, left: Values, right: Values) -> Values:
+    """Operands of the same dimensions at the same times; a single operand without dimensions goes with all."""
+    if set(left) == {()}:
+        pairs = [(labels, left[()], found) for labels, found in right.items()]
+    elif set(right) == {()}:
+        pairs = [(labels, found, right[()]) for labels, found in left.items()]
+    elif len(left) == len(right) == 1:
+        pairs = [((), next(iter(left.values())), next(iter(right.values())))]
+    else:
+        pairs = [(labels, found, right[labels]) for labels, found in left.items() if labels in right]
+    return {
+        labels: {at: _calculated(node.operator, mine[at], theirs[at]) for at in mine if at in theirs}
+        for labels, mine, theirs in pairs
+    }
+
+
+def _calculated(operator: str, left: float, right: float) -> float:
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+    if right == 0:
+        return math.nan if left == 0 else math.copysign(math.inf, left)
+    return left / right
+
+
+def _query(name: str, metric: Metric, labels: Labels, period: int) -> dict[str, Any]:
+    dimensions = [{"Name": key, "Value": value} for key, value in labels]
+    asked = {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions}
+    return {"Id": name, "MetricStat": {"Metric": asked, "Period": period, "Stat": metric.statistic}}
+
+
+def _labels_of(found: dict[str, Any]) -> Labels:
+    return tuple(sorted((each["Name"], each["Value"]) for each in found.get("Dimensions", ())))
+
+
+def _sample(labels: Labels, begin: float, value: float, period: int) -> Sample:
+    number, reason = (value, "") if math.isfinite(value) else (None, _word(value))
+    at = _time(begin + period)
+    return Sample(labels=clean_labels(dict(labels)), value=number, at=at, reason=reason)
+
+
+def _series(labels: Labels, values: dict[float, float]) -> Series:
+    points = (Point(_time(at), value if math.isfinite(value) else None) for at, value in sorted(values.items()))
+    return Series(labels=clean_labels(dict(labels)), points=tuple(points))
+
+
+def _word(value: float) -> str:
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def _floor(seconds: float, period: int) -> float:
+    return seconds // period * period
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
