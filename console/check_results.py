@@ -23,7 +23,7 @@ from backends.models import (
 from console.reading.derive import latest_runs, panel_health
 from console.reading.store import Snapshot
 from console.session import Acting, Session
-from panels.kinds.deployments import live_problem
+from panels.kinds.deployments import why_not_well
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.quality import why
 
@@ -92,7 +92,7 @@ def _well(items: Sequence[Any]) -> str:
 
 
 def _because(item: Deployment) -> str:
-    return f", {why}" if (why := live_problem(item)) else ""
+    return f", {why}" if (why := why_not_well(item)) else ""
 
 
 def _name(item: Item) -> str:

@@ -13,7 +13,7 @@ from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.printing.output import table
-from panels.kinds.deployments import frozen_words, live_problem
+from panels.kinds.deployments import frozen_words, why_not_well
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
@@ -230,7 +230,7 @@ def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
 def reasons(deployments: Sequence[Deployment]) -> list[str]:
     """Why each service that is not well is not, at full length, with the command that begins what is missing: below the
     table, since a column would cut it."""
-    bad = [(found.service, live_problem(found)) for found in deployments if found.health != "ok"]
+    bad = [(found.service, why_not_well(found)) for found in deployments if found.health != "ok"]
     return [f"{service}: {why}" for service, why in bad if why]
 
 

@@ -22,14 +22,21 @@ from panels.words import NOTHING, ago, amount
 _INDENT = "  "
 
 
-def live_problem(item: Deployment) -> str:
-    """Why it is not known to be well, in words of its layers; empty where there is nothing to say."""
+def why_not_well(item: Deployment) -> str:
+    """Why it is not known to be well: its live side, else what its layers say, else a side without traffic, which is no
+    way back then; empty where there is nothing to say."""
     live = item.colors.get(item.live)
     if live is not None and live.healthy is False:
-        return f"{item.live.upper()} is not healthy: {live.detail}".removesuffix(": ")
+        return _ill(item.live, live)
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
-    return next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
+    said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
+    return said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
+
+
+def _ill(name: str, side: ColorState) -> str:
+    words = "is not healthy" if side.healthy is False else "is not known to be healthy"
+    return f"{name.upper()} {words}: {side.detail}".removesuffix(": ")
 
 
 def color_tone(color: str) -> Tone:

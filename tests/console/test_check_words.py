@@ -1,9 +1,11 @@
 """What `teal check` says of a panel: the reason of what is bad, and what is well only because it is hidden."""
 
+import pytest
 from msgspec.structs import replace
 
 from backends.models import Alert, Deployment
 from console.check_results import check_results
+from console.printing.tables import reasons
 from console.reading.store import Snapshot, SourceKey
 from tests.console.fakes import NOW, alert, deployment
 
@@ -36,6 +38,16 @@ def test_an_unknown_layer_says_why() -> None:
     lost = replace(found.truth.data, value="unknown", detail="no answer of the probe")
     said = words(Read("deployments", replace(found, truth=replace(found.truth, data=lost))))
     assert "no answer of the probe" in said
+
+
+@pytest.mark.parametrize(("healthy", "word"), [(False, "is not healthy"), (None, "is not known to be healthy")])
+def test_a_side_without_traffic_that_is_no_way_back_says_why(healthy: bool | None, word: str) -> None:
+    found = deployment(live="green")
+    idle = replace(found.colors["blue"], healthy=healthy, detail="HTTP 200, not JSON")
+    item = replace(found, colors={**found.colors, "blue": idle})
+    said = words(Read("deployments", item))
+    assert (item.health, said) == ("warning", f"analytics live green, BLUE {word}: HTTP 200, not JSON")
+    assert reasons([item]) == [f"analytics: BLUE {word}: HTTP 200, not JSON"]
 
 
 def test_hidden_alerts_are_no_plain_ok() -> None:
