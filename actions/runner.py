@@ -17,6 +17,7 @@ from actions.orders.alerts import ALERT_KINDS
 from actions.orders.runs import RUN_KINDS, RunOrder
 from actions.switching.conditions import judge_of
 from actions.switching.machine import Switching
+from actions.switching.recorded import must_make_sense
 from actions.switching.retiring import Retiring
 from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import runner_owner
@@ -40,7 +41,7 @@ async def run_action(
     `own` finds the entry of the action in the config of whoever runs it, and `build` makes the adapter from that, both
     before the lease. Where the entry was edited since the action was agreed to, only the way back is gone. Raises
     BackendError, with nothing begun; JournalError where the plan in the journal is not the one that was agreed to, by
-    the audit and by the `digest` that whoever started this runner told it.
+    the audit and by the `digest` that whoever started this runner told it, or where what was recorded makes no sense.
     What an earlier runner has done is read from the journal and looked for, never done again unseen. `park`, once set,
     leaves the action at the next safe point to whoever resumes it.
     """
@@ -64,6 +65,7 @@ async def _run(
     action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None, digest: str
 ) -> Action | None:
     agreed = await journal.plan(action_id, digest=digest)
+    await must_make_sense(journal, action_id)
     described = await own(agreed.target)
     edited = not same_entry(agreed.target, described)
     if edited:

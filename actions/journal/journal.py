@@ -143,6 +143,10 @@ class Journal:
         """The one action of a service that has not ended. Raises JournalError where its row was edited."""
         return await self._look(None, lambda sql: sql.open_action(context, service))
 
+    async def open_id(self, context: str, service: str) -> str:
+        """The id of that action, whatever else its row says; empty where there is none."""
+        return await self._look("", lambda sql: sql.open_id(context, service))
+
     async def planned(
         self,
         context: str,

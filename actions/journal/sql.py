@@ -228,6 +228,12 @@ class SqlJournal:
             must_be_agreed(connection, [row] if row else [])
             return None if row is None else self._whole(connection, row)
 
+    def open_id(self, context: str, service: str) -> str:
+        """The id of that action, whatever else its row says; empty where there is none."""
+        with self._database.reading() as connection:
+            row = self._open_row(connection, context, service)
+            return "" if row is None else row["id"]
+
     def planned(
         self, context: str, service: str, kinds: Sequence[str], limit: int, moved: bool, agreed: bool
     ) -> list[tuple[Action, Plan]]:

@@ -8,6 +8,7 @@ from actions.journal.config_entry import EDITED, Own, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
+from actions.switching.recorded import must_make_sense
 from backends.command_line import command
 from backends.errors import BackendError
 
@@ -56,10 +57,11 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
 
 async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: Own) -> Plan:
     """The plan of an order that a new runner will obey: nothing goes forward where the entry was edited since. Raises
-    JournalError where the row of the action was edited: it can only be abandoned then."""
+    JournalError where the row of the action was edited, or its history makes no sense: it is only abandoned then."""
     if plan.request.order == "abandon":
         return plan
     agreed = (await journal.plan(action.id or "")).target
+    await must_make_sense(journal, action.id or "")
     if plan.request.order in STOPPING or action.kind == "rollback":
         return plan
     words = f"the entry of {action.service} in this config is not the one that {action.kind} was agreed to with"

@@ -10,12 +10,12 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
-from actions.journal.steering import Steering, begun_back
 from actions.judging.stages import moves
 from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.other_journal import other_journal
+from actions.switching.recorded import must_make_sense
 from actions.switching.switch_plan import (
     CAPACITY,
     UNHEALTHY,
@@ -26,7 +26,7 @@ from actions.switching.switch_plan import (
     live_is_down,
     make_plan,
 )
-from actions.switching.traffic import patiently, states_in
+from actions.switching.traffic import patiently
 from actions.switching.versions import OnSides
 from actions.targets import SwitchTarget
 from backends.command_line import command
@@ -46,7 +46,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     state = await observed(target)
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
-        await _must_make_sense(journal, occupied)
+        await must_make_sense(journal, occupied.id or "")
         move = _take_back_open(occupied, state, orphaned=orphaned_since(occupied, journal.location) is not None)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
@@ -122,15 +122,6 @@ def _take_back(change: Change | None, state: SwitchState, settings: DeploymentCo
 def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
     others = [color for color in colors if color != state.live]
     return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR")
-
-
-async def _must_make_sense(journal: Journal, occupied: Action) -> None:
-    """Raises JournalError where no runner could go by what was recorded of it."""
-    history = await journal.history(occupied.id or "")
-    with making_sense(journal.location.name):
-        begun_back(history)
-        Steering(history)
-        states_in(history)
 
 
 async def _must_know_the_mark(journal: Journal, state: SwitchState, change: Change | None) -> None:

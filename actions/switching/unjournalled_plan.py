@@ -6,6 +6,7 @@ live, since each keeps a file beside the journal locked. Back is never forward: 
 the traffic came from, the operator does.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -44,7 +45,8 @@ async def plan_without_journal(
     """The rollback that writes no journal. Raises Refused (5) for a color that is not known, BackendError."""
     plan = None if request.to else await _by_copy(request, policy, journal.location, target)
     if plan is None or plan.expected["queued_to"]:
-        plan = await _written_here(request, policy, target, plan)
+        occupied = "" if plan or request.to else await _open_in(journal, policy.context, request.service, error)
+        plan = await _written_here(request, policy, target, plan, occupied)
     unwritten = Finding(
         level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
         fix=f"by the command line only: {command('deploy rollback', request.service, flags='-y')}",
@@ -77,8 +79,22 @@ async def _by_copy(request: Request, policy: Policy, location: JournalLocation, 
         return None
 
 
-async def _written_here(request: Request, policy: Policy, target: SwitchTarget, queued: Plan | None) -> Plan:
-    """`queued` would be an order to an action that is open: it can not be given, and its runner may be dead."""
+async def _open_in(journal: Journal, context: str, service: str, error: JournalError) -> str:
+    """The id of the open action, of which nothing else can be believed."""
+    with contextlib.suppress(JournalError):
+        if error.kind == "malformed":
+            return await journal.open_id(context, service)
+    with contextlib.suppress(JournalError):
+        async with copied(journal.location) as copy:
+            return await copy.open_id(context, service)
+    return ""
+
+
+async def _written_here(
+    request: Request, policy: Policy, target: SwitchTarget, queued: Plan | None, occupied: str
+) -> Plan:
+    """`queued` would be an order to an action that is open: it can not be given, and its runner may be dead. `occupied`
+    is open, and its row or its history can not be gone by: an older change than its own is not taken back."""
     state = await observed(target)
     colors = target.settings.colors
     if request.to:
@@ -87,6 +103,11 @@ async def _written_here(request: Request, policy: Policy, target: SwitchTarget, 
         back = _before_the_open(queued, state, colors)
     else:
         back = back_by_mark(state, colors)
+        if back.to and occupied and not state.stamp.startswith(f"{occupied}:"):
+            why = (
+                f"{occupied} is open, and the last write on the switch is not its own: which side is back is not known"
+            )
+            back = Back(why=why)
     move = Move(state=state, to=state.live if back.already else back.to, already=back.already)
     findings: list[Finding] = []
     if back.to or back.already:

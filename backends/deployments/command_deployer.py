@@ -131,9 +131,9 @@ class CommandDeployer:
     async def restore(
         self, expected: Deployed, color: str, recorded: Deployed, *, stamp: str, fence: int = 0
     ) -> Deployed:
-        """The recorded version again. Raises `config` where none was recorded."""
+        """The recorded version again. Raises `failed` where none was recorded."""
         if not recorded.version:
-            raise BackendError("config", f"what ran on {color.upper()} is not known", fix="deploy a version there")
+            raise BackendError("failed", f"what ran on {color.upper()} is not known", fix="deploy a version there")
         return await self._run(self._deploy, expected, color, recorded.version, stamp, "deploy")
 
     async def retire(self, expected: Deployed, color: str, *, stamp: str, fence: int = 0) -> Deployed:

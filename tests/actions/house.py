@@ -176,9 +176,10 @@ class House:
 
     async def _here(self, action_id: str, digest: str) -> None:
         self.before_runner()
-        self.runners.append(asyncio.create_task(self._run(action_id, digest), name=action_id))
+        self.runners.append(asyncio.create_task(self.run(action_id, digest), name=action_id))
 
-    async def _run(self, action_id: str, digest: str) -> None:
+    async def run(self, action_id: str, digest: str = "") -> None:
+        """As the runner of this process does."""
         journal = HaltingJournal(self.location, lambda: self.halts_in)
         try:
             await run_action(action_id, journal, build_described, self.gate.own, digest=digest)

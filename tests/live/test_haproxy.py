@@ -266,7 +266,7 @@ async def test_a_hash_that_turns_out_to_be_static_is_put_back_and_remembered(
         before = await adapter.observe()
         assert adapter.splits
         error = await error_of(adapter, {"blue": 90, "green": 10})
-        assert (error.kind, "static LB algorithm" in error.message) == ("config", True)
+        assert (error.kind, "static LB algorithm" in error.message) == ("failed", True)
         assert await adapter.observe() == before
         assert not adapter.splits
 

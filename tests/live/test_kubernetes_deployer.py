@@ -159,7 +159,7 @@ async def test_a_retired_side_has_nothing_and_comes_back(space: Namespace, deplo
     await rolled_out(deployer, "2.4.0", lambda found: found.state == "complete")
     until(lambda: not space.pods("green"), "no pods", within=60)
     empty = await deployer.deployed("green")
-    assert (await refused(deployer.deploy(empty, "green", "2.4.1", replicas=None, stamp="B:deploy"))).kind == "config"
+    assert (await refused(deployer.deploy(empty, "green", "2.4.1", replicas=None, stamp="B:deploy"))).kind == "failed"
     await deployer.restore(empty, "green", recorded, stamp="B:start")
     await rolled_out(deployer, "2.4.0", lambda found: found.state == "complete")
     assert (await deployer.deployed("green")).ready == 2
@@ -266,7 +266,7 @@ async def test_paused_missing_and_wrongly_named_are_told_apart(
     assert "is paused" in (await blocking(deployer))["deployment"].text
     before = await deployer.deployed("green")
     error = await refused(deployer.deploy(before, "green", "2.4.1", replicas=None, stamp="A:deploy"))
-    assert (error.kind, error.fix) == ("config", "kubectl rollout resume deployment/analytics-green")
+    assert (error.kind, error.fix) == ("failed", "kubectl rollout resume deployment/analytics-green")
     assert "takes the traffic" in (await blocking(deployer, color="blue"))["deployment"].text
     for config, kind, says in (
         ({"deployments": {"blue": "analytics-blue", "green": "gone"}}, "not_found", "gone"),

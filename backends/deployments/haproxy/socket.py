@@ -60,14 +60,14 @@ class Node:
         return answer
 
     async def order(self, commands: list[str]) -> None:
-        """Writes of one kind that say nothing where they succeed, in one line. Raises BackendError with HAProxy's own
-        words where any of them did not; the others are done then."""
+        """Writes of one kind that say nothing where they succeed, in one line. Raises BackendError, `failed` with
+        HAProxy's own words where any of them did not; the others are done then."""
         if not commands:
             return
         answer = await self.ask("; ".join(commands))
         said = " / ".join(line.strip() for line in answer.splitlines() if line.strip())
         if said:
-            raise BackendError("config", f"{self}: {told(said, 300)}", fix="see `servers` and `backend` in the config")
+            raise BackendError("failed", f"{self}: {told(said, 300)}", fix="see `show servers state` there")
         if answer.count("\n") < len(commands):
             raise BackendError("malformed", f"{self}: the answer to `{_verb(commands[0])}` breaks off")
 

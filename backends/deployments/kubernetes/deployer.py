@@ -88,8 +88,8 @@ class KubernetesDeployer:
     ) -> Deployed:
         """The image, the size and the stamp in one write. Returns what was read back.
 
-        Raises BackendError: `config` for a version that is no tag, or a Deployment that is paused or would run
-        nothing; `conflict` where `color` takes traffic or is not `expected`; `auth`, `not_found`, `timeout`,
+        Raises BackendError: `config` for a version that is no tag; `failed` for a Deployment that is paused or would
+        run nothing; `conflict` where `color` takes traffic or is not `expected`; `auth`, `not_found`, `timeout`,
         `unreachable`.
         """
         if problem := version_problem(version):
@@ -98,7 +98,7 @@ class KubernetesDeployer:
         size = max(workload.spec.replicas, replicas or 0)
         if size == 0:
             words = f"Deployment {self._deployments[color]} is scaled to zero: nothing would run"
-            raise BackendError("config", words, fix="scale it up first")
+            raise BackendError("failed", words, fix="scale it up first")
         return await self._write(workload, color, self._image(workload, version), size, stamp, fence)
 
     async def rollout(self, color: str, version: str) -> Rollout:
@@ -168,7 +168,7 @@ class KubernetesDeployer:
             return [BackendError("config", words, fix="correct `deployments` or `color_label` of this entry")]
         if workload.spec.paused:
             words = f"Deployment {name} is paused: nothing it is told is rolled out"
-            return [BackendError("config", words, fix=f"kubectl rollout resume deployment/{name}")]
+            return [BackendError("failed", words, fix=f"kubectl rollout resume deployment/{name}")]
         try:
             self._chosen(workload, color)
         except BackendError as error:

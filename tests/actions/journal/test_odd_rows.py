@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from actions.ids import time_text
+from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.lease import LONGEST_S, LeaseHeld
-from actions.models import Action, Refused
+from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import begun, draft, execute, owner
@@ -87,6 +88,49 @@ async def test_an_odd_row_of_an_open_action_keeps_nobody_from_going_back(
         if not spare.told:
             back = await house.ended(back)
         assert (back.status, service.weights()) == ("succeeded" if spare.told else "rolled_back", BLUE)
+
+
+ODD_FORWARD = [
+    *ODD_OF_OPEN,
+    ("preflight", "verdict", '{"baseline":7}'),
+    ("preflight", "verdict", '{"baseline":{"errors":{"value":"many"}}}'),
+    ("shift", "intent", '{"before":{"weights":{},"revision":""},"requested":{"weights":{}}}'),
+    ("deploy", "intent", '{"before":7,"requested":{"stamp":""}}'),
+    ("deploy", "observed", "{}"),
+]
+
+
+@pytest.mark.parametrize(("step", "kind", "data"), ODD_FORWARD)
+async def test_what_would_go_on_by_an_odd_row_ends_in_one_line_and_leaves_all_as_it_is(
+    tmp_path: Path, service: TwoColors, step: str, kind: str, data: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        insert_event(house, opened, step, kind, data)
+        resume = Request(kind="flip", service="analytics", ref=str(opened.id), order="resume")
+        for going_on in (house.gate.plan(resume), house.run(str(opened.id))):
+            with pytest.raises(JournalError) as caught:
+                await going_on
+            assert "makes no sense" in caught.value.message
+            assert "\n" not in caught.value.message
+        told = execute(house.location, "SELECT status, phase, changed FROM actions")
+        assert (told, service.weights()) == ([("running", "bake", 1)], GREEN)
+
+
+async def test_by_an_open_action_that_can_not_be_gone_by_no_older_change_is_taken_back(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, bake="100ms") as house:
+        await house.order(ANALYTICS_FLIP)
+        house.halts_in = "preflight"
+        opened = await in_phase(house, "preflight")
+        await house.kill_runner()
+        execute(house.location, f"UPDATE actions SET from_color = 'red' WHERE id = '{opened.id}'")
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        (why,) = [finding for finding in plan.findings if finding.level == "block"]
+        assert f"{opened.id} is open" in why.text
+        assert why.fix == "look, then name it: teal deploy rollback analytics --to BLUE"
 
 
 @pytest.mark.parametrize("edit", ["DELETE FROM events WHERE kind IN ('observed', 'intent')", "not applied"])
