@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.content import Content
-from textual.events import ScreenResume
-from textual.widgets import Button, Input, Static
+from textual.widgets import Input, Static
 
 from actions.models import Request
 from backends.models import Deployment
 from backends.text import clean
 from console.screens import deployment_lines as lines
-from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, Paragraphs, mark, row
-from console.screens.plan import PlanScreen
+from console.screens.order_form import OrderForm
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, row
 from panels.keybar import KeyBar
 
 if TYPE_CHECKING:
@@ -25,25 +22,14 @@ if TYPE_CHECKING:
 FIELD_CHARS = 128
 
 
-class ReleaseForm(Page):
+class ReleaseForm(OrderForm):
     """A version and a strategy; of a flip in stages (`flips`) only the strategy. Enter goes on, the button plans."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
-    ]
     DEFAULT_CSS = """
     ReleaseForm {
         #about { margin-bottom: 1; }
         #fields { height: 1fr; }
-        .param { height: 1; }
-        .param > Static { width: 10; height: 1; color: $text-muted; }
-        .param > Input { width: 1fr; height: 1; background: $panel; }
-        .param > Input:focus { background-tint: $foreground 10%; }
         #known { margin-top: 1; }
-        #buttons { height: 1; margin-top: 1; }
-        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
-        #buttons Button:focus { text-style: reverse bold; }
     }
     """
 
@@ -52,7 +38,6 @@ class ReleaseForm(Page):
         self.deployment = deployment
         self.flips = flips
         self.strategies = session.ways(deployment.backend).strategies
-        self._planned: PlanScreen | None = None
 
     def compose(self) -> ComposeResult:
         with Frame(title="Flip in stages" if self.flips else "Release", id="frame"):
@@ -63,9 +48,7 @@ class ReleaseForm(Page):
                 yield self._field("strategy", "Strategy")
                 yield Paragraphs(10, id="known")
             yield Paragraphs(2, id="said")
-            with Horizontal(id="buttons"):
-                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content("[ Plan it ]"), id="go", compact=True)
+            yield from self.buttons()
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
@@ -80,11 +63,9 @@ class ReleaseForm(Page):
 
     @staticmethod
     def _field(name: str, label: str) -> Horizontal:
-        entry = Input(id=name, placeholder="_" * 40, compact=True, max_length=FIELD_CHARS, select_on_focus=False)
-        entry.cursor_blink = False
-        return Horizontal(Static(label, markup=False), entry, classes="param")
+        return Horizontal(Static(label, markup=False), OrderForm.entry(name, max_length=FIELD_CHARS), classes="field")
 
-    def request(self) -> Request:
+    def order(self) -> Request:
         """What was asked for. Raises ValueError with what is lacking; whether it can be is for the plan to say."""
         strategy = self._value("strategy")
         if strategy and strategy not in self.strategies:
@@ -104,27 +85,3 @@ class ReleaseForm(Page):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.focus_next()
-
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        if event.button.id == "cancel":
-            self.action_back()
-            return
-        said = self.query_one("#said", Paragraphs)
-        try:
-            request = self.request()
-        except ValueError as error:
-            said.show([row(mark("critical", self.of), str(error))])
-            return
-        said.show([])
-        self._planned = PlanScreen(self.session, request)
-        self.app.push_screen(self._planned)
-
-    def on_screen_resume(self, event: ScreenResume) -> None:
-        """A form whose order was given has done its work: the way back passes it."""
-        if self._planned is not None and self._planned.submitted:
-            self.call_later(self._pass)
-
-    def _pass(self) -> None:
-        if self.is_current:
-            self.action_back()

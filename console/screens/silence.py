@@ -14,9 +14,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import ScreenResume
 from textual.timer import Timer
-from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from actions.models import Finding, Plan, Refused, Request
@@ -24,8 +23,8 @@ from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher
 from backends.settings import Duration
-from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, Paragraphs, Row, mark, now, row, style_of
-from console.screens.plan import PlanScreen
+from console.screens.order_form import OrderForm
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, now, row, style_of
 from console.screens.plan_words import refusal, worries
 from panels.keybar import KeyBar
 
@@ -69,33 +68,24 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
     return tuple(parse_matcher(word) for word in words)
 
 
-class SilenceForm(Page):
+class SilenceForm(OrderForm):
     """Labels of an alert to match on, those that identify it ticked; other matchers; a duration.
 
     Each change is planned anew after a moment, and the alerts that it would hide are listed. More than a hundred, or
     those of other services, are only silenced where their count is typed. The way on is a PlanScreen.
     """
 
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("space", "tick", "tick", id="silence.tick"),
     ]
     DEFAULT_CSS = """
     SilenceForm {
         #labels { height: auto; max-height: 7; border: none; padding: 0; background: transparent; }
         #labels > .option-list--option { padding: 0; }
-        .field { height: 1; }
-        .field > Static { width: 10; height: 1; color: $text-muted; }
-        .field > Input { width: 1fr; height: 1; background: $panel; }
-        .field > Input:focus { background-tint: $foreground 10%; }
         .field > .hint { width: auto; max-width: 55%; padding-left: 2; }
         #worries { margin-top: 1; max-height: 5; }
         #hidden { height: 1fr; margin-top: 1; }
         #said { max-height: 3; }
-        #buttons { height: 1; margin-top: 1; }
-        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
-        #buttons Button:focus { text-style: reverse bold; }
     }
     """
 
@@ -107,7 +97,6 @@ class SilenceForm(Page):
         self._identity: tuple[Matcher, ...] = ()
         self._ticked: set[int] = set()
         self._timer: Timer | None = None
-        self._planned: PlanScreen | None = None
 
     # ---- layout
 
@@ -122,18 +111,14 @@ class SilenceForm(Page):
             with VerticalScroll(id="hidden", can_focus=False):
                 yield Paragraphs(2, id="matched")
             yield Paragraphs(2, id="said")
-            with Horizontal(id="buttons"):
-                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content("[ Plan it ]"), id="go", compact=True)
+            yield from self.buttons()
         yield KeyBar(KEY_ORDER)
 
     @staticmethod
     def _field(name: str, label: str, value: str, hint: str) -> ComposeResult:
-        entry = Input(value=value, placeholder="_" * 40, id=name, compact=True, select_on_focus=False)
-        entry.cursor_blink = False
         with Horizontal(classes="field", id=f"{name}-field"):
             yield Static(label, markup=False)
-            yield entry
+            yield OrderForm.entry(name, value)
             yield Static(hint, classes="hint", markup=False)
 
     def on_mount(self) -> None:
@@ -248,34 +233,12 @@ class SilenceForm(Page):
 
     # ---- on to the plan
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        if event.button.id == "cancel":
-            self.action_back()
-            return
-        try:
-            request = self.request()
-        except ValueError as error:
-            self._say(str(error))
-            return
+    def order(self) -> Request:
+        request = self.request()
         if (large := self._to_count) is not None:
             count = large.code.removeprefix("matches-")
             if self._value("count") != count:
-                self._say(f"type {count} into count, or narrow it down")
                 self.query_one("#count").focus()
-                return
+                raise ValueError(f"type {count} into count, or narrow it down")
             request = replace(request, overrides=(large.code,))
-        self._planned = PlanScreen(self.session, request)
-        self.app.push_screen(self._planned)
-
-    def _say(self, text: str) -> None:
-        self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)])
-
-    def on_screen_resume(self, event: ScreenResume) -> None:
-        """A form whose silence was made has done its work: the way back passes it."""
-        if self._planned is not None and self._planned.submitted:
-            self.call_later(self._pass)
-
-    def _pass(self) -> None:
-        if self.is_current:
-            self.action_back()
+        return request

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.events import DescendantFocus, ScreenResume
-from textual.widgets import Button, Input, Static
+from textual.events import DescendantFocus
+from textual.widgets import Input, Static
 
 from actions.models import Refused, Request
 from backends.errors import BackendError
 from backends.pipelines.params import hint, problem
 from backends.ports import PipelineParam
 from backends.text import clean
+from console.screens.order_form import OrderForm
 from console.screens.params import parse, parse_pairs, write
-from console.screens.parts import KEY_ORDER, MUTED, Frame, Page, Paragraphs, fit, mark, row
-from console.screens.plan import PlanScreen
+from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, fit, mark, row
 from console.screens.plan_words import refusal
 from panels.keybar import KeyBar
 
@@ -32,25 +31,15 @@ NAME_WIDTH = 22
 NOTE_WIDTH = 34
 
 
-class TriggerForm(Page):
+class TriggerForm(OrderForm):
     """One field for each default param of the pipeline, and one for others. Only what was changed is sent."""
 
-    AUTO_FOCUS = ""
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
-    ]
     DEFAULT_CSS = """
     TriggerForm {
         #about { margin-bottom: 1; }
         #fields { height: 1fr; }
-        .param { height: 1; }
-        .param > Static { width: 24; height: 1; color: $text-muted; }
-        .param > .hint { width: 34; margin-left: 2; }
-        .param > Input { width: 1fr; height: 1; background: $panel; }
-        .param > Input:focus { background-tint: $foreground 10%; }
-        #buttons { height: 1; margin-top: 1; }
-        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
-        #buttons Button:focus { text-style: reverse bold; }
+        .field > Static { width: 24; height: 1; color: $text-muted; }
+        .field > .hint { width: 34; margin-left: 2; }
     }
     """
 
@@ -59,16 +48,13 @@ class TriggerForm(Page):
         self.backend = backend
         self.pipeline = pipeline
         self.known: tuple[PipelineParam, ...] = ()
-        self._planned: PlanScreen | None = None
 
     def compose(self) -> ComposeResult:
         with Frame(title="Trigger", id="frame"):
             yield Paragraphs(2, id="about")
             yield VerticalScroll(id="fields", can_focus=False)
             yield Paragraphs(2, id="said")
-            with Horizontal(id="buttons"):
-                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content("[ Plan it ]"), id="go", compact=True)
+            yield from self.buttons()
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
@@ -106,10 +92,8 @@ class TriggerForm(Page):
 
     @staticmethod
     def _field(name: str, label: str, value: str, note: str) -> Horizontal:
-        entry = Input(value=value, placeholder="_" * 40, id=name, compact=True, select_on_focus=False)
-        entry.cursor_blink = False
         beside = Static(fit(clean(note), NOTE_WIDTH), classes="hint")
-        return Horizontal(Static(fit(clean(label), NAME_WIDTH)), entry, beside, classes="param")
+        return Horizontal(Static(fit(clean(label), NAME_WIDTH)), OrderForm.entry(name, value), beside, classes="field")
 
     def params(self) -> dict[str, Any]:
         """What differs from the defaults. Raises ValueError where something of it cannot be."""
@@ -146,28 +130,8 @@ class TriggerForm(Page):
             param = self.known[int(number)] if number.isdecimal() else None
             said.show([row("", clean(param.description), MUTED)] if param and param.description else [])
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        if event.button.id == "cancel":
-            self.action_back()
-            return
-        try:
-            params = self.params()
-        except ValueError as error:
-            self.query_one("#said", Paragraphs).show([row(mark("critical", self.of), str(error))])
-            return
-        service = f"{self.backend}/{self.pipeline}"
-        self._planned = PlanScreen(self.session, Request(kind="trigger", service=service, params=params))
-        self.app.push_screen(self._planned)
-
-    def on_screen_resume(self, event: ScreenResume) -> None:
-        """A form whose run was triggered has done its work: the way back passes it."""
-        if self._planned is not None and self._planned.submitted:
-            self.call_later(self._pass)
-
-    def _pass(self) -> None:
-        if self.is_current:
-            self.action_back()
+    def order(self) -> Request:
+        return Request(kind="trigger", service=f"{self.backend}/{self.pipeline}", params=self.params())
 
 
 def _text(param: PipelineParam) -> str:
