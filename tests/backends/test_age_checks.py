@@ -16,7 +16,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
-from tests.backends.checks_contract import consistent
+from backends.testing.checks import consistent
 
 HOUR = 3600.0
 DAY = 86400.0

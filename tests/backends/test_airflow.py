@@ -18,9 +18,9 @@ from backends.pipelines.airflow.models import params_of
 from backends.pipelines.airflow.pipelines import AirflowPipelines
 from backends.pipelines.params import problem
 from backends.registry import AdapterContext, build
+from backends.testing.pipelines import Names, PipelinesContract, ended, refused
 from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal, Run, Task
 from tests.backends.faulty_server import FAULTS
-from tests.backends.pipelines_contract import Names, PipelinesContract, ended, refused
 
 NOW = datetime.now(UTC)
 OPEN = {"auth": {"token": {"env": "AIRFLOW_TOKEN"}}, "timeout": "5s"}

@@ -16,9 +16,9 @@ from backends.http import Http
 from backends.missing import collected
 from backends.models import Alert
 from backends.registry import AdapterContext, build
-from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
+from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts, Raised
+from backends.testing.silences import ALICE, CUSTOMERS, SilencerContract, in_hours
 from tests.backends.fake_alertmanager import FakeAlertmanager, cluster
-from tests.backends.silencer_contract import ALICE, CUSTOMERS, SilencerContract, in_hours
 
 FAST: dict[str, Any] = {"timeout": "500ms", "visible_within": "400ms"}
 

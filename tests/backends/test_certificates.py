@@ -15,7 +15,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
-from tests.backends.checks_contract import consistent
+from backends.testing.checks import consistent
 from tests.tls import Authority
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

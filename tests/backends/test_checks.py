@@ -14,7 +14,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import CheckResult
 from backends.registry import AdapterContext, build
-from tests.backends.checks_contract import BuildCheck, CheckContract, consistent
+from backends.testing.checks import BuildCheck, CheckContract, consistent
 from tests.backends.faulty_server import FaultyServer
 
 SECRET = "hunter2-s3cret"

@@ -14,8 +14,8 @@ from backends.http import Http
 from backends.metrics.cloudwatch.metrics import CloudWatchMetrics
 from backends.metrics.cloudwatch.query import Binary, Constant, Metric, parse
 from backends.registry import AdapterContext, build
+from backends.testing.metrics import Asked, Lose, MetricsContract, Put, now
 from tests.backends.faulty_server import FAULTS, FaultyServer
-from tests.backends.metrics_contract import Asked, Lose, MetricsContract, Put, now
 from tests.live.moto import KEYS, REGION, MotoServer, moto
 
 NAMESPACE = "Platform"

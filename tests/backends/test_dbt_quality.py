@@ -18,8 +18,8 @@ from backends.quality.dbt.quality import DbtQuality
 from backends.quality.dbt.scores import judge, replayed
 from backends.quality.rows import Limits
 from backends.registry import AdapterContext, build
+from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.backends.dbt_files import result, source, stamp, write, write_manifest, write_results, write_sources
-from tests.backends.quality_contract import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.live.moto import KEYS, REGION, MotoServer, moto
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "dbt"

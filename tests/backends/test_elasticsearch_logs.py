@@ -14,10 +14,10 @@ from backends.logs.elasticsearch import PAGE, ElasticsearchLogs, SearchConfig
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery, Logs
 from backends.registry import AdapterContext, build
+from backends.testing.logs import PATIENCE_S, T0, LogsContract, Write, take
 from tests.backends.fake_elasticsearch import FakeSearch
 from tests.backends.faulty_server import FaultyServer
 from tests.backends.log_faults import LogFaults, secret_file
-from tests.backends.logs_contract import PATIENCE_S, T0, LogsContract, Write, take
 
 DIALECTS = ("elasticsearch", "opensearch")
 

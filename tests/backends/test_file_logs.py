@@ -21,7 +21,7 @@ from backends.logs.merging import is_note, missing_lines
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
-from tests.backends.logs_contract import T0, Line, LogsContract, Write, lines, take
+from backends.testing.logs import T0, Line, LogsContract, Write, lines, take
 
 
 def logs_in(directory: Path, *paths: str, **config: Any) -> FileLogs:

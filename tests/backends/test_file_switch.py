@@ -20,8 +20,8 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
+from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from backends.text import clean
-from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.two_colors import COLORS, TwoColors
 
 TEMPLATE = """# who gets the traffic of analytics

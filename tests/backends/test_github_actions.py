@@ -19,10 +19,10 @@ from backends.pipelines.github.pipelines import GitHubActionsPipelines
 from backends.pipelines.github.wire import Job, state_of
 from backends.pipelines.github.workflow import read_workflow
 from backends.registry import AdapterContext, build
+from backends.testing.pipelines import Names, PipelinesContract, ended, refused
 from tests.backends.fake_github import FILTERS, REPO, TOKEN, FakeGitHub, stamp
 from tests.backends.faulty_server import FAULTS, FaultyServer
 from tests.backends.github_openapi import description
-from tests.backends.pipelines_contract import Names, PipelinesContract, ended, refused
 
 Connect = Callable[..., GitHubActionsPipelines]
 MINUTE = timedelta(minutes=1)

@@ -16,8 +16,8 @@ from backends.models import FailedExpectation, QualityScore
 from backends.quality.great_expectations.quality import GreatExpectationsQuality
 from backends.quality.great_expectations.results import read_validation
 from backends.registry import AdapterContext, build
+from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.backends.dbt_files import write
-from tests.backends.quality_contract import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.live.moto import KEYS, REGION, MotoServer, moto
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "gx"

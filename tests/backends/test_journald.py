@@ -12,7 +12,7 @@ from backends.logs.journald import JournaldConfig, JournaldLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
-from tests.backends.logs_contract import PATIENCE_S
+from backends.testing.logs import PATIENCE_S
 
 ENTRY = '{"__CURSOR":"c%d","__REALTIME_TIMESTAMP":"177236640000000%d","MESSAGE":"line %d","PRIORITY":"6"}'
 Script = Callable[[str], JournaldLogs]

@@ -20,7 +20,7 @@ from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.wire import EndpointSlice, Items, Pod, Service, image_repository, image_version
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import BLUE, GREEN
+from backends.testing.deployments import BLUE, GREEN
 from tests.backends.fake_kubernetes import SERVICE, TOKEN, FakeKubernetes, pod
 from tests.backends.faulty_server import FAULTS
 

@@ -17,10 +17,10 @@ from backends.logs.kubernetes.logs import KubernetesLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
+from backends.testing.logs import T0, Line, LogsContract, Write, take
 from tests.backends.fake_kubernetes import TOKEN
 from tests.backends.fake_pod_logs import FakePod, FakePodLogs
 from tests.backends.faulty_server import FAULTS
-from tests.backends.logs_contract import T0, Line, LogsContract, Write, take
 
 
 @pytest.fixture(autouse=True)

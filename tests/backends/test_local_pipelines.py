@@ -19,7 +19,7 @@ from backends.pipelines.baseline import Baseline
 from backends.pipelines.local import lock as local_lock
 from backends.pipelines.local.pipelines import LocalPipelines
 from backends.registry import AdapterContext, build
-from tests.backends.pipelines_contract import Names, PipelinesContract, ended, in_state, refused, run_of, until
+from backends.testing.pipelines import Names, PipelinesContract, ended, in_state, refused, run_of, until
 from tests.pids import alive
 
 LONG = "sleep 60"

@@ -21,7 +21,7 @@ from backends.logs.merging import is_gap, is_note
 from backends.logs.patterns import Pattern, for_re2, within_lines
 from backends.logs.reading import LineFormat, search_file
 from backends.ports import LogQuery
-from tests.backends.logs_contract import take
+from backends.testing.logs import take
 from tests.backends.test_file_logs import append, logs_in, messages
 
 NOW = "2026-11-28T19:45:50Z"

@@ -8,7 +8,7 @@ import pytest
 
 from backends.logs.merging import Merger, gap, is_gap
 from backends.models import LogEntry
-from tests.backends.logs_contract import T0
+from backends.testing.logs import T0
 
 START_NS = int(T0.timestamp()) * 10**9
 WINDOW_S = 1.5

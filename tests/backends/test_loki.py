@@ -15,10 +15,10 @@ from backends.logs.loki.logs import MOST_PER_PAGE, PAGE, LokiConfig, LokiLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
+from backends.testing.logs import PATIENCE_S, T0, LogsContract, Write, take
 from tests.backends.fake_loki import FakeLoki
 from tests.backends.faulty_server import FaultyServer
 from tests.backends.log_faults import LogFaults, secret_file
-from tests.backends.logs_contract import PATIENCE_S, T0, LogsContract, Write, take
 
 T0_NS = nanoseconds(T0)
 

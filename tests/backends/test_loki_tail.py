@@ -22,9 +22,9 @@ from backends.logs.loki.logs import LokiLogs
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
+from backends.testing.logs import PATIENCE_S, Line, LogsContract, Write, take
 from tests.backends.fake_loki import FakeLoki
 from tests.backends.log_faults import secret_file
-from tests.backends.logs_contract import PATIENCE_S, Line, LogsContract, Write, take
 
 
 class TailingLoki(FakeLoki):

@@ -15,8 +15,8 @@ from backends.notify import delivery
 from backends.notify.pagerduty import dedup_key
 from backends.ports import Notifier
 from backends.registry import AdapterContext, build
+from backends.testing.notify import SECRET, NotifierContract, event, says_nothing_secret
 from tests.backends.faulty_server import FaultyServer
-from tests.backends.notify_contract import SECRET, NotifierContract, event, says_nothing_secret
 
 FAULTS_OF = {"hang": "hang", "refuse": "500", "close": "no_answer", "": ""}
 

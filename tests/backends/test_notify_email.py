@@ -12,7 +12,7 @@ from backends.http import Http
 from backends.notify import email
 from backends.ports import Notifier
 from backends.registry import AdapterContext, build
-from tests.backends.notify_contract import SECRET, NotifierContract, event, says_nothing_secret
+from backends.testing.notify import SECRET, NotifierContract, event, says_nothing_secret
 from tests.backends.smtp_server import SmtpServer
 from tests.tls import Authority
 

@@ -15,7 +15,7 @@ from backends.http import Http
 from backends.missing import collected
 from backends.models import Alert
 from backends.registry import AdapterContext, build
-from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
+from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts, Raised
 from tests.backends.fake_prometheus import FakePrometheus
 
 Connect = Callable[..., PrometheusAlerts]

@@ -17,9 +17,9 @@ from backends.http import Http
 from backends.metrics.prometheus.metrics import PrometheusMetrics
 from backends.missing import collected
 from backends.registry import AdapterContext, build
+from backends.testing.metrics import Asked, Lose, MetricsContract, Put, now, over
 from tests.backends.fake_prometheus import FakePrometheus
 from tests.backends.faulty_server import FAULTS, FaultyServer
-from tests.backends.metrics_contract import Asked, Lose, MetricsContract, Put, now, over
 
 SECRET = "hunter2-secret"
 Connect = Callable[..., PrometheusMetrics]

@@ -12,8 +12,8 @@ from backends.http import Http
 from backends.models import QualityScore
 from backends.quality.prometheus import PrometheusQuality
 from backends.registry import AdapterContext, build
+from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now, score_of
 from tests.backends.fake_prometheus import FakePrometheus
-from tests.backends.quality_contract import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now, score_of
 
 SCORE, FAILED = "data_quality_score", "data_quality_check_failed"
 HOUR = timedelta(hours=1)

@@ -22,7 +22,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Alert
 from backends.registry import AdapterContext, build
-from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts
+from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts
 
 ROOT = Path(__file__).parents[2]
 QUERY = "select dataset, score as value from scores"

@@ -16,8 +16,8 @@ from backends.logs.runs import RunLogs
 from backends.models import LogEntry, PipelineRun
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
+from backends.testing.logs import T0, Line, LogsContract, Write, take
 from backends.text import clean
-from tests.backends.logs_contract import T0, Line, LogsContract, Write, take
 
 
 def run(number: int, *, pipeline: str = "nightly", started_at: datetime = T0, **fields: Any) -> PipelineRun:

@@ -19,7 +19,7 @@ from backends.http import Http
 from backends.models import FailedExpectation
 from backends.quality.sql import SqlQuality
 from backends.registry import AdapterContext, build
-from tests.backends.quality_contract import Evaluate, Evaluation, Lose, QualityContract, now
+from backends.testing.quality import Evaluate, Evaluation, Lose, QualityContract, now
 
 TABLE = """create table data_quality_log (id integer primary key, dataset text, suite text, score, passed integer,
     total integer, failures text, evaluated_at, run_id text, run_ref text)"""

@@ -10,8 +10,8 @@ import pytest
 
 from backends.http import Http
 from backends.registry import ADAPTERS, AdapterContext, build
+from backends.testing.checks import BuildCheck, CheckContract
 from console.config.keys import words_of
-from tests.backends.checks_contract import BuildCheck, CheckContract
 from tests.backends.faulty_server import FaultyServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "adapters.md"

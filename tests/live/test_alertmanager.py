@@ -11,10 +11,10 @@ import pytest
 from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.http import Http
 from backends.registry import AdapterContext, build
+from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts, Raised
+from backends.testing.silences import SilencerContract, in_hours
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from tests.backends.alerts_contract import NAME, AlertsContract, Lose, RaiseAlerts, Raised
-from tests.backends.silencer_contract import SilencerContract, in_hours
 from tests.live.alertmanager import Cluster, alertmanagers
 
 pytestmark = pytest.mark.live

@@ -10,7 +10,7 @@ from backends.checks.freshness import FreshnessCheck
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from tests.backends.checks_contract import consistent
+from backends.testing.checks import consistent
 from tests.live.process import accepts, free_port, started
 from tests.live.require import program
 

@@ -18,7 +18,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
+from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.haproxy import Haproxy, haproxy
 from tests.live.process import until
 from tests.load import Load

@@ -13,7 +13,7 @@ from backends.http import Http
 from backends.logs.journald import JournaldLogs
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
-from tests.backends.logs_contract import PATIENCE_S, T0, Line, LogsContract, Write, take
+from backends.testing.logs import PATIENCE_S, T0, Line, LogsContract, Write, take
 from tests.live.require import program
 
 pytestmark = pytest.mark.live

@@ -17,7 +17,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Finding
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
+from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.kubernetes import Cluster, Namespace, namespace
 from tests.live.process import until
 

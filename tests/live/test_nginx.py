@@ -20,7 +20,7 @@ from backends.deployments.switch_format import StampedForm
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import AdapterContext, build
-from tests.backends.deployments_contract import BLUE, GREEN, Meddle, Sicken, SwitchContract
+from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.nginx import Nginx, nginx
 from tests.live.process import until
 from tests.load import Load

@@ -14,8 +14,8 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.metrics.prometheus.metrics import PrometheusMetrics
 from backends.registry import AdapterContext, build
-from tests.backends.alerts_contract import AlertsContract, Lose, RaiseAlerts, Raised
-from tests.backends.metrics_contract import Asked, MetricsContract, Put, over
+from backends.testing.alerts import AlertsContract, Lose, RaiseAlerts, Raised
+from backends.testing.metrics import Asked, MetricsContract, Put, over
 from tests.live.process import until
 from tests.live.prometheus import PASSWORD, PrometheusServer, prometheus, series
 from tests.live.victoria import VictoriaMetrics, victoria

@@ -16,7 +16,7 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.quality.sql import SqlQuality
 from backends.registry import AdapterContext, build
-from tests.backends.quality_contract import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
+from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.live.postgres import PASSWORD, PostgresServer, postgres
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("sql-quality")]

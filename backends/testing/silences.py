@@ -8,7 +8,7 @@ import pytest
 from backends.errors import BackendError
 from backends.models import Alert, Matcher
 from backends.ports import Silencer
-from tests.backends.alerts_contract import NAME, Lose, RaiseAlerts, Raised, by_dataset
+from backends.testing.alerts import NAME, Lose, RaiseAlerts, Raised, by_dataset
 
 CUSTOMERS = (Matcher(name="alertname", value=NAME), Matcher(name="dataset", value="customers"))
 ALL_OF_THEM = (Matcher(name="alertname", value=NAME),)
