@@ -17,8 +17,8 @@ _ESCAPE_SEQUENCES = (
     r"|\x9b[0-?]*[ -/]*[@-~]"  # CSI as one C1 byte
 )
 _ESCAPES_OF_LINES = _ESCAPE_SEQUENCES.replace(".*?", r"[^\n]*?").replace("|$)", r"|(?=\n)|$)")
-_LINE_BREAKS = r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+"
-_UNSAFE = (
+LINE_BREAKS = r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+"
+UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -35,8 +35,8 @@ def clean(text: str, limit: int = MAX_CHARS) -> str:
         text = text[: limit * 4]
     if not text.isprintable():  # every character that is unsafe is also not printable
         text = re.sub(_ESCAPE_SEQUENCES, "", text)
-        text = re.sub(_LINE_BREAKS, " ", text)
-        text = re.sub(_UNSAFE, "", text)
+        text = re.sub(LINE_BREAKS, " ", text)
+        text = re.sub(UNSAFE, "", text)
     if cut or len(text) > limit:
         return text[: limit - 1] + ELLIPSIS
     return text

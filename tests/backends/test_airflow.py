@@ -13,12 +13,14 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.identifiers import identifier
 from backends.pipelines.airflow.logs import Source, entries_of, error_line
 from backends.pipelines.airflow.models import params_of
 from backends.pipelines.airflow.pipelines import AirflowPipelines
 from backends.pipelines.params import problem
 from backends.registry import AdapterContext, build
 from backends.testing.pipelines import Names, PipelinesContract, ended, refused
+from backends.text import clean
 from tests.backends.fake_airflow import DAGS, TOKEN, FakeAirflow, Refusal, Run, Task
 from tests.backends.faulty_server import FAULTS
 
@@ -68,6 +70,46 @@ def asked(server: FakeAirflow, path: str) -> list[dict[str, str]]:
     """The queries of the GETs whose path ends so."""
     found = [urlsplit(each.target) for each in server.requests if each.method == "GET"]
     return [{k: v[-1] for k, v in parse_qs(each.query).items()} for each in found if each.path.endswith(path)]
+
+
+ODD = [
+    "a\nb",
+    "nul\x00",
+    "\u202egreen",
+    "mark\u200f",
+    "a/b",
+    "..",
+    "50%",
+    "a%0Ab",
+    "größe 日本",
+    "q?x=1#y",
+    "\x1b[31mred",
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_a_name_goes_back_as_it_came(connect: Connect, server: FakeAirflow, odd: str) -> None:
+    server.dags = {odd: {odd: (), "after": (odd,)}, clean(odd) + "!": {"other": ()}}
+    server.add(odd, odd, "failed", ago(minutes=5), 10)
+    server.add(odd, clean(odd) + "!", "failed", ago(minutes=9), 10)
+    adapter = connect()
+    shown = next(run for run in await adapter.runs() if server.runs[odd, odd].start == run.started_at)
+    assert shown.ref == f"af/{shown.pipeline}/{shown.run_id}"
+    assert shown.ref.isprintable()
+    # As another process has it that read nothing before.
+    other = connect()
+    assert (await other.run(shown.pipeline, shown.run_id)).ref == shown.ref
+    tasks = await other.tasks(shown.pipeline, shown.run_id)
+    assert [task.depends_on for task in tasks] == [(), (tasks[0].task,)]
+    await other.task_log(shown.pipeline, shown.run_id, tasks[0].task)
+    assert tasks[0].task in await other.retry_preview(shown.pipeline, shown.run_id)
+    await other.retry(shown.pipeline, shown.run_id)
+    assert {run.run_id for run in server.runs.values() if run.state != "failed"} == {odd}
+    await other.set_paused(shown.pipeline, True)
+    assert server.paused == {odd}
+    await other.trigger(shown.pipeline, "new", {identifier(odd): 1})
+    assert server.runs[odd, "new"].conf == {odd: 1}
+    assert [info.pipeline for info in await other.pipelines() if info.paused] == [shown.pipeline]
 
 
 # ---- who asks

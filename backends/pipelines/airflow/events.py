@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.identifiers import identifier
 from backends.json_text import decode_text
 from backends.models import TimelineEvent
 from backends.pipelines.airflow.wire import DagRun
@@ -65,7 +66,7 @@ def event_of(log: EventLog, backend: str) -> TimelineEvent | None:
     if asked.get("dry_run") is True or str(asked.get("dry_run")).casefold() == "true":
         return None
     run_id = log.run_id or asked.get("dag_run_id") or asked.get("run_id")
-    parts = [backend, log.dag_id or "", str(run_id or "")]
+    parts = [backend, identifier(log.dag_id or ""), identifier(str(run_id or ""))]
     who = log.owner or "somebody"
     what = " ".join(filter(None, (log.dag_id, f"#{run_id}" if run_id else "", log.task_id)))
     if event in ("patch_dag", "paused") and "is_paused" in asked:
@@ -75,7 +76,7 @@ def event_of(log: EventLog, backend: str) -> TimelineEvent | None:
     return TimelineEvent(
         at=at,
         kind=clean(event, 60),
-        ref=clean("/".join(part for part in parts if part), 600),
+        ref="/".join(part for part in parts if part),
         text=clean(f"{who} {word} {what}".rstrip() + tail, 300),
     )
 
@@ -97,7 +98,7 @@ def versions_of(runs: Iterable[DagRun], backend: str) -> list[TimelineEvent]:
             if at is None or version.version_number < 2:
                 continue
             commit = f", {clean(version.bundle_version, 12)}" if version.bundle_version else ""
-            dag = clean(run.dag_id, 250)
+            dag = identifier(run.dag_id)
             found[run.dag_id, version.version_number] = TimelineEvent(
                 at=at,
                 kind="dag_version",

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 from urllib.parse import quote
 
+from backends.identifiers import identifier
 from backends.models import PipelineRun, RunState, TaskRun
 from backends.pipelines.airflow.wire import DagRun, Task, TaskInstance
 from backends.pipelines.baseline import Baseline
@@ -46,10 +47,10 @@ def _model(
         duration = max(0.0, (now - started).total_seconds())
     by = f"{run.run_type or ''} by {run.triggering_user_name}" if run.triggering_user_name else run.run_type or ""
     return PipelineRun(
-        ref=f"{backend}/{clean(run.dag_id, 250)}/{clean(run.dag_run_id, 250)}",
+        ref=f"{backend}/{identifier(run.dag_id)}/{identifier(run.dag_run_id)}",
         backend=backend,
-        pipeline=clean(run.dag_id, 250),
-        run_id=clean(run.dag_run_id, 250),
+        pipeline=identifier(run.dag_id),
+        run_id=identifier(run.dag_run_id),
         state=run.mapped,
         raw_state=clean(run.state or "none", 40),
         trigger=clean(by, 80),
@@ -95,7 +96,7 @@ def tasks_of(instances: Sequence[TaskInstance], tasks: Sequence[Task], unread: i
         by_task.setdefault(each.task_id, []).append(each)
     order = _ordered(by_task, above)
     found = [
-        _task(each, tuple(clean(name, 250) for name in sorted(above.get(task, ())) if name in by_task))
+        _task(each, tuple(identifier(name) for name in sorted(above.get(task, ())) if name in by_task))
         for task in order
         for each in by_task[task]
     ]
@@ -133,7 +134,7 @@ def _task(each: TaskInstance, depends_on: tuple[str, ...]) -> TaskRun:
     elif each.state in ("up_for_retry", "up_for_reschedule", "deferred"):
         error = each.state.replace("_", " ")
     return TaskRun(
-        task=clean(each.name, 250),
+        task=identifier(each.name),
         state=state,
         try_number=each.try_number or 0,
         started_at=parse_time(each.start_date),
@@ -159,7 +160,7 @@ def params_of(params: Mapping[str, Any] | None) -> tuple[PipelineParam, ...]:
 
 def _param(name: str, told: Any) -> PipelineParam:
     if not isinstance(told, Mapping) or "value" not in told:
-        return PipelineParam(name=clean(name, 120), default=told, type=_OF_VALUE.get(type(told), "any"))
+        return PipelineParam(name=identifier(name), default=told, type=_OF_VALUE.get(type(told), "any"))
     schema = told.get("schema")
     schema = schema if isinstance(schema, dict) else {}
     kinds = schema.get("type")
@@ -173,7 +174,7 @@ def _param(name: str, told: Any) -> PipelineParam:
         kind = _OF_VALUE.get(type(value), "any")
     several = {"type": kinds} if len(named) > 1 else {}
     return PipelineParam(
-        name=clean(name, 120),
+        name=identifier(name),
         type=kind,
         default=value,
         required=value is None and not nullable,

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.identifiers import identifier
 from backends.pipelines.airflow.details import Details
 from backends.pipelines.airflow.http import AirflowApi, path_of
 from backends.pipelines.airflow.wire import (
@@ -68,7 +69,7 @@ class Orders:
     async def retry_preview(self, dag: str, run_id: str) -> list[str]:
         """The names of the tasks. Raises `not_found`, and `conflict` while the run is open."""
         run = await self._ended(dag, run_id)
-        return [each.name for each in await self._clear(run, dry_run=True)]
+        return [identifier(each.name) for each in await self._clear(run, dry_run=True)]
 
     async def retry(self, dag: str, run_id: str) -> None:
         """Raises as `retry_preview`, and `conflict` where more than this run would be cleared."""

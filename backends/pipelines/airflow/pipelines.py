@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import msgspec
 
 from backends.errors import BackendError
+from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.airflow.details import Details
 from backends.pipelines.airflow.events import EventLogs, event_of, versions_of, within
@@ -39,7 +40,6 @@ from backends.pipelines.airflow.wire import (
 from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
 from backends.settings import Duration
-from backends.text import clean
 from backends.together import together
 
 MAX_DAGS = 2000
@@ -100,30 +100,31 @@ class AirflowPipelines:
             after = number < limit if since is None else any(at is not None and at >= since for at in run.span)
             if is_last or is_open or after:
                 wanted.append(run)
-        plain = [models[clean(run.dag_id, 250), clean(run.dag_run_id, 250)] for run in wanted]
+        plain = [models[identifier(run.dag_id), identifier(run.dag_run_id)] for run in wanted]
         return await self._details.told(wanted, plain, list(self._seen.values()))
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One run now. Raises `not_found`."""
-        found = await self._server.get(path_of("dags", pipeline, "dagRuns", run_id), DagRun)
-        self._seen[pipeline, run_id] = found
+        found = await self._server.get(path_of("dags", as_sent(pipeline), "dagRuns", as_sent(run_id)), DagRun)
+        self._seen[found.dag_id, found.dag_run_id] = found
         now = datetime.now(UTC)
         by_dag = models_of(self._newest_first(), self._name, await self._server.base(), now)
-        model = next(each for each in by_dag[found.dag_id] if each.run_id == clean(found.dag_run_id, 250))
+        model = next(each for each in by_dag[found.dag_id] if each.run_id == identifier(found.dag_run_id))
         return (await self._details.told([found], [model], list(self._seen.values())))[0]
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The tasks of one run. Raises `not_found`."""
-        instances = await self._details.instances(pipeline, run_id)
-        return tasks_of(instances.found, await self._details.tasks(pipeline), instances.unread)
+        dag = as_sent(pipeline)
+        instances = await self._details.instances(dag, as_sent(run_id))
+        return tasks_of(instances.found, await self._details.tasks(dag), instances.unread)
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         """The last lines of all tries of one task, or of all tasks. Raises `not_found`."""
-        return await self._logs.read(pipeline, run_id, task)
+        return await self._logs.read(as_sent(pipeline), as_sent(run_id), task and as_sent(task))
 
     def follow_log(self, pipeline: str, run_id: str, task: str | None = None) -> AsyncIterator[LogEntry]:
         """The same, and what is added, until the task or the run has ended."""
-        return self._logs.follow(pipeline, run_id, task)
+        return self._logs.follow(as_sent(pipeline), as_sent(run_id), task and as_sent(task))
 
     async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
         """From the audit log, and new versions of DAGs. A user who may not read the audit log gets `auth`."""
@@ -150,7 +151,7 @@ class AirflowPipelines:
 
     async def pipeline(self, pipeline: str) -> PipelineInfo:
         """One DAG with its params. Raises `not_found`."""
-        return self._info(await self._server.get(path_of("dags", pipeline, "details"), Dag))
+        return self._info(await self._server.get(path_of("dags", as_sent(pipeline), "details"), Dag))
 
     async def import_errors(self) -> list[str]:
         """`file.py: RuntimeError: …` of each file of DAGs that does not load."""
@@ -161,31 +162,32 @@ class AirflowPipelines:
 
     async def trigger(self, pipeline: str, run_id: str, params: dict[str, Any]) -> None:
         """`params` become the conf. Where the answer is lost, the run is looked for, and nothing is sent again."""
-        await self._orders.trigger(pipeline, run_id, params)
+        conf = {as_sent(name): value for name, value in params.items()}
+        await self._orders.trigger(as_sent(pipeline), as_sent(run_id), conf)
 
     async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
         """What a clear would clear, by Airflow's own dry run."""
-        return await self._orders.retry_preview(pipeline, run_id)
+        return await self._orders.retry_preview(as_sent(pipeline), as_sent(run_id))
 
     async def retry(self, pipeline: str, run_id: str) -> None:
         """Clear what did not succeed; dry run first, and nothing but this run may be in it."""
-        await self._orders.retry(pipeline, run_id)
+        await self._orders.retry(as_sent(pipeline), as_sent(run_id))
 
     async def cancel(self, pipeline: str, run_id: str) -> None:
         """Mark the run failed, which ends its tasks, with a note that it was cancelled."""
-        await self._orders.cancel(pipeline, run_id)
+        await self._orders.cancel(as_sent(pipeline), as_sent(run_id))
 
     async def set_paused(self, pipeline: str, paused: bool) -> None:
         """Pause or unpause the DAG. Raises `not_found`."""
-        await self._orders.set_paused(pipeline, paused)
+        await self._orders.set_paused(as_sent(pipeline), paused)
 
     async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
         """The tasks of a run that ask a person (3.1 and newer)."""
-        return await self._orders.approvals(pipeline, run_id)
+        return await self._orders.approvals(as_sent(pipeline), as_sent(run_id))
 
     async def approve(self, pipeline: str, run_id: str, comment: str) -> None:
         """Choose what approves, for each of them. Airflow keeps no comment."""
-        await self._orders.approve(pipeline, run_id)
+        await self._orders.approve(as_sent(pipeline), as_sent(run_id))
 
     async def aclose(self) -> None:
         """Nothing is held: the HTTP client is shared."""
@@ -195,7 +197,7 @@ class AirflowPipelines:
     def _info(self, dag: Dag) -> PipelineInfo:
         note = "import error: its last good version runs" if dag.has_import_errors else ""
         return PipelineInfo(
-            pipeline=clean(dag.dag_id, 250),
+            pipeline=identifier(dag.dag_id),
             schedule=dag.schedule,
             paused=bool(dag.is_paused),
             params=params_of(dag.params),

@@ -27,6 +27,7 @@ from typing import Annotated, Any
 import msgspec
 
 from backends.errors import BackendError
+from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.github.api import PAGE, GitHubAccess, GitHubApi
@@ -186,7 +187,7 @@ class GitHubActionsPipelines:
         """All workflows, without their inputs."""
         low = str(self._server.limit) if self._server.limit is not None and self._server.limit.is_low else ""
         return [
-            PipelineInfo(pipeline=clean(workflow.pipeline, 250), paused=workflow.is_paused, note=low)
+            PipelineInfo(pipeline=identifier(workflow.pipeline), paused=workflow.is_paused, note=low)
             for workflow in await self._reading.workflows()
         ]
 
@@ -197,7 +198,7 @@ class GitHubActionsPipelines:
         own = tuple(param for param in file.inputs if param.name != self._config.run_id_input)
         note = "" if file.is_dispatched else "it has no workflow_dispatch: GitHub starts it on events only"
         return PipelineInfo(
-            pipeline=clean(workflow.pipeline, 250),
+            pipeline=identifier(workflow.pipeline),
             schedule=file.schedule,
             paused=workflow.is_paused,
             params=own,
@@ -210,7 +211,7 @@ class GitHubActionsPipelines:
         """Dispatch the workflow; `params` become its inputs, which are text. Raises `config` for what it refuses."""
         workflow = await self._reading.workflow(pipeline)
         ref = await self._ref()
-        inputs = {name: _text(value) for name, value in params.items()}
+        inputs = {as_sent(name): _text(value) for name, value in params.items()}
         file = await self._reading.file(workflow.path, ref)
         if any(param.name == self._config.run_id_input for param in file.inputs):
             inputs[self._config.run_id_input] = run_id
@@ -295,7 +296,7 @@ class GitHubActionsPipelines:
         detailed = await self._detailed(runs)
         found = []
         for run in runs:
-            pipeline = clean(names.get(run.workflow_id) or run.file, 250)
+            pipeline = identifier(names.get(run.workflow_id) or run.file)
             model = model_of(run, groups[run.workflow_id], self._name, pipeline, ids.get(run.id, str(run.id)), now)
             if trouble and run.event == DISPATCH:
                 model = msgspec.structs.replace(model, note="; ".join(filter(None, (model.note, trouble))))

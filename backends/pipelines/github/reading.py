@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from backends.errors import BackendError
+from backends.identifiers import identifier
 from backends.pipelines.github.api import PAGE, GitHubApi
 from backends.pipelines.github.dispatch import Dispatches
 from backends.pipelines.github.wire import ContentFile, Job, Jobs, Repository, Run, Runs, Workflow, Workflows
@@ -42,7 +43,7 @@ class Reading:
     async def workflow(self, pipeline: str) -> Workflow:
         """Raises `not_found`."""
         for workflow in await self.workflows():
-            if clean(workflow.pipeline, 250) == pipeline:
+            if identifier(workflow.pipeline) == pipeline:
                 return workflow
         raise BackendError("not_found", clean(f"no workflow {pipeline}"), fix="`teal run list` names those there are")
 
@@ -55,7 +56,7 @@ class Reading:
             if missing.kind != "not_found" or not _is_number(run_id):
                 raise
             run = await self._server.get(f"/actions/runs/{run_id}", Run)
-            if clean(run.file, 250) != pipeline:
+            if identifier(run.file) != pipeline:
                 raise
             return Workflow(id=run.workflow_id, name=run.file, path=run.path.partition("@")[0])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from backends.identifiers import identifier
 from backends.ports import ParamType, PipelineParam
 from backends.text import clean
 
@@ -67,7 +68,7 @@ def _inputs(inputs: dict[str, Any]) -> tuple[PipelineParam, ...]:
         choices = tuple(clean(str(option), 200) for option in _list(told.get("options")))
         found.append(
             PipelineParam(
-                name=clean(name, 100),
+                name=identifier(name),
                 type=_TYPES.get(kind, "string"),
                 default=told.get("default", "" if kind == "string" else None),
                 required=told.get("required") is True,
