@@ -15,6 +15,7 @@ import msgspec
 from backends.bodies import pieces, read_bounded
 from backends.errors import BackendError, ErrorKind
 from backends.inflating import DamagedError
+from backends.json_text import decode_text
 from backends.proxies import checked_proxy, proxy_for
 from backends.redaction import redact_url, redacted, request_secrets, told
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
@@ -276,22 +277,19 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
     Raises BackendError(malformed) with the bad field's path, or what came instead of JSON.
     """
     try:
-        return msgspec.json.decode(body, type=shape)
+        return decode_text(body, shape)
     except msgspec.ValidationError as error:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
             if "got `null`" in str(error) and len(body) <= MAX_LOOSE_BYTES:
-                return msgspec.convert(without_nulls(msgspec.json.decode(body)), shape)
+                return msgspec.convert(without_nulls(decode_text(body, object)), shape)
         raise BackendError("malformed", f"{where}: {told(str(error), 300)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
+        words = told(str(error))
         if not body.strip():
-            raise BackendError("malformed", f"{where}: an empty answer instead of JSON") from None
-        if body.lstrip()[:1] == b"<":
-            raise BackendError(
-                "malformed", f"{where}: an HTML page instead of JSON (a proxy or a login page?)"
-            ) from None
-        raise BackendError("malformed", f"{where}: {told(str(error))}") from None
-    except RecursionError:
-        raise BackendError("malformed", f"{where}: JSON that is nested too deep") from None
+            words = "an empty answer instead of JSON"
+        elif body.lstrip()[:1] == b"<":
+            words = "an HTML page instead of JSON (a proxy or a login page?)"
+        raise BackendError("malformed", f"{where}: {words}") from None
 
 
 def without_nulls(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Rows of quality evaluations, whatever system they come from, as `QualityScore`s."""
 
 import itertools
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from backends.json_text import decode_python
 from backends.models import FailedExpectation, Health, QualityScore, TrendPoint
 from backends.settings import Duration
 from backends.text import clean
@@ -156,8 +157,8 @@ def _read_failures(value: Any) -> tuple[tuple[FailedExpectation, ...], str | Non
         return (), None
     if isinstance(value, str | bytes):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = decode_python(value)
+        except msgspec.DecodeError:
             return (), "failures is not JSON"
     if not isinstance(value, list):
         return (), "failures is not a list" if value is not None else None

@@ -177,15 +177,12 @@ def _writing(values: dict[str, Any]) -> Writing:
 
 def key_values(pairs: tuple[str, ...]) -> dict[str, Any]:
     """`K=V` pairs; V is JSON where it parses, else a string. Raises CommandError for a pair without `=`."""
-    import json
+    from backends.json_text import value_of
 
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise CommandError(EXIT_USAGE, "usage", f'"{pair}" is not K=V', fix="write -p rows=500")
-        try:
-            found[key] = json.loads(value)
-        except (ValueError, RecursionError):
-            found[key] = value
+        found[key] = value_of(value)
     return found

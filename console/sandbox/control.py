@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backends.environment import without_secrets
+from backends.json_text import decode_text
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.paths import state_dir
 from console.sandbox import files
@@ -96,10 +97,10 @@ def running() -> SandboxInfo | None:
         return None
     path = directory / files.RUN
     try:
-        info = msgspec.json.decode(path.read_bytes(), type=SandboxInfo)
+        info = decode_text(path.read_bytes(), SandboxInfo)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, msgspec.DecodeError) as error:
         why = (error.strerror or "") if isinstance(error, OSError) else "not what a sandbox writes"
         raise SandboxError(f"a sandbox runs, but {path}: {why}", "`teal sandbox stop`, then start it again") from None
     if info.boot_id != files.boot_id():

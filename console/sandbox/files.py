@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from backends.json_text import decode_text
+
 LOCK = "supervisor.lock"
 RUN = "run.json"
 STATE = "state.json"
@@ -54,8 +56,8 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object in `path`; empty where the file is missing, unreadable or not an object."""
     try:
-        value = msgspec.json.decode(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        value: Any = decode_text(path.read_bytes(), object)
+    except (OSError, msgspec.DecodeError):
         return {}
     return value if isinstance(value, dict) else {}
 

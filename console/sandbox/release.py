@@ -9,12 +9,13 @@ version says what is wrong with it: `-sick` is never healthy, `-crash` ends at o
 """
 
 import fcntl
-import json
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+from backends.json_text import decode_text
 from console.sandbox import files
 from console.sandbox.fetch import fetch
 
@@ -63,7 +64,7 @@ def _version_on(port: int) -> str:
     """What answers there; empty for nothing."""
     try:
         _, _, body = fetch(port, "/health", timeout_s=2.0)
-        return str(json.loads(body).get("version", ""))
+        return str(decode_text(body, dict[str, Any]).get("version", ""))
     except (OSError, ValueError, AttributeError):
         return ""
 

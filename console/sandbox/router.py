@@ -17,6 +17,9 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from backends.json_text import decode_text
 from console.sandbox import files
 from console.sandbox.http1 import Channel, Request, Response, Server, serve_until_told
 
@@ -61,11 +64,11 @@ class SwitchFile:
             # Two writes within one tick of the file system's clock look alike: trust a stat only once it is older.
             self._settled = time.time() - found.st_mtime > SETTLED_S
             self._seen = seen
-            self._accept(json.loads(self._path.read_bytes()))
+            self._accept(decode_text(self._path.read_bytes(), object))
             self.error = ""
         except OSError as error:
             self._seen, self.error = None, f"{self._path.name}: {error.strerror}"
-        except (ValueError, RecursionError) as error:
+        except (ValueError, msgspec.DecodeError) as error:
             self.error = f"{self._path.name}: {error}"
 
     def _accept(self, document: Any) -> None:

@@ -1,11 +1,11 @@
 """Expectation suites: JSON as Great Expectations writes it, evaluated in SQL on the rows of one run."""
 
-import json
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backends.json_text import decode_text
 from console.sandbox import files
 from console.sandbox.sources import COUNTRIES, CURRENCIES, KINDS, STATUSES
 
@@ -85,7 +85,7 @@ def break_suite(directory: Path) -> None:
 def evaluate(connection: sqlite3.Connection, path: Path, table: str, run_id: str) -> Evaluation:
     """Evaluate the suite in `path` on the rows of `run_id`. Raises SuiteError, OSError, sqlite3.Error."""
     try:
-        suite = json.loads(path.read_bytes())
+        suite: Any = decode_text(path.read_bytes(), object)
         expectations = [(found["expectation_type"], found["kwargs"]) for found in suite["expectations"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SuiteError(f"{path.name}: not an expectation suite: {error!r}") from None

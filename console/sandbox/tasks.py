@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from backends.json_text import decode_text
 from console.sandbox import files, monitoring, warehouse
 from console.sandbox.job import Job, TaskFailed
 from console.sandbox.sources import deliver
@@ -53,9 +55,11 @@ def ingest(job: Job, dataset: str) -> None:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = [[value or None for value in row] for row in list(csv.reader(stream))[1:]]
     elif path.suffix == ".json":
-        rows = [list(row.values()) for row in json.loads(path.read_bytes())]
+        rows = [list(row.values()) for row in decode_text(path.read_bytes(), list[dict[str, Any]])]
     else:
-        rows = [list(json.loads(line).values()) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [
+            list(decode_text(line, dict[str, Any]).values()) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
     places = ", ".join("?" * (warehouse.RAW[dataset].count(",") + 2))
     table, connection = f"raw_{dataset}", job.connection()
     connection.execute("BEGIN IMMEDIATE")

@@ -3,11 +3,11 @@
 from urllib.parse import unquote
 
 import pytest
-from backends.pipelines.airflow_http import path_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.identifiers import MAX_CHARS, as_sent, identifier
+from backends.pipelines.airflow.http import path_of
 from backends.text import clean
 
 NAMES = st.text(st.one_of(st.characters(exclude_categories=()), st.sampled_from("%0A2eF5\n\x00\u202e\u200f\x9b")))

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from backends.errors import BackendError
-from backends.odd_records import decode_records
 from backends.pipelines.airflow.wire import DagRuns, TaskInstances
 from backends.pipelines.github.wire import Jobs, Runs
 from backends.quality.dbt.artifacts import read_run_results
 from backends.quality.great_expectations.results import read_validation
+from backends.records import decode_mended
 
 GOOD = {"dag_id": "a", "dag_run_id": "1", "state": "success"}
 
 
 def decoded(shape: Any, key: str, *records: Any) -> Any:
-    return getattr(decode_records(json.dumps({key: records}).encode(), shape, where="x"), key)
+    return getattr(decode_mended(json.dumps({key: records}).encode(), shape, where="x"), key)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_run_of_github() -> None:
 def test_what_is_another_answer_stays_an_error() -> None:
     for body in (b"[]", b"{}", b'{"dag_runs": {}}', b"<html>", b"", b'{"dag_runs": 1}'):
         with pytest.raises(BackendError):
-            decode_records(body, DagRuns, where="x")
+            decode_mended(body, DagRuns, where="x")
 
 
 def test_an_odd_result_of_dbt() -> None:

@@ -7,9 +7,9 @@ VictoriaMetrics says `isPartial` where Thanos has a warning.
 import math
 from datetime import UTC, datetime
 
-import msgspec
 from msgspec import Raw, Struct
 
+from backends.json_text import decode_text
 from backends.ports import Point, Sample, Series
 from backends.records import Odd, decode_records
 from backends.text import clean, clean_labels
@@ -62,7 +62,7 @@ def samples_of(data: QueryData, warnings: tuple[str, ...]) -> list[Sample]:
     """Of one of `READ_TYPES`; one that cannot be read has no value. Raises BackendError(malformed) or
     msgspec.ValidationError for a result of another shape, ValueError for no time."""
     if data.result_type == "scalar":
-        value = msgspec.json.decode(data.result, type=tuple[float, str])
+        value = decode_text(bytes(data.result), tuple[float, str])
         return [_sample(WireSample(metric={}, value=value), warnings)]
     good, odd = decode_records(bytes(data.result), WireSample, where="result")
     return [*(_sample(wire, warnings) for wire in good), *(_odd_sample(each, warnings) for each in odd)]

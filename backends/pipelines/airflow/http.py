@@ -25,7 +25,7 @@ from backends.credentials import (
 from backends.errors import BackendError, ErrorKind
 from backends.flight import Flight
 from backends.http import Answer, Http, refusal
-from backends.odd_records import decode_records
+from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.retrying import PASSING_STATUS
 from backends.settings import Duration, Secret, reveal
@@ -92,8 +92,9 @@ class _Complaint(Struct, frozen=True):
 
 
 def path_of(*parts: str) -> str:
-    """A path of the API. Run ids hold `:` and `+`, and names of DAGs a dot or a space."""
-    return "/" + "/".join(quote(part, safe="~") for part in parts)
+    """A path of the API. Run ids hold `:` and `+`, and names of DAGs a dot or a space; one that is only dots would be
+    taken for a step up."""
+    return "/" + "/".join(quote(part, safe="~").replace(".", "." if part.strip(".") else "%2E") for part in parts)
 
 
 class AirflowApi:
@@ -136,7 +137,7 @@ class AirflowApi:
     async def get(self, path: str, shape: type[T], params: Mapping[str, Any] | None = None) -> T:
         """A GET of the API, decoded; one odd record of many is mended."""
         answer = await self._send("GET", path, params=params)
-        return decode_records(answer.body, shape, where=answer.url)
+        return decode_mended(answer.body, shape, where=answer.url)
 
     async def raw(self, path: str, params: Mapping[str, Any] | None = None, accept: str = "application/json") -> Answer:
         """A GET of the API whose body is read by the caller."""

@@ -78,7 +78,7 @@ class DagRun(Struct, frozen=True):
     def mapped(self) -> RunState:
         """Airflow has no word for a cancelled run: it is a failed one whose note says that we cancelled it then. One
         that ended later ran again, and failed by itself."""
-        if "(no " in (self.dag_id[:4], self.dag_run_id[:4]):  # of `odd_records`
+        if "(no " in (self.dag_id[:4], self.dag_run_id[:4]):  # of `records`
             return "unknown"
         state = run_states(RUN_STATES, self.state or "")
         marks = _CANCELLED.findall(self.note or "")

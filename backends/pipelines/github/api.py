@@ -26,8 +26,8 @@ from backends.credentials import (
 )
 from backends.errors import BackendError
 from backends.http import Answer, refusal
-from backends.odd_records import decode_records
 from backends.pipelines.github.wire import User
+from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.times import away
@@ -125,7 +125,7 @@ class GitHubApi:
             self._kept.move_to_end(key)
             value: T = kept.value
             return value
-        value = decode_records(answer.body, shape, where=answer.url)
+        value = decode_mended(answer.body, shape, where=answer.url)
         if etag := answer.headers.get("etag"):
             self._kept[key] = _Kept(etag, value)
             while len(self._kept) > MAX_KEPT:

@@ -59,7 +59,7 @@ class Run(Struct, frozen=True):
 
     @property
     def state(self) -> RunState:
-        """As the console has it; of a run without its numbers (`odd_records`) it is unknown."""
+        """As the console has it; of a run without its numbers (`records`) it is unknown."""
         return state_of(self.status, self.conclusion) if min(self.id, self.workflow_id) >= 0 else "unknown"
 
     @property

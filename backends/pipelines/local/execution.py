@@ -15,10 +15,12 @@ import msgspec
 
 from backends.environment import command_environment
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.models import RunState
 from backends.pipelines.local.dag import RunSpec, TaskConfig
 from backends.pipelines.local.history import History
 from backends.pipelines.local.task import TaskProcess
+from backends.redaction import told
 from backends.settings import Secret, decode_hook
 
 POLL_S = 0.1
@@ -42,21 +44,26 @@ class Execution:
     """One run, from queued to its end. Its tasks inherit what the commands of a config do, and what its `env` says."""
 
     def __init__(self, history: History, pipeline: str, run_id: str, directory: Path) -> None:
-        """Raises BackendError where the run is not in the history."""
+        """Raises BackendError where the run is not in the history, or cannot be read."""
         row = history.find(pipeline, run_id)
         if row is None:
             raise BackendError("not_found", f"no run {run_id} of {pipeline}")
         self._history, self._directory = history, directory
         self._run: int = row["id"]
-        self._spec = msgspec.json.decode(row["spec"], type=RunSpec, dec_hook=decode_hook)
+        try:
+            self._spec = decode_text(row["spec"], RunSpec, hook=decode_hook)
+            own = decode_text(row["params"], dict[str, Any])
+        except (msgspec.DecodeError, TypeError) as error:
+            words = f"run {run_id} of {pipeline}: its row is not what this program writes: {told(str(error))}"
+            raise BackendError("malformed", words, fix="trigger it anew") from None
         known = {task["task"]: task for task in history.tasks_of(self._run)}
         self._nodes = {
             task.name: _Node(task, known[task.name]["state"], known[task.name]["try_number"])
             for task in self._spec.tasks
         }
-        params = self._spec.params | json.loads(row["params"])
-        told = _environment(pipeline, run_id, row["logical_at"], params)
-        self._environment = command_environment() | _valued(self._spec.env) | told
+        params = self._spec.params | own
+        words_of = _environment(pipeline, run_id, row["logical_at"], params)
+        self._environment = command_environment() | _valued(self._spec.env) | words_of
         self._wake = threading.Event()
         self._cancelled = False
         self._next_look = 0.0

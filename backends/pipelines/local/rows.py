@@ -1,11 +1,13 @@
 """From rows of the history to models."""
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from backends.json_text import decode_text
 from backends.models import PipelineRun, RunState, TaskRun, run_states
 from backends.pipelines.baseline import Baseline
 from backends.text import clean
@@ -82,8 +84,8 @@ def number(value: Any) -> float | None:
 
 def _names(value: Any) -> tuple[str, ...]:
     try:
-        found = json.loads(value)
-    except (TypeError, ValueError, RecursionError):
+        found: Any = decode_text(value, object)
+    except (TypeError, msgspec.DecodeError):
         return ()
     return tuple(clean(name) for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from backends.errors import BackendError
 from backends.models import Health
-from backends.odd_records import decode_records
+from backends.records import decode_mended
 from backends.text import clean
 from backends.times import parse_time
 
@@ -168,7 +168,7 @@ def read_run_results(body: bytes) -> Invocation | None:
 
     Raises BackendError(malformed).
     """
-    found = decode_records(body, _RunResults, where="run_results.json")
+    found = decode_mended(body, _RunResults, where="run_results.json")
     at = _at(found.metadata, "run_results.json")
     args = found.args or {}
     which = clean(str(args.get("which") or ""), 40)
@@ -198,7 +198,7 @@ def _outcome(result: _Result, at: datetime) -> Outcome:
 
 def read_sources(body: bytes) -> Looked:
     """`sources.json`. Raises BackendError(malformed)."""
-    found = decode_records(body, _Sources, where="sources.json")
+    found = decode_mended(body, _Sources, where="sources.json")
     at = _at(found.metadata, "sources.json")
     return Looked(
         id=clean(found.metadata.invocation_id or found.metadata.generated_at, 100),
@@ -255,7 +255,7 @@ class Project(Struct, frozen=True):
 
 def read_manifest(body: bytes) -> Project:
     """`manifest.json`, of which most is macros and compiled code. Raises BackendError(malformed)."""
-    found = decode_records(body, _Manifest, where="manifest.json")
+    found = decode_mended(body, _Manifest, where="manifest.json")
     plain = {node: _dataset(wire) for node, wire in found.nodes.items() if wire.resource_type in BUILT} | {
         node: clean(f"{wire.source_name}.{wire.name}", 200) for node, wire in found.sources.items()
     }

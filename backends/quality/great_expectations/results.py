@@ -4,7 +4,6 @@ Source: what GX 0.18 and 1.24 write (tests/fixtures/gx); no schema is published.
 these files, too: they are data of people, and are never shown. Only counts are.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from msgspec import Struct
 
 from backends.artifacts.storage import Artifact
 from backends.errors import BackendError
+from backends.json_text import decode_python
 from backends.models import FailedExpectation
-from backends.odd_records import decode_records
+from backends.records import decode_mended
 from backends.text import clean
 from backends.times import parse_time
 
@@ -125,11 +125,11 @@ def read_validation(body: bytes) -> Validation:
 def _decoded(body: bytes) -> _ValidationResult:
     """GX writes NaN and Infinity, which are no JSON, where a mean is of nothing."""
     try:
-        return decode_records(body, _ValidationResult, where="validation result")
+        return decode_mended(body, _ValidationResult, where="validation result")
     except BackendError as error:
         try:
-            return msgspec.convert(json.loads(body), _ValidationResult)
-        except (ValueError, RecursionError):  # as are the errors of msgspec and of decoding
+            return msgspec.convert(decode_python(body), _ValidationResult)
+        except msgspec.DecodeError:
             raise error from None
 
 
