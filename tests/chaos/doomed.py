@@ -1,4 +1,6 @@
-"""A runner that kills itself at a chosen instant: `python -P -m tests.chaos.doomed ACTION_ID INSTANT COUNTED [TTL_S]`.
+"""A runner that kills itself at a chosen instant:
+
+python -P -m tests.chaos.doomed ACTION_ID DIGEST INSTANT COUNTED [TTL_S]
 
 The instants are before and after each transaction of the journal and each write to the system, in the order of their
 coming; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
@@ -11,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
@@ -42,7 +45,8 @@ class Instants:
         self._reached += 1
         self._counted.write(what + "\n")
         if self._reached == self._fatal:
-            os.kill(os.getpid(), self._end)
+            # This thread first: of a whole process that is stopped it might go on, into the next transaction.
+            signal.pthread_kill(threading.get_ident(), self._end)
 
 
 class Watched:
@@ -67,7 +71,7 @@ class Watched:
         return watched
 
 
-async def run(action_id: str, instants: Instants, times: LeaseTimes | None = None) -> None:
+async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes | None = None) -> None:
     """Raises whatever the runner does."""
     original = SqlJournal.write
 
@@ -91,19 +95,19 @@ async def run(action_id: str, instants: Instants, times: LeaseTimes | None = Non
         return dict(described)
 
     try:
-        await run_action(action_id, journal, build, own)
+        await run_action(action_id, journal, build, own, digest=digest)
     finally:
         await journal.aclose()
 
 
-def main(action_id: str, instant: str, counted: str, *ttl: str) -> None:
+def main(action_id: str, digest: str, instant: str, counted: str, *ttl: str) -> None:
     """Run one."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if ttl:
         short = LeaseTimes(ttl_s=float(ttl[0]), renew_s=float(ttl[0]) / 4, self_fence_s=float(ttl[0]) * 2 / 3)
-        asyncio.run(run(action_id, Instants(int(instant), counted, signal.SIGSTOP), short))
+        asyncio.run(run(action_id, digest, Instants(int(instant), counted, signal.SIGSTOP), short))
     else:
-        asyncio.run(run(action_id, Instants(int(instant), counted)))
+        asyncio.run(run(action_id, digest, Instants(int(instant), counted)))
 
 
 def serve() -> None:

@@ -203,9 +203,9 @@ class Chaos:
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
 
-        async def launch(action_id: str) -> None:
+        async def launch(action_id: str, digest: str) -> None:
             first()
-            await self._doom(action_id)
+            await self._doom(action_id, digest)
 
         action = await self.gate.submit(await self.gate.plan(request), YES, launch=launch)
         assert self._doomed is not None
@@ -256,15 +256,15 @@ class Chaos:
         target = (await self.bench.targets.switch(self.bench.service)).target
         (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(target))
 
-    async def _doom(self, action_id: str, _: str, *ttl: str) -> None:
+    async def _doom(self, action_id: str, digest: str, *ttl: str) -> None:
         await self._described()
-        arguments = [action_id, str(self._fatal), str(self._counted), *ttl]
+        arguments = [action_id, digest, str(self._fatal), str(self._counted), *ttl]
         self._doomed = await self._runners.start(arguments, self._location.url)
 
-    async def launch(self, action_id: str, _: str = "") -> None:
+    async def launch(self, action_id: str, digest: str) -> None:
         """Start a runner that lives."""
         await self._described()
-        await self._runners.start([action_id, "0", os.devnull], self._location.url)
+        await self._runners.start([action_id, digest, "0", os.devnull], self._location.url)
 
 
 def _is_true(action: Action, before: dict[str, int], weights: dict[str, int], told: str) -> None:

@@ -77,8 +77,8 @@ async def test_of_three_runners_one_runs(tmp_path: Path) -> None:
         chaos = Chaos(bench, tmp_path / "journal")
         await bench.reset()
 
-        async def thrice(action_id: str, _: str) -> None:
-            await asyncio.gather(*(chaos.launch(action_id) for _ in range(3)))
+        async def thrice(action_id: str, digest: str) -> None:
+            await asyncio.gather(*(chaos.launch(action_id, digest) for _ in range(3)))
 
         action = await chaos.gate.submit(await chaos.gate.plan(RELEASE), YES, launch=thrice)
         async with asyncio.timeout(120):
