@@ -1,0 +1,85 @@
+"""One plan and one action of each kind, pinned: what is hashed, what the journal keeps, what JSON says.
+
+`python -m tests.actions.test_every_kind` writes the golden file anew, where it is meant to change.
+"""
+
+import asyncio
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from actions.journal.rows import action_of, draft_row
+from actions.models import ActionKind, Plan, Request
+from tests.actions.every_kind import REQUESTS, Desk, desk, draft_of
+
+GOLDEN = Path(__file__).parent / "golden" / "kinds.json"
+BEGUN = "2020-01-01T03:00:00.000000Z"
+_VARY = [(r'"20(?:2[1-9]|[3-9]\d)-\d\d-\d\dT[^"]*Z"', '"NOW"'), (r"(?<![0-9A-Z])[0-9A-HJKMNP-TV-Z]{26}\b", "ULID")]
+ORDER = "an order"
+
+
+def kind_of_request(request: Request) -> str:
+    return request.kind
+
+
+def pinned(plan: Plan) -> dict[str, Any]:
+    row = {**dict.fromkeys(("undone_by", "error", "switch", "owner")), **draft_row(draft_of(plan), BEGUN)}
+    action = msgspec.json.encode(action_of(row, ())).decode()
+    return {"hash": plan.hash, "plan": _fixed(row["plan"]), "action": _fixed(action)}
+
+
+async def ordered(at: Desk) -> Plan:
+    """Of an order to an action: its id is another each time, and hashed."""
+    action = await at.begun(await at.plan(REQUESTS[0]))
+    request = Request(kind=action.kind, service=action.service, ref=action.id or "", order="pause")
+    return replace(await at.gate.plan(request), hash="")
+
+
+def _fixed(text: str) -> Any:
+    for pattern, word in _VARY:
+        text = re.sub(pattern, word, text)
+    return json.loads(text)
+
+
+def text_of(found: dict[str, Any]) -> str:
+    """To the letter: equality would not see the order of keys, or 1 for 1.0."""
+    return json.dumps(found, indent=1)
+
+
+def test_there_is_one_of_each_kind() -> None:
+    assert sorted(request.kind for request in REQUESTS) == sorted(get_args(ActionKind))
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=kind_of_request)
+async def test_it_is_as_it_was(tmp_path: Path, request_: Request) -> None:
+    async with desk(tmp_path) as at:
+        found = pinned(await at.plan(request_))
+    assert text_of(found) == text_of(json.loads(GOLDEN.read_text())[request_.kind])
+
+
+async def test_an_order_to_an_action_is_as_it_was(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        found = pinned(await ordered(at))
+    assert text_of(found) == text_of(json.loads(GOLDEN.read_text())[ORDER])
+
+
+async def _write() -> None:
+    made = dict[str, Any]()
+    for request in REQUESTS:
+        with tempfile.TemporaryDirectory() as directory:
+            async with desk(Path(directory)) as at:
+                made[request.kind] = pinned(await at.plan(request))
+    with tempfile.TemporaryDirectory() as directory:
+        async with desk(Path(directory)) as at:
+            made[ORDER] = pinned(await ordered(at))
+    GOLDEN.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(_write())
