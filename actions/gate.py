@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from actions import outcome
 from actions.enrichment import enriched
+from actions.facts import PREFIX, digits
 from actions.guards import Policy, refusal
 from actions.ids import new_id
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
@@ -249,12 +250,13 @@ class Gate:
 
     async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
         fresh = await self.plan(plan.request)
-        named = consent.plan_hash.removeprefix("sha256:").lower()
-        if named and len(named) < MIN_HASH_CHARS:
+        named = digits(consent.plan_hash)
+        if consent.plan_hash and len(named) < MIN_HASH_CHARS:
             words = f"--plan-hash of {len(named)} characters is too short to name a plan"
             raise Refused(6, ActionError(kind="conflict", message=words, fix=f"at least {MIN_HASH_CHARS}"))
-        agreed = {plan.hash, named or plan.hash}
-        if plan.context != self.policy.context or any(not fresh.hash.startswith(hash_) for hash_ in agreed):
+        agreed = {plan.hash, PREFIX + named if named else plan.hash}
+        whole = (plan.full_hash or plan.hash, PREFIX + named)
+        if plan.context != self.policy.context or not all(fresh.full_hash.startswith(hash_) for hash_ in whole):
             message = f"changed since the plan: it was {' and '.join(sorted(agreed))}, now it is {fresh.hash}"
             detail = f": {fresh.from_} → {fresh.to}" if fresh.to else ""
             error = ActionError(kind="conflict", message=message + detail, fix="look at the new plan, then agree to it")

@@ -79,7 +79,8 @@ class PlanSummary(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What will be sent. `hash` covers kind, service, version, control state from → to, uid and effects, nothing else.
+    """What will be sent. `hash` covers the facts of its kind (`actions/facts.py`), nothing else; `full_hash`
+    is the whole of it, empty in a journal written before 0.2.
 
     `already` means that reality is the target now: nothing will be written. `expected` is the control state that the
     write compares with, as plain data; `target` the adapter that will be driven: port, type, name, config with secret
@@ -97,6 +98,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     summary: PlanSummary
     hash: str
+    full_hash: str = ""
     made_at: datetime
     already: bool = False
     expected: dict[str, Any] = field(default_factory=dict)

@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
-from actions.ids import digest, now
+from actions.ids import now
 from actions.models import GUARD_CLASS, ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
 from actions.targets import SilencerTarget
 from backends.alerts.matchers import embraces_all, in_words
@@ -34,6 +35,17 @@ SERVICE_LABELS = ("service", "app", "pipeline", "dag_id")
 _SHOWN = 5
 
 
+class AlertFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What an order to a system of alerts is agreed to with. `matchers`, `by` and `silence` (its id) are those of the
+    silence that is made, extended or ended; one that is made has an id only where an equal one is there."""
+
+    ref: str = ""
+    for_s: float = 0.0
+    matchers: tuple[Matcher, ...] = ()
+    by: str = ""
+    silence: str = ""
+
+
 class _Order(Struct, frozen=True, kw_only=True):
     """What an order comes to: a state from → to, effects that are agreed to and facts that may change meanwhile."""
 
@@ -46,6 +58,9 @@ class _Order(Struct, frozen=True, kw_only=True):
     already: bool = False
     expected: dict[str, Any] = {}
     about: str = ""
+    matchers: tuple[Matcher, ...] = ()
+    by: str = ""
+    silence: str = ""
 
 
 async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, by: str) -> Plan:
@@ -61,8 +76,13 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
     guard_class: GuardClass = "2" if for_s > SHORT_S else GUARD_CLASS[request.kind]
     at = now()
     findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
-    uid = [policy.context, target.target.get("type"), target.target.get("name")]
-    identity = [request.kind, request.service, request.ref, request.matchers, for_s, order.from_, order.to, uid]
+    agreed = hash_of(
+        AlertFacts(
+            kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
+            target=driven(target.target), ref=request.ref, for_s=for_s, matchers=order.matchers, by=order.by,
+            silence=order.silence,
+        )
+    )  # fmt: skip
     return Plan(
         kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
         protected=policy.protected, from_=order.from_, to=order.to,
@@ -71,7 +91,7 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
             effects=() if order.already else (*order.effects, *order.facts),
             preconditions=(), undo="" if order.already else order.undo,
         ),
-        hash=digest([*identity, order.effects]), made_at=at, already=order.already,
+        hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already,
         expected={**order.expected, "by": clean(by, 100), "until": at + timedelta(seconds=for_s)},
         target=target.target, request=request,
         about=clean(order.about, 200),
@@ -110,6 +130,9 @@ async def _new_silence(request: Request, target: SilencerTarget, for_s: float, b
         about=alert_words(alert) if alert else "",
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
         expected={"matchers": matchers, "matches": len(matched)},
+        matchers=tuple(matchers),
+        by=by,
+        silence=equal.id if equal is not None else "",
     )
 
 
@@ -220,6 +243,9 @@ async def _extension(request: Request, target: SilencerTarget, for_s: float) -> 
         about=about if alert else in_words(silence.matchers),
         already=silence.state == "active" and lasts(silence, now() + timedelta(seconds=for_s)),
         expected={"silence_id": silence.id},
+        matchers=silence.matchers,
+        by=by,
+        silence=silence.id,
     )
 
 
@@ -244,6 +270,9 @@ async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
         undo=command("alert silence", flags=matchers),
         already=silence.state == "expired",
         expected={"silence_id": silence.id},
+        matchers=silence.matchers,
+        by=silence.created_by,
+        silence=silence.id,
     )
 
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
+from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
-from actions.ids import digest, now
+from actions.ids import now
 from actions.journal.journal import Journal
 from actions.models import (
     GUARD_CLASS,
@@ -35,6 +36,13 @@ LOOKED_THROUGH = 100  # records of one service, the newest first
 _HELD_BACK = MOVES_FORWARD | {"retire"}
 
 
+class StandingFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What a record that stands is agreed to with."""
+
+    version: str = ""
+    for_s: float | None = None
+
+
 async def plan_standing(request: Request, policy: Policy, journal: Journal) -> Plan:
     """A freeze, its end, or the rejection of a version. Raises Refused (2) for what can not be meant."""
     frozen = await freeze_of(journal, policy.context, request.service)
@@ -58,12 +66,17 @@ async def plan_standing(request: Request, policy: Policy, journal: Journal) -> P
             already = await rejected_by_hand(journal, policy.context, request.service, request.version)
             effect, undo = f"reject   {request.service} {request.version}", ""
     findings = () if already else context_findings(replace(policy, freeze=()), GUARD_CLASS[request.kind], now())
+    agreed = hash_of(
+        StandingFacts(
+            kind=request.kind, context=policy.context, service=request.service, from_=from_, to=to,
+            version=request.version, for_s=request.for_s,
+        )
+    )  # fmt: skip
     return Plan(
         kind=request.kind, context=policy.context, service=request.service, guard_class=GUARD_CLASS[request.kind],
         protected=policy.protected, from_=from_, to=to, findings=(*findings, *(() if already else policy.notes)),
         summary=PlanSummary(effects=() if already else (effect,), preconditions=(), undo="" if already else undo),
-        hash=digest([request.kind, request.service, request.version, request.for_s, from_, to, policy.context]),
-        made_at=now(), already=already, request=request,
+        hash=shortened(agreed), full_hash=agreed, made_at=now(), already=already, request=request,
     )  # fmt: skip
 
 

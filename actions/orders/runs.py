@@ -5,10 +5,13 @@ import asyncio
 import contextlib
 from typing import Any
 
+from msgspec import field
+
 from actions.beside import unless
 from actions.endings import OutOfTime
+from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
-from actions.ids import digest, new_id, now
+from actions.ids import new_id, now
 from actions.journal.rows import Changes
 from actions.models import GUARD_CLASS, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.targets import PipelinesTarget
@@ -27,6 +30,14 @@ SEEN_WITHIN_S = 30.0
 LOOK_AGAIN_S = 0.3
 _ENDED = frozenset({"success", "failed", "cancelled", "skipped"})
 _AMBIGUOUS = frozenset({"timeout", "unreachable", "malformed", "internal"})
+
+
+class RunFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What an order to a pipeline is agreed to with. `names`: the tasks that run again, or what is approved."""
+
+    ref: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 async def plan_run(request: Request, policy: Policy, target: PipelinesTarget) -> Plan:
@@ -60,13 +71,14 @@ async def _plan_for_run(request: Request, policy: Policy, target: PipelinesTarge
         raise Refused(5, ActionError(kind="not_found", message=message, fix="`teal run list`"))
     findings: list[Finding] = []
     effects: tuple[str, ...] = ()
+    names: list[str] = []
     already = False
     to = "cancelled"
     if request.kind == "retry":
-        effects, findings = await _retry(target.adapter, run)
+        names, effects, findings = await _retry(target.adapter, run)
         to = "queued"
     elif request.kind == "approve":
-        effects, findings = await _approval(target.adapter, run)
+        names, effects, findings = await _approval(target.adapter, run)
         to = "running"
     else:
         effects = (f"cancel  {run.ref}",)
@@ -74,30 +86,30 @@ async def _plan_for_run(request: Request, policy: Policy, target: PipelinesTarge
     expected = {"run_id": run_id, "state": run.state, "started_at": run.started_at, "ended_at": run.ended_at}
     if already:
         to = run.state
-    return _plan(request, policy, target, run.state, to, effects, findings, expected, already)
+    return _plan(request, policy, target, run.state, to, effects, findings, expected, already, names)
 
 
-async def _retry(adapter: Pipelines, run: PipelineRun) -> tuple[tuple[str, ...], list[Finding]]:
+async def _retry(adapter: Pipelines, run: PipelineRun) -> tuple[list[str], tuple[str, ...], list[Finding]]:
     if run.state not in ("failed", "cancelled", "skipped"):
         text = f"{run.ref} is {run.state}: only an ended run that did not succeed is retried"
-        return (), [Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")]
+        return [], (), [Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")]
     tasks = await adapter.retry_preview(run.pipeline, run.run_id)
     effect = f"retry  {len(tasks)} of the tasks of {run.ref}: {_named(tasks)}"
     if not tasks:
         text = f"no task of {run.ref} would run again"
-        return (), [Finding(level="block", code="nothing-to-retry", text=text, fix="trigger anew")]
-    return (effect,), []
+        return [], (), [Finding(level="block", code="nothing-to-retry", text=text, fix="trigger anew")]
+    return tasks, (effect,), []
 
 
-async def _approval(adapter: Pipelines, run: PipelineRun) -> tuple[tuple[str, ...], list[Finding]]:
+async def _approval(adapter: Pipelines, run: PipelineRun) -> tuple[list[str], tuple[str, ...], list[Finding]]:
     waiting = await adapter.approvals(run.pipeline, run.run_id)
     mine = [each.name for each in waiting if each.mine]
     if mine:
         others = [each for each in waiting if not each.mine]
         findings = [Finding(level="warning", code="others", text=_not_mine(each)) for each in others]
-        return (f"approve  {_named(mine)} of {run.ref}",), findings
+        return mine, (f"approve  {_named(mine)} of {run.ref}",), findings
     text = "; ".join(_not_mine(each) for each in waiting) or f"nothing in {run.ref} waits for an approval"
-    return (), [Finding(level="block", code="no-approval", text=text, fix="`teal run show` says what it waits for")]
+    return [], (), [Finding(level="block", code="no-approval", text=text, fix="`teal run show` says what it waits for")]
 
 
 def _not_mine(approval: Approval) -> str:
@@ -119,12 +131,18 @@ def _plan(
     findings: list[Finding],
     expected: dict[str, Any],
     already: bool = False,
+    names: list[str] | None = None,
 ) -> Plan:
     guard_class = GUARD_CLASS[request.kind]
     at = now()
     if not already:
         findings = [*findings, *context_findings(policy, guard_class, at)]
-    uid = [policy.context, target.target.get("type"), target.target.get("name")]
+    agreed = hash_of(
+        RunFacts(
+            kind=request.kind, context=policy.context, service=request.service, from_=from_, to=to,
+            target=driven(target.target), ref=request.ref, params=request.params, names=tuple(names or ()),
+        )
+    )  # fmt: skip
     return Plan(
         kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
         protected=policy.protected, from_=from_, to=to, findings=with_overrides(findings, request.overrides),
@@ -133,8 +151,8 @@ def _plan(
             preconditions=(f"it is still {from_}",) if from_ and not already else (),
             undo="" if already else _undo(request),
         ),
-        hash=digest([request.kind, request.service, request.ref, request.params, from_, to, uid, effects]),
-        made_at=at, already=already, expected=expected, target=target.target, request=request,
+        hash=shortened(agreed), full_hash=agreed, made_at=at, already=already, expected=expected,
+        target=target.target, request=request,
     )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
+from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings
-from actions.ids import digest, now
+from actions.ids import now
 from actions.journal.config_entry import EDITED, Own, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
@@ -30,6 +31,14 @@ _WANTS_REASON = {
 _OF_THE_MOMENT = frozenset({"promote", "accept"})
 
 
+class OrderFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What an order to an open action is agreed to with."""
+
+    order: str
+    action: str
+    moment: tuple[str, ...] = ()
+
+
 def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bool) -> Plan:
     """`request.order` to `action`, with the reason where it is not possible now."""
     word = request.order
@@ -43,14 +52,19 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
     elif orphaned and word not in ("takeover", "abandon"):
         text = "nobody runs it: a new runner is started for this"
         findings.append(Finding(level="ok", code="orphaned", text=text))
-    moment = [action.phase, action.status] if word in _OF_THE_MOMENT else []
+    agreed = hash_of(
+        OrderFacts(
+            kind=action.kind, context=policy.context, service=action.service, order=word, action=action.id or "",
+            moment=(action.phase, action.status) if word in _OF_THE_MOMENT else (),
+        )
+    )  # fmt: skip
     where = action.phase or action.status
     effects = (f"order    {word} to {action.id} ({action.kind} {action.service}, {where})", f"then     {_WORDS[word]}")
     return Plan(
         kind=action.kind, context=policy.context, service=action.service, guard_class=guard_class,
         protected=policy.protected, from_=action.from_, to=action.to, findings=tuple(findings),
         summary=PlanSummary(effects=effects, preconditions=(), undo=""),
-        hash=digest([word, action.id, policy.context, *moment]), made_at=now(), request=request,
+        hash=shortened(agreed), full_hash=agreed, made_at=now(), request=request,
         needs_reason=_WANTS_REASON.get(word, ""),
     )  # fmt: skip
 

@@ -4,8 +4,10 @@ import re
 
 from msgspec.structs import replace
 
+from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy
 from actions.ids import now
+from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
@@ -30,6 +32,15 @@ from backends.text import clean
 from backends.together import together
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+
+
+class RetireFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What a retirement is agreed to with. `runs`: what runs on the side; `entry` as for a move."""
+
+    weights: dict[str, int]
+    runs: str = ""
+    down: bool = False
+    entry: str = ""
 
 
 async def plan_release(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
@@ -98,7 +109,15 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
         preconditions=(f"{to.upper()} takes no traffic when it is written",),
         undo="",  # a rollback brings the side up again, and then moves the traffic there
     )
-    return replace(plan, summary=summary, expected={**plan.expected, "stages": []})
+    agreed = hash_of(
+        RetireFacts(
+            kind=request.kind, context=policy.context, service=request.service, to=to, target=driven(target.target),
+            weights=state.weights, runs=found.version or found.artifact or "", down=already,
+            entry=digest_of(target.target),
+        )
+    )  # fmt: skip
+    expected = {**plan.expected, "stages": []}
+    return replace(plan, summary=summary, expected=expected, hash=shortened(agreed), full_hash=agreed)
 
 
 async def _window(policy: Policy, journal: Journal, request: Request, target: SwitchTarget) -> list[Finding]:

@@ -6,8 +6,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
-from actions.ids import digest, now
+from actions.ids import now
+from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.judging.stages import stages_of
 from actions.models import (
@@ -57,6 +59,18 @@ class Move(Struct, frozen=True, kw_only=True):
     start: dict[str, Any] | None = None
     holds: str = ""
     sides: OnSides = OnSides()
+
+
+class MoveFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """What a move of traffic is agreed to with. `starts`: version and artifact that are put back on the side first;
+    `entry`: the digest of the config entry, with its commands, stages and gates, without which nothing goes forward."""
+
+    weights: dict[str, int]
+    to_weights: dict[str, int]
+    version: str = ""
+    stages: tuple[int, ...] = ()
+    starts: tuple[str, str] | None = None
+    entry: str = ""
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -244,12 +258,12 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
     effects: tuple[str, ...] = ()
     if not move.already and weights:
         effects = (*move.deploys, *target.adapter.describe_shift(state, weights), *_stage_lines(settings, move))
-    sent = effects
     if move.queued_to:
         effects = (*effects, f"order  to {move.queued_to}, which carries it out")
     guard_class = GUARD_CLASS[request.kind]
     if not move.already:
         findings += [*context_findings(policy, guard_class, now()), *policy.notes]
+    agreed = hash_of(_facts(request, policy, target, move, weights))
     return Plan(
         kind=request.kind,
         context=policy.context,
@@ -264,7 +278,8 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
             preconditions=() if move.already else _preconditions(request, state, move.to),
             undo="" if move.already else _undo(request, settings, state, move.to),
         ),
-        hash=_hash(request, policy, target.target, state, weights, sent),  # whoever carries it out
+        hash=shortened(agreed),
+        full_hash=agreed,
         made_at=now(),
         already=move.already,
         expected={
@@ -279,17 +294,16 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
     )  # fmt: skip
 
 
-def _hash(
-    request: Request,
-    policy: Policy,
-    target: dict[str, Any],
-    state: SwitchState,
-    weights: dict[str, int],
-    effects: tuple[str, ...],
-) -> str:
-    uid = [policy.context, target.get("type"), target.get("name")]
-    what = [request.kind, request.service, state.weights, weights, uid, effects]
-    return digest([*what, request.version] if request.version else what)
+def _facts(request: Request, policy: Policy, target: SwitchTarget, move: Move, weights: dict[str, int]) -> MoveFacts:
+    """The same whoever carries it out: this action, or the open one that it is ordered of."""
+    start = None if move.already else move.start
+    return MoveFacts(
+        kind=request.kind, context=policy.context, service=request.service, target=driven(target.target),
+        weights=move.state.weights, to_weights=weights, version=request.version,
+        stages=() if move.already or len(move.stages) == 1 else move.stages,
+        starts=None if start is None else (str(start.get("version") or ""), str(start.get("artifact") or "")),
+        entry=digest_of(target.target) if request.kind in MOVES_FORWARD else "",
+    )  # fmt: skip
 
 
 def _stage_lines(settings: DeploymentConfig, move: Move) -> tuple[str, ...]:

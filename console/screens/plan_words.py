@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from actions.facts import digits
 from actions.models import MOVES_TRAFFIC, ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
@@ -121,7 +122,7 @@ def changed(old: Plan, new: Plan, of: Symbols) -> list[Row]:
 
 def short(plan_hash: str) -> str:
     """Enough of a hash to compare by eye."""
-    return plan_hash.removeprefix("sha256:")[:_HASH_CHARS]
+    return digits(plan_hash)[:_HASH_CHARS]
 
 
 def _worrying(plan: Plan) -> set[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actions.facts import digits
 from actions.models import Action, Consent, Finding, Plan, Refused, Request
 from actions.outcome import exit_code
 from actions.switching import way_back
@@ -184,7 +185,17 @@ async def test_another_plan_hash_is_refused(house: House, given: str) -> None:
 
 async def test_the_start_of_the_hash_will_do(house: House) -> None:
     plan = await house.gate.plan(ANALYTICS_FLIP)
-    assert (await house.order(ANALYTICS_FLIP, replace(YES, plan_hash=plan.hash[:8]))).status == "succeeded"
+    start = digits(plan.hash)[:8]
+    assert (await refused(house, ANALYTICS_FLIP, replace(YES, plan_hash=start[:5]))).exit_code == 6
+    assert (await house.order(ANALYTICS_FLIP, replace(YES, plan_hash=start))).status == "succeeded"
+
+
+@pytest.mark.parametrize("form", ["hash", "full_hash"])
+async def test_the_whole_hash_will_do_as_it_is_printed_or_without_its_prefix(house: House, form: str) -> None:
+    printed = getattr(await house.gate.plan(ANALYTICS_FLIP), form)
+    assert (await house.order(ANALYTICS_FLIP, replace(YES, plan_hash=printed))).status == "succeeded"
+    printed = getattr(await house.gate.plan(ANALYTICS_ROLLBACK), form)
+    assert (await house.order(ANALYTICS_ROLLBACK, replace(YES, plan_hash=digits(printed)))).status == "succeeded"
 
 
 async def test_the_same_key_and_request_is_done_once(house: House, service: TwoColors) -> None:
