@@ -10,7 +10,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.http import Http
-from backends.logs.elasticsearch import PAGE, ElasticsearchLogs, SearchConfig
+from backends.logs.elasticsearch.logs import PAGE, ElasticsearchLogs, SearchConfig
 from backends.logs.merging import is_gap
 from backends.ports import LogQuery, Logs
 from backends.registry import AdapterContext, build
@@ -125,7 +125,7 @@ async def test_shards_that_do_not_answer_are_said_once_while_following(adapter: 
 
 
 async def test_a_search_that_was_cut_short_says_so(adapter: Logs, cluster: FakeSearch, monkeypatch: Any) -> None:
-    monkeypatch.setattr("backends.logs.elasticsearch.MAX_PAGES", 2)
+    monkeypatch.setattr("backends.logs.elasticsearch.logs.MAX_PAGES", 2)
     for n in range(2 * PAGE + 10):
         cluster.put(T0 + timedelta(milliseconds=n), f"line {n}")
     gap, *rest = await adapter.query(LogQuery(grep="line 20.5"))

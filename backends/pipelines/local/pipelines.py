@@ -23,10 +23,6 @@ letter, digit or underscore as `_` (`-p rows=9` is `TEAL_PARAM_ROWS=9`); text as
 
 import asyncio
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,19 +32,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
-from backends import processes
-from backends.environment import handed_on
-from backends.errors import BackendError, ErrorKind
+from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines import baseline
 from backends.pipelines.following import follow_by_reading
-from backends.pipelines.local import lock as local_lock
-from backends.pipelines.local.dag import DagConfig, RunSpec, default_param, in_order, is_run_id
+from backends.pipelines.local.dag import DagConfig, default_param, is_run_id
 from backends.pipelines.local.logs import task_log
 from backends.pipelines.local.rows import number, pipeline_run, run_state, task_run
+from backends.pipelines.local.run_processes import RunProcesses, found_run, still_running
 from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
-from backends.settings import Secret, encode_hook, refuse_password_in_url, reveal
+from backends.settings import Secret, refuse_password_in_url, reveal
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -57,8 +51,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HISTORY_LENGTH = 12
-_LOCK_WAIT_S = 2.0
-_START_TIMEOUT_S = 20.0
 
 
 class LocalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +84,8 @@ class LocalPipelines:
         self._config = config
         self._name = context.name
         self._base_dir = context.base_dir
-        self._logs = context.base_dir / Path(config.logs).expanduser()
+        logs = context.base_dir / Path(config.logs).expanduser()
+        self._processes = RunProcesses(logs, context.base_dir, config.max_active_tasks)
         self._dags = {dag.name: dag for dag in config.dags}
         self._executor: ThreadPoolExecutor | None = None
         self._opened: History | None = None
@@ -106,7 +99,7 @@ class LocalPipelines:
         """One run now. Raises `not_found`."""
 
         def read(history: "History") -> PipelineRun:
-            row = _found(history, pipeline, run_id)
+            row = found_run(history, pipeline, run_id)
             return self._shown(history, [row], time.time())[0]
 
         return await self._with_history(read)
@@ -115,8 +108,8 @@ class LocalPipelines:
         """The tasks of one run in topological order. Raises `not_found`."""
 
         def read(history: "History") -> list[TaskRun]:
-            row = _found(history, pipeline, run_id)
-            lost = self._lost(row)
+            row = found_run(history, pipeline, run_id)
+            lost = self._processes.lost(row)
             return [task_run(task, lost) for task in history.tasks_of(row["id"])]
 
         return await self._with_history(read)
@@ -125,10 +118,10 @@ class LocalPipelines:
         """The last `LOG_LINES` lines of all tries of one task, or of all tasks. Raises `not_found`."""
 
         def read(history: "History") -> list[LogEntry]:
-            known = [row["task"] for row in history.tasks_of(_found(history, pipeline, run_id)["id"])]
+            known = [row["task"] for row in history.tasks_of(found_run(history, pipeline, run_id)["id"])]
             if task is not None and task not in known:
                 raise BackendError("not_found", clean(f"no task {task} in run {run_id} of {pipeline}"))
-            return task_log(self._directory(pipeline, run_id), known if task is None else [task])
+            return task_log(self._processes.directory(pipeline, run_id), known if task is None else [task])
 
         return await self._with_history(read)
 
@@ -185,16 +178,16 @@ class LocalPipelines:
             raise BackendError("config", clean(f"params of {pipeline}: {error}"), fix="params must be JSON") from None
         logical_at = (logical_date or datetime.now(UTC)).timestamp()
         await self._with_history(
-            lambda history: self._trigger(history, dag, run_id, given, clean(trigger, 64), logical_at)
+            lambda history: self._processes.trigger(history, dag, run_id, given, clean(trigger, 64), logical_at)
         )
 
     async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
         """The tasks of an ended run that did not succeed. Raises `not_found`, and `conflict` while the run is open."""
 
         def read(history: "History") -> list[str]:
-            row = _found(history, pipeline, run_id)
-            if row["ended_at"] is None and self._lost(row) != "runner lost":
-                raise _still_running(pipeline, run_id)
+            row = found_run(history, pipeline, run_id)
+            if row["ended_at"] is None and self._processes.lost(row) != "runner lost":
+                raise still_running(pipeline, run_id)
             return [task["task"] for task in history.tasks_of(row["id"]) if task["state"] != "success"]
 
         return await self._with_history(read)
@@ -204,7 +197,7 @@ class LocalPipelines:
 
         Raises `not_found`, and `conflict` while the run is open.
         """
-        await self._with_history(lambda history: self._retry(history, pipeline, run_id))
+        await self._with_history(lambda history: self._processes.retry(history, pipeline, run_id))
 
     async def cancel(self, pipeline: str, run_id: str) -> None:
         """Ask a run to end: its tasks are told within 300 ms and killed after 3 s. Raises `not_found`.
@@ -213,10 +206,10 @@ class LocalPipelines:
         """
 
         def work(history: "History") -> None:
-            row = _found(history, pipeline, run_id)
+            row = found_run(history, pipeline, run_id)
             if row["ended_at"] is None:
                 history.ask_cancel(row["id"])
-                self._close_if_lost(history, row)
+                self._processes.close_if_lost(history, row)
 
         await self._with_history(work)
 
@@ -227,7 +220,7 @@ class LocalPipelines:
 
     async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
         """None: nothing here waits for a person. Raises `not_found`."""
-        await self._with_history(lambda history: _found(history, pipeline, run_id))
+        await self._with_history(lambda history: found_run(history, pipeline, run_id))
         return []
 
     async def approve(self, pipeline: str, run_id: str, comment: str) -> None:
@@ -269,21 +262,6 @@ class LocalPipelines:
             known = ", ".join(self._dags) or "none"
             raise BackendError("not_found", clean(f"no pipeline {pipeline}"), fix=f"known: {known}") from None
 
-    def _directory(self, pipeline: str, run_id: str) -> Path:
-        return self._logs / pipeline / run_id
-
-    def _lock(self, pipeline: str, run_id: str) -> Path:
-        return self._directory(pipeline, run_id) / ".runner.lock"
-
-    def _lost(self, row: Mapping[str, Any]) -> str | None:
-        """Why nobody can say how an open run is doing; None for one that is alive or ended."""
-        if row["ended_at"] is not None:
-            return None
-        held = local_lock.is_held(self._lock(row["pipeline"], row["run_id"]))
-        if held is None and row["host"] != socket.gethostname():
-            return clean(f"{row['state']} on {row['host']}, not seen from here")
-        return None if held else "runner lost"
-
     def _runs(self, history: "History", since: datetime | None, limit: int) -> list[PipelineRun]:
         rows = history.listed(list(self._dags), since.timestamp() if since else None, limit)
         kept: list[Mapping[str, Any]] = []
@@ -299,7 +277,7 @@ class LocalPipelines:
         names = list(dict.fromkeys(row["pipeline"] for row in rows))
         latest = history.last_of_each(names, HISTORY_LENGTH)
         successes = history.last_of_each(names, baseline.RUNS + 1, "success")
-        lost = {row["id"]: self._lost(row) for group in (rows, *latest.values()) for row in group}
+        lost = {row["id"]: self._processes.lost(row) for group in (rows, *latest.values()) for row in group}
         histories = {
             name: tuple(run_state(row, lost[row["id"]]) for row in reversed(group)) for name, group in latest.items()
         }
@@ -310,128 +288,3 @@ class LocalPipelines:
             states = histories[row["pipeline"]]
             found.append(pipeline_run(row, self._name, states, usual, lost[row["id"]], now))
         return found
-
-    def _trigger(
-        self, history: "History", dag: DagConfig, run_id: str, params: str, trigger: str, logical_at: float
-    ) -> None:
-        from backends.pipelines.local.history import NewRun
-
-        spec = RunSpec(
-            tasks=in_order(dag.tasks),
-            params=dag.params,
-            env=dag.variables,
-            max_active_tasks=self._config.max_active_tasks,
-            directory=str(self._base_dir),
-        )
-        new = NewRun(
-            pipeline=dag.name,
-            run_id=run_id,
-            trigger=trigger,
-            logical_at=logical_at,
-            params=params,
-            spec=msgspec.json.encode(spec, enc_hook=encode_hook).decode(),
-            tasks=tuple((task.name, task.depends_on) for task in spec.tasks),
-            host=socket.gethostname(),
-        )
-        if _is_the_same(history.find(dag.name, run_id), params):
-            return
-        lock = self._take_lock(dag.name, run_id)
-        try:
-            if lock is None or not history.add(new):
-                if not _is_the_same(history.find(dag.name, run_id), params):
-                    raise BackendError("conflict", f"run {run_id} of {dag.name} is being started by somebody else")
-                return
-            self._start(history, dag.name, run_id, lock)
-        finally:
-            if lock is not None:
-                os.close(lock)
-
-    def _retry(self, history: "History", pipeline: str, run_id: str) -> None:
-        row = _found(history, pipeline, run_id)
-        if row["ended_at"] is None and not self._close_if_lost(history, row):
-            raise _still_running(pipeline, run_id)
-        if row["state"] == "success":
-            return
-        lock = self._take_lock(pipeline, run_id)
-        if lock is None:
-            raise BackendError("conflict", f"run {run_id} of {pipeline} is being retried by somebody else")
-        try:
-            if not history.requeue(row["id"], socket.gethostname()):
-                raise BackendError("conflict", f"run {run_id} of {pipeline} is being retried by somebody else")
-            self._start(history, pipeline, run_id, lock)
-        finally:
-            os.close(lock)
-
-    def _take_lock(self, pipeline: str, run_id: str) -> int | None:
-        path = self._lock(pipeline, run_id)
-        try:
-            return local_lock.take(path, _LOCK_WAIT_S)
-        except OSError as error:
-            kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
-            text = clean(f"logs of {pipeline}: {path.parent}: {error.strerror}")
-            raise BackendError(kind, text, fix="check who may write there") from None
-
-    def _start(self, history: "History", pipeline: str, run_id: str, lock: int) -> None:
-        """Start the process of a queued run, handing it the held lock."""
-        from backends.pipelines.local.run import HISTORY_URL
-
-        directory = str(self._directory(pipeline, run_id).absolute())
-        command = [sys.executable, "-P", "-m", "backends.pipelines.local.run", pipeline, run_id, directory, str(lock)]
-        try:
-            subprocess.run(
-                command,
-                cwd=self._base_dir,
-                env=handed_on() | {HISTORY_URL: history.url},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(lock,),
-                start_new_session=True,
-                check=True,
-                timeout=_START_TIMEOUT_S,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            why = clean(f"the process of the run did not start: {error}")
-            history.end_run(_found(history, pipeline, run_id)["id"], "failed", why)
-            raise BackendError("unreachable", f"{pipeline}: {why}", fix=f"look at {directory}/.runner.log") from None
-
-    def _close_if_lost(self, history: "History", row: Mapping[str, Any]) -> bool:
-        """Close an open run that has no process any more; False where it has one, or where that cannot be seen."""
-        if self._lost(row) != "runner lost":
-            return False
-        lock = self._take_lock(row["pipeline"], row["run_id"])
-        if lock is None:
-            return False
-        try:
-            from backends.pipelines.local.task import mark_of
-
-            directory = self._directory(row["pipeline"], row["run_id"])
-            for task in history.tasks_of(row["id"]):
-                if task["state"] == "running":
-                    processes.kill_marked(mark_of(directory / f"{task['task']}.{task['try_number']}.log"))
-            history.end_run(row["id"], "cancelled", "runner lost")
-        finally:
-            os.close(lock)
-        return True
-
-
-def _still_running(pipeline: str, run_id: str) -> BackendError:
-    return BackendError("conflict", f"run {run_id} of {pipeline} is running", fix="cancel it first, or wait")
-
-
-def _found(history: "History", pipeline: str, run_id: str) -> Mapping[str, Any]:
-    row = history.find(pipeline, run_id)
-    if row is None:
-        raise BackendError("not_found", clean(f"no run {run_id} of {pipeline}"), fix="see `teal run list`")
-    return row
-
-
-def _is_the_same(row: Mapping[str, Any] | None, params: str) -> bool:
-    """Whether a run is there already; `conflict` where it has other params."""
-    if row is None:
-        return False
-    if row["params"] != params:
-        raise BackendError(
-            "conflict", f"run {row['run_id']} of {row['pipeline']} exists with other params", fix="use another run id"
-        )
-    return True

@@ -21,20 +21,20 @@ fields = { time = "@timestamp", message = "message", level = "log.level", source
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 from urllib.parse import quote
 
 from msgspec import Struct, field, structs
 
 from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
-from backends.http import Answer, refusal
+from backends.http import Answer
 from backends.logs import polling
-from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text, parse_time
+from backends.logs.elasticsearch.wire import Hit, Page, PointInTimeAnswer, refuse, sorted_at, time_of, value_at
+from backends.logs.lines import LEVEL_WORDS, MAX_LABELS, NANOSECONDS, nanoseconds, parse_text
 from backends.logs.merging import gap
 from backends.logs.polling import Found, Polled
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
-from backends.logs.stamps import Stamp
 from backends.models import LogEntry
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
@@ -46,7 +46,6 @@ FOLLOWED_PAGE = 5000  # a page of what came within the overlap, of which there a
 LARGEST_PAGE = 10_000  # `max_result_window`, as it is by default
 MAX_PAGES = 50
 KEEP_ALIVE = "1m"
-NO_TIME_NS = 9_223_372_036_854_775_807  # by which a document without a time is sorted
 _EARLIEST, _LATEST = "1970-01-01T00:00:00.000000000Z", "2262-04-11T23:47:16.000000000Z"
 
 
@@ -94,35 +93,6 @@ class SearchConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         refuse_literal_secrets(self.headers)
         if not self.index.strip(" /"):
             raise ValueError('index: a name or a pattern, e.g. "logs-*"')
-
-
-class _Pit(Struct):
-    id: str = ""
-    pit_id: str = ""
-
-
-class _Hit(Struct):
-    _index: str
-    _id: str
-    sort: list[Any] = []
-    _source: dict[str, Any] = {}
-    fields: dict[str, Any] = {}
-
-
-class _Hits(Struct):
-    hits: list[_Hit] = []
-
-
-class _Shards(Struct):
-    total: int = 0
-    failed: int = 0
-
-
-class _Page(Struct):
-    hits: _Hits
-    timed_out: bool = False
-    shards: _Shards = field(name="_shards", default_factory=_Shards)
-    pit_id: str = ""
 
 
 class _PointInTime:
@@ -221,9 +191,9 @@ class ElasticsearchLogs:
                         raise
                     self._has_ties = False
                     continue
-                page = answer.decode(_Page)
+                page = answer.decode(Page)
                 point.id = page.pit_id or point.id
-                hits = [hit for hit in page.hits.hits if (hit._index, hit._id) not in seen]
+                hits = [hit for hit in page.hits.hits if (hit.index, hit.id) not in seen]
                 lines = [self._line(hit) for hit in hits]
                 yield lines, list(self._complaints(page, lines))
                 if len(page.hits.hits) < size:
@@ -232,8 +202,8 @@ class ElasticsearchLogs:
                 if self._has_ties:
                     after = last
                     continue
-                seen.update((hit._index, hit._id) for hit in hits)
-                edge = _sorted_at(last)
+                seen.update((hit.index, hit.id) for hit in hits)
+                edge = sorted_at(last)
                 if edge is None:
                     yield [], [self._complaint(0, "more documents without a time")]
                     return
@@ -271,25 +241,27 @@ class ElasticsearchLogs:
     def _complaint(self, ns: int, why: str) -> Found:
         return Found(ns, why, "", gap(self._context.name, None, why))
 
-    def _complaints(self, page: _Page, lines: list[Found]) -> Iterator[Found]:
+    def _complaints(self, page: Page, lines: list[Found]) -> Iterator[Found]:
         ns = lines[-1].ns if lines else 0
         if page.shards.failed:
             yield self._complaint(ns, f"{page.shards.failed} of {page.shards.total} shards did not answer")
         if page.timed_out:
             yield self._complaint(ns, "the search ran out of time on the cluster")
 
-    def _line(self, hit: _Hit) -> Found:
-        fields, source = self._config.fields, hit._source
-        at = _time_of(hit, fields.time)
-        text = _at(source, fields.message)
+    def _line(self, hit: Hit) -> Found:
+        fields, source = self._config.fields, hit.source
+        at = time_of(hit, fields.time)
+        text = value_at(source, fields.message)
         raw = text if isinstance(text, str) else "" if text is None else str(text)
-        name = _at(source, fields.source)
-        labels = {name: str(value) for name in fields.labels[:MAX_LABELS] if (value := _at(source, name)) is not None}
+        name = value_at(source, fields.source)
+        labels = {
+            name: str(value) for name in fields.labels[:MAX_LABELS] if (value := value_at(source, name)) is not None
+        }
         entry = parse_text(raw, source=clean(str(name or self._context.name), 128), labels=clean_labels(labels))
-        level = LEVEL_WORDS.get(str(_at(source, fields.level)).lower(), entry.level)
+        level = LEVEL_WORDS.get(str(value_at(source, fields.level)).lower(), entry.level)
         when, ns = at or (None, 0)
         entry = structs.replace(entry, at=when, at_ns=str(ns) if at else None, level=level)
-        return Found(ns, (hit._index, hit._id), raw, entry)
+        return Found(ns, (hit.index, hit.id), raw, entry)
 
     @asynccontextmanager
     async def _point_in_time(self) -> AsyncIterator[_PointInTime]:
@@ -297,7 +269,7 @@ class ElasticsearchLogs:
         elastic = self.dialect == "elasticsearch"
         path = f"/{index}/_pit" if elastic else f"/{index}/_search/point_in_time"
         opened = await self._ask("POST", path, params={"keep_alive": KEEP_ALIVE})
-        found = opened.decode(_Pit)
+        found = opened.decode(PointInTimeAnswer)
         point = _PointInTime(found.id if elastic else found.pit_id)
         if not point.id:
             raise BackendError(
@@ -335,7 +307,7 @@ class ElasticsearchLogs:
                 accept_errors=True,
             )
             if answer.status >= 300:
-                _refuse(answer, known.headers, known.auth, f"`index`, `filter` or `fields` of logs {context.name}")
+                refuse(answer, known.headers, known.auth, f"`index`, `filter` or `fields` of logs {context.name}")
             return answer
 
         return await self._keys.entered(ask)
@@ -345,65 +317,6 @@ class OpenSearchLogs(ElasticsearchLogs):
     """The same in the dialect of OpenSearch."""
 
     dialect = "opensearch"
-
-
-class _Cause(Struct):
-    reason: str = ""
-    type: str = ""
-    root_cause: list["_Cause"] = []
-
-    @property
-    def words(self) -> str:
-        """Those of what is behind it: of a failed search the reason of the first shard."""
-        cause = next((cause for cause in self.root_cause if cause.reason), self)
-        return f"{cause.type}: {cause.reason}" if cause.reason else cause.type
-
-
-class _Error(Struct):
-    error: _Cause | str = ""
-
-
-def _refuse(answer: Answer, headers: dict[str, str], auth: tuple[str, str] | None, asked: str) -> NoReturn:
-    try:
-        error = answer.decode(_Error).error
-        said = error if isinstance(error, str) else error.words
-        if "no handler found" in said:  # a path that this dialect does not have
-            asked = ""
-    except BackendError:
-        said = ""
-    raise refusal(answer, headers=headers, auth=auth, said=said, asked=asked)
-
-
-def _at(document: Any, path: str) -> Any:
-    """What stands at a path, whether its dots are objects or part of the name; the first of several."""
-    if not isinstance(document, dict):
-        return None
-    if path in document:
-        found = document[path]
-        return found[0] if isinstance(found, list) and found else found
-    head, _, rest = path.partition(".")
-    while rest:
-        if head in document and (found := _at(document[head], rest)) is not None:
-            return found
-        more, _, rest = rest.partition(".")
-        head = f"{head}.{more}"
-    return None
-
-
-def _time_of(hit: _Hit, path: str) -> Stamp | None:
-    """As the cluster reads it, whatever the format; as it is written where that is the same time but more exact."""
-    written = parse_time(_at(hit._source, path))
-    read = parse_time(_at(hit.fields, path))
-    if read is None and (ns := _sorted_at(hit.sort)) is not None:
-        read = parse_time(ns)
-    is_same = written and read and written[1] // 1_000_000 == read[1] // 1_000_000
-    return written if read is None or is_same else read
-
-
-def _sorted_at(sort: list[Any]) -> int | None:
-    """The nanosecond by which a document was sorted."""
-    at = parse_time(sort[0]) if sort else None
-    return at[1] if at and at[1] < NO_TIME_NS else None
 
 
 def _text_of(ns: int) -> str:
