@@ -151,7 +151,8 @@ class Owner(Struct, frozen=True, kw_only=True):
     """The runner that holds or held the lease. `lease_over` is judged by the journal's clock when it is read.
 
     `lock` is the file that it keeps locked on its host for its life; empty where it has none. `seen_at`: when it last
-    won, renewed or ended the lease.
+    won, renewed or ended the lease. `boot`: which boot of the host that was, and `lease_ends_s` the end of the lease by
+    its clock since boot, which nobody can set; empty and 0 where that is not known.
     """
 
     user: str
@@ -161,6 +162,8 @@ class Owner(Struct, frozen=True, kw_only=True):
     lease_over: bool = False
     lock: str = ""
     seen_at: datetime | None = None
+    boot: str = ""
+    lease_ends_s: float = 0.0
 
 
 class Actor(Struct, frozen=True, kw_only=True):

@@ -38,8 +38,9 @@ def current_actor(env: Mapping[str, str]) -> Actor:
 def runner_owner(lock: str = "") -> Owner:
     """This process as the owner of a lease; `lock` is the file that it keeps locked meanwhile."""
     from actions.models import Owner
+    from backends.processes import boot_id
 
-    return Owner(user=login_name(), host=host_name(), pid=os.getpid(), lock=lock)
+    return Owner(user=login_name(), host=host_name(), pid=os.getpid(), lock=lock, boot=boot_id())
 
 
 def login_name() -> str:

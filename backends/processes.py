@@ -78,7 +78,7 @@ def running(pid: int, name: str, mark: str, since: datetime, until: datetime) ->
     """The record of a child that this process has just started."""
     found = _stat(pid)
     return Running(
-        name=clean(name, 128), host=clean(socket.gethostname(), 128), boot_id=_boot_id(), pid_namespace=_namespace(),
+        name=clean(name, 128), host=clean(socket.gethostname(), 128), boot_id=boot_id(), pid_namespace=_namespace(),
         pid=pid, start_ticks=None if found is None else found.start_ticks, mark=mark, since=since, until=until,
     )  # fmt: skip
 
@@ -87,10 +87,10 @@ def fate(command: Running) -> Fate:
     """As `Fate`. Blocks for a look at all processes."""
     if not command.boot_id or command.start_ticks is None:
         return "elsewhere" if command.host != socket.gethostname() or _exists(command.pid) else "gone"
-    if (command.boot_id, command.pid_namespace) == (_boot_id(), _namespace()):
+    if (command.boot_id, command.pid_namespace) == (boot_id(), _namespace()):
         found = members(command)
         return "here" if any(member.leader for member in found) else "left" if found else "gone"
-    rebooted = command.host == socket.gethostname() and command.boot_id != _boot_id() != ""
+    rebooted = command.host == socket.gethostname() and command.boot_id != boot_id() != ""
     return "gone" if rebooted else "elsewhere"
 
 
@@ -213,7 +213,8 @@ def _exists(pid: int) -> bool:
 
 
 @cache
-def _boot_id() -> str:
+def boot_id() -> str:
+    """What this boot of the host is called; empty where the kernel does not say."""
     with contextlib.suppress(OSError):
         return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return ""

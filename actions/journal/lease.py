@@ -8,13 +8,16 @@ import contextlib
 import fcntl
 import os
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actions.journal.location import make_directory
 from actions.models import Owner
 from backends.file_locks import lock_within
+from backends.processes import boot_id
 
 TAKE_WAIT_S = 1.0
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the host sleeps
@@ -46,6 +49,26 @@ class Hold(Struct, frozen=True):
 
 class LeaseLost(Exception):
     """Another runner took the action over; whoever holds the older fence only watches from now on."""
+
+
+def left_s(owner: Owner, at: datetime) -> float:
+    """Seconds until the lease of `owner` ends where the journal's clock says `at`; on its host and in its boot by the
+    clock since boot, whatever became of the other one."""
+    if owner.lease_ends_s and owner.boot == boot_id() != "":
+        return owner.lease_ends_s - steady_clock()
+    assert owner.lease_expires_at is not None
+    return (owner.lease_expires_at - at).total_seconds()
+
+
+def is_over(owner: Owner, at: datetime) -> bool:
+    """Whether it is, or was never won."""
+    return not 0 < left_s(owner, at) <= LONGEST_S
+
+
+def ending_in(owner: Owner, at: datetime, seconds: float) -> Owner:
+    """`owner` with a lease that ends so long after `at`."""
+    ends_s = steady_clock() + seconds if owner.boot else 0.0
+    return replace(owner, lease_expires_at=at + timedelta(seconds=seconds), seen_at=at, lease_ends_s=ends_s)
 
 
 def steady_clock() -> float:

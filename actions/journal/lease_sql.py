@@ -1,17 +1,18 @@
 """The statements of the lease: won by one, checked with every write. Loads SQLAlchemy."""
 
-from datetime import datetime, timedelta
+import contextlib
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
-from actions.ids import canonical, time_text
+from actions.ids import canonical, time_of, time_text
 from actions.journal import tables
 from actions.journal.audit import AuditEntry
 from actions.journal.engines import database_now
-from actions.journal.lease import LONGEST_S, Hold, LeaseHeld, LeaseLost, is_held
+from actions.journal.lease import Hold, LeaseHeld, LeaseLost, ending_in, is_held, is_over
 from actions.journal.schema import identity_of
 from actions.journal.tables import leases
 from actions.models import Owner
@@ -24,16 +25,15 @@ def acquire(
     where = _of(context, service)
     lease = connection.execute(select(leases).where(where)).mappings().first()
     at = database_now(connection)
-    owner = replace(owner, lease_expires_at=at + timedelta(seconds=ttl_s), seen_at=at)
+    owner = ending_in(owner, at, ttl_s)
     fence = 1 if lease is None else lease["fence"] + 1
     values = {**_columns(owner), "action_id": action_id, "fence": fence, "last_write": ""}
     if lease is None:
         connection.execute(insert(leases).values(context=context, service=service, **values))
         return Hold(action_id, context, service, fence, owner, identity_of(connection))
-    if lease["action_id"] == action_id and _is_live(lease["expires_at"], at):
-        before = _owner_of(lease["owner"])
-        if before is not None and not _is_dead(before, owner):
-            raise LeaseHeld(before)
+    before = _owner_of(lease["owner"]) if lease["action_id"] == action_id else None
+    if before is not None and _is_live(before, lease["expires_at"], at) and not _is_dead(before, owner):
+        raise LeaseHeld(before)
     connection.execute(update(leases).where(where).values(values))
     return Hold(action_id, context, service, fence, owner, identity_of(connection))
 
@@ -86,15 +86,17 @@ def lock_entry(hold: Hold, order: str, *, taken_over: bool) -> AuditEntry:
 
 def _ends_at(connection: Connection, hold: Hold, in_s: float) -> Hold:
     at = database_now(connection)
-    owner = replace(hold.owner, lease_expires_at=at + timedelta(seconds=in_s), seen_at=at)
+    owner = ending_in(hold.owner, at, in_s)
     connection.execute(update(leases).where(_of(hold.context, hold.service)).values(_columns(owner)))
     mine = tables.actions.c.id == hold.action_id
     connection.execute(update(tables.actions).where(mine).values(owner=canonical(owner)))
     return replace(hold, owner=owner)
 
 
-def _is_live(ends_at: str, at: datetime) -> bool:
-    return time_text(at) < ends_at <= time_text(at + timedelta(seconds=LONGEST_S))
+def _is_live(before: Owner, ends_at: str, at: datetime) -> bool:
+    with contextlib.suppress(ValueError):
+        return not is_over(replace(before, lease_expires_at=time_of(ends_at)), at)
+    return False
 
 
 def _owner_of(text: str) -> Owner | None:

@@ -19,7 +19,7 @@ from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, e
 from actions.journal.audit_sql import append, head_of, links
 from actions.journal.engines import database_now
 from actions.journal.late_sql import add_late
-from actions.journal.lease import LONGEST_S, Hold
+from actions.journal.lease import Hold, is_over
 from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.journal.location import JournalLocation
 from actions.journal.rows import (
@@ -426,8 +426,7 @@ class SqlJournal:
         action = action_of(row, self._events(connection, row["id"]))
         if not action.open or action.owner is None or action.owner.lease_expires_at is None:
             return action
-        left_s = (action.owner.lease_expires_at - database_now(connection)).total_seconds()
-        over = not 0 < left_s <= LONGEST_S
+        over = is_over(action.owner, database_now(connection))
         return replace(action, owner=replace(action.owner, lease_over=over))
 
     def _undoable(self, connection: Connection, action: Action, row: RowMapping) -> Action:

@@ -160,10 +160,12 @@ class StampedForm:
         line = self._stamp_line(text)
         if line is None:
             return unknown("no stamp: not written by this program")
+        told = line.partition(STAMP_MARK)[2]
         try:
-            stamp = decode_text(line.partition(STAMP_MARK)[2], Stamp)
+            stamp = decode_text(told, Stamp)
         except msgspec.DecodeError as error:
-            return unknown(f"the stamp is damaged: {clean(str(error), 200)}")
+            newer = self._newer(told, revision, str(error), _digest(text.replace(line, "", 1)))
+            return newer or unknown(f"the stamp is damaged: {clean(str(error), 200)}")
         if stamp.digest != _digest(text.replace(line, "", 1)):
             return unknown("edited by hand since it was written: its text is not that of its stamp")
         problem = check_weights(stamp.weights, self._colors)
@@ -177,6 +179,22 @@ class StampedForm:
         return SwitchState(
             weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence,
             journal=clean(journal.removesuffix(_ENDS), 64), ended=ended,
+        )  # fmt: skip
+
+    def _newer(self, told: str, revision: str, why: str, digest: str) -> SwitchState | None:
+        """A stamp of other fields, as a newer program may write it: its weights hold where its text was not edited."""
+        try:
+            data: Any = decode_text(told, object)
+        except msgspec.DecodeError:
+            return None
+        weights = data.get("weights") if isinstance(data, dict) else None
+        if not isinstance(weights, dict) or check_weights(weights, self._colors) or data.get("digest") != digest:
+            return None
+        stamp, fence = data.get("stamp"), data.get("fence")
+        return SwitchState(
+            weights={color: weights.get(color, 0) for color in self._colors}, revision=revision,
+            stamp=clean(stamp, 128) if isinstance(stamp, str) else "", fence=fence if type(fence) is int else 0,
+            odd_mark=clean(why, 200),
         )  # fmt: skip
 
     def write(

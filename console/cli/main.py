@@ -8,9 +8,12 @@ from console.cli.terminal import can_show_console
 
 def main() -> None:
     """The console script. Always ends by SystemExit with a code of docs/contract.md."""
+    from console.clock import unusable
     from console.streams import flush, open_streams
 
     open_streams()
+    if code := unusable():
+        sys.exit(code)
     from console.cli.ending import Ending, ended, run_command
 
     # Imports allocate some 200,000 objects that stay: looking through them again and again for garbage took 48 of the

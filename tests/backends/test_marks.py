@@ -4,6 +4,7 @@ What 0.1.0 did is copied here: the fields of its stamp, the parts of its breadcr
 """
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from backends.deployments.haproxy.state import Crumb
 from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, ServiceControl
+from backends.deployments.nginx import include
 from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
 from backends.kubernetes.wire import Metadata, Service, ServiceSpec
 
@@ -168,3 +170,46 @@ def test_a_fence_that_is_no_number_is_told(fence: str, odd: bool) -> None:
     )
     found = ServiceControl(None, "s", "c", COLORS).state(service)  # type: ignore[arg-type]
     assert (bool(found.odd_mark), found.fence) == (odd, 0 if odd else 7)
+
+
+def newer_stamp(**fields: Any) -> bytes:
+    """A stamp as a newer program may write it into the text of today."""
+    text = TemplateForm(COLORS, TEMPLATE, "#").write(b"", GREEN, "A:shift", AT, 7).decode()
+    line = next(line for line in text.splitlines() if "tealdeck:" in line)
+    told = msgspec.json.decode(line.partition("tealdeck:")[2]) | fields
+    return text.replace(line, f"# tealdeck:{msgspec.json.encode(told).decode()}").encode()
+
+
+@pytest.mark.parametrize("fields", [{"signed": "x"}, {"fence": "7b"}, {"stamp": {"v": 2}}, {"generation": "3-1"}])
+def test_a_stamp_of_a_newer_program_is_told_and_its_weights_hold(fields: dict[str, Any]) -> None:
+    form = TemplateForm(COLORS, TEMPLATE, "#")
+    content = newer_stamp(**fields)
+    found = form.read(content)
+    assert (found.weights, found.detail, bool(found.odd_mark)) == (GREEN, "", True)
+    assert "\n" not in found.odd_mark
+    back = form.read(form.write(content, {"blue": 100, "green": 0}, "B:shift-back", AT, 8))
+    assert (back.weights, back.stamp, back.odd_mark) == ({"blue": 100, "green": 0}, "B:shift-back", "")
+    edited = content.replace(b"server green", b"server blue")
+    assert (form.read(edited).weights, bool(form.read(edited).detail)) == ({}, True)
+
+
+@pytest.mark.parametrize("weights", [7, {"red": 100}, {"blue": 1}, {}])
+def test_a_stamp_of_a_newer_program_without_weights_says_nothing_of_what_is_live(weights: Any) -> None:
+    found = TemplateForm(COLORS, TEMPLATE, "#").read(newer_stamp(signed="x", weights=weights))
+    assert (found.weights, bool(found.detail)) == ({}, True)
+
+
+@pytest.mark.parametrize(("text", "owns"), [("", True), ("1/7/j/open", True), ("2/7/j/open/x", False), ("?", False)])
+def test_what_a_newer_program_says_beside_a_crumb_is_told(text: str, owns: bool) -> None:
+    assert Crumb.owns(text) is owns
+
+
+@pytest.mark.parametrize(("more", "said"), [("", ""), (" by=2", "by=2"), (" by=2 at=x\n", "by=2 at=x")])
+async def test_an_endpoint_of_a_newer_program_is_read(more: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answered(*_: Any, **__: Any) -> tuple[Any, bytes]:
+        return SimpleNamespace(status_code=200), f"green gen=3 op=A:shift{more}".encode()
+
+    monkeypatch.setattr(include, "fresh_request", answered)
+    found = await include.running("http://127.0.0.1:1/__color", COLORS)
+    assert (found.shares, found.generation, found.stamp, found.more) == (GREEN, 3, "A:shift", said)
+    assert ("more" in repr(found)) is bool(said)

@@ -104,3 +104,21 @@ def test_a_crash_without_a_place_for_its_file_is_one_line(tmp_path: Path, monkey
     assert "no crash file could be written" in said
     assert "\n" not in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize(("command", "code"), [(["status"], 7), (["deploy", "rollback", "x", "-y"], 7), (["check"], 3)])
+def test_a_clock_beyond_what_can_be_counted_is_said_in_one_line(command: list[str], code: int, tmp_path: Path) -> None:
+    """Exit 70, from each command."""
+    program = (
+        "import sys, time\n"
+        "def beyond(): raise OverflowError('timestamp too large to convert to C _PyTime_t')\n"
+        "time.time = time.time_ns = beyond\n"
+        "from console.cli.main import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, *command], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == "teal: the clock of this host says a year after 2262 (set it, as with `timedatectl`)\n"
+    assert not list(tmp_path.rglob("crash-*"))

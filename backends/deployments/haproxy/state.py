@@ -47,6 +47,11 @@ class Crumb(Struct, frozen=True, kw_only=True):
         """As the variable beside it holds `journal` and `ended`, with the write that they are of."""
         return f"1/{self.number}/{quote(self.journal, safe='')}/{'ended' if self.ended else 'open'}"
 
+    @staticmethod
+    def owns(text: str) -> bool:
+        """Whether the variable beside it is of the form that this program writes, or holds nothing."""
+        return text == "" or text.startswith("1/")
+
     def owned(self, text: str) -> "Crumb":
         """With what the variable beside it says; without, where that is of another write."""
         version, _, rest = text.partition("/")
@@ -87,7 +92,8 @@ class Counters(Struct, frozen=True):
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
-    """One node, read at once. `crumb` is None where there is none, and `odd_mark` is one that can not be read.
+    """One node, read at once. `crumb` is None where there is none, and `odd_mark` is one that can not be read,
+    `odd_owner` what is beside one.
     `process` changes with every reload, `started` is the second of the last one, 0 where it is not known."""
 
     node: str
@@ -100,6 +106,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     started: int
     counters: dict[str, Counters]
     odd_mark: str = ""
+    odd_owner: str = ""
 
     @property
     def static(self) -> bool:
@@ -178,6 +185,7 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         started=number(node, info, "Start_time_sec"),
         counters=_counters(node, stat, color_of),
         odd_mark=clean(found_crumb[1], 200) if found_crumb and crumb is None else "",
+        odd_owner=clean(owner[1], 200) if owner and crumb and not crumb.owns(owner[1]) else "",
     )
 
 
@@ -194,7 +202,8 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
         for server in sorted(node.servers, key=lambda server: server.name):
             digest.update(f"{server.name}={server.weight}/{server.admin}|".encode())
     newest = max(nodes, key=lambda node: node.crumb.number if node.crumb else 0)
-    odd = next((f"{clean(node.odd_mark, 80)} on {node.node}" for node in nodes if node.odd_mark), "")
+    marks = ((node.odd_mark or node.odd_owner, node.node) for node in nodes)
+    odd = next((f"{clean(mark, 80)} on {node}" for mark, node in marks if mark), "")
     state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)
     if (crumb := newest.crumb) is not None:
         ended = all(node.crumb is not None and node.crumb.ended for node in nodes)

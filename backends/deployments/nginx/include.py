@@ -22,16 +22,18 @@ from backends.text import clean
 Mode = Literal["upstream", "split_clients"]
 
 INCLUDE_FIX = "include the file in nginx's `http { }`, as docs/proxies.md shows, and reload nginx"
-_SAYS = re.compile(r"([\w.=,%-]+) gen=(\d{1,18}) op=(\S*)\s*")
+_SAYS = re.compile(r"([\w.=,%-]+) gen=(\d{1,18}) op=(\S*)(?: (.*\S))?\s*")
 _READ_BYTES = 1024
 
 
-class Running(Struct, frozen=True, kw_only=True):
-    """What the stamped endpoint said: shares in percent by color, the number of the write, and for whom it was."""
+class Running(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """What the stamped endpoint said: shares in percent by color, the number of the write, for whom it was, and `more`
+    that a newer program says there."""
 
     shares: dict[str, int]
     generation: int
     stamp: str
+    more: str = ""
 
 
 class Include(Struct, frozen=True, kw_only=True):
@@ -129,7 +131,9 @@ async def running(url: str, colors: tuple[str, ...]) -> Running:
     if match is None or not shares:
         what = f"HTTP {answer.status_code}, " + (clean(body.decode("utf-8", "replace"), 80) or "nothing")
         raise BackendError("malformed", f"{where}: no stamp of this program: {what}", fix=INCLUDE_FIX)
-    return Running(shares=shares, generation=int(match[2]), stamp=clean(unquote(match[3]), 128))
+    return Running(
+        shares=shares, generation=int(match[2]), stamp=clean(unquote(match[3]), 128), more=clean(match[4] or "", 80)
+    )
 
 
 def _shares(text: str, colors: tuple[str, ...]) -> dict[str, int]:

@@ -243,6 +243,7 @@ class NginxSwitch:
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
             return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}")
+        file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
             return replace(file, revision=revision)

@@ -384,3 +384,26 @@ async def test_what_was_done_without_it_is_added_once_and_takes_back_what_it_too
     assert await journal.add_late(killed)
     (kept,) = await journal.action("test", killed.draft.id)
     assert (kept.status, kept.open) == ("abandoned", False)
+
+
+@pytest.mark.parametrize(("jump", "boot", "over"), [(86400, "this", False), (-86400, "this", False), (86400, "", True)])
+async def test_on_its_own_host_a_lease_ends_by_the_clock_that_nobody_sets(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, jump: int, boot: str, over: bool
+) -> None:
+    """A clock that was set says of a runner that lives neither that nobody runs it, nor that it may be taken over."""
+    action = await journal.begin(draft())
+    here = runner_owner("/nowhere/A.lock")
+    assert here.boot
+    hold = await journal.acquire(str(action.id), replace(here, host="bastion-1", boot=here.boot if boot else ""))
+    for module in ("sql", "lease_sql"):
+        monkeypatch.setattr(f"actions.journal.{module}.database_now", lambda _: now() + timedelta(seconds=jump))
+    (seen,) = await journal.action("test", hold.action_id)
+    assert seen.owner is not None
+    assert seen.owner.lease_over is over
+    if over:
+        assert (await journal.acquire(hold.action_id, owner("bastion-2"))).fence == 2
+        return
+    with pytest.raises(LeaseHeld):
+        await journal.acquire(hold.action_id, owner("bastion-2"))
+    await journal.let_go(hold)
+    assert (await journal.acquire(hold.action_id, owner("bastion-2"))).fence == 2
