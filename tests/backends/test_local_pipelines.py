@@ -348,9 +348,9 @@ async def test_ten_thousand_runs_are_listed_like_fifty(tmp_path: Path) -> None:
 
 
 async def timed(adapter: LocalPipelines) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(await adapter.runs(limit=20)) == 20
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_late_is_above_one_and_a_quarter_p95_and_five_minutes_over() -> None:
