@@ -1,6 +1,9 @@
 """`make chaos`: kills runners, races journals, hangs phases, takes sides down and edits by hand, on real switches; the
 table says what became of each, with the seed that plays it again.
 
+A round that broke nothing but a promise in seconds, on a machine that was late, is played once more; where it does so
+again it is counted as "machine too slow". Anything else is a violation.
+
 python -m tests.chaos [--switch file-switch] [--rounds 1000] [--seed N] [--first 1] [--workers 2] [--minutes N]
 """
 

@@ -31,6 +31,7 @@ from tests.chaos.relay import Relay
 from tests.chaos.runners import Runner, Runners
 
 ROUND_S = 240.0
+"""That it ends at all; what is promised in seconds is held to them."""
 LOAD_PER_S = 20.0
 RESCUES: tuple[OrderWord, ...] = ("resume", "takeover", "rollback", "abort")
 YES = Consent(confirmed=True, reason="chaos")

@@ -17,10 +17,10 @@ from actions.models import Action, Refused, Request
 from actions.switching.other_journal import OTHER_JOURNAL
 from actions.unjournalled_rollback import run_unjournalled
 from console.runners import build_described
-from tests.chaos.harness import YES, Chaos, Load, Outcome
+from tests.chaos.harness import ROUND_S, YES, Chaos, Load, Outcome
 from tests.chaos.lateness import within
 from tests.chaos.runners import Runner
-from tests.chaos.stage import ALL_BLUE, MARGIN_S, ROUND_S, SEEN_S, Stage, nothing_lost, one_has_all, settled
+from tests.chaos.stage import ALL_BLUE, MARGIN_S, SEEN_S, Stage, nothing_lost, one_has_all, settled
 
 
 async def two_journals(stage: Stage, chance: random.Random) -> Outcome:

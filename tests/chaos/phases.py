@@ -9,10 +9,10 @@ from functools import partial
 from actions.models import Action, Refused, Request
 from backends.errors import BackendError
 from tests.chaos.benches import TIMEOUT_S
-from tests.chaos.harness import YES, Load, Outcome
+from tests.chaos.harness import ROUND_S, YES, Load, Outcome
 from tests.chaos.lateness import TooLate, within
 from tests.chaos.runners import Runner
-from tests.chaos.stage import ALL_BLUE, MARGIN_S, ROUND_S, Stage, nothing_lost
+from tests.chaos.stage import ALL_BLUE, MARGIN_S, Stage, nothing_lost
 
 LEFT_S = 5.0
 """How long a side that is down may keep its traffic."""

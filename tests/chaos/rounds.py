@@ -11,11 +11,11 @@ from msgspec import Struct
 from actions.models import Refused
 from backends.errors import BackendError
 from tests.chaos.benches import SLOW_S
-from tests.chaos.harness import RESCUES, Load, Outcome, Round
+from tests.chaos.harness import RESCUES, ROUND_S, Load, Outcome, Round
 from tests.chaos.journals import broken_journal, two_journals
 from tests.chaos.lateness import TooLate, within
 from tests.chaos.phases import dead, hang
-from tests.chaos.stage import ALL_BLUE, MARGIN_S, ROUND_S, SEEN_S, Stage, nothing_lost, one_has_all
+from tests.chaos.stage import ALL_BLUE, MARGIN_S, SEEN_S, Stage, nothing_lost, one_has_all
 
 
 class Fault(Struct, frozen=True):

@@ -10,8 +10,6 @@ from actions.models import Action, Request
 from tests.chaos.harness import Bench, Chaos, Load
 from tests.chaos.runners import Runners
 
-ROUND_S = 240.0
-"""That it ends at all; what is promised in seconds is held to them."""
 MARGIN_S = 4.0
 """What a machine of two cores that plays all switches at once adds to a promise that is measured in seconds."""
 SEEN_S = 2.0
