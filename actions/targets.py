@@ -116,7 +116,7 @@ def describe(
     """The description of an entry: `config` is it as it stands in the file, secrets as references.
 
     That of what an action drives may have more keys: `notify`, the descriptions of those who are told of the action,
-    `sources`, of what it is judged by, and `moves`, what its switch writes to (`Switch.moves`).
+    `sources`, of what it is judged by, and `moves`, what its switch writes to (`Switch.object_id`).
     """
     return {
         "port": port, "type": kind, "name": name, "config": config,

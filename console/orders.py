@@ -253,7 +253,7 @@ class Orders:
         entry = self._adapters.entry("deployments", service)
         told = {
             **self._target("deployments", service),
-            "moves": self._adapters.switch(service).moves,
+            "moves": self._adapters.switch(service).object_id,
             "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
             "around": around(self._context, service),
         }

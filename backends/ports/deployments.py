@@ -42,8 +42,8 @@ class Switch(Closable, Protocol):
     """
 
     @property
-    def moves(self) -> str:
-        """What it writes to, however that is reached: the same entry of another config moves the same thing."""
+    def object_id(self) -> str:
+        """Which control object it writes to, however it is reached: two entries with the same one move the same traffic."""
 
     @property
     def splits(self) -> bool:

@@ -57,7 +57,13 @@ class OneService:
         context = AdapterContext("analytics", base, base / "state", self._http)
         adapter = build("deployments", "file-switch", config, context)
         told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
-        told = {**told, "notify": self.notify, "sources": self.described, "around": self.around, "moves": adapter.moves}
+        told = {
+            **told,
+            "notify": self.notify,
+            "sources": self.described,
+            "around": self.around,
+            "moves": adapter.object_id,
+        }
         self.asked.append(Sources(self.described, build_described))
         return SwitchTarget(self.wrap(adapter), told, self.asked[-1])
 

@@ -99,7 +99,7 @@ class HaproxySwitch:
         self._static = False
 
     @property
-    def moves(self) -> str:
+    def object_id(self) -> str:
         """As the port says."""
         return f"backend {self._config.backend}"
 

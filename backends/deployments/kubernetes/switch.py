@@ -118,7 +118,7 @@ class KubernetesSwitch:
         self._expositions = {color: Exposition(self._http, url) for color, url in config.exposition.items()}
 
     @property
-    def moves(self) -> str:
+    def object_id(self) -> str:
         """As the port says."""
         return f"{self._config.namespace}/{self._config.service}"
 

@@ -112,7 +112,7 @@ class NginxSwitch:
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
     @property
-    def moves(self) -> str:
+    def object_id(self) -> str:
         """As the port says."""
         return str(self._path.resolve())
 
