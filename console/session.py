@@ -247,9 +247,9 @@ class Session:
             return Ways(no_deployer=why, no_split=why)
         none = "nothing puts a version on it: no `deploy` in its config"
         return Ways(
-            strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.splits else STRATEGIES[:1],
+            strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.can_split else STRATEGIES[:1],
             no_deployer="" if switch.deployer is not None else none,
-            no_split="" if switch.splits else "its switch moves all traffic at once; f flips it",
+            no_split="" if switch.can_split else "its switch moves all traffic at once; f flips it",
         )
 
     # ---- orders

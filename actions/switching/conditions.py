@@ -66,7 +66,7 @@ def _firsts(target: SwitchTarget) -> list[FirstStage]:
     stages = {**DEFAULT_STAGES, **target.settings.stages}
     names: dict[int, list[str]] = {}
     for name, shares in stages.items():
-        if shares and (target.adapter.splits or len(shares) == 1):
+        if shares and (target.adapter.can_split or len(shares) == 1):
             names.setdefault(shares[0], []).append(name)
     return [msgspec.structs.replace(_first(target, share), of=", ".join(of)) for share, of in names.items()]
 

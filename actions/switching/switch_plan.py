@@ -124,7 +124,7 @@ def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tup
         raise Refused(2, ActionError(kind="usage", message=str(error))) from None
     if len(stages) == 1 and stages[0] == 100:
         return stages, []
-    if not target.adapter.splits:
+    if not target.adapter.can_split:
         text = f"{request.service} can not split traffic: no {request.strategy}"
         return stages, [block("no-weights", text, "--strategy blue-green")]
     if state.live not in target.settings.colors:

@@ -82,7 +82,7 @@ class FileSwitch:
         return str(self._path.resolve())
 
     @property
-    def splits(self) -> bool:
+    def can_split(self) -> bool:
         """JSON carries weights; so does a template, unless it says `{live}`."""
         return "{live}" not in self._config.template
 

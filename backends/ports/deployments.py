@@ -46,7 +46,7 @@ class Switch(Closable, Protocol):
         """Which control object it writes to, however it is reached: two entries with the same one move the same traffic."""
 
     @property
-    def splits(self) -> bool:
+    def can_split(self) -> bool:
         """Whether shares between 0 and 100 percent can be written."""
 
     @property

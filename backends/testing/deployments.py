@@ -115,7 +115,7 @@ class SwitchContract:
         assert (await adapter.deployment()).health == "critical"
 
     async def test_a_split_is_mixed_or_refused(self, adapter: Switch, meddle: Meddle) -> None:
-        if not adapter.splits:
+        if not adapter.can_split:
             before = await adapter.observe()
             with pytest.raises(BackendError) as caught:
                 await adapter.shift(before, {"blue": 90, "green": 10}, stamp="A:shift")
@@ -127,7 +127,7 @@ class SwitchContract:
         assert (await adapter.deployment()).live == "mixed"
 
     async def test_shares_are_written_as_planned(self, adapter: Switch) -> None:
-        if not adapter.splits:
+        if not adapter.can_split:
             return
         state = await adapter.observe()
         for share in (5, 10, 25, 50, 99, 100, 50, 0):

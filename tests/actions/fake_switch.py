@@ -21,7 +21,7 @@ class FakeSwitch:
     """`fault` is taken by the next write, by name: `lost`, `refused`, `late`, `killed before`, `killed after`,
     `external`, or any that a test has put into `faults`."""
 
-    splits = True
+    can_split = True
     late_write_s = 0.3
 
     def __init__(self) -> None:

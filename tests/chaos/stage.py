@@ -57,7 +57,7 @@ class Stage:
 
     async def splits(self) -> bool:
         """Whether the switch can give each side a share."""
-        return bool((await self.bench.targets.switch(self.bench.service)).adapter.splits)
+        return bool((await self.bench.targets.switch(self.bench.service)).adapter.can_split)
 
     async def request(self, chance: random.Random) -> Request:
         """A flip or a release, now and then in stages where the switch can split."""

@@ -249,7 +249,7 @@ async def test_a_static_algorithm_takes_all_or_nothing_and_says_so(
         node.set(green_1=0)
         adapter = switch_of(service, http, [node])
         before = await adapter.observe()
-        assert (before.weights, adapter.splits) == (BLUE, False)
+        assert (before.weights, adapter.can_split) == (BLUE, False)
         error = await error_of(adapter, {"blue": 90, "green": 10})
         assert (error.kind, "split" in error.message, one_line(error)) == ("config", True, True)
         assert await adapter.observe() == before
@@ -264,11 +264,11 @@ async def test_a_hash_that_turns_out_to_be_static_is_put_back_and_remembered(
         node.set(green_1=0)
         adapter = switch_of(service, http, [node])
         before = await adapter.observe()
-        assert adapter.splits
+        assert adapter.can_split
         error = await error_of(adapter, {"blue": 90, "green": 10})
         assert (error.kind, "static LB algorithm" in error.message) == ("failed", True)
         assert await adapter.observe() == before
-        assert not adapter.splits
+        assert not adapter.can_split
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class HaproxySwitch:
         return f"backend {self._config.backend}"
 
     @property
-    def splits(self) -> bool:
+    def can_split(self) -> bool:
         """Unless the backend, as far as it has been read, balances statically."""
         return not self._static
 

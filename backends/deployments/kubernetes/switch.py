@@ -123,7 +123,7 @@ class KubernetesSwitch:
         return f"{self._config.namespace}/{self._config.service}"
 
     @property
-    def splits(self) -> bool:
+    def can_split(self) -> bool:
         """Never: a selector names one color."""
         return False
 

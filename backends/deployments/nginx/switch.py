@@ -117,7 +117,7 @@ class NginxSwitch:
         return str(self._path.resolve())
 
     @property
-    def splits(self) -> bool:
+    def can_split(self) -> bool:
         """In mode `split_clients`."""
         return self._config.mode == "split_clients"
 
