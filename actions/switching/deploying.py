@@ -191,7 +191,7 @@ class Deploying:
                 return before
             await self._idle(color)
             requested = {"color": color, "version": version, "stamp": stamp}
-            await self._work.intent(step, _plain(before), requested, late_s=self._adapter.late_write_s)
+            await self._work.intent(step, _plain(before), requested, late_s=self._adapter.write_settles_s)
             try:
                 found = await write(before, stamp)
             except BackendError as error:
@@ -209,7 +209,7 @@ class Deploying:
     async def _settled(self, before: Deployed, stamp: str) -> Deployed | None:
         """What a write came to that failed; None where all is as it was. Raises Unfit for another's, or for unknown."""
         deployer, color = self._deployer(), self._work.plan.to
-        until = time.monotonic() + self._adapter.late_write_s
+        until = time.monotonic() + self._adapter.write_settles_s
         for wait_s in (*READ_AGAIN_S, 0.0):
             try:
                 found = await deployer.deployed(color)

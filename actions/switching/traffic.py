@@ -74,7 +74,7 @@ class Traffic:
             data = line.event.data
             lost = BackendError("internal", "the runner that wrote it died")
             sent_at = time_of(line.at)
-            late_s = max(0.0, self._adapter.late_write_s - (now() - sent_at).total_seconds())
+            late_s = max(0.0, self._adapter.write_settles_s - (now() - sent_at).total_seconds())
             requested = data["requested"]
             try:
                 found = await self._settled(
@@ -143,14 +143,14 @@ class Traffic:
             if not same(found, expected) and found.stamp != stamp:  # with it, it is this very write, half done
                 raise Conflict(found)
             requested = {"weights": weights, "stamp": stamp}
-            await self._work.intent(step, plain(found), requested, late_s=self._adapter.late_write_s)
+            await self._work.intent(step, plain(found), requested, late_s=self._adapter.write_settles_s)
             before = found
             try:
                 found = await self._adapter.shift(
                     before, weights, stamp=stamp, fence=self._work.fence, journal=self._work.journal_id
                 )
             except BackendError as error:
-                late_s = 0.0 if error.kind in _ANSWERED else self._adapter.late_write_s
+                late_s = 0.0 if error.kind in _ANSWERED else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
                 except (NotWritten, Conflict) as no:

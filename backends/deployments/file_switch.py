@@ -92,7 +92,7 @@ class FileSwitch:
         return self._deployer
 
     @property
-    def late_write_s(self) -> float:
+    def write_settles_s(self) -> float:
         """0: the file is written by this process or not at all."""
         return 0.0
 

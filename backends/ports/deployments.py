@@ -54,8 +54,8 @@ class Switch(Closable, Protocol):
         """How a version gets onto a side; None where neither the system nor a `deploy` command of the config can."""
 
     @property
-    def late_write_s(self) -> float:
-        """For how many seconds a write that was not answered may still take effect; 0 where it never does."""
+    def write_settles_s(self) -> float:
+        """After how many seconds a write that was not answered takes effect no more; 0 where it never does later."""
 
     async def deployment(self) -> Deployment:
         """Everything a panel shows of the service; costs a read of control, endpoints and one fresh request."""

@@ -206,7 +206,7 @@ class SwitchContract:
         assert await adapter.observe() == by_hand
 
     def test_it_says_for_how_long_a_lost_write_may_come(self, adapter: Switch) -> None:
-        assert 0 <= adapter.late_write_s <= 60
+        assert 0 <= adapter.write_settles_s <= 60
 
     async def test_what_it_would_do_is_said_in_words(self, adapter: Switch) -> None:
         before = await adapter.observe()

@@ -22,7 +22,7 @@ class FakeSwitch:
     `external`, or any that a test has put into `faults`."""
 
     can_split = True
-    late_write_s = 0.3
+    write_settles_s = 0.3
 
     def __init__(self) -> None:
         self.weights = {"blue": 100, "green": 0}

@@ -148,7 +148,7 @@ async def test_a_write_that_nobody_answers_is_in_doubt(
     assert error.status is None or error.status >= 500
     assert len(server.patches) == kubernetes_control.SENDS
     assert await adapter.observe() == before
-    assert adapter.late_write_s > kubernetes_api.WRITE_BOUND_S
+    assert adapter.write_settles_s > kubernetes_api.WRITE_BOUND_S
 
 
 async def test_a_write_says_when_the_server_must_give_it_up_and_whose_it_is(

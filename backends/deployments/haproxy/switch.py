@@ -109,7 +109,7 @@ class HaproxySwitch:
         return not self._static
 
     @property
-    def late_write_s(self) -> float:
+    def write_settles_s(self) -> float:
         """HAProxy runs a command when it has read it; one that it has not read goes with the connection."""
         return 1.0
 

@@ -133,7 +133,7 @@ class KubernetesSwitch:
         return self._deployer
 
     @property
-    def late_write_s(self) -> float:
+    def write_settles_s(self) -> float:
         """What the API server is told to give a write up after, and a little for its clock."""
         return WRITE_BOUND_S + 2.0
 

@@ -122,7 +122,7 @@ class NginxSwitch:
         return self._config.mode == "split_clients"
 
     @property
-    def late_write_s(self) -> float:
+    def write_settles_s(self) -> float:
         """0: the file is written by this process or not at all, and one that waits for its reload shows as ARMED."""
         return 0.0
 
