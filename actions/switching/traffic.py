@@ -123,7 +123,7 @@ class Traffic:
             async with asyncio.timeout(END_S):
                 found = await self._adapter.observe()
                 if self.is_ours(found):
-                    await self._adapter.end(found)
+                    await self._adapter.mark_ended(found)
 
     def is_ours(self, found: SwitchState) -> bool:
         """Whether this action wrote it."""

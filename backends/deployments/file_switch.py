@@ -137,7 +137,7 @@ class FileSwitch:
             raise BackendError("config", f"{self._path}: refused: {problem}", fix="weights in percent, summing to 100")
         return await asyncio.to_thread(self._shift, expected, weights, stamp, fence, journal)
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """As `shift`; nothing is reloaded, since no weight changes."""
         await asyncio.to_thread(self._end, expected)
 
@@ -191,7 +191,7 @@ class FileSwitch:
         with locked(path):
             before, found = self._as_expected(path, expected)
             if not found.ended:
-                replace_file(path, self._form.end(before), of=before)
+                replace_file(path, self._form.mark_ended(before), of=before)
 
     def _shift(
         self, expected: SwitchState, weights: dict[str, int], stamp: str, fence: int, journal: str

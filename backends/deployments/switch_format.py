@@ -131,7 +131,7 @@ class JsonForm:
             data |= {key: value} if value else {}
         return _formatted(data)
 
-    def end(self, before: bytes) -> bytes:
+    def mark_ended(self, before: bytes) -> bytes:
         """The same with the note that the action of its stamp is over."""
         data = decode_text(before, dict[str, Any])
         return _formatted(data | {_ENDED: data.get("stamp")})
@@ -213,8 +213,8 @@ class StampedForm:
         )
         return body.replace("{stamp}", self._line(made), 1).encode()
 
-    def end(self, before: bytes) -> bytes:
-        """As `JsonForm.end`; only the comment changes."""
+    def mark_ended(self, before: bytes) -> bytes:
+        """As `JsonForm.mark_ended`; only the comment changes."""
         text = before.decode()
         line = self._stamp_line(text) or ""
         stamp = decode_text(line.partition(STAMP_MARK)[2], Stamp)

@@ -43,7 +43,7 @@ class Switch(Closable, Protocol):
 
     @property
     def object_id(self) -> str:
-        """Which control object it writes to, however it is reached: two entries with the same one move the same traffic."""
+        """Which control object it writes to, however it is reached: entries with the same one move the same traffic."""
 
     @property
     def can_split(self) -> bool:
@@ -89,7 +89,7 @@ class Switch(Closable, Protocol):
         same action in the same journal has written; nothing is written then.
         """
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """Note that the action whose stamp `expected` has is over; weights, stamp and revision stay as they are.
 
         Raises `conflict` where the object is not `expected`; nothing is written then."""

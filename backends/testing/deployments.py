@@ -181,28 +181,28 @@ class SwitchContract:
     async def test_the_end_of_an_action_is_noted_and_changes_nothing_else(self, adapter: Switch) -> None:
         there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=3, journal="j1")
         assert not there.ended
-        await adapter.end(there)
+        await adapter.mark_ended(there)
         ended = await adapter.observe()
         assert ended.ended
         assert replace(ended, ended=False) == there
-        await adapter.end(ended)
+        await adapter.mark_ended(ended)
         assert await adapter.observe() == ended
         back = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")  # it was planned before the end
         assert (back.weights, back.ended, back.journal) == (BLUE, False, "j2")
-        await adapter.end(back)
+        await adapter.mark_ended(back)
         assert (await adapter.observe()).ended
 
     async def test_an_end_that_comes_late_is_a_conflict_and_ends_nothing(self, adapter: Switch, meddle: Meddle) -> None:
         there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=3, journal="j1")
         other = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")
         with pytest.raises(BackendError) as caught:
-            await adapter.end(there)
+            await adapter.mark_ended(there)
         assert caught.value.kind == "conflict"
         assert await adapter.observe() == other
         meddle(GREEN)
         by_hand = await adapter.observe()
         with pytest.raises(BackendError):
-            await adapter.end(other)
+            await adapter.mark_ended(other)
         assert await adapter.observe() == by_hand
 
     def test_it_says_for_how_long_a_lost_write_may_come(self, adapter: Switch) -> None:

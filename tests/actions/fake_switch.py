@@ -86,7 +86,7 @@ class FakeSwitch:
             raise BackendError("timeout", "no answer")
         return await self.observe()
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         if str(self.revision) != expected.revision or self.weights != expected.weights:
             raise BackendError("conflict", "it is not as expected")
         self.ended = True

@@ -54,14 +54,14 @@ def test_a_mark_is_read_as_it_was_written_and_its_end_moves_no_revision(form: Js
         content = form.write(b"", GREEN, "A:shift", AT, 7, journal)
         found = form.read(content)
         assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, False)
-        ended = form.read(form.end(content))
+        ended = form.read(form.mark_ended(content))
         assert (ended.ended, ended.journal, ended.revision) == (True, journal, found.revision)
-        assert form.end(form.end(content)) == form.end(content)
-        assert form.read(form.end(content) + b"\n").revision != found.revision or isinstance(form, JsonForm)
+        assert form.mark_ended(form.mark_ended(content)) == form.mark_ended(content)
+        assert form.read(form.mark_ended(content) + b"\n").revision != found.revision or isinstance(form, JsonForm)
 
 
 def test_the_next_write_has_no_end_and_no_number_of_the_one_before(form: JsonForm | StampedForm) -> None:
-    ended = form.end(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
+    ended = form.mark_ended(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
     found = form.read(form.write(ended, GREEN, "A:shift", AT, 2, "j2"))
     assert (found.fence, found.journal, found.ended) == (2, "j2", False)
     by_hand = form.read(form.write(ended, GREEN, "manual", AT))
@@ -71,7 +71,7 @@ def test_the_next_write_has_no_end_and_no_number_of_the_one_before(form: JsonFor
 def test_a_stamp_is_one_that_0_1_0_reads() -> None:
     form = TemplateForm(COLORS, TEMPLATE, "#")
     content = form.write(b"", GREEN, "A:shift", AT, 7, "0123456789abcdef")
-    for written in (content, form.end(content)):
+    for written in (content, form.mark_ended(content)):
         told = stamp_of_010(written)
         assert (told.weights, told.stamp, told.fence, told.digest) == (
             GREEN, "A:shift", 7, stamp_of_010(content).digest,
@@ -80,7 +80,7 @@ def test_a_stamp_is_one_that_0_1_0_reads() -> None:
 
 def test_a_json_file_that_0_1_0_wrote_over_has_no_end() -> None:
     form = JsonForm(COLORS)
-    ended = form.end(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
+    ended = form.mark_ended(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
     kept: dict[str, Any] = msgspec.json.decode(ended)
     found = form.read(msgspec.json.encode(kept | {"stamp": "B:shift", "generation": 9, "fence": 7}))
     assert (found.stamp, found.ended) == ("B:shift", False)
@@ -138,7 +138,7 @@ def test_what_is_nested_too_deep_is_as_unreadable_as_any_garbage(content: bytes)
     assert stamped.generation(text) == 0
     for form_ in (JsonForm(COLORS), stamped):
         with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-            form_.end(content if isinstance(form_, JsonForm) else text)
+            form_.mark_ended(content if isinstance(form_, JsonForm) else text)
 
 
 @pytest.mark.parametrize("depth", range(960, 1000, 3))

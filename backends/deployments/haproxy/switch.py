@@ -210,12 +210,12 @@ class HaproxySwitch:
             raise BackendError("conflict", f"backend {self._config.backend}: somebody wrote in the same moment: {said}")
         return after
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """As `shift`, on every node."""
         async with self._writer.alone():
             reading = (await self._read()).whole()
             self._must_be(reading.switch(self._config.colors), expected)
-            await self._writer.end(self._nodes.by_address, reading.states)
+            await self._writer.mark_ended(self._nodes.by_address, reading.states)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the backend, one for the shares, one for each node, one for what keeps them."""

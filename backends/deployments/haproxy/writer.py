@@ -81,7 +81,7 @@ class Writer:
                 raise await self._put_back(nodes, touched, error) from None
             await asyncio.to_thread(self._memory.wrote, state.node, crumb, state.process)
 
-    async def end(self, nodes: dict[str, Node], states: list[NodeState]) -> None:
+    async def mark_ended(self, nodes: dict[str, Node], states: list[NodeState]) -> None:
         """Note on each node that the action of its last write is over. Raises BackendError."""
         for state in states:
             if state.crumb is not None and not state.crumb.ended:

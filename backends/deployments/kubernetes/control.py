@@ -85,7 +85,7 @@ class ServiceControl:
             operations.append(operation("add", ("metadata", "annotations", JOURNAL), journal))
         return operations
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """The annotation that says so, while uid, selector, fence and stamp are those of `expected`. Raises
         BackendError."""
         service = await self.read()

@@ -234,9 +234,9 @@ class KubernetesSwitch:
             raise BackendError("conflict", words, fix=f"scale {to.upper()} up, and wait until it is ready")
         return await self._control.write(expected, to, stamp=stamp, fence=fence, journal=journal)
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """As `shift`: one JSON patch of the Service's annotations."""
-        await self._control.end(expected)
+        await self._control.mark_ended(expected)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line: the selector."""

@@ -204,12 +204,12 @@ class NginxSwitch:
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
         return after
 
-    async def end(self, expected: SwitchState) -> None:
+    async def mark_ended(self, expected: SwitchState) -> None:
         """As `shift`; the file's comment alone is written, which nginx need not read."""
         async with locked_beside(self._path):
             before, found = await self._as_expected(expected)
             if not found.ended:
-                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.end(before), of=before)
+                await asyncio.to_thread(replace_file, self._path.resolve(), self._form.mark_ended(before), of=before)
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the file, one for the traffic, one for each command, one for the proof."""
