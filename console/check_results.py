@@ -10,28 +10,31 @@ from actions.telling import title
 from backends.models import (
     Alert,
     CheckResult,
-    Deployment,
     Health,
-    Item,
     Panel,
     PerfDatum,
-    PipelineRun,
-    QualityScore,
-    TimelineEvent,
     badness,
 )
-from console.reading.derive import latest_runs, panel_health
-from console.reading.store import Snapshot
+from console.ports.record import Reading
+from console.ports.store import Snapshot
+from console.ports.table import reading_of, readings
+from console.reading.health import panel_health
 from console.session import Acting, Session
-from panels.kinds.deployments import why_not_well
-from panels.kinds.pipelines import reason as run_reason
-from panels.kinds.quality import why
 
-JUDGED_PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments")
 ACTIONS = "actions"
 _HIDDEN = ("acknowledged", "silenced", "inhibited")
 ACTING = frozenset({ACTIONS, "deployments"})
 """What is not known to be well where nobody knows who acts."""
+
+
+def judged() -> list[tuple[str, Reading[Any, Any]]]:
+    """The ports that are judged as a whole."""
+    return [(name, reading) for name, reading in readings() if reading.checked == "whole"]
+
+
+def _checked(name: str) -> str:
+    reading = reading_of(name)
+    return reading.checked if reading is not None else ""
 
 
 def check_results(session: Session) -> list[CheckResult]:
@@ -39,13 +42,13 @@ def check_results(session: Session) -> list[CheckResult]:
     sources = session.sources()
     results: list[CheckResult] = []
     for snapshot in sources:
-        if snapshot.key.panel != "checks":
+        if _checked(snapshot.key.panel) != "each":
             continue
         results += snapshot.items if snapshot.error is None and snapshot.items else [_lost(snapshot)]
-    for panel in JUDGED_PANELS:
-        own = [snapshot for snapshot in sources if snapshot.key.panel == panel]
+    for name, reading in judged():
+        own = [snapshot for snapshot in sources if snapshot.key.panel == name]
         if own:
-            results.append(_judged(panel, own))
+            results.append(_judged(name, reading, own))
     return results
 
 
@@ -71,13 +74,12 @@ def _lost(snapshot: Snapshot) -> CheckResult:
     return CheckResult(ref=snapshot.key.name, name=snapshot.key.name, state="unknown", message=message)
 
 
-def _judged(panel: Panel, snapshots: list[Snapshot]) -> CheckResult:
-    items = [item for snapshot in snapshots for item in snapshot.items]
-    items = latest_runs(items) if panel == "pipelines" else items
+def _judged(panel: Panel, reading: Reading[Any, Any], snapshots: list[Snapshot]) -> CheckResult:
+    items = reading.standing(snapshots)
     bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
     lost += [part.message for snapshot in snapshots for part in snapshot.missing]
-    named = [_name(item) for item in bad[:3]]
+    named = [reading.says(item) for item in bad[:3]]
     message = "; ".join([*lost, *named]) or _well(items)
     if len(bad) > 3:
         message += f" and {len(bad) - 3} more"
@@ -89,27 +91,3 @@ def _well(items: Sequence[Any]) -> str:
     """So many are well; of alerts those that are hidden do not ask for anybody, and are not gone."""
     words = Counter(item.state if isinstance(item, Alert) and item.state in _HIDDEN else "ok" for item in items)
     return ", ".join(f"{words[word]} {word}" for word in ("ok", *_HIDDEN) if words[word]) or "0 ok"
-
-
-def _because(item: Deployment) -> str:
-    return f", {why}" if (why := why_not_well(item)) else ""
-
-
-def _name(item: Item) -> str:
-    match item:
-        case Alert():
-            return f"{item.name} {item.summary}".strip()
-        case PipelineRun():
-            return ": ".join(filter(None, (f"{item.pipeline} {item.state}", run_reason(item))))
-        case QualityScore():
-            return why(item)
-        case Deployment():
-            nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
-            changed = f", {item.unverified}" if item.unverified else ""
-            return f"{item.service} live {item.live}{_because(item)}{nobody}{changed}"
-        case TimelineEvent():
-            return item.text
-        case CheckResult():
-            return item.message
-        case _:
-            return str(item)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
+from backends.models import Alert, TimelineEvent
+from console.ports.record import loaded
+from console.ports.table import port_of
 from console.screens.host import Host
 
 if TYPE_CHECKING:
@@ -16,28 +18,19 @@ class Opening(Host):
 
     def open_item(self, item: Any) -> None:
         """The detail of an item."""
-        if isinstance(item, PipelineRun):
-            from console.screens.run_detail import RunDetail
+        if isinstance(item, TimelineEvent):
+            self._open_event(item)
+        elif (port := port_of(item)) is not None:
+            self.push_screen(loaded(port.screen)(self.session, item))
 
-            self.push_screen(RunDetail(self.session, item))
-        elif isinstance(item, Deployment):
-            from console.screens.deployment_detail import DeploymentDetail
-
-            self.push_screen(DeploymentDetail(self.session, item))
-        elif isinstance(item, Alert):
-            from console.screens.alert_detail import AlertDetail
-
-            self.push_screen(AlertDetail(self.session, item))
-        elif isinstance(item, QualityScore | CheckResult | LogEntry):
-            from console.screens.item_detail import ItemDetail
-
-            self.push_screen(ItemDetail(self.session, item))
-        elif isinstance(item, TimelineEvent) and item.kind == "action":
-            self.open_action(item.ref)
-        elif isinstance(item, TimelineEvent):
-            known = (found for found in self.session.store.items("pipelines") if found.ref == item.ref)
-            if (run := next(known, None)) is not None:
-                self.open_item(run)
+    def _open_event(self, event: TimelineEvent) -> None:
+        """What it happened to."""
+        if event.kind == "action":
+            self.open_action(event.ref)
+            return
+        known = (found for found in self.session.store.items("pipelines") if found.ref == event.ref)
+        if (run := next(known, None)) is not None:
+            self.open_item(run)
 
     def open_menu(self, item: Any) -> None:
         """What can be done with an item."""

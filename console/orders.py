@@ -16,8 +16,11 @@ from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from backends.settings import reveal
-from console.config.load import Context, Entry
-from console.config.model import Port
+from console.config.load import Context
+from console.ports.alerts import silencer
+from console.ports.deployments import DEPLOYMENTS
+from console.ports.entry import Entry
+from console.ports.pipelines import PIPELINES
 from console.reading.adapters import Adapters
 from console.zones import zone_of
 
@@ -253,24 +256,24 @@ class Orders:
         entry = self._adapters.entry("deployments", service)
         told = {
             **self._target("deployments", service),
-            "moves": self._adapters.switch(service).object_id,
+            "moves": self._adapters.of(DEPLOYMENTS, service).object_id,
             "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
             "around": around(self._context, service),
         }
-        return SwitchTarget(self._adapters.switch(service), told, self._ask)
+        return SwitchTarget(self._adapters.of(DEPLOYMENTS, service), told, self._ask)
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """As `switch`."""
         from actions.targets import PipelinesTarget
 
-        return PipelinesTarget(self._adapters.pipelines(backend), self._target("pipelines", backend))
+        return PipelinesTarget(self._adapters.of(PIPELINES, backend), self._target("pipelines", backend))
 
     async def silencer(self, backend: str) -> SilencerTarget:
         """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
         from actions.targets import SilencerTarget
 
         watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
-        return SilencerTarget(self._adapters.silencer(backend), self._target("alerts", backend), str(watchdog or ""))
+        return SilencerTarget(silencer(self._adapters, backend), self._target("alerts", backend), str(watchdog or ""))
 
     async def _soon(self, asked: Coroutine[Any, Any, T]) -> T:
         """What the journal says within `patience_s`, for who only looks: a server that is frozen takes the question and
@@ -361,7 +364,7 @@ class Orders:
 
         return run
 
-    def _target(self, port: Port, name: str) -> dict[str, object]:
+    def _target(self, port: str, name: str) -> dict[str, object]:
         entry = self._adapters.entry(port, name)
         return {**self._described(entry, entry.data), "notify": self._notify()}
 
@@ -369,7 +372,7 @@ class Orders:
         return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
 
     async def _ask(self, port: str, name: str) -> Any:
-        return self._adapters.any(port, name)
+        return self._adapters.named(port, name)
 
     def _with_metrics(self, entry: Entry) -> dict[str, object]:
         """A source that may itself read metrics, as scores and some checks do."""
@@ -391,7 +394,7 @@ class Orders:
         """The data of an entry; none of a broken one, which may hold a secret written out: no journal keeps it, and the
         runner says that it is broken."""
         try:
-            self._adapters.any(entry.port, entry.name)
+            self._adapters.named(entry.port, entry.name)
         except BackendError:
             return {}
         return entry.data

@@ -8,25 +8,31 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import Alert, Item, LogEntry, Matcher, Panel, PipelineRun, Silence, TaskRun
-from backends.ports import Approval, LogQuery, Logs, PipelineInfo
+from backends.models import Deployment, LogEntry, Panel, PipelineRun, TaskRun
+from backends.ports import LogQuery, Logs
 from backends.text import clean
 from console import moment
-from console.config.load import Entry
 from console.config.selection import Selection
 from console.orders import Orders
+from console.ports.deployments import DEPLOYMENTS
+from console.ports.derive import impact
+from console.ports.entry import Entry
+from console.ports.links import Links
+from console.ports.logs import INTERVAL_S as LOGS_INTERVAL_S
+from console.ports.logs import LOGS
+from console.ports.store import Snapshot, SourceKey, Store
+from console.ports.table import reading_of, readings
 from console.reading.adapters import Adapters
-from console.reading.derive import impact, judge_quality, judge_runs
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
 from console.reading.snapshots import SnapshotFiles
-from console.reading.store import Snapshot, SourceKey, Store
+from console.reading.timeline_feeds import INTERVAL_S as TIMELINE_INTERVAL_S
 from console.reading.timeline_feeds import Rememberers
 from console.zones import zone_of
 
@@ -35,11 +41,8 @@ if TYPE_CHECKING:
     from console.reading.past import Past
     from console.reading.triage import Triage
 
-PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "logs", "checks")
-RUN_LIMIT = 200
 LOG_LIMIT = 500
 FOLLOWED_LINES = 2000  # so many of each log source are there at first when they are followed
-OPEN_ACTION_INTERVAL_S = 1.0
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
@@ -89,7 +92,7 @@ class Session:
         self,
         selection: Selection,
         *,
-        panels: tuple[Panel, ...] = PANELS,
+        panels: tuple[Panel, ...] | None = None,
         since: timedelta = timedelta(hours=1),
         until: datetime | None = None,
         read_logs: ReadLogs = last_lines,
@@ -115,11 +118,15 @@ class Session:
         self._read_logs = read_logs
         self.store = Store()
         self._rememberers = Rememberers(selection.context.entries, self.adapters, self.orders)
+        panels = tuple(name for name, _ in readings()) if panels is None else panels
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
         self.logs = LogFeed(
-            {entry.name: (entry.type, partial(self.adapters.logs, entry.name)) for entry in self._log_entries(panels)},
+            {
+                entry.name: (entry.type, partial(self.adapters.of, LOGS, entry.name))
+                for entry in self._log_entries(panels)
+            },
             self.store,
-            self._config.interval_s("logs"),
+            self._config.paced(LOGS_INTERVAL_S),
         )
         self._following = False
         self._kept: Future[list[Snapshot | None]] | None = None
@@ -174,51 +181,6 @@ class Session:
 
         return Past(at, self.since, self._selection.context.entries, self.adapters, self._rememberers)
 
-    async def tasks(self, run: PipelineRun) -> list[TaskRun]:
-        """The tasks of a run, in dependency order. Raises BackendError."""
-        return await self.adapters.pipelines(run.backend).tasks(run.pipeline, run.run_id)
-
-    async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
-        """The log of a task, or of the whole run. Raises BackendError."""
-        return await self.adapters.pipelines(run.backend).task_log(run.pipeline, run.run_id, task)
-
-    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo:
-        """What can be triggered under that name. Raises BackendError, also not_found."""
-        return await self.adapters.pipelines(backend).pipeline(pipeline)
-
-    def why_not_silenced(self, backend: str) -> str:
-        """Why alerts of that source cannot be acknowledged or silenced from here; empty where they can."""
-        try:
-            self.adapters.silencer(backend)
-        except BackendError as error:
-            return f"{error.message}; {error.fix}" if error.fix else error.message
-        return ""
-
-    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
-        """What an acknowledgement of `alert` matches. Raises BackendError, also where its source cannot silence."""
-        return self.adapters.silencer(alert.backend).ack_matchers(alert)
-
-    async def matching(self, backend: str, matchers: tuple[Matcher, ...]) -> list[Alert]:
-        """The alerts that a silence of these matchers would hide now. Raises BackendError."""
-        return await self.adapters.silencer(backend).matching(matchers)
-
-    async def silences_of(self, alert: Alert) -> list[Silence]:
-        """What hides `alert` now, those that end first at the top. Raises BackendError."""
-        return await self.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
-
-    def follow_log(self, run: PipelineRun, task: str | None = None) -> AsyncIterator[LogEntry]:
-        """The log of a task, or of the whole run, and what is added to it. Raises BackendError."""
-        return self.adapters.pipelines(run.backend).follow_log(run.pipeline, run.run_id, task)
-
-    async def approvals(self, run: PipelineRun) -> list[Approval]:
-        """What of a run waits for a person. Raises BackendError."""
-        return await self.adapters.pipelines(run.backend).approvals(run.pipeline, run.run_id)
-
-    async def run(self, backend: str, pipeline: str, run_id: str) -> PipelineRun:
-        """One run now, also one that no feed reaches. Raises BackendError."""
-        found = await self.adapters.pipelines(backend).run(pipeline, run_id)
-        return judge_runs([found], self.store.items("quality"), self._config.links)[0]
-
     def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
         """What kind of trouble `run` is in, by all that is known of the context; None where it is in none."""
         from console.reading.triage import triage  # its patterns take 10 ms to compile, and the first paint needs none
@@ -240,7 +202,7 @@ class Session:
         from backends.deployments.common import shared_settings
 
         try:
-            switch = self.adapters.switch(backend)
+            switch = self.adapters.of(DEPLOYMENTS, backend)
             stages = shared_settings(self.adapters.entry("deployments", backend).data).stages
         except BackendError as error:
             why = f"{error.message}; {error.fix}" if error.fix else error.message
@@ -326,104 +288,57 @@ class Session:
         return LogQuery(since=since, limit=FOLLOWED_LINES)
 
     def _feeds_of(self, panel: Panel) -> list[Feed]:
-        fetchers: dict[Panel, Callable[[Entry], Any]] = {
-            "pipelines": self._fetch_runs,
-            "quality": self._fetch_scores,
-            "alerts": self._fetch_alerts,
-            "deployments": self._fetch_deployment,
-            "logs": self._fetch_logs,
-            "checks": self._fetch_check,
-        }
-        interval = self._config.interval_s(panel)
         if panel == "timeline":
+            interval = self._config.paced(TIMELINE_INTERVAL_S)
             return [Feed(source, self.store, interval_s=interval) for source in self._rememberers.sources(self.window)]
+        reading = reading_of(panel)
+        assert reading is not None, f"{panel} is not read"
         return [
             Feed(
-                Source(SourceKey(panel, entry.name), entry.type, partial(fetchers[panel], entry)),
+                Source(SourceKey(panel, entry.name), entry.type, partial(reading.fetch, self, entry.name)),
                 self.store,
-                interval_s=interval,
+                interval_s=self._config.paced(reading.interval_s),
                 deadline_s=DEADLINE_S,
                 keep=lambda snapshot: self._files.save(snapshot),
             )
             for entry in self._selection.context.entries[panel]
         ]
 
+    # ---- what the ports read with
+
+    @property
+    def links(self) -> Links:
+        """What belongs together."""
+        return self._config.links
+
     def window(self) -> tuple[datetime, datetime]:
         """From when to when everything is looked at: the one clock of runs, logs and timeline."""
         until = self.until or moment.utc_now()
         return until - self.since, until
 
-    async def _fetch_runs(self, entry: Entry) -> tuple[Item, ...]:
-        after, _ = self.window()
-        runs = await self.adapters.pipelines(entry.name).runs(since=after, limit=RUN_LIMIT)
-        return tuple(judge_runs(runs, self.store.items("quality"), self._config.links))
+    def wake(self, key: SourceKey) -> None:
+        """Read that source now."""
+        self._feeds[key].wake()
 
-    async def _fetch_scores(self, entry: Entry) -> tuple[Item, ...]:
-        scores = await self.adapters.quality(entry.name).scores()
-        runs = self.store.items("pipelines")
-        return tuple(judge_quality(scores, runs, self._config.links, read_at=moment.utc_now()))
+    def hasten(self, key: SourceKey, interval_s: float | None) -> None:
+        """From now on that source is read each `interval_s`; None: as its port says."""
+        usual = reading_of(key.panel)
+        self._feeds[key].interval_s = interval_s or self._config.paced(usual.interval_s if usual else 0.0)
 
-    async def _fetch_alerts(self, entry: Entry) -> tuple[Item, ...]:
-        return tuple(await self.adapters.alerts(entry.name).alerts())
+    async def read_logs(self, logs: Logs) -> list[LogEntry]:
+        """The lines that are wanted of a source."""
+        return await self._read_logs(logs)
 
-    async def _fetch_deployment(self, entry: Entry) -> tuple[Item, ...]:
-        deployment = await self.adapters.switch(entry.name).deployment()
+    async def with_action(self, deployment: Deployment) -> Deployment:
+        """With the action that is open on it, or why that is not known."""
         try:
-            enriched = await self.orders.enrich(deployment)
+            return await self.orders.enrich(deployment)
         except BackendError as error:
-            enriched = replace(deployment, action_unknown=who_acts(error))
-        interval = OPEN_ACTION_INTERVAL_S if enriched.action else self._config.interval_s("deployments")
-        self._feeds[SourceKey("deployments", entry.name)].interval_s = interval
-        return (enriched,)
-
-    async def _fetch_logs(self, entry: Entry) -> tuple[Item, ...]:
-        return tuple(await self._read_logs(self.adapters.logs(entry.name)))
-
-    async def _fetch_check(self, entry: Entry) -> tuple[Item, ...]:
-        return (await self.adapters.check(entry.name).run(),)
+            return replace(deployment, action_unknown=who_acts(error))
 
     def _after_put(self, snapshot: Snapshot) -> None:
-        if snapshot.key.panel == "pipelines":
-            self._rejudge()
-        elif snapshot.key.panel == "quality":
-            self._rejudge_runs()
-        elif snapshot.key.panel == "alerts":
-            self._show_once()
-
-    def _show_once(self) -> None:
-        """Of an alert that a Prometheus fires and its Alertmanager has, show the Alertmanager's."""
-        snapshots = self.store.snapshots("alerts")
-        managers = [found for found in snapshots if found.type == "alertmanager" and found.trust() == "ok"]
-        if not managers:
-            return
-        arrived = [alert for manager in managers for alert in manager.items]
-        from console.reading.same_alerts import without_arrived
-
-        for snapshot in snapshots:
-            if snapshot.type == "prometheus":
-                items = without_arrived(snapshot.items, arrived, moment.utc_now())
-                if items != snapshot.items:
-                    self.store.put(replace(snapshot, items=items))
-
-    def _rejudge_runs(self) -> None:
-        """Judge the runs by the scores that are known now: one that is green may have written what is bad."""
-        for snapshot in self.store.snapshots("pipelines"):
-            items = tuple(judge_runs(list(snapshot.items), self.store.items("quality"), self._config.links))
-            if items != snapshot.items:
-                self.store.put(replace(snapshot, items=items))
-
-    def _rejudge(self) -> None:
-        """Judge the scores by the runs that are known now; read them anew where a run that writes them has ended."""
-        writers = {row.pipeline for row in self._config.links.rows if row.datasets}
-        runs = [run for run in self.store.items("pipelines") if run.pipeline in writers]
-        for snapshot in self.store.snapshots("quality"):
-            if snapshot.fetched_at is None:
-                continue
-            items = tuple(judge_quality(list(snapshot.items), runs, self._config.links, read_at=snapshot.fetched_at))
-            if items != snapshot.items:
-                self.store.put(replace(snapshot, items=items))
-            if any(run.ended_at is not None and run.ended_at > snapshot.fetched_at for run in runs):
-                self._feeds[snapshot.key].wake()
+        if (reading := reading_of(snapshot.key.panel)) is not None:
+            reading.then(self, snapshot)
 
 
 def who_acts(error: BackendError) -> str:

@@ -6,7 +6,8 @@ import contextlib
 from backends.errors import BackendError
 from backends.missing import collected
 from console import moment
-from console.reading.store import Snapshot, SourceError, SourceKey
+from console.ports.alerts import silencer
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.session import Session
 
 
@@ -15,7 +16,7 @@ def silencers(session: Session) -> list[str]:
     names = []
     for entry in session.adapters.context.entries["alerts"]:
         with contextlib.suppress(BackendError):
-            session.adapters.silencer(entry.name)
+            silencer(session.adapters, entry.name)
             names.append(entry.name)
     return names
 
@@ -28,7 +29,7 @@ async def read_silences(session: Session) -> list[Snapshot]:
         key = SourceKey("alerts", name)
         try:
             with collected() as lost:
-                items = await session.adapters.silencer(name).silences()
+                items = await silencer(session.adapters, name).silences()
         except BackendError as error:
             return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
         parts = tuple(map(SourceError.of, lost))

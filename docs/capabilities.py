@@ -7,9 +7,8 @@ from inspect import cleandoc, getmodule
 from pathlib import Path
 from typing import Any
 
-from backends import ports
 from backends.registry import ADAPTERS, adapter_class
-from console.config.model import PORTS
+from console.ports.table import PORTS
 
 PAGE = Path(__file__).parent / "capabilities.md"
 HEAD = """# What each adapter can
@@ -18,10 +17,6 @@ Written by `python -m docs.capabilities` from the code: the columns of a table a
 their port (`backends/ports/`), a cell is what the adapter says of its own (✓: as the port says, –: it has none).
 What each is told by the config: [config.md](config.md).
 """
-PROTOCOLS: dict[str, Any] = {
-    "metrics": ports.Metrics, "pipelines": ports.Pipelines, "quality": ports.Quality, "alerts": ports.Silencer,
-    "deployments": ports.Switch, "logs": ports.Logs, "checks": ports.Check, "notify": ports.Notifier,
-}  # fmt: skip
 ONE_METHOD = 1
 _AS_EVERYWHERE = re.compile(r"^As the port says[.;:,]? ?| ?Raises (BackendError|`not_found`)\.| ?Raises as `query`\.")
 
@@ -36,7 +31,7 @@ def _port(port: str) -> list[str]:
     classes = {kind: adapter_class(port, kind) for kind in kinds}
     lines = [f"## {port}", "", "| type | |", "|---|---|"]
     lines += [f"| `{kind}` | {_cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
-    methods = _methods(PROTOCOLS[port])
+    methods = _methods(PORTS[port].protocol)
     if len(methods) > ONE_METHOD:
         lines += ["", f"| | {' | '.join(f'`{kind}`' for kind in kinds)} |", f"|---|{'---|' * len(kinds)}"]
         lines += [f"| `{name}` | {' | '.join(_said(classes[kind], name) for kind in kinds)} |" for name in methods]

@@ -15,7 +15,8 @@ from backends.deployments.common import DeploymentConfig
 from backends.registry import ADAPTERS, adapter_class
 from backends.settings import Duration, Secret
 from console.config.keys import type_of, words_of
-from console.config.model import PORTS, ConfigFile, ContextConfig
+from console.config.model import ConfigFile, context_shape
+from console.ports.table import PORTS
 
 PAGE = Path(__file__).parent / "config.md"
 HEAD = """# Config keys
@@ -37,7 +38,7 @@ TYPES = {
 }
 ELSEWHERE: dict[tuple[type, str], str] = {  # sections of the page
     (ConfigFile, "contexts"): "[contexts](#a-context) by name",
-    **{(ContextConfig, port): f"list of [entries](#{port})" for port in PORTS},
+    **{(context_shape(), port): f"list of [entries](#{port})" for port in PORTS},
 }
 SHARED = {"deployments": DeploymentConfig}
 
@@ -45,9 +46,9 @@ SHARED = {"deployments": DeploymentConfig}
 def page() -> str:
     """The whole of docs/config.md."""
     tables: list[type[msgspec.Struct]] = []
-    lines = [HEAD, *_section("The file", 2, ConfigFile, tables), *_section("A context", 2, ContextConfig, tables)]
+    lines = [HEAD, *_section("The file", 2, ConfigFile, tables), *_section("A context", 2, context_shape(), tables)]
     for port in PORTS:
-        lines += [f"## {port}", "", f"`[[contexts.NAME.{port}]]`: {words_of(ContextConfig)[1][port]}", ""]
+        lines += [f"## {port}", "", f"`[[contexts.NAME.{port}]]`: {PORTS[port].about}", ""]
         if shared := SHARED.get(port):
             lines += _section("every type", 3, shared, tables)
         for kind in sorted(key.partition(".")[2] for key in ADAPTERS if key.startswith(f"{port}.")):

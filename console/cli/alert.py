@@ -15,6 +15,7 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
+from console.ports.alerts import silencer
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
 from console.reading.refs import find
@@ -191,7 +192,7 @@ async def _hiding(session: Session, alert: Alert) -> list[str]:
         return []
     zone = session.context.zone
     try:
-        found = await session.adapters.silencer(alert.backend).silences(hiding=alert.fingerprint)
+        found = await silencer(session.adapters, alert.backend).silences(hiding=alert.fingerprint)
     except BackendError as error:
         return [f"silence     not known: {error.message}"]
     plain = [silence for silence in found if not silence.is_ack]

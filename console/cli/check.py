@@ -12,14 +12,15 @@ import click
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import CheckResult, Panel, badness, worst
-from console.check_results import ACTING, ACTIONS, JUDGED_PANELS, check_results, of_actions
+from backends.models import CheckResult, badness, worst
+from console.check_results import ACTING, ACTIONS, check_results, judged, of_actions
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
 from console.config.selection import SANDBOX
 from console.errors import CommandError
 from console.loop import run as run_loop
+from console.ports.table import readings
 from console.printing.check_output import EXIT_OF_HEALTH, FORMATS, write
 from console.printing.output import document
 from console.printing.ranges import Range, judged_by, parse_range
@@ -115,8 +116,9 @@ async def _check(
     if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
         raise CommandError(EXIT_UNKNOWN, "config", "no config", fix="write one, or say -C sandbox to check the sandbox")
     entries = selection.context.entries
-    panels_there = [panel for panel in JUDGED_PANELS if entries[panel]]
-    known = [entry.name for entry in entries["checks"]] + panels_there
+    panels_there = [name for name, _ in judged() if entries[name]]
+    each = [name for name, reading in readings() if reading.checked == "each"]
+    known = [entry.name for name in each for entry in entries[name]] + panels_there
     known += [ACTIONS] if panels_there else []
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -129,14 +131,11 @@ async def _check(
         return
     wanted = names or tuple(known)
     zone = zone_of(selection.context.config.timezone)
-    panels: list[Panel] = [panel for panel in JUDGED_PANELS if panel in wanted]
-    if {"quality", "pipelines"} & {
-        *panels
-    }:  # each is judged by the other (`console.reading.derive`), whatever else is asked
-        panels = list(dict.fromkeys((*panels, "pipelines", "quality")))
-    entries = {**entries, "checks": tuple(entry for entry in entries["checks"] if entry.name in wanted)}
+    panels = [name for name, _ in judged() if name in wanted]
+    panels += [other for name, reading in judged() if name in panels for other in reading.beside]
+    entries = {**entries, **{name: tuple(entry for entry in entries[name] if entry.name in wanted) for name in each}}
     selection = replace(selection, context=replace(selection.context, entries=entries))
-    async with opened(Session(selection, panels=("checks", *panels))) as session:
+    async with opened(Session(selection, panels=tuple(dict.fromkeys((*each, *panels))))) as session:
         session.orders.patience_s = patience_s(min(common.timeout_s or READ_S, READ_S))
         session.orders.begin_care()
         _, acting = await asyncio.gather(

@@ -1,22 +1,24 @@
 """The commands of `teal`. A command's module is imported when the command is called, never before."""
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from console.cli.terminal import can_show_console
 from console.version import __version__
 
-COMMANDS: dict[str, tuple[str, str]] = {
+if TYPE_CHECKING:
+    from console.ports.record import Port
+
+_FIRST: dict[str, tuple[str, str]] = {
     "status": ("console.cli.status:status", "Every panel once."),
     "check": ("console.cli.check:check", "For monitoring: 0 ok, 1 warning, 2 critical, 3 unknown."),
     "open": ("console.cli.open:open_", "One thing, by ref or URL: in the console; printed where there is no terminal."),
-    "run": ("console.cli.run:run", "Pipeline runs:"),
-    "quality": ("console.cli.quality:quality", "Quality scores:"),
-    "alert": ("console.cli.alert:alert", "Alerts:"),
-    "deploy": ("console.cli.deploy:deploy", "Deployments:"),
-    "log": ("console.cli.log:log", "Log lines, merged in time order."),
+}
+_LAST: dict[str, tuple[str, str]] = {
     "action": ("console.cli.action:action", "Actions:"),
     "note": ("console.cli.note:note", "Write a sentence down in the audit."),
     "timeline": ("console.cli.timeline:timeline", "What changed: runs, switches, alerts, quality, notes, actions."),
@@ -31,24 +33,52 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+def commands() -> dict[str, str]:
+    """Name and help of each, in the order of the help; those of the ports come from their table."""
+    nouns = {port.noun.name: port.noun.help for port in _ports() if port.noun}
+    return {**_helps(_FIRST), **nouns, **_helps(_LAST)}
+
+
+def _helps(known: dict[str, tuple[str, str]]) -> dict[str, str]:
+    return {name: words for name, (_, words) in known.items()}
+
+
+def _ports() -> list[Port[Any, Any]]:
+    from console.ports.table import PORTS  # 20 ms that `--version` does not need
+
+    return list(PORTS.values())
+
+
+def _loaded(name: str) -> click.Command | None:
+    from console.ports.record import loaded
+
+    for port in _ports():
+        if port.noun and port.noun.name == name:
+            if port.noun.command:
+                return cast(click.Command, loaded(port.noun.command))
+            from console.cli.things import group_of
+
+            return group_of(port)
+    return None
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and help, and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the help."""
-        return list(COMMANDS)
+        return list(commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now; None for an unknown name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name][0].partition(":")
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        place, _ = _FIRST.get(cmd_name) or _LAST.get(cmd_name) or ("", "")
+        module, _, name = place.partition(":")
+        return cast(click.Command, getattr(import_module(module), name)) if place else _loaded(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands; only groups (their text ends in a colon) are imported, and name theirs themselves."""
         rows = []
-        for name, (_, text) in COMMANDS.items():
+        for name, text in commands().items():
             group = self.get_command(ctx, name) if text.endswith(":") else None
             below = f" {', '.join(group.list_commands(ctx))}." if isinstance(group, click.Group) else ""
             rows.append((name, f"{text}{below}"))
@@ -57,10 +87,10 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """As click does, with the nearest known name where there is none."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
+            near = get_close_matches(args[0], commands(), n=1)
             hint = f' Did you mean "{near[0]}"?' if near else ""
             raise click.UsageError(f'No such command "{args[0]}".{hint}', ctx)
         return super().resolve_command(ctx, args)

@@ -24,10 +24,10 @@ from console.config.schema import config_schema
 from console.config.selection import Selection
 from console.errors import EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError, ConfigError, Problem
 from console.loop import run as run_loop
+from console.ports.store import Snapshot
 from console.printing.diagnosis import asked
 from console.printing.output import document, print_json
 from console.reading.asking import unknown_names
-from console.reading.store import Snapshot
 from console.session import Session, opened
 
 Level = Literal["error", "warning"]

@@ -5,7 +5,8 @@ import sys
 from backends.models import Item
 from console.config.selection import select
 from console.launch import run_console
-from console.session import PANELS, Session
+from console.ports.table import readings
+from console.session import Session
 
 
 def open_console(
@@ -27,6 +28,6 @@ def open_console(
 
     # Each entry is checked when its adapter is built, after the first paint; its panel says what is wrong with it.
     selection = select(config, context, start_sandbox=True, check_entries=False, on_progress=say)
-    session = Session(selection, panels=(*PANELS, "timeline"))
+    session = Session(selection, panels=(*(name for name, _ in readings()), "timeline"))
     session.preload()
     return run_console(session, ascii_only=ascii_only, mouse=mouse, color=color, item=item)

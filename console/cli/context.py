@@ -7,7 +7,7 @@ from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.config.load import Context, find_config, load_config
-from console.config.model import PORTS
+from console.ports.table import PORTS
 from console.printing.output import document, table
 
 

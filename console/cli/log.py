@@ -21,10 +21,11 @@ from console.cli.showing import Answer
 from console.config.selection import Selection
 from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
+from console.ports.derive import merged_lines
+from console.ports.logs import LOGS
+from console.ports.store import Snapshot
 from console.printing.output import document, only_fields, print_lines
 from console.printing.tables import log_line
-from console.reading.derive import merged_lines
-from console.reading.store import Snapshot
 from console.reading.tail import Tail
 from console.session import ReadLogs, Session, opened
 from console.streams import say
@@ -163,7 +164,7 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
                 say(f"teal: {name}: {words or 'followed again'}")
             errors[name] = words
 
-        adapters = {name: partial(session.adapters.logs, name) for name in names}
+        adapters = {name: partial(session.adapters.of, LOGS, name) for name in names}
         tail = Tail(adapters, dict.fromkeys(names, query), changed=changed)
         said = Counts()
         async with aclosing(tail.batches()) as batches:

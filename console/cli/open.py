@@ -6,22 +6,21 @@ from urllib.parse import unquote
 
 import click
 
-from backends.models import Alert, CheckResult, Deployment, Item, Panel, PipelineRun, QualityScore
-from console.cli.alert import shown_alert
+from backends.models import Item
 from console.cli.options import Common, common_options
-from console.cli.quality import shown_score
 from console.cli.reading import READ_TIMEOUT_S, chosen
-from console.cli.run import shown_run
 from console.cli.showing import Answer, show
 from console.cli.terminal import can_show_console
+from console.cli.things import shown
 from console.loop import run as run_loop
-from console.printing.output import document
-from console.printing.tables import View, item_table
+from console.ports.store import Snapshot
+from console.ports.table import port_of, readings
 from console.reading.refs import find, find_run, not_there
-from console.reading.store import Snapshot
 from console.session import Session, opened
 
-PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks")
+
+def _nameable() -> tuple[str, ...]:
+    return tuple(name for name, reading in readings() if reading.single)
 
 
 @click.command("open")
@@ -43,7 +42,7 @@ def open_(common: Common, ref: str) -> int:
 
 async def _found(common: Common, wanted: str, *, on_screen: bool) -> Item:
     """The item; printed already where it is not for the screen. Raises CommandError."""
-    async with opened(Session(chosen(common), panels=PANELS)) as session:
+    async with opened(Session(chosen(common), panels=_nameable())) as session:
         await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
         found = find_item(session, wanted)
         if not on_screen:
@@ -53,7 +52,7 @@ async def _found(common: Common, wanted: str, *, on_screen: bool) -> Item:
 
 def find_item(session: Session, wanted: str) -> Item:
     """What is meant: by address, by `PIPELINE@latest`, by ref. Raises CommandError, as `find`."""
-    items: list[Any] = [item for panel in PANELS for item in session.store.items(panel)]
+    items: list[Any] = [item for panel in _nameable() for item in session.store.items(panel)]
     if "://" in wanted:
         return _by_address(items, wanted, session.sources())
     if "@" in wanted:
@@ -77,14 +76,6 @@ def _plain(address: str) -> str:
 
 
 async def _shown(session: Session, found: Item) -> Answer:
-    match found:
-        case PipelineRun():
-            return await shown_run(session, found)
-        case QualityScore():
-            return shown_score(session, found)
-        case Alert():
-            return await shown_alert(session, found)
-    kind = "deploy.status" if isinstance(found, Deployment) else "check"
-    assert isinstance(found, Deployment | CheckResult), found
-    shown = document(kind, [found], context=session.context.name, snapshots=session.sources(), health=found.health)
-    return Answer(shown, lambda: item_table(type(found), [found], View.at_now(session.context.zone)))
+    port = port_of(found)
+    assert port is not None, found
+    return await shown(session, port, found)

@@ -19,11 +19,12 @@ from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.timeline import PANELS
 from console.errors import EXIT_USAGE, CommandError
+from console.ports.pipelines import PIPELINES
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.printing.dora_report import dora_lines
 from console.printing.output import document
 from console.printing.report import Facts, OpenItem, handover, incident, open_items
-from console.reading.derive import panel_health
-from console.reading.store import Snapshot, SourceError, SourceKey
+from console.reading.health import panel_health
 from console.reading.timeline_feeds import ACTION_LIMIT
 from console.session import Session
 from console.silences import read_silences
@@ -151,7 +152,7 @@ async def _pipelines(session: Session) -> list[Snapshot]:
     async def one(name: str, kind: str) -> Snapshot:
         key = SourceKey("pipelines", name)
         try:
-            items = await session.adapters.pipelines(name).pipelines()
+            items = await session.adapters.of(PIPELINES, name).pipelines()
         except BackendError as error:
             return Snapshot(key=key, type=kind, error=SourceError.of(error))
         return Snapshot(key=key, type=kind, items=tuple(items), fetched_at=moment.utc_now())

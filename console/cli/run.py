@@ -16,6 +16,8 @@ from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.loop import run as run_loop
+from console.ports.derive import judge_runs
+from console.ports.pipelines import PIPELINES
 from console.printing.output import document, plain, print_lines, worst_first
 from console.printing.tables import View, item_table, log_line
 from console.reading.refs import find_run
@@ -81,7 +83,8 @@ def log(common: Common, follow: bool, ref: str, task: str | None) -> int:
 
     async def answer(session: Session) -> Answer:
         found = await _with_task(session, ref, task)
-        entries: list[LogEntry] = await session.task_log(found, task)
+        pipelines = session.adapters.of(PIPELINES, found.backend)
+        entries: list[LogEntry] = await pipelines.task_log(found.pipeline, found.run_id, task)
         shown = document(
             "run.log",
             entries,
@@ -160,13 +163,14 @@ def unpause(common: Common, writing: Writing, pipeline: str) -> int:
 
 async def shown_run(session: Session, found: PipelineRun) -> Answer:
     """A run with its tasks. Raises BackendError."""
-    tasks = await session.tasks(found)
+    pipelines = session.adapters.of(PIPELINES, found.backend)
+    tasks = await pipelines.tasks(found.pipeline, found.run_id)
     log: list[LogEntry] = []
     failed = next((task for task in tasks if task.state == "failed"), None)
     with contextlib.suppress(BackendError):  # the hint is worse without its log, and the run is shown all the same
-        log = await session.task_log(found, failed.task) if failed is not None else []
+        log = await pipelines.task_log(found.pipeline, found.run_id, failed.task) if failed is not None else []
     hint = session.triage(found, tasks, log)
-    approvals = await session.approvals(found) if found.state == "waiting" else []
+    approvals = await pipelines.approvals(found.pipeline, found.run_id) if found.state == "waiting" else []
     item = {
         **plain(found), "tasks": [plain(task) for task in tasks],
         "triage": plain(hint) if hint is not None else None, "approvals": [plain(each) for each in approvals],
@@ -215,7 +219,8 @@ async def found_run(session: Session, ref: str) -> PipelineRun:
         if not run_id or backend not in {source.key.name for source in sources}:
             raise
         try:
-            return await session.run(backend, pipeline, run_id)
+            run = await session.adapters.of(PIPELINES, backend).run(pipeline, run_id)
+            return judge_runs([run], session.store.items("quality"), session.links)[0]
         except BackendError as error:
             if error.kind != "not_found":
                 raise
@@ -226,7 +231,8 @@ async def _with_task(session: Session, ref: str, task: str | None) -> PipelineRu
     """The run, known to have that task. Raises CommandError(5)."""
     found = await found_run(session, ref)
     if task is not None:
-        names = [known.task for known in await session.tasks(found)]
+        pipelines = session.adapters.of(PIPELINES, found.backend)
+        names = [known.task for known in await pipelines.tasks(found.pipeline, found.run_id)]
         if task not in names and task not in {name.partition("[")[0] for name in names}:
             fix = f"tasks: {', '.join(names)}"
             raise CommandError(EXIT_NOT_FOUND, "not_found", f'no task "{task}" in {found.ref}', fix=fix)
@@ -242,7 +248,8 @@ def _follow(common: Common, ref: str, task: str | None) -> int:
         async with opened(Session(chosen(common), panels=("pipelines",))) as session:
             await session.read(deadline_s=common.timeout_s)
             found = await _with_task(session, ref, task)
-            async for entry in session.follow_log(found, task):
+            pipelines = session.adapters.of(PIPELINES, found.backend)
+            async for entry in pipelines.follow_log(found.pipeline, found.run_id, task):
                 if common.output == "jsonl":
                     print_lines([entry])
                 else:
@@ -273,7 +280,7 @@ async def _backend_of(session: Session, wanted: str) -> tuple[str, str]:
     known = []
     for name in asked:
         try:
-            known += [(name, info.pipeline) for info in await session.adapters.pipelines(name).pipelines()]
+            known += [(name, info.pipeline) for info in await session.adapters.of(PIPELINES, name).pipelines()]
         except BackendError as error:
             if len(asked) == 1:
                 raise

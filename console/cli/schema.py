@@ -7,43 +7,21 @@ import msgspec
 
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.models import Action, OpenConsole
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
-from backends.ports import Approval
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
 from console.cli.report import Report
 from console.cli.sandbox import Said
+from console.cli.things import documents_of
 from console.cli.timeline import Change
 from console.errors import EXIT_NOT_FOUND, CommandError
+from console.ports.table import PORTS, readings
 from console.printing.diagnosis import Diagnosis
-from console.printing.output import SCHEMA_PREFIX, Document, StatusDocument, print_json
-from console.reading.triage import Triage
+from console.printing.output import SCHEMA_PREFIX, Document, print_json, status_shape
 from console.sandbox.control import SandboxInfo
 from console.sandbox.load import LoadReport
 
-
-class RunWithTasks(PipelineRun, frozen=True, kw_only=True):
-    """A run as `run show` prints it."""
-
-    tasks: tuple[TaskRun, ...]
-    triage: Triage | None = None
-    approvals: tuple[Approval, ...] = ()
-
-
-# What the items of each kind of document are.
-ITEMS: dict[str, Any] = {
-    "run.list": PipelineRun,
-    "run.show": RunWithTasks,
-    "run.log": LogEntry,
-    "quality.list": QualityScore,
-    "quality.show": QualityScore,
-    "alert.list": Alert,
-    "alert.show": Alert,
-    "alert.silences": Silence,
-    "deploy.status": Deployment,
-    "deploy.history": Action,
-    "log": LogEntry,
-    "check": CheckResult,
+# What the items of each kind of document are that is of no port.
+_OTHER_ITEMS: dict[str, Any] = {
     "action": Action,
     "action.list": Action,
     "note": AuditEntry,
@@ -63,12 +41,21 @@ ITEMS: dict[str, Any] = {
     "sandbox.load": LoadReport,
     "error": Any,
 }
-# What the lists of `teal/v1/status` are of.
-STATUS_ITEMS: dict[str, Any] = {
-    "pipelines": PipelineRun, "quality": QualityScore, "alerts": Alert, "deployments": Deployment, "logs": LogEntry,
-    "checks": CheckResult, "actions": Action, "on": OpenConsole,
-}  # fmt: skip
-KINDS = ("status", *ITEMS)
+
+
+def items() -> dict[str, Any]:
+    """What the items of each kind of document are."""
+    return {**{kind: shape for port in PORTS.values() for kind, shape in documents_of(port).items()}, **_OTHER_ITEMS}
+
+
+def status_items() -> dict[str, Any]:
+    """What the lists of `teal/v1/status` are of."""
+    return {**{name: reading.item for name, reading in readings()}, "actions": Action, "on": OpenConsole}
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of documents that there are."""
+    return ("status", *items())
 
 
 @click.command()
@@ -76,7 +63,7 @@ KINDS = ("status", *ITEMS)
 def schema(kind: str | None) -> int:
     """The JSON Schema of a KIND of document; without one, the names of all kinds."""
     if kind is None:
-        click.echo("\n".join(KINDS))
+        click.echo("\n".join(kinds()))
         return 0
     print_json(document_schema(kind.removeprefix(SCHEMA_PREFIX)))
     return 0
@@ -84,14 +71,14 @@ def schema(kind: str | None) -> int:
 
 def document_schema(kind: str) -> dict[str, Any]:
     """The schema of one kind. Raises CommandError(5) naming those that there are."""
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    if kind not in kinds():
+        known = ", ".join(kinds())
         raise CommandError(EXIT_NOT_FOUND, "not_found", f'no schema "{kind}"', fix=f"there are: {known}")
-    shape: Any = StatusDocument if kind == "status" else Document
-    lists = STATUS_ITEMS if kind == "status" else {"items": ITEMS[kind]}
+    shape: Any = status_shape() if kind == "status" else Document
+    lists = status_items() if kind == "status" else {"items": items()[kind]}
     found, components = msgspec.json.schema_components([shape, *lists.values()], ref_template="#/$defs/{name}")
     properties = components[shape.__name__]["properties"]
-    for name, items in zip(lists, found[1:], strict=True):
-        properties[name] = {"type": "array", "items": items}
+    for name, shown in zip(lists, found[1:], strict=True):
+        properties[name] = {"type": "array", "items": shown}
     properties["schema"] = {"const": SCHEMA_PREFIX + kind}
     return {**found[0], "$defs": components}

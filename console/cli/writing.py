@@ -24,6 +24,7 @@ from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.errors import EXIT_REFUSED
 from console.loop import run as run_loop
+from console.ports.pipelines import PIPELINES
 from console.printing.output import document
 from console.session import Session, opened
 from console.streams import forgive, say
@@ -193,7 +194,7 @@ async def _wait_for_run(session: Session, ref: str, deadline: float | None) -> i
     backend, pipeline, run_id = ref.split("/", 2)
     while deadline is None or time.monotonic() < deadline:
         try:
-            run = await session.adapters.pipelines(backend).run(pipeline, run_id)
+            run = await session.adapters.of(PIPELINES, backend).run(pipeline, run_id)
         except BackendError as error:
             if error.kind not in _PASSING:
                 raise

@@ -6,8 +6,8 @@ import msgspec
 
 from actions.switching.requirements import Around, requires_of
 from backends.deployments.common import shared_settings
-from console.config.load import Context, Entry
-from console.config.model import Port
+from console.config.load import Context
+from console.ports.entry import Entry
 
 
 def sources(context: Context, deployment: Entry) -> list[Entry]:
@@ -18,7 +18,7 @@ def sources(context: Context, deployment: Entry) -> list[Entry]:
     if not settings.requires:
         return found
     requires = requires_of(settings.requires)
-    ports: tuple[tuple[Port, bool], ...] = (
+    ports: tuple[tuple[str, bool], ...] = (
         ("quality", bool(requires.quality)), ("alerts", bool(requires.alerts)), ("pipelines", bool(requires.idle)),
     )  # fmt: skip
     found += [entry for port, asked in ports if asked for entry in context.entries[port] if not entry.problem]
@@ -30,7 +30,7 @@ def around(context: Context, service: str) -> dict[str, Any]:
     links = context.config.links
     rows = [row for row in links.rows if service in row.services]
 
-    def names(port: Port) -> tuple[str, ...]:
+    def names(port: str) -> tuple[str, ...]:
         return tuple(entry.name for entry in context.entries[port] if not entry.problem)
 
     told = Around(

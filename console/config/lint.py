@@ -25,11 +25,12 @@ from backends.registry import adapter_class
 from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
 from console.config.file import ConfigText
-from console.config.load import Context, Entry
-from console.config.model import PORTS, Port
+from console.config.load import Context
 from console.config.shapes import COMMANDS
 from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
+from console.ports.entry import Entry
+from console.ports.table import PORTS
 from console.zones import zone_of
 
 _BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
@@ -39,7 +40,6 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
     "candidate": ("color", "version", "url", "service"), "production": ("color", "version", "url", "service"),
     "requests": ("color", "version", "url", "service"),
 }  # fmt: skip
-_REFERRING: dict[str, Port] = {"metrics": "metrics", "pipelines": "pipelines"}
 _LABELS = ("pipeline", "dataset", "service")
 
 
@@ -123,11 +123,11 @@ def _references(look: Look) -> Iterator[Problem]:
                 yield look.of(entry, path, words, _known(name, known, f"{port} entries"))
 
 
-def _referred(entry: Entry) -> Iterator[tuple[KeyPath, Port, str]]:
+def _referred(entry: Entry) -> Iterator[tuple[KeyPath, str, str]]:
     """Where an entry names another one, of which port, and which."""
-    for key, port in _REFERRING.items():
+    for key in (name for name, port in PORTS.items() if port.referred):
         if isinstance(name := entry.data.get(key), str) and name:
-            yield (key,), port, name
+            yield (key,), key, name
     requires = entry.data.get("requires")
     backup = requires.get("backup") if isinstance(requires, dict) else None
     for name in backup if isinstance(backup, dict) else ():

@@ -15,7 +15,7 @@ from backends.registry import adapter_class
 from backends.settings import decode_hook, refuse_password_in_url
 from backends.text import clean
 from console.config.file import ConfigText
-from console.config.model import PORTS, ConfigFile, ContextConfig, Port, ThemeName
+from console.config.model import ConfigFile, ContextConfig, ThemeName, context_shape
 from console.config.names import FIX, is_dangerous, name_problem, names_in, safe_name
 from console.config.shapes import (
     FORWARD_COMMANDS,
@@ -28,6 +28,8 @@ from console.config.shapes import (
 )
 from console.errors import ConfigError, Problem
 from console.paths import home
+from console.ports.entry import Entry
+from console.ports.table import PORTS
 
 if TYPE_CHECKING:
     from console.config.toml_lines import KeyPath
@@ -38,23 +40,13 @@ FIX_NO_CONTEXT = "write [contexts.NAME] with its entries; `teal config init` wri
 ENTRY_KEYS = ("type", "name")
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """One backend of a context: what the adapter decodes (`data`), or why it cannot be used (`problem`)."""
-
-    port: Port
-    name: str
-    type: str
-    data: dict[str, Any]
-    problem: str = ""
-
-
 class Context(msgspec.Struct, frozen=True):
     """A context as read: its settings, its entries by port, where relative paths start, which file said so and at which
     path in it."""
 
     name: str
     config: ContextConfig
-    entries: dict[Port, tuple[Entry, ...]]
+    entries: dict[str, tuple[Entry, ...]]
     base_dir: Path
     source: Path
     table: dict[str, Any]
@@ -70,7 +62,7 @@ class Context(msgspec.Struct, frozen=True):
 
         return sha256(msgspec.json.encode(self.table, order="sorted", enc_hook=str)).hexdigest()[:16]
 
-    def entry(self, port: Port, name: str) -> Entry | None:
+    def entry(self, port: str, name: str) -> Entry | None:
         """The entry of that name, or None."""
         return next((entry for entry in self.entries[port] if entry.name == name), None)
 
@@ -189,12 +181,12 @@ def fatal_problems(config: Config, context: Context) -> list[Problem]:
 def _load_context(
     name: str, source: ConfigText, prefix: tuple[str, ...], table: dict[str, Any], check_entries: bool
 ) -> tuple[Context, list[Problem]]:
+    shape = context_shape()
     problems = [
-        msgspec.structs.replace(problem, context=name)
-        for problem in struct_problems(source, table, ContextConfig, prefix)
+        msgspec.structs.replace(problem, context=name) for problem in struct_problems(source, table, shape, prefix)
     ]
     problems += [msgspec.structs.replace(problem, context=name) for problem in text_problems(source, table, prefix)]
-    entries: dict[Port, tuple[Entry, ...]] = {}
+    entries: dict[str, tuple[Entry, ...]] = {}
     for port in PORTS:
         seen: list[Entry] = []
         rows = table.get(port, [])
@@ -204,9 +196,9 @@ def _load_context(
                 problems += [msgspec.structs.replace(problem, context=name, entry=entry.name) for problem in found]
                 seen.append(entry)
         entries[port] = tuple(seen)
-    usable = {field.name: table[field.name] for field in msgspec.structs.fields(ContextConfig) if field.name in table}
+    usable = {field.name: table[field.name] for field in msgspec.structs.fields(shape) if field.name in table}
     try:
-        settings = msgspec.convert(usable, ContextConfig, dec_hook=decode_hook)
+        settings = msgspec.convert(usable, shape, dec_hook=decode_hook)
     except msgspec.ValidationError:
         settings = ContextConfig()  # its problems are fatal for this context and were listed above
     return Context(name, settings, entries, source.path.parent.resolve(), source.path, table, prefix=prefix), problems
@@ -215,7 +207,7 @@ def _load_context(
 def _load_entry(
     source: ConfigText,
     where: KeyPath,
-    port: Port,
+    port: str,
     row: dict[str, Any],
     others: list[Entry],
     check: bool,

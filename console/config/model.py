@@ -1,57 +1,17 @@
 """The shape of a config file (docs/contract.md): one Struct a table, unknown keys forbidden, secrets by reference."""
 
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, cast
 
-from msgspec import Struct, field
+from msgspec import Struct, defstruct, field
 
-from backends.models import Panel
 from backends.settings import Duration, Secret
-
-Port = str
-PORTS: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify")
+from console.ports.links import Links
+from console.ports.table import PORTS
 
 ThemeName = Literal["", "dark", "light", "color-blind", "ansi", "mono"]
 
-PANEL_INTERVAL_S: dict[Panel, float] = {
-    "alerts": 10.0, "deployments": 10.0, "logs": 10.0, "pipelines": 15.0, "checks": 30.0, "timeline": 30.0,
-    "quality": 60.0,
-}  # fmt: skip
 REFRESH_S = 10.0
-
-
-class LinkRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that flows: a pipeline and what follows from it.
-
-    pipeline: its name, as its system calls it.
-    datasets: what it writes.
-    services: the deployments that these datasets feed.
-    owner: who is asked about it.
-    channel: where they are asked.
-    """
-
-    pipeline: str = ""
-    datasets: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
-    owner: str = ""
-    channel: str = ""
-
-
-class Links(Struct, frozen=True, forbid_unknown_fields=True):
-    """What belongs together.
-
-    labels: the alert labels that hold the name of a `pipeline`, a `dataset` or a `service`, a list for each, as
-        `{ service = ["service", "app"] }`; one that is left out keeps its default: `["pipeline", "dag_id"]`,
-        `["dataset"]`, `["service"]`.
-    rows: one row for each pipeline.
-    """
-
-    labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    rows: tuple[LinkRow, ...] = ()
-
-    @property
-    def alert_labels(self) -> dict[str, tuple[str, ...]]:
-        """`labels` with the defaults of those that it leaves out."""
-        return {"pipeline": ("pipeline", "dag_id"), "dataset": ("dataset",), "service": ("service",), **self.labels}
 
 
 class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,14 +28,6 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     freeze: windows in which nothing goes forward, as `Fri 16:00 - Mon 08:00`.
     watchdog: the alert that always fires; where it is missing, nobody would be told of any other.
     links: what belongs together: pipeline, datasets, services, owner, channel.
-    metrics: sources of numbers, for gates, quality, alerts and checks.
-    pipelines: where runs come from.
-    quality: where scores of datasets come from.
-    alerts: where alerts come from.
-    deployments: the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.
-    logs: where log lines come from.
-    checks: what is looked at once in a while, and by `teal check`.
-    notify: who is told what became of an action.
     """
 
     title: str = ""
@@ -88,18 +40,27 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     freeze: tuple[str, ...] = ()
     watchdog: str = ""
     links: Links = Links()
-    metrics: tuple[dict[str, Any], ...] = ()
-    pipelines: tuple[dict[str, Any], ...] = ()
-    quality: tuple[dict[str, Any], ...] = ()
-    alerts: tuple[dict[str, Any], ...] = ()
-    deployments: tuple[dict[str, Any], ...] = ()
-    logs: tuple[dict[str, Any], ...] = ()
-    checks: tuple[dict[str, Any], ...] = ()
-    notify: tuple[dict[str, Any], ...] = ()
 
-    def interval_s(self, panel: Panel) -> float:
-        """Seconds between two reads of a source of `panel`."""
-        return PANEL_INTERVAL_S[panel] * float(self.refresh) / REFRESH_S
+    def paced(self, interval_s: float) -> float:
+        """Seconds between two reads of a source that is usually read each `interval_s`."""
+        return interval_s * float(self.refresh) / REFRESH_S
+
+
+def context_shape() -> type[ContextConfig]:
+    """`ContextConfig` as it is written: with a list of entries for each port."""
+    return _with_ports(tuple((name, port.about) for name, port in PORTS.items()))
+
+
+@cache
+def _with_ports(ports: tuple[tuple[str, str], ...]) -> type[ContextConfig]:
+    about = (ContextConfig.__doc__ or "").partition("\n\n")[0]
+    words = "\n".join([about, "", *(f"{name}: {meant}" for name, meant in ports)])
+    fields: list[Any] = [(name, tuple[dict[str, Any], ...], ()) for name, _ in ports]
+    shape = defstruct(
+        ContextConfig.__name__, fields, bases=(ContextConfig,), namespace={"__doc__": words}, frozen=True,
+        forbid_unknown_fields=True,
+    )  # fmt: skip
+    return cast(type[ContextConfig], shape)
 
 
 class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):

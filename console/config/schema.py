@@ -10,7 +10,8 @@ import msgspec
 from backends.registry import adapter_class, adapter_types
 from backends.settings import Duration
 from console.config.keys import type_of, words_of
-from console.config.model import PORTS, ConfigFile, ContextConfig
+from console.config.model import ConfigFile, context_shape
+from console.ports.table import PORTS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w))+$", examples=["10s", "1h30m"])]
@@ -19,7 +20,7 @@ DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w)
 def config_schema() -> dict[str, Any]:
     """The file with its contexts; an entry of a port is one of the adapters that this installation knows."""
     adapters = {f"{port}.{kind}": adapter_class(port, kind).Config for port in PORTS for kind in adapter_types(port)}
-    shapes = [_written(shape) for shape in (ConfigFile, ContextConfig, *adapters.values())]
+    shapes = [_written(shape) for shape in (ConfigFile, context_shape(), *adapters.values())]
     found, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
     file_schema, context_schema = (_resolved(reference, components) for reference in found[:2])
     for name, reference in zip(adapters, found[2:], strict=True):

@@ -19,22 +19,20 @@ from backends.models import CheckResult, Finding, Health, worst
 from backends.redaction import redact_url
 from backends.settings import reveal
 from console import moment
-from console.config.load import Context, Entry
-from console.config.model import Port
+from console.config.load import Context
 from console.config.selection import Selection
 from console.errors import Problem
 from console.paths import state_dir
+from console.ports.entry import Entry
+from console.ports.record import Port
+from console.ports.store import Snapshot, SourceError, SourceKey, Store
+from console.ports.table import PORTS
 from console.reading.adapters import Adapters
 from console.reading.asking import ask
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
-from console.reading.store import Snapshot, SourceError, SourceKey, Store
 
 SKEW_WARNING_S = 5.0
 SKEW_CRITICAL_S = 60.0
-ASKED: tuple[Port, ...] = ("metrics", "pipelines", "quality", "alerts", "deployments", "logs", "checks", "notify")
-_WRITES: dict[Port, tuple[str, str]] = {
-    "pipelines": ("trigger", "run"), "alerts": ("silence", "silence"), "deployments": ("shift", "switch"),
-}  # fmt: skip
 # What a kind of error says of the way to a system; of all others nothing is known.
 _REACHED: dict[ErrorKind, bool] = {
     "auth": True, "malformed": True, "rate_limited": True, "not_found": True, "unreachable": False, "timeout": False,
@@ -123,7 +121,7 @@ async def asked(
     skews = {} if skews is None else skews
     store = Store()
     sources = []
-    for port in ASKED:
+    for port in PORTS:
         for entry in adapters.context.entries[port]:
             key = SourceKey(port, entry.name)
             skews[key] = []
@@ -149,7 +147,7 @@ def _of_backend(adapters: Adapters, snapshot: Snapshot, skews: Sequence[float]) 
         health="ok",
         reachable=True,
         authorized=True,
-        may=_may(adapters, port, name) if answered else (),
+        may=_may(adapters, PORTS[port], name) if answered else (),
         latency_ms=None if snapshot.latency_ms is None else round(snapshot.latency_ms),
         clock_skew_s=None if nearest is None else round(nearest, 1) + 0.0,  # no "-0.0"
     )
@@ -212,13 +210,10 @@ def _with_skew(found: Diagnosis) -> Diagnosis:
     )
 
 
-def _may(adapters: Adapters, port: Port, name: str) -> tuple[str, ...]:
-    if port == "notify":
-        return ("tell",)
-    method, word = _WRITES.get(port, ("", ""))
-    readers = {"pipelines": adapters.pipelines, "alerts": adapters.alerts, "deployments": adapters.switch}
-    writes = method and not adapters.context.config.read_only and hasattr(readers[port](name), method)
-    return ("read", word) if writes else ("read",)
+def _may(adapters: Adapters, port: Port[Any, Any], name: str) -> tuple[str, ...]:
+    method, word = port.writes
+    writes = method and not adapters.read_only and hasattr(adapters.of(port, name), method)
+    return (port.reads, word) if writes else (port.reads,)
 
 
 async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:

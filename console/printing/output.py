@@ -7,16 +7,18 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from backends.models import Health, badness
 from console import moment
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
+from console.ports.store import Snapshot
+from console.ports.table import readings
 from console.reading.answers import ErrorReport, SourceReport, error_reports, source_reports
-from console.reading.derive import panel_health
-from console.reading.store import Snapshot
+from console.reading.health import panel_health
 from panels.widths import display_width
 
 SCHEMA_PREFIX = "teal/v1/"
@@ -39,23 +41,32 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """`teal/v1/status`: the envelope with a list a panel instead of `items`."""
+    """`teal/v1/status`: the envelope with a list a port that is read instead of `items`; `status_shape` has them."""
 
     schema: str
     generated_at: datetime
     context: str | None
     health: Health
     partial: bool
-    pipelines: Sequence[Any] = ()
-    quality: Sequence[Any] = ()
-    alerts: Sequence[Any] = ()
-    deployments: Sequence[Any] = ()
-    logs: Sequence[Any] = ()
-    checks: Sequence[Any] = ()
-    actions: Sequence[Any] = ()
-    on: Sequence[Any] = ()
-    sources: Sequence[SourceReport] = ()
-    errors: Sequence[ErrorReport] = ()
+    if TYPE_CHECKING:  # behind the lists of the ports, where scripts have them
+        actions: Sequence[Any]
+        on: Sequence[Any]
+        sources: Sequence[SourceReport]
+        errors: Sequence[ErrorReport]
+
+
+def status_shape() -> type[StatusDocument]:
+    """The whole document: the lists of the ports that are read, then those of the actions."""
+    return _status_of(tuple(name for name, _ in readings()))
+
+
+@cache
+def _status_of(ports: tuple[str, ...]) -> type[StatusDocument]:
+    lists: list[Any] = [(name, Sequence[Any], ()) for name in (*ports, "actions", "on")]
+    lists += [("sources", Sequence[SourceReport], ()), ("errors", Sequence[ErrorReport], ())]
+    name, words = StatusDocument.__name__, {"__doc__": StatusDocument.__doc__}
+    shape = msgspec.defstruct(name, lists, bases=(StatusDocument,), namespace=words, frozen=True, kw_only=True)
+    return cast(type[StatusDocument], shape)
 
 
 def document(

@@ -15,8 +15,8 @@ from actions.telling import is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
-from console.reading.derive import latest_runs
-from console.reading.store import Snapshot
+from console.ports.derive import latest_runs
+from console.ports.store import Snapshot
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline import Event
 from panels.words import UNICODE, ago, clock, zone_name

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from console.reading.store import Snapshot
+from console.ports.store import Snapshot
 
 
 class SourceReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from backends.retrying import backoff_s
 from backends.text import clean
 from console import moment
 from console.crash import write_crash_file
-from console.reading.store import Snapshot, SourceError, SourceKey, Store
+from console.ports.store import Snapshot, SourceError, SourceKey, Store
 
 DEADLINE_S = 15.0
 MAX_BACKOFF_S = 120.0

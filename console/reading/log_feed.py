@@ -10,7 +10,7 @@ from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 from console import moment
 from console.crash import write_crash_file
-from console.reading.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceKey, Store
 from console.reading.tail import Tail
 
 KEPT = 500  # lines of each source in the store: for what does not listen

@@ -10,11 +10,12 @@ from backends.logs.merging import note
 from backends.models import Item, LogEntry
 from backends.ports import LogQuery
 from console import moment
-from console.config.load import Entry
-from console.config.model import Port
+from console.ports.entry import Entry
+from console.ports.logs import LOGS
+from console.ports.pipelines import PIPELINES
+from console.ports.store import SourceKey, Store
 from console.reading.adapters import Adapters
 from console.reading.feeds import Feed, Source, read_all
-from console.reading.store import SourceKey, Store
 from console.reading.timeline_feeds import Rememberers
 
 AFTER = timedelta(minutes=5)
@@ -31,7 +32,7 @@ class Past:
         self,
         at: datetime,
         since: timedelta,
-        entries: Mapping[Port, Sequence[Entry]],
+        entries: Mapping[str, Sequence[Entry]],
         adapters: Adapters,
         rememberers: Rememberers,
     ) -> None:
@@ -54,7 +55,7 @@ class Past:
 
     async def _runs(self, name: str) -> tuple[Item, ...]:
         since, until = self.window
-        runs = await self._adapters.pipelines(name).runs(since=since, limit=RUN_LIMIT)
+        runs = await self._adapters.of(PIPELINES, name).runs(since=since, limit=RUN_LIMIT)
         begun = [run for run in runs if run.started_at is not None and run.started_at <= until]
         if len(runs) >= RUN_LIMIT and not begun:
             message = f"more than {RUN_LIMIT:,} runs began since: they do not reach back to this time"
@@ -65,7 +66,7 @@ class Past:
         """The last before the time, and the first after it: without a hole, as far as the limit reaches."""
         since, until = self.window
         query = LogQuery(since=since, until=until)
-        found = await around(self._adapters.logs(name), query, self.at, before=LINE_LIMIT, after=LINE_LIMIT)
+        found = await around(self._adapters.of(LOGS, name), query, self.at, before=LINE_LIMIT, after=LINE_LIMIT)
         if sum(entry.at is not None and entry.at >= self.at for entry in found) >= LINE_LIMIT:
             found.append(note(name, f"the first {LINE_LIMIT:,} lines after this time: there are more"))
         return tuple(found)

@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 from backends.alerts.naming import told_apart
 from backends.models import Alert, PipelineRun
 from console.errors import EXIT_NOT_FOUND, CommandError, exit_code_of
+from console.ports.store import Snapshot
 from console.reading.answers import error_reports
-from console.reading.store import Snapshot
 
 
 class HasRef(Protocol):

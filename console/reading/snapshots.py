@@ -12,19 +12,12 @@ from typing import Any
 import msgspec
 
 from backends.files import read_regular
-from backends.models import Alert, CheckResult, Deployment, Panel, PipelineRun, QualityScore
 from console import moment
 from console.paths import home
-from console.reading.store import Snapshot, SourceKey
+from console.ports.store import Snapshot, SourceKey
+from console.ports.table import reading_of
 
 LIFE_S = 24 * 3600.0
-_DECODERS: dict[Panel, msgspec.msgpack.Decoder[Any]] = {
-    "pipelines": msgspec.msgpack.Decoder(list[PipelineRun]),
-    "quality": msgspec.msgpack.Decoder(list[QualityScore]),
-    "alerts": msgspec.msgpack.Decoder(list[Alert]),
-    "deployments": msgspec.msgpack.Decoder(list[Deployment]),
-    "checks": msgspec.msgpack.Decoder(list[CheckResult]),
-}
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -43,6 +36,16 @@ def cache_dir(environ: dict[str, str] | None = None) -> Path:
     return Path(env.get("XDG_CACHE_HOME") or home() / ".cache") / "tealdeck" / "snapshots"
 
 
+def _is_kept(key: SourceKey) -> bool:
+    reading = reading_of(key.panel)
+    return reading is not None and reading.kept
+
+
+def _decoder(panel: str) -> msgspec.msgpack.Decoder[Any]:
+    reading = reading_of(panel)
+    return msgspec.msgpack.Decoder(list[reading.item if reading else Any])  # type: ignore[misc]
+
+
 class SnapshotFiles:
     """One file a source, below a directory that is named for the context and the digest of its config."""
 
@@ -51,7 +54,7 @@ class SnapshotFiles:
 
     def save(self, snapshot: Snapshot) -> None:
         """Write it atomically; a disk that is full or read-only costs the cache, nothing else."""
-        if snapshot.key.panel not in _DECODERS or snapshot.fetched_at is None or snapshot.error or snapshot.missing:
+        if not _is_kept(snapshot.key) or snapshot.fetched_at is None or snapshot.error or snapshot.missing:
             return
         record = _Record(
             snapshot.type,
@@ -70,11 +73,11 @@ class SnapshotFiles:
 
     def load(self, key: SourceKey) -> Snapshot | None:
         """The last snapshot of `key`, where there is one of the last day that this version can read."""
-        if key.panel not in _DECODERS:
+        if not _is_kept(key):
             return None
         try:
             record = msgspec.msgpack.decode(read_regular(self._file(key)), type=_Record)
-            items = tuple(_DECODERS[key.panel].decode(record.items))
+            items = tuple(_decoder(key.panel).decode(record.items))
         except (OSError, msgspec.MsgspecError):
             return None
         if (moment.utc_now() - record.fetched_at).total_seconds() > LIFE_S:

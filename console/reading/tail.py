@@ -15,7 +15,7 @@ from backends.ports import LogQuery, Logs
 from backends.retrying import backoff_s
 from backends.text import clean
 from console import moment
-from console.reading.store import SourceError
+from console.ports.store import SourceError
 
 FLUSH_S = 0.1
 BUSY_FLUSH_S = 0.25  # a screen that changes wholly each time: four frames a second leave the loop to the keys

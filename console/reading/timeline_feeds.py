@@ -6,17 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from backends.models import Item
-from console.config.load import Entry
-from console.config.model import Port
+from console.ports.entry import Entry
+from console.ports.metrics import METRICS
+from console.ports.pipelines import PIPELINES
+from console.ports.store import SourceKey
 from console.reading.adapters import Adapters
 from console.reading.feeds import Source
-from console.reading.store import SourceKey
 
 if TYPE_CHECKING:
     from actions.journal.audit import AuditRecord
     from actions.models import Action, Watch
 
 ACTION_LIMIT = 200
+INTERVAL_S = 30.0
 
 Window = Callable[[], tuple[datetime, datetime]]
 _Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
@@ -38,13 +40,13 @@ class JournalReader(Protocol):
 class Rememberers:
     """The sources of the timeline, each asked for a window: from when to when."""
 
-    def __init__(self, entries: Mapping[Port, Sequence[Entry]], adapters: Adapters, journal: JournalReader) -> None:
+    def __init__(self, entries: Mapping[str, Sequence[Entry]], adapters: Adapters, journal: JournalReader) -> None:
         self._entries, self._adapters, self._reader = entries, adapters, journal
 
     def sources(self, window: Window) -> list[Source]:
         """One for the journal, one for each backend of pipelines and of metrics."""
         found = [Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window))]
-        asked: tuple[tuple[Port, _Fetch], ...] = (("pipelines", self._events), ("metrics", self._firings))
+        asked: tuple[tuple[str, _Fetch], ...] = (("pipelines", self._events), ("metrics", self._firings))
         for port, fetch in asked:
             found += [
                 Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name, window))
@@ -66,9 +68,9 @@ class Rememberers:
         )
 
     async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
-        return tuple(await self._adapters.pipelines(name).events(*window()))
+        return tuple(await self._adapters.of(PIPELINES, name).events(*window()))
 
     async def _firings(self, name: str, window: Window) -> tuple[Item, ...]:
         from console.reading.history import of_metrics
 
-        return tuple(await of_metrics(self._adapters.metrics(name), name, *window()))
+        return tuple(await of_metrics(self._adapters.of(METRICS, name), name, *window()))

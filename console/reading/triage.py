@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 
 from backends.models import CheckResult, LogEntry, PipelineRun, QualityScore, TaskRun
-from console.config.model import Links
-from console.reading.derive import written_by
+from console.ports.derive import written_by
+from console.ports.links import Links
 from panels.words import took
 
 TriageKind = Literal["died", "schema", "slow", "stale-but-green", "platform"]

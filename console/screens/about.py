@@ -3,25 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from backends.command_line import command
-from backends.models import Alert, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
+from backends.models import TimelineEvent
+from console.ports.table import port_of
 
 
 def time_of(item: Any) -> datetime | None:
     """The time that an item is about."""
-    match item:
-        case PipelineRun():
-            return item.ended_at or item.started_at
-        case QualityScore():
-            return item.evaluated_at
-        case Alert():
-            return item.since
-        case Deployment():
-            return item.last_switch.at if item.last_switch else None
-        case LogEntry() | TimelineEvent():
-            return item.at
-        case _:
-            return None
+    if isinstance(item, TimelineEvent):
+        return item.at
+    port = port_of(item)
+    return port.reading.at(item) if port is not None and port.reading is not None else None
 
 
 def url_of(item: Any) -> str:
@@ -31,16 +22,5 @@ def url_of(item: Any) -> str:
 
 def command_of(item: Any, context: str) -> str:
     """The headless command that shows the same; empty where there is none."""
-    match item:
-        case PipelineRun():
-            return command("run show", item.ref, context=context)
-        case QualityScore():
-            return command("quality show", item.ref, context=context)
-        case Alert():
-            return command("alert show", item.ref, context=context)
-        case Deployment():
-            return command("deploy status", item.service, context=context)
-        case LogEntry() if item.at is not None:
-            return command("log", item.source, context=context, around=item.at.isoformat())
-        case _:
-            return ""
+    port = port_of(item)
+    return port.command_of(item, context) if port is not None and port.command_of is not None else ""

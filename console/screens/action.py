@@ -17,8 +17,9 @@ from actions.orphans import since_words
 from actions.telling import is_noop, outcome
 from backends.errors import BackendError
 from backends.models import PipelineRun, badness
-from console.reading.derive import latest_runs
-from console.reading.store import Snapshot, Store
+from console.ports.derive import latest_runs
+from console.ports.store import Snapshot, Store
+from console.ports.table import readings
 from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
 from console.screens.parts import (
@@ -282,15 +283,10 @@ def red(store: Store) -> dict[str, str]:
     """What is critical now, by what it is about: a pipeline's newest run, a dataset, an alert, a service, a check."""
     runs: list[PipelineRun] = latest_runs(store.items("pipelines"))
     found = {f"{run.backend}/{run.pipeline}": run.pipeline for run in runs if run.health == "critical"}
-    for panel, attribute in (
-        ("quality", "dataset"),
-        ("alerts", "name"),
-        ("deployments", "service"),
-        ("checks", "name"),
-    ):
-        for item in store.items(panel):
+    for panel, reading in readings():
+        for item in store.items(panel) if reading.checked and panel != "pipelines" else ():
             if badness(item.health) == 0:
-                found[item.ref] = getattr(item, attribute)
+                found[item.ref] = reading.title(item)
     return found
 
 

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 
 from backends.errors import BackendError
 from backends.models import Alert, Silence
+from console.ports.alerts import silencer, why_not_silenced
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
 from panels.words import ago, clock, zone_name
@@ -49,11 +50,13 @@ class AlertDetail(ItemDetail):
 
     @work(exclusive=True)
     async def _look(self) -> None:
-        if self.session.why_not_silenced(self.alert.backend):
+        if why_not_silenced(self.session.adapters, self.alert.backend):
             return
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                silences = await self.session.silences_of(self.alert)
+                silences = await silencer(self.session.adapters, self.alert.backend).silences(
+                    hiding=self.alert.fingerprint
+                )
         except (BackendError, TimeoutError) as error:
             words = f"not known: {error.message if isinstance(error, BackendError) else 'no answer in time'}"
             self._silences = [row(mark("unknown", self.of), words, style_of("unknown"))]

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from backends.models import Panel, badness
-from console.reading.store import Store
+from backends.models import badness
+from console.ports.record import Port, loaded
+from console.ports.store import Store
+from console.ports.table import PORTS
+from console.ports.table import readings as read_ports
 from console.screens import readings
 from panels.columns import Cell, Moment
 from panels.frame import PanelBox
-from panels.kinds.alerts import ALERTS
-from panels.kinds.deployments import DEPLOYMENTS
-from panels.kinds.pipelines import PIPELINES
-from panels.kinds.quality import QUALITY
 from panels.kinds.timeline import TIMELINE
 from panels.listing import Listing
 from panels.logview import LogView
@@ -27,8 +26,20 @@ from panels.words import ago, clock
 if TYPE_CHECKING:
     from console.reading.past import Past
 
-NAMES = ("pipelines", "quality", "alerts", "deployments", "logs", "timeline")
-_OF_TIMELINE: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
+TIMELINE_KEY = "6"
+
+
+def names() -> tuple[str, ...]:
+    """The panels, those with a key of their own first."""
+    placed = [(port.place.key, name) for name, port in PORTS.items() if port.place]
+    keyed = sorted([(key, name) for key, name in placed if key] + [(TIMELINE_KEY, "timeline")])
+    return (*(name for _, name in keyed), *(name for key, name in placed if not key))
+
+
+def _of_timeline() -> list[str]:
+    """The panels whose news are of the timeline too."""
+    return [*(name for name, reading in read_ports() if reading.checked == "whole"), "timeline"]
+
 
 SANDBOX_CARD = """\
 SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
@@ -54,6 +65,8 @@ class Board(Vertical):
         #deployments, #alerts { width: 42fr; }
     }
     Board.-zoomed { #upper, #lower, #timeline, #logs { height: 1fr; display: block; } }
+    Board > .-alone { display: none; }
+    Board.-zoomed > .-alone { display: block; }
     Board.-zoomed .-hidden { display: none !important; }
     """
 
@@ -69,34 +82,50 @@ class Board(Vertical):
         self.zoomed = ""
         self.counts: Callable[[], tuple[int, int, int]] | None = None  # late, gaps, missing, where logs are followed
         self.logs = LogView(id="log-lines")
+        timeline = PanelBox(Listing(TIMELINE), key=TIMELINE_KEY, title="Timeline", id="timeline", needs_source=False)
         self.boxes: dict[str, PanelBox] = {
-            "pipelines": PanelBox(Listing(PIPELINES), key="1", title="Pipelines", id="pipelines"),
-            "quality": PanelBox(Listing(QUALITY), key="2", title="Quality", id="quality"),
-            "alerts": PanelBox(Listing(ALERTS), key="3", title="Alerts", id="alerts"),
-            "deployments": PanelBox(Listing(DEPLOYMENTS), key="4", title="Deployments", id="deployments"),
-            "logs": PanelBox(self.logs, key="5", title="Logs", id="logs"),
-            "timeline": PanelBox(Listing(TIMELINE), key="6", title="Timeline", id="timeline", needs_source=False),
+            name: timeline if name == "timeline" else self._box(PORTS[name]) for name in names()
         }
         for name in self.boxes.keys() - {"logs"}:
             self.listing(name).opened = opened
         self.logs.opened = opened
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="upper"):
-            yield self.boxes["pipelines"]
-            yield self.boxes["deployments"]
-        with Horizontal(id="lower"):
-            yield self.boxes["quality"]
-            yield self.boxes["alerts"]
+        for row in ("upper", "lower"):
+            with Horizontal(id=row):
+                yield from (self.boxes[name] for name in self._in_row(row))
         yield self.boxes["timeline"]
-        yield self.boxes["logs"]
+        yield from (self.boxes[name] for name in self._in_row("last"))
+        yield from (self.boxes[name] for name in self.alone)
+
+    def _box(self, port: Port[Any, Any]) -> PanelBox:
+        place = port.place
+        assert place is not None, port.name
+        body = Listing(loaded(place.kind)) if place.kind else self.logs
+        box = PanelBox(body, key=place.key, title=place.title, id=port.name)
+        box.set_class(not place.row, "-alone")
+        return box
+
+    @staticmethod
+    def _in_row(row: str) -> list[str]:
+        return [name for name, port in PORTS.items() if port.place and port.place.row == row]
+
+    @property
+    def alone(self) -> list[str]:
+        """The panels that are seen only where they have the whole place."""
+        return self._in_row("")
+
+    def listings(self) -> list[Listing[Any]]:
+        """The lists of things; what happened is none."""
+        bodies = [box.body for name, box in self.boxes.items() if name != "timeline"]
+        return [body for body in bodies if isinstance(body, Listing)]
 
     # ---- data
 
     def show(self, names: set[str]) -> None:
         """Write the panels of those names anew from the store."""
-        for name in NAMES:
-            if name in names or (name == "timeline" and names & set(_OF_TIMELINE)):
+        for name in self.boxes:
+            if name in names or (name == "timeline" and names & set(_of_timeline())):
                 self._show(name)
 
     def tick(self) -> None:
@@ -111,7 +140,7 @@ class Board(Vertical):
             window = self.past.window if self.past else (moment.now - self.since, moment.now)
             events = readings.timeline(self._store, self.past.store if self.past else self._store, window)
             self.listing("timeline").apply(events, moment)
-            sources = [readings.source_of(found, moment.now) for part in _OF_TIMELINE
+            sources = [readings.source_of(found, moment.now) for part in _of_timeline()
                        for found in self._store.snapshots(part)]  # fmt: skip
             unread = empty_words("", sources, moment.now) if unread_names(sources) else ""
             box.empty = self._card or unread or f"Nothing failed, fired or was switched in the {since} before"
@@ -205,16 +234,16 @@ class Board(Vertical):
         self.set_class(bool(name), "-zoomed")
         for other, box in self.boxes.items():
             box.set_class(bool(name) and other != name, "-hidden")
-        for row, inside in (("#upper", ("pipelines", "deployments")), ("#lower", ("quality", "alerts"))):
-            self.query_one(row).set_class(bool(name) and name not in inside, "-hidden")
+        for row in ("upper", "lower"):
+            self.query_one(f"#{row}").set_class(bool(name) and name not in self._in_row(row), "-hidden")
         if name:
             self.screen.set_focus(self.boxes[name].body)
-        self.show(set(NAMES))
+        self.show(set(self.boxes))
 
     def focus_worst(self) -> None:
         """Put focus on the panel whose first row is worst; pipelines where nothing is wrong."""
         if self.zoomed:
             return
-        order = ("pipelines", "deployments", "quality", "alerts")
+        order = (*self._in_row("upper"), *self._in_row("lower"))
         worst = min(order, key=lambda name: (badness(self.listing(name).rows.worst()), order.index(name)))
         self.listing(worst).focus()

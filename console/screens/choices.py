@@ -19,6 +19,7 @@ from actions.models import (
     Request,
 )
 from backends.models import Alert, Deployment, Item, PipelineRun
+from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
 
 
 def _not_silenced(alert: Alert, session: Session) -> str:
-    return _forbidden("ack", session) or session.why_not_silenced(alert.backend)
+    return _forbidden("ack", session) or why_not_silenced(session.adapters, alert.backend)
 
 
 def _because(detail: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from console.reading.store import Snapshot
+from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.board import Board
 from panels.columns import Moment

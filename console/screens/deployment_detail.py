@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from actions.models import Action, Refused, Request
 from backends.errors import BackendError
 from backends.models import Deployment
-from console.reading.store import Snapshot
+from console.ports.store import Snapshot
 from console.screens import deployment_lines as lines
 from console.screens.action import ActionScreen
 from console.screens.menu import ActionMenu

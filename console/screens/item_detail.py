@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import to_builtins
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 
-from backends.models import Alert, CheckResult, LogEntry, Panel, QualityScore
+from backends.models import Alert, CheckResult, LogEntry, QualityScore
+from console.ports.table import port_of
 from console.screens.about import url_of
 from console.screens.parts import KEY_ORDER, STRONG, Frame, Page, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
     from console.screens.host import Host
     from console.session import Session
 
-Detailed = QualityScore | Alert | CheckResult | LogEntry
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 TREND_WIDTH = 48
 LEAD = 14
-_PANELS: dict[type, Panel] = {QualityScore: "quality", Alert: "alerts", CheckResult: "checks"}
 
 
 class ItemDetail(Page):
@@ -37,7 +38,7 @@ class ItemDetail(Page):
 
     app: Host
 
-    def __init__(self, session: Session, item: Detailed) -> None:
+    def __init__(self, session: Session, item: Any) -> None:
         super().__init__(session)
         self.item = item
 
@@ -56,9 +57,9 @@ class ItemDetail(Page):
     def show(self) -> None:
         """Write everything anew."""
         gone = False
-        if panel := _PANELS.get(type(self.item)):
-            ref = getattr(self.item, "ref", "")
-            found = next((item for item in self.session.store.items(panel) if item.ref == ref), None)
+        port, ref = port_of(self.item), getattr(self.item, "ref", "")
+        if port is not None and ref:
+            found = next((item for item in self.session.store.items(port.name) if item.ref == ref), None)
             gone, self.item = found is None, found or self.item
         self.query_one(Frame).titles(title_of(self.item), self._heading(gone))
         self.query_one("#lines", Paragraphs).show(self.rows())
@@ -78,8 +79,11 @@ class ItemDetail(Page):
                 return self._check(item)
             case LogEntry():
                 return self._entry(item)
-            case _:
+            case Alert():
                 return []
+            case _:
+                fields = to_builtins(item).items()
+                return [*(row(name, str(value)) for name, value in fields if value not in _NOTHING), *self.impact()]
 
     def _score(self, score: QualityScore) -> list[Row]:
         rows = [row("score", score_words(score), style_of(score.state))]
@@ -150,7 +154,7 @@ def heading(text: str) -> list[Row]:
     return [row(" ", ""), row(Content.styled(text, STRONG), "")]
 
 
-def title_of(item: Detailed) -> str:
+def title_of(item: Any) -> str:
     """What the frame is called."""
     match item:
         case QualityScore():
@@ -161,3 +165,7 @@ def title_of(item: Detailed) -> str:
             return f"Check {item.name}"
         case LogEntry():
             return f"Log line of {item.source}"
+        case _:
+            port = port_of(item)
+            reading = port.reading if port is not None else None
+            return f"{reading.single.capitalize()} {reading.title(item)}" if reading is not None else ""

@@ -17,8 +17,8 @@ from actions.orphans import since_words
 from actions.telling import title
 from backends.errors import BackendError
 from backends.models import badness
+from console.ports.store import Snapshot
 from console.printing.tables import on_words
-from console.reading.store import Snapshot
 from console.screens import readings
 from console.screens.prompt import Prompt
 from console.session import who_acts

@@ -17,6 +17,7 @@ from actions.models import Action, Refused, Request
 from actions.telling import title
 from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun
+from console.ports.pipelines import PIPELINES
 from console.screens.choices import Choice, choices
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
@@ -136,7 +137,7 @@ class ActionMenu(ModalScreen[None]):
     @work(exclusive=True)
     async def _pause(self, run: PipelineRun) -> None:
         try:
-            info = await self.session.pipeline_info(run.backend, run.pipeline)
+            info = await self.session.adapters.of(PIPELINES, run.backend).pipeline(run.pipeline)
         except (Refused, BackendError) as error:
             if self.is_current:
                 self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))

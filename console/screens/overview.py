@@ -13,10 +13,10 @@ from textual.screen import Screen
 
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
-from console.reading.store import Snapshot
+from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import command_of, time_of, url_of
-from console.screens.board import NAMES, SANDBOX_CARD, Board
+from console.screens.board import SANDBOX_CARD, Board, names
 from console.screens.clock import Clock
 from console.screens.prompt import Prompt
 from console.screens.too_small import TooSmall
@@ -67,7 +67,7 @@ class Overview(Screen[None], inherit_bindings=False):
         Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),
         *(
             Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False)
-            for number, name in enumerate(NAMES, 1) if number > 1
+            for number, name in enumerate(names(), 1) if number > 1
         ),
         Binding("0", "unzoom", "all panels", id="zoom.0", show=False),
         Binding("tab", "app.focus_next", "next panel", id="panel.next", show=False),
@@ -141,7 +141,7 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def redraw(self) -> None:
         """Show everything anew."""
-        self._dirty = set(NAMES)
+        self._dirty = set(self.board.boxes)
         self._was_roomy = self._roomy
         self._flush()
 

@@ -13,6 +13,7 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
+from console.ports.table import port_of
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.columns import Cell, Column, Kind, Moment
@@ -123,8 +124,11 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         for order, (words, key, action, node) in enumerate(found.values())
     ]
     if isinstance(screen, Overview):
-        for name in ("pipelines", "quality", "alerts", "deployments"):
-            listing = screen.board.listing(name)
+        commands += [
+            Command(len(commands) + at, f"{name} alone", "", f"zoom('{name}')", screen)
+            for at, name in enumerate(screen.board.alone)
+        ]
+        for listing in screen.board.listings():
             for row in listing.rows.everything():
                 item = listing.kind.item(row)
                 words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
@@ -136,7 +140,5 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
 
 def title_of(item: Any) -> str:
     """What an item is called."""
-    for name in ("pipeline", "dataset", "service", "name"):
-        if found := getattr(item, name, ""):
-            return str(found)
-    return ""
+    port = port_of(item)
+    return port.reading.title(item) if port is not None and port.reading is not None else ""

@@ -21,7 +21,7 @@ from panels.words import UNICODE, Symbols
 if TYPE_CHECKING:
     from textual.app import App
 
-    from console.reading.store import Snapshot
+    from console.ports.store import Snapshot
     from console.screens.host import Host
     from console.session import Session
 

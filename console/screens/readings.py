@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
 from backends.text import clean
-from console.reading.derive import latest_runs, panel_health
-from console.reading.store import Snapshot, Store
+from console.ports.derive import latest_runs
+from console.ports.store import Snapshot, Store
+from console.ports.table import readings
+from console.reading.health import panel_health
 from panels.header import Trouble
 from panels.kinds.timeline import Event, events
 from panels.sources import Source
@@ -57,7 +59,8 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
 def timeline(store: Store, dated: Store, window: tuple[datetime, datetime]) -> list[Event]:
     """What happened within `window`; `dated` has the runs and what was remembered of that time."""
     items = [item for panel in ("pipelines", "timeline") for item in dated.items(panel)]
-    items += [item for panel in ("quality", "alerts", "deployments") for item in store.items(panel)]
+    told = [panel for panel, reading in readings() if reading.checked == "whole" and panel != "pipelines"]
+    items += [item for panel in told for item in store.items(panel)]
     return events(items, *window)
 
 

@@ -17,7 +17,9 @@ from textual.widgets.option_list import Option
 from actions.models import Refused
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
-from console.reading.store import Snapshot
+from backends.ports import Pipelines
+from console.ports.pipelines import PIPELINES
+from console.ports.store import Snapshot
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
@@ -142,7 +144,7 @@ class RunDetail(Page):
     async def _read_tasks(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                tasks = await self.session.tasks(self.run_shown)
+                tasks = await self._pipelines.tasks(self.run_shown.pipeline, self.run_shown.run_id)
                 self._waits = await self._waiting()
         except (Refused, BackendError, TimeoutError) as error:
             self._trouble = refusal(error, self.of)
@@ -165,10 +167,15 @@ class RunDetail(Page):
         if self.run_shown.state != "waiting":
             return []
         try:
-            approvals = await self.session.approvals(self.run_shown)
+            approvals = await self._pipelines.approvals(self.run_shown.pipeline, self.run_shown.run_id)
         except BackendError as error:
             return [row("waits", f"for what can not be read: {error.message}", style_of("unknown"))]
         return [row("waits", approval_line(each), style_of("warning")) for each in approvals]
+
+    @property
+    def _pipelines(self) -> Pipelines:
+        """Whose run it is. Raises BackendError."""
+        return self.session.adapters.of(PIPELINES, self.run_shown.backend)
 
     @property
     def chosen(self) -> TaskRun | None:
@@ -201,7 +208,7 @@ class RunDetail(Page):
         log = self.query_one(LogLines)
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                entries = await self.session.task_log(self.run_shown, task.task)
+                entries = await self._pipelines.task_log(self.run_shown.pipeline, self.run_shown.run_id, task.task)
                 if task.state == "failed":
                     self._log = entries
                     self._show()

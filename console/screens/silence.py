@@ -23,6 +23,7 @@ from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher
 from backends.settings import Duration
+from console.ports.alerts import silencer
 from console.screens.order_form import OrderForm
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, now, row, style_of
 from console.screens.plan_words import refusal, worries
@@ -125,7 +126,7 @@ class SilenceForm(OrderForm):
         self.query_one("#count-field").display = False
         self.query_one(Frame).titles(right=self.place())
         try:
-            self._identity = self.session.ack_matchers(self.alert)
+            self._identity = silencer(self.session.adapters, self.alert.backend).ack_matchers(self.alert)
         except BackendError as error:
             self.query_one("#said", Paragraphs).show(refusal(error, self.of))
         self._labels += [matcher for matcher in self._identity if matcher.is_regex]  # what it must not have
@@ -200,9 +201,8 @@ class SilenceForm(OrderForm):
         self._show([row("", "looking at what it would hide…", MUTED)], [])
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                plan, matched = await asyncio.gather(
-                    self.session.plan(request), self.session.matching(self.alert.backend, matchers)
-                )
+                asked = silencer(self.session.adapters, self.alert.backend)
+                plan, matched = await asyncio.gather(self.session.plan(request), asked.matching(matchers))
         except (Refused, BackendError, TimeoutError) as error:
             self._show(refusal(error, self.of), [])
             return

@@ -10,7 +10,7 @@ from textual.content import Content
 from actions.judging.words import measured
 from actions.models import MOVES_FORWARD, Action, GateView, Step
 from backends.models import Deployment
-from console.reading.store import Store
+from console.ports.store import Store
 from console.screens.choices import is_orphaned
 from console.screens.deployment_lines import back_row
 from console.screens.parts import MUTED, Row, listing, mark, now, row, style_of

@@ -17,6 +17,7 @@ from backends.errors import BackendError
 from backends.pipelines.params import hint, problem
 from backends.ports import PipelineParam
 from backends.text import clean
+from console.ports.pipelines import PIPELINES
 from console.screens.order_form import OrderForm
 from console.screens.params import parse, parse_pairs, write
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, fit, mark, row
@@ -67,7 +68,7 @@ class TriggerForm(OrderForm):
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                info = await self.session.pipeline_info(self.backend, self.pipeline)
+                info = await self.session.adapters.of(PIPELINES, self.backend).pipeline(self.pipeline)
         except (Refused, BackendError, TimeoutError) as error:
             self.query_one("#about", Paragraphs).show(refusal(error, self.of))
             self.query_one(Frame).titles(right="not readable")

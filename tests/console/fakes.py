@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from actions.models import Action, Consent, OpenConsole, Plan, Request
+from backends.errors import BackendError
 from backends.models import (
     Acknowledgement,
     Alert,
@@ -28,7 +29,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from console.reading.store import Snapshot, SourceError, SourceKey, Store
+from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.session import Ways
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
@@ -69,6 +70,39 @@ class FakeOrders:
         return self.on
 
 
+class FakeSystem:
+    """An adapter of any port: pipelines without tasks, alerts that can be silenced."""
+
+    def __init__(self, session: "FakeSession") -> None:
+        self._session = session
+
+    async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
+        return []
+
+    async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        return []
+
+    async def silence(self) -> None:
+        raise AssertionError("a screen wrote")
+
+    async def silences(self, *, hiding: str | None = None) -> list[Silence]:
+        if isinstance(self._session.silences, Exception):
+            raise self._session.silences
+        return list(self._session.silences)
+
+
+class FakeAdapters:
+    """All of one session are one; `why_not` of the session says why there is none."""
+
+    def __init__(self, session: "FakeSession") -> None:
+        self._session = session
+
+    def of(self, port: Any, name: str) -> FakeSystem:
+        if self._session.why_not:
+            raise BackendError("config", self._session.why_not)
+        return FakeSystem(self._session)
+
+
 class FakeSession:
     """What the console asks of a session; `calls` has every call that is not a read of the store."""
 
@@ -82,6 +116,9 @@ class FakeSession:
         self.logs = None
         self.since = timedelta(hours=1)
         self.now = now
+        self.adapters = FakeAdapters(self)
+        self.why_not = ""
+        self.silences: Any = ()
 
     def start(self) -> None:
         self.calls.append(("start", None))
@@ -91,12 +128,6 @@ class FakeSession:
 
     def refresh(self, panel: Panel | None = None) -> None:
         self.calls.append(("refresh", panel))
-
-    async def tasks(self, run: PipelineRun) -> list[TaskRun]:
-        return []
-
-    async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
-        return []
 
     async def plan(self, request: Request) -> Plan:
         self.calls.append(("plan", request))
@@ -117,14 +148,8 @@ class FakeSession:
     def impact(self, item: Any) -> list[str]:
         return []
 
-    def why_not_silenced(self, backend: str) -> str:
-        return ""
-
     def ways(self, backend: str) -> Ways:
         return Ways()
-
-    async def silences_of(self, alert: Alert) -> list[Silence]:
-        return []
 
     def sources(self) -> list[Snapshot]:
         return self.store.snapshots()

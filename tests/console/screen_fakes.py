@@ -32,7 +32,7 @@ from backends.models import (
 )
 from backends.ports import Approval, PipelineInfo, PipelineParam
 from console.opening import Opening
-from console.reading.store import Snapshot, SourceKey, Store
+from console.ports.store import Snapshot, SourceKey, Store
 from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
 from console.session import Ways
@@ -183,6 +183,57 @@ def a_deployment(**changes: Any) -> Deployment:
     return replace(deployment, **changes)
 
 
+class FakeSystem:
+    """An adapter of any port, that answers from the attributes of its session."""
+
+    def __init__(self, session: "FakeSession") -> None:
+        self._session = session
+
+    async def silence(self) -> None:
+        raise AssertionError("a screen wrote")
+
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        return identity_matchers(alert.ref, alert.labels, ["dataset"])
+
+    async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
+        alerts: Any = self._session.store.items("alerts")
+        return [alert for alert in alerts if may_match(matchers, alert.labels)]
+
+    async def silences(self, *, hiding: str | None = None) -> list[Silence]:
+        if isinstance(self._session.silences, BackendError):
+            raise self._session.silences
+        return self._session.silences
+
+    async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
+        self._session.task_reads += 1
+        if self._session.task_error is not None:
+            raise self._session.task_error
+        return self._session.task_list
+
+    async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
+        if self._session.approval_error is not None:
+            raise self._session.approval_error
+        return self._session.approval_list
+
+    async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        return some_log(task or "all")
+
+    async def pipeline(self, pipeline: str) -> PipelineInfo:
+        return self._session.info
+
+
+class FakeAdapters:
+    """All of one session are one; `why_not` of the session says why there is none."""
+
+    def __init__(self, session: "FakeSession") -> None:
+        self._session = session
+
+    def of(self, port: Any, name: str) -> FakeSystem:
+        if port.name == "alerts" and self._session.why_not:
+            raise BackendError("config", self._session.why_not)
+        return FakeSystem(self._session)
+
+
 class FakeSession:
     """Answers from its attributes; `plans` may hold Plans, or errors to raise, in turn; the last one stays."""
 
@@ -208,7 +259,9 @@ class FakeSession:
         self.requests: list[Request] = []
         self.approval_list: list[Approval] = []
         self.approval_error: BackendError | None = None
+        self.task_error: BackendError | None = None
         self.task_reads = 0
+        self.adapters = FakeAdapters(self)
         self.why_not = ""
         self.forward = Ways(strategies=("blue-green", "gradual", "canary", "slow"))
         self.silences: list[Silence] | BackendError = []
@@ -217,44 +270,14 @@ class FakeSession:
         key = SourceKey(panel, items[0].backend if hasattr(items[0], "backend") else "x")
         self.store.put(Snapshot(key=key, type="fake", items=items, fetched_at=datetime.now(UTC)))
 
-    def why_not_silenced(self, backend: str) -> str:
-        return self.why_not
-
     def ways(self, backend: str) -> Ways:
         return self.forward
-
-    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
-        return identity_matchers(alert.ref, alert.labels, ["dataset"])
-
-    async def matching(self, backend: str, matchers: tuple[Matcher, ...]) -> list[Alert]:
-        alerts: Any = self.store.items("alerts")
-        return [alert for alert in alerts if may_match(matchers, alert.labels)]
-
-    async def silences_of(self, alert: Alert) -> list[Silence]:
-        if isinstance(self.silences, BackendError):
-            raise self.silences
-        return self.silences
 
     def refresh(self, panel: Any = None) -> None:
         pass
 
-    async def tasks(self, run: PipelineRun) -> list[TaskRun]:
-        self.task_reads += 1
-        return self.task_list
-
-    async def approvals(self, run: PipelineRun) -> list[Approval]:
-        if self.approval_error is not None:
-            raise self.approval_error
-        return self.approval_list
-
-    async def task_log(self, run: PipelineRun, task: str | None = None) -> list[LogEntry]:
-        return some_log(task or "all")
-
     def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
         return triage(run, tasks=tasks, log=log)
-
-    async def pipeline_info(self, backend: str, pipeline: str) -> PipelineInfo:
-        return self.info
 
     async def plan(self, request: Request) -> Plan:
         self.requests.append(request)

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from backends.models import Alert, Deployment
 from console.check_results import check_results
+from console.ports.store import Snapshot, SourceKey
 from console.printing.tables import reasons
-from console.reading.store import Snapshot, SourceKey
 from tests.console.fakes import NOW, alert, deployment
 
 

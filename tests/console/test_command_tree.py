@@ -15,8 +15,8 @@ from actions.journal.rows import ORDERS
 from backends import registry
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.cli.schema import ITEMS, KINDS, STATUS_ITEMS, document_schema
-from console.printing.output import SCHEMA_PREFIX, Document, StatusDocument
+from console.cli.schema import document_schema, items, kinds, status_items
+from console.printing.output import SCHEMA_PREFIX, Document, status_shape
 from console.sandbox import control
 from console.sandbox.load import LoadReport
 from tests.console import fixed_adapters
@@ -175,8 +175,8 @@ def test_its_json_is_what_the_schema_says(name, world, capsys, monkeypatch):
     printed = capsys.readouterr().out
     document = json.loads(printed)
     assert (code, document["schema"]) == (expected_code, SCHEMA_PREFIX + kind), printed
-    shape: type = StatusDocument if kind == "status" else Document
-    lists = STATUS_ITEMS if kind == "status" else {"items": ITEMS[kind]}
+    shape: type = status_shape() if kind == "status" else Document
+    lists = status_items() if kind == "status" else {"items": items()[kind]}
     envelope = msgspec.convert(document, shape, strict=True)
     assert as_printed(envelope) == document, "no key more, no key less"
     properties = document_schema(kind)["$defs"][shape.__name__]["properties"]
@@ -193,11 +193,11 @@ def test_its_json_is_what_the_schema_says(name, world, capsys, monkeypatch):
 
 def test_every_kind_has_a_schema_and_the_list_names_it(capsys):
     assert run_command(teal, ["schema"]) == 0
-    assert capsys.readouterr().out.split() == list(KINDS)
-    for kind in KINDS:
+    assert capsys.readouterr().out.split() == list(kinds())
+    for kind in kinds():
         assert run_command(teal, ["schema", SCHEMA_PREFIX + kind]) == 0
         found = json.loads(capsys.readouterr().out)
         envelope = found["$defs"][found["$ref"].rpartition("/")[2]]
         assert envelope["properties"]["schema"] == {"const": SCHEMA_PREFIX + kind}
-    assert {kind for kind, _, _ in CALLS.values()} == set(KINDS)
+    assert {kind for kind, _, _ in CALLS.values()} == set(kinds())
     assert run_command(teal, ["schema", "nothing"]) == 5

@@ -11,8 +11,8 @@ import pytest
 from backends.models import PipelineRun, QualityScore, TrendPoint
 from console.cli.commands import teal
 from console.cli.ending import run_command
-from console.config.model import LinkRow, Links
-from console.reading.derive import judge_quality, judge_runs
+from console.ports.derive import judge_quality, judge_runs
+from console.ports.links import LinkRow, Links
 
 WHY = "orders 0.71 < 0.80: amount: 37 rows"
 CONFIG = """

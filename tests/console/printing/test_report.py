@@ -8,8 +8,8 @@ from actions.journal.audit import AuditRecord
 from actions.models import Action, Actor, SwitchReport
 from backends.models import Alert, FailedExpectation, Freeze, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
 from backends.ports import PipelineInfo
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.printing.report import Facts, handover, incident, open_items
-from console.reading.store import Snapshot, SourceError, SourceKey
 from panels.kinds.timeline import events
 from tests.console.test_foreground import Teal
 from tests.console.test_orders import written

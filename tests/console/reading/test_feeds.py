@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.missing import missing
 from backends.models import CheckResult, LogEntry
+from console.ports.store import Snapshot, SourceKey, Store
 from console.printing.output import document, reading_exit_code
 from console.reading.feeds import Feed, Source, read_all
 from console.reading.snapshots import SnapshotFiles
-from console.reading.store import Snapshot, SourceKey, Store
 
 OK = CheckResult(ref="api", name="api", state="ok", message="200 in 3 ms")
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.errors import CommandError
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.reading.refs import find
-from console.reading.store import Snapshot, SourceError, SourceKey
 from console.screens.about import command_of
 from tests.console.fakes import alert
 from tests.live.process import free_port

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.models import CheckResult, FailedExpectation, LogEntry, PipelineRun, QualityScore, TaskRun
-from console.config.model import LinkRow, Links
+from console.ports.links import LinkRow, Links
 from console.reading.triage import MEANING, triage
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)

@@ -58,14 +58,6 @@ class Orders(fakes.FakeSession):
         self.why_not = why_not
         self.silences = silences
 
-    def why_not_silenced(self, backend: str) -> str:
-        return self.why_not
-
-    async def silences_of(self, alert: Alert) -> list[Silence]:
-        if isinstance(self.silences, Exception):
-            raise self.silences
-        return list(self.silences)
-
     async def plan(self, request: Request) -> Any:
         self.calls.append(("plan", request))
         return a_plan(request)

@@ -11,11 +11,11 @@ from backends.logs.merging import is_note
 from backends.models import LogEntry, PipelineRun, TimelineEvent
 from backends.ports import LogQuery
 from console import moment
-from console.config.load import Entry
+from console.ports.entry import Entry
+from console.ports.store import SourceKey
 from console.reading.adapters import Adapters
 from console.reading.feeds import Source
 from console.reading.past import LINE_LIMIT, RUN_LIMIT, Past
-from console.reading.store import SourceKey
 from console.reading.timeline_feeds import Rememberers, Window
 from panels.header import Strip
 from tests.console.fakes import NOW, FakeSession, alert, log, run

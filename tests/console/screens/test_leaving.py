@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from actions.models import Action
-from console.reading.store import Snapshot
+from console.ports.store import Snapshot
 from console.screens.deployment_detail import DeploymentDetail
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment
 

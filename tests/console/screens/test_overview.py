@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
 
 from console.app import SETTLE_S, TealApp
+from console.ports.store import SourceKey
 from console.reading.feeds import Feed, Source
-from console.reading.store import SourceKey
 from console.screens import readings
 from console.screens.overview import Overview
 from panels.header import Header, Strip

@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from backends.errors import BackendError
 from backends.models import LogEntry, TruthLayer
 from backends.ports import Approval
-from console.reading.store import Snapshot, SourceError, SourceKey
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.screens.action import ActionScreen
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.deployment_lines import disagreement, truth_rows
@@ -163,11 +163,7 @@ async def test_tasks_that_share_a_name_and_hostile_words_are_shown() -> None:
 
 async def test_a_lost_backend_is_a_line_not_an_exception() -> None:
     session = FakeSession()
-
-    async def lost(*_: Any) -> Any:
-        raise BackendError("unreachable", "runs.db: connection refused", fix="start it")
-
-    session.tasks = lost  # type: ignore[method-assign]
+    session.task_error = BackendError("unreachable", "runs.db: connection refused", fix="start it")
     async with Holder(a_detail(session)).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "connection refused: start it" in text_of(pilot.app), "said")
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actions.models import Action, Finding, GateView, Hold, Step
 from backends.models import Alert, ColorState, RollbackOffer
-from console.reading.store import Snapshot, SourceError, SourceKey
+from console.ports.store import Snapshot, SourceError, SourceKey
 from console.screens import stage_lines
 from console.screens.action import ActionScreen
 from console.screens.readings import troubles

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backends.models import Alert
-from console.reading.same_alerts import NOT_ARRIVED, without_arrived
+from console.ports.same_alerts import NOT_ARRIVED, without_arrived
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 

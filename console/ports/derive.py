@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Health, Item, LogEntry, PipelineRun, QualityScore, worst
+from backends.models import Alert, Deployment, Item, LogEntry, PipelineRun, QualityScore, worst
 from backends.quality.rows import outdated
-from console.config.model import LinkRow, Links
-from console.reading.store import Snapshot
+from console.ports.links import LinkRow, Links
+from console.ports.store import Snapshot
 from panels.kinds.quality import why
 
 MAX_NAMED = 3
@@ -140,21 +140,3 @@ def impact(item: Item, links: Links, scores: Sequence[QualityScore] = ()) -> lis
         lines += [f"{label} {value}" for label, value in parts if value]
     lines += [f"downstream {name}" for score in scores if score.dataset in linked for name in score.downstream]
     return list(dict.fromkeys(lines))
-
-
-def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Health:
-    """The worst item of a panel; a source whose data cannot be trusted any more makes it unknown. Empty is ok."""
-    healths: list[Health] = []
-    for snapshot in snapshots:
-        trusted = snapshot.trust(now)
-        if trusted == "unknown" or (snapshot.error is not None and snapshot.fetched_at is None):
-            healths.append("unknown")
-        elif snapshot.key.panel in ("logs", "timeline"):
-            healths.append("ok")  # what was in the past is evidence, not a state
-        else:
-            items = list(snapshot.items)
-            items = latest_runs(items) if snapshot.key.panel == "pipelines" else items
-            healths += [item.health for item in items]
-        if snapshot.error is not None or snapshot.missing:
-            healths.append("unknown")
-    return worst(healths) if healths else "ok"

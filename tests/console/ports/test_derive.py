@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
-from console.config.model import LinkRow, Links
-from console.reading.derive import impact, judge_quality, judge_runs, latest_runs, names_of, panel_health
-from console.reading.store import Snapshot, SourceError, SourceKey
+from console.ports.derive import impact, judge_quality, judge_runs, latest_runs, names_of
+from console.ports.links import LinkRow, Links
+from console.ports.store import Snapshot, SourceError, SourceKey
+from console.reading.health import panel_health
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
 LINKS = Links(

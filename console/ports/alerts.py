@@ -1,0 +1,87 @@
+"""Alerts, one that two sources have shown once, and who can keep them quiet."""
+
+from typing import Any, cast
+
+from msgspec.structs import replace
+
+from backends.command_line import command
+from backends.errors import BackendError
+from backends.models import Alert, Silence
+from backends.ports import Alerts, Silencer
+from console import moment
+from console.ports.asking import warning
+from console.ports.entry import Entry
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.store import Snapshot
+
+
+async def _fetch(desk: Desk, name: str) -> tuple[Alert, ...]:
+    return tuple(await desk.adapters.of(ALERTS, name).alerts())
+
+
+def _then(desk: Desk, _: Snapshot) -> None:
+    """Of an alert that a Prometheus fires and its Alertmanager has, show the Alertmanager's."""
+    snapshots = desk.store.snapshots("alerts")
+    managers = [found for found in snapshots if found.type == "alertmanager" and found.trust() == "ok"]
+    if not managers:
+        return
+    arrived = [alert for manager in managers for alert in manager.items]
+    from console.ports.same_alerts import without_arrived
+
+    for snapshot in snapshots:
+        if snapshot.type == "prometheus":
+            items = without_arrived(snapshot.items, arrived, moment.utc_now())
+            if items != snapshot.items:
+                desk.store.put(replace(snapshot, items=items))
+
+
+async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
+    found = await adapters.of(ALERTS, entry.name).alerts()
+    return [warning("blind", _words(alert), "") for alert in found if alert.state == "unknown"]
+
+
+def _words(alert: Alert) -> str:
+    return f"{alert.name}: {alert.summary}" if alert.summary else alert.name
+
+
+def silencer(adapters: Adapters, name: str) -> Silencer:
+    """The source of alerts of that name. Raises BackendError: as `Adapters.of`, and config where it cannot silence."""
+    found = adapters.of(ALERTS, name)
+    if not hasattr(found, "silence"):
+        words = f"alerts.{name} only reads: nothing is acknowledged or silenced there"
+        raise BackendError("config", words, fix="do it in the system that its alerts come from")
+    return cast(Silencer, found)
+
+
+def why_not_silenced(adapters: Adapters, name: str) -> str:
+    """Why alerts of that source cannot be acknowledged or silenced from here; empty where they can."""
+    try:
+        silencer(adapters, name)
+    except BackendError as error:
+        return f"{error.message}; {error.fix}" if error.fix else error.message
+    return ""
+
+
+ALERTS: Port[Alerts, Alert] = Port(
+    name="alerts",
+    about="where alerts come from.",
+    protocol=Silencer,
+    ask=_ask,
+    writes=("silence", "silence"),
+    reading=Reading(
+        item=Alert,
+        fetch=_fetch,
+        interval_s=10.0,
+        then=_then,
+        single="alert",
+        says=lambda alert: f"{alert.name} {alert.summary}".strip(),
+        at=lambda alert: alert.since,
+        empty="No alerts firing",
+    ),
+    noun=Noun(name="alert", help="Alerts:", command="console.cli.alert:alert"),
+    documents={"alert.list": Alert, "alert.show": Alert, "alert.silences": Silence},
+    show="console.cli.alert:shown_alert",
+    command_of=lambda alert, context: command("alert show", alert.ref, context=context),
+    screen="console.screens.alert_detail:AlertDetail",
+    place=Place(kind="panels.kinds.alerts:ALERTS", title="Alerts", key="3", row="lower"),
+)

@@ -1,0 +1,86 @@
+"""Services whose traffic can be moved. The name of an entry is that of its service."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from backends.command_line import command
+from backends.errors import BackendError
+from backends.models import Deployment, Finding, Truth
+from backends.ports import Switch
+from console.ports.asking import warning
+from console.ports.entry import Entry
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.store import SourceKey
+from panels.kinds.deployments import why_not_well
+
+OPEN_ACTION_INTERVAL_S = 1.0
+CAPACITY = "capacity"  # of the side that gains traffic, and here none does
+
+
+async def _fetch(desk: Desk, name: str) -> tuple[Deployment, ...]:
+    found = await desk.with_action(await desk.adapters.of(DEPLOYMENTS, name).deployment())
+    desk.hasten(SourceKey("deployments", name), OPEN_ACTION_INTERVAL_S if found.action else None)
+    return (found,)
+
+
+async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
+    """What is live, what proves it, and what the system itself says of a write that changes nothing."""
+    switch = adapters.of(DEPLOYMENTS, entry.name)
+    truth = (await switch.deployment()).truth
+    if truth.control.value == "unknown":
+        fix = f"`{command('deploy status', entry.name)}` shows it"
+        raise BackendError("not_found", truth.control.detail or "what is live can not be read", fix=fix)
+    found = list(_unproven(truth))
+    if hasattr(switch, "shift") and not adapters.read_only:
+        now = await switch.observe()
+        most = max(now.weights, key=lambda color: now.weights[color], default="")
+        if most:  # of a split, what every switch can write: all to the side that has most of it
+            found += _against(await switch.preflight(now, {color: 100 * (color == most) for color in now.weights}))
+    return found
+
+
+def _unproven(truth: Truth) -> Iterator[Finding]:
+    for name, layer in (("endpoints", truth.endpoints), ("a fresh request", truth.data)):
+        if layer.value == "unknown":
+            fix = "see that `probe` and `health` answer: without them nothing is switched"
+            yield warning("unproven", f"{name}: {layer.detail or 'unknown'}", fix)
+
+
+def _against(findings: list[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        if finding.level == "block" and finding.code != CAPACITY and not finding.overridable:
+            raise BackendError("config", finding.text, fix=finding.fix)
+        if finding.level != "ok" and finding.code != CAPACITY:
+            yield warning(finding.code, finding.text, finding.fix)
+
+
+def _says(item: Deployment) -> str:
+    because = f", {why}" if (why := why_not_well(item)) else ""
+    nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
+    changed = f", {item.unverified}" if item.unverified else ""
+    return f"{item.service} live {item.live}{because}{nobody}{changed}"
+
+
+DEPLOYMENTS: Port[Switch, Deployment] = Port(
+    name="deployments",
+    about="the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.",
+    protocol=Switch,
+    ask=_ask,
+    writes=("shift", "switch"),
+    noun_of_entry="service",
+    reading=Reading(
+        item=Deployment,
+        fetch=_fetch,
+        interval_s=10.0,
+        single="service",
+        title=lambda deployment: deployment.service,
+        says=_says,
+        at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,
+    ),
+    noun=Noun(name="deploy", help="Deployments:", command="console.cli.deploy:deploy"),
+    documents={"deploy.status": Deployment, "deploy.history": "actions.models:Action"},
+    shown_as="deploy.status",
+    command_of=lambda deployment, context: command("deploy status", deployment.service, context=context),
+    screen="console.screens.deployment_detail:DeploymentDetail",
+    place=Place(kind="panels.kinds.deployments:DEPLOYMENTS", title="Deployments", key="4", row="upper"),
+)

@@ -1,0 +1,49 @@
+"""Lines of logs: evidence of what was, and no state."""
+
+from typing import Any
+
+from backends.command_line import command
+from backends.models import LogEntry
+from backends.ports import LogQuery, Logs
+from console.ports.derive import merged_lines
+from console.ports.entry import Entry
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+
+INTERVAL_S = 10.0
+
+
+async def _fetch(desk: Desk, name: str) -> tuple[LogEntry, ...]:
+    return tuple(await desk.read_logs(desk.adapters.of(LOGS, name)))
+
+
+async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
+    await adapters.of(LOGS, entry.name).query(LogQuery(limit=1))
+    return []
+
+
+def _command(entry: LogEntry, context: str) -> str:
+    """Nothing shows a line without a time again."""
+    return command("log", entry.source, context=context, around=entry.at.isoformat()) if entry.at is not None else ""
+
+
+LOGS: Port[Logs, LogEntry] = Port(
+    name="logs",
+    about="where log lines come from.",
+    protocol=Logs,
+    ask=_ask,
+    reading=Reading(
+        item=LogEntry,
+        fetch=_fetch,
+        interval_s=INTERVAL_S,
+        kept=False,
+        checked="",
+        standing=merged_lines,
+        title=lambda entry: entry.source,
+        says=lambda entry: entry.message,
+        at=lambda entry: entry.at,
+    ),
+    noun=Noun(name="log", help="Log lines, merged in time order.", command="console.cli.log:log"),
+    documents={"log": LogEntry},
+    command_of=_command,
+    place=Place(kind="", title="Logs", key="5", row="last"),
+)

@@ -1,0 +1,75 @@
+"""Runs of pipelines, judged by the scores of what they wrote."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from backends.command_line import command
+from backends.models import LogEntry, PipelineRun
+from backends.ports import Pipelines
+from console.ports.derive import judge_quality, judge_runs, latest_runs
+from console.ports.entry import Entry
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, everything
+from console.ports.store import Snapshot
+from panels.kinds.pipelines import reason
+
+RUN_LIMIT = 200
+
+
+async def _fetch(desk: Desk, name: str) -> tuple[PipelineRun, ...]:
+    after, _ = desk.window()
+    runs = await desk.adapters.of(PIPELINES, name).runs(since=after, limit=RUN_LIMIT)
+    return tuple(judge_runs(runs, desk.store.items("quality"), desk.links))
+
+
+def _then(desk: Desk, _: Snapshot) -> None:
+    """Judge the scores by the runs that are known now; read them anew where a run that writes them has ended."""
+    writers = {row.pipeline for row in desk.links.rows if row.datasets}
+    runs = [run for run in desk.store.items("pipelines") if run.pipeline in writers]
+    for snapshot in desk.store.snapshots("quality"):
+        if snapshot.fetched_at is None:
+            continue
+        items = tuple(judge_quality(list(snapshot.items), runs, desk.links, read_at=snapshot.fetched_at))
+        if items != snapshot.items:
+            desk.store.put(replace(snapshot, items=items))
+        if any(run.ended_at is not None and run.ended_at > snapshot.fetched_at for run in runs):
+            desk.wake(snapshot.key)
+
+
+async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
+    await adapters.of(PIPELINES, entry.name).runs(limit=1)
+    return []
+
+
+def _newest(snapshots: Sequence[Snapshot]) -> list[PipelineRun]:
+    return latest_runs(everything(snapshots))
+
+
+PIPELINES: Port[Pipelines, PipelineRun] = Port(
+    name="pipelines",
+    about="where runs come from.",
+    protocol=Pipelines,
+    ask=_ask,
+    writes=("trigger", "run"),
+    referred=True,
+    reading=Reading(
+        item=PipelineRun,
+        fetch=_fetch,
+        interval_s=15.0,
+        then=_then,
+        beside=("quality",),
+        standing=_newest,
+        single="run",
+        title=lambda run: run.pipeline,
+        says=lambda run: ": ".join(filter(None, (f"{run.pipeline} {run.state}", reason(run)))),
+        at=lambda run: run.ended_at or run.started_at,
+        empty="No runs",
+    ),
+    noun=Noun(name="run", help="Pipeline runs:", command="console.cli.run:run"),
+    documents={"run.list": PipelineRun, "run.show": "console.cli.run_document:RunWithTasks", "run.log": LogEntry},
+    show="console.cli.run:shown_run",
+    command_of=lambda run, context: command("run show", run.ref, context=context),
+    screen="console.screens.run_detail:RunDetail",
+    place=Place(kind="panels.kinds.pipelines:PIPELINES", title="Pipelines", key="1", row="upper"),
+)

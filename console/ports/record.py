@@ -1,0 +1,183 @@
+"""What the console knows of a kind of outside system: one record a port.
+
+The config, feeds, kept snapshots, `teal status`, `check`, `doctor`, the commands, their JSON Schemas, the panels and
+the palette go over the table of `console.ports.table`. What needs Textual or click is named as text, `module:name`, and
+imported when it is used.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from importlib import import_module
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+
+from backends.models import Deployment, LogEntry
+from backends.ports import Logs
+from console.ports.entry import Entry
+from console.ports.links import Links
+from console.ports.store import Snapshot, SourceKey, Store
+
+P = TypeVar("P")
+I = TypeVar("I")  # noqa: E741
+
+
+class Adapters(Protocol):
+    """The adapters of one context, as a port asks them."""
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing is written from here."""
+
+    def of(self, port: "Port[P, Any]", name: str) -> P:
+        """The adapter of that name. Raises BackendError: not_found, or the problem of its entry."""
+
+
+class Desk(Protocol):
+    """What a port reads with: the adapters of one context, what is known there, and which time is looked at."""
+
+    @property
+    def adapters(self) -> Adapters:
+        """Those of the context."""
+
+    @property
+    def store(self) -> Store:
+        """What all sources said last."""
+
+    @property
+    def links(self) -> Links:
+        """What belongs together."""
+
+    def window(self) -> tuple[datetime, datetime]:
+        """From when to when is looked."""
+
+    def wake(self, key: SourceKey) -> None:
+        """Read that source now."""
+
+    def hasten(self, key: SourceKey, interval_s: float | None) -> None:
+        """From now on that source is read each `interval_s`; None: as its port says."""
+
+    async def read_logs(self, logs: Logs) -> list[LogEntry]:
+        """The lines that are wanted of a source."""
+
+    async def with_action(self, deployment: Deployment) -> Deployment:
+        """With the action that is open on it, or why that is not known."""
+
+
+def everything(snapshots: Sequence[Snapshot]) -> list[Any]:
+    """The items of all of them."""
+    return [item for snapshot in snapshots for item in snapshot.items]
+
+
+def no_time(_: Any) -> datetime | None:
+    """Of what is about no time."""
+    return None
+
+
+def nothing_follows(_: Desk, snapshot: Snapshot) -> None:
+    """Where no other source is seen with other eyes for it."""
+
+
+def name_of(item: Any) -> str:
+    """Its name, or else its ref."""
+    return str(getattr(item, "name", "") or item.ref)
+
+
+class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
+    """A port that is read again and again.
+
+    item: what one read hands out.
+    fetch: one read of the source of that name. Raises BackendError.
+    interval_s: between two reads, at the usual `refresh`.
+    then: what follows for other sources from a new snapshot.
+    beside: the ports without which its items can not be judged.
+    kept: whether its snapshots may lie on disk.
+    checked: what `teal check` judges: the port as a whole, each source, or nothing, since what was is no state.
+    standing: what of the items counts now.
+    single: what one is called in `no … "x"`; empty where none can be named.
+    title: what this one is called.
+    says: what is the matter with it, in a line.
+    at: the time that it is about.
+    empty: what is said where there are none; `No` with the port's name where it is left out.
+    """
+
+    item: type[I]
+    fetch: Callable[[Desk, str], Awaitable[tuple[I, ...]]]
+    interval_s: float
+    then: Callable[[Desk, Snapshot], None] = nothing_follows
+    beside: tuple[str, ...] = ()
+    kept: bool = True
+    checked: Literal["whole", "each", ""] = "whole"
+    standing: Callable[[Sequence[Snapshot]], list[I]] = everything
+    single: str = ""
+    title: Callable[[I], str] = name_of
+    says: Callable[[I], str] = name_of
+    at: Callable[[I], datetime | None] = no_time
+    empty: str = ""
+
+
+class Noun(Struct, Generic[I], frozen=True, kw_only=True):
+    """Its command: `teal NAME list` and `teal NAME show REF`, unless `command` is one of its own.
+
+    help: its line in `teal --help`; one that ends in a colon is followed by what is below it.
+    listed, shown: the help of the two.
+    lines: what `show` says below the table.
+    """
+
+    name: str
+    help: str
+    command: str = ""
+    listed: str = "All of them, worst first."
+    shown: str = "One of them."
+    lines: str = ""
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Its panel: the Kind of its rows (none: lines of text), key, heading, row of the overview. Where it has
+    no row it is shown alone, by the palette."""
+
+    kind: str
+    title: str
+    key: str = ""
+    row: Literal["upper", "lower", "last", ""] = ""
+
+
+class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
+    """A kind of outside system: what it is asked by, what it tells, and what is said of it.
+
+    name: of its entries in the config, its snapshots and its list in `teal status -o json`.
+    about: what its entries are for, as the schema of the config says it.
+    protocol: what its adapters can do.
+    ask: one look at an entry for doctor and validate, that changes nothing and tells nobody (`console.reading.asking`).
+    reads, writes: what can be done from here, as doctor says it; `writes` begins with a method that may be missing.
+    referred: whether entries of other ports name one of this by a key that is called as the port.
+    noun_of_entry: what one of its entries is called where it is missing.
+    documents: what the items of each of its JSON documents are.
+    show: what makes an answer of one thing for `teal open`, where that is more than a row of its table.
+    shown_as: the document of one thing, where it is not `show` of its noun.
+    command_of: the headless command that shows an item, in a context.
+    screen: what opens an item in the console.
+    """
+
+    name: str
+    about: str
+    protocol: Any
+    ask: Callable[[Adapters, Entry], Awaitable[Sequence[Any]]]
+    reads: str = "read"
+    writes: tuple[str, str] = ("", "")
+    referred: bool = False
+    noun_of_entry: str = ""
+    reading: Reading[P, I] | None = None
+    noun: Noun[I] | None = None
+    documents: Mapping[str, type | str] = {}
+    show: str = ""
+    shown_as: str = ""
+    command_of: Callable[[I, str], str] | None = None
+    screen: str = "console.screens.item_detail:ItemDetail"
+    place: Place | None = None
+
+
+def loaded(text: str) -> Any:
+    """What `module:name` names, imported now."""
+    module, _, name = text.partition(":")
+    return getattr(import_module(module), name)
