@@ -17,7 +17,7 @@ from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.cli.schema import document_schema, items, kinds, status_items
 from console.printing.output import SCHEMA_PREFIX, Document, status_shape
-from console.sandbox import control
+from console.sandbox import control, faults
 from console.sandbox.load import LoadReport
 from tests.console import fixed_adapters
 
@@ -126,8 +126,9 @@ def world(tmp_path, monkeypatch):
     )
     report = LoadReport(requests=2, errors=0, by_color={"blue": 2}, p95_ms=1.5, seconds=1.0, reasons={})
     answers = {"ensure_running": info, "running": info, "reset": info, "stop": True, "load": report}
-    for name, answer in {**answers, "inject": "broken", "fix": "fixed"}.items():
-        monkeypatch.setattr(control, name, lambda *_, answer=answer, **__: answer)
+    for place, found in ((control, answers), (faults, {"inject": "broken", "fix": "fixed"})):
+        for name, answer in found.items():
+            monkeypatch.setattr(place, name, lambda *_, answer=answer, **__: answer)
 
 
 def an_action(capsys: pytest.CaptureFixture[str]) -> str:
