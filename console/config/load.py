@@ -200,7 +200,7 @@ def _load_context(
     try:
         settings = msgspec.convert(usable, shape, dec_hook=decode_hook)
     except msgspec.ValidationError:
-        settings = ContextConfig()  # its problems are fatal for this context and were listed above
+        settings = shape()  # its problems are fatal for this context and were listed above
     return Context(name, settings, entries, source.path.parent.resolve(), source.path, table, prefix=prefix), problems
 
 

@@ -12,6 +12,7 @@ from actions.telling import is_noop, outcome
 from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
+from console.ports.table import readings
 from console.printing.output import table
 from panels.kinds.deployments import frozen_words, why_not_well
 from panels.kinds.pipelines import reason as run_reason
@@ -220,9 +221,25 @@ FIELDS: dict[type, tuple[Field, ...]] = {
 }  # fmt: skip
 
 
+def _usual(kind: type) -> tuple[Field, ...]:
+    """The columns of a port that needs no others."""
+    reading = next(reading for _, reading in readings() if reading.item is kind)
+    return (
+        Field("STATE", lambda item, view: _state(item.health, item.health)),
+        Field(reading.single.upper(), lambda item, view: reading.title(item)),
+        Field("AGO", lambda item, view: view.ago(reading.at(item)), right=True),
+        Field("REF", lambda item, view: item.ref),
+        Field("SAYS", lambda item, view: reading.says(item)),
+    )
+
+
 def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
     """`items`, all of one kind, as lines; only the header for none. An optional column is there where any has it."""
-    fields = [field for field in FIELDS[kind] if not field.optional or any(field.show(item, view) for item in items)]
+    fields = [
+        field
+        for field in FIELDS.get(kind) or _usual(kind)
+        if not field.optional or any(field.show(item, view) for item in items)
+    ]
     rows = [[field.show(item, view) for field in fields] for item in items]
     return table(rows, headers=[field.header for field in fields], right=[field.right for field in fields])
 

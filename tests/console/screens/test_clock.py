@@ -37,10 +37,7 @@ class Backend:
         self.queries: list[LogQuery] = []
         self.lost = False
 
-    def pipelines(self, name: str) -> "Backend":
-        return self
-
-    def logs(self, name: str) -> "Backend":
+    def of(self, port: Any, name: str) -> "Backend":
         return self
 
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:

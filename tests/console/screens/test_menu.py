@@ -65,7 +65,8 @@ def test_what_is_offered_and_why_not(
 def test_a_source_that_only_reads_says_why_nothing_is_silenced_there() -> None:
     session: Any = FakeSession()
     session.why_not = "alerts.r only reads"
-    assert {choice.key: choice.reason for choice in choices(ALERT, session)} == dict.fromkeys("aseu", session.why_not)
+    why = f"{session.why_not}; run `teal config validate`"
+    assert {choice.key: choice.reason for choice in choices(ALERT, session)} == dict.fromkeys("aseu", why)
 
 
 def test_orders_are_bound_to_the_thing_itself() -> None:
