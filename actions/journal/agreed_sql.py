@@ -18,6 +18,7 @@ from actions.journal.tables import audit
 from actions.models import MOVES_TRAFFIC
 from backends.command_line import command
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.text import clean
 
 _COMMAND = '%"kind":"command"%'
@@ -104,8 +105,8 @@ def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Reco
     found: dict[str, _Record] = {}
     for row in connection.execute(query):
         try:
-            record = msgspec.json.decode(row.text, type=_Agreed)
-        except msgspec.MsgspecError:
+            record = decode_text(row.text, _Agreed)
+        except msgspec.DecodeError:
             continue
         if record.kind != "command" or record.action not in wanted or record.action in found:
             continue

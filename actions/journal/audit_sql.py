@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from actions.ids import now, time_text
 from actions.journal.audit import AuditEntry, Link, link
 from actions.journal.tables import audit, audit_head
+from backends.json_text import decode_text
 
 
 class _Dated(msgspec.Struct):
@@ -50,8 +51,8 @@ def first_seq(connection: Connection, since: str) -> int:
 
 def _at_of(text: str) -> str:
     try:
-        return msgspec.json.decode(text, type=_Dated).at
-    except msgspec.MsgspecError:
+        return decode_text(text, _Dated).at
+    except msgspec.DecodeError:
         return "unreadable"  # sorts after every time: what can not be read is shown, not skipped
 
 

@@ -6,13 +6,13 @@ minutes. From when to when it was open is kept for a month.
 
 from datetime import timedelta
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from actions.ids import canonical, time_of, time_text
 from actions.journal.engines import database_now
 from actions.journal.tables import consoles, watches
 from actions.models import Actor, OpenConsole, Watch
+from backends.json_text import decode_text
 
 FORGOTTEN_S = 180.0
 KEPT_DAYS = 31
@@ -49,7 +49,7 @@ def who_is_on(connection: Connection, context: str) -> list[OpenConsole]:
     query = select(consoles).where(consoles.c.context == context, consoles.c.seen_at >= _forgotten(connection))
     return [
         OpenConsole(
-            actor=msgspec.json.decode(row.actor, type=Actor), pid=row.pid, armed=bool(row.armed),
+            actor=decode_text(row.actor, Actor), pid=row.pid, armed=bool(row.armed),
             opened_at=time_of(row.opened_at), seen_at=time_of(row.seen_at),
         )
         for row in connection.execute(query.order_by(consoles.c.opened_at))

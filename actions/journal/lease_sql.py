@@ -16,6 +16,7 @@ from actions.journal.lease import Hold, LeaseHeld, LeaseLost, ending_in, is_held
 from actions.journal.schema import identity_of
 from actions.journal.tables import leases
 from actions.models import Owner
+from backends.json_text import decode_text
 
 
 def acquire(
@@ -102,8 +103,8 @@ def _is_live(before: Owner, ends_at: str, at: datetime) -> bool:
 def _owner_of(text: str) -> Owner | None:
     """None where it can not be read: the fence keeps whoever that was from writing."""
     try:
-        return msgspec.json.decode(text, type=Owner)
-    except msgspec.MsgspecError:
+        return decode_text(text, Owner)
+    except msgspec.DecodeError:
         return None
 
 

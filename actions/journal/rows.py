@@ -26,6 +26,7 @@ from actions.models import (
     StepStatus,
     SwitchReport,
 )
+from backends.json_text import decode_text
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -162,7 +163,7 @@ def told(row: Mapping[Any, Any]) -> Told:
     """The inverse of `event_row`."""
     event = Event(
         step=row["step"], kind=row["kind"], status=row["status"] or None,
-        detail=row["detail"], data=msgspec.json.decode(row["data"], type=dict[str, Any]),
+        detail=row["detail"], data=decode_text(row["data"], dict[str, Any]),
     )  # fmt: skip
     return Told(id=row["id"], at=row["at"], fence=row["fence"], event=event)
 
@@ -180,7 +181,7 @@ def change_row(changes: Changes) -> dict[str, Any]:
 
 def plan_of(row: Mapping[Any, Any]) -> Plan:
     """The plan as it was agreed to."""
-    return msgspec.json.decode(row["plan"], type=Plan)
+    return decode_text(row["plan"], Plan)
 
 
 def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
@@ -248,4 +249,4 @@ def hold_of(history: Iterable[Told]) -> Hold | None:
 
 
 def _read(text: str | None, kind: type[Any]) -> Any:
-    return None if text is None else msgspec.json.decode(text, type=kind)
+    return None if text is None else decode_text(text, kind)

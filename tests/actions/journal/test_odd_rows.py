@@ -10,14 +10,16 @@ from actions.ids import time_text
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.lease import LONGEST_S, LeaseHeld
+from actions.journal.rows import Event
 from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
-from tests.actions.journals import begun, draft, execute, owner
+from tests.actions.journals import ALICE, begun, draft, execute, owner
 from tests.actions.orders.test_orders import in_phase
 from tests.actions.switching.test_unjournalled import Spare
 from tests.two_colors import TwoColors
 
+DEEP = '{"kind":"command","x":' + "[" * 200_000
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 
 
@@ -160,10 +162,27 @@ async def test_an_ordered_end_says_that_somebody_else_has_moved_the_traffic(tmp_
         assert service.weights() == {"blue": 90, "green": 10}
 
 
-async def test_a_lease_whose_owner_can_not_be_read_is_taken_over(journal: Journal) -> None:
+@pytest.mark.parametrize("unreadable", ["[", DEEP], ids=["cut", "deep"])
+async def test_a_lease_whose_owner_can_not_be_read_is_taken_over(journal: Journal, unreadable: str) -> None:
     old = await begun(journal)
-    execute(journal.location, "UPDATE leases SET owner = '['")
+    execute(journal.location, f"UPDATE leases SET owner = '{unreadable}'")
     assert (await journal.acquire(old.action_id, owner("bastion-2"))).fence == 2
+
+
+@pytest.mark.parametrize("column", ["actions.plan", "actions.actor", "events.data", "consoles.actor", "audit.text"])
+async def test_what_is_nested_too_deep_is_a_row_that_makes_no_sense(journal: Journal, column: str) -> None:
+    hold = await begun(journal)
+    await journal.write(hold, Event(step="shift", kind="intent"))
+    await journal.seen("here", "test", ALICE, 1, armed=False)
+    table, _, name = column.partition(".")
+    execute(journal.location, f"UPDATE {table} SET {name} = '{DEEP}'")
+    reads = {
+        "consoles.actor": lambda: journal.who_is_on("test"),
+        "audit.text": lambda: journal.plan(hold.action_id),
+    }
+    with pytest.raises(JournalError) as caught:
+        await reads.get(column, lambda: journal.action("test", hold.action_id))()
+    assert caught.value.kind == "malformed"
 
 
 async def test_a_lease_that_no_runner_ever_had_holds_nobody_up(journal: Journal) -> None:
