@@ -12,7 +12,8 @@ from statistics import median
 
 from msgspec import Struct
 
-from actions.models import MOVES_FORWARD, Action
+from actions.kinds import kind_of
+from actions.models import Action
 
 DAY_S = 86_400.0
 GOAL_PER_DAY, GOAL_LEAD_S, GOAL_FAILED, GOAL_RESTORE_S = 1.0, 3600.0, 0.05, 900.0
@@ -57,7 +58,7 @@ def _failures(actions: Sequence[Action]) -> dict[str, float | None]:
             last[action.service] = action
             if action.status in ("rolled_back", "rollback_failed"):
                 failures[action.id or ""] = _way_back_s(action)
-        elif action.kind == "rollback" and action.status == "succeeded":
+        elif kind_of(action.kind).back and action.status == "succeeded":
             undone = last.pop(action.service, None)
             if undone is not None and undone.id not in failures:
                 failures[undone.id or ""] = _seconds(action.started_at, action.ended_at)
@@ -92,7 +93,7 @@ def _lead_s(action: Action) -> float | None:
 
 
 def _moved_forward(action: Action) -> bool:
-    return action.kind in MOVES_FORWARD
+    return kind_of(action.kind).forward
 
 
 def _ended_within(action: Action, since: datetime, until: datetime) -> bool:

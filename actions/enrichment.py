@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal.journal import Journal
-from actions.models import MOVES_FORWARD
+from actions.kinds import kind_of
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since
 from actions.switching.changes import Change, newest_change, way_back
@@ -30,7 +30,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         by = change.by.partition("@")[0]
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer = None
-    if occupied is not None and occupied.kind in MOVES_FORWARD:
+    if occupied is not None and kind_of(occupied.kind).forward:
         offer = _ready(deployment, occupied.from_)
     elif change is not None:
         offer = await _offer(deployment, change, targets)

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from actions import outcome
+from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
 from actions.facts import PREFIX, digits
 from actions.guards import Policy, refusal
@@ -18,31 +19,17 @@ from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.noted import noted_once
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
-from actions.judging.stages import steps_of_plan
-from actions.models import (
-    STANDING_KINDS,
-    Action,
-    ActionError,
-    Actor,
-    Consent,
-    Finding,
-    Plan,
-    Refused,
-    Request,
-)
-from actions.orders.alerts import ALERT_KINDS, ALERT_STEPS, plan_alert
-from actions.orders.freeze_and_reject import held_back, plan_standing
-from actions.orders.records import command_entry, entry_of, override_entries, overview_of, request_hash
-from actions.orders.runs import RUN_KINDS, RUN_STEPS, plan_run
+from actions.kinds import kind_of
+from actions.models import Action, ActionError, Actor, Consent, Finding, Plan, Refused, Request
+from actions.orders.freeze_and_reject import held_back
+from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
 from actions.orphans import orphaned_since, since_words, ways_out
 from actions.starting import Launch, obeyed, start
-from actions.switching.left_running import with_its_commands, with_living
-from actions.switching.release_plan import plan_release, plan_retire
-from actions.switching.rollback_plan import plan_rollback
-from actions.switching.switch_plan import PAGE_SOMEONE, held_words, plan_flip
-from actions.switching.unjournalled_plan import WITHOUT, agreeing, plan_without_journal
-from actions.targets import SwitchTarget, Targets, described
+from actions.switching.left_running import with_its_commands
+from actions.switching.switch_plan import PAGE_SOMEONE, held_words
+from actions.switching.unjournalled_plan import WITHOUT, plan_without_journal
+from actions.targets import Targets, described
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment
@@ -52,11 +39,8 @@ from backends.text import clean
 MIN_HASH_CHARS = 6
 WATCH_POLL_S = 0.1
 ORPHAN_AFTER_S = 1.0
-PLANNERS = {"flip": plan_flip, "release": plan_release, "retire": plan_retire}
 WAY_BACK_WAITS_S = 2.0
 """For a journal that another keeps locked; then it is done without."""
-BLIND_S = 15.0
-ONE_ORDER_STEPS = {**dict.fromkeys(RUN_KINDS, RUN_STEPS), **dict.fromkeys(ALERT_KINDS, ALERT_STEPS)}
 
 Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
 
@@ -70,7 +54,7 @@ class Gate:
         self.actor = actor
         self._targets = targets
         self._launch = launch
-        self._blind: tuple[float, JournalError] | None = None
+        self._blind = Blind()
 
     # ---- orders
 
@@ -98,22 +82,14 @@ class Gate:
                 return order
             order = await with_its_commands(order, self.journal, action)
             return await of_the_same_entry(order, action, self.journal, self.own)
-        if request.kind in RUN_KINDS:
-            backend = request.service.partition("/")[0]
-            return await plan_run(request, self.policy, await self._targets.pipelines(backend))
-        if request.kind in ALERT_KINDS:
-            silencer = await self._targets.silencer(request.service.partition("/")[0])
-            return await plan_alert(request, self.policy, silencer, str(self.actor))
-        target = await self._targets.switch(request.service)
-        if request.kind in STANDING_KINDS:
-            standing = await plan_standing(request, self.policy, self.journal)
-            return await noted_once(standing, self.policy.notes, self.journal)
-        if request.kind == "rollback":
-            return await self._way_back(request, target)
-        made = await PLANNERS[request.kind](request, self.policy, self.journal, target)
-        made = await with_living(made, self.policy, self.journal, target)
-        made = await held_back(made, self.policy, self.journal)
-        return await noted_once(made, self.policy.notes, self.journal)
+        desk = Desk(
+            policy=self.policy, journal=self.journal, targets=self._targets, actor=self.actor, blind=self._blind
+        )
+        kind = kind_of(request.kind)
+        made = await doing_of(request.kind).plan(request, desk)
+        if kind.held_back:
+            made = await held_back(made, self.policy, self.journal)
+        return made if kind.back else await noted_once(made, self.policy.notes, self.journal)
 
     async def own(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """`Own`, from the targets of this gate."""
@@ -208,20 +184,6 @@ class Gate:
 
     # ---- inside
 
-    async def _way_back(self, request: Request, target: SwitchTarget) -> Plan:
-        """By the journal; where that can not be read, without it. Raises Refused (2) for another color than it says."""
-        clock = asyncio.get_running_loop().time
-        try:
-            if self._blind is not None and clock() < self._blind[0]:
-                raise self._blind[1]
-            made = await plan_rollback(request, self.policy, self.journal, target)
-            made = await with_living(made, self.policy, self.journal, target)
-        except JournalError as error:
-            if self._blind is None or clock() >= self._blind[0]:
-                self._blind = (clock() + BLIND_S, error)
-            return await plan_without_journal(request, self.policy, self.journal, target, error)
-        return agreeing(request, made)
-
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
         """What the key brought about already. Raises KeyUsed for another request's."""
         key = "" if WITHOUT in plan.expected else consent.idempotency_key
@@ -235,7 +197,7 @@ class Gate:
 
     async def _agreed(self, plan: Plan, consent: Consent) -> Plan:
         """The plan as it is now, which nothing is in the way of. Raises Refused."""
-        alone = plan.kind != "rollback" and plan.kind not in STANDING_KINDS
+        alone = not kind_of(plan.kind).back and not kind_of(plan.kind).recorded
         if alone:
             await self._free(plan)  # who holds it says more than that it has changed
         try:
@@ -268,8 +230,8 @@ class Gate:
         occupied = await self.journal.open_action(plan.context, plan.service)
         if occupied is None:
             return
-        if occupied.kind in ONE_ORDER_STEPS and occupied.id is not None and self.orphaned(occupied):
-            fix = f"{overview_of(occupied.kind)} shows what came of it"
+        if kind_of(occupied.kind).one_order and occupied.id is not None and self.orphaned(occupied):
+            fix = f"{kind_of(occupied.kind).overview} shows what came of it"
             error = ActionError(kind="orphaned", message="its runner died", fix=fix)
             entry = entry_of("takeover", plan, self.actor, "abandoned", action=occupied.id)
             await self.journal.close_orphan(occupied.id, Changes(status="abandoned", error=error), audit=[entry])
@@ -280,19 +242,18 @@ class Gate:
         error = refusal(self.policy, plan, consent)
         if error is None:
             return
-        page = plan.kind == "rollback" and any(
+        page = kind_of(plan.kind).back and any(
             finding.level == "block" and finding.code in PAGE_SOMEONE for finding in plan.findings
         )
         raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
 
     async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
-        steps = ONE_ORDER_STEPS.get(plan.kind) or _steps(plan)
-        done = plan.already or plan.kind in STANDING_KINDS
+        done = plan.already or kind_of(plan.kind).recorded
         word = "already so" if plan.already else "done" if done else "begun"
         draft = Draft(
             id=new_id(), plan=plan, request_hash=request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if done else "planned",
-            steps=() if done else steps, changed=done and not plan.already,
+            steps=() if done else doing_of(plan.kind).steps(plan), changed=done and not plan.already,
         )  # fmt: skip
         audit = [
             command_entry(plan, consent, self.actor, word, draft.id),
@@ -302,19 +263,19 @@ class Gate:
             lost = JournalError("unreachable", plan.expected[WITHOUT])
             return await self._spared(draft, audit, spare, lost)
         try:
-            wait_s = WAY_BACK_WAITS_S if plan.kind == "rollback" else None
+            wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
             action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
         except Occupied as held:
             no = Refused(6, self._held(held.action), findings=plan.findings)
             await self._tell_refusal(plan, consent, no)
             raise no from None
         except JournalError as error:
-            if plan.kind != "rollback":
+            if not kind_of(plan.kind).back:
                 raise
             return await self._spared(draft, audit, spare, error)
         if not done:
             action = await start(draft.id, launch, self.journal, self.action, draft.digest)
-        if plan.kind == "rollback" and action.open and action.owner is None:  # no room for its runner, perhaps
+        if kind_of(plan.kind).back and action.open and action.owner is None:  # no room for its runner, perhaps
             return await self._queue(plan, consent, draft.id, launch, spare)
         return action
 
@@ -332,7 +293,7 @@ class Gate:
         journal can not take the order, traffic is moved without."""
         try:
             occupied = await self.action(action_id)
-            alone, is_back = self.orphaned(occupied), occupied.kind == "rollback"
+            alone, is_back = self.orphaned(occupied), kind_of(occupied.kind).back
             if alone or not is_back:
                 entry = command_entry(plan, consent, self.actor, "queued", action_id)
                 word = "takeover" if is_back else "rollback"
@@ -355,7 +316,7 @@ class Gate:
             raise
         action = await self.action(plan.request.ref)
         action_id, word = action.id or "", plan.request.order
-        if action.kind == "rollback" and word == "rollback":  # it is the way back: all that it lacks is a runner
+        if kind_of(action.kind).back and word == "rollback":  # it is the way back: all that it lacks is a runner
             word = "takeover"
         entry = command_entry(fresh, consent, self.actor, "queued", action_id)
         await self._enqueue(plan, consent, action_id, word, entry)
@@ -408,12 +369,6 @@ class Gate:
             words = f"{held_words(occupied, self.policy.zone)}; {since_words(since, self.policy.zone)}"
             return ActionError(kind="held", message=words, fix=ways_out(occupied))
         fix = command("action watch", occupied.id or "")
-        if occupied.kind not in ONE_ORDER_STEPS:
+        if not kind_of(occupied.kind).one_order:
             fix += f", or {command('deploy rollback', occupied.service)}"
         return ActionError(kind="held", message=held_words(occupied, self.policy.zone), fix=fix)
-
-
-def _steps(plan: Plan) -> tuple[str, ...]:
-    smoke = bool(plan.target.get("config", {}).get("smoke"))
-    stages = tuple(plan.expected.get("stages", (100,)))
-    return steps_of_plan(plan.kind, stages, smoke=smoke, starts="start" in plan.expected)

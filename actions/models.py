@@ -2,19 +2,18 @@
 (docs/contract.md, JSON)."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from actions.kinds import TABLE
+from actions.kinds import GuardClass as GuardClass
 from backends.models import Finding as Finding
 from backends.models import Matcher
 
-ActionKind = Literal[
-    "flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject",
-    "trigger", "retry", "cancel", "pause", "unpause", "approve",
-    "ack", "silence", "extend", "unsilence",
-]  # fmt: skip
-GuardClass = Literal["0", "1", "2", "3", "R"]
+ActionKind = Annotated[str, Meta(extra_json_schema={"enum": sorted(TABLE)})]
+"""The name of a record in `actions.kinds`; in an old journal, or a newer one, it may be none of them."""
+
 ActionStatus = Literal[
     "planned", "awaiting_approval", "running", "paused", "in_doubt", "conflict", "rolling_back",
     "succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned",
@@ -23,14 +22,6 @@ StepStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
 
 ENDED: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "aborted", "rollback_failed", "abandoned"})
 
-GUARD_CLASS: dict[ActionKind, GuardClass] = {
-    "flip": "3", "release": "3", "retire": "3", "rollback": "R",
-    "freeze": "3", "unfreeze": "3", "reject": "3",
-    "trigger": "2", "retry": "2", "cancel": "2", "pause": "2", "unpause": "2", "approve": "2",
-    "ack": "1", "silence": "1", "extend": "1", "unsilence": "1",
-}  # fmt: skip
-
-
 OrderWord = Literal["pause", "resume", "promote", "accept", "abort", "rollback", "takeover", "abandon"]
 """What may be ordered of an action that is open."""
 
@@ -38,11 +29,6 @@ ORDER_CLASS: dict[OrderWord, GuardClass] = {
     "pause": "R", "abort": "R", "rollback": "R",
     "resume": "3", "promote": "3", "accept": "3", "takeover": "3", "abandon": "3",
 }  # fmt: skip
-MOVES_FORWARD: frozenset[ActionKind] = frozenset({"flip", "release"})
-"""What moves traffic to where it was not, and so can be taken back."""
-STANDING_KINDS: frozenset[ActionKind] = frozenset({"freeze", "unfreeze", "reject"})
-"""What is only recorded, and holds until it is taken back."""
-MOVES_TRAFFIC: frozenset[ActionKind] = frozenset({*MOVES_FORWARD, "rollback"})
 
 
 class Request(Struct, frozen=True, kw_only=True):

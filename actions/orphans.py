@@ -16,7 +16,8 @@ from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
 from actions.journal.lease import is_held, owner_file
 from actions.journal.location import JournalLocation
-from actions.models import MOVES_TRAFFIC, Action, Actor
+from actions.kinds import kind_of
+from actions.models import Action, Actor
 from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
@@ -51,9 +52,9 @@ def since_words(since: datetime, zone: tzinfo) -> str:
 def ways_out(action: Action) -> str:
     """The commands that go on with it or end it; where it was one order, the one that shows what came of it."""
     resume = command("action resume", action.id or "")
-    if action.kind in MOVES_TRAFFIC:
+    if kind_of(action.kind).moves:
         return f"{resume}, or {command('deploy rollback', action.service)}"
-    return resume if action.kind == "retire" else command("action show", action.id or "")
+    return resume if kind_of(action.kind).goes_on else command("action show", action.id or "")
 
 
 async def tell(

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from actions.kinds import kind_of
 from actions.models import Action, ActionKind, ActionStatus, Actor, Plan, Refused
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_AUTH, EXIT_NOT_FOUND, EXIT_CONFLICT = 0, 1, 2, 3, 4, 5, 6
@@ -20,17 +21,17 @@ _OF_STATUS: dict[ActionStatus, int] = {
 def exit_code(action: Action, *, ordered: ActionKind | None = None) -> int:
     """As docs/contract.md has it. `ordered`: what was asked for, where that is not the action's own kind: a rollback
     that was queued to an open flip is done when the flip is back, or nothing was moved, by whomever."""
-    kind = ordered or action.kind
+    back, is_back = kind_of(ordered or action.kind).back, kind_of(action.kind).back
     if action.status == "paused" and action.error is not None and action.error.kind == "target_unhealthy":
         return EXIT_PAGE_SOMEONE
-    if kind == "rollback" and action.kind != "rollback" and action.status in ("rolled_back", "aborted"):
+    if back and not is_back and action.status in ("rolled_back", "aborted"):
         elsewhere = action.status == "aborted" and action.error is not None and action.error.kind == "conflict"
         return EXIT_CONFLICT if elsewhere else EXIT_DONE
     code = _OF_STATUS.get(action.status, EXIT_STILL_OPEN)
     if action.status != "aborted" or action.changed or action.error is None:
         return code
     if action.error.kind == "target_unhealthy":
-        return EXIT_PAGE_SOMEONE if kind == "rollback" else EXIT_FAILED
+        return EXIT_PAGE_SOMEONE if back else EXIT_FAILED
     return _OF_ERROR.get(action.error.kind, code)
 
 

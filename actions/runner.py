@@ -2,24 +2,19 @@
 
 import asyncio
 import contextlib
-from typing import Any
 
 from msgspec.structs import replace
 
+from actions.doing import Doing, Ground, doing_of
 from actions.journal.config_entry import EDITED, Own, must_be_same_object, same_entry
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.journal.steering import STOPPING, begun_back
+from actions.kinds import kind_of
 from actions.models import ENDED, Action, Owner, Plan
 from actions.notices import Notices
-from actions.orders.alert_order import AlertOrder
-from actions.orders.alerts import ALERT_KINDS
-from actions.orders.runs import RUN_KINDS, RunOrder
-from actions.switching.conditions import judge_of
-from actions.switching.machine import Switching
 from actions.switching.recorded import must_make_sense
-from actions.switching.retiring import Retiring
-from actions.targets import Build, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
+from actions.targets import Build, Sources
 from actions.who import runner_owner
 from actions.work import Work
 from backends.command_line import command
@@ -65,6 +60,7 @@ async def _run(
     action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None, digest: str
 ) -> Action | None:
     agreed = await journal.plan(action_id, digest=digest)
+    doing = doing_of(agreed.kind)
     await must_make_sense(journal, action_id)
     described = await own(agreed.target)
     edited = not same_entry(agreed.target, described)
@@ -72,12 +68,13 @@ async def _run(
         must_be_same_object(agreed.target, described)
         await _must_go_back(agreed, action_id, journal)
     plan = replace(agreed, target=described)
-    adapter = await build(described)
+    adapter: Closable = await build(described)
     sources = Sources(described.get("sources", ()), build)
     async with Notices(journal, plan, build) as notices:
         try:
             hold = await journal.acquire(action_id, owner)
-            await _run_owned(hold, journal, plan, adapter, sources, notices, park, edited=edited)
+            ground = Ground(adapter=adapter, target=described, sources=sources, edited=edited)
+            await _run_owned(hold, journal, plan, doing, ground, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
@@ -91,12 +88,10 @@ async def _run_owned(
     hold: Hold,
     journal: Journal,
     plan: Plan,
-    adapter: Closable,
-    sources: Sources,
+    doing: Doing,
+    ground: Ground,
     notices: Notices,
     park: asyncio.Event | None,
-    *,
-    edited: bool,
 ) -> None:
     action_id = hold.action_id
     history = await journal.history(action_id)
@@ -106,7 +101,7 @@ async def _run_owned(
     try:
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
             notices.started(begun)
-        await _strategy(work, plan, adapter, begun.reason, sources, edited=edited)
+        await doing.run(work, replace(ground, reason=begun.reason))
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
         if found:
@@ -118,19 +113,7 @@ async def _run_owned(
 async def _must_go_back(plan: Plan, action_id: str, journal: Journal) -> None:
     """Raises BackendError(conflict) where it would go forward."""
     ordered = {command.word for command in await journal.waiting(action_id)}
-    if plan.kind == "rollback" or ordered & STOPPING or begun_back(await journal.history(action_id)) is not None:
+    if kind_of(plan.kind).back or ordered & STOPPING or begun_back(await journal.history(action_id)) is not None:
         return
     words = f"the entry of {plan.service} was edited since {plan.kind} {action_id} was agreed to: {EDITED}"
     raise BackendError("conflict", words, fix=command("deploy rollback", plan.service))
-
-
-async def _strategy(work: Work, plan: Plan, adapter: Any, reason: str, sources: Sources, *, edited: bool) -> None:
-    if plan.kind in RUN_KINDS:
-        await RunOrder(work, PipelinesTarget(adapter, plan.target), reason).run()
-    elif plan.kind in ALERT_KINDS:
-        await AlertOrder(work, SilencerTarget(adapter, plan.target), reason).run()
-    elif plan.kind == "retire":
-        await Retiring(work, SwitchTarget(adapter, plan.target)).run()
-    else:
-        target = SwitchTarget(adapter, plan.target, sources, edited)
-        await Switching(work, target, judge_of(plan, target)).run()

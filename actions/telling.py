@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from actions.models import MOVES_TRAFFIC, Action, ActionKind, Plan
+from actions.kinds import kind_of
+from actions.models import Action, Plan
 from backends.settings import Duration
-
-_MOVES_NOTHING: frozenset[ActionKind] = frozenset({"freeze", "unfreeze", "reject", "retire"})
 
 
 def title(of: Action | Plan) -> str:
@@ -21,7 +20,7 @@ def short_title(action: Action) -> str:
 def _details(of: Action | Plan) -> list[str]:
     asked = of.request if isinstance(of, Plan) else of
     details = [asked.version] if asked.version else []
-    details += [of.to.upper()] if of.kind == "retire" and of.to else []
+    details += [of.to.upper()] if kind_of(of.kind).side and of.to else []
     return details + ([f"for {Duration(asked.for_s)}"] if asked.for_s is not None else [])
 
 
@@ -33,10 +32,10 @@ def is_noop(action: Action) -> bool:
 def way(action: Action, arrow: str = "→", *, capitals: bool = True) -> str:
     """` BLUE → GREEN`, with a space before it and its colors in `capitals`; empty where it goes nowhere: nothing was to
     be done, or what is ordered is no move."""
-    if is_noop(action) or action.kind in _MOVES_NOTHING or not (action.from_ and action.to):
+    if is_noop(action) or not kind_of(action.kind).way or not (action.from_ and action.to):
         return ""
     words = f" {action.from_} {arrow} {action.to}"
-    return words.upper() if capitals and action.kind in MOVES_TRAFFIC else words
+    return words.upper() if capitals and kind_of(action.kind).moves else words
 
 
 def outcome(action: Action) -> str:
@@ -47,4 +46,4 @@ def outcome(action: Action) -> str:
 
 
 def _already(action: Action) -> Literal["back already", "already so"]:
-    return "back already" if action.kind == "rollback" else "already so"
+    return "back already" if kind_of(action.kind).back else "already so"

@@ -17,7 +17,8 @@ from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseLost
 from actions.journal.rows import Changes, Command, Event, Told, hold_of, steps_of
 from actions.journal.steering import STOPPING, Steering
-from actions.models import MOVES_FORWARD, ActionError, ActionStatus, Plan, StepStatus, SwitchReport
+from actions.kinds import kind_of
+from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -235,7 +236,7 @@ class Work:
         """Its runner was told to end: it stands as it is until somebody resumes it."""
         words = "its runner was told to end: nobody goes on with it"
         fix = command("action resume", self.action_id)
-        if self.plan.kind in MOVES_FORWARD:
+        if kind_of(self.plan.kind).forward:
             fix += f", or {command('deploy rollback', self.plan.service)}"
         await self.set("paused", None, ActionError(kind="parked", message=words, fix=fix))
 

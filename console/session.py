@@ -222,11 +222,11 @@ class Session:
 
     async def submit(self, plan: Plan, consent: Consent) -> Action:
         """Through the gate. Raises Refused; nothing changed then."""
-        from actions.orders.alerts import ALERT_KINDS
+        from actions.kinds import kind_of
 
         action = await self.orders.submit(plan, consent)
         self.refresh()
-        if self._tasks and plan.kind in ALERT_KINDS and action.id:  # quick: soon the alerts are others
+        if self._tasks and kind_of(plan.kind).port == "alerts" and action.id:  # quick: soon the alerts are others
             self._tasks.append(asyncio.create_task(self._read_alerts_after(action.id), name="read alerts"))
         return action
 

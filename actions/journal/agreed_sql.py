@@ -15,7 +15,7 @@ from actions.journal.audit import AuditEntry, hash_of
 from actions.journal.audit_sql import first_seq, head_of
 from actions.journal.rows import Draft, digest_of_plan, plan_of
 from actions.journal.tables import audit
-from actions.models import MOVES_TRAFFIC
+from actions.kinds import kind_of
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.json_text import decode_text
@@ -80,7 +80,7 @@ def _problem(row: RowMapping, record: _Record | None, digest: str) -> str:
 
 def _edited(row: RowMapping, problem: str) -> BackendError:
     fix = "see who edited it: `teal audit list`"
-    if row["kind"] in MOVES_TRAFFIC:
+    if kind_of(row["kind"]).moves:
         back = command("deploy rollback", row["service"], flags="-y")
         fix = f"{back} goes by the mark on the switch"
     if row["ended_at"] is None:

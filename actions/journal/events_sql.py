@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, desc, or_, selec
 from actions.journal import tables
 from actions.journal.command_events import ENDED, STARTED
 from actions.journal.rows import Told, told
-from actions.models import MOVES_TRAFFIC
+from actions.kinds import moving
 
 LOOKED_THROUGH = 50
 
@@ -23,7 +23,7 @@ def verified(connection: Connection, context: str, service: str) -> dict[str, An
     """What the newest proof of traffic on a service was recorded with; None where there was none."""
     events = tables.events
     proof = or_(events.c.step == "verify", events.c.step.like("verify[%"), events.c.step == "verify-back")
-    moved = _newest(context, service, tables.actions.c.kind.in_(MOVES_TRAFFIC))
+    moved = _newest(context, service, tables.actions.c.kind.in_(moving()))
     query = select(events).where(events.c.action_id.in_(moved))
     query = query.where(events.c.kind == "verdict", events.c.status == "succeeded", proof)
     row = connection.execute(query.order_by(desc(events.c.id)).limit(1)).mappings().first()

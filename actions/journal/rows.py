@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from actions.ids import canonical, time_of
 from actions.journal.audit import AuditEntry
 from actions.journal.config_entry import kept
+from actions.kinds import kind_of
 from actions.models import (
     Action,
     ActionError,
@@ -205,7 +206,7 @@ def _undo(row: Mapping[Any, Any]) -> str:
     or was taken back since. What a rollback that failed left is no place to go to."""
     gone = row["status"] in ("rolled_back", "aborted") or row["undone_by"] is not None
     no_effect = row["ended_at"] is not None and not row["changed"] and row["status"] == "succeeded"
-    failed = row["kind"] == "rollback" and row["status"] != "succeeded"
+    failed = kind_of(row["kind"]).back and row["status"] != "succeeded"
     undo: str = row["undo"]
     return "" if gone or no_effect or failed else undo
 

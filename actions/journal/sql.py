@@ -42,7 +42,8 @@ from actions.journal.rows import (
     told,
 )
 from actions.journal.schema import Database, identity_of
-from actions.models import ENDED, MOVES_TRAFFIC, Action, Actor, OpenConsole, Owner, Plan, Watch
+from actions.kinds import kind_of, moving
+from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.text import clean
 
@@ -431,11 +432,11 @@ class SqlJournal:
 
     def _undoable(self, connection: Connection, action: Action, row: RowMapping) -> Action:
         """Without its undo where a newer change of traffic would be undone instead."""
-        if action.kind not in MOVES_TRAFFIC or action.open or not action.undo:
+        if not kind_of(action.kind).moves or action.open or not action.undo:
             return action
         table = tables.actions
         newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
-        newer = newer.where(table.c.kind.in_(tuple(MOVES_TRAFFIC)), table.c.changed.is_(True))
+        newer = newer.where(table.c.kind.in_(moving()), table.c.changed.is_(True))
         newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
         return action if connection.execute(newer).first() is None else replace(action, undo="")
 

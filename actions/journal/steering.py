@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from typing import get_args
 
 from actions.journal.rows import Command, Told
-from actions.models import MOVES_FORWARD, Action, ActionError, OrderWord, is_starting
+from actions.kinds import kind_of
+from actions.models import Action, ActionError, OrderWord, is_starting
 from backends.command_line import command
 
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
@@ -78,7 +79,7 @@ def possible_orders(action: Action, *, orphaned: bool) -> dict[OrderWord, str]:
 def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
     if not action.open:
         return f"it has ended: {action.status}"
-    if action.kind not in MOVES_FORWARD:
+    if not kind_of(action.kind).forward:
         return _of_another_kind(word, action, orphaned)
     if word in ("rollback", "abort"):
         return "it is on its way back already" if action.status == "rolling_back" and not orphaned else ""
@@ -105,9 +106,9 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
 
 
 def _of_another_kind(word: OrderWord, action: Action, orphaned: bool) -> str:
-    if word in ("takeover", "resume", "abandon") and action.kind in ("rollback", "retire"):
+    if word in ("takeover", "resume", "abandon") and kind_of(action.kind).goes_on:
         return "" if orphaned else _who_runs(action)
-    if action.kind == "rollback":
+    if kind_of(action.kind).back:
         if orphaned:
             return "" if word == "rollback" else "it is the way back, in one step"
         return f"it is the way back, in one step; {_who_runs(action)}"

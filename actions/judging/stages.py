@@ -5,8 +5,6 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
-from actions.models import ActionKind
-
 STRATEGIES = ("blue-green", "gradual", "canary")
 DEFAULT_STAGES: dict[str, tuple[int, ...]] = {
     "blue-green": (100,), "gradual": (10, 50, 100), "canary": (5, 10, 25, 50, 100),
@@ -92,15 +90,9 @@ def moves(step: str) -> bool:
     return is_shift(step) or step == BACK_STEPS[0]
 
 
-def steps_of_plan(kind: ActionKind, stages: tuple[int, ...], *, smoke: bool, starts: bool = False) -> tuple[str, ...]:
-    """The steps that an action will go through, in order. `starts`: the side that gains traffic is at zero."""
-    if kind == "retire":
-        return ("preflight", "retire")
-    moving = [step_of(what, share, stages) for share in stages for what in ("shift", "verify", "analyse")]
+def moving_steps(stages: tuple[int, ...]) -> tuple[str, ...]:
+    """The steps in which traffic is moved through `stages`, in order; one stage is not analysed, but baked."""
+    steps = [step_of(what, share, stages) for share in stages for what in ("shift", "verify", "analyse")]
     if len(stages) == 1:
-        moving.remove("analyse")
-    if kind == "rollback":
-        return ("preflight", *(("start", "health") if starts else ()), *moving)
-    if kind == "release":
-        return ("preflight", "deploy", "health", *(("smoke",) if smoke else ()), *moving, "bake")
-    return ("preflight", *moving, "bake")
+        steps.remove("analyse")
+    return tuple(steps)

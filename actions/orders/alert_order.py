@@ -2,38 +2,54 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from actions.beside import unless
+from actions.doing import Doing, Ground
 from actions.endings import OutOfTime
 from actions.journal.rows import Changes
 from actions.models import ActionError
-from actions.orders.alerts import MAX_MATCHES, counted
-from actions.targets import SilencerTarget
+from actions.orders.alerts import (
+    MAX_MATCHES,
+    AlertFacts,
+    Look,
+    acknowledgement,
+    counted,
+    end_of_silence,
+    extension,
+    new_silence,
+    plan_alert,
+)
 from actions.work import Work, uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Matcher
-from backends.ports import SilenceResult
+from backends.ports import Silencer, SilenceResult
 
 HIDES_WITHIN_S = 5.0
-NO_REASON = {"ack": "acknowledged with teal", "silence": "silenced with teal"}
+HOUR_S = 3600.0
+STEPS = ("preflight", "order", "verify")
+
+Send = Callable[["AlertOrder"], Awaitable[SilenceResult]]
 
 
 class AlertOrder:
-    """One order. `reason` becomes the comment of the silence; `run` returns when the action has ended."""
+    """One order, which `send` gives to its adapter. The reason becomes the comment of the silence, or else `unsaid`;
+    `makes` one, and then it is what is ended to undo it. `run` returns when the action has ended."""
 
-    def __init__(self, work: Work, target: SilencerTarget, reason: str) -> None:
+    def __init__(self, work: Work, on: Ground, send: Send, unsaid: str, *, makes: bool) -> None:
+        self.adapter: Silencer = on.adapter
+        self.expected: dict[str, Any] = work.plan.expected
+        self.comment = on.reason.strip() or unsaid
         self._work = work
-        self._adapter = target.adapter
-        self._request = work.plan.request
-        self._backend = self._request.service.partition("/")[0]
-        self._expected: dict[str, Any] = work.plan.expected
-        self._comment = reason.strip() or NO_REASON.get(self._request.kind, "")
+        self._send_it, self._makes = send, makes
+        self._backend = work.plan.service.partition("/")[0]
 
     async def run(self) -> None:
         """Raises LeaseLost."""
@@ -67,10 +83,10 @@ class AlertOrder:
     async def _looked(self) -> None:
         await self._work.begin("preflight")
         detail = "no preconditions"
-        if "matchers" in self._expected:
-            found = len(await self._adapter.matching(self._matchers()))
-            if found > max(MAX_MATCHES, self._expected["matches"]):
-                message = f"it would hide {counted(found)} now, {self._expected['matches']} when it was planned"
+        if "matchers" in self.expected:
+            found = len(await self.adapter.matching(self.matchers()))
+            if found > max(MAX_MATCHES, self.expected["matches"]):
+                message = f"it would hide {counted(found)} now, {self.expected['matches']} when it was planned"
                 raise BackendError("conflict", message)
             detail = f"it matches {counted(found)}"
         await self._work.end("preflight", "succeeded", detail)
@@ -79,46 +95,34 @@ class AlertOrder:
         """A second time, by another runner, it finds what the first one made: the port's orders are idempotent."""
         work = self._work
         await work.begin("order")
-        told = {name: value for name, value in self._expected.items() if name != "matches"}
-        await work.intent("order", {}, {"kind": self._request.kind, "comment": self._comment, **told})
-        result = await self._order()
+        told = {name: value for name, value in self.expected.items() if name != "matches"}
+        await work.intent("order", {}, {"kind": work.plan.kind, "comment": self.comment, **told})
+        result = await self._send_it(self)
         ref = f"{self._backend}/{result.id}"
         changes = Changes(changed=result.changed, ref=ref)
-        if self._request.kind in ("ack", "silence"):
+        if self._makes:
             changes = replace(changes, undo=command("alert unsilence", ref))
         after = {"id": result.id, "visible_on": result.visible_on, "behind": result.behind, "lost": result.lost}
         await work.observed("order", after, "applied" if result.changed else "already so", changes=changes)
         await work.end("order", "succeeded", f"silence {result.id}{'' if result.changed else ' was so already'}")
         return result
 
-    async def _order(self) -> SilenceResult:
-        adapter, expected = self._adapter, self._expected
-        match self._request.kind:
-            case "ack" | "silence" as kind:
-                return await adapter.silence(
-                    self._matchers(), until=self._until(), by=expected["by"], comment=self._comment, ack=kind == "ack"
-                )
-            case "extend":
-                return await adapter.extend(expected["silence_id"], self._until())
-            case "unsilence":
-                return await adapter.expire(expected["silence_id"])
-            case other:
-                raise BackendError("internal", f"{other} is no order to a system of alerts")
-
     async def _hidden(self, silence_id: str) -> str:
         with contextlib.suppress(BackendError, TimeoutError):
             async with asyncio.timeout(HIDES_WITHIN_S):
-                silences = await self._adapter.silences()
+                silences = await self.adapter.silences()
             for silence in silences:
                 if silence.id == silence_id and silence.state == "active":
                     return f", hides {counted(silence.matches)}"
         return ""
 
-    def _matchers(self) -> tuple[Matcher, ...]:
-        return msgspec.convert(self._expected["matchers"], tuple[Matcher, ...])
+    def matchers(self) -> tuple[Matcher, ...]:
+        """What the silence matches."""
+        return msgspec.convert(self.expected["matchers"], tuple[Matcher, ...])
 
-    def _until(self) -> datetime:
-        return msgspec.convert(self._expected["until"], datetime)
+    def until(self) -> datetime:
+        """When it ends."""
+        return msgspec.convert(self.expected["until"], datetime)
 
 
 def _visible(result: SilenceResult) -> str:
@@ -129,3 +133,34 @@ def _visible(result: SilenceResult) -> str:
     ]
     words += list(result.lost.values())
     return "; ".join(words)
+
+
+async def _acknowledge(order: AlertOrder) -> SilenceResult:
+    return await _silence(order, ack=True)
+
+
+async def _silence(order: AlertOrder, *, ack: bool = False) -> SilenceResult:
+    return await order.adapter.silence(
+        order.matchers(), until=order.until(), by=order.expected["by"], comment=order.comment, ack=ack
+    )
+
+
+async def _extend(order: AlertOrder) -> SilenceResult:
+    return await order.adapter.extend(order.expected["silence_id"], order.until())
+
+
+async def _expire(order: AlertOrder) -> SilenceResult:
+    return await order.adapter.expire(order.expected["silence_id"])
+
+
+def _doing(look: Look, usual_s: float | None, send: Send, unsaid: str = "", *, makes: bool = False) -> Doing:
+    async def run(work: Work, on: Ground) -> None:
+        await AlertOrder(work, on, send, unsaid, makes=makes).run()
+
+    return Doing(plan=partial(plan_alert, look, usual_s), covers=AlertFacts, steps=lambda plan: STEPS, run=run)
+
+
+ACK = _doing(acknowledgement, HOUR_S, _acknowledge, "acknowledged with teal", makes=True)
+SILENCE = _doing(new_silence, 2 * HOUR_S, _silence, "silenced with teal", makes=True)
+EXTEND = _doing(extension, HOUR_S, _extend)
+UNSILENCE = _doing(end_of_silence, None, _expire)

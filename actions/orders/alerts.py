@@ -1,16 +1,18 @@
 """Orders to a system of alerts, planned: acknowledge, silence, extend, unsilence, with what they would hide now."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta, tzinfo
 from shlex import quote
 from typing import Any
 
 from msgspec import Struct
 
+from actions.doing import Desk
 from actions.facts import Facts, driven, hash_of, shortened
-from actions.guards import Policy, context_findings, with_overrides
+from actions.guards import context_findings, with_overrides
 from actions.ids import now
-from actions.models import GUARD_CLASS, ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
+from actions.kinds import kind_of
+from actions.models import ActionError, Finding, GuardClass, Plan, PlanSummary, Refused, Request
 from actions.targets import SilencerTarget
 from backends.alerts.matchers import embraces_all, in_words
 from backends.alerts.naming import alert_words
@@ -24,9 +26,6 @@ from backends.text import clean
 from backends.times import local_words
 from backends.together import together
 
-ALERT_KINDS = frozenset({"ack", "silence", "extend", "unsilence"})
-ALERT_STEPS = ("preflight", "order", "verify")
-DEFAULT_FOR_S = {"ack": 3600.0, "silence": 7200.0, "extend": 3600.0}
 SHORT_S = 7200.0
 LONG_S = 86400.0
 LONGEST_S = 366 * 86400.0
@@ -46,7 +45,7 @@ class AlertFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     silence: str = ""
 
 
-class _Order(Struct, frozen=True, kw_only=True):
+class Order(Struct, frozen=True, kw_only=True):
     """What an order comes to: a state from → to, effects that are agreed to and facts that may change meanwhile."""
 
     from_: str = ""
@@ -63,17 +62,27 @@ class _Order(Struct, frozen=True, kw_only=True):
     silence: str = ""
 
 
-async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, by: str) -> Plan:
-    """What would be sent, and what it would hide now. Raises Refused for an alert or a silence that is not there."""
-    for_s = _for_s(request)
-    match request.kind:
-        case "extend":
-            order = await _extension(request, target, for_s)
-        case "unsilence":
-            order = await _end_of_silence(request, target.adapter)
-        case _:
-            order = await _new_silence(request, target, for_s, clean(by, 100), policy.zone)
-    guard_class: GuardClass = "2" if for_s > SHORT_S else GUARD_CLASS[request.kind]
+class Asked(Struct, frozen=True, kw_only=True):
+    """What an order is looked at by. `by`: whoever asks."""
+
+    request: Request
+    target: SilencerTarget
+    for_s: float
+    by: str
+    zone: tzinfo
+
+
+Look = Callable[[Asked], Awaitable[Order]]
+
+
+async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: Desk) -> Plan:
+    """What would be sent, and what it would hide now; `usual_s`: how long it lasts where nobody says, None where it has
+    no time. Raises Refused for an alert or a silence that is not there."""
+    target, policy = await desk.targets.silencer(request.service.partition("/")[0]), desk.policy
+    for_s = 0.0 if usual_s is None else _lasting(request, usual_s)
+    by = clean(str(desk.actor), 100)
+    order = await look(Asked(request=request, target=target, for_s=for_s, by=by, zone=policy.zone))
+    guard_class: GuardClass = "2" if for_s > SHORT_S else kind_of(request.kind).guard_class
     at = now()
     findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
     agreed = hash_of(
@@ -92,16 +101,16 @@ async def plan_alert(request: Request, policy: Policy, target: SilencerTarget, b
             preconditions=(), undo="" if order.already else order.undo,
         ),
         hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already,
-        expected={**order.expected, "by": clean(by, 100), "until": at + timedelta(seconds=for_s)},
+        expected={**order.expected, "by": by, "until": at + timedelta(seconds=for_s)},
         target=target.target, request=request,
         about=clean(order.about, 200),
         needs_reason=f"over {Duration(LONG_S)} only with a reason" if for_s > LONG_S else "",
     )  # fmt: skip
 
 
-def _for_s(request: Request) -> float:
-    for_s = DEFAULT_FOR_S.get(request.kind, 0.0) if request.for_s is None else request.for_s
-    if request.kind != "unsilence" and not 0 < for_s <= LONGEST_S:
+def _lasting(request: Request, usual_s: float) -> float:
+    for_s = usual_s if request.for_s is None else request.for_s
+    if not 0 < for_s <= LONGEST_S:
         raise BackendError("config", f"for {for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", fix="--for 2h")
     return for_s
 
@@ -109,23 +118,33 @@ def _for_s(request: Request) -> float:
 # ---- ack and silence
 
 
-async def _new_silence(request: Request, target: SilencerTarget, for_s: float, by: str, zone: tzinfo) -> _Order:
+async def acknowledgement(asked: Asked) -> Order:
+    """Of one alert."""
+    return await _new_silence(asked, ack=True)
+
+
+async def new_silence(asked: Asked) -> Order:
+    """Of one alert, or of what matchers match."""
+    return await _new_silence(asked, ack=False)
+
+
+async def _new_silence(asked: Asked, *, ack: bool) -> Order:
+    request, target, for_s, by = asked.request, asked.target, asked.for_s, asked.by
     adapter = target.adapter
     alerts = await adapter.alerts()
     alert = _named_by(request.ref, alerts) if request.ref else None
     matchers = request.matchers if alert is None else adapter.ack_matchers(alert)
     matched = await adapter.matching(matchers)
-    ack = request.kind == "ack"
     same = [silence for silence in await adapter.silences() if set(silence.matchers) == set(matchers)]
     equal = equal_silence(same, by=by, ack=ack)
     told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
     longer = f"extend   {equal.id}, which is the same and ends sooner" if equal is not None else ""
-    return _Order(
+    return Order(
         from_=alert.state if alert else "",
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
         facts=(f"hides    {_named(matched)} now",),
-        findings=(*_doubts(alert, matched, by, zone), *_reach(matchers, matched, alerts, target.watchdog)),
+        findings=(*_doubts(alert, matched, by, asked.zone), *_reach(matchers, matched, alerts, target.watchdog)),
         undo=command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell",
         about=alert_words(alert) if alert else "",
         already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
@@ -220,7 +239,9 @@ def _named_by(ref: str, alerts: Sequence[Alert]) -> Alert:
 # ---- extend and unsilence
 
 
-async def _extension(request: Request, target: SilencerTarget, for_s: float) -> _Order:
+async def extension(asked: Asked) -> Order:
+    """Of a silence, or of the one that hides an alert."""
+    request, target, for_s = asked.request, asked.target, asked.for_s
     adapter = target.adapter
     found, alert = await _hiding(request, adapter), _alert_or_none(request.ref, await adapter.alerts())
     about = alert_words(alert) if alert else clean(request.ref, 200)
@@ -235,7 +256,7 @@ async def _extension(request: Request, target: SilencerTarget, for_s: float) -> 
         alerts, matched = await together(adapter.alerts(), adapter.matching(silence.matchers))
         findings += _reach(silence.matchers, matched, alerts, target.watchdog)
     by = silence.created_by
-    return _Order(
+    return Order(
         effects=(f"extend   {silence.id} of {by} to {Duration(for_s)} from now: {in_words(silence.matchers)}",),
         facts=(f"hides    {counted(silence.matches)} now",),
         findings=tuple(findings),
@@ -249,19 +270,21 @@ async def _extension(request: Request, target: SilencerTarget, for_s: float) -> 
     )
 
 
-async def _end_of_silence(request: Request, adapter: Silencer) -> _Order:
+async def end_of_silence(asked: Asked) -> Order:
+    """Of a silence, or of the one that hides an alert."""
+    request, adapter = asked.request, asked.target.adapter
     found, alert = await _hiding(request, adapter), _alert_or_none(request.ref, await adapter.alerts())
     if not found:
         if alert is None:
             raise _no_alert(request.ref)
-        return _Order(from_=alert.state, to=alert.state, already=True, about=alert_words(alert))
+        return Order(from_=alert.state, to=alert.state, already=True, about=alert_words(alert))
     if len(found) > 1:
         ids = ", ".join(silence.ref for silence in found)
         words = f"{len(found)} silences hide {alert_words(alert) if alert else clean(request.ref, 200)}"
         raise Refused(5, ActionError(kind="ambiguous", message=words, fix=f"name one of {ids}"))
     silence = found[0]
     matchers = " ".join(f"-m {quote(str(matcher))}" for matcher in silence.matchers)
-    return _Order(
+    return Order(
         from_=silence.state,
         to="expired",
         about=alert_words(alert) if alert else in_words(silence.matchers),

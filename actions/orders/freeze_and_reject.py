@@ -4,26 +4,20 @@ An order of these kinds is a record in the journal and nothing else, so it is do
 read from those records and from what became of releases.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.doing import Desk, Doing
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import now
 from actions.journal.journal import Journal
-from actions.models import (
-    GUARD_CLASS,
-    MOVES_FORWARD,
-    MOVES_TRAFFIC,
-    Action,
-    ActionError,
-    Finding,
-    Plan,
-    PlanSummary,
-    Refused,
-    Request,
-)
+from actions.kinds import kind_of
+from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections_by_hand
 from backends.command_line import command
 from backends.models import Freeze
@@ -33,7 +27,6 @@ from backends.times import local_words
 
 LONGEST_S = 366 * 86400.0
 LOOKED_THROUGH = 100  # records of one service, the newest first
-_HELD_BACK = MOVES_FORWARD | {"retire"}
 
 
 class StandingFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,41 +36,80 @@ class StandingFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     for_s: float | None = None
 
 
-async def plan_standing(request: Request, policy: Policy, journal: Journal) -> Plan:
+class _Record(Struct, frozen=True, kw_only=True):
+    """What a record comes to."""
+
+    from_: str = ""
+    to: str
+    effect: str
+    undo: str = ""
+    already: bool = False
+
+
+_Look = Callable[[Request, Policy, Journal], Awaitable[_Record]]
+
+
+async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     """A freeze, its end, or the rejection of a version. Raises Refused (2) for what can not be meant."""
-    frozen = await freeze_of(journal, policy.context, request.service)
-    state = "frozen" if frozen is not None else "open"
-    match request.kind:
-        case "freeze":
-            if request.for_s is not None and not 0 < request.for_s <= LONGEST_S:
-                raise _usage(f"for {request.for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", "--for 2h")
-            how_long = "until it is unfrozen" if request.for_s is None else f"for {Duration(request.for_s)}"
-            ends = None if request.for_s is None else now() + timedelta(seconds=request.for_s)
-            from_, to = state, "frozen"
-            already = frozen is not None and (frozen.until is None or (ends is not None and ends <= frozen.until))
-            effect, undo = f"freeze   {request.service} {how_long}", command("deploy unfreeze", request.service)
-        case "unfreeze":
-            from_, to, already = state, "open", frozen is None
-            effect, undo = f"unfreeze {request.service}", command("deploy freeze", request.service)
-        case _:
-            if not request.version:
-                raise _usage("no version to reject", command("deploy reject", request.service, "VERSION"))
-            from_, to = "", "rejected"
-            already = await rejected_by_hand(journal, policy.context, request.service, request.version)
-            effect, undo = f"reject   {request.service} {request.version}", ""
-    findings = () if already else context_findings(replace(policy, freeze=()), GUARD_CLASS[request.kind], now())
+    await desk.targets.switch(request.service)  # there is such a service
+    policy, guard_class = desk.policy, kind_of(request.kind).guard_class
+    record = await look(request, policy, desk.journal)
+    against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())
     agreed = hash_of(
         StandingFacts(
-            kind=request.kind, context=policy.context, service=request.service, from_=from_, to=to,
+            kind=request.kind, context=policy.context, service=request.service, from_=record.from_, to=record.to,
             version=request.version, for_s=request.for_s,
         )
     )  # fmt: skip
     return Plan(
-        kind=request.kind, context=policy.context, service=request.service, guard_class=GUARD_CLASS[request.kind],
-        protected=policy.protected, from_=from_, to=to, findings=(*findings, *(() if already else policy.notes)),
-        summary=PlanSummary(effects=() if already else (effect,), preconditions=(), undo="" if already else undo),
-        hash=shortened(agreed), full_hash=agreed, made_at=now(), already=already, request=request,
+        kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
+        protected=policy.protected, from_=record.from_, to=record.to,
+        findings=(*against, *(() if record.already else policy.notes)),
+        summary=PlanSummary(
+            effects=() if record.already else (record.effect,), preconditions=(),
+            undo="" if record.already else record.undo,
+        ),
+        hash=shortened(agreed), full_hash=agreed, made_at=now(), already=record.already, request=request,
     )  # fmt: skip
+
+
+async def _freeze(request: Request, policy: Policy, journal: Journal) -> _Record:
+    frozen = await freeze_of(journal, policy.context, request.service)
+    if request.for_s is not None and not 0 < request.for_s <= LONGEST_S:
+        raise _usage(f"for {request.for_s:g} s: more than 0s, at most {Duration(LONGEST_S)}", "--for 2h")
+    how_long = "until it is unfrozen" if request.for_s is None else f"for {Duration(request.for_s)}"
+    ends = None if request.for_s is None else now() + timedelta(seconds=request.for_s)
+    return _Record(
+        from_=_state(frozen), to="frozen", effect=f"freeze   {request.service} {how_long}",
+        undo=command("deploy unfreeze", request.service),
+        already=frozen is not None and (frozen.until is None or (ends is not None and ends <= frozen.until)),
+    )  # fmt: skip
+
+
+async def _unfreeze(request: Request, policy: Policy, journal: Journal) -> _Record:
+    frozen = await freeze_of(journal, policy.context, request.service)
+    return _Record(
+        from_=_state(frozen), to="open", effect=f"unfreeze {request.service}",
+        undo=command("deploy freeze", request.service), already=frozen is None,
+    )  # fmt: skip
+
+
+async def _reject(request: Request, policy: Policy, journal: Journal) -> _Record:
+    if not request.version:
+        raise _usage("no version to reject", command("deploy reject", request.service, "VERSION"))
+    return _Record(
+        to="rejected", effect=f"reject   {request.service} {request.version}",
+        already=await rejected_by_hand(journal, policy.context, request.service, request.version),
+    )  # fmt: skip
+
+
+def _state(frozen: Freeze | None) -> str:
+    return "open" if frozen is None else "frozen"
+
+
+FREEZE = Doing(plan=partial(_plan, _freeze), covers=StandingFacts)
+UNFREEZE = Doing(plan=partial(_plan, _unfreeze), covers=StandingFacts)
+REJECT = Doing(plan=partial(_plan, _reject), covers=StandingFacts)
 
 
 async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
@@ -86,16 +118,16 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     if plan.request.order or plan.already or plan.expected.get("queued_to"):
         return plan
     found = []
-    frozen = await freeze_of(journal, policy.context, plan.service) if plan.kind in _HELD_BACK else None
+    frozen = await freeze_of(journal, policy.context, plan.service) if kind_of(plan.kind).held_back else None
     if frozen is not None:
         until = f" until {local_words(frozen.until, policy.zone)}" if frozen.until else ""
         text = f"{plan.service} is frozen by {frozen.by}{until}" + (f": {frozen.reason}" if frozen.reason else "")
         fix = command("deploy unfreeze", plan.service)
         found.append(Finding(level="block", code="freeze", text=text, fix=fix, overridable=True))
-    if plan.kind in MOVES_TRAFFIC:
+    if kind_of(plan.kind).moves:
         rejected = await rejection_of(journal, policy.context, plan.service, _candidate(plan), policy.zone)
         if rejected is not None:
-            found.append(rejected if plan.kind in MOVES_FORWARD else replace(rejected, level="warning"))
+            found.append(rejected if kind_of(plan.kind).forward else replace(rejected, level="warning"))
     return replace(plan, findings=with_overrides((*plan.findings, *found), plan.request.overrides)) if found else plan
 
 

@@ -2,9 +2,8 @@
 
 from actions.ids import digest
 from actions.journal.audit import AuditEntry, AuditKind
-from actions.models import STANDING_KINDS, ActionKind, Actor, Consent, Plan, Request
-from actions.orders.alerts import ALERT_KINDS
-from actions.orders.runs import RUN_KINDS
+from actions.kinds import kind_of
+from actions.models import Actor, Consent, Plan, Request
 
 
 def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: object) -> AuditEntry:
@@ -41,13 +40,4 @@ def request_hash(request: Request) -> str:
         return digest([*asked, request.order])
     if request.version or request.strategy:
         asked += [request.version, request.strategy]
-    if request.kind in STANDING_KINDS:
-        return digest([*asked, request.version, request.for_s])
-    return digest([*asked, request.matchers, request.for_s] if request.kind in ALERT_KINDS else asked)
-
-
-def overview_of(kind: ActionKind) -> str:
-    """The command that shows what an order of one step came to; empty for what moves traffic."""
-    if kind in RUN_KINDS:
-        return "`teal run list`"
-    return "`teal alert silences`" if kind in ALERT_KINDS else ""
+    return digest([*asked, *(getattr(request, name) for name in kind_of(request.kind).asks)])

@@ -3,18 +3,22 @@ for afterwards."""
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from msgspec import field
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from actions.beside import unless
+from actions.doing import Desk, Doing, Ground
 from actions.endings import OutOfTime
 from actions.facts import Facts, driven, hash_of, shortened
-from actions.guards import Policy, context_findings, with_overrides
+from actions.guards import context_findings, with_overrides
 from actions.ids import new_id, now
 from actions.journal.rows import Changes
-from actions.models import GUARD_CLASS, ActionError, Finding, Plan, PlanSummary, Refused, Request
-from actions.targets import PipelinesTarget
+from actions.kinds import kind_of
+from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.work import Work, uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -23,8 +27,7 @@ from backends.pipelines.params import problems, unknown_names
 from backends.ports import Approval, PipelineInfo, Pipelines
 from backends.text import clean
 
-RUN_KINDS = frozenset({"trigger", "retry", "cancel", "approve", "pause", "unpause"})
-RUN_STEPS = ("preflight", "order", "verify")
+STEPS = ("preflight", "order", "verify")
 MAX_NAMED = 12
 SEEN_WITHIN_S = 30.0
 LOOK_AGAIN_S = 0.3
@@ -40,76 +43,130 @@ class RunFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     names: tuple[str, ...] = ()
 
 
-async def plan_run(request: Request, policy: Policy, target: PipelinesTarget) -> Plan:
-    """What would be sent to the backend. Raises Refused for a pipeline or a run that is not there."""
-    backend, _, pipeline = request.service.partition("/")
-    if request.kind in ("retry", "cancel", "approve"):
-        return await _plan_for_run(request, policy, target, backend, pipeline)
-    info = await _info(target.adapter, pipeline, request.service)
-    if request.kind == "trigger":
-        params = " ".join(f"{key}={value}" for key, value in sorted(request.params.items())) or "its defaults"
-        effect = f"trigger  {request.service} with {params}"
-        bad = problems(info, request.params)
-        findings = [Finding(level="block", code="param", text=text, fix="correct it") for text in bad]
-        findings += [
-            Finding(level="block", code="unknown-param", text=text, fix="correct it", overridable=True)
-            for text in unknown_names(info, request.params)
-        ]
-        findings += _doubts(info)
-        return _plan(request, policy, target, "", "queued", (effect,), findings, {"run_id": f"manual__{new_id()}"})
-    wanted = "paused" if request.kind == "pause" else "active"
-    found = "paused" if info.paused else "active"
-    effect = f"schedule  {request.service}: {found} → {wanted}"
-    return _plan(request, policy, target, found, wanted, (effect,), [], {}, already=found == wanted)
+class _Order(Struct, frozen=True, kw_only=True):
+    """What an order comes to: a state from → to, and what is agreed to."""
 
-
-async def _plan_for_run(request: Request, policy: Policy, target: PipelinesTarget, backend: str, pipeline: str) -> Plan:
-    run_id = request.ref.removeprefix(f"{backend}/{pipeline}/")
-    run = await _find(target.adapter, pipeline, run_id)
-    if run is None:
-        message = f"no run {clean(request.ref, 200)}"
-        raise Refused(5, ActionError(kind="not_found", message=message, fix="`teal run list`"))
-    findings: list[Finding] = []
+    from_: str = ""
+    to: str
     effects: tuple[str, ...] = ()
-    names: list[str] = []
-    already = False
-    to = "cancelled"
-    if request.kind == "retry":
-        names, effects, findings = await _retry(target.adapter, run)
-        to = "queued"
-    elif request.kind == "approve":
-        names, effects, findings = await _approval(target.adapter, run)
-        to = "running"
-    else:
-        effects = (f"cancel  {run.ref}",)
-        already = run.state in _ENDED
-    expected = {"run_id": run_id, "state": run.state, "started_at": run.started_at, "ended_at": run.ended_at}
-    if already:
-        to = run.state
-    return _plan(request, policy, target, run.state, to, effects, findings, expected, already, names)
+    names: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    expected: dict[str, Any] = {}
+    already: bool = False
+    undo: str = ""
 
 
-async def _retry(adapter: Pipelines, run: PipelineRun) -> tuple[list[str], tuple[str, ...], list[Finding]]:
+_Look = Callable[[Request, Pipelines], Awaitable[_Order]]
+
+
+async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
+    """What would be sent to the backend. Raises Refused for a pipeline or a run that is not there."""
+    target, policy = await desk.targets.pipelines(request.service.partition("/")[0]), desk.policy
+    order = await look(request, target.adapter)
+    guard_class, at = kind_of(request.kind).guard_class, now()
+    findings = order.findings if order.already else (*order.findings, *context_findings(policy, guard_class, at))
+    agreed = hash_of(
+        RunFacts(
+            kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
+            target=driven(target.target), ref=request.ref, params=request.params, names=order.names,
+        )
+    )  # fmt: skip
+    return Plan(
+        kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
+        protected=policy.protected, from_=order.from_, to=order.to,
+        findings=with_overrides(findings, request.overrides),
+        summary=PlanSummary(
+            effects=() if order.already else order.effects,
+            preconditions=(f"it is still {order.from_}",) if order.from_ and not order.already else (),
+            undo="" if order.already else order.undo,
+        ),
+        hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already, expected=order.expected,
+        target=target.target, request=request,
+    )  # fmt: skip
+
+
+async def _trigger(request: Request, adapter: Pipelines) -> _Order:
+    info = await _info(adapter, request.service)
+    params = " ".join(f"{key}={value}" for key, value in sorted(request.params.items())) or "its defaults"
+    bad = problems(info, request.params)
+    findings = [Finding(level="block", code="param", text=text, fix="correct it") for text in bad]
+    findings += [
+        Finding(level="block", code="unknown-param", text=text, fix="correct it", overridable=True)
+        for text in unknown_names(info, request.params)
+    ]
+    effect = f"trigger  {request.service} with {params}"
+    expected = {"run_id": f"manual__{new_id()}"}
+    return _Order(to="queued", effects=(effect,), findings=(*findings, *_doubts(info)), expected=expected)
+
+
+async def _pause(request: Request, adapter: Pipelines) -> _Order:
+    return await _schedule(request, adapter, "paused", "run unpause")
+
+
+async def _unpause(request: Request, adapter: Pipelines) -> _Order:
+    return await _schedule(request, adapter, "active", "run pause")
+
+
+async def _schedule(request: Request, adapter: Pipelines, wanted: str, undo: str) -> _Order:
+    info = await _info(adapter, request.service)
+    found = "paused" if info.paused else "active"
+    return _Order(
+        from_=found, to=wanted, effects=(f"schedule  {request.service}: {found} → {wanted}",), already=found == wanted,
+        undo=command(undo, info.pipeline),
+    )  # fmt: skip
+
+
+async def _retry(request: Request, adapter: Pipelines) -> _Order:
+    run = await _run_of(request, adapter)
+    order = _Order(from_=run.state, to="queued", expected=_expected(run))
     if run.state not in ("failed", "cancelled", "skipped"):
         text = f"{run.ref} is {run.state}: only an ended run that did not succeed is retried"
-        return [], (), [Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")]
+        bad = Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")
+        return replace(order, findings=(bad,))
     tasks = await adapter.retry_preview(run.pipeline, run.run_id)
-    effect = f"retry  {len(tasks)} of the tasks of {run.ref}: {_named(tasks)}"
     if not tasks:
         text = f"no task of {run.ref} would run again"
-        return [], (), [Finding(level="block", code="nothing-to-retry", text=text, fix="trigger anew")]
-    return tasks, (effect,), []
+        return replace(
+            order, findings=(Finding(level="block", code="nothing-to-retry", text=text, fix="trigger anew"),)
+        )
+    effect = f"retry  {len(tasks)} of the tasks of {run.ref}: {_named(tasks)}"
+    return replace(order, effects=(effect,), names=tuple(tasks))
 
 
-async def _approval(adapter: Pipelines, run: PipelineRun) -> tuple[list[str], tuple[str, ...], list[Finding]]:
+async def _cancel(request: Request, adapter: Pipelines) -> _Order:
+    run = await _run_of(request, adapter)
+    ended = run.state in _ENDED
+    return _Order(
+        from_=run.state, to=run.state if ended else "cancelled", effects=(f"cancel  {run.ref}",), already=ended,
+        expected=_expected(run),
+    )  # fmt: skip
+
+
+async def _approve(request: Request, adapter: Pipelines) -> _Order:
+    run = await _run_of(request, adapter)
+    order = _Order(from_=run.state, to="running", expected=_expected(run))
     waiting = await adapter.approvals(run.pipeline, run.run_id)
     mine = [each.name for each in waiting if each.mine]
     if mine:
         others = [each for each in waiting if not each.mine]
-        findings = [Finding(level="warning", code="others", text=_not_mine(each)) for each in others]
-        return mine, (f"approve  {_named(mine)} of {run.ref}",), findings
+        findings = tuple(Finding(level="warning", code="others", text=_not_mine(each)) for each in others)
+        effect = f"approve  {_named(mine)} of {run.ref}"
+        return replace(order, effects=(effect,), names=tuple(mine), findings=findings)
     text = "; ".join(_not_mine(each) for each in waiting) or f"nothing in {run.ref} waits for an approval"
-    return [], (), [Finding(level="block", code="no-approval", text=text, fix="`teal run show` says what it waits for")]
+    bad = Finding(level="block", code="no-approval", text=text, fix="`teal run show` says what it waits for")
+    return replace(order, findings=(bad,))
+
+
+async def _run_of(request: Request, adapter: Pipelines) -> PipelineRun:
+    run = await _find(adapter, request.service.partition("/")[2], request.ref.removeprefix(f"{request.service}/"))
+    if run is None:
+        message = f"no run {clean(request.ref, 200)}"
+        raise Refused(5, ActionError(kind="not_found", message=message, fix="`teal run list`"))
+    return run
+
+
+def _expected(run: PipelineRun) -> dict[str, Any]:
+    return {"run_id": run.run_id, "state": run.state, "started_at": run.started_at, "ended_at": run.ended_at}
 
 
 def _not_mine(approval: Approval) -> str:
@@ -119,47 +176,6 @@ def _not_mine(approval: Approval) -> str:
 def _named(names: list[str]) -> str:
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more
-
-
-def _plan(
-    request: Request,
-    policy: Policy,
-    target: PipelinesTarget,
-    from_: str,
-    to: str,
-    effects: tuple[str, ...],
-    findings: list[Finding],
-    expected: dict[str, Any],
-    already: bool = False,
-    names: list[str] | None = None,
-) -> Plan:
-    guard_class = GUARD_CLASS[request.kind]
-    at = now()
-    if not already:
-        findings = [*findings, *context_findings(policy, guard_class, at)]
-    agreed = hash_of(
-        RunFacts(
-            kind=request.kind, context=policy.context, service=request.service, from_=from_, to=to,
-            target=driven(target.target), ref=request.ref, params=request.params, names=tuple(names or ()),
-        )
-    )  # fmt: skip
-    return Plan(
-        kind=request.kind, context=policy.context, service=request.service, guard_class=guard_class,
-        protected=policy.protected, from_=from_, to=to, findings=with_overrides(findings, request.overrides),
-        summary=PlanSummary(
-            effects=() if already else effects,
-            preconditions=(f"it is still {from_}",) if from_ and not already else (),
-            undo="" if already else _undo(request),
-        ),
-        hash=shortened(agreed), full_hash=agreed, made_at=at, already=already, expected=expected,
-        target=target.target, request=request,
-    )  # fmt: skip
-
-
-def _undo(request: Request) -> str:
-    pipeline = request.service.partition("/")[2]
-    words = {"pause": command("run unpause", pipeline), "unpause": command("run pause", pipeline)}
-    return words.get(request.kind, "")
 
 
 def _doubts(info: PipelineInfo) -> list[Finding]:
@@ -173,9 +189,9 @@ def _doubts(info: PipelineInfo) -> list[Finding]:
     return [*findings, Finding(level="warning", code="paused", text=text, fix=fix)]
 
 
-async def _info(adapter: Pipelines, pipeline: str, service: str) -> PipelineInfo:
+async def _info(adapter: Pipelines, service: str) -> PipelineInfo:
     try:
-        return await adapter.pipeline(pipeline)
+        return await adapter.pipeline(service.partition("/")[2])
     except BackendError as error:
         if error.kind != "not_found":
             raise
@@ -193,17 +209,25 @@ async def _find(adapter: Pipelines, pipeline: str, run_id: str) -> PipelineRun |
         raise
 
 
-class RunOrder:
-    """One order to a pipeline. `reason` goes with an approval; `run` returns when the action has ended."""
+_Send = Callable[["RunOrder"], Awaitable[None]]
+_Shows = Callable[["RunOrder"], Awaitable[str | None]]
+"""What shows that the order was carried out, in words; None where nothing does yet."""
 
-    def __init__(self, work: Work, target: PipelinesTarget, reason: str) -> None:
+
+class RunOrder:
+    """One order to a pipeline, which `send` gives to its adapter and `shows` looks for."""
+
+    def __init__(self, work: Work, on: Ground, send: _Send, shows: _Shows) -> None:
+        request = work.plan.request
+        self.adapter: Pipelines = on.adapter
+        self.params = request.params
+        self.reason = on.reason
+        backend, _, self.pipeline = request.service.partition("/")
+        self.run_id: str = work.plan.expected.get("run_id", "")
+        self.ended_at: str | None = work.plan.expected.get("ended_at")
         self._work = work
-        self._adapter = target.adapter
-        self._request = work.plan.request
-        self._reason = reason
-        self._backend, _, self._pipeline = self._request.service.partition("/")
-        self._run_id: str = work.plan.expected.get("run_id", "")
-        self._ref = f"{self._backend}/{self._pipeline}/{self._run_id}" if self._run_id else ""
+        self._send_it, self._shows = send, shows
+        self._ref = f"{backend}/{self.pipeline}/{self.run_id}" if self.run_id else ""
 
     async def run(self) -> None:
         """Look, send once, look again. Raises LeaseLost."""
@@ -239,7 +263,7 @@ class RunOrder:
         detail = "no preconditions"
         expected = self._work.plan.expected
         if "state" in expected and self._work.happened("intent", "order") is None:
-            run = await _find(self._adapter, self._pipeline, self._run_id)
+            run = await _find(self.adapter, self.pipeline, self.run_id)
             if run is None or run.state != expected["state"]:
                 now_is = "gone" if run is None else run.state
                 message = f"{self._ref} was {expected['state']} when it was planned and is {now_is}"
@@ -254,10 +278,10 @@ class RunOrder:
         again = work.happened("intent", "order") is not None
         seen = await self._seen() if again else None
         if seen is None:
-            requested = {"kind": self._request.kind, "ref": self._ref, "params": self._request.params}
+            requested = {"kind": work.plan.kind, "ref": self._ref, "params": self.params}
             await work.intent("order", {}, requested)
             try:
-                await self._order()
+                await self._send_it(self)
             except BackendError as error:
                 if error.kind not in _AMBIGUOUS:
                     raise
@@ -269,52 +293,65 @@ class RunOrder:
         await work.end("order", "succeeded", seen or "accepted")
         return seen
 
-    async def _order(self) -> None:
-        adapter, pipeline = self._adapter, self._pipeline
-        match self._request.kind:
-            case "trigger":
-                await adapter.trigger(pipeline, self._run_id, self._request.params)
-            case "retry":
-                await adapter.retry(pipeline, self._run_id)
-            case "cancel":
-                await adapter.cancel(pipeline, self._run_id)
-            case "approve":
-                await adapter.approve(pipeline, self._run_id, self._reason)
-            case "pause" | "unpause":
-                await adapter.set_paused(pipeline, self._request.kind == "pause")
-            case kind:
-                raise BackendError("internal", f"{kind} is no order to a pipeline")
-
     async def _seen(self) -> str | None:
         """What shows that the order was carried out, in words; None where nothing does in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_WITHIN_S):
                 while True:
                     with contextlib.suppress(BackendError):
-                        if seen := await self._look():
+                        if seen := await self._shows(self):
                             return seen
                     await asyncio.sleep(LOOK_AGAIN_S)
         return None
 
-    async def _look(self) -> str | None:
-        kind = self._request.kind
-        if kind in ("pause", "unpause"):
-            paused = (await self._adapter.pipeline(self._pipeline)).paused
-            word = "paused" if paused else "active"
-            return f"{self._pipeline} is {word}" if paused is (kind == "pause") else None
-        run = await _find(self._adapter, self._pipeline, self._run_id)
-        if run is None:
-            return None
-        if kind == "cancel" and run.state not in _ENDED:
-            return None
-        if kind == "retry" and not self._was_retried(run):
-            return None
-        if kind == "approve" and any(each.mine for each in await self._adapter.approvals(run.pipeline, run.run_id)):
-            return None
-        return f"{run.ref} is {run.state}"
 
-    def _was_retried(self, run: PipelineRun) -> bool:
-        """It runs, or has ended at another time than before: a retry may fail again before anybody looks."""
-        ended_at = self._work.plan.expected.get("ended_at")
-        ended = run.ended_at.isoformat().replace("+00:00", "Z") if run.ended_at else None
-        return run.state not in _ENDED or run.state == "success" or ended != ended_at
+async def _shows_run(order: RunOrder) -> str | None:
+    run = await _find(order.adapter, order.pipeline, order.run_id)
+    return None if run is None else f"{run.ref} is {run.state}"
+
+
+async def _shows_retry(order: RunOrder) -> str | None:
+    """It runs, or has ended at another time than before: a retry may fail again before anybody looks."""
+    run = await _find(order.adapter, order.pipeline, order.run_id)
+    if run is None:
+        return None
+    ended = run.ended_at.isoformat().replace("+00:00", "Z") if run.ended_at else None
+    retried = run.state not in _ENDED or run.state == "success" or ended != order.ended_at
+    return f"{run.ref} is {run.state}" if retried else None
+
+
+async def _shows_end(order: RunOrder) -> str | None:
+    run = await _find(order.adapter, order.pipeline, order.run_id)
+    return None if run is None or run.state not in _ENDED else f"{run.ref} is {run.state}"
+
+
+async def _shows_approval(order: RunOrder) -> str | None:
+    run = await _find(order.adapter, order.pipeline, order.run_id)
+    if run is None or any(each.mine for each in await order.adapter.approvals(run.pipeline, run.run_id)):
+        return None
+    return f"{run.ref} is {run.state}"
+
+
+async def _shows_paused(order: RunOrder) -> str | None:
+    paused = (await order.adapter.pipeline(order.pipeline)).paused
+    return f"{order.pipeline} is paused" if paused else None
+
+
+async def _shows_active(order: RunOrder) -> str | None:
+    paused = (await order.adapter.pipeline(order.pipeline)).paused
+    return None if paused else f"{order.pipeline} is active"
+
+
+def _doing(look: _Look, send: _Send, shows: _Shows) -> Doing:
+    async def run(work: Work, on: Ground) -> None:
+        await RunOrder(work, on, send, shows).run()
+
+    return Doing(plan=partial(_plan, look), covers=RunFacts, steps=lambda plan: STEPS, run=run)
+
+
+TRIGGER = _doing(_trigger, lambda it: it.adapter.trigger(it.pipeline, it.run_id, it.params), _shows_run)
+RETRY = _doing(_retry, lambda it: it.adapter.retry(it.pipeline, it.run_id), _shows_retry)
+CANCEL = _doing(_cancel, lambda it: it.adapter.cancel(it.pipeline, it.run_id), _shows_end)
+APPROVE = _doing(_approve, lambda it: it.adapter.approve(it.pipeline, it.run_id, it.reason), _shows_approval)
+PAUSE = _doing(_pause, lambda it: it.adapter.set_paused(it.pipeline, True), _shows_paused)
+UNPAUSE = _doing(_unpause, lambda it: it.adapter.set_paused(it.pipeline, False), _shows_active)

@@ -8,6 +8,7 @@ from actions.ids import now
 from actions.journal.config_entry import EDITED, Own, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
+from actions.kinds import kind_of
 from actions.models import ORDER_CLASS, Action, Finding, Plan, PlanSummary, Request
 from actions.switching.recorded import must_make_sense
 from backends.command_line import command
@@ -76,7 +77,7 @@ async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: O
         return plan
     agreed = (await journal.plan(action.id or "")).target
     await must_make_sense(journal, action.id or "")
-    if plan.request.order in STOPPING or action.kind == "rollback":
+    if plan.request.order in STOPPING or kind_of(action.kind).back:
         return plan
     words = f"the entry of {action.service} in this config is not the one that {action.kind} was agreed to with"
     try:

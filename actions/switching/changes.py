@@ -14,7 +14,8 @@ from actions.journal.errors import making_sense
 from actions.journal.journal import Journal
 from actions.journal.rows import Told
 from actions.judging.stages import BACK_STEPS, is_shift
-from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, ActionKind, ActionStatus, Plan
+from actions.kinds import kind_of, moving
+from actions.models import Action, ActionKind, ActionStatus, Plan
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ class WayBack(Struct, frozen=True, kw_only=True):
 async def newest_change(journal: Journal, context: str, service: str) -> Change | None:
     """The newest change of traffic that the journal knows; of an action that is still open, only one that was seen to
     move any. None where there is none. Raises BackendError."""
-    for action, _ in await journal.planned(context, service, tuple(MOVES_TRAFFIC), moved=True, agreed=False):
+    for action, _ in await journal.planned(context, service, moving(), moved=True, agreed=False):
         plan = await journal.plan(action.id or "")  # what is behind the newest one is in nobody's way
         told = await journal.history(action.id or "") if action.status not in _TOLD_BY_STATUS else []
         with making_sense(journal.location.name):
@@ -73,7 +74,7 @@ def change_of(action: Action, plan: Plan, history: Sequence[Told]) -> Change | N
     """What `action` did to the traffic; None where it did nothing. The history is looked at where the status does not
     say it: of what was abandoned, or is open."""
     expected = plan.expected
-    forward = action.kind in MOVES_FORWARD
+    forward = kind_of(action.kind).forward
     back, failed, left = False, False, dict(expected.get("to_weights", {}))
     match action.status:
         case "succeeded":
@@ -147,7 +148,7 @@ def _writes(history: Sequence[Told]) -> list[tuple[str, dict[str, int]]]:
 
 
 def _gone_back(change: Change) -> str:
-    if change.kind in MOVES_FORWARD:
+    if kind_of(change.kind).forward:
         return f"{change.kind} {change.action} went back"
     return f"{change.undoes or 'the last change'} was taken back by {change.kind} {change.action}"
 

@@ -9,7 +9,8 @@ from actions.judging.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, 
 from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
 from actions.judging.metric_gates import Gate, Subject, gates_of, queries
 from actions.judging.stages import DEFAULT_STAGES
-from actions.models import MOVES_FORWARD, Finding, Plan, Request
+from actions.kinds import kind_of
+from actions.models import Finding, Plan, Request
 from actions.switching.requirements import Around, requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
@@ -91,7 +92,7 @@ async def requirements(target: SwitchTarget, service: str) -> list[Finding]:
 
 def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
     """The judge of a plan that moves traffic forward; None where its config has no gates. Raises BackendError."""
-    if plan.kind not in MOVES_FORWARD or plan.from_ not in target.settings.colors:
+    if not kind_of(plan.kind).forward or plan.from_ not in target.settings.colors:
         return None
     gates = gates_in(target)
     if not gates:

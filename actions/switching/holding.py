@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from actions.endings import Failed
+from actions.kinds import kind_of
 from actions.models import ActionError
 from actions.switching.looks import Looks, Seen
 from actions.work import Work
@@ -60,7 +61,7 @@ class Holding:
         await work.stand(ActionError(kind=kind, message=f"held: {work.hold_why()}", fix=self._ways()))
 
     def _ways(self) -> str:
-        if self._work.plan.kind == "rollback":
+        if kind_of(self._work.plan.kind).back:
             return command("action watch", self._work.action_id)
         back = command("deploy rollback", self._work.plan.service)
         return f'{command("action accept", self._work.action_id)} --reason "…", or {back}'

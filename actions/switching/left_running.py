@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from actions.guards import Policy
 from actions.journal.command_events import Left, left_in, unreadable_in
 from actions.journal.journal import Journal
-from actions.models import MOVES_FORWARD, Action, Finding, Plan
+from actions.kinds import kind_of
+from actions.models import Action, Finding, Plan
 from actions.switching.commands import lives
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
@@ -21,7 +22,7 @@ async def with_living(plan: Plan, policy: Policy, journal: Journal, target: Swit
     """`plan` with it. A command forbids what goes forward on its service; a way back is only told, and ends it."""
     if plan.already:
         return plan
-    forward = plan.kind in MOVES_FORWARD or plan.kind == "retire"
+    forward = kind_of(plan.kind).held_back
     found = [await _running(left, blocks=forward) for left in await living(journal, policy.context, plan.service)]
     if forward and (unreadable := unreadable_in(await journal.commands_of(policy.context, plan.service))):
         found.append(Finding(level="block", code=UNREADABLE, text=unreadable, fix=MEND))

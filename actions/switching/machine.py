@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from actions.endings import Conflict, Failed, Half, InDoubt, OutOfTime, Unfit
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
-from actions.models import MOVES_FORWARD, ActionError
+from actions.kinds import kind_of
+from actions.models import ActionError
 from actions.switching import way_back
 from actions.switching.commands import Commands
 from actions.switching.conditions import requirements
@@ -55,7 +56,7 @@ class Switching:
         self._settings = target.settings
         self._adapter = target.adapter
         plan = work.plan
-        self._kind, self._from, self._to = plan.kind, plan.from_, plan.to
+        self._kind, self._from, self._to = kind_of(plan.kind), plan.from_, plan.to
         self._version: str = plan.request.version or plan.expected.get("holds", "")
         self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
         self._traffic = Traffic(work, target)
@@ -117,7 +118,7 @@ class Switching:
 
     async def _to_the_end(self) -> None:
         self._work.all_there = self._is_proven
-        if self._kind == "rollback":
+        if self._kind.back:
             async with self._commands.ending():
                 await self._traffic.settle()
                 await self._forward()
@@ -143,7 +144,7 @@ class Switching:
                 await self._stage(prober, share)
         finally:
             await prober.stop()
-        if self._kind in MOVES_FORWARD:
+        if self._kind.forward:
             await self._watch("bake", 100, float(self._settings.bake), bake=True)
 
     async def _before_traffic(self) -> None:
@@ -151,13 +152,13 @@ class Switching:
         start = self._work.plan.expected.get("start")
         if start is not None:
             await self._deploying.start(self._to, msgspec.convert(start, Deployed))
-        if self._kind == "release":
+        if self._kind.deploys:
             await self._work.safe_point()
             if not self._work.done("deploy"):
                 await self._deploying.deploy(self._to, self._version)
         if self._deploys:
             await self._healthy()
-        if self._kind == "release" and self._smoke.configured and not self._work.done("smoke"):
+        if self._kind.deploys and self._smoke.configured and not self._work.done("smoke"):
             await self._work.safe_point()
             await self._smoked()
 
@@ -177,24 +178,24 @@ class Switching:
         await work.end("preflight", "succeeded", detail, baseline=baseline)
 
     async def _looked(self) -> str:
-        found = await (patiently(self._adapter) if self._kind == "rollback" else self._adapter.observe())
+        found = await (patiently(self._adapter) if self._kind.back else self._adapter.observe())
         half_done = self._traffic.in_doubt and self._traffic.is_ours(found)
         if not same(found, self._traffic.before) and not half_done:
             raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
         weights = staged(self._settings, self._from, self._to, self._stages[0])
         if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
             raise Unfit("refused", forbids.text, forbids.fix)
-        if self._kind in MOVES_FORWARD:
+        if self._kind.forward:
             required = await requirements(self._target, self._work.plan.service)
             if (against := unmet(required, self._work.plan.request.overrides)) is not None:
                 raise Unfit("refused", against.text, against.fix)
         health = ""
         if not self._deploys:
-            probes = SELF_TEST_PROBES if self._kind == "rollback" else IDLE_PROBES
+            probes = SELF_TEST_PROBES if self._kind.back else IDLE_PROBES
             if problem := await self._proof.unhealthy(self._to, probes):
                 raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
             health = f"{self._to.upper()} healthy in {probes} of {probes} probes"
-        if half_done or self._kind == "rollback" or self._from not in self._settings.colors:
+        if half_done or self._kind.back or self._from not in self._settings.colors:
             return health or "as planned"
         if problem := await self._unproven(found):
             fix = "see that the probe's URL answers"
@@ -211,14 +212,14 @@ class Switching:
     @property
     def _deploys(self) -> bool:
         """Whether the side that gains traffic is changed before it does."""
-        return self._kind == "release" or "start" in self._work.plan.expected
+        return self._kind.deploys or "start" in self._work.plan.expected
 
     async def _forbids(self, found: SwitchState, weights: dict[str, int], *, as_it_is: bool) -> Finding | None:
         """What the system itself says against this shift; `as_it_is`: with the capacity that the side has now."""
         for finding in await self._adapter.preflight(found, weights):
             if finding.level != "block" or finding.code in self._work.plan.request.overrides:
                 continue
-            if (finding.code == CAPACITY and not as_it_is) or (finding.overridable and self._kind == "rollback"):
+            if (finding.code == CAPACITY and not as_it_is) or (finding.overridable and self._kind.back):
                 continue
             return finding
         return None
@@ -280,7 +281,7 @@ class Switching:
             ).run()  # fmt: skip
         work.all_there = self._is_proven
         await prober.stop()
-        if len(self._stages) > 1 and self._kind in MOVES_FORWARD and not work.done(analyse):
+        if len(self._stages) > 1 and self._kind.forward and not work.done(analyse):
             await self._watch(analyse, share, float(self._settings.stage_time))
 
     async def _shifted(self, step: str, weights: dict[str, int], prober: Prober) -> None:
@@ -291,7 +292,7 @@ class Switching:
                 return
             except Unfit as unfit:
                 lost = unfit.error.kind in ("timeout", "unreachable")
-                if self._kind != "rollback" or not lost or attempt == WRITE_TRIES:
+                if not self._kind.back or not lost or attempt == WRITE_TRIES:
                     raise
             await asyncio.sleep(0.2 * attempt)
 
@@ -305,7 +306,7 @@ class Switching:
 
     async def _watch(self, step: str, share: int, seconds: float, *, bake: bool = False) -> None:
         weights = staged(self._settings, self._from, self._to, share)
-        again = bake and self._kind == "release" and self._smoke.configured
+        again = bake and self._kind.deploys and self._smoke.configured
         smoke = partial(self._smoke.problem, step) if again else None
         judge = self._stage_judge(share, seconds)
         watching = Watching(
@@ -327,7 +328,7 @@ class Switching:
     async def _leave(self) -> None:
         """A split that is left alone is held with a deadline, like one without evidence: it must not be forgotten."""
         work, share = self._work, self._traffic.last.weights.get(self._to, 0)
-        if self._kind in MOVES_FORWARD and 0 < share < 100 and work.hold_left_s() is None:
+        if self._kind.forward and 0 < share < 100 and work.hold_left_s() is None:
             judge = self._stage_judge(share, float(self._settings.stage_time))
             why = f"{self._to.upper()} was left at {share} %, and nobody watches it"
             await work.held(why, HOLD_S if judge is None else judge.hold_s)
@@ -337,7 +338,7 @@ class Switching:
         """To where it came from: back, where traffic has moved; else there is nothing to be done but to say so."""
         may_have_moved = self._traffic.moved or self._traffic.in_doubt
         found = None if may_have_moved else await self._traffic.seen()
-        if self._kind in MOVES_FORWARD and (may_have_moved or self._wrote(found)):
+        if self._kind.forward and (may_have_moved or self._wrote(found)):
             async with self._commands.ending():
                 await self._back.run(error, by_hand=by_hand)
         elif may_have_moved:

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from actions.endings import JUDGED_BAD
 from actions.journal.journal import Journal
-from actions.models import MOVES_FORWARD, MOVES_TRAFFIC, Action, Finding, Plan
+from actions.kinds import forward, kind_of, moving
+from actions.models import Action, Finding, Plan
 from backends.text import clean
 from backends.times import local_words
 
@@ -42,14 +43,14 @@ async def rejection_of(
     if candidate.version and candidate.version == candidate.production:
         return None
     weaker: Finding | None = None
-    kinds = (*MOVES_TRAFFIC, "reject")
+    kinds = (*moving(), "reject")
     for action, plan in await journal.planned(context, service, kinds, limit=LOOKED_THROUGH):
         sure = _concerns(action, plan, candidate)
         if sure is None:
             continue
         if action.kind == "reject":
             return _finding(candidate, _by_hand(action), sure=True)
-        if action.kind in MOVES_FORWARD and action.status == "succeeded":
+        if kind_of(action.kind).forward and action.status == "succeeded":
             break
         if (verdict := _verdict(action, await _why(journal, action), zone)) is None:
             continue
@@ -67,7 +68,7 @@ async def rejected_by_hand(journal: Journal, context: str, service: str, version
 
 async def rejections_by_hand(journal: Journal, context: str, service: str) -> list[Action]:
     """The rejections by a person that stand, the newest of each version: none of it has succeeded since."""
-    kinds = (*MOVES_FORWARD, "reject")
+    kinds = (*forward(), "reject")
     looked = await journal.planned(context, service, kinds, limit=LOOKED_THROUGH)
     versions = dict.fromkeys(action.version for action, _ in looked if action.kind == "reject" and action.version)
     newest = (_newest_word(looked, Candidate(color="", version=version)) for version in versions)
@@ -98,7 +99,7 @@ def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
 
 def _sides(action: Action, plan: Plan) -> tuple[str, str]:
     """The side that was tried, and the one that it was tried against."""
-    if action.kind in MOVES_FORWARD:
+    if kind_of(action.kind).forward:
         return action.to, action.from_
     shares: dict[str, int] = plan.expected.get("weights", {})
     left = [color for color, share in shares.items() if share and color != action.to]
@@ -110,7 +111,7 @@ def _verdict(action: Action, why: str, zone: tzinfo) -> _Verdict | None:
     at = action.ended_at or action.started_at
     when = f" at {local_words(at, zone)}" if at else ""
     of = f"{action.kind} {action.id} of {action.actor or 'somebody'}"
-    if action.kind not in MOVES_FORWARD:
+    if not kind_of(action.kind).forward:
         gone = action.status == "succeeded" and action.changed
         return _Verdict(f"went back by hand{when}, {of}{_because(action.reason)}", bad=False) if gone else None
     failed = action.status == "aborted" and why in _BEFORE_TRAFFIC
@@ -140,7 +141,7 @@ def _because(reason: str) -> str:
 
 async def _why(journal: Journal, action: Action) -> str:
     """The kind of error that it went back or ended for; a way back that failed too hides it in its events."""
-    if action.status == "rollback_failed" and action.kind in MOVES_FORWARD:
+    if action.status == "rollback_failed" and kind_of(action.kind).forward:
         for line in await journal.history(action.id or ""):
             if line.event.kind == "status" and "by_hand" in line.event.data:
                 return str(line.event.data.get("kind", ""))

@@ -11,7 +11,8 @@ from actions.ids import now
 from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
 from actions.judging.stages import moves
-from actions.models import MOVES_FORWARD, Action, ActionError, Finding, Plan, Refused, Request
+from actions.kinds import kind_of
+from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.other_journal import other_journal
@@ -85,7 +86,7 @@ async def observed(target: SwitchTarget) -> SwitchState:
 
 
 def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> Move:
-    to = occupied.from_ if occupied.kind in MOVES_FORWARD else occupied.to
+    to = occupied.from_ if kind_of(occupied.kind).forward else occupied.to
     doing = {"bake": "baking", "": occupied.status}.get(occupied.phase, f"in {occupied.phase}")
     who = occupied.actor or "somebody"
     text = f"the {occupied.kind} {occupied.id} by {who} is still {doing}; it carries the rollback out"

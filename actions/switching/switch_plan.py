@@ -12,17 +12,8 @@ from actions.ids import now
 from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.judging.stages import stages_of
-from actions.models import (
-    GUARD_CLASS,
-    MOVES_FORWARD,
-    Action,
-    ActionError,
-    Finding,
-    Plan,
-    PlanSummary,
-    Refused,
-    Request,
-)
+from actions.kinds import kind_of
+from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
 from actions.switching.conditions import conditions
 from actions.switching.other_journal import other_journal
@@ -260,7 +251,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         effects = (*move.deploys, *target.adapter.describe_shift(state, weights), *_stage_lines(settings, move))
     if move.queued_to:
         effects = (*effects, f"order  to {move.queued_to}, which carries it out")
-    guard_class = GUARD_CLASS[request.kind]
+    guard_class = kind_of(request.kind).guard_class
     if not move.already:
         findings += [*context_findings(policy, guard_class, now()), *policy.notes]
     agreed = hash_of(_facts(request, policy, target, move, weights))
@@ -302,7 +293,7 @@ def _facts(request: Request, policy: Policy, target: SwitchTarget, move: Move, w
         weights=move.state.weights, to_weights=weights, version=request.version,
         stages=() if move.already or len(move.stages) == 1 else move.stages,
         starts=None if start is None else (str(start.get("version") or ""), str(start.get("artifact") or "")),
-        entry=digest_of(target.target) if request.kind in MOVES_FORWARD else "",
+        entry=digest_of(target.target) if kind_of(request.kind).forward else "",
     )  # fmt: skip
 
 
@@ -314,7 +305,7 @@ def _stage_lines(settings: DeploymentConfig, move: Move) -> tuple[str, ...]:
 
 
 def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, ...]:
-    probes = SELF_TEST_PROBES if request.kind == "rollback" else IDLE_PROBES
+    probes = SELF_TEST_PROBES if kind_of(request.kind).back else IDLE_PROBES
     return (
         f"the control object still says {state.live.upper()}, unchanged since it was read",
         f"{to.upper()} is healthy in {probes} of {probes} probes before traffic moves",
@@ -322,7 +313,7 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
 
 
 def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:
-    if request.kind in MOVES_FORWARD:
+    if kind_of(request.kind).forward:
         return command("deploy rollback", request.service)
     if state.live not in settings.colors or state.live == to:
         return ""

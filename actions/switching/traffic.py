@@ -16,6 +16,7 @@ from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, Told
 from actions.judging.stages import is_shift, moves
+from actions.kinds import kind_of
 from actions.switching.probing import Prober
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
@@ -132,7 +133,7 @@ class Traffic:
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
         """Returns what was observed, in words."""
         marked = (
-            "shift-back" if self._work.plan.kind == "rollback" else step
+            "shift-back" if kind_of(self._work.plan.kind).back else step
         )  # whoever reads only it knows the way back
         stamp = f"{self._work.action_id}:{marked}"
         try:

@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from actions.beside import Guard, unless
 from actions.endings import Failed
-from actions.models import MOVES_FORWARD, SwitchReport
+from actions.kinds import kind_of
+from actions.models import SwitchReport
 from actions.switching.holding import Holding, Missing
 from actions.switching.looks import Looks
 from actions.switching.probing import NEEDED, Prober
@@ -44,7 +45,7 @@ class Verifying:
         self._version: str | None = None
         self._until = time.monotonic() + at_most_s
         # A way back has no other side to go to: it is looked for until its deadline.
-        self._forward = work.plan.kind in MOVES_FORWARD and color == self._to
+        self._forward = kind_of(work.plan.kind).forward and color == self._to
         self._is_last = self._full and color == self._to
         self._looks = Looks(lambda: proof.sample(weights, color), LOOK_S, frozenset({"down"}))
         self._holding = Holding(work, self._looks, full=self._full, all_down_s=all_down_s)

@@ -11,6 +11,7 @@ from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
+from console.cli.order_group import OrderGroup
 from console.cli.reading import read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
@@ -24,7 +25,16 @@ from console.silences import read_silences, silencers
 from panels.words import clock
 
 
-@click.group()
+def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None = None) -> RequestMaker:
+    async def request(session: Session) -> Request:
+        await session.read(deadline_s=common.timeout_s)
+        found = _found(session, ref)
+        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s)
+
+    return request
+
+
+@click.group(cls=OrderGroup, port="alerts", request_on=_on_alert, metavar="REF|NAME", panels=("alerts",))
 def alert() -> None:
     """Alerts."""
 
@@ -143,15 +153,6 @@ async def shown_alert(session: Session, found: Alert) -> Answer:
         "alert.show", [found], context=session.context.name, snapshots=session.sources(), health=found.health
     )
     return Answer(shown, lambda: _lines(session, found, hiding))
-
-
-def _on_alert(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:
-    async def request(session: Session) -> Request:
-        await session.read(deadline_s=common.timeout_s)
-        found = _found(session, ref)
-        return Request(kind=kind, service=found.ref, ref=found.ref, for_s=for_s)
-
-    return request
 
 
 def _on_silence(common: Common, kind: ActionKind, ref: str, for_s: float | None) -> RequestMaker:

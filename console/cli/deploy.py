@@ -6,20 +6,19 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from actions.models import MOVES_TRAFFIC, STANDING_KINDS, Action, Request
+from actions.kinds import kind_of
+from actions.models import Action, ActionKind, Request
 from backends.models import Deployment, worst
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
+from console.cli.order_group import OrderGroup
 from console.cli.reading import read
 from console.cli.showing import Answer
-from console.cli.writing import act
+from console.cli.writing import WRITING_PANELS, RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table, reasons
 from console.reading.answers import journal_reports
 from console.session import Session
-
-_HISTORY = MOVES_TRAFFIC | STANDING_KINDS | {"retire"}
-
 
 _strategy = click.option(
     "--strategy",
@@ -29,7 +28,14 @@ _strategy = click.option(
 )
 
 
-@click.group()
+def _request_on(common: Common, kind: ActionKind, service: str) -> RequestMaker:
+    async def request(session: Session) -> Request:
+        return Request(kind=kind, service=service)
+
+    return request
+
+
+@click.group(cls=OrderGroup, port="deployments", request_on=_request_on, metavar="SERVICE", panels=WRITING_PANELS)
 def deploy() -> None:
     """Deployments."""
 
@@ -124,19 +130,6 @@ def freeze(common: Common, writing: Writing, for_s: float | None, service: str) 
 @common_options()
 @writing_options
 @click.argument("service")
-def unfreeze(common: Common, writing: Writing, service: str) -> int:
-    """End the freeze of SERVICE. Windows of the config stay."""
-
-    async def request(session: Session) -> Request:
-        return Request(kind="unfreeze", service=service)
-
-    return act(common, writing, request)
-
-
-@deploy.command()
-@common_options()
-@writing_options
-@click.argument("service")
 @click.argument("version")
 def reject(common: Common, writing: Writing, service: str, version: str) -> int:
     """VERSION of SERVICE is bad: a release of it is refused from now on."""
@@ -186,7 +179,7 @@ def history(common: Common, service: str | None) -> int:
         actions = await session.actions(limit=500)
         found = document(
             "deploy.history",
-            [item for item in actions if item.kind in _HISTORY and service in (None, item.service)],
+            [item for item in actions if kind_of(item.kind).port == "deployments" and service in (None, item.service)],
             context=session.context.name,
             limit=common.limit,
             health="ok",

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+from actions.kinds import kind_of
 from actions.models import Action, Consent, Refused, Request
 from actions.who import host_name
 from backends.command_line import command
@@ -92,7 +93,7 @@ def not_taken(action: Action) -> str:
     if is_frozen(action):
         pid = action.owner.pid
         return f"its runner has not taken the order: its process is stopped (kill -CONT {pid}, here)"
-    taken = action.kind == "rollback" or action.status == "rolling_back" or action.phase in _ENDING
+    taken = kind_of(action.kind).back or action.status == "rolling_back" or action.phase in _ENDING
     return "" if taken else "its runner has not taken the order yet"
 
 

@@ -11,6 +11,7 @@ from backends.errors import BackendError
 from backends.models import LogEntry, Panel, PipelineRun, TaskRun
 from backends.ports import Approval
 from console.cli.options import TIME, Common, Writing, common_options, key_values, writing_options
+from console.cli.order_group import OrderGroup
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.writing import RequestMaker, act
@@ -31,7 +32,17 @@ if TYPE_CHECKING:
 PANELS: tuple[Panel, ...] = ("pipelines", "quality")
 
 
-@click.group()
+def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:
+    async def request(session: Session) -> Request:
+        await session.read(deadline_s=common.timeout_s)
+        found = await found_run(session, ref)
+        service = f"{found.backend}/{found.pipeline}"
+        return Request(kind=kind, service=service, ref=found.ref)
+
+    return request
+
+
+@click.group(cls=OrderGroup, port="pipelines", request_on=_request_on, metavar="REF", panels=("pipelines",))
 def run() -> None:
     """Pipeline runs."""
 
@@ -123,24 +134,6 @@ def trigger(common: Common, writing: Writing, params: tuple[str, ...], wait: boo
 def retry(common: Common, writing: Writing, wait: bool, ref: str) -> int:
     """Run the failed tasks of a run again."""
     return act(common, writing, _request_on(common, "retry", ref), wait_for_run=wait)
-
-
-@run.command()
-@common_options()
-@writing_options
-@click.argument("ref")
-def cancel(common: Common, writing: Writing, ref: str) -> int:
-    """Stop a run."""
-    return act(common, writing, _request_on(common, "cancel", ref))
-
-
-@run.command()
-@common_options()
-@writing_options
-@click.argument("ref")
-def approve(common: Common, writing: Writing, ref: str) -> int:
-    """Say yes to what of a run waits for a person."""
-    return act(common, writing, _request_on(common, "approve", ref))
 
 
 @run.command()
@@ -257,16 +250,6 @@ def _follow(common: Common, ref: str, task: str | None) -> int:
         return 0
 
     return run_loop(follow())
-
-
-def _request_on(common: Common, kind: ActionKind, ref: str) -> RequestMaker:
-    async def request(session: Session) -> Request:
-        await session.read(deadline_s=common.timeout_s)
-        found = await found_run(session, ref)
-        service = f"{found.backend}/{found.pipeline}"
-        return Request(kind=kind, service=service, ref=found.ref)
-
-    return request
 
 
 async def _backend_of(session: Session, wanted: str) -> tuple[str, str]:

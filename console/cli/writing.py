@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 import click
 
 from actions.guards import way_past
+from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
-from actions.orders.alerts import ALERT_KINDS
 from actions.outcome import exit_code, preview, refused_action
 from actions.telling import is_noop, outcome, title, way
 from actions.work import uninterrupted
@@ -149,9 +149,9 @@ async def _follow(
         _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
         return 0
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
-    back = ordered == "rollback"
+    back = kind_of(ordered).back
     action = await _watched(common, writing, session, action, deadline, due, back)
-    if request.kind == "rollback" and not request.order and action.open and action.orphaned_since is not None:
+    if kind_of(request.kind).back and not request.order and action.open and action.orphaned_since is not None:
         say("teal: its runner died: once more")  # on a disk that is full, without the journal
         action = await _once_more(session, request, consent, action)
         action = await _watched(common, writing, session, action, deadline, due, back)
@@ -292,7 +292,7 @@ def action_lines(action: Action) -> list[str]:
         lines.append(_with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
     if action.ref:
-        lines.append(f"{'ref' if action.kind in ALERT_KINDS else 'run'} {action.ref}")
+        lines.append(f"{'run' if kind_of(action.kind).port == 'pipelines' else 'ref'} {action.ref}")
     if action.undo and action.changed:
         lines.append(f"undo: {action.undo}")
     return lines

@@ -12,7 +12,8 @@ from textual.content import Content
 from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
 
-from actions.models import ENDED, MOVES_FORWARD, MOVES_TRAFFIC, Action, Refused, Request, SwitchReport
+from actions.kinds import kind_of
+from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import since_words
 from actions.telling import is_noop, outcome
 from backends.errors import BackendError
@@ -200,9 +201,9 @@ class ActionScreen(Page):
         if action is None:
             return
         rows = [] if action.switch is None else [row("requests", switch_words(action.switch, action.from_, action.to))]
-        if action.kind in MOVES_TRAFFIC:
+        if kind_of(action.kind).moves:
             rows += cleared(self._red_at_start, red(self.session.store))
-        if action.undo and action.status == "succeeded" and action.kind in MOVES_FORWARD:
+        if action.undo and action.status == "succeeded" and kind_of(action.kind).forward:
             rows.append(row("undo", action.undo))
         self.query_one("#facts", Paragraphs).show(rows)
 
@@ -220,7 +221,7 @@ class ActionScreen(Page):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "rollback":
-            return self.action is not None and self.action.kind in MOVES_FORWARD
+            return self.action is not None and kind_of(self.action.kind).forward
         if action == "menu":
             return self.action is not None
         return True
@@ -266,7 +267,7 @@ def ending(action: Action, of: Symbols) -> list[Row]:
         words = STATUS_WORDS.get(action.status, action.status)
         if action.status in ("succeeded", "aborted") and not action.changed:
             words = outcome(action) if is_noop(action) else "aborted: nothing was changed"
-        elif action.status == "succeeded" and action.kind in MOVES_TRAFFIC:
+        elif action.status == "succeeded" and kind_of(action.kind).moves:
             words = "done and verified by fresh requests"
         rows.append(row(mark(state, of), words, style_of(action.status)))
     if action.error is not None:

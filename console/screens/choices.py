@@ -8,16 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.journal.steering import possible_orders
-from actions.models import (
-    GUARD_CLASS,
-    MOVES_FORWARD,
-    ORDER_CLASS,
-    Action,
-    ActionKind,
-    GuardClass,
-    OrderWord,
-    Request,
-)
+from actions.kinds import Door, Kind, Place, kind_of, of_port
+from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
 from backends.models import Alert, Deployment, Item, PipelineRun
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
@@ -63,48 +55,29 @@ def choices(item: Item | Action, session: Session) -> list[Choice]:
     return [_rekeyed(choice, keymap.get(choice.id, choice.key)) for choice in found]
 
 
+def _places(port: Door) -> list[tuple[Kind, Place]]:
+    return [(kind, place) for kind in of_port(port) for place in kind.menu]
+
+
 def _run_choices(run: PipelineRun, session: Session) -> list[Choice]:
     service = f"{run.backend}/{run.pipeline}"
     running = run.state in _STILL_RUNNING
-    retry = "the run is still running" if running else _nothing_to_retry(run)
-    cancel = "" if running or run.state == "unknown" else f"the run has ended: {run.state}"
+    why_not = {
+        "retry": "the run is still running" if running else _nothing_to_retry(run),
+        "cancel": "" if running or run.state == "unknown" else f"the run has ended: {run.state}",
+        "approve": "" if run.state == "waiting" else "nothing in it waits",
+    }
     return [
         Choice(
-            id="run.retry",
-            key="r",
-            label="retry its failed tasks",
-            reason=_forbidden("retry", session) or retry,
-            request=Request(kind="retry", service=service, ref=run.ref),
-        ),
-        Choice(
-            id="run.trigger",
-            key="t",
-            label=f"trigger a new run of {run.pipeline}",
-            reason=_forbidden("trigger", session),
-            form=True,
-        ),
-        Choice(
-            id="run.cancel",
-            key="c",
-            label="cancel the run",
-            reason=_forbidden("cancel", session) or cancel,
-            request=Request(kind="cancel", service=service, ref=run.ref),
-        ),
-        Choice(
-            id="run.pause",
-            key="p",
-            label="pause or unpause the schedule",
-            reason=_forbidden("pause", session),
-            request=Request(kind="pause", service=service),
-            pauses=True,
-        ),
-        Choice(
-            id="run.approve",
-            key="v",
-            label="approve what waits in it",
-            reason=_forbidden("approve", session) or ("" if run.state == "waiting" else "nothing in it waits"),
-            request=Request(kind="approve", service=service, ref=run.ref),
-        ),
+            id=place.id,
+            key=place.key,
+            label=kind.label.format(pipeline=run.pipeline),
+            reason=_forbidden(kind, session) or why_not.get(kind.name, ""),
+            request=None if place.form else Request(kind=kind.name, service=service, ref=run.ref),
+            form=place.form,
+            pauses=place.id == "run.pause",
+        )
+        for kind, place in _places("pipelines")
     ]
 
 
@@ -113,58 +86,64 @@ def _nothing_to_retry(run: PipelineRun) -> str:
 
 
 def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice]:
+    own = {
+        "deploy.flip": _flips, "deploy.release": _release, "deploy.weights": _weights, "deploy.rollback": _rollback,
+        "deploy.freeze": _freeze, "deploy.reject": _reject,
+    }  # fmt: skip
     found: list[Choice] = []
-    idle = [color for color in deployment.colors if color != deployment.live]
-    for color in idle:
-        found.append(
-            Choice(
-                id="deploy.flip" if not found else f"deploy.flip.{color}",
-                key="f" if not found else "",
-                label=f"flip traffic to {color.upper()}",
-                reason=_forbidden("flip", session) or _no_flip(deployment, color) or _frozen(deployment, session),
-                request=Request(kind="flip", service=deployment.service, to=color),
-            )
+    for kind, place in _places("deployments"):
+        choice = Choice(
+            id=place.id,
+            key=place.key,
+            label=kind.label,
+            reason=_forbidden(kind, session),
+            request=None if place.form else Request(kind=kind.name, service=deployment.service),
+            form=place.form,
         )
-    found += _forward_choices(deployment, idle, session)
+        found += own[place.id](choice, deployment, session) if place.id in own else [choice]
+    return found
+
+
+def _idle(deployment: Deployment) -> list[str]:
+    return [color for color in deployment.colors if color != deployment.live]
+
+
+def _flips(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    """One for each side that could have the traffic; only the first has a key."""
+    return [
+        replace(
+            choice,
+            id=choice.id if n == 0 else f"{choice.id}.{color}",
+            key=choice.key if n == 0 else "",
+            label=choice.label.format(color=color.upper()),
+            reason=choice.reason or _no_flip(deployment, color) or _frozen(deployment, session),
+            request=Request(kind="flip", service=deployment.service, to=color),
+        )
+        for n, color in enumerate(_idle(deployment))
+    ]
+
+
+def _release(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    no_deployer = session.ways(deployment.backend).no_deployer
+    reason = choice.reason or no_deployer or _held(deployment) or _frozen(deployment, session)
+    return [replace(choice, reason=reason)]
+
+
+def _weights(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    """A flip in stages."""
+    idle, no_split = _idle(deployment), session.ways(deployment.backend).no_split
+    unhealthy = _no_flip(deployment, idle[0]) if len(idle) == 1 else ""
+    reason = choice.reason or no_split or _held(deployment) or unhealthy or _frozen(deployment, session)
+    return [replace(choice, label="move traffic in stages", reason=reason)]
+
+
+def _rollback(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
     offer = deployment.rollback
     back = f" to {offer.to.upper()}" if offer and offer.to else ""
     nowhere = "" if back or deployment.action or deployment.action_unknown else no_way_back(deployment)
     # A side that is not ready is a note, not a no: the offer may be old, and the plan looks again.
     note = f"not ready: {offer.reason or offer.to}" if offer and offer.to and not offer.ready else ""
-    found.append(
-        Choice(
-            id="deploy.rollback",
-            key="b",
-            label=f"roll back{back}",
-            reason=_forbidden("rollback", session) or nowhere,
-            note=note,
-            request=Request(kind="rollback", service=deployment.service),
-        )
-    )
-    return [*found, *_standing_choices(deployment, idle, session)]
-
-
-def _forward_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:
-    """A release of a version, and a flip in stages; each has a form."""
-    ways = session.ways(deployment.backend)
-    held = _held(deployment)
-    unhealthy = _no_flip(deployment, idle[0]) if len(idle) == 1 else ""
-    return [
-        Choice(
-            id="deploy.release",
-            key="d",
-            label="release a version onto the idle side, then move the traffic",
-            reason=_forbidden("release", session) or ways.no_deployer or held or _frozen(deployment, session),
-            form=True,
-        ),
-        Choice(
-            id="deploy.weights",
-            key="w",
-            label="move traffic in stages",
-            reason=_forbidden("flip", session) or ways.no_split or held or unhealthy or _frozen(deployment, session),
-            form=True,
-        ),
-    ]
+    return [replace(choice, label=f"{choice.label}{back}", reason=choice.reason or nowhere, note=note)]
 
 
 def _held(deployment: Deployment) -> str:
@@ -186,26 +165,25 @@ def _frozen(deployment: Deployment, session: Session) -> str:
     return f"frozen by {freeze.by}{until}" + _because(freeze.reason) + "; h unfreezes it"
 
 
-def _standing_choices(deployment: Deployment, idle: list[str], session: Session) -> list[Choice]:
-    """Freeze or unfreeze, and the rejection of what the idle side runs: after a rollback that is the bad version."""
-    by_hand = deployment.freeze is not None and deployment.freeze.by != "config"
-    kind: ActionKind = "unfreeze" if by_hand else "freeze"
-    version = next((found for color in idle if (found := deployment.colors[color].version)), "")
+def _freeze(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    """Or unfreeze, where a person has frozen it."""
+    if deployment.freeze is None or deployment.freeze.by == "config":
+        return [choice]
+    reason = _forbidden(kind_of("unfreeze"), session)
+    request = Request(kind="unfreeze", service=deployment.service)
+    return [replace(choice, label=kind_of("unfreeze").label, reason=reason, request=request)]
+
+
+def _reject(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
+    """The rejection of what the idle side runs: after a rollback that is the bad version."""
+    version = next((found for color in _idle(deployment) if (found := deployment.colors[color].version)), "")
     return [
-        Choice(
-            id="deploy.freeze",
-            key="h",
-            label=f"{kind} it" + ("" if by_hand else ": nothing new goes out, a rollback still does"),
-            reason=_forbidden(kind, session),
-            request=Request(kind=kind, service=deployment.service),
-        ),
-        Choice(
-            id="deploy.reject",
-            key="j",
-            label=f"reject {version or 'the version of the idle side'}: it is not released again",
-            reason=_forbidden("reject", session) or ("" if version else "what the idle side runs is not known"),
+        replace(
+            choice,
+            label=choice.label.format(version=version or "the version of the idle side"),
+            reason=choice.reason or ("" if version else "what the idle side runs is not known"),
             request=Request(kind="reject", service=deployment.service, version=version),
-        ),
+        )
     ]
 
 
@@ -244,7 +222,7 @@ def _action_choices(action: Action, session: Session) -> list[Choice]:
             id="action.rollback",
             key="b",
             label=f"roll back to {action.from_.upper()}" if action.from_ else "roll back",
-            reason=_forbidden("rollback", session) or back,
+            reason=_forbidden(kind_of("rollback"), session) or back,
             request=Request(kind="rollback", service=action.service),
         )
     )
@@ -272,7 +250,7 @@ def _order(action: Action, key: str, word: OrderWord, label: str, why_not: str, 
 def _no_way_back(action: Action) -> str:
     if action.status == "rollback_failed":
         return ""  # the same way back is tried again
-    if action.kind not in MOVES_FORWARD:
+    if not kind_of(action.kind).forward:
         return f"a {action.kind} moves no traffic forward"
     if action.status == "rolled_back":
         return "back already: it went back"
@@ -282,50 +260,35 @@ def _no_way_back(action: Action) -> str:
 
 def acknowledgement(alert: Alert, session: Session) -> Choice:
     """The choice to acknowledge `alert`, which `a` takes without the menu."""
-    known = alert.ack
-    return Choice(
-        id="alert.acknowledge",
-        key="a",
-        label="acknowledge it for 1h",
-        reason=_not_silenced(alert, session),
-        note=f"acknowledged by {known.by} already" if known is not None else "",
-        request=Request(kind="ack", service=alert.ref, ref=alert.ref),
-    )
+    return next(choice for choice in _alert_choices(alert, session) if choice.id == "alert.acknowledge")
 
 
 def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
-    reason = _not_silenced(alert, session)
     nothing = "nothing silences it" if alert.state in _NOT_HIDDEN and alert.ack is None else ""
+    why_not = {"extend": nothing, "unsilence": nothing}
+    notes = {"ack": f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""}
     return [
-        acknowledgement(alert, session),
-        Choice(id="alert.silence", key="s", label="silence it, or more than it, for a time", reason=reason, form=True),
         Choice(
-            id="alert.extend",
-            key="e",
-            label="extend what silences it to 1h from now",
-            reason=reason or nothing,
-            request=Request(kind="extend", service=alert.ref, ref=alert.ref),
-        ),
-        Choice(
-            id="alert.unsilence",
-            key="u",
-            label="unsilence it",
-            reason=reason or nothing,
-            request=Request(kind="unsilence", service=alert.ref, ref=alert.ref),
-        ),
+            id=place.id,
+            key=place.key,
+            label=kind.label,
+            reason=_forbidden(kind, session)
+            or why_not_silenced(session.adapters, alert.backend)
+            or why_not.get(kind.name, ""),
+            note=notes.get(kind.name, ""),
+            request=None if place.form else Request(kind=kind.name, service=alert.ref, ref=alert.ref),
+            form=place.form,
+        )
+        for kind, place in _places("alerts")
     ]
-
-
-def _not_silenced(alert: Alert, session: Session) -> str:
-    return _forbidden("ack", session) or why_not_silenced(session.adapters, alert.backend)
 
 
 def _because(detail: str) -> str:
     return f": {detail}" if detail else ""
 
 
-def _forbidden(kind: ActionKind, session: Session) -> str:
-    return _withheld(GUARD_CLASS[kind], session)
+def _forbidden(kind: Kind, session: Session) -> str:
+    return _withheld(kind.guard_class, session)
 
 
 def _withheld(guard_class: GuardClass, session: Session) -> str:

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from actions.kinds import TABLE
 from actions.models import Action, Refused, Request
 from actions.telling import title
 from backends.errors import BackendError
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
     from console.session import Session
 
 _KEYS = (
-    ("r", "run.retry"), ("t", "run.trigger"), ("c", "run.cancel"), ("p", "run.pause"), ("v", "run.approve"),
-    ("f", "deploy.flip"), ("d", "deploy.release"), ("w", "deploy.weights"), ("h", "deploy.freeze"),
-    ("j", "deploy.reject"), ("b", "deploy.rollback"),
+    *((place.key, place.id) for kind in TABLE.values() for place in kind.menu),
     ("p", "action.pause"), ("g", "action.promote"), ("i", "action.accept"), ("k", "action.abort"),
     ("t", "action.takeover"), ("b", "action.rollback"),
-    ("a", "alert.acknowledge"), ("s", "alert.silence"), ("e", "alert.extend"), ("u", "alert.unsilence"),
 )  # fmt: skip
 
 
@@ -143,7 +141,7 @@ class ActionMenu(ModalScreen[None]):
                 self.query_one("#said", Paragraphs).show(refusal(error, symbols(self.app)))
             return
         kind = "unpause" if info.paused else "pause"
-        request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")  # type: ignore[arg-type]
+        request = Request(kind=kind, service=f"{run.backend}/{run.pipeline}")
         self._go(PlanScreen(self.session, request))
 
     def _go(self, screen: Screen[None]) -> None:

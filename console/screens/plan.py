@@ -16,6 +16,7 @@ from textual.events import Key, Resize, ScreenResume
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
+from actions.kinds import kind_of
 from actions.models import Consent, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens import plan_words as words
@@ -130,8 +131,8 @@ class PlanScreen(Page):
     def on_mount(self) -> None:
         for name in ("#reason-field", "#context-field", "#go", "#said"):
             self.query_one(name).display = False
-        if self.request.kind == "cancel" and not self.request.order:
-            self.query_one("#cancel", Button).label = Content("[ Keep running ]")
+        if not self.request.order and (leave := kind_of(self.request.kind).leave):
+            self.query_one("#cancel", Button).label = Content(f"[ {leave} ]")
         self._show()
         self._make()
         self.set_interval(1.0, self._tick)

@@ -5,24 +5,12 @@ from __future__ import annotations
 from textual.content import Content
 
 from actions.facts import digits
-from actions.models import MOVES_TRAFFIC, ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
+from actions.kinds import kind_of
+from actions.models import ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
 from backends.errors import BackendError
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
 from panels.words import Symbols
 
-VERB: dict[ActionKind, str] = {
-    "flip": "Flip", "release": "Release", "rollback": "Roll back", "retire": "Retire",
-    "freeze": "Freeze", "unfreeze": "Unfreeze", "reject": "Reject", "trigger": "Trigger", "retry": "Retry",
-    "cancel": "Cancel", "pause": "Pause", "unpause": "Unpause", "approve": "Approve",
-    "ack": "Acknowledge", "silence": "Silence", "extend": "Extend the silence of", "unsilence": "Unsilence",
-}  # fmt: skip
-BUTTON: dict[ActionKind, str] = {
-    "flip": "Flip traffic", "release": "Release", "rollback": "Roll back", "retire": "Retire",
-    "freeze": "Freeze", "unfreeze": "Unfreeze", "reject": "Reject version", "trigger": "Trigger run",
-    "retry": "Retry run", "cancel": "Cancel run", "pause": "Pause schedule", "unpause": "Unpause schedule",
-    "approve": "Approve", "ack": "Acknowledge", "silence": "Silence", "extend": "Extend silence",
-    "unsilence": "Unsilence",
-}  # fmt: skip
 ORDER: dict[OrderWord, str] = {
     "pause": "Pause", "resume": "Resume", "promote": "Promote", "accept": "Accept evidence", "abort": "Abort",
     "rollback": "Roll back", "takeover": "Take over", "abandon": "Abandon",
@@ -35,9 +23,10 @@ def subject(
     kind: ActionKind, service: str, ref: str, from_: str, to: str, of: Symbols, *, version: str = "", about: str = ""
 ) -> Content:
     """`Flip analytics  BLUE → GREEN`, `Release analytics 2.4.1  BLUE → GREEN`, `Retry sandbox/etl/17`."""
-    name = about or (service if kind in MOVES_TRAFFIC else ref or service)
-    what = Content.styled(f"{VERB[kind]} {name}" + (f" {version}" if version else ""), STRONG)
-    if kind not in MOVES_TRAFFIC or not to:
+    record = kind_of(kind)
+    name = about or (service if record.moves else ref or service)
+    what = Content.styled(f"{record.verb} {name}" + (f" {version}" if version else ""), STRONG)
+    if not record.moves or not to:
         return what
     return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")
 
@@ -54,7 +43,8 @@ def request_subject(request: Request, of: Symbols) -> Content:
 
 def button(request: Request) -> str:
     """What the button of a plan says."""
-    return ORDER[request.order] if request.order else BUTTON[request.kind]
+    kind = kind_of(request.kind)
+    return ORDER[request.order] if request.order else kind.button or kind.verb
 
 
 def _of_request(request: Request, service: str, from_: str, to: str, of: Symbols, about: str = "") -> Content:

@@ -8,7 +8,8 @@ from datetime import tzinfo
 from textual.content import Content
 
 from actions.judging.words import measured
-from actions.models import MOVES_FORWARD, Action, GateView, Step
+from actions.kinds import kind_of
+from actions.models import Action, GateView, Step
 from backends.models import Deployment
 from console.ports.store import Store
 from console.screens.choices import is_orphaned
@@ -115,7 +116,7 @@ def hold_rows(action: Action, of: Symbols) -> list[Row]:
 
 def way_back(action: Action, store: Store, of: Symbols, zone: tzinfo) -> list[Row]:
     """Where a rollback would take traffic, whether that side is healthy, and how old that knowledge is."""
-    if action.kind not in MOVES_FORWARD or action.status in _NO_WAY_BACK:
+    if not kind_of(action.kind).forward or action.status in _NO_WAY_BACK:
         return []
     for snapshot in store.snapshots("deployments"):
         for item in snapshot.items:

@@ -8,14 +8,19 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from actions import facts
+from actions.doing import doing_of
+from actions.facts import Facts
+from actions.ids import canonical
 from actions.journal.rows import action_of, draft_row
-from actions.models import ActionKind, Plan, Request
+from actions.kinds import TABLE
+from actions.models import Plan, Request
 from backends.models import Matcher
 from tests.actions.every_kind import REQUESTS, Desk, desk, draft_of
 from tests.actions.fake_switch import FakeSwitch
@@ -57,7 +62,20 @@ def text_of(found: dict[str, Any]) -> str:
 
 
 def test_there_is_one_of_each_kind() -> None:
-    assert sorted(request.kind for request in REQUESTS) == sorted(get_args(ActionKind))
+    assert sorted(request.kind for request in REQUESTS) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=kind_of_request)
+async def test_its_hash_is_of_what_its_record_says(
+    tmp_path: Path, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = list[object]()
+    monkeypatch.setattr(facts, "canonical", lambda value: hashed.append(value) or canonical(value))
+    async with desk(tmp_path) as at:
+        plan = await at.plan(request_)
+    assert type(hashed[-1]) is doing_of(request_.kind).covers
+    assert isinstance(hashed[-1], Facts)
+    assert facts.hash_of(hashed[-1]) == plan.full_hash
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=kind_of_request)

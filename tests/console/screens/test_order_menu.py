@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from textual.widgets import Button, Input
 
-from actions.models import Action, ActionKind, Hold, OrderWord, Request
+from actions.models import Action, Hold, OrderWord, Request
 from backends.models import ColorState, Deployment, Freeze
 from console.app import TealApp
 from console.screens.action import ActionScreen
@@ -13,7 +13,7 @@ from console.screens.choices import choices
 from console.screens.lists import ActionsScreen
 from console.screens.menu import ActionMenu
 from console.screens.plan import PlanScreen
-from console.screens.plan_words import BUTTON, ORDER, VERB
+from console.screens.plan_words import ORDER
 from console.screens.release import ReleaseForm
 from console.session import Ways
 from panels.listing import Listing
@@ -29,7 +29,6 @@ SICK = {**a_deployment().colors, "green": ColorState(version="2.4.1", healthy=Fa
 
 
 def test_every_order_has_its_words() -> None:
-    assert set(VERB) == set(BUTTON) == set(get_args(ActionKind))
     assert set(ORDER) == set(get_args(OrderWord))
 
 

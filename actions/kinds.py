@@ -1,0 +1,194 @@
+"""The kinds of actions: a record of each, in one table, from which everybody knows what is true of it.
+
+A new kind is one record in `TABLE`. How it is planned and carried out stands in the module that its record names, which
+is imported when such an action is first planned or run (`actions/doing.py`).
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Literal
+
+from msgspec import Struct
+
+GuardClass = Literal["0", "1", "2", "3", "R"]
+Door = Literal["deployments", "pipelines", "alerts"]
+
+
+class Place(Struct, frozen=True):
+    """A line of the menu of the things of a port: its id, by which a keymap gives it another key, its key, and whether
+    a form asks for more before it is planned."""
+
+    id: str
+    key: str
+    form: bool = False
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """What is true of all actions of a kind.
+
+    port: what it is done to, in the config, the menu and the command line. menu: its lines there; label: what they say.
+        verb: the first word of its plan; button: what pressing it does; leave: what not pressing it does, where
+        "Cancel" could mean both.
+    help: of its command, where that takes a REF and nothing else; one that takes more is written in `console/cli/`.
+    doing: finds its `actions.doing.Doing`.
+    traffic: which way it moves any. deploys: a version is put on the side first. held_back: a freeze forbids it, and so
+        does a command that an earlier action has left running.
+    recorded: it is done once the journal has it. one_order: it is one request to a system, of which a runner that died
+        leaves nothing to go on with; overview: the command that shows what came of it.
+    way: its from → to is one for people; side: they name the side that it is done to. asks: the fields that make two
+        requests different, beside those that all have.
+    """
+
+    name: str
+    port: Door
+    guard_class: GuardClass
+    doing: Callable[[], Any]
+    verb: str
+    button: str = ""
+    leave: str = ""
+    label: str = ""
+    help: str = ""
+    menu: tuple[Place, ...] = ()
+    traffic: Literal["", "forward", "back"] = ""
+    deploys: bool = False
+    held_back: bool = False
+    recorded: bool = False
+    one_order: bool = False
+    overview: str = ""
+    way: bool = True
+    side: bool = False
+    asks: tuple[str, ...] = ()
+
+    @property
+    def forward(self) -> bool:
+        """Whether it moves traffic to where it was not, and so can be taken back."""
+        return self.traffic == "forward"
+
+    @property
+    def moves(self) -> bool:
+        """Whether it moves traffic at all."""
+        return self.traffic != ""
+
+    @property
+    def back(self) -> bool:
+        """Whether it is the way back."""
+        return self.traffic == "back"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another runner goes on with it, where its own has died."""
+        return not (self.recorded or self.one_order)
+
+
+def _at(module: str, name: str) -> Callable[[], Any]:
+    return lambda: getattr(import_module(module), name.upper())
+
+
+def _switch(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
+    return Kind(
+        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.switching.doing", name), verb=verb,
+        menu=menu, **more,
+    )  # fmt: skip
+
+
+def _standing(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
+    return Kind(
+        name=name, port="deployments", guard_class="3", doing=_at("actions.orders.freeze_and_reject", name), verb=verb,
+        menu=menu, recorded=True, way=False, asks=("version", "for_s"), **more,
+    )  # fmt: skip
+
+
+def _run(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
+    return Kind(
+        name=name, port="pipelines", guard_class="2", doing=_at("actions.orders.runs", name), verb=verb, menu=menu,
+        one_order=True, overview="`teal run list`", **more,
+    )  # fmt: skip
+
+
+def _alert(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
+    return Kind(
+        name=name, port="alerts", guard_class="1", doing=_at("actions.orders.alert_order", name), verb=verb, menu=menu,
+        one_order=True, overview="`teal alert silences`", asks=("matchers", "for_s"), **more,
+    )  # fmt: skip
+
+
+TABLE: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        _switch(
+            "flip", "Flip", Place("deploy.flip", "f"), button="Flip traffic", label="flip traffic to {color}",
+            traffic="forward", held_back=True,
+        ),
+        _switch(
+            "release", "Release", Place("deploy.release", "d", form=True), Place("deploy.weights", "w", form=True),
+            label="release a version onto the idle side, then move the traffic",
+            traffic="forward", deploys=True, held_back=True,
+        ),
+        _switch(
+            "rollback", "Roll back", Place("deploy.rollback", "b"), label="roll back", guard_class="R", traffic="back",
+        ),
+        _switch("retire", "Retire", held_back=True, way=False, side=True),
+        _standing(
+            "freeze", "Freeze", Place("deploy.freeze", "h"),
+            label="freeze it: nothing new goes out, a rollback still does",
+        ),
+        _standing(
+            "unfreeze", "Unfreeze", label="unfreeze it",
+            help="End the freeze of SERVICE. Windows of the config stay.",
+        ),
+        _standing(
+            "reject", "Reject", Place("deploy.reject", "j"), button="Reject version",
+            label="reject {version}: it is not released again",
+        ),
+        _run("retry", "Retry", Place("run.retry", "r"), button="Retry run", label="retry its failed tasks"),
+        _run(
+            "trigger", "Trigger", Place("run.trigger", "t", form=True), button="Trigger run",
+            label="trigger a new run of {pipeline}",
+        ),
+        _run(
+            "cancel", "Cancel", Place("run.cancel", "c"), button="Cancel run", label="cancel the run",
+            leave="Keep running", help="Stop a run.",
+        ),
+        _run(
+            "pause", "Pause", Place("run.pause", "p"), button="Pause schedule", label="pause or unpause the schedule",
+        ),
+        _run("unpause", "Unpause", button="Unpause schedule"),
+        _run(
+            "approve", "Approve", Place("run.approve", "v"), label="approve what waits in it",
+            help="Say yes to what of a run waits for a person.",
+        ),
+        _alert("ack", "Acknowledge", Place("alert.acknowledge", "a"), label="acknowledge it for 1h"),
+        _alert(
+            "silence", "Silence", Place("alert.silence", "s", form=True),
+            label="silence it, or more than it, for a time",
+        ),
+        _alert(
+            "extend", "Extend the silence of", Place("alert.extend", "e"), button="Extend silence",
+            label="extend what silences it to 1h from now",
+        ),
+        _alert("unsilence", "Unsilence", Place("alert.unsilence", "u"), label="unsilence it"),
+    )
+}  # fmt: skip
+
+
+def kind_of(name: str) -> Kind:
+    """The record of a kind. One that only a later version knows moves nothing here, and is guarded as what may."""
+    found = TABLE.get(name)
+    return found or Kind(
+        name=name, port="deployments", guard_class="3", doing=lambda: None, verb=name.capitalize(), way=False
+    )
+
+
+def moving() -> tuple[str, ...]:
+    """The names of those that move traffic."""
+    return tuple(kind.name for kind in TABLE.values() if kind.traffic)
+
+
+def forward() -> tuple[str, ...]:
+    """The names of those that move it forward."""
+    return tuple(kind.name for kind in TABLE.values() if kind.forward)
+
+
+def of_port(port: Door) -> list[Kind]:
+    """Those that are done to things of a port, in the order of the menu."""
+    return [kind for kind in TABLE.values() if kind.port == port]
