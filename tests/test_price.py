@@ -3,6 +3,7 @@
 All that the house has to be told of it is `TOYS` (its record), `WoodenToys` (an adapter) and the two lines of `toys`.
 """
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import Any, Protocol
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
+from actions.kinds import TABLE
+from actions.models import Refused, Request
+from actions.outcome import exit_code
+from actions.telling import title, way
 from backends import registry
 from backends.errors import BackendError
 from backends.models import Finding, Health, badness
@@ -26,12 +32,17 @@ from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
 from console.ports.store import SourceKey
 from console.ports.table import PORTS
 from console.reading.snapshots import SnapshotFiles
+from console.screens.choices import choices
 from console.screens.lists import ListScreen
 from console.screens.overview import Overview
 from console.screens.palette import commands_of
 from console.session import Session
 from panels.columns import Cell, Column, Kind
-from tests.console.screen_fakes import text_of
+from tests.actions.every_kind import desk
+from tests.console.screen_fakes import FakeSession, a_run, text_of
+from tests.toy_kind import POKE, REQUEST, YES, poked
+
+ROOT = Path(__file__).parents[1]
 
 
 class Toy(Struct, frozen=True, kw_only=True):
@@ -259,3 +270,91 @@ async def test_a_toy_port_is_fed_kept_and_shown(house: Any) -> None:
         await pilot.pause(0.2)
         assert isinstance(app.screen, ListScreen)
         assert "wooden" in text_of(app), "among the sources"
+
+
+# ---- a kind of action
+
+
+@pytest.fixture
+def toy_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLE, POKE.name, POKE)
+
+
+@pytest.mark.usefixtures("toy_kind")
+async def test_a_toy_kind_goes_through_the_gate_and_is_in_the_audit(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        ended = await poked(at, replace(YES, reason="it sleeps"))
+        records = await at.journal.audit_records()
+    assert (ended.kind, ended.status, ended.changed, exit_code(ended)) == ("poke", "succeeded", True, 0)
+    assert [(step.name, step.detail) for step in ended.steps] == [("poke", "poked, since it sleeps")]
+    assert (title(ended), way(ended)) == ("poke airflow/etl", " quiet → poked")
+    assert [(record.kind, record.result) for record in records if record.order == "poke"][::4] == [
+        ("command", "begun"), ("verdict", "succeeded"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("toy_kind")
+@pytest.mark.parametrize("policy", [{"protected": True}, {"read_only": True}])
+async def test_a_toy_kind_is_guarded(tmp_path: Path, policy: dict[str, bool]) -> None:
+    async with desk(tmp_path) as at:
+        with pytest.raises(Refused) as no:
+            await poked(at, **policy)
+        assert no.value.exit_code == 3
+        assert await at.gate.actions() == []
+
+
+async def test_a_kind_that_is_not_declared_is_neither_planned_nor_run(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        with pytest.raises(Exception, match="this version knows no poke"):
+            await at.gate.plan(REQUEST)
+
+
+@pytest.mark.usefixtures("toy_kind")
+def test_a_toy_kind_is_in_the_help_and_takes_what_all_orders_take(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(teal, ["run", "--help"]) == 0
+    assert "poke Poke a run." in " ".join(capsys.readouterr().out.split())
+    assert run_command(teal, ["run", "poke", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Poke a run." in told
+    assert "--plan-hash" in told
+
+
+@pytest.mark.usefixtures("toy_kind")
+@pytest.mark.parametrize(("armed", "why_not"), [(True, ""), (False, "this console is read-only: ! arms it")])
+def test_a_toy_kind_is_in_the_menu(armed: bool, why_not: str) -> None:
+    session: Any = FakeSession(protected=True, armed=armed)
+    run = a_run()
+    (found,) = (choice for choice in choices(run, session) if choice.id == "run.poke")
+    assert (found.key, found.label, found.reason) == ("z", f"poke {run.pipeline}", why_not)
+    assert found.request == Request(kind="poke", service=f"{run.backend}/{run.pipeline}", ref=run.ref)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_toy_kind_is_listed_also_by_a_version_that_does_not_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], known: bool
+) -> None:
+    async def order() -> None:
+        async with desk(tmp_path) as at:
+            await poked(at)
+
+    with monkeypatch.context() as while_known:
+        while_known.setitem(TABLE, POKE.name, POKE)
+        asyncio.run(order())
+    if known:
+        monkeypatch.setitem(TABLE, POKE.name, POKE)
+    config = tmp_path / "config.toml"
+    config.write_text("[contexts.c]\n")
+    config.chmod(0o600)
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path))
+    assert run_command(teal, ["action", "list", "-c", str(config), "-o", "json"]) == 0
+    (item,) = json.loads(capsys.readouterr().out)["items"]
+    assert (item["kind"], item["status"], item["plan_hash"][:9]) == ("poke", "succeeded", "sha256:2:")
+
+
+def test_a_kind_stands_in_few_files() -> None:
+    """Its record, how it is done, and what only the screen knows of it."""
+    files = [path for name in ("actions", "console", "panels") for path in (ROOT / name).rglob("*.py")]
+    stands = {kind: [str(path.relative_to(ROOT)) for path in files if f'"{kind}"' in path.read_text()]
+              for kind in ("approve", "cancel", "unpause", "unfreeze", "extend", "reject")}  # fmt: skip
+    print(json.dumps(stands, indent=1))
+    assert all("actions/kinds.py" in where and len(where) <= 4 for where in stands.values()), stands
