@@ -7,29 +7,35 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, and_, desc, insert, or_, select, update
+from sqlalchemy import and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from actions.ids import canonical, now, time_text
 from actions.journal import consoles, events_sql, tables
+from actions.journal.actions_sql import (
+    events_of,
+    keyed,
+    known_row,
+    must_be_unused,
+    open_row,
+    row_of,
+    undoable,
+    waiting,
+    whole,
+)
 from actions.journal.agreed_sql import must_be_agreed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.journal.audit_sql import append, head_of, links
-from actions.journal.engines import database_now
 from actions.journal.late_sql import add_late
-from actions.journal.lease import Hold, is_over
+from actions.journal.lease import Hold
 from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
 from actions.journal.location import JournalLocation
 from actions.journal.rows import (
-    ORDERS,
     Changes,
     Command,
     Draft,
     Event,
     Key,
-    KeyUsed,
     Late,
     Occupied,
     Told,
@@ -39,10 +45,8 @@ from actions.journal.rows import (
     draft_row,
     event_row,
     plan_of,
-    told,
 )
 from actions.journal.schema import Database, identity_of
-from actions.kinds import kind_of, moving
 from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.text import clean
@@ -77,24 +81,24 @@ class SqlJournal:
         """Write a new action, its steps and what is told of it. Raises KeyUsed or Occupied; nothing is written then."""
         plan = draft.plan
         with self._database.writing(wait_s) as connection:
-            self._unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
+            must_be_unused(connection, Key(plan.context, draft.idempotency_key, draft.request_hash))
             at = time_text(now())
             try:
                 with connection.begin_nested():
                     connection.execute(insert(tables.actions).values(draft_row(draft, at)))
             except IntegrityError:
-                occupied = self._open_row(connection, plan.context, plan.service)
+                occupied = open_row(connection, plan.context, plan.service)
                 if occupied is None:
                     raise
-                raise Occupied(self._whole(connection, occupied)) from None
+                raise Occupied(whole(connection, occupied)) from None
             for step in draft.steps:
                 event = Event(step=step, kind="planned", status="pending")
                 connection.execute(insert(tables.events).values(event_row(draft.id, 0, at, event)))
             append(connection, with_digest(draft, audit))
-            row = self._row(connection, id=draft.id)
+            row = row_of(connection, id=draft.id)
             assert row is not None
             must_be_agreed(connection, [row])  # a trigger writes, too
-            return self._whole(connection, row)
+            return whole(connection, row)
 
     def write(
         self,
@@ -116,7 +120,7 @@ class SqlJournal:
                 return True
             marked(connection, hold, mark)
             ends = changes is not None and changes.status in ENDED
-            if changes is not None and changes.status == "succeeded" and self._waiting(connection, hold.action_id):
+            if changes is not None and changes.status == "succeeded" and waiting(connection, hold.action_id):
                 return False
             at = time_text(now())
             for event in events:
@@ -151,8 +155,8 @@ class SqlJournal:
     def claim(self, action_id: str, what: str, still: Callable[[Action], bool], audit: Sequence[AuditEntry]) -> bool:
         """Insert the event `what` under an action's newest lease; False where it is there, or it is not `still` so."""
         with self._database.writing(BESIDE_WAITS_S) as connection:
-            row = self._row(connection, id=action_id)
-            if row is None or not still(self._whole(connection, row)):
+            row = row_of(connection, id=action_id)
+            if row is None or not still(whole(connection, row)):
                 return False
             fence = newest_fence(connection, action_id)
             made = select(tables.events.c.id).filter_by(action_id=action_id, kind=what, fence=fence)
@@ -171,7 +175,7 @@ class SqlJournal:
         query = select(table).where(table.c.context == context, table.c.id.like(f"{wanted.upper()}%")).limit(10)
         with self._database.reading() as connection:
             found = connection.execute(query).mappings()
-            return [self._undoable(connection, self._whole(connection, row), row) for row in found]
+            return [undoable(connection, whole(connection, row), row) for row in found]
 
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
@@ -181,7 +185,7 @@ class SqlJournal:
             query = query.where(table.c.ended_at.is_(None))
         with self._database.reading() as connection:
             rows = list(connection.execute(query.limit(limit)).mappings())
-            return [self._whole(connection, row) for row in rows]
+            return [whole(connection, row) for row in rows]
 
     def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
         """Those of `kinds`, newest first."""
@@ -195,7 +199,7 @@ class SqlJournal:
         """The plan of an action. Raises BackendError: not_found, or malformed where it must be as it was `agreed` to,
         and is not."""
         with self._database.reading() as connection:
-            row = self._known_row(connection, action_id)
+            row = known_row(connection, action_id)
             if agreed:
                 must_be_agreed(connection, [row], digest)
         return plan_of(row)
@@ -203,7 +207,7 @@ class SqlJournal:
     def digest(self, action_id: str) -> str:
         """That of the plan of an action. Raises BackendError as `plan` does."""
         with self._database.reading() as connection:
-            row = self._known_row(connection, action_id)
+            row = known_row(connection, action_id)
             must_be_agreed(connection, [row])
         return digest_of_plan(row["plan"])
 
@@ -215,24 +219,24 @@ class SqlJournal:
     def knows(self, action_id: str) -> bool:
         """Whether it is an action of this journal."""
         with self._database.reading() as connection:
-            return self._row(connection, id=action_id) is not None
+            return row_of(connection, id=action_id) is not None
 
     def by_key(self, context: str, key: str) -> tuple[Action, str] | None:
         """The action of an idempotency key, and the hash of its request."""
         with self._database.reading() as connection:
-            return self._keyed(connection, context, key)
+            return keyed(connection, context, key)
 
     def open_action(self, context: str, service: str) -> Action | None:
         """The one action of a service that has not ended."""
         with self._database.reading() as connection:
-            row = self._open_row(connection, context, service)
+            row = open_row(connection, context, service)
             must_be_agreed(connection, [row] if row else [])
-            return None if row is None else self._whole(connection, row)
+            return None if row is None else whole(connection, row)
 
     def open_id(self, context: str, service: str) -> str:
         """The id of that action, whatever else its row says; empty where there is none."""
         with self._database.reading() as connection:
-            row = self._open_row(connection, context, service)
+            row = open_row(connection, context, service)
             return "" if row is None else row["id"]
 
     def planned(
@@ -254,7 +258,7 @@ class SqlJournal:
     def history(self, action_id: str) -> list[Told]:
         """Every event of an action, oldest first."""
         with self._database.reading() as connection:
-            return self._events(connection, action_id)
+            return events_of(connection, action_id)
 
     def commands_of(self, context: str, service: str) -> list[Told]:
         """When commands of the newest actions of a service began and ended."""
@@ -272,7 +276,7 @@ class SqlJournal:
         """Become the owner for `ttl_s`; one that holds the lock file of the action proves an earlier owner of this host
         dead. Raises LeaseHeld, or BackendError(not_found) for an action that is not there or has ended."""
         with self._database.writing() as connection:
-            row = self._row(connection, id=action_id)
+            row = row_of(connection, id=action_id)
             if row is None or row["ended_at"] is not None:
                 raise BackendError("not_found", f"no open action {clean(action_id, 64)}", fix="`teal action list`")
             hold = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s)
@@ -307,8 +311,8 @@ class SqlJournal:
         """Queue an order; False where the action has ended. Raises KeyUsed; nothing is written then."""
         with self._database.writing(wait_s) as connection:
             if key is not None:
-                self._unused(connection, key)
-            row = self._row(connection, id=action_id)
+                must_be_unused(connection, key)
+            row = row_of(connection, id=action_id)
             if row is None or row["ended_at"] is not None:
                 return False
             if key is not None:
@@ -324,7 +328,7 @@ class SqlJournal:
     def waiting(self, action_id: str) -> list[Command]:
         """The orders that were not yet obeyed, oldest first."""
         with self._database.reading() as connection:
-            return self._waiting(connection, action_id)
+            return waiting(connection, action_id)
 
     def taken(self, hold: Hold, command_id: int) -> None:
         """Mark an order as obeyed. Raises LeaseLost."""
@@ -381,66 +385,3 @@ class SqlJournal:
         """The newest record."""
         with self._database.reading() as connection:
             return Head(*head_of(connection))
-
-    # ---- inside
-
-    def _keyed(self, connection: Connection, context: str, key: str) -> tuple[Action, str] | None:
-        row = self._row(connection, context=context, idempotency_key=key)
-        if row is not None:
-            return self._whole(connection, row), row["request_hash"]
-        query = select(tables.keyed_orders).filter_by(context=context, idempotency_key=key)
-        order = connection.execute(query).mappings().first()
-        row = None if order is None else self._row(connection, id=order["action_id"])
-        return None if order is None or row is None else (self._whole(connection, row), order["request_hash"])
-
-    def _unused(self, connection: Connection, key: Key) -> None:
-        """Raises KeyUsed."""
-        used = self._keyed(connection, key.context, key.key)
-        if used is not None:
-            raise KeyUsed(used[0], same=used[1] == key.request_hash)
-
-    def _waiting(self, connection: Connection, action_id: str) -> list[Command]:
-        table = tables.commands
-        query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
-        query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
-        return [
-            Command(id=row.id, word=row.word, actor=msgspec.json.decode(row.actor, type=Actor), reason=row.reason)
-            for row in connection.execute(query)
-        ]
-
-    def _row(self, connection: Connection, **columns: Any) -> RowMapping | None:
-        return connection.execute(select(tables.actions).filter_by(**columns)).mappings().first()
-
-    def _known_row(self, connection: Connection, action_id: str) -> RowMapping:
-        row = self._row(connection, id=action_id)
-        if row is None:
-            words = f"no action {clean(action_id, 64)} in the journal"
-            raise BackendError("not_found", words, fix="`teal action list`")
-        return row
-
-    def _open_row(self, connection: Connection, context: str, service: str) -> RowMapping | None:
-        table = tables.actions
-        query = select(table).where(table.c.context == context, table.c.service == service, table.c.ended_at.is_(None))
-        return connection.execute(query).mappings().first()
-
-    def _whole(self, connection: Connection, row: RowMapping) -> Action:
-        action = action_of(row, self._events(connection, row["id"]))
-        if not action.open or action.owner is None or action.owner.lease_expires_at is None:
-            return action
-        over = is_over(action.owner, database_now(connection))
-        return replace(action, owner=replace(action.owner, lease_over=over))
-
-    def _undoable(self, connection: Connection, action: Action, row: RowMapping) -> Action:
-        """Without its undo where a newer change of traffic would be undone instead."""
-        if not kind_of(action.kind).moves or action.open or not action.undo:
-            return action
-        table = tables.actions
-        newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
-        newer = newer.where(table.c.kind.in_(moving()), table.c.changed.is_(True))
-        newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
-        return action if connection.execute(newer).first() is None else replace(action, undo="")
-
-    def _events(self, connection: Connection, action_id: str) -> list[Told]:
-        table = tables.events
-        query = select(table).where(table.c.action_id == action_id).order_by(table.c.id)
-        return [told(row) for row in connection.execute(query).mappings()]

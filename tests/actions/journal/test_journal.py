@@ -395,7 +395,7 @@ async def test_on_its_own_host_a_lease_ends_by_the_clock_that_nobody_sets(
     here = runner_owner("/nowhere/A.lock")
     assert here.boot
     hold = await journal.acquire(str(action.id), replace(here, host="bastion-1", boot=here.boot if boot else ""))
-    for module in ("sql", "lease_sql"):
+    for module in ("actions_sql", "lease_sql"):
         monkeypatch.setattr(f"actions.journal.{module}.database_now", lambda _: now() + timedelta(seconds=jump))
     (seen,) = await journal.action("test", hold.action_id)
     assert seen.owner is not None

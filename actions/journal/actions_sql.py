@@ -1,0 +1,93 @@
+"""Actions as a transaction finds them: rows, what was told of them, keys and orders. Loads SQLAlchemy."""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection, RowMapping, select
+
+from actions.journal import tables
+from actions.journal.engines import database_now
+from actions.journal.lease import is_over
+from actions.journal.rows import ORDERS, Command, Key, KeyUsed, Told, action_of, told
+from actions.kinds import kind_of, moving
+from actions.models import Action, Actor
+from backends.errors import BackendError
+from backends.text import clean
+
+
+def keyed(connection: Connection, context: str, key: str) -> tuple[Action, str] | None:
+    """The action that came of an idempotency key, or that an order under it was given to; the hash of the request."""
+    row = row_of(connection, context=context, idempotency_key=key)
+    if row is not None:
+        return whole(connection, row), row["request_hash"]
+    query = select(tables.keyed_orders).filter_by(context=context, idempotency_key=key)
+    order = connection.execute(query).mappings().first()
+    row = None if order is None else row_of(connection, id=order["action_id"])
+    return None if order is None or row is None else (whole(connection, row), order["request_hash"])
+
+
+def must_be_unused(connection: Connection, key: Key) -> None:
+    """Raises KeyUsed."""
+    used = keyed(connection, key.context, key.key)
+    if used is not None:
+        raise KeyUsed(used[0], same=used[1] == key.request_hash)
+
+
+def waiting(connection: Connection, action_id: str) -> list[Command]:
+    """The orders that were not yet obeyed, oldest first."""
+    table = tables.commands
+    query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
+    query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
+    return [
+        Command(id=row.id, word=row.word, actor=msgspec.json.decode(row.actor, type=Actor), reason=row.reason)
+        for row in connection.execute(query)
+    ]
+
+
+def row_of(connection: Connection, **columns: Any) -> RowMapping | None:
+    """The action whose columns are these."""
+    return connection.execute(select(tables.actions).filter_by(**columns)).mappings().first()
+
+
+def known_row(connection: Connection, action_id: str) -> RowMapping:
+    """Raises BackendError(not_found)."""
+    row = row_of(connection, id=action_id)
+    if row is None:
+        words = f"no action {clean(action_id, 64)} in the journal"
+        raise BackendError("not_found", words, fix="`teal action list`")
+    return row
+
+
+def open_row(connection: Connection, context: str, service: str) -> RowMapping | None:
+    """The one action of a service that has not ended."""
+    table = tables.actions
+    query = select(table).where(table.c.context == context, table.c.service == service, table.c.ended_at.is_(None))
+    return connection.execute(query).mappings().first()
+
+
+def whole(connection: Connection, row: RowMapping) -> Action:
+    """With its steps, and whether its lease is over by the clock of the database."""
+    action = action_of(row, events_of(connection, row["id"]))
+    if not action.open or action.owner is None or action.owner.lease_expires_at is None:
+        return action
+    over = is_over(action.owner, database_now(connection))
+    return replace(action, owner=replace(action.owner, lease_over=over))
+
+
+def undoable(connection: Connection, action: Action, row: RowMapping) -> Action:
+    """Without its undo where a newer change of traffic would be undone instead."""
+    if not kind_of(action.kind).moves or action.open or not action.undo:
+        return action
+    table = tables.actions
+    newer = select(table.c.id).where(table.c.context == row["context"], table.c.service == action.service)
+    newer = newer.where(table.c.kind.in_(moving()), table.c.changed.is_(True))
+    newer = newer.where(table.c.created_at > row["created_at"]).limit(1)
+    return action if connection.execute(newer).first() is None else replace(action, undo="")
+
+
+def events_of(connection: Connection, action_id: str) -> list[Told]:
+    """All of them, oldest first."""
+    table = tables.events
+    query = select(table).where(table.c.action_id == action_id).order_by(table.c.id)
+    return [told(row) for row in connection.execute(query).mappings()]
