@@ -27,6 +27,7 @@ from backends.errors import BackendError
 from backends.models import Item
 from console.arming import Arming
 from console.opening import Opening
+from console.ports.table import dated
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
@@ -259,7 +260,7 @@ class TealApp(Opening, inherit_bindings=False):
     def look_back(self, since: timedelta) -> None:
         """Let the feeds read this far back."""
         self.session.since = since
-        for panel in ("pipelines", "logs", "timeline"):
+        for panel in dated():
             self.session.refresh(panel)
 
     def pop_screen(self) -> AwaitComplete:

@@ -134,6 +134,15 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         """The marked items, in order."""
         return [self.kind.item(row.item) for row in self.rows.shown if row.key in self.rows.marks]
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether less is shown than there is."""
+        return bool(self.filter)
+
+    def widen(self) -> None:
+        """Take the filter away."""
+        self.set_filter("")
+
     def set_filter(self, query: str) -> None:
         """Show only what matches: words, `key:value`, `!word`."""
         self.rows.filter = query.strip()

@@ -129,6 +129,16 @@ class LogView(LogRows, inherit_bindings=False):
         """How many lines have come since following was left."""
         return 0 if self.follow else len(self.store.shown) - self.store.position(self._seen)
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether less is shown than there is, or marked what was searched."""
+        return bool(self.filter or self.search)
+
+    def widen(self) -> None:
+        """Take filter and search away."""
+        self.set_search("")
+        self.set_filter("")
+
     def set_filter(self, query: str) -> None:
         """Show only lines with these words."""
         self.filter = query.strip()

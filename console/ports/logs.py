@@ -7,13 +7,26 @@ from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 from console.ports.derive import merged_lines
 from console.ports.entry import Entry
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, Then
 
 INTERVAL_S = 10.0
+PAST_LIMIT = 1500  # of each source before a time, and as many after it
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[LogEntry, ...]:
     return tuple(await desk.read_logs(desk.adapters.of(LOGS, name)))
+
+
+async def _past(adapters: Adapters, name: str, then: Then) -> tuple[LogEntry, ...]:
+    """The last before the time, and the first after it: without a hole, as far as the limit reaches."""
+    from backends.logs.around import around
+    from backends.logs.merging import note
+
+    query = LogQuery(since=then.since, until=then.until)
+    found = await around(adapters.of(LOGS, name), query, then.at, before=PAST_LIMIT, after=PAST_LIMIT)
+    if sum(entry.at is not None and entry.at >= then.at for entry in found) >= PAST_LIMIT:
+        found.append(note(name, f"the first {PAST_LIMIT:,} lines after this time: there are more"))
+    return tuple(found)
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -41,6 +54,7 @@ LOGS: Port[Logs, LogEntry] = Port(
         title=lambda entry: entry.source,
         says=lambda entry: entry.message,
         at=lambda entry: entry.at,
+        past=_past,
     ),
     noun=Noun(name="log", help="Log lines, merged in time order.", command="console.cli.log:log"),
     documents={"log": LogEntry},

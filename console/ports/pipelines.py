@@ -6,21 +6,32 @@ from typing import Any
 from msgspec.structs import replace
 
 from backends.command_line import command
+from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun
 from backends.ports import Pipelines
 from console.ports.derive import judge_quality, judge_runs, latest_runs
 from console.ports.entry import Entry
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, everything
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, Then, everything
 from console.ports.store import Snapshot
 from panels.kinds.pipelines import reason
 
 RUN_LIMIT = 200
+PAST_LIMIT = 1000
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[PipelineRun, ...]:
     after, _ = desk.window()
     runs = await desk.adapters.of(PIPELINES, name).runs(since=after, limit=RUN_LIMIT)
     return tuple(judge_runs(runs, desk.store.items("quality"), desk.links))
+
+
+async def _past(adapters: Adapters, name: str, then: Then) -> tuple[PipelineRun, ...]:
+    runs = await adapters.of(PIPELINES, name).runs(since=then.since, limit=PAST_LIMIT)
+    begun = [run for run in runs if run.started_at is not None and run.started_at <= then.until]
+    if len(runs) >= PAST_LIMIT and not begun:
+        message = f"more than {PAST_LIMIT:,} runs began since: they do not reach back to this time"
+        raise BackendError("not_found", message, fix="`teal run list` of one pipeline")
+    return tuple(begun)
 
 
 def _then(desk: Desk, _: Snapshot) -> None:
@@ -64,6 +75,8 @@ PIPELINES: Port[Pipelines, PipelineRun] = Port(
         title=lambda run: run.pipeline,
         says=lambda run: ": ".join(filter(None, (f"{run.pipeline} {run.state}", reason(run)))),
         at=lambda run: run.ended_at or run.started_at,
+        past=_past,
+        began=lambda run: run.started_at,
         empty="No runs",
     ),
     noun=Noun(name="run", help="Pipeline runs:", command="console.cli.run:run"),

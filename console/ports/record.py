@@ -64,6 +64,14 @@ class Desk(Protocol):
         """With the action that is open on it, or why that is not known."""
 
 
+class Then(Struct, frozen=True):
+    """A time of the past, and from when to when is looked at around it."""
+
+    at: datetime
+    since: datetime
+    until: datetime
+
+
 def everything(snapshots: Sequence[Snapshot]) -> list[Any]:
     """The items of all of them."""
     return [item for snapshot in snapshots for item in snapshot.items]
@@ -98,6 +106,8 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     title: what this one is called.
     says: what is the matter with it, in a line.
     at: the time that it is about.
+    past: what a source can say of a time of the past. Raises BackendError.
+    began: since when it is there; of a time of the past those stand that had begun.
     empty: what is said where there are none; `No` with the port's name where it is left out.
     """
 
@@ -113,6 +123,8 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     title: Callable[[I], str] = name_of
     says: Callable[[I], str] = name_of
     at: Callable[[I], datetime | None] = no_time
+    past: Callable[[Adapters, str, Then], Awaitable[tuple[I, ...]]] | None = None
+    began: Callable[[I], datetime | None] = no_time
     empty: str = ""
 
 

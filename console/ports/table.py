@@ -29,6 +29,11 @@ def reading_of(name: str) -> Reading[Any, Any] | None:
     return port.reading if port is not None else None
 
 
+def dated() -> tuple[str, ...]:
+    """The panels that can show a time of the past."""
+    return (*(name for name, reading in readings() if reading.past), "timeline")
+
+
 def port_of(item: Any) -> Port[Any, Any] | None:
     """The port that hands out such items."""
     return next((port for port in PORTS.values() if port.reading and isinstance(item, port.reading.item)), None)

@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from backends.models import badness
 from console.ports.record import Port, loaded
 from console.ports.store import Store
-from console.ports.table import PORTS
+from console.ports.table import PORTS, reading_of
 from console.ports.table import readings as read_ports
 from console.screens import readings
 from panels.columns import Cell, Moment
@@ -146,21 +146,17 @@ class Board(Vertical):
             box.empty = self._card or unread or f"Nothing failed, fired or was switched in the {since} before"
             box.show(moment, (), extra=[*self._time_words(), Cell(f"since {since}", "muted")])
             return
-        panel = name
-        store = self.past.store if self.past and name in ("pipelines", "logs") else self._store
-        sources = [readings.source_of(snapshot, moment.now) for snapshot in store.snapshots(panel)]
-        if name == "logs":
-            if self.counts is None and not self.past:
-                self.logs.apply(readings.log_entries(self._store.snapshots("logs")), moment)
+        reading = reading_of(name)
+        past = self.past if reading is not None and reading.past else None
+        store = past.store if past else self._store
+        sources = [readings.source_of(snapshot, moment.now) for snapshot in store.snapshots(name)]
+        if box.body is self.logs:
+            if self.counts is None and not past:
+                self.logs.apply(readings.log_entries(store.snapshots(name)), moment)
             box.show(moment, sources, extra=self.log_words())
             return
-        items = (
-            readings.newest_runs(store, self.past.at if self.past else None)
-            if name == "pipelines"
-            else store.items(panel)
-        )
-        box.show(moment, sources, extra=self._time_words() if name == "pipelines" else ())
-        self.listing(name).apply(items, moment)
+        box.show(moment, sources, extra=self._time_words() if past else ())
+        self.listing(name).apply(readings.standing(store, name, past.at if past else None), moment)
 
     def log_words(self) -> list[Cell]:
         """What is said of the logs: filter, search, following."""
@@ -196,37 +192,32 @@ class Board(Vertical):
         return next((name for name, box in self.boxes.items() if box.has_focus_within), "")
 
     @property
+    def _view(self) -> Listing[Any] | LogView | None:
+        """What has focus."""
+        return cast(Listing[Any] | LogView, self.boxes[name].body) if (name := self.focused) else None
+
+    @property
     def current(self) -> Any | None:
         """The item under the cursor of the panel that has focus."""
-        name = self.focused
-        if name == "logs":
-            return self.logs.current
-        return self.listing(name).current if name else None
+        view = self._view
+        return view.current if view is not None else None
 
     @property
     def row_text(self) -> str:
         """What is written under the cursor of the panel that has focus."""
-        name = self.focused
-        if name == "logs":
-            return self.logs.current_text
-        return self.listing(name).current_text if name else ""
+        view = self._view
+        return view.current_text if view is not None else ""
 
     @property
     def narrowed(self) -> bool:
         """Whether the panel that has focus shows less than there is, or marks what was searched."""
-        name = self.focused
-        if name == "logs":
-            return bool(self.logs.filter or self.logs.search)
-        return bool(name and self.listing(name).filter)
+        view = self._view
+        return view is not None and view.narrowed
 
     def widen(self) -> None:
         """Take filter and search away from the panel that has focus."""
-        name = self.focused
-        if name == "logs":
-            self.logs.set_search("")
-            self.logs.set_filter("")
-        elif name:
-            self.listing(name).set_filter("")
+        if (view := self._view) is not None:
+            view.widen()
 
     def zoom(self, name: str) -> None:
         """Give one panel the whole place; an empty name gives it back."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from console.ports.store import Snapshot
+from console.ports.table import dated
 from console.screens import readings
 from console.screens.board import Board
 from panels.columns import Moment
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from console.reading.past import Past
     from console.session import Session
 
-OF_THE_PAST = ("pipelines", "logs", "timeline")
 RECENT = timedelta(minutes=5)
 LEAD = timedelta(seconds=5)  # so many of the lines before a time are in sight with it
 
@@ -42,11 +42,11 @@ class Clock:
         past = self._board.past = self._session.past(at)
         past.store.listen(self._heard)
         self._board.logs.reset()
-        for name in OF_THE_PAST:
+        for name in dated():
             self._dirty(name)
         await past.read()
         if self.past is past:
-            self._board.show(set(OF_THE_PAST))  # the cursors go where the rows are now
+            self._board.show(set(dated()))  # the cursors go where the rows are now
             self._point(at)
 
     def back(self) -> None:
@@ -55,7 +55,7 @@ class Clock:
             self._board.past = None
             self._board.logs.reset()
             self._session.refresh("logs")
-            for name in OF_THE_PAST:
+            for name in dated():
                 self._dirty(name)
         self._board.logs.action_last()
         self._board.listing("timeline").action_last()

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
 from backends.text import clean
-from console.ports.derive import latest_runs
 from console.ports.store import Snapshot, Store
-from console.ports.table import readings
+from console.ports.table import reading_of, readings
 from console.reading.health import panel_health
 from panels.header import Trouble
 from panels.kinds.timeline import Event, events
@@ -38,10 +39,16 @@ def source_of(snapshot: Snapshot, now: datetime) -> Source:
     )
 
 
-def newest_runs(store: Store, at: datetime | None = None) -> list[Item]:
-    """The newest run of each pipeline; of those that had begun by `at`, where that is given."""
-    runs = store.items("pipelines")
-    return list(latest_runs(runs if at is None else [run for run in runs if run.started_at and run.started_at <= at]))
+def standing(store: Store, name: str, at: datetime | None = None) -> list[Item]:
+    """What of a port counts now; where `at` is given, of what had begun by then."""
+    reading, found = reading_of(name), store.snapshots(name)
+    if reading is None:
+        return store.items(name)
+    if at is not None:
+        began = reading.began
+        begun = [tuple(item for item in each.items if (since := began(item)) and since <= at) for each in found]
+        found = [replace(each, items=items) for each, items in zip(found, begun, strict=True)]
+    return reading.standing(found)
 
 
 def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
@@ -58,9 +65,10 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
 
 def timeline(store: Store, dated: Store, window: tuple[datetime, datetime]) -> list[Event]:
     """What happened within `window`; `dated` has the runs and what was remembered of that time."""
-    items = [item for panel in ("pipelines", "timeline") for item in dated.items(panel)]
-    told = [panel for panel, reading in readings() if reading.checked == "whole" and panel != "pipelines"]
-    items += [item for panel in told for item in store.items(panel)]
+    items: list[Item] = dated.items("timeline")
+    for name, reading in readings():
+        if reading.checked == "whole":
+            items += (dated if reading.past else store).items(name)
     return events(items, *window)
 
 
@@ -89,8 +97,8 @@ def troubles(
             words = f"{panel} {source.name} {'stale ' + source.age(now) if source.fetched_at else 'no data'}"
             text = f"{words}: {source.error}" if source.error else words
             found.append((badness("unknown"), Trouble("unknown", symbols.unknown, text)))
-        elif snapshot.key.panel == "checks":
-            found += [_of_check(result, symbols) for result in snapshot.items if result.state != "ok"]
+        elif (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
+            found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
     found.sort(key=lambda pair: pair[0])
     listed = {action.id for action in open_actions}
     orders = [_of_action(action, now, symbols) for action in open_actions]

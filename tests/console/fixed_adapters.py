@@ -155,7 +155,7 @@ class FixedAlerts(Fixed):
 class FixedSwitch(Fixed):
     """GREEN is live on all layers, BLUE waits healthy."""
 
-    moves = "fixed"
+    object_id = "fixed"
 
     async def deployment(self) -> Deployment:
         def color(version: str, weight: float) -> ColorState:

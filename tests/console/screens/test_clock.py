@@ -12,10 +12,12 @@ from backends.models import LogEntry, PipelineRun, TimelineEvent
 from backends.ports import LogQuery
 from console import moment
 from console.ports.entry import Entry
+from console.ports.logs import PAST_LIMIT as LINE_LIMIT
+from console.ports.pipelines import PAST_LIMIT as RUN_LIMIT
 from console.ports.store import SourceKey
 from console.reading.adapters import Adapters
 from console.reading.feeds import Source
-from console.reading.past import LINE_LIMIT, RUN_LIMIT, Past
+from console.reading.past import Past
 from console.reading.timeline_feeds import Rememberers, Window
 from panels.header import Strip
 from tests.console.fakes import NOW, FakeSession, alert, log, run
