@@ -1,10 +1,11 @@
-"""Which adapter serves (port, type). Modules are named as text and imported when a config names them.
+"""Which adapter serves (port, type): an offer names its class as text, which is imported when a config names the type.
 
-A third party adds its own by the entry point group `tealdeck.backends`, say `quality.acme = "acme.teal:AcmeQuality"`,
-whose class has `api = 1`, `Config` and the methods of its port.
+Offers are the table below, and the entry points in the group `tealdeck.backends` of what else is installed, say
+`quality.acme = "acme.teal:AcmeQuality"`. Either way the class has `api = 1`, `Config` and the methods of its port.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import msgspec
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Metrics, Pipelines
+from backends.redaction import told
 from backends.settings import decode_hook
-from backends.text import clean
 
 API = 1
 ENTRY_POINT_GROUP = "tealdeck.backends"
@@ -86,35 +87,80 @@ class AdapterContext(msgspec.Struct, frozen=True):
     pipelines: Callable[[str], Pipelines] = no_pipelines
 
 
-def adapter_types(port: str) -> list[str]:
-    """The types that `port` knows, without importing any of them."""
-    found = {key.partition(".")[2] for key in ADAPTERS if key.partition(".")[0] == port}
-    return sorted(found | {name.partition(".")[2] for name in _third_party() if name.partition(".")[0] == port})
+class Offer(msgspec.Struct, frozen=True):
+    """A class that serves `key` (`port.type`): where it is (`module:Class`), and the installed package that brought it;
+    both empty for this program's own."""
+
+    key: str
+    target: str
+    package: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"adapter {self.key}" + (f" of {self.package} {self.version}" if self.package else "")
+
+    def load(self) -> Any:
+        """The class, whatever it is. Raises BackendError(config) where it cannot be imported."""
+        module, _, name = self.target.partition("[")[0].strip().partition(":")
+        try:
+            return reduce(getattr, name.split("."), import_module(module))
+        except (Exception, SystemExit) as error:  # what stands in a module of somebody else's may do anything
+            words = told(f"{type(error).__name__}: {error}")
+            fix = f"update {self.package or 'tealdeck'} or what it needs, or uninstall it"
+            raise BackendError("config", f"{self} can not be imported: {words}", fix=fix) from None
+
+    def adapter(self) -> Any:
+        """The class, which is one of this api. Raises BackendError(config)."""
+        found = self.load()
+        if (api := getattr(found, "api", None)) != API:
+            fix = f"install a version of {self.package or 'it'} for api {API}"
+            raise BackendError("config", told(f"{self} speaks api {api}, this is api {API}"), fix=fix)
+        config = getattr(found, "Config", None)
+        if not (isinstance(config, type) and issubclass(config, msgspec.Struct)):
+            raise BackendError("config", f"{self} has no Config that is a msgspec.Struct", fix="see docs/adapters.md")
+        if not config.__struct_config__.forbid_unknown_fields:
+            words = f"{self} lets misspelt keys pass: its Config lacks forbid_unknown_fields"
+            raise BackendError("config", words, fix="see docs/adapters.md")
+        return found
 
 
-def _third_party() -> dict[str, Any]:
+def offers() -> list[Offer]:
+    """All that there are, also those that others stand before, without importing any."""
+    return [*(Offer(key, target) for key, target in ADAPTERS.items()), *_installed()]
+
+
+def offers_of(key: str) -> list[Offer]:
+    """Those that could serve `key`: nobody takes the place of this program's own."""
+    if key in ADAPTERS:
+        return [Offer(key, ADAPTERS[key])]
+    return [offer for offer in _installed() if offer.key == key]
+
+
+def _installed() -> list[Offer]:
     from importlib.metadata import entry_points  # 12 ms: only asked for a type that is not ours
 
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return [
+        Offer(point.name, point.value, point.dist.name if point.dist else "", point.dist.version if point.dist else "")
+        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+    ]
+
+
+def adapter_types(port: str) -> list[str]:
+    """The types that `port` knows, without importing any of them."""
+    return sorted({offer.key.partition(".")[2] for offer in offers() if offer.key.partition(".")[0] == port})
 
 
 def adapter_class(port: str, kind: str) -> Any:
-    """The class for (port, kind). Raises BackendError(config) for an unknown type or another API version."""
-    key = f"{port}.{kind}"
-    if key in ADAPTERS:
-        module, _, name = ADAPTERS[key].partition(":")
-        return getattr(import_module(module), name)
-    point = _third_party().get(key)
-    if point is None:
+    """The class for (port, kind). Raises BackendError(config) for a type that is unknown, that several packages offer,
+    or whose class can not be used."""
+    found = offers_of(f"{port}.{kind}")
+    if not found:
         known = ", ".join(adapter_types(port))
         raise BackendError("config", f'no adapter "{kind}" for {port}', fix=f"use one of: {known}")
-    try:
-        found = point.load()
-    except ImportError as error:
-        raise BackendError("config", f"adapter {key}: {clean(str(error), 200)}", fix="install its package") from None
-    if getattr(found, "api", None) != API:
-        raise BackendError("config", f"adapter {key} speaks api {getattr(found, 'api', None)}, this is api {API}")
-    return found
+    if len(found) > 1:
+        packages = ", ".join(f"{offer.package} {offer.version}" for offer in found)
+        raise BackendError("config", f"several packages offer {port}.{kind}: {packages}", fix="uninstall all but one")
+    return found[0].adapter()
 
 
 def build(port: str, kind: str, config: Any, context: AdapterContext) -> Any:

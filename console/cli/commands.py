@@ -27,6 +27,7 @@ _LAST: dict[str, tuple[str, str]] = {
     "context": ("console.cli.context:context", "Contexts of the config:"),
     "config": ("console.cli.config:config", "The config:"),
     "doctor": ("console.cli.doctor:doctor", "What works: each backend, the journal, the state, the config."),
+    "plugins": ("console.cli.plugins:plugins", "The adapters that there are, and which package each came with."),
     "completion": ("console.cli.completion:completion", "The completion script of a shell: bash, zsh, fish."),
     "schema": ("console.cli.schema:schema", "The JSON Schema of a document."),
     "sandbox": ("console.cli.sandbox:sandbox", "The embedded platform:"),

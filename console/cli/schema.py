@@ -9,6 +9,7 @@ from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict
 from actions.models import Action, OpenConsole
 from console.cli.config import Finding, Written
 from console.cli.context import ContextSummary
+from console.cli.plugins import Plugin
 from console.cli.report import Report
 from console.cli.sandbox import Said
 from console.cli.things import documents_of
@@ -36,6 +37,7 @@ _OTHER_ITEMS: dict[str, Any] = {
     "config.validate": Finding,
     "config.show": dict[str, Any],
     "doctor": Diagnosis,
+    "plugins": Plugin,
     "sandbox": Said,
     "sandbox.status": SandboxInfo,
     "sandbox.load": LoadReport,

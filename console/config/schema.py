@@ -1,5 +1,6 @@
 """The JSON Schema of the config, made from the Structs that decode it."""
 
+from contextlib import suppress
 from functools import cache, reduce
 from operator import or_
 from types import UnionType
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
+from backends.errors import BackendError
 from backends.registry import adapter_class, adapter_types
 from backends.settings import Duration
 from console.config.keys import type_of, words_of
@@ -18,15 +20,19 @@ DurationText = Annotated[str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|s|m|h|d|w)
 
 
 def config_schema() -> dict[str, Any]:
-    """The file with its contexts; an entry of a port is one of the adapters that this installation knows."""
-    adapters = {f"{port}.{kind}": adapter_class(port, kind).Config for port in PORTS for kind in adapter_types(port)}
+    """The file with its contexts; an entry of a port is one of the adapters that this installation can use."""
+    adapters = {}
+    for port in PORTS:
+        for kind in adapter_types(port):
+            with suppress(BackendError):  # one that is broken is told by `teal plugins`, and hides no other
+                adapters[f"{port}.{kind}"] = adapter_class(port, kind).Config
     shapes = [_written(shape) for shape in (ConfigFile, context_shape(), *adapters.values())]
     found, components = msgspec.json.schema_components(shapes, ref_template="#/$defs/{name}")
     file_schema, context_schema = (_resolved(reference, components) for reference in found[:2])
     for name, reference in zip(adapters, found[2:], strict=True):
         adapter = _resolved(reference, components)
-        kind = {"type": {"const": name.partition(".")[2]}, "name": {"type": "string"}}
-        adapter["properties"] = kind | adapter["properties"]
+        entry = {"type": {"const": name.partition(".")[2]}, "name": {"type": "string"}}
+        adapter["properties"] = entry | adapter["properties"]
         adapter["required"] = ["type", *adapter.get("required", [])]
         components[name] = adapter
     for port in PORTS:
@@ -52,8 +58,14 @@ def _written(kind: Any) -> Any:
             _written_field(field, type_of(kind, field), words.get(field.encode_name))
             for field in msgspec.structs.fields(kind)
         ]
-        namespace = {"__doc__": about}
-        return msgspec.defstruct(kind.__name__, fields, namespace=namespace, kw_only=True, forbid_unknown_fields=True)
+        return msgspec.defstruct(
+            kind.__name__,
+            fields,
+            module=kind.__module__,  # two of the same name are told apart by it
+            namespace={"__doc__": about},
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
     arguments = tuple(_written(argument) for argument in get_args(kind))
     if arguments == get_args(kind):
         return kind

@@ -1,8 +1,9 @@
 """Which adapter serves (port, type), ours and third parties', and that naming one imports no SDK."""
 
-import importlib.metadata
+import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from backends import registry
 from backends.errors import BackendError
 from backends.http import Http
 from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adapter_types, build
+from console.cli.commands import teal
+from console.cli.ending import run_command
+from console.config.schema import config_schema
+from console.version import __version__
 
 METHODS = {
     "metrics": ("instant", "range", "series_exist"),
@@ -43,55 +48,63 @@ METHODS = {
 SDKS = ("sqlalchemy", "requests", "prometheus_api_client", "httpx", "textual", "rich", "alembic", "click")
 
 
-class Acme:
-    api = API
+ACME = """
+import msgspec
 
+class Adapter:
+    api = {api}
     class Config(msgspec.Struct, forbid_unknown_fields=True):
         url: str
-
-    def __init__(self, config: "Acme.Config", context: AdapterContext) -> None:
+    def __init__(self, config, context):
         self.config, self.context = config, context
 
-
-class FromTheFuture(Acme):
-    api = API + 1
-
-
-class WithoutApi:
+class Odd:
     pass
 
+class Shapeless:
+    api = {api}
+    Config = dict
 
-class Point:
-    """An entry point as `importlib.metadata` hands it out."""
+class Lax:
+    api = {api}
+    class Config(msgspec.Struct):
+        url: str
+"""
 
-    def __init__(self, name: str, loaded: Any) -> None:
-        self.name = name
-        self.loaded = loaded
-        self.loads = 0
 
-    def load(self) -> Any:
-        self.loads += 1
-        return self.loaded
+class Site:
+    """A directory of installed packages, each with one module of its name and the offers that it makes."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def install(self, package: str, source: str, *offered: str) -> None:
+        (self.place / f"{package}.py").write_text(source)
+        about = self.place / f"{package}-1.5.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n")
+        (about / "entry_points.txt").write_text("\n".join([f"[{registry.ENTRY_POINT_GROUP}]", *offered]) + "\n")
 
 
 @pytest.fixture
-def points(monkeypatch: pytest.MonkeyPatch) -> dict[str, Point]:
-    found = {
-        name: Point(name, loaded)
-        for name, loaded in (
-            ("quality.acme", Acme),
-            ("quality.future", FromTheFuture),
-            ("quality.odd", WithoutApi),
-            ("quality.sql", WithoutApi),
-        )
-    }
-
-    def entry_points(*, group: str) -> list[Point]:
-        assert group == registry.ENTRY_POINT_GROUP
-        return list(found.values())
-
-    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
-    return found
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Names of modules are of one test only: what was imported stays imported."""
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    before = set(sys.modules)
+    site = Site(place)
+    offers = ("quality.acme = acme_teal:Adapter", "quality.odd = acme_teal:Odd", "quality.sql = acme_teal:Adapter",
+              "quality.shapeless = acme_teal:Shapeless", "quality.lax = acme_teal:Lax",
+              "quality.gone = acme_teal:Gone", "quality.nowhere = acme_sdk", "quality.empty =")  # fmt: skip
+    site.install("acme_teal", ACME.format(api=API), *offers)
+    site.install("future_teal", ACME.format(api=API + 1), "quality.future = future_teal:Adapter")
+    site.install("rude_teal", "raise SystemExit(3)", "quality.rude = rude_teal:Adapter")
+    site.install("wrong_teal", "def :", "quality.wrong = wrong_teal:Adapter")
+    yield site
+    for name in set(sys.modules) - before:
+        if name.endswith("_teal"):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -129,36 +142,91 @@ def test_an_unknown_type_is_answered_with_those_that_there_are() -> None:
     assert "sql" in caught.value.fix
 
 
-def test_a_third_party_is_loaded_when_it_is_named(points: dict[str, Point], context: AdapterContext) -> None:
+def test_a_third_party_is_loaded_when_it_is_named(site: Site, context: AdapterContext) -> None:
     types = adapter_types("quality")
     assert types == sorted(types)
     assert {"acme", "future", "odd", "prometheus", "sql"} <= set(types)
-    assert points["quality.acme"].loads == 0
+    assert "acme_teal" not in sys.modules
     adapter = build("quality", "acme", {"url": "x"}, context)
-    assert isinstance(adapter, Acme)
+    assert type(adapter) is sys.modules["acme_teal"].Adapter
     assert (adapter.config.url, adapter.context.name) == ("x", "mine")
-    assert points["quality.future"].loads == 0
+    assert "future_teal" not in sys.modules
 
 
-@pytest.mark.parametrize(("kind", "words"), [("future", f"speaks api {API + 1}"), ("odd", "speaks api None")])
-def test_a_third_party_of_another_api_is_refused(points: dict[str, Point], kind: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("future", f"adapter quality.future of future_teal 1.5 speaks api {API + 1}, this is api {API}"),
+        ("odd", "speaks api None"),
+        ("shapeless", "has no Config that is a msgspec.Struct"),
+        ("lax", "lets misspelt keys pass"),
+        ("gone", "can not be imported: AttributeError: .*Gone"),
+        ("nowhere", "can not be imported: ModuleNotFoundError: No module named 'acme_sdk'"),
+        ("empty", "can not be imported: ValueError"),
+        ("rude", "can not be imported: SystemExit: 3"),
+        ("wrong", "can not be imported: SyntaxError"),
+    ],
+)
+def test_a_third_party_that_can_not_be_used_is_a_matter_of_the_config(site: Site, kind: str, words: str) -> None:
     with pytest.raises(BackendError, match=words) as caught:
         adapter_class("quality", kind)
-    assert caught.value.kind == "config"
+    assert (caught.value.kind, caught.value.message.isprintable(), bool(caught.value.fix)) == ("config", True, True)
 
 
-def test_a_third_party_cannot_take_the_place_of_ours(points: dict[str, Point]) -> None:
-    assert adapter_class("quality", "sql") is not WithoutApi
+def test_a_third_party_cannot_take_the_place_of_ours(site: Site) -> None:
+    assert adapter_class("quality", "sql").__module__.startswith("backends.")
+    assert "acme_teal" not in sys.modules
 
 
-def test_a_third_party_that_cannot_be_imported_is_a_matter_of_the_config(points: dict[str, Point]) -> None:
-    def load() -> Any:
-        raise ModuleNotFoundError("No module named 'acme_sdk'")
-
-    points["quality.acme"].load = load  # type: ignore[method-assign]
-    with pytest.raises(BackendError, match="acme_sdk") as caught:
+def test_of_two_packages_that_offer_the_same_neither_is_used(site: Site) -> None:
+    site.install("other_teal", ACME.format(api=API), "quality.acme = other_teal:Adapter")
+    with pytest.raises(
+        BackendError, match=r"acme_teal 1\.5.*other_teal 1\.5|other_teal 1\.5.*acme_teal 1\.5"
+    ) as caught:
         adapter_class("quality", "acme")
-    assert caught.value.kind == "config"
+    assert (caught.value.kind, caught.value.fix) == ("config", "uninstall all but one")
+
+
+def test_those_that_are_broken_hide_nothing_from_the_schema(site: Site) -> None:
+    found = config_schema()
+    assert {"quality.acme", "quality.sql", "checks.tcp"} <= set(found["$defs"])
+    assert not {"quality.odd", "quality.wrong", "quality.future"} & set(found["$defs"])
+
+
+def test_a_config_may_be_called_as_one_of_ours(site: Site) -> None:
+    source = (
+        ACME.format(api=API)
+        .replace("Config(", "SqlQualityConfig(")
+        .replace("    def", "    Config = SqlQualityConfig\n    def", 1)
+    )
+    site.install("same_teal", source, "quality.same = same_teal:Adapter")
+    found = config_schema()["$defs"]
+    assert "url" in found["quality.same"]["properties"]
+    assert found["quality.sql"]["properties"].keys() != found["quality.same"]["properties"].keys()
+
+
+def test_the_list_of_plugins_says_why_one_is_not_used(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.install("stray_teal", ACME.format(api=API), "weather.acme = stray_teal:Adapter")
+    assert run_command(teal, ["plugins", "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["health"]) == ("teal/v1/plugins", "warning")
+    found = {(each["package"], each["type"]): each for each in document["items"]}
+    assert found["acme_teal", "acme"] == {
+        "port": "quality", "type": "acme", "package": "acme_teal", "version": "1.5", "api": API, "problem": None,
+    }  # fmt: skip
+    assert found["tealdeck", "sql"]["problem"] is None
+    assert found["tealdeck", "sql"]["version"] == __version__
+    assert found["acme_teal", "sql"]["problem"] == "tealdeck has this type of its own: this one is never used"
+    assert found["future_teal", "future"]["api"] == API + 1
+    assert found["stray_teal", "acme"]["problem"] == 'no port "weather": it is never used'
+    assert [each["problem"] is None for each in document["items"]] == sorted(
+        each["problem"] is None for each in document["items"]
+    )
+    assert len([each for each in document["items"] if each["package"] == "tealdeck"]) == len(ADAPTERS)
+    assert run_command(teal, ["plugins"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["PORT", "TYPE", "PACKAGE", "VERSION", "API"]
+    assert any(line.split()[:5] == ["checks", "tcp", "tealdeck", __version__, str(API)] for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +234,7 @@ def test_a_third_party_that_cannot_be_imported_is_a_matter_of_the_config(points:
     [({}, "missing required field `url`"), ({"url": 5}, r"\$\.url"), ({"url": "x", "urk": 1}, "unknown field `urk`")],
 )
 def test_a_config_that_does_not_fit_is_named(
-    points: dict[str, Point], context: AdapterContext, config: dict[str, Any], words: str
+    site: Site, context: AdapterContext, config: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(BackendError, match=words) as caught:
         build("quality", "acme", config, context)

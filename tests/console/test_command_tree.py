@@ -88,6 +88,7 @@ CALLS: dict[str, tuple[str, int, list[str]]] = {
     "config validate": ("config.validate", 7, []),
     "config show": ("config.show", 0, []),
     "doctor": ("doctor", 0, []),
+    "plugins": ("plugins", 0, []),
     "sandbox start": ("sandbox.status", 0, []),
     "sandbox stop": ("sandbox", 0, []),
     "sandbox status": ("sandbox.status", 0, []),

@@ -57,6 +57,10 @@ CASES = {
     "check-not-found.junit": (3, ["check", "nothing", "-C", "production", "-o", "junit"]),
     "check-not-found.prom": (3, ["check", "nothing", "-C", "production", "-o", "prom"]),
     "context-list.json": (0, ["context", "list", "-o", "json", "--fields", "name,title,protected,default"]),
+    "plugins.jsonl": (
+        0,
+        ["plugins", "--limit", "2", "-o", "jsonl", "--fields", "port,type,package,api,problem"],
+    ),
     "not-found.json": (5, ["run", "show", "nothing", "-o", "json"]),
     "no-service.json": (5, ["deploy", "status", "nothing", "-o", "json"]),
     "usage.json": (2, ["run", "list", "--since", "soon", "-o", "json"]),

@@ -68,6 +68,7 @@ COMMANDS = [
     ["config", "schema"],
     ["schema"],
     ["doctor"],
+    ["plugins"],
     ["completion", "bash"],
     ["sandbox", "status"],
 ]
