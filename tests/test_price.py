@@ -141,7 +141,6 @@ TOYS: Port[Toys, Toy] = Port(
         at=lambda toy: toy.bought_at,
     ),
     noun=Noun(name="toy", help="Toys:"),
-    command_of=lambda toy, context: f"teal -C {context} toy show {toy.ref}",
     place=Place(kind=f"{__name__}:ROWS", title="Toys"),
 )
 

@@ -43,7 +43,7 @@ def group_of(port: Port[Any, Any]) -> click.Group:
 
 
 async def _listed(
-    session: Session, common: Common, port: Port[Any, Any], noun: Noun[Any], reading: Reading[Any, Any]
+    session: Session, common: Common, port: Port[Any, Any], noun: Noun, reading: Reading[Any, Any]
 ) -> Answer:
     found = document(
         f"{noun.name}.list",

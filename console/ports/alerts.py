@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
-from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Alert, Silence
 from backends.ports import Alerts, Silencer
@@ -81,7 +80,6 @@ ALERTS: Port[Alerts, Alert] = Port(
     noun=Noun(name="alert", help="Alerts:", command="console.cli.alert:alert"),
     documents={"alert.list": Alert, "alert.show": Alert, "alert.silences": Silence},
     show="console.cli.alert:shown_alert",
-    command_of=lambda alert, context: command("alert show", alert.ref, context=context),
     screen="console.screens.alert_detail:AlertDetail",
     place=Place(kind="panels.kinds.alerts:ALERTS", title="Alerts", key="3", row="lower"),
 )

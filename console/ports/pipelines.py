@@ -5,7 +5,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun
 from backends.ports import Pipelines
@@ -82,7 +81,6 @@ PIPELINES: Port[Pipelines, PipelineRun] = Port(
     noun=Noun(name="run", help="Pipeline runs:", command="console.cli.run:run"),
     documents={"run.list": PipelineRun, "run.show": "console.cli.run_document:RunWithTasks", "run.log": LogEntry},
     show="console.cli.run:shown_run",
-    command_of=lambda run, context: command("run show", run.ref, context=context),
     screen="console.screens.run_detail:RunDetail",
     place=Place(kind="panels.kinds.pipelines:PIPELINES", title="Pipelines", key="1", row="upper"),
 )

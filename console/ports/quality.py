@@ -4,7 +4,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from backends.command_line import command
 from backends.models import QualityScore
 from backends.ports import Quality
 from console import moment
@@ -67,6 +66,5 @@ QUALITY: Port[Quality, QualityScore] = Port(
         shown="One dataset: its score, the checks that failed, its trend.",
         lines="console.cli.quality:lines",
     ),
-    command_of=lambda score, context: command("quality show", score.ref, context=context),
     place=Place(kind="panels.kinds.quality:QUALITY", title="Quality", key="2", row="lower"),
 )

@@ -128,7 +128,7 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     empty: str = ""
 
 
-class Noun(Struct, Generic[I], frozen=True, kw_only=True):
+class Noun(Struct, frozen=True, kw_only=True):
     """Its command: `teal NAME list` and `teal NAME show REF`, unless `command` is one of its own.
 
     help: its line in `teal --help`; one that ends in a colon is followed by what is below it.
@@ -167,7 +167,7 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
     documents: what the items of each of its JSON documents are.
     show: what makes an answer of one thing for `teal open`, where that is more than a row of its table.
     shown_as: the document of one thing, where it is not `show` of its noun.
-    command_of: the headless command that shows an item, in a context.
+    command_of: the headless command that shows an item, in a context, where it is not `show` of its noun.
     screen: what opens an item in the console.
     """
 
@@ -180,7 +180,7 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
     referred: bool = False
     noun_of_entry: str = ""
     reading: Reading[P, I] | None = None
-    noun: Noun[I] | None = None
+    noun: Noun | None = None
     documents: Mapping[str, type | str] = {}
     show: str = ""
     shown_as: str = ""

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from backends.command_line import command
 from backends.models import TimelineEvent
 from console.ports.table import port_of
 
@@ -23,4 +24,8 @@ def url_of(item: Any) -> str:
 def command_of(item: Any, context: str) -> str:
     """The headless command that shows the same; empty where there is none."""
     port = port_of(item)
-    return port.command_of(item, context) if port is not None and port.command_of is not None else ""
+    if port is None:
+        return ""
+    if port.command_of is not None:
+        return port.command_of(item, context)
+    return command(f"{port.noun.name} show", item.ref, context=context) if port.noun is not None else ""
