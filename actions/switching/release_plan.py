@@ -79,7 +79,8 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found, *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
-    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), sides=sides)
+    replaces = now_there.version or now_there.artifact
+    move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), replaces=replaces, sides=sides)
     return make_plan(request, policy, target, move, findings)
 
 

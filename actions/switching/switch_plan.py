@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
-from actions.ids import now
+from actions.ids import digest, now
 from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.judging.stages import stages_of
@@ -20,7 +20,7 @@ from actions.switching.other_journal import other_journal
 from actions.switching.versions import OnSides, on_sides
 from actions.targets import SwitchTarget
 from backends.command_line import command
-from backends.deployments.common import DeploymentConfig, ProbeResult
+from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
 from backends.ports import SwitchState
 from backends.text import clean
@@ -36,8 +36,8 @@ PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 class Move(Struct, frozen=True, kw_only=True):
     """Where traffic would go: `state` is what was observed, `undoes` the flip that a rollback takes back, `queued_to`
     the open action that would do it. `stages` are the shares of the side that gains traffic; `deploys` says what comes
-    before in words, `start` is what must be brought up there first (a `Deployed` as plain data) and `holds` the version
-    that it must then say; `sides` is what runs on them, kept for a way back."""
+    before in words, `replaces` what runs there until then, `start` is what must be brought up there first (a `Deployed`
+    as plain data) and `holds` the version that it must then say; `sides` is what runs on them, kept for a way back."""
 
     state: SwitchState
     to: str
@@ -47,18 +47,21 @@ class Move(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     stages: tuple[int, ...] = (100,)
     deploys: tuple[str, ...] = ()
+    replaces: str = ""
     start: dict[str, Any] | None = None
     holds: str = ""
     sides: OnSides = OnSides()
 
 
 class MoveFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
-    """What a move of traffic is agreed to with. `starts`: version and artifact that are put back on the side first;
-    `entry`: the digest of the config entry, with its commands, stages and gates, without which nothing goes forward."""
+    """What a move of traffic is agreed to with. `replaces`: what runs on the side until a version is put there;
+    `starts`: version and artifact that are put back on it first. `entry`: the digest of the config entry, with its
+    commands, stages and gates, without which nothing goes forward; for a way back, only of what its adapter is told."""
 
     weights: dict[str, int]
     to_weights: dict[str, int]
     version: str = ""
+    replaces: str = ""
     stages: tuple[int, ...] = ()
     starts: tuple[str, str] | None = None
     entry: str = ""
@@ -288,12 +291,14 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
 def _facts(request: Request, policy: Policy, target: SwitchTarget, move: Move, weights: dict[str, int]) -> MoveFacts:
     """The same whoever carries it out: this action, or the open one that it is ordered of."""
     start = None if move.already else move.start
+    forward, own = kind_of(request.kind).forward, own_settings(target.target["config"])
     return MoveFacts(
         kind=request.kind, context=policy.context, service=request.service, target=driven(target.target),
         weights=move.state.weights, to_weights=weights, version=request.version,
+        replaces=move.replaces,
         stages=() if move.already or len(move.stages) == 1 else move.stages,
         starts=None if start is None else (str(start.get("version") or ""), str(start.get("artifact") or "")),
-        entry=digest_of(target.target) if kind_of(request.kind).forward else "",
+        entry=digest_of(target.target) if forward else digest(own, chars=64),
     )  # fmt: skip
 
 

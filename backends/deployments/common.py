@@ -88,15 +88,22 @@ class SharedSettings(DeploymentConfig, frozen=True, kw_only=True):
         return self.sides or super().colors
 
 
+_SHARED = frozenset(found.encode_name for found in msgspec.structs.fields(DeploymentConfig))
+
+
 def shared_settings(data: dict[str, Any]) -> DeploymentConfig:
     """The fields of `DeploymentConfig` in the entry of any adapter. Raises BackendError(config)."""
-    known = {found.encode_name for found in msgspec.structs.fields(DeploymentConfig)}
-    shared = {key: value for key, value in data.items() if key in known}
+    shared = {key: value for key, value in data.items() if key in _SHARED}
     sides = next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
     try:
         return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         raise BackendError("config", f"deployments: {error}") from None
+
+
+def own_settings(data: dict[str, Any]) -> dict[str, Any]:
+    """The other fields: those of its adapter, which say what is written and how that is reached."""
+    return {key: value for key, value in data.items() if key not in _SHARED}
 
 
 def colors_problem(health: Iterable[str], sides: Iterable[str], of: str) -> str:

@@ -138,13 +138,22 @@ async def test_what_goes_forward_is_agreed_to_with_its_config_entry(
         assert (await at.plan(request)).full_hash != one.full_hash
 
 
-async def test_the_way_back_is_the_same_whatever_its_config_entry_says(
+async def test_what_a_release_replaces_is_a_fact(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        one = await at.plan(REQUESTS[1])
+        at.switch.versions["green"] = "1.2"
+        assert (await at.plan(REQUESTS[1])).full_hash != one.full_hash
+
+
+async def test_the_way_back_is_the_same_whatever_judges_but_not_another_switch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with desk(tmp_path) as at:
         one = await at.plan(REQUESTS[2])
         monkeypatch.setitem(CONFIG, "smoke", ["true"])
         assert (await at.gate.plan(REQUESTS[2])).full_hash == one.full_hash
+        monkeypatch.setitem(CONFIG, "kube_context", "another")
+        assert (await at.gate.plan(REQUESTS[2])).full_hash != one.full_hash
 
 
 async def _write() -> None:
