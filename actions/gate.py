@@ -42,7 +42,7 @@ ORPHAN_AFTER_S = 1.0
 WAY_BACK_WAITS_S = 2.0
 """For a journal that another keeps locked; then it is done without."""
 
-Spare = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
+RunUnjournalled = Callable[[Draft, list[AuditEntry]], Awaitable[Action]]
 
 
 class Gate:
@@ -92,29 +92,36 @@ class Gate:
         return made if kind.back else await noted_once(made, self.policy.notes, self.journal)
 
     async def own(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """`Own`, from the targets of this gate."""
+        """`FindEntry`, from the targets of this gate."""
         return await described(self._targets, row)
 
     async def submit(
-        self, plan: Plan, consent: Consent, *, launch: Launch | None = None, spare: Spare | None = None
+        self,
+        plan: Plan,
+        consent: Consent,
+        *,
+        launch: Launch | None = None,
+        without_journal: RunUnjournalled | None = None,
     ) -> Action:
         """Observe again, guard, journal, launch. Returns the open action, or one that has ended with nothing to do.
 
         Raises Refused, with nothing changed: 3 by a guard, 6 where the plan no longer holds, the service is held or the
         key was used otherwise, 9 where a rollback has no healthy or known side to go to. Raises BackendError.
-        `spare` runs a rollback that the journal can not take.
+        `without_journal` runs a rollback that the journal can not take.
         """
         try:
             if (recorded := await self._recorded(plan, consent)) is not None:
                 return recorded
-            return await self._submit(plan, consent, launch or self._launch, spare)
+            return await self._submit(plan, consent, launch or self._launch, without_journal)
         except KeyUsed as used:
             if used.same:
                 return self._judged(used.action)
             message = f"this idempotency key belongs to {used.action.id}, another request"
             raise Refused(6, ActionError(kind="conflict", message=message, fix="use another key")) from None
 
-    async def _submit(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
+    async def _submit(
+        self, plan: Plan, consent: Consent, launch: Launch, without_journal: RunUnjournalled | None
+    ) -> Action:
         """Raises also KeyUsed, where the same request came in beside this one."""
         if plan.request.order:
             return await self._order(plan, consent, launch)
@@ -124,8 +131,8 @@ class Gate:
             await self._tell_refusal(plan, consent, no)
             raise
         if queued_to := fresh.expected.get("queued_to", ""):
-            return await self._queue(fresh, consent, queued_to, launch, spare)
-        return await self._begin(fresh, consent, launch, spare)
+            return await self._queue(fresh, consent, queued_to, launch, without_journal)
+        return await self._begin(fresh, consent, launch, without_journal)
 
     # ---- reading
 
@@ -247,7 +254,9 @@ class Gate:
         )
         raise Refused(outcome.EXIT_PAGE_SOMEONE if page else outcome.EXIT_REFUSED, error, findings=plan.findings)
 
-    async def _begin(self, plan: Plan, consent: Consent, launch: Launch, spare: Spare | None) -> Action:
+    async def _begin(
+        self, plan: Plan, consent: Consent, launch: Launch, without_journal: RunUnjournalled | None
+    ) -> Action:
         done = plan.already or kind_of(plan.kind).recorded
         word = "already so" if plan.already else "done" if done else "begun"
         draft = Draft(
@@ -261,7 +270,7 @@ class Gate:
         ]
         if WITHOUT in plan.expected:
             lost = JournalError("unreachable", plan.expected[WITHOUT])
-            return await self._spared(draft, audit, spare, lost)
+            return await self._run_unjournalled(draft, audit, without_journal, lost)
         try:
             wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
             action = await self.journal.begin(draft, audit=audit, wait_s=wait_s)
@@ -272,23 +281,27 @@ class Gate:
         except JournalError as error:
             if not kind_of(plan.kind).back:
                 raise
-            return await self._spared(draft, audit, spare, error)
+            return await self._run_unjournalled(draft, audit, without_journal, error)
         if not done:
             action = await start(draft.id, launch, self.journal, self.action, draft.digest)
         if kind_of(plan.kind).back and action.open and action.owner is None:  # no room for its runner, perhaps
-            return await self._queue(plan, consent, draft.id, launch, spare)
+            return await self._queue(plan, consent, draft.id, launch, without_journal)
         return action
 
-    async def _spared(self, draft: Draft, audit: list[AuditEntry], spare: Spare | None, error: JournalError) -> Action:
+    async def _run_unjournalled(
+        self, draft: Draft, audit: list[AuditEntry], without_journal: RunUnjournalled | None, error: JournalError
+    ) -> Action:
         """The way back without the journal, where somebody waits for it."""
         if draft.plan.already:
             return outcome.already(draft.plan, actor=self.actor)
-        if spare is None:
+        if without_journal is None:
             error.fix = f"{command('deploy rollback', draft.plan.service, flags='-y')} does it without the journal"
             raise error
-        return await spare(draft, audit)
+        return await without_journal(draft, audit)
 
-    async def _queue(self, plan: Plan, consent: Consent, action_id: str, launch: Launch, spare: Spare | None) -> Action:
+    async def _queue(
+        self, plan: Plan, consent: Consent, action_id: str, launch: Launch, without_journal: RunUnjournalled | None
+    ) -> Action:
         """A rollback of an open action is an order to it; where its runner died, another takes it over. Where the
         journal can not take the order, traffic is moved without."""
         try:
@@ -303,7 +316,7 @@ class Gate:
             direct = await plan_without_journal(plan.request, self.policy, self.journal, target, error)
             if not direct.already:
                 self._guard(direct, consent)
-            return await self._begin(direct, consent, launch, spare)
+            return await self._begin(direct, consent, launch, without_journal)
         return await start(action_id, launch, self.journal, self.action) if alone else occupied
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:

@@ -6,7 +6,7 @@ import contextlib
 from msgspec.structs import replace
 
 from actions.doing import Doing, Ground, doing_of
-from actions.journal.config_entry import EDITED, Own, must_be_same_object, same_entry
+from actions.journal.config_entry import EDITED, FindEntry, must_be_same_object, same_entry
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.journal.steering import STOPPING, begun_back
@@ -26,7 +26,7 @@ async def run_action(
     action_id: str,
     journal: Journal,
     build: Build,
-    own: Own,
+    own: FindEntry,
     *,
     park: asyncio.Event | None = None,
     digest: str = "",
@@ -57,7 +57,13 @@ async def run_action(
 
 
 async def _run(
-    action_id: str, owner: Owner, journal: Journal, build: Build, own: Own, park: asyncio.Event | None, digest: str
+    action_id: str,
+    owner: Owner,
+    journal: Journal,
+    build: Build,
+    own: FindEntry,
+    park: asyncio.Event | None,
+    digest: str,
 ) -> Action | None:
     agreed = await journal.plan(action_id, digest=digest)
     doing = doing_of(agreed.kind)

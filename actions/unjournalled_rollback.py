@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from actions.journal.audit import AuditEntry
-from actions.journal.config_entry import Own
+from actions.journal.config_entry import FindEntry
 from actions.journal.file_copy import in_memory
 from actions.journal.journal import Journal, T
 from actions.journal.late import LateFile
@@ -26,7 +26,7 @@ async def run_unjournalled(
     draft: Draft,
     audit: Sequence[AuditEntry],
     build: Build,
-    own: Own,
+    own: FindEntry,
     tell: Callable[[str], None],
     *,
     late: LateFile | None = None,

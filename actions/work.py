@@ -15,7 +15,7 @@ from actions.ids import now, time_of, time_text
 from actions.journal.audit import AuditEntry, AuditKind
 from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseLost
-from actions.journal.rows import Changes, Command, Event, Told, hold_of, steps_of
+from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, steps_of
 from actions.journal.steering import STOPPING, Steering
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
@@ -50,7 +50,7 @@ class Work:
         journal: Journal,
         hold: Hold,
         plan: Plan,
-        history: list[Told],
+        history: list[StoredEvent],
         *,
         park: asyncio.Event | None = None,
         stopped: Callable[[str], None] = lambda why: None,
@@ -169,7 +169,7 @@ class Work:
         entry = self.entry("observed", step, after=after, result=result)
         await self._write(event, changes=changes, audit=[entry], undone=undone)
 
-    async def commands_of_service(self) -> list[Told]:
+    async def commands_of_service(self) -> list[StoredEvent]:
         """When commands of any action on this service began and ended."""
         return await self._journal.commands_of(self.plan.context, self.plan.service)
 
@@ -186,7 +186,7 @@ class Work:
         """Change the action itself, with no event."""
         await self._journal.write(self._hold, changes=changes)
 
-    def unseen(self, step: str) -> Told | None:
+    def unseen(self, step: str) -> StoredEvent | None:
         """The intent of a write whose outcome nobody has recorded."""
         for line in reversed(self.history):
             if line.event.step == step and line.event.kind == "observed":
@@ -365,7 +365,7 @@ class Work:
         undone: str | None = None,
     ) -> None:
         await self._journal.write(self._hold, event, changes=changes, audit=audit or [], undone=undone)
-        self.history.append(Told(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
+        self.history.append(StoredEvent(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
 
 
 async def uninterrupted(doing: Coroutine[Any, Any, T], stop: Callable[[], None] = lambda: None) -> T:

@@ -120,7 +120,7 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return value
 
 
-class Ran(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """A command that has ended: its exit status, what it wrote to stdout, and to stderr where that was asked for."""
 
     status: int
@@ -135,7 +135,7 @@ async def run_quietly(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     keep_stderr: bool = False,
-) -> Ran:
+) -> CommandResult:
     """Without stdin and away from the terminal; its process group is ended where it takes too long or is cancelled.
 
     Without `env` it inherits what is here, but the variables that the config references as secrets.
@@ -157,7 +157,7 @@ async def run_quietly(
         process = await asyncio.shield(starting)
         async with asyncio.timeout(timeout_s):
             output, complaint = await process.communicate()
-        return Ran(process.returncode or 0, output, complaint or b"")
+        return CommandResult(process.returncode or 0, output, complaint or b"")
     finally:
         await _end_group(starting)
 

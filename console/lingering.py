@@ -17,33 +17,33 @@ ASK_S = 3.0
 _CGROUP = Path("/proc/self/cgroup")
 
 
-class Fate(Struct, frozen=True):
+class LogoutFate(Struct, frozen=True):
     """What becomes of a runner at logout. `wrap` goes before its command, `finding` says that nothing helps."""
 
     wrap: tuple[str, ...] = ()
     finding: Finding | None = None
 
 
-async def fate_of_runners(env: Mapping[str, str], cgroup: Path = _CGROUP) -> Fate:
+async def fate_of_runners(env: Mapping[str, str], cgroup: Path = _CGROUP) -> LogoutFate:
     """Asks logind, where this process is part of a login session at all.
 
     `loginctl show-user` without a user tells of the manager (`KillUserProcesses`), with one of the user (`Linger`):
     https://www.freedesktop.org/software/systemd/man/latest/loginctl.html
     """
     if not _in_login_session(cgroup):
-        return Fate()
+        return LogoutFate()
     user = login_name()
     manager = await _properties(env, "KillUserProcesses", "KillOnlyUsers", "KillExcludeUsers")
     only, spared = manager.get("KillOnlyUsers", "").split(), manager.get("KillExcludeUsers", "").split()
     if manager.get("KillUserProcesses") != "yes" or user in spared or (only and user not in only):
-        return Fate()
+        return LogoutFate()
     lingers = (await _properties(env, "Linger", of=user)).get("Linger") == "yes"
     if lingers and shutil.which("systemd-run", path=env.get("PATH")):
-        return Fate(wrap=("systemd-run", "--user", "--scope", "--quiet", "--collect"))
+        return LogoutFate(wrap=("systemd-run", "--user", "--scope", "--quiet", "--collect"))
     why = "" if lingers else f": lingering is off for {user}"
     text = f"this host ends the processes of a user at logout, and the runner with them{why}"
     fix = "install systemd-run" if lingers else f"loginctl enable-linger {user}"
-    return Fate(finding=Finding(level="warning", code="killed-at-logout", text=text, fix=fix, overridable=True))
+    return LogoutFate(finding=Finding(level="warning", code="killed-at-logout", text=text, fix=fix, overridable=True))
 
 
 def _in_login_session(cgroup: Path) -> bool:

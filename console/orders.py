@@ -26,13 +26,13 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
-    from actions.gate import Gate, Spare
+    from actions.gate import Gate, RunUnjournalled
     from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
     from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
-    from console.lingering import Fate
+    from console.lingering import LogoutFate
     from console.runners import InProcess
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Orders:
         self._adapters = adapters
         self._gate: Gate | None = None
         self._in_process: InProcess | None = None
-        self._fate: Fate | None = None
+        self._fate: LogoutFate | None = None
         self._console_id: str | None = None
         self._caring: set[asyncio.Task[None]] = set()
         self.unjournalled: set[str] = set()
@@ -96,7 +96,9 @@ class Orders:
 
             self._in_process = InProcess(gate.journal, gate.own)
         launch = self._in_process if foreground else None
-        return await gate.submit(plan, consent, launch=launch, spare=self._spare(gate, tell) if tell else None)
+        return await gate.submit(
+            plan, consent, launch=launch, without_journal=self._unjournalled(gate, tell) if tell else None
+        )
 
     def park(self) -> None:
         """Leave what runs in this process, at its next safe point, to whoever resumes it."""
@@ -346,7 +348,7 @@ class Orders:
             if journal.location.exists():
                 await add_late(journal, self._context.name, os.environ)
 
-    def _spare(self, gate: Gate, tell: Callable[[str], None]) -> Spare:
+    def _unjournalled(self, gate: Gate, tell: Callable[[str], None]) -> RunUnjournalled:
         async def run(draft: Draft, audit: list[AuditEntry]) -> Action:
             from actions.journal.late import LateFile, named, places
             from actions.unjournalled_rollback import run_unjournalled

@@ -14,7 +14,7 @@ import traceback
 from functools import partial
 from pathlib import Path
 
-from actions.journal.config_entry import Own
+from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation, journal_location, make_directory
 from actions.runner import run_action
@@ -28,7 +28,7 @@ from console.reading.adapters import Adapters
 from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, DIGEST_VARIABLE, JOURNAL_VARIABLE, build_described
 
 
-async def run_in_process(action_id: str, location: JournalLocation, own: Own, digest: str) -> None:
+async def run_in_process(action_id: str, location: JournalLocation, own: FindEntry, digest: str) -> None:
     """Run an action to its end with a journal of its own. Raises BackendError."""
     journal = Journal(location)
     try:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from actions.journal.config_entry import Own
+from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation
 from actions.models import Action
@@ -76,7 +76,7 @@ def _import_path() -> dict[str, str]:
 class InProcess:
     """Runs actions within this process: `--foreground`, for containers and CI jobs that kill what a job leaves."""
 
-    def __init__(self, journal: Journal, own: Own) -> None:
+    def __init__(self, journal: Journal, own: FindEntry) -> None:
         self._journal = journal
         self._own = own
         self._running: set[asyncio.Task[Action | None]] = set()

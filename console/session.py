@@ -33,7 +33,7 @@ from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
 from console.reading.snapshots import SnapshotFiles
 from console.reading.timeline_feeds import INTERVAL_S as TIMELINE_INTERVAL_S
-from console.reading.timeline_feeds import Rememberers
+from console.reading.timeline_feeds import TimelineSources
 from console.zones import zone_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Acting(Struct, frozen=True):
     unknown: str = ""
 
 
-class Ways(Struct, frozen=True, kw_only=True):
+class ReleaseOptions(Struct, frozen=True, kw_only=True):
     """How a service can be moved forward: by which strategies; why no version can be put on a side of it, and why its
     traffic can not be split (empty where they can)."""
 
@@ -117,7 +117,7 @@ class Session:
         self.until = until
         self._read_logs = read_logs
         self.store = Store()
-        self._rememberers = Rememberers(selection.context.entries, self.adapters, self.orders)
+        self._rememberers = TimelineSources(selection.context.entries, self.adapters, self.orders)
         panels = tuple(name for name, _ in readings()) if panels is None else panels
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
         self.logs = LogFeed(
@@ -196,7 +196,7 @@ class Session:
         found = next((item for item in items if getattr(item, "ref", None) == ref), None)
         return impact(found, self._config.links, self.store.items("quality")) if found is not None else []
 
-    def ways(self, backend: str) -> Ways:
+    def ways(self, backend: str) -> ReleaseOptions:
         """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
         from actions.judging.stages import STRATEGIES
         from backends.deployments.common import shared_settings
@@ -206,9 +206,9 @@ class Session:
             stages = shared_settings(self.adapters.entry("deployments", backend).data).stages
         except BackendError as error:
             why = f"{error.message}; {error.fix}" if error.fix else error.message
-            return Ways(no_deployer=why, no_split=why)
+            return ReleaseOptions(no_deployer=why, no_split=why)
         none = "nothing puts a version on it: no `deploy` in its config"
-        return Ways(
+        return ReleaseOptions(
             strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.can_split else STRATEGIES[:1],
             no_deployer="" if switch.deployer is not None else none,
             no_split="" if switch.can_split else "its switch moves all traffic at once; f flips it",

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, select
 from actions.journal import tables
 from actions.journal.engines import database_now
 from actions.journal.lease import is_over
-from actions.journal.rows import ORDERS, Command, Key, KeyUsed, Told, action_of, told
+from actions.journal.rows import ORDERS, Command, Key, KeyUsed, StoredEvent, action_of, stored_event
 from actions.kinds import kind_of, moving
 from actions.models import Action, Actor
 from backends.errors import BackendError
@@ -86,8 +86,8 @@ def undoable(connection: Connection, action: Action, row: RowMapping) -> Action:
     return action if connection.execute(newer).first() is None else replace(action, undo="")
 
 
-def events_of(connection: Connection, action_id: str) -> list[Told]:
+def events_of(connection: Connection, action_id: str) -> list[StoredEvent]:
     """All of them, oldest first."""
     table = tables.events
     query = select(table).where(table.c.action_id == action_id).order_by(table.c.id)
-    return [told(row) for row in connection.execute(query).mappings()]
+    return [stored_event(row) for row in connection.execute(query).mappings()]

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from actions.journal.rows import Event, Told
+from actions.journal.rows import Event, StoredEvent
 from backends.processes import Running
 
 STARTED, ENDED = "command", "command-ended"
 
 
-class Left(Struct, frozen=True):
+class LeftoverCommand(Struct, frozen=True):
     """A command whose end nobody has recorded, and the step that it belongs to."""
 
     step: str
@@ -28,18 +28,18 @@ def ended(step: str, command: Running, how: str) -> Event:
     return Event(step=step, kind=ENDED, data={"mark": command.mark, "how": how})
 
 
-def left_in(history: Iterable[Told]) -> list[Left]:
+def left_in(history: Iterable[StoredEvent]) -> list[LeftoverCommand]:
     """The commands that nobody has seen to end, oldest first."""
-    found: dict[str, Left] = {}
+    found: dict[str, LeftoverCommand] = {}
     for line in history:
         if line.event.kind == STARTED and (command := _told_by(line)) is not None:
-            found[command.mark] = Left(line.event.step, command)
+            found[command.mark] = LeftoverCommand(line.event.step, command)
         elif line.event.kind == ENDED:
             found.pop(str(line.event.data.get("mark")), None)
     return list(found.values())
 
 
-def unreadable_in(history: Iterable[Told]) -> str:
+def unreadable_in(history: Iterable[StoredEvent]) -> str:
     """Which event tells of a command in no way that can be read, in words; empty where none does. What that is may run
     still: nothing goes forward, and a way back passes it by."""
     for line in history:
@@ -48,7 +48,7 @@ def unreadable_in(history: Iterable[Told]) -> str:
     return ""
 
 
-def _told_by(line: Told) -> Running | None:
+def _told_by(line: StoredEvent) -> Running | None:
     try:
         return msgspec.convert(line.event.data.get("command"), Running)
     except msgspec.ValidationError:

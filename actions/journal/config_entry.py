@@ -12,7 +12,7 @@ from typing import Any
 from actions.ids import canonical
 from backends.errors import BackendError
 
-Own = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+FindEntry = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """What one's own config says of the entry that a row names: a description as `actions.targets.describe` makes it.
 Raises BackendError where it has none of that port and name, or a broken one."""
 

@@ -6,17 +6,17 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, desc, or_, selec
 
 from actions.journal import tables
 from actions.journal.command_events import ENDED, STARTED
-from actions.journal.rows import Told, told
+from actions.journal.rows import StoredEvent, stored_event
 from actions.kinds import moving
 
 LOOKED_THROUGH = 50
 
 
-def commands_of(connection: Connection, context: str, service: str) -> list[Told]:
+def commands_of(connection: Connection, context: str, service: str) -> list[StoredEvent]:
     """When commands of the newest actions of a service began and ended, oldest first."""
     query = select(tables.events).where(tables.events.c.action_id.in_(_newest(context, service)))
     query = query.where(tables.events.c.kind.in_((STARTED, ENDED))).order_by(tables.events.c.id)
-    return [told(row) for row in connection.execute(query).mappings()]
+    return [stored_event(row) for row in connection.execute(query).mappings()]
 
 
 def verified(connection: Connection, context: str, service: str) -> dict[str, Any] | None:
@@ -27,7 +27,7 @@ def verified(connection: Connection, context: str, service: str) -> dict[str, An
     query = select(events).where(events.c.action_id.in_(moved))
     query = query.where(events.c.kind == "verdict", events.c.status == "succeeded", proof)
     row = connection.execute(query.order_by(desc(events.c.id)).limit(1)).mappings().first()
-    return None if row is None else told(row).event.data
+    return None if row is None else stored_event(row).event.data
 
 
 def _newest(context: str, service: str, *which: ColumnElement[bool]) -> ScalarSelect[str]:

@@ -13,7 +13,7 @@ from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, 
 from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
 from actions.journal.lease import Hold, LeaseTimes, steady_clock
 from actions.journal.location import JournalLocation
-from actions.journal.rows import Changes, Command, Draft, Event, Key, Told
+from actions.journal.rows import Changes, Command, Draft, Event, Key, StoredEvent
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.threads import DaemonExecutor
@@ -161,11 +161,11 @@ class Journal:
         that have or may have moved traffic. Raises JournalError where one must be as it was `agreed` to and is not."""
         return await self._look([], lambda sql: sql.planned(context, service, kinds, limit, moved, agreed))
 
-    async def history(self, action_id: str) -> list[Told]:
+    async def history(self, action_id: str) -> list[StoredEvent]:
         """Every event of an action, oldest first."""
         return await self._look([], lambda sql: sql.history(action_id))
 
-    async def commands_of(self, context: str, service: str) -> list[Told]:
+    async def commands_of(self, context: str, service: str) -> list[StoredEvent]:
         """When commands of the newest actions of a service began and ended, oldest first."""
         return await self._look([], lambda sql: sql.commands_of(context, service))
 

@@ -93,7 +93,7 @@ class Event(Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = field(default_factory=dict)
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class StoredEvent(Struct, frozen=True, kw_only=True):
     """An event as it is stored."""
 
     id: int
@@ -160,13 +160,13 @@ def event_row(action_id: str, fence: int, at: str, event: Event) -> dict[str, An
     }  # fmt: skip
 
 
-def told(row: Mapping[Any, Any]) -> Told:
+def stored_event(row: Mapping[Any, Any]) -> StoredEvent:
     """The inverse of `event_row`."""
     event = Event(
         step=row["step"], kind=row["kind"], status=row["status"] or None,
         detail=row["detail"], data=decode_text(row["data"], dict[str, Any]),
     )  # fmt: skip
-    return Told(id=row["id"], at=row["at"], fence=row["fence"], event=event)
+    return StoredEvent(id=row["id"], at=row["at"], fence=row["fence"], event=event)
 
 
 def change_row(changes: Changes) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def plan_of(row: Mapping[Any, Any]) -> Plan:
     return decode_text(row["plan"], Plan)
 
 
-def action_of(row: Mapping[Any, Any], history: Iterable[Told]) -> Action:
+def action_of(row: Mapping[Any, Any], history: Iterable[StoredEvent]) -> Action:
     """An action with its steps, folded from its events."""
     plan, told_lines = plan_of(row), list(history)
     kind: ActionKind = row["kind"]
@@ -211,7 +211,7 @@ def _undo(row: Mapping[Any, Any]) -> str:
     return "" if gone or no_effect or failed else undo
 
 
-def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
+def steps_of(history: Iterable[StoredEvent]) -> tuple[Step, ...]:
     """The steps in the order in which they were first named, each as its last event left it."""
     steps: dict[str, Step] = {}
     for line in history:
@@ -232,13 +232,13 @@ def steps_of(history: Iterable[Told]) -> tuple[Step, ...]:
     return tuple(steps.values())
 
 
-def gates_of(history: Iterable[Told]) -> tuple[GateView, ...]:
+def gates_of(history: Iterable[StoredEvent]) -> tuple[GateView, ...]:
     """The gates as the newest sample of any stage left them."""
     told = next((line.event.data["gates"] for line in reversed(list(history)) if "gates" in line.event.data), ())
     return tuple(msgspec.convert(each, GateView) for each in told)
 
 
-def hold_of(history: Iterable[Told]) -> Hold | None:
+def hold_of(history: Iterable[StoredEvent]) -> Hold | None:
     """The hold that the action is in; None where none was begun, or the last one is over."""
     found: Hold | None = None
     for line in history:

@@ -38,7 +38,7 @@ from actions.journal.rows import (
     Key,
     Late,
     Occupied,
-    Told,
+    StoredEvent,
     action_of,
     change_row,
     digest_of_plan,
@@ -255,12 +255,12 @@ class SqlJournal:
                 must_be_agreed(connection, rows)
             return [(action_of(row, ()), plan_of(row)) for row in rows]
 
-    def history(self, action_id: str) -> list[Told]:
+    def history(self, action_id: str) -> list[StoredEvent]:
         """Every event of an action, oldest first."""
         with self._database.reading() as connection:
             return events_of(connection, action_id)
 
-    def commands_of(self, context: str, service: str) -> list[Told]:
+    def commands_of(self, context: str, service: str) -> list[StoredEvent]:
         """When commands of the newest actions of a service began and ended."""
         with self._database.reading() as connection:
             return events_sql.commands_of(connection, context, service)

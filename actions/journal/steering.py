@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import get_args
 
-from actions.journal.rows import Command, Told
+from actions.journal.rows import Command, StoredEvent
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, OrderWord, is_starting
 from backends.command_line import command
@@ -15,7 +15,7 @@ STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 _SKIPPABLE = ("analyse", "bake")
 
 
-def begun_back(history: Iterable[Told]) -> tuple[ActionError, bool] | None:
+def begun_back(history: Iterable[StoredEvent]) -> tuple[ActionError, bool] | None:
     """The way back that an earlier runner was on, or had been ordered to take: why, and whether by a person."""
     for line in history:
         data = line.event.data
@@ -29,7 +29,7 @@ def begun_back(history: Iterable[Told]) -> tuple[ActionError, bool] | None:
 class Steering:
     """The orders that were obeyed, folded from the journal: whoever takes the action over steers as they say."""
 
-    def __init__(self, history: Iterable[Told]) -> None:
+    def __init__(self, history: Iterable[StoredEvent]) -> None:
         self.going = asyncio.Event()
         self.going.set()
         self.promoted = False

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actions.judging.gate_fit import least_s
 from actions.judging.judge import PASSES_NEEDED, GateState, Reason, Stage
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 
 HOLD_S = 600.0
 LATE_SAMPLE_S = 2.0  # a query, and the look that asks it, take a moment
@@ -27,24 +27,24 @@ class Decision(Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
-def stage_time_s(gates: Sequence[Gate], wanted_s: float) -> float:
+def stage_time_s(gates: Sequence[MetricGate], wanted_s: float) -> float:
     """Seconds that a stage takes at least: three samples of each gate must lie wholly within it."""
     return max([wanted_s, *(least_s(gate, wanted_s) for gate in gates if not gate.dry_run)])
 
 
-def grace_s(gates: Sequence[Gate], wanted_s: float) -> float:
+def grace_s(gates: Sequence[MetricGate], wanted_s: float) -> float:
     """Seconds after a stage within which each gate can take as many good samples as it needs."""
     return (
         max((PASSES_NEEDED * gate.every_s(wanted_s) for gate in gates if not gate.dry_run), default=0) + LATE_SAMPLE_S
     )
 
 
-def hold_s(gates: Sequence[Gate]) -> float:
+def hold_s(gates: Sequence[MetricGate]) -> float:
     """Seconds for which the most impatient gate bears missing evidence."""
     return min((float(gate.hold) for gate in gates if not gate.dry_run), default=HOLD_S)
 
 
-def decide(gates: Sequence[Gate], states: Sequence[GateState], stage: Stage, now: datetime) -> Decision:
+def decide(gates: Sequence[MetricGate], states: Sequence[GateState], stage: Stage, now: datetime) -> Decision:
     """From the states of `gates`, in their order; a dry run is not counted.
 
     Missing evidence is no trouble before the time of the stage is over, except where a source does not answer; nor

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from actions.judging.judge import PASSES_NEEDED
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 from backends.models import Finding
 from backends.settings import Duration
 
@@ -13,13 +13,13 @@ CODE = "gate-fit"
 _RANGE = re.compile(r"\[((?:\d+(?:ms|[smhdw]))+)(?::[^\]]*)?\]")
 
 
-def fit_findings(gates: Sequence[Gate], stage_s: float, bake_s: float) -> list[Finding]:
+def fit_findings(gates: Sequence[MetricGate], stage_s: float, bake_s: float) -> list[Finding]:
     """One warning for each gate that makes a stage or the bake longer than was written, or whose queries look back
     another time than its window says."""
     return [finding for gate in gates for finding in _of(gate, stage_s, bake_s)]
 
 
-def _of(gate: Gate, stage_s: float, bake_s: float) -> list[Finding]:
+def _of(gate: MetricGate, stage_s: float, bake_s: float) -> list[Finding]:
     found = []
     ranges = sorted({Duration.parse(text) for query in _queries(gate) for text in _RANGE.findall(query)})
     other = [each for each in ranges if each != gate.window]
@@ -45,12 +45,12 @@ def _of(gate: Gate, stage_s: float, bake_s: float) -> list[Finding]:
     return found
 
 
-def least_s(gate: Gate, wanted_s: float) -> float:
+def least_s(gate: MetricGate, wanted_s: float) -> float:
     """Seconds that a stage of `wanted_s` takes at least: the samples that `gate` needs must lie wholly within it."""
     return float(gate.window) + (PASSES_NEEDED - 1) * gate.every_s(wanted_s)
 
 
-def _queries(gate: Gate) -> tuple[str, ...]:
+def _queries(gate: MetricGate) -> tuple[str, ...]:
     return (gate.candidate, gate.production, gate.requests)
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actions.judging.decision import stage_time_s
 from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
-from actions.judging.metric_gates import Gate, Queries
+from actions.judging.metric_gates import MetricGate, Queries
 from actions.judging.sampling import Frozen, newest
 from actions.judging.words import number
 from backends.errors import BackendError
@@ -29,7 +29,7 @@ class FirstStage(Struct, frozen=True):
 
 
 async def gate_findings(
-    gates: Sequence[Gate], asked: dict[str, Queries], find: Find, firsts: Sequence[FirstStage]
+    gates: Sequence[MetricGate], asked: dict[str, Queries], find: Find, firsts: Sequence[FirstStage]
 ) -> list[Finding]:
     """One finding for each thing that is wrong, else one for each gate that says what it is held to. Nothing is
     written; a gate on trial (`dry_run`) only warns."""
@@ -38,7 +38,7 @@ async def gate_findings(
     return [finding for findings in found for finding in findings]
 
 
-async def _of(gate: Gate, asked: Queries, find: Find, firsts: Sequence[FirstStage]) -> list[Finding]:
+async def _of(gate: MetricGate, asked: Queries, find: Find, firsts: Sequence[FirstStage]) -> list[Finding]:
     try:
         source = await find(gate.metrics)
         missing = await _missing_series(source, asked)
@@ -62,7 +62,7 @@ async def _missing_series(source: Metrics, asked: Queries) -> list[str]:
     return [name for name, there in zip(names, exist, strict=True) if not there]
 
 
-def _held_to(gate: Gate, production: Frozen) -> Finding:
+def _held_to(gate: MetricGate, production: Frozen) -> Finding:
     limits = [] if gate.max is None else [f"at most {number(gate.max, gate)}"]
     if gate.max_increase is not None:
         room = f"{gate.max_increase * 100:.3g} points" if gate.is_share else number(gate.max_increase, gate)
@@ -73,7 +73,7 @@ def _held_to(gate: Gate, production: Frozen) -> Finding:
     return Finding(level="ok", code="gate", text=f"gate {gate.name}: {' and '.join(limits)}{dry}")
 
 
-def _few_requests(gate: Gate, production: Frozen, firsts: Sequence[FirstStage]) -> list[Finding]:
+def _few_requests(gate: MetricGate, production: Frozen, firsts: Sequence[FirstStage]) -> list[Finding]:
     """Held for want of requests is a stage that could have been foreseen."""
     if production.requests is None:
         return []
@@ -92,7 +92,7 @@ def _few_requests(gate: Gate, production: Frozen, firsts: Sequence[FirstStage]) 
     return found
 
 
-def _against(gate: Gate, code: str, words: str, fix: str) -> Finding:
+def _against(gate: MetricGate, code: str, words: str, fix: str) -> Finding:
     if gate.dry_run:
         return Finding(level="warning", code=code, text=f"{words} (dry run)", fix=fix)
     return Finding(level="block", code=code, text=words, fix=fix, overridable=True)

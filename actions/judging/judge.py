@@ -3,7 +3,7 @@
 A sample is PASS, FAIL or INCONCLUSIVE with a reason; the last is never a success and never by itself a failure.
 
 Chance. With 50 requests and 1 % errors, one window in eleven shows 4 % or more: a limit of 3 % read off such a sample
-would take back every second healthy release. So of a share (`Gate.is_share`):
+would take back every second healthy release. So of a share (`MetricGate.is_share`):
 - A window with fewer than `min_requests` is joined with those before it in its stage that share no request with it.
   Only where all of them are too few is there no verdict (low_traffic).
 - FAIL where even the lower 99 % bound (Wilson; Newcombe over production) is above a limit; PASS where the share itself
@@ -22,7 +22,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 from actions.judging.proportions import least_difference, wilson
 from actions.judging.words import limit_words, number
 
@@ -105,7 +105,7 @@ class GateState(Struct, frozen=True, kw_only=True):
     outage_since: datetime | None = None
 
 
-def judge(gate: Gate, readings: Sequence[Reading], stage: Stage) -> Verdict:
+def judge(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> Verdict:
     """The verdict on the newest of `readings`, oldest first, all of one stage."""
     newest = readings[-1]
     since = newest.at - timedelta(seconds=gate.window)
@@ -117,7 +117,7 @@ def judge(gate: Gate, readings: Sequence[Reading], stage: Stage) -> Verdict:
     return _held_to(gate, _joined(gate, readings, stage, enough=gate.min_requests))
 
 
-def judge_gate(gate: Gate, readings: Sequence[Reading], verdicts: Sequence[Verdict], stage: Stage) -> GateState:
+def judge_gate(gate: MetricGate, readings: Sequence[Reading], verdicts: Sequence[Verdict], stage: Stage) -> GateState:
     """What `gate` says of the stage, from all its samples so far and the verdict on each."""
     failed = _failure(verdicts)
     if failed is not None:
@@ -143,7 +143,7 @@ def samples_words(passes: int) -> str:
     return f"{passes} good {'sample' if passes == 1 else 'samples'} of the {PASSES_NEEDED} it needs"
 
 
-def exposure(gate: Gate, readings: Sequence[Reading], stage: Stage) -> tuple[float, float, float] | None:
+def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> tuple[float, float, float] | None:
     """Of the windows of the stage so far: requests that the candidate took, those of both sides, and how many of the
     candidate's failed (0 where the gate is no share); None where nobody counts both."""
     usable = [reading for reading in readings if not reading.problem]
@@ -169,7 +169,7 @@ class _Evidence(Struct, frozen=True):
     frozen: bool
 
 
-def _joined(gate: Gate, readings: Sequence[Reading], stage: Stage, *, enough: int | None) -> _Evidence:
+def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enough: int | None) -> _Evidence:
     """The newest window, and as many before it as make `enough` requests (None: all of the stage): those that overlap
     neither each other nor what was before the stage."""
     newest = readings[-1]
@@ -193,7 +193,7 @@ def _joined(gate: Gate, readings: Sequence[Reading], stage: Stage, *, enough: in
 _CLOCK = timedelta(seconds=0.05)  # two samples that are due a window apart are asked a few ms more or less apart
 
 
-def _are_enough(gate: Gate, chosen: Sequence[Reading], enough: int | None) -> bool:
+def _are_enough(gate: MetricGate, chosen: Sequence[Reading], enough: int | None) -> bool:
     if enough is None:
         return False
     counted = [chosen[-1].requests, *([] if chosen[-1].frozen else [chosen[-1].production_requests])]
@@ -223,7 +223,7 @@ def _mean_or_none(
     return known[0] if frozen else _mean(known)
 
 
-def _held_to(gate: Gate, evidence: _Evidence) -> Verdict:
+def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
     limits = _limits(gate, evidence)
     lowest = min((limit for _, limit in limits), default=None)
 
@@ -254,7 +254,7 @@ def _held_to(gate: Gate, evidence: _Evidence) -> Verdict:
     return verdict("pass", f"{shown}{of}, limit {number(lowest, gate)}" if lowest is not None else f"{shown}{of}")
 
 
-def _limits(gate: Gate, evidence: _Evidence) -> list[tuple[str, float]]:
+def _limits(gate: MetricGate, evidence: _Evidence) -> list[tuple[str, float]]:
     """Each limit that can be held to now, as a value of the gate's unit."""
     limits = [] if gate.max is None else [("max", gate.max)]
     if evidence.production is not None and not _baseline_missing(gate, evidence):
@@ -265,7 +265,7 @@ def _limits(gate: Gate, evidence: _Evidence) -> list[tuple[str, float]]:
     return limits
 
 
-def _baseline_missing(gate: Gate, evidence: _Evidence) -> str:
+def _baseline_missing(gate: MetricGate, evidence: _Evidence) -> str:
     if not gate.is_relative:
         return ""
     if evidence.production is None:
@@ -276,7 +276,7 @@ def _baseline_missing(gate: Gate, evidence: _Evidence) -> str:
     return ""
 
 
-def _surely_over(gate: Gate, evidence: _Evidence, name: str, limit: float) -> bool:
+def _surely_over(gate: MetricGate, evidence: _Evidence, name: str, limit: float) -> bool:
     value, requests = evidence.value, evidence.requests
     if value <= limit or not gate.is_share or requests is None:
         return value > limit
@@ -286,7 +286,7 @@ def _surely_over(gate: Gate, evidence: _Evidence, name: str, limit: float) -> bo
     return wilson(value, requests, SURE_Z)[0] > limit
 
 
-def _is_gross(gate: Gate, evidence: _Evidence) -> bool:
+def _is_gross(gate: MetricGate, evidence: _Evidence) -> bool:
     if gate.max is None or evidence.value <= gate.max or evidence.value < GROSS_TIMES * gate.max:
         return False
     if not gate.is_share or evidence.requests is None:

@@ -20,7 +20,7 @@ from actions.judging.judge import (
     judge_gate,
     samples_words,
 )
-from actions.judging.metric_gates import Gate, Queries, Subject, queries
+from actions.judging.metric_gates import MetricGate, Queries, Subject, queries
 from actions.judging.sampling import Frozen, baseline, take
 from actions.judging.stages import StageVerdict
 from backends.errors import BackendError
@@ -39,7 +39,7 @@ class GateJudge:
 
     def __init__(
         self,
-        gates: Sequence[Gate],
+        gates: Sequence[MetricGate],
         find: Find,
         candidate: Subject,
         production: Subject,
@@ -64,7 +64,7 @@ class GateJudge:
         stage = Stage(share=share, began=now(), time_s=time_s, grace_s=late_s)
         return GateStage(self._gates, self._find, self._asked, self._color, stage, seconds, frozen)
 
-    async def _baseline(self, gate: Gate) -> tuple[str, Frozen]:
+    async def _baseline(self, gate: MetricGate) -> tuple[str, Frozen]:
         try:
             frozen = await baseline(gate, self._asked[gate.name], await self._find(gate.metrics))
         except BackendError as error:
@@ -83,7 +83,7 @@ class GateStage:
 
     def __init__(
         self,
-        gates: Sequence[Gate],
+        gates: Sequence[MetricGate],
         find: Find,
         asked: Mapping[str, Queries],
         color: str,
@@ -140,7 +140,7 @@ class GateStage:
 class _Series:
     """The samples of one gate in one stage."""
 
-    def __init__(self, gate: Gate, every_s: float) -> None:
+    def __init__(self, gate: MetricGate, every_s: float) -> None:
         self.gate = gate
         self._every_s = every_s
         self._readings: list[Reading] = []
@@ -189,7 +189,7 @@ class _Series:
         }  # fmt: skip
 
 
-def baseline_problem(gate: Gate, frozen: Frozen) -> str:
+def baseline_problem(gate: MetricGate, frozen: Frozen) -> str:
     """Why `frozen` is nothing to compare with; empty where it is."""
     if frozen.value is None:
         return "nothing is known of production to compare with"
@@ -198,7 +198,7 @@ def baseline_problem(gate: Gate, frozen: Frozen) -> str:
     return ""
 
 
-def _line(gate: Gate, state: GateState) -> str:
+def _line(gate: MetricGate, state: GateState) -> str:
     dry = " (dry run)" if gate.dry_run else ""
     if state.word == "inconclusive" and not state.reason:
         return f"waiting: {gate.name}{dry} has {samples_words(state.passes)}"

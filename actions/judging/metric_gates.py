@@ -24,7 +24,7 @@ _PLACE = re.compile(r"\{(color|version|url|service)\}")
 _UNSAFE = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
 
 
-class Gate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class MetricGate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One metric gate as the config has it; queries are in the language of the source that `metrics` names. All limits
     that are given must hold. Raises ValueError for a gate that could not fail.
 
@@ -109,7 +109,7 @@ def gates_of(
     stage_time_s: float,
     metrics: str = "",
     labels: Mapping[str, str] | None = None,
-) -> tuple[Gate, ...]:
+) -> tuple[MetricGate, ...]:
     """The gates of a deployment: its presets, then those written out. Raises BackendError(config) with the path.
 
     `labels` are the matchers of the presets, templates as in a query: `{ color = "{color}", service = "{service}" }`.
@@ -117,7 +117,7 @@ def gates_of(
     found = [_preset(name, stage_time_s, labels or {"color": "{color}"}) for name in presets]
     for index, table in enumerate(written):
         try:
-            found.append(msgspec.convert(table, Gate, dec_hook=decode_hook))
+            found.append(msgspec.convert(table, MetricGate, dec_hook=decode_hook))
         except msgspec.ValidationError as error:
             message, _, inside = str(error).partition(" - at `$")
             raise BackendError("config", f"gates[{index}]{inside.rstrip('`')}: {message}") from None
@@ -132,7 +132,7 @@ def gates_of(
     return tuple(msgspec.structs.replace(gate, metrics=gate.metrics or metrics) for gate in found)
 
 
-def queries(gate: Gate, candidate: Subject, production: Subject) -> Queries:
+def queries(gate: MetricGate, candidate: Subject, production: Subject) -> Queries:
     """What `gate` asks of these two sides. Raises BackendError(config) for a version that no query can hold."""
     theirs = gate.production or gate.candidate
     return Queries(
@@ -156,7 +156,7 @@ def render(template: str, subject: Subject) -> str:
     return _PLACE.sub(value, template)
 
 
-def _preset(name: str, stage_time_s: float, labels: Mapping[str, str]) -> Gate:
+def _preset(name: str, stage_time_s: float, labels: Mapping[str, str]) -> MetricGate:
     """Limits: 5 % and 2 points over production; a p95 of 2 s, where people are paged (its SLO is 500 ms), and
     1.5 times production's."""
     # Half a short stage: three passes whose windows lie in the stage must fit into it.
@@ -165,13 +165,13 @@ def _preset(name: str, stage_time_s: float, labels: Mapping[str, str]) -> Gate:
     if name == "error-rate":
         total = f"http_requests_total{{{side}}}[{over}]"
         failed = f'http_requests_total{{{side},status=~"5.."}}[{over}]'
-        return Gate(
+        return MetricGate(
             name=name, candidate=f"sum(rate({failed})) / sum(rate({total}))", requests=f"sum(increase({total}))",
             on_no_data="zero", unit="share", max=0.05, max_increase=0.02, window=window,
         )  # fmt: skip
     if name == "latency-p95":
         seconds = "http_request_duration_seconds"
-        return Gate(
+        return MetricGate(
             name=name,
             candidate=f"histogram_quantile(0.95, sum by (le) (rate({seconds}_bucket{{{side}}}[{over}])))",
             requests=f"sum(increase({seconds}_count{{{side}}}[{over}]))",
@@ -184,7 +184,7 @@ def _promql_seconds(window: Duration) -> str:
     return f"{float(window) * 1000:.0f}ms"
 
 
-def _problem(gate: Gate) -> str:
+def _problem(gate: MetricGate) -> str:
     limits = {"max": gate.max, "max_increase": gate.max_increase, "max_ratio": gate.max_ratio}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     if not given:

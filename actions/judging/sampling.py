@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from actions.ids import now
 from actions.judging.judge import Reading, Reason
-from actions.judging.metric_gates import Gate, Queries
+from actions.judging.metric_gates import MetricGate, Queries
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.together import together
@@ -33,7 +33,7 @@ class _Number(Struct, frozen=True):
     words: str = ""
 
 
-async def take(gate: Gate, asked: Queries, metrics: Metrics, color: str, frozen: Frozen | None = None) -> Reading:
+async def take(gate: MetricGate, asked: Queries, metrics: Metrics, color: str, frozen: Frozen | None = None) -> Reading:
     """One sample; never raises BackendError. `color` is the candidate's. With `frozen`, production is not asked."""
     at = now()
     theirs, their_count = ("", "") if frozen is not None else (asked.production, asked.production_requests)
@@ -57,7 +57,7 @@ async def take(gate: Gate, asked: Queries, metrics: Metrics, color: str, frozen:
     )  # fmt: skip
 
 
-async def baseline(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
+async def baseline(gate: MetricGate, asked: Queries, metrics: Metrics) -> Frozen:
     """Production as it was over the last ten windows, joined: one alone would make chance the yardstick of the last
     stage. Raises BackendError where the source does not answer."""
     moment, lane = now(), asyncio.Semaphore(AT_ONCE)
@@ -86,7 +86,7 @@ async def baseline(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
     return Frozen(value=sum(value * (count or 0) for value, count in known) / total, requests=total)
 
 
-async def newest(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
+async def newest(gate: MetricGate, asked: Queries, metrics: Metrics) -> Frozen:
     """Production now: one window. Raises BackendError where the source does not answer."""
     at = now()
     value, count = await together(
@@ -98,7 +98,7 @@ async def newest(gate: Gate, asked: Queries, metrics: Metrics) -> Frozen:
     return Frozen(value=_settled(gate, value, count)[0], requests=count.value)
 
 
-async def _number(metrics: Metrics, query: str, gate: Gate, at: datetime, color: str) -> _Number:
+async def _number(metrics: Metrics, query: str, gate: MetricGate, at: datetime, color: str) -> _Number:
     """`query` at a time; an empty one is not asked. With `color`, an answer that names another one is not taken."""
     if not query:
         return _Number(None)
@@ -124,7 +124,7 @@ async def _number(metrics: Metrics, query: str, gate: Gate, at: datetime, color:
     return _Number(sample.value)
 
 
-def _settled(gate: Gate, value: _Number, count: _Number) -> tuple[float | None, _Number | None]:
+def _settled(gate: MetricGate, value: _Number, count: _Number) -> tuple[float | None, _Number | None]:
     """The value, or what stands in its way. No requests at all are an empty window: 0 of 0, to be joined with others;
     no failed request is zero only where that was said and requests are counted."""
     if gate.requests and count.value is None:

@@ -1,9 +1,9 @@
 """Numbers of a gate and its limits in words that are read at night."""
 
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 
 
-def number(value: float | None, gate: Gate) -> str:
+def number(value: float | None, gate: MetricGate) -> str:
     """`value` of a gate, as `measured`."""
     return measured(value, "share" if gate.is_share else gate.unit or "")
 
@@ -19,7 +19,7 @@ def measured(value: float | None, unit: str) -> str:
     return f"{value:.4g}"
 
 
-def limit_words(gate: Gate, production: float | None, name: str, limit: float, *, frozen: bool) -> str:
+def limit_words(gate: MetricGate, production: float | None, name: str, limit: float, *, frozen: bool) -> str:
     """`over the limit of 5 %`, `more than 2 points over production (1.1 %)`, `more than 1.5 × production (210 ms)`."""
     if name == "max" or production is None:
         return f"over the limit of {number(limit, gate)}"

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings
 from actions.ids import now
-from actions.journal.config_entry import EDITED, Own, same_entry
+from actions.journal.config_entry import EDITED, FindEntry, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
 from actions.kinds import kind_of
@@ -70,7 +70,7 @@ def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bo
     )  # fmt: skip
 
 
-async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: Own) -> Plan:
+async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: FindEntry) -> Plan:
     """The plan of an order that a new runner will obey: nothing goes forward where the entry was edited since. Raises
     JournalError where the row of the action was edited, or its history makes no sense: it is only abandoned then."""
     if plan.request.order == "abandon":

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actions.journal.errors import making_sense
 from actions.journal.journal import Journal
-from actions.journal.rows import Told
+from actions.journal.rows import StoredEvent
 from actions.judging.stages import BACK_STEPS, is_shift
 from actions.kinds import kind_of, moving
 from actions.models import Action, ActionKind, ActionStatus, Plan
@@ -70,7 +70,7 @@ async def newest_change(journal: Journal, context: str, service: str) -> Change 
 _TOLD_BY_STATUS: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back", "rollback_failed"})
 
 
-def change_of(action: Action, plan: Plan, history: Sequence[Told]) -> Change | None:
+def change_of(action: Action, plan: Plan, history: Sequence[StoredEvent]) -> Change | None:
     """What `action` did to the traffic; None where it did nothing. The history is looked at where the status does not
     say it: of what was abandoned, or is open."""
     expected = plan.expected
@@ -131,7 +131,7 @@ def way_back(change: Change | None, weights: Mapping[str, int], colors: Sequence
     return WayBack(word="back", to=change.home, text=text, since=since)
 
 
-def _writes(history: Sequence[Told]) -> list[tuple[str, dict[str, int]]]:
+def _writes(history: Sequence[StoredEvent]) -> list[tuple[str, dict[str, int]]]:
     """The writes of an action in order: the step, and the weights that were seen after it; empty where nobody saw."""
     writes: list[tuple[str, dict[str, int]]] = []
     for line in history:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from actions.endings import Unfit
 from actions.ids import now
-from actions.journal.command_events import Left, ended, left_in, started, unreadable_in
+from actions.journal.command_events import LeftoverCommand, ended, left_in, started, unreadable_in
 from actions.journal.lease import LeaseLost
 from actions.models import ActionError
 from actions.work import Work, uninterrupted
@@ -97,7 +97,7 @@ class Commands:
             await work.released("the command is over")
             await work.stand()
 
-    async def _ended(self, left: Left, *, mine: bool) -> bool:
+    async def _ended(self, left: LeftoverCommand, *, mine: bool) -> bool:
         command = left.command
         where = await asyncio.to_thread(fate, command)
         if where == "left" and not mine:

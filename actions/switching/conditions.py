@@ -7,11 +7,11 @@ import msgspec
 from actions.judging.gate_fit import fit_findings
 from actions.judging.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
 from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
-from actions.judging.metric_gates import Gate, Subject, gates_of, queries
+from actions.judging.metric_gates import MetricGate, Subject, gates_of, queries
 from actions.judging.stages import DEFAULT_STAGES
 from actions.kinds import kind_of
 from actions.models import Finding, Plan, Request
-from actions.switching.requirements import Around, requirement_findings, requires_of
+from actions.switching.requirements import RelatedSources, requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
@@ -83,7 +83,7 @@ async def requirements(target: SwitchTarget, service: str) -> list[Finding]:
     written = target.settings.requires
     if not written:
         return []
-    around = msgspec.convert(target.target.get("around", {}), Around)
+    around = msgspec.convert(target.target.get("around", {}), RelatedSources)
     try:
         return await requirement_findings(requires_of(written), around, service, target.ask)
     except BackendError as error:
@@ -104,7 +104,7 @@ def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
     return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides)
 
 
-def gates_in(target: SwitchTarget) -> tuple[Gate, ...]:
+def gates_in(target: SwitchTarget) -> tuple[MetricGate, ...]:
     """The gates of its config entry. Raises BackendError(config)."""
     settings = target.settings
     return gates_of(

@@ -5,7 +5,7 @@ import asyncio
 from msgspec.structs import replace
 
 from actions.guards import Policy
-from actions.journal.command_events import Left, left_in, unreadable_in
+from actions.journal.command_events import LeftoverCommand, left_in, unreadable_in
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, Finding, Plan
@@ -38,7 +38,7 @@ async def with_its_commands(plan: Plan, journal: Journal, action: Action) -> Pla
     return replace(plan, findings=(*plan.findings, *found)) if found else plan
 
 
-async def living(journal: Journal, context: str, service: str) -> list[Left]:
+async def living(journal: Journal, context: str, service: str) -> list[LeftoverCommand]:
     """The commands of any action on a service that run, or may."""
     left = left_in(await journal.commands_of(context, service))
     return [one for one in left if await asyncio.to_thread(lives, one.command)]
@@ -65,7 +65,7 @@ async def _unverified(plan: Plan, policy: Policy, journal: Journal, target: Swit
     return [Finding(level="warning", code=UNVERIFIED, text=text, fix="find out who deployed it")]
 
 
-async def _running(left: Left, *, blocks: bool) -> Finding:
+async def _running(left: LeftoverCommand, *, blocks: bool) -> Finding:
     command = left.command
     here = await asyncio.to_thread(fate, command) == "here"
     text = f"a {left.step} command still runs: {command}"

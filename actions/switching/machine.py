@@ -24,7 +24,7 @@ from actions.switching.commands import Commands
 from actions.switching.conditions import requirements
 from actions.switching.deploying import Deploying
 from actions.switching.holding import HOLD_S
-from actions.switching.outside import Outside
+from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
 from actions.switching.requirements import unmet
@@ -61,7 +61,7 @@ class Switching:
         self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
         self._traffic = Traffic(work, target)
         self._proof = Proof(work, target, self._traffic)
-        self._outside = Outside(work, target, self._traffic)
+        self._outside = ExternalEdits(work, target, self._traffic)
         self._commands = Commands(work)
         self._deploying = Deploying(work, target, self._traffic, self._commands)
         self._back = WayBack(work, target, self._traffic, self._proof, self._outside)

@@ -16,7 +16,7 @@ LOOK_S = 1.0
 AGAIN_S = 0.2
 
 
-class Outside:
+class ExternalEdits:
     """Looks at the control object of one action once a second, except while a write of its own is under way."""
 
     def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic) -> None:

@@ -58,7 +58,7 @@ class Requires(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"backup: {name}: more than 0s")
 
 
-class Around(Struct, frozen=True, kw_only=True):
+class RelatedSources(Struct, frozen=True, kw_only=True):
     """Who can be asked, by name, and what `links` say of the service: the labels that hold its name on an alert, and
     the pipelines that belong to it. Kept with the target in the journal."""
 
@@ -78,7 +78,7 @@ def requires_of(written: Mapping[str, Any]) -> Requires:
         raise BackendError("config", f"requires{inside.rstrip('`')}: {message}") from None
 
 
-async def requirement_findings(requires: Requires, around: Around, service: str, ask: Ask) -> list[Finding]:
+async def requirement_findings(requires: Requires, around: RelatedSources, service: str, ask: Ask) -> list[Finding]:
     """One finding for each requirement: met (`ok`), or against it. Nothing is written."""
     idle = around.linked if requires.idle == "linked" else requires.idle
     looks: list[Awaitable[list[Finding]]] = []
@@ -99,7 +99,7 @@ async def _looked(code: str, look: Awaitable[list[Finding]]) -> list[Finding]:
         return [_against(code, f"required, and nobody can look: {error.message}", error.fix)]
 
 
-async def _quality(least: Mapping[str, float], around: Around, ask: Ask) -> list[Finding]:
+async def _quality(least: Mapping[str, float], around: RelatedSources, ask: Ask) -> list[Finding]:
     sources: list[Quality] = [await ask("quality", name) for name in around.quality]
     told: list[list[QualityScore]] = await together(*(source.scores() for source in sources))
     findings = []
@@ -122,7 +122,7 @@ def _too_low(score: QualityScore, least: float) -> str:
     return f"scores {score.score:.3f}, {least:g} is required" if score.score < least else ""
 
 
-async def _alerts(severity: Severity, around: Around, service: str, ask: Ask) -> list[Finding]:
+async def _alerts(severity: Severity, around: RelatedSources, service: str, ask: Ask) -> list[Finding]:
     sources: list[Alerts] = [await ask("alerts", name) for name in around.alerts]
     if not sources:
         return [_against("alerts", "required, and the context has no source of alerts", "add one, or take it out")]
@@ -141,7 +141,7 @@ async def _alerts(severity: Severity, around: Around, service: str, ask: Ask) ->
     return [_against("alerts", f"{len(firing)} {severity} alert fires on {service}: {names}", "teal alert list")]
 
 
-async def _idle(pipelines: Sequence[str], around: Around, ask: Ask) -> list[Finding]:
+async def _idle(pipelines: Sequence[str], around: RelatedSources, ask: Ask) -> list[Finding]:
     sources: list[Pipelines] = [await ask("pipelines", name) for name in around.pipelines]
     told: list[list[PipelineRun]] = await together(*(source.runs() for source in sources))
     runs = [run for found in told for run in found if run.pipeline in pipelines]

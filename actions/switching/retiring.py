@@ -5,7 +5,7 @@ from actions.journal.rows import Changes
 from actions.models import ActionError
 from actions.switching.commands import Commands
 from actions.switching.deploying import Deploying
-from actions.switching.outside import Outside
+from actions.switching.outside import ExternalEdits
 from actions.switching.traffic import Traffic, same
 from actions.targets import SwitchTarget
 from actions.work import Ordered, Parked, Work
@@ -21,7 +21,7 @@ class Retiring:
         self._traffic = Traffic(work, target)
         self._commands = Commands(work)
         self._deploying = Deploying(work, target, self._traffic, self._commands)
-        self._outside = Outside(work, target, self._traffic)
+        self._outside = ExternalEdits(work, target, self._traffic)
 
     async def run(self) -> None:
         """Raises LeaseLost."""

@@ -14,7 +14,7 @@ import msgspec
 
 from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
 from actions.ids import now, time_of
-from actions.journal.rows import Changes, Told
+from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
 from actions.kinds import kind_of
 from actions.switching.probing import Prober
@@ -220,7 +220,7 @@ def plain(found: SwitchState) -> dict[str, object]:
     return {"weights": found.weights, "revision": found.revision, "stamp": found.stamp}
 
 
-def states_in(history: Iterable[Told]) -> list[SwitchState]:
+def states_in(history: Iterable[StoredEvent]) -> list[SwitchState]:
     """Every state of the control object that was written down, oldest first."""
     found = []
     for line in history:

@@ -5,7 +5,7 @@ import time
 
 from actions.endings import Conflict, Failed, Half, Unfit
 from actions.models import ActionError
-from actions.switching.outside import Outside
+from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
 from actions.switching.switch_plan import SELF_TEST_PROBES
@@ -23,7 +23,9 @@ LOOK_S = 1.0
 class WayBack:
     """Undoes what this action did to the traffic, and nothing else. `run` ends the action, or leaves it in conflict."""
 
-    def __init__(self, work: Work, target: SwitchTarget, traffic: Traffic, proof: Proof, outside: Outside) -> None:
+    def __init__(
+        self, work: Work, target: SwitchTarget, traffic: Traffic, proof: Proof, outside: ExternalEdits
+    ) -> None:
         self._work = work
         self._target = target
         self._traffic = traffic

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from actions.switching.requirements import Around, requires_of
+from actions.switching.requirements import RelatedSources, requires_of
 from backends.deployments.common import shared_settings
 from console.config.load import Context
 from console.ports.entry import Entry
@@ -26,14 +26,14 @@ def sources(context: Context, deployment: Entry) -> list[Entry]:
 
 
 def around(context: Context, service: str) -> dict[str, Any]:
-    """`Around` as plain data."""
+    """`RelatedSources` as plain data."""
     links = context.config.links
     rows = [row for row in links.rows if service in row.services]
 
     def names(port: str) -> tuple[str, ...]:
         return tuple(entry.name for entry in context.entries[port] if not entry.problem)
 
-    told = Around(
+    told = RelatedSources(
         quality=names("quality"), alerts=names("alerts"), pipelines=names("pipelines"),
         labels=links.alert_labels["service"],
         linked=tuple(dict.fromkeys(row.pipeline for row in rows if row.pipeline)),

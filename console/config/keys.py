@@ -17,12 +17,12 @@ from typing import Any
 
 import msgspec
 
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 from actions.switching.requirements import Requires
 from backends.deployments.common import DeploymentConfig
 
 _KEY = re.compile(r"([a-z_]+): (.+)")
-_DECODED_LATER: dict[str, Any] = {"gates": tuple[Gate, ...], "requires": Requires}
+_DECODED_LATER: dict[str, Any] = {"gates": tuple[MetricGate, ...], "requires": Requires}
 
 
 def type_of(shape: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Any:

@@ -79,7 +79,7 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
 def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *, told: bool) -> list[Problem]:
     """What is wrong with the gates of a deployment and with what it requires. `told`: what is wrong with its other
     fields was said."""
-    from actions.judging.metric_gates import Gate, gates_of
+    from actions.judging.metric_gates import MetricGate, gates_of
     from actions.switching.requirements import Requires
     from backends.deployments.common import shared_settings
 
@@ -87,7 +87,7 @@ def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *
     found: list[Problem] = []
     for index, gate in enumerate(gates if isinstance(gates, list) else []):
         if isinstance(gate, dict):
-            found += struct_problems(source, gate, Gate, (*where, "gates", index))
+            found += struct_problems(source, gate, MetricGate, (*where, "gates", index))
     if isinstance(requires, dict):
         found += struct_problems(source, requires, Requires, (*where, "requires"))
     if found:

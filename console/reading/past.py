@@ -11,7 +11,7 @@ from console.ports.store import SourceKey, Store
 from console.ports.table import readings
 from console.reading.adapters import Adapters
 from console.reading.feeds import Feed, Source, read_all
-from console.reading.timeline_feeds import Rememberers
+from console.reading.timeline_feeds import TimelineSources
 
 AFTER = timedelta(minutes=5)
 FOR_GOOD_S = 1e9  # what is past does not grow stale
@@ -27,7 +27,7 @@ class Past:
         since: timedelta,
         entries: Mapping[str, Sequence[Entry]],
         adapters: Adapters,
-        rememberers: Rememberers,
+        rememberers: TimelineSources,
     ) -> None:
         self.at = at
         self.window = (at - since, min(at + AFTER, moment.utc_now()))

@@ -37,7 +37,7 @@ class JournalReader(Protocol):
         """When consoles were open."""
 
 
-class Rememberers:
+class TimelineSources:
     """The sources of the timeline, each asked for a window: from when to when."""
 
     def __init__(self, entries: Mapping[str, Sequence[Entry]], adapters: Adapters, journal: JournalReader) -> None:

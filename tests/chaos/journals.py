@@ -140,7 +140,7 @@ async def _kept(journal: Journal) -> list[str]:
 async def _back(chaos: Chaos, runner: Runner, env: dict[str, str], told: str) -> str:
     """What the command line does; in a word."""
 
-    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+    async def without(draft: Draft, audit: list[AuditEntry]) -> Action:
         location = chaos.journal.location
         late = LateFile(places(location, env), location.name, draft)
         return await run_unjournalled(draft, audit, build_described, chaos.gate.own, lambda line: None, late=late)
@@ -149,7 +149,7 @@ async def _back(chaos: Chaos, runner: Runner, env: dict[str, str], told: str) ->
     while True:
         lives = not runner.is_over()
         try:
-            done = await chaos.gate.submit(await chaos.gate.plan(request), YES, spare=spare)
+            done = await chaos.gate.submit(await chaos.gate.plan(request), YES, without_journal=without)
             break
         except Refused as no:
             if no.exit_code == 5:

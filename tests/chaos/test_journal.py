@@ -106,7 +106,7 @@ async def test_on_a_full_disk_nothing_is_begun_and_nothing_moves(small_disk: Pat
 async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_disk: Path, tmp_path: Path) -> None:
     told: list[str] = []
 
-    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+    async def without(draft: Draft, audit: list[AuditEntry]) -> Action:
         return await run_unjournalled(draft, audit, build_described, house.gate.own, told.append)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
@@ -118,7 +118,7 @@ async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_dis
         with pytest.raises(JournalFull):
             await house.gate.submit(plan, YES)
         assert service.weights() == {"blue": 0, "green": 100}
-        back = await house.gate.submit(plan, YES, spare=spare)
+        back = await house.gate.submit(plan, YES, without_journal=without)
         assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
         kinds = [msgspec.json.decode(msgspec.json.decode(line)["text"])["kind"] for line in told]
         assert [kinds[0], kinds[-1]] == ["command", "result"]
@@ -130,7 +130,7 @@ async def test_on_a_full_disk_the_way_back_is_open_and_tells_its_audit(small_dis
 async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk: Path, tmp_path: Path) -> None:
     """Its runner may live or be dead: it can not be ordered back, and is not waited for."""
 
-    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+    async def without(draft: Draft, audit: list[AuditEntry]) -> Action:
         return await run_unjournalled(draft, audit, build_described, house.gate.own, lambda _: None)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service, bake="60s") as house:
@@ -142,7 +142,7 @@ async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk
             await many_notes(house.journal)
         again = Journal(house.location)
         house.gate.journal = again
-        back = await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES, spare=spare)
+        back = await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES, without_journal=without)
         assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
         assert any(str(opened.id) in finding.text for finding in back.findings)
         await again.aclose()
@@ -151,7 +151,7 @@ async def test_on_a_full_disk_the_way_back_is_open_while_an_action_is(small_disk
 async def test_where_there_is_room_to_begin_and_none_for_the_runner_it_goes_back_here(
     small_disk: Path, tmp_path: Path
 ) -> None:
-    async def spare(draft: Draft, audit: list[AuditEntry]) -> Action:
+    async def without(draft: Draft, audit: list[AuditEntry]) -> Action:
         return await run_unjournalled(draft, audit, build_described, house.gate.own, lambda _: None)
 
     async with TwoColors(tmp_path) as service, House(small_disk / "state", service) as house:
@@ -163,7 +163,7 @@ async def test_where_there_is_room_to_begin_and_none_for_the_runner_it_goes_back
                 await many_notes(house.journal)
 
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
-        back = await house.gate.submit(plan, YES, launch=starts_in_vain, spare=spare)
+        back = await house.gate.submit(plan, YES, launch=starts_in_vain, without_journal=without)
         assert (back.status, service.weights()) == ("succeeded", {"blue": 100, "green": 0})
 
 

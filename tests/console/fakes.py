@@ -30,7 +30,7 @@ from backends.models import (
     TruthLayer,
 )
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
-from console.session import Ways
+from console.session import ReleaseOptions
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
 
@@ -148,8 +148,8 @@ class FakeSession:
     def impact(self, item: Any) -> list[str]:
         return []
 
-    def ways(self, backend: str) -> Ways:
-        return Ways()
+    def ways(self, backend: str) -> ReleaseOptions:
+        return ReleaseOptions()
 
     def sources(self) -> list[Snapshot]:
         return self.store.snapshots()

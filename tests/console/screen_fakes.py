@@ -35,7 +35,7 @@ from console.opening import Opening
 from console.ports.store import Snapshot, SourceKey, Store
 from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
-from console.session import Ways
+from console.session import ReleaseOptions
 
 HOSTILE = "[bold red]BLUE[/] [/] [0] $warning {x} [@click=app.quit]click[/] unbalanced ["
 
@@ -263,14 +263,14 @@ class FakeSession:
         self.task_reads = 0
         self.adapters = FakeAdapters(self)
         self.why_not = ""
-        self.forward = Ways(strategies=("blue-green", "gradual", "canary", "slow"))
+        self.forward = ReleaseOptions(strategies=("blue-green", "gradual", "canary", "slow"))
         self.silences: list[Silence] | BackendError = []
 
     def put(self, panel: Any, *items: Any) -> None:
         key = SourceKey(panel, items[0].backend if hasattr(items[0], "backend") else "x")
         self.store.put(Snapshot(key=key, type="fake", items=items, fetched_at=datetime.now(UTC)))
 
-    def ways(self, backend: str) -> Ways:
+    def ways(self, backend: str) -> ReleaseOptions:
         return self.forward
 
     def refresh(self, panel: Any = None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from actions.guards import Policy, context_findings
 from actions.ids import now
 from actions.who import login_name
-from console.lingering import Fate, fate_of_runners
+from console.lingering import LogoutFate, fate_of_runners
 from console.runners import launch_detached
 from tests.actions.journals import here
 
@@ -38,7 +38,7 @@ class Host:
             f'if [ "$1 $2" = "show-user {user}" ]; then printf "Linger={linger}\\n"; else printf "{manager}"; fi',
         )
 
-    async def fate(self) -> Fate:
+    async def fate(self) -> LogoutFate:
         return await fate_of_runners(self.env, self.cgroup)
 
 
@@ -83,18 +83,18 @@ async def test_with_lingering_and_no_systemd_run_it_is_said(host: Host) -> None:
 @pytest.mark.parametrize("logind", [{"kills": "no"}, {"spared": f"root {login_name()}"}, {"only": "somebody-else"}])
 async def test_where_nobody_is_killed_nothing_is_done(host: Host, logind: dict[str, str]) -> None:
     host.logind(**logind)
-    assert await host.fate() == Fate()
+    assert await host.fate() == LogoutFate()
 
 
 async def test_nor_outside_of_a_login_session_or_without_logind(host: Host) -> None:
-    assert await host.fate() == Fate()
+    assert await host.fate() == LogoutFate()
     host.program("loginctl", 'echo "System has not been booted with systemd" >&2; exit 1')
-    assert await host.fate() == Fate()
+    assert await host.fate() == LogoutFate()
     host.logind()
     host.cgroup.write_text("0::/system.slice/cron.service\n")
-    assert await host.fate() == Fate()
+    assert await host.fate() == LogoutFate()
     host.cgroup.unlink()
-    assert await host.fate() == Fate()
+    assert await host.fate() == LogoutFate()
 
 
 async def test_it_blocks_what_goes_forward_in_a_protected_context_and_warns_elsewhere(host: Host) -> None:

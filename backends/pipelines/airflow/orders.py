@@ -34,7 +34,7 @@ class _Anything(Struct, frozen=True):
     """An answer that is not looked into."""
 
 
-class Orders:
+class AirflowOrders:
     """The writing half of the adapter."""
 
     def __init__(self, server: AirflowApi, details: Details) -> None:

@@ -27,7 +27,7 @@ from backends.pipelines.airflow.details import Details
 from backends.pipelines.airflow.events import EventLogs, event_of, versions_of, within
 from backends.pipelines.airflow.http import PAGE, AirflowAccess, AirflowApi, path_of
 from backends.pipelines.airflow.models import models_of, params_of, tasks_of
-from backends.pipelines.airflow.orders import Orders
+from backends.pipelines.airflow.orders import AirflowOrders
 from backends.pipelines.airflow.task_logs import TaskLogs
 from backends.pipelines.airflow.wire import (
     ENDED,
@@ -75,7 +75,7 @@ class AirflowPipelines:
         self._server = AirflowApi(config, context)
         self._details = Details(self._server, config.failed_logs)
         self._logs = TaskLogs(self._server, self._details)
-        self._orders = Orders(self._server, self._details)
+        self._orders = AirflowOrders(self._server, self._details)
         self._seen: dict[tuple[str, str], DagRun] = {}
 
     # ---- reading

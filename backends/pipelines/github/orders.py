@@ -13,7 +13,7 @@ from backends.times import parse_time
 _IS_OVER = re.compile(r"unable to re|cannot be re|already running|month ago", re.IGNORECASE)
 
 
-class Orders:
+class GitHubOrders:
     """Rerun, cancel, approve."""
 
     def __init__(self, server: GitHubApi, reading: Reading) -> None:

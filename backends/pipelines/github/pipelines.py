@@ -44,7 +44,7 @@ from backends.pipelines.github.models import (
     tasks_of,
     with_jobs,
 )
-from backends.pipelines.github.orders import Orders
+from backends.pipelines.github.orders import GitHubOrders
 from backends.pipelines.github.reading import Reading
 from backends.pipelines.github.wire import Job, Run, Workflow
 from backends.ports import Approval, PipelineInfo
@@ -94,7 +94,7 @@ class GitHubActionsPipelines:
         path = context.state_dir / f"{context.name}-{config.repo.replace('/', '-')}.dispatches.json"
         self._dispatches = Dispatches(self._server, path, config.run_id_input)
         self._reading = Reading(self._server, self._dispatches)
-        self._orders = Orders(self._server, self._reading)
+        self._orders = GitHubOrders(self._server, self._reading)
         self._seen: dict[int, Run] = {}
 
     # ---- reading

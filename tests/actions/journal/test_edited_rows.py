@@ -13,7 +13,7 @@ from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import execute, rechain, without_digest
 from tests.actions.orders.test_orders import in_phase
-from tests.actions.switching.test_unjournalled import Spare
+from tests.actions.switching.test_unjournalled import Unjournalled
 from tests.two_colors import TwoColors
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
@@ -39,7 +39,7 @@ async def agreed(house: House) -> Plan:
 
 async def gone_back(house: House, service: TwoColors) -> Action:
     """A rollback, whose runner may need to be the command itself."""
-    back = await house.gate.submit(await agreed(house), YES, spare=Spare(house))
+    back = await house.gate.submit(await agreed(house), YES, without_journal=Unjournalled(house))
     back = back if not back.open else await house.ended(back)
     assert service.weights() == BLUE
     return back

@@ -16,7 +16,7 @@ from actions.outcome import exit_code
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import ALICE, begun, draft, execute, owner
 from tests.actions.orders.test_orders import in_phase
-from tests.actions.switching.test_unjournalled import Spare
+from tests.actions.switching.test_unjournalled import Unjournalled
 from tests.two_colors import TwoColors
 
 DEEP = '{"kind":"command","x":' + "[" * 200_000
@@ -49,14 +49,14 @@ async def test_an_odd_command_is_passed_by_on_the_way_back_and_stops_what_goes_f
 ) -> None:
     flip = await house.order(ANALYTICS_FLIP)
     insert_event(house, flip, "deploy", kind, data)
-    spare = Spare(house)
+    without_journal = Unjournalled(house)
     plan = await house.gate.plan(ANALYTICS_ROLLBACK)
-    back = await house.gate.submit(plan, YES, spare=spare)
-    if not spare.told:
+    back = await house.gate.submit(plan, YES, without_journal=without_journal)
+    if not without_journal.told:
         back = await house.ended(back)
     assert (back.status, exit_code(back), service.weights()) == ("succeeded", 0, BLUE)
     if (kind, data[0]) == ("command", "{"):
-        assert spare.told == []
+        assert without_journal.told == []
         with pytest.raises(Refused) as caught:
             await house.order(ANALYTICS_FLIP)
         assert caught.value.exit_code == 3
@@ -85,11 +85,11 @@ async def test_an_odd_row_of_an_open_action_keeps_nobody_from_going_back(
         await house.kill_runner()
         insert_event(house, opened, step, kind, data)
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
-        spare = Spare(house)
-        back = await house.gate.submit(plan, YES, spare=spare)
-        if not spare.told:
+        without_journal = Unjournalled(house)
+        back = await house.gate.submit(plan, YES, without_journal=without_journal)
+        if not without_journal.told:
             back = await house.ended(back)
-        assert (back.status, service.weights()) == ("succeeded" if spare.told else "rolled_back", BLUE)
+        assert (back.status, service.weights()) == ("succeeded" if without_journal.told else "rolled_back", BLUE)
 
 
 ODD_FORWARD = [

@@ -3,15 +3,15 @@
 import pytest
 
 from actions.judging.gate_fit import fit_findings
-from actions.judging.metric_gates import Gate, gates_of
+from actions.judging.metric_gates import MetricGate, gates_of
 from backends.settings import Duration
 
 STAGE_S, BAKE_S = 600.0, 300.0
 
 
-def gate(**fields: object) -> Gate:
+def gate(**fields: object) -> MetricGate:
     told = {"name": "errors", "candidate": 'sum(rate(x{color="{color}"}[1m]))', "max": 1.0, "metrics": "prom", **fields}
-    return Gate(**told)  # type: ignore[arg-type]
+    return MetricGate(**told)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def gate(**fields: object) -> Gate:
         (gate(dry_run=True), 8.0, BAKE_S, []),
     ],
 )
-def test_what_does_not_fit(found: Gate, stage_s: float, bake_s: float, words: list[str]) -> None:
+def test_what_does_not_fit(found: MetricGate, stage_s: float, bake_s: float, words: list[str]) -> None:
     told = fit_findings([found], stage_s, bake_s)
     assert len(told) == len(words), told
     assert all(part in finding.text and finding.level == "warning" for part, finding in zip(words, told, strict=True))

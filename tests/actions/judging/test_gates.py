@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actions.judging.metric_gates import PRESETS, Gate, Subject, gates_of, queries, render
+from actions.judging.metric_gates import PRESETS, MetricGate, Subject, gates_of, queries, render
 from backends.errors import BackendError
 from backends.metrics.promql import metric_names
 from backends.settings import decode_hook
@@ -15,7 +15,7 @@ GREEN = Subject(service="analytics", color="green", version="2.5.0", url="http:/
 BLUE = Subject(service="analytics", color="blue", version="2.4.1", url="http://blue:8080")
 
 
-def one(**table: Any) -> Gate:
+def one(**table: Any) -> MetricGate:
     (gate,) = gates_of([{"name": "errors", "candidate": ERRORS, **table}], [], stage_time_s=600, metrics="prom")
     return gate
 
@@ -133,4 +133,4 @@ def test_what_a_share_is() -> None:
 
 def test_a_gate_survives_the_journal() -> None:
     gate = one(max=0.05, window="90s", every="1500ms")
-    assert msgspec.convert(msgspec.to_builtins(gate, enc_hook=str), Gate, dec_hook=decode_hook) == gate
+    assert msgspec.convert(msgspec.to_builtins(gate, enc_hook=str), MetricGate, dec_hook=decode_hook) == gate

@@ -12,16 +12,16 @@ from msgspec.structs import replace
 
 from actions.judging.decision import Decision, decide, grace_s, hold_s, stage_time_s
 from actions.judging.judge import GateState, Reading, Reason, Stage, Verdict, judge, judge_gate
-from actions.judging.metric_gates import Gate
+from actions.judging.metric_gates import MetricGate
 from actions.judging.proportions import least_difference, wilson
 from backends.settings import Duration
 
 ZERO = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 STAGE = Stage(share=25, began=ZERO, time_s=600)
-ERRORS = Gate(
+ERRORS = MetricGate(
     name="errors", candidate="c{color}", requests="r", on_no_data="zero", max=0.05, max_increase=0.02, metrics="prom"
 )
-P95 = Gate(name="p95", candidate="c{color}", requests="r", unit="s", max=2.0, max_ratio=1.5, metrics="prom")
+P95 = MetricGate(name="p95", candidate="c{color}", requests="r", unit="s", max=2.0, max_ratio=1.5, metrics="prom")
 
 
 def at(seconds: float) -> datetime:
@@ -37,12 +37,14 @@ def missing(seconds: float, problem: Reason, detail: str = "") -> Reading:
     return Reading(at=at(seconds), problem=problem, detail=detail or problem)
 
 
-def course(gate: Gate, readings: Sequence[Reading], stage: Stage = STAGE) -> tuple[list[Verdict], GateState]:
+def course(gate: MetricGate, readings: Sequence[Reading], stage: Stage = STAGE) -> tuple[list[Verdict], GateState]:
     verdicts = [judge(gate, readings[: end + 1], stage) for end in range(len(readings))]
     return verdicts, judge_gate(gate, readings, verdicts, stage)
 
 
-def outcome(gate: Gate, readings: Sequence[Reading], stage: Stage = STAGE, *, now: float | None = None) -> Decision:
+def outcome(
+    gate: MetricGate, readings: Sequence[Reading], stage: Stage = STAGE, *, now: float | None = None
+) -> Decision:
     state = course(gate, readings, stage)[1]
     moment = at(now) if now is not None else readings[-1].at
     return decide([gate], [state], stage, moment)
@@ -65,7 +67,7 @@ def down(t: float) -> Reading:
 
 UNSURE = "inconclusive"
 
-CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
+CASES: list[tuple[str, MetricGate, list[Reading], Stage, str, str]] = [
     # (what happened there, gate, the samples of the stage, the stage, the decision at the last of them, its words)
     ("a stage of passes", ERRORS, every(30, 600, good), STAGE, "pass", "errors: 1 % of 600 requests, limit 3 %"),
     ("passes before its time is over", ERRORS, every(30, 570, good), STAGE, "waiting", ""),
@@ -127,7 +129,7 @@ CASES: list[tuple[str, Gate, list[Reading], Stage, str, str]] = [
 
 @pytest.mark.parametrize(("case", "gate", "readings", "stage", "word", "words"), CASES, ids=[case[0] for case in CASES])
 def test_what_others_ran_into(
-    case: str, gate: Gate, readings: list[Reading], stage: Stage, word: str, words: str
+    case: str, gate: MetricGate, readings: list[Reading], stage: Stage, word: str, words: str
 ) -> None:
     now = None if readings else stage.time_s
     decision = outcome(gate, readings, stage, now=now)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actions.journal.rows import Event, Told
+from actions.journal.rows import Event, StoredEvent
 from actions.models import Action, ActionStatus, Plan
 from actions.switching.changes import Change, change_of, way_back
 from tests.actions.journals import draft
@@ -22,12 +22,12 @@ def an_action(kind: Any, from_: str, to: str, status: ActionStatus) -> tuple[Act
     return action, plan
 
 
-def told(*lines: tuple[str, str, dict[str, int] | None]) -> list[Told]:
+def told(*lines: tuple[str, str, dict[str, int] | None]) -> list[StoredEvent]:
     """Each line: the kind of the event, its step, and the weights that were seen applied."""
     history = []
     for kind, step, weights in lines:
         after = {"after": {"weights": weights or {}}, "result": "applied" if weights else "not applied"}
-        history.append(Told(id=0, at="", fence=1, event=Event(step=step, kind=kind, data=after)))
+        history.append(StoredEvent(id=0, at="", fence=1, event=Event(step=step, kind=kind, data=after)))
     return history
 
 
@@ -83,8 +83,8 @@ TABLE = [
 
 @pytest.mark.parametrize(("kind", "from_", "to", "status", "history", "weights", "word", "goes_to", "since"), TABLE)
 def test_what_a_rollback_does(
-    kind: str, from_: str, to: str, status: ActionStatus, history: list[Told], weights: dict[str, int], word: str,
-    goes_to: str, since: bool,
+    kind: str, from_: str, to: str, status: ActionStatus, history: list[StoredEvent], weights: dict[str, int],
+    word: str, goes_to: str, since: bool,
 ) -> None:  # fmt: skip
     change = change_of(*an_action(kind, from_, to, status), history)
     found = way_back(change, weights, COLORS)
@@ -93,7 +93,7 @@ def test_what_a_rollback_does(
 
 
 @pytest.mark.parametrize("history", [[], NOT_WRITTEN])
-def test_what_never_wrote_is_no_change(history: list[Told]) -> None:
+def test_what_never_wrote_is_no_change(history: list[StoredEvent]) -> None:
     assert change_of(*an_action("flip", "blue", "green", "abandoned"), history) is None
     assert change_of(*an_action("flip", "blue", "green", "aborted"), history) is None
 

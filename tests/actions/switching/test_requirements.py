@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from actions.models import Consent, Request
-from actions.switching.requirements import Around, Requires, requirement_findings, requires_of, unmet
+from actions.switching.requirements import RelatedSources, Requires, requirement_findings, requires_of, unmet
 from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Finding, PerfDatum, PipelineRun, QualityScore
 from tests.actions.house import YES, House
 from tests.two_colors import TwoColors
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-AROUND = Around(
+AROUND = RelatedSources(
     quality=("scores",), alerts=("am",), pipelines=("airflow",), labels=("service", "app"), linked=("daily", "hourly")
 )
 

@@ -34,7 +34,7 @@ BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 ENV: dict[str, str] = {}
 
 
-class Spare:
+class Unjournalled:
     """What the command line does: runs it here, and keeps what it tells."""
 
     def __init__(self, house: House) -> None:
@@ -157,26 +157,28 @@ async def test_it_goes_back_and_the_journal_learns_it_when_it_is_mended(
     path = await flipped(tmp_path, service)
     with BROKEN[how](path):
         async with House(tmp_path / "state", service) as house:
-            spare = Spare(house)
+            without_journal = Unjournalled(house)
             began = asyncio.get_running_loop().time()
             plan = await house.gate.plan(ANALYTICS_ROLLBACK)
-            back = await house.gate.submit(plan, YES, spare=spare)
+            back = await house.gate.submit(plan, YES, without_journal=without_journal)
             took_s = asyncio.get_running_loop().time() - began
             assert (back.status, service.weights()) == ("succeeded", BLUE)
             assert took_s < 15, took_s
-            assert [spare.kinds[0], spare.kinds[-1]] == ["command", "result"]
-            assert {"intent", "observed"} <= set(spare.kinds)
-            assert spare.late is not None
-            assert spare.late.path is not None
-            assert spare.late.path.stat().st_mode & 0o777 == 0o600
-            again = await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES, spare=spare)
+            assert [without_journal.kinds[0], without_journal.kinds[-1]] == ["command", "result"]
+            assert {"intent", "observed"} <= set(without_journal.kinds)
+            assert without_journal.late is not None
+            assert without_journal.late.path is not None
+            assert without_journal.late.path.stat().st_mode & 0o777 == 0o600
+            again = await house.gate.submit(
+                await house.gate.plan(ANALYTICS_ROLLBACK), YES, without_journal=without_journal
+            )
             assert (again.status, again.changed, service.weights()) == ("succeeded", False, BLUE)
     async with House(tmp_path / "state", service) as house:
         for expected in ([back.id], []):
             assert await add_late(house.journal, "test", ENV) == expected
-        assert not spare.late.path.exists()
+        assert not without_journal.late.path.exists()
         late = [record for record in await house.gate.audit_records() if record.late]
-        assert [record.kind for record in late] == spare.kinds
+        assert [record.kind for record in late] == without_journal.kinds
         assert all(record.happened_at < record.at and record.action == back.id for record in late)
         assert all(record.done_at == time_of(record.happened_at) for record in late)
         assert (await house.gate.verify_audit()).intact
@@ -211,9 +213,9 @@ async def test_a_living_runner_is_told_of_and_kept_from_nothing(tmp_path: Path, 
         assert path is not None
         with BROKEN[how](path):
             async with House(tmp_path / "state", service) as other:
-                spare = Spare(other)
+                without_journal = Unjournalled(other)
                 plan = await other.gate.plan(ANALYTICS_ROLLBACK)
-                back = await other.gate.submit(plan, YES, spare=spare)
+                back = await other.gate.submit(plan, YES, without_journal=without_journal)
                 assert (back.status, service.weights()) == ("succeeded", BLUE)
                 texts = " ".join(finding.text for finding in back.findings)
                 assert f"the runner of {opened.id} lives, which wrote the switch last" in texts
@@ -267,16 +269,16 @@ async def test_where_nothing_says_it_the_operator_does(tmp_path: Path, service: 
     service.write(GREEN, stamp="hand")
     with BROKEN["diary"](path):
         async with House(tmp_path / "state", service) as house:
-            spare = Spare(house)
+            without_journal = Unjournalled(house)
             plan = await plan_of(house)
             (why,) = [finding for finding in plan.findings if finding.level == "block"]
             assert why.fix == "look, then name it: teal deploy rollback analytics --to BLUE"
             with pytest.raises(Refused) as caught:
-                await house.gate.submit(plan, YES, spare=spare)
+                await house.gate.submit(plan, YES, without_journal=without_journal)
             assert (caught.value.exit_code, service.weights()) == (3, GREEN)
             with pytest.raises(Refused, match='no color "red"'):
                 await plan_of(house, to="red")
-            back = await house.gate.submit(await plan_of(house, to="BLUE"), YES, spare=spare)
+            back = await house.gate.submit(await plan_of(house, to="BLUE"), YES, without_journal=without_journal)
             assert (back.status, service.weights()) == ("succeeded", BLUE)
             assert (await plan_of(house)).already  # the mark says it now
             assert (await plan_of(house, to="blue")).already
@@ -288,7 +290,7 @@ async def test_a_side_that_is_sick_gets_nothing_without_a_journal_either(tmp_pat
     with BROKEN["diary"](path):
         async with House(tmp_path / "state", service) as house:
             with pytest.raises(Refused) as caught:
-                await house.gate.submit(await plan_of(house), YES, spare=Spare(house))
+                await house.gate.submit(await plan_of(house), YES, without_journal=Unjournalled(house))
             assert (caught.value.exit_code, service.weights()) == (9, GREEN)
 
 
@@ -304,12 +306,12 @@ async def test_a_command_that_was_killed_leaves_what_it_did(tmp_path: Path, serv
     path = await flipped(tmp_path, service)
     with BROKEN["diary"](path):
         async with House(tmp_path / "state", service) as house:
-            spare = Spare(house)
-            await house.gate.submit(await plan_of(house), YES, spare=spare)
-            assert spare.late is not None
-            assert spare.late.path is not None
-            lines = spare.late.path.read_text().splitlines()
-    spare.late.path.write_text("\n".join([*lines[:-4], lines[-4][:40]]))
+            without_journal = Unjournalled(house)
+            await house.gate.submit(await plan_of(house), YES, without_journal=without_journal)
+            assert without_journal.late is not None
+            assert without_journal.late.path is not None
+            lines = without_journal.late.path.read_text().splitlines()
+    without_journal.late.path.write_text("\n".join([*lines[:-4], lines[-4][:40]]))
     async with House(tmp_path / "state", service) as house:
         assert len(await add_late(house.journal, "test", ENV)) == 1
         kept = (await house.gate.actions())[0]
@@ -339,19 +341,19 @@ async def test_on_a_standby_it_is_read_and_the_way_back_runs(
     postgresql.sql("CREATE DATABASE standby")
     where = journal_location(postgresql.url(database="standby"), {"TEAL_STATE_DIR": str(tmp_path / "state")})
 
-    async def at(house: House) -> Spare:
+    async def at(house: House) -> Unjournalled:
         await house.journal.aclose()
         house.location, house.journal = where, Journal(where)
         house.gate.journal = house.journal
-        return Spare(house)
+        return Unjournalled(house)
 
     async with House(tmp_path / "state", service) as house:
         await at(house)
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
     postgresql.sql("ALTER DATABASE standby SET default_transaction_read_only = on")
     async with House(tmp_path / "state", service) as house:
-        spare = await at(house)
-        back = await house.gate.submit(await plan_of(house), YES, spare=spare)
+        without_journal = await at(house)
+        back = await house.gate.submit(await plan_of(house), YES, without_journal=without_journal)
         assert (back.status, service.weights()) == ("succeeded", BLUE)
     postgresql.sql("ALTER DATABASE standby RESET default_transaction_read_only")
     async with House(tmp_path / "state", service) as house:

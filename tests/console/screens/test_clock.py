@@ -18,7 +18,7 @@ from console.ports.store import SourceKey
 from console.reading.adapters import Adapters
 from console.reading.feeds import Source
 from console.reading.past import Past
-from console.reading.timeline_feeds import Rememberers, Window
+from console.reading.timeline_feeds import TimelineSources, Window
 from panels.header import Strip
 from tests.console.fakes import NOW, FakeSession, alert, log, run
 from tests.console.screens.test_overview import console, incident, text
@@ -66,7 +66,7 @@ class Remembering:
 
 def past(backend: Backend, at: datetime = AT) -> Past:
     entries: Any = ENTRIES
-    return Past(at, timedelta(hours=1), entries, cast(Adapters, backend), cast(Rememberers, Remembering()))
+    return Past(at, timedelta(hours=1), entries, cast(Adapters, backend), cast(TimelineSources, Remembering()))
 
 
 @pytest.fixture(autouse=True)

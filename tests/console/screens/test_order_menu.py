@@ -15,7 +15,7 @@ from console.screens.menu import ActionMenu
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import ORDER
 from console.screens.release import ReleaseForm
-from console.session import Ways
+from console.session import ReleaseOptions
 from panels.listing import Listing
 from tests.console import fakes
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan, ago, an_action, outside, said, text_of
@@ -81,24 +81,28 @@ def test_an_order_is_bound_to_its_action() -> None:
 @pytest.mark.parametrize(
     ("deployment", "ways", "expected"),
     [
-        (a_deployment(), Ways(), {"d": "", "w": ""}),
-        (a_deployment(colors=SICK), Ways(), {"d": "", "w": "GREEN is not healthy: 503"}),
+        (a_deployment(), ReleaseOptions(), {"d": "", "w": ""}),
+        (a_deployment(colors=SICK), ReleaseOptions(), {"d": "", "w": "GREEN is not healthy: 503"}),
         (
             a_deployment(),
-            Ways(no_deployer="no `deploy`", no_split="all at once"),
+            ReleaseOptions(no_deployer="no `deploy`", no_split="all at once"),
             {"d": "no `deploy`", "w": "all at once"},
         ),
-        (a_deployment(action="7F3"), Ways(), dict.fromkeys("dw", "action 7F3 is open on it; @ shows it")),
-        (a_deployment(live="mixed"), Ways(), dict.fromkeys("dw", "the layers of truth disagree; b rolls back")),
+        (a_deployment(action="7F3"), ReleaseOptions(), dict.fromkeys("dw", "action 7F3 is open on it; @ shows it")),
+        (
+            a_deployment(live="mixed"),
+            ReleaseOptions(),
+            dict.fromkeys("dw", "the layers of truth disagree; b rolls back"),
+        ),
         (
             a_deployment(freeze=Freeze(by="alice", reason="month end")),
-            Ways(),
+            ReleaseOptions(),
             {**dict.fromkeys("fdw", "frozen by alice: month end; h unfreezes it"), "b": ""},
         ),
-        (a_deployment(freeze=Freeze(by="config")), Ways(), {"d": "frozen by the config", "b": ""}),
+        (a_deployment(freeze=Freeze(by="config")), ReleaseOptions(), {"d": "frozen by the config", "b": ""}),
     ],
 )
-def test_when_a_version_can_be_released(deployment: Deployment, ways: Ways, expected: dict[str, str]) -> None:
+def test_when_a_version_can_be_released(deployment: Deployment, ways: ReleaseOptions, expected: dict[str, str]) -> None:
     session: Any = FakeSession()
     session.forward = ways
     found = {choice.key: choice.reason for choice in choices(deployment, session)}
