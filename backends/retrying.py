@@ -13,6 +13,7 @@ T = TypeVar("T")
 ATTEMPTS = 3
 FIRST_WAIT_S = 0.4
 MAX_WAIT_S = 5.0
+SHORTEST_TRY_S = 0.1  # with less left, it would end in a timeout that hides what the system said
 PASSING_STATUS = frozenset({429, 502, 503, 504})
 
 
@@ -28,7 +29,7 @@ async def retried(
     `timeout_s` covers all attempts and the waits between them. A wait is what the system said (`Retry-After`), else
     drawn between nothing and one that doubles (full jitter: clients that failed together do not come back together);
     none is longer than `max_wait_s`. Raises the BackendError of the last attempt, at once where a wait would be too
-    long.
+    long, or leave no time for another attempt.
     """
     ends = time.monotonic() + timeout_s
     for failures in range(attempts - 1):
@@ -38,9 +39,11 @@ async def retried(
             wait_s = error.retry_after_s
             if wait_s is None:
                 wait_s = random.uniform(0, backoff_s(failures, FIRST_WAIT_S, max_wait_s))
-            if not error.passing or wait_s > min(max_wait_s, ends - time.monotonic()):
+            if not error.passing or wait_s > min(max_wait_s, ends - time.monotonic() - SHORTEST_TRY_S):
                 raise
-        await asyncio.sleep(wait_s)
+            await asyncio.sleep(wait_s)
+            if time.monotonic() >= ends:  # a busy machine slept for longer
+                raise
     return await ask(ends - time.monotonic())
 
 

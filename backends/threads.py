@@ -38,7 +38,7 @@ class DaemonThreads:
         return future
 
     def close(self) -> None:
-        """Each thread ends after what it is doing."""
+        """Each thread ends after what was queued; nobody waits for it."""
         self._end()
         self._begin()
 
@@ -56,7 +56,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         return self._daemons.submit(partial(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Each thread ends after what it is doing; nobody waits."""
+        """Each thread ends after what was queued, cancelled or not; nobody waits."""
         self._daemons.close()
 
 

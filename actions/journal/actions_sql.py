@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, select
 
@@ -13,6 +12,7 @@ from actions.journal.rows import ORDERS, Command, Key, KeyUsed, StoredEvent, act
 from actions.kinds import kind_of, moving
 from actions.models import Action, Actor
 from backends.errors import BackendError
+from backends.json_text import decode_text
 from backends.text import clean
 
 
@@ -40,7 +40,7 @@ def waiting(connection: Connection, action_id: str) -> list[Command]:
     query = select(table).where(table.c.action_id == action_id, table.c.taken_at.is_(None))
     query = query.where(table.c.word.in_(ORDERS)).order_by(table.c.id)
     return [
-        Command(id=row.id, word=row.word, actor=msgspec.json.decode(row.actor, type=Actor), reason=row.reason)
+        Command(id=row.id, word=row.word, actor=decode_text(row.actor, Actor), reason=row.reason)
         for row in connection.execute(query)
     ]
 

@@ -4,10 +4,9 @@ A record is kept as the canonical JSON text that was hashed (`sha256(prev_hash +
 no second copy to disagree with. A record is written in the transaction that writes what it tells of.
 """
 
-import contextlib
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec import Struct, field
 from actions.ids import canonical
 from actions.models import Actor
 from backends.json_text import decode_text
+from backends.times import parse_time
 
 AuditKind = Literal[
     "command", "refused", "override", "intent", "observed", "verdict", "result", "lock", "takeover", "note"
@@ -67,10 +67,7 @@ class AuditRecord(AuditEntry, frozen=True, kw_only=True):
     @property
     def done_at(self) -> datetime | None:
         """When that was done which it tells of; `at` is when it came into the chain. None where neither can be read."""
-        for text in (self.happened_at, self.at):
-            with contextlib.suppress(ValueError):
-                return datetime.fromisoformat(text).astimezone(UTC)
-        return None
+        return parse_time(self.happened_at) or parse_time(self.at)
 
 
 class AuditVerdict(Struct, frozen=True, kw_only=True):

@@ -19,11 +19,12 @@ from backends.text import clean
 
 MEMORY = Path("/dev/shm")
 LARGEST_BYTES = 256 * 1024 * 1024
+COPY_TIMEOUT_S = 20.0  # a disk that hangs: the way back goes by the mark on the switch then
 
 
 @contextlib.asynccontextmanager
 async def copied(location: JournalLocation) -> AsyncIterator[Journal]:
-    """A journal of the same locks and other bytes. Raises JournalError where there is none that is whole."""
+    """A journal of the same locks and other bytes. Raises JournalError where none that is whole can be had in time."""
     if location.path is None:
         raise JournalError("unreachable", f"journal {location.name}: no copy of a server")
     with _directory(location) as directory:
@@ -67,8 +68,12 @@ def _copy(source: Path, to: Path) -> None:
 
 
 def _in_another_process(source: Path, to: Path) -> None:
-    done = subprocess.run(
-        ["cp", "--", source, to], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            ["cp", "--", source, to],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=COPY_TIMEOUT_S,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OSError(0, f"not copied in {COPY_TIMEOUT_S:g} s") from None
     if done.returncode != 0 and source.exists():  # a log goes with the last who has the journal open
         raise OSError(0, clean(done.stderr, 200) or "it can not be copied")

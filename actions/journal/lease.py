@@ -91,13 +91,18 @@ def owner_file(directory: Path, action_id: str) -> Path:
 
 
 def take(path: Path) -> int | None:
-    """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s."""
+    """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s. Raises
+    OSError."""
     make_directory(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     with contextlib.suppress(OSError):  # the umask would keep the other operators of a shared directory out
         os.fchmod(descriptor, 0o660)
-    if lock_within(descriptor, TAKE_WAIT_S):  # a reader that looks holds it shared for an instant
-        return descriptor
+    try:
+        if lock_within(descriptor, TAKE_WAIT_S):  # a reader that looks holds it shared for an instant
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 

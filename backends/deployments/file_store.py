@@ -48,7 +48,11 @@ def locked(path: Path) -> Iterator[None]:
     except OSError as error:
         raise file_error(beside, error) from None
     try:
-        if not lock_within(descriptor, LOCK_WAIT_S):
+        try:
+            is_ours = lock_within(descriptor, LOCK_WAIT_S)
+        except OSError as error:  # a file system without locks
+            raise file_error(beside, error) from None
+        if not is_ours:
             words = f"{beside}: held by another writer for {LOCK_WAIT_S:g} s"
             raise BackendError("timeout", words, fix="see who writes it")
         yield

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 import click
 
 from actions.journal.audit import AuditRecord, AuditVerdict, Head
 from backends.models import Health
+from backends.times import parse_time
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer, show
@@ -107,13 +108,13 @@ async def _export(common: Common) -> int:
 def _table(records: Sequence[AuditRecord], zone: tzinfo) -> list[str]:
     rows = []
     for record in records:
-        data = plain(record) | {"at": _at_words(record, zone)}
+        data = plain(record) | {"at": at_words(record, zone)}
         names = ("seq", "at", "kind", "action", "target", "result", "detail")
         rows.append([str(data.get(name, "")) for name in names])
     return table(rows, headers=["SEQ", "AT", "KIND", "ACTION", "TARGET", "RESULT", "DETAIL"])
 
 
-def _at_words(record: AuditRecord, zone: tzinfo) -> str:
+def at_words(record: AuditRecord, zone: tzinfo) -> str:
     """When it was done; of what was done without the journal, also when it came into the chain."""
     at = record.done_at
     if at is None:
@@ -121,4 +122,7 @@ def _at_words(record: AuditRecord, zone: tzinfo) -> str:
     words = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
     if not record.late:
         return words
-    return f"{words}, late: written {datetime.fromisoformat(record.at).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    came_at = parse_time(record.at)
+    return (
+        f"{words}, late" if came_at is None else f"{words}, late: written {came_at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    )

@@ -7,7 +7,6 @@ from console.sandbox import files
 
 BUSY_S = 10.0
 BATCHES_KEPT = 20
-DATASETS = ("customers", "transactions", "products", "events")
 
 RAW = {
     "customers": "customer_id INTEGER, email TEXT, country TEXT, segment TEXT, signup_date TEXT,"

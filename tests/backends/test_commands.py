@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from backends import environment, processes
 from backends.commands import OWNER, run_bounded
-from backends.deployments.file_switch import store as file_store
+from backends.deployments import file_store
 from backends.environment import command_environment, referenced, without_secrets
 from backends.processes import Member, Running, fate, members
 from backends.settings import Secret

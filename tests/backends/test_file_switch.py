@@ -1,5 +1,6 @@
 """`file-switch`: the contract in both formats, and what only a file does: edits by hand, commands, disks, rights."""
 
+import errno
 import json
 import os
 import shlex
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backends.deployments import file_store
 from backends.deployments.file_switch import FileSwitch, FileSwitchConfig
-from backends.deployments.file_switch import store as file_store
 from backends.deployments.switch_format import JsonForm, TemplateForm, check_weights, template_problem
 from backends.errors import BackendError
 from backends.http import Http
@@ -321,6 +322,20 @@ async def test_a_writer_that_keeps_the_lock_is_waited_for_and_then_named(
         error = await error_of(adapter, before=seen)
     assert (error.kind, "held by another writer" in error.message) == ("timeout", True)
     assert (await adapter.shift(seen, GREEN, stamp="A:shift")).weights == GREEN
+
+
+async def test_a_file_system_without_locks_is_an_error_in_words(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, wait_s: float) -> bool:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    adapter = switch_of(service, http)
+    seen = await adapter.observe()
+    monkeypatch.setattr(file_store, "lock_within", no_locks)
+    error = await error_of(adapter, before=seen)
+    assert (error.kind, error.message.endswith(".lock: No locks available")) == ("unreachable", True)
+    assert (await adapter.observe()) == seen
 
 
 async def test_a_reader_sees_the_old_or_the_new_file_and_nothing_between(service: TwoColors, http: Http) -> None:

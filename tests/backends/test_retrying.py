@@ -62,7 +62,7 @@ async def test_the_last_error_is_raised_and_what_does_not_pass_at_once(waits: li
     assert (len(refused.left_s), len(waits)) == (1, 2)
 
 
-@pytest.mark.parametrize(("said", "timeout_s"), [(6.0, 60.0), (2.0, 1.0)])
+@pytest.mark.parametrize(("said", "timeout_s"), [(6.0, 60.0), (2.0, 1.0), (0.99, 1.0)])
 async def test_nobody_waits_longer_than_the_wait_or_the_deadline_allow(
     waits: list[float], said: float, timeout_s: float
 ) -> None:
@@ -75,6 +75,17 @@ async def test_nobody_waits_longer_than_the_wait_or_the_deadline_allow(
 async def test_what_the_system_said_is_waited_for(waits: list[float]) -> None:
     assert await retried(Asked(lost(retry_after_s=2.5)), timeout_s=60) == "answered"
     assert waits == [2.5]
+
+
+async def test_a_wait_that_took_all_of_the_time_ends_with_what_the_system_said(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 0.0, 0.0, 61.0])  # the end, the first attempt, its error, after the wait
+    monkeypatch.setattr(retrying, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    asked = Asked(said := lost(retry_after_s=1.0))
+    with pytest.raises(BackendError) as caught:
+        await retried(asked, timeout_s=60)
+    assert (caught.value, len(asked.left_s), waits) == (said, 1, [1.0])
 
 
 async def test_who_is_cancelled_asks_no_more() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.commands import COMMANDS, teal
+from console.cli.commands import commands, teal
 from console.cli.ending import run_command
 
 
@@ -59,7 +59,7 @@ def test_a_shell_is_told_the_commands(capsys, monkeypatch):
     with pytest.raises(SystemExit) as ending:
         teal.main([], prog_name="teal", standalone_mode=False)
     assert ending.value.code == 0
-    assert capsys.readouterr().out.split() == [f"plain,{name}" for name in COMMANDS]
+    assert capsys.readouterr().out.split() == [f"plain,{name}" for name in commands()]
 
 
 def test_an_unknown_shell_is_a_mistake():

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions.journal.audit import AuditEntry, Head, Link, hash_of, link, record, verify
+from actions.journal.audit import AuditEntry, AuditRecord, Head, Link, hash_of, link, record, verify
 from actions.journal.journal import Journal
 from actions.journal.rows import Changes
 from actions.models import Actor
+from console.cli.audit import at_words
 from tests.actions.journals import draft, execute
 
 
@@ -132,6 +134,15 @@ async def test_another_program_can_walk_the_export(journal: Journal) -> None:
         assert hashlib.sha256((prev_hash + told["text"]).encode()).hexdigest() == told["hash"]
         assert json.loads(told["text"])["seq"] == told["seq"]
         prev_hash = told["hash"]
+
+
+def test_a_time_that_can_not_be_read_is_none_and_takes_no_other_with_it() -> None:
+    for odd in ("", "soon", "0001-01-01T00:00:00+23:59"):
+        told = AuditRecord(kind="note", seq=1, happened_at=odd, at="2026-01-01T00:00:00.000000Z")
+        assert told.done_at == datetime(2026, 1, 1, tzinfo=UTC)
+        assert AuditRecord(kind="note", seq=1, at=odd).done_at is None
+        late = AuditRecord(kind="note", seq=1, happened_at="2026-01-01T00:00:00Z", late=True, at=odd)
+        assert at_words(late, UTC) == "2026-01-01 00:00:00 UTC, late"
 
 
 def test_a_record_that_is_nested_too_deep_is_one_that_can_not_be_read() -> None:

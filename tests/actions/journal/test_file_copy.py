@@ -1,11 +1,13 @@
 """A copy of the journal is read, and the journal itself is none the worse for it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from actions.journal import file_copy
 from actions.journal.audit import AuditEntry
 from actions.journal.errors import JournalError
 from actions.journal.file_copy import copied
@@ -46,6 +48,21 @@ async def test_who_has_it_open_keeps_its_locks_when_it_is_copied(tmp_path: Path)
     assert await details(fresh) == ["mine", "theirs", "mine again"]
     await fresh.aclose()
     await mine.aclose()
+
+
+async def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = Journal(here(tmp_path))
+    await mine.audit(AuditEntry(kind="note", detail="mine"))
+    await mine.aclose()
+    hangs = tmp_path / "bin" / "cp"
+    hangs.parent.mkdir()
+    hangs.write_text("#!/bin/sh\nexec sleep 600\n")
+    hangs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(hangs.parent), prepend=os.pathsep)
+    monkeypatch.setattr(file_copy, "COPY_TIMEOUT_S", 0.2)
+    with pytest.raises(JournalError, match="not copied in"):
+        async with copied(mine.location):
+            pass
 
 
 async def test_what_can_not_be_copied_is_said_in_one_line(tmp_path: Path) -> None:

@@ -169,14 +169,18 @@ async def test_a_lease_whose_owner_can_not_be_read_is_taken_over(journal: Journa
     assert (await journal.acquire(old.action_id, owner("bastion-2"))).fence == 2
 
 
-@pytest.mark.parametrize("column", ["actions.plan", "actions.actor", "events.data", "consoles.actor", "audit.text"])
+@pytest.mark.parametrize(
+    "column", ["actions.plan", "actions.actor", "events.data", "commands.actor", "consoles.actor", "audit.text"]
+)
 async def test_what_is_nested_too_deep_is_a_row_that_makes_no_sense(journal: Journal, column: str) -> None:
     hold = await begun(journal)
     await journal.write(hold, Event(step="shift", kind="intent"))
+    await journal.enqueue(hold.action_id, "pause", ALICE, "")
     await journal.seen("here", "test", ALICE, 1, armed=False)
     table, _, name = column.partition(".")
     execute(journal.location, f"UPDATE {table} SET {name} = '{DEEP}'")
     reads = {
+        "commands.actor": lambda: journal.waiting(hold.action_id),
         "consoles.actor": lambda: journal.who_is_on("test"),
         "audit.text": lambda: journal.plan(hold.action_id),
     }
