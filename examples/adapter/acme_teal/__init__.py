@@ -1,0 +1,1 @@
+"""Adapters of the systems of Acme for tealdeck."""
