@@ -51,7 +51,7 @@ class InDoubt(Exception):
     """A write was not answered, and what came of it can not be read."""
 
 
-class Half(InDoubt):
+class PartialWrite(InDoubt):
     """A write of this action has reached only a part: some of several nodes, a file that is not in force yet."""
 
     def __init__(self, found: SwitchState, why: str) -> None:

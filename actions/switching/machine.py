@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actions.endings import Conflict, Failed, Half, InDoubt, OutOfTime, Unfit
+from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, Unfit
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.kinds import kind_of
@@ -270,8 +270,8 @@ class Switching:
                 if self._traffic.moved:
                     raise Failed(f"{shift} failed: {unfit}", "shift_failed") from None
                 raise
-            except Half as half:
-                raise Failed(f"{shift} failed: {half}", "shift_failed") from None
+            except PartialWrite as unfinished:
+                raise Failed(f"{shift} failed: {unfinished}", "shift_failed") from None
         if not work.done(verify):
             if not prober.running:
                 await prober.start()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from actions.endings import Conflict, Half, InDoubt, NotWritten, Unfit, shares
+from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, Unfit, shares
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
@@ -83,7 +83,7 @@ class Traffic:
                 )
             except NotWritten:
                 await self._work.observed(step, data["before"], "not applied")
-            except Half:
+            except PartialWrite:
                 continue
             else:
                 await self._observed(step, found)
@@ -91,7 +91,7 @@ class Traffic:
     async def shift(
         self, step: str, expected: SwitchState, weights: dict[str, int], prober: Prober | None = None
     ) -> None:
-        """Move traffic so. Raises Unfit where nothing was written, Half where a part was, Conflict or InDoubt where
+        """Move traffic so. Raises Unfit where nothing was written, PartialWrite where a part was, Conflict or InDoubt where
         nobody knows whose it is."""
         if sum(weights.values()) != 100:
             raise Unfit("internal", f"weights {weights} do not sum to 100")
@@ -170,7 +170,7 @@ class Traffic:
     async def _settled(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float
     ) -> SwitchState:
-        """What came of a write that failed: ours. Raises NotWritten, Conflict, Half or InDoubt. For `late_s` it may
+        """What came of a write that failed: ours. Raises NotWritten, Conflict, PartialWrite or InDoubt. For `late_s` it may
         still come: until then `before` says nothing."""
         unread, reads, until = error.message, iter(READ_AGAIN_S), time.monotonic() + late_s
         half_until = time.monotonic() + max(late_s, HALF_S)
@@ -192,7 +192,7 @@ class Traffic:
             elif found.stamp != stamp:
                 raise Conflict(found)
             elif time.monotonic() >= half_until:
-                raise Half(found, error.message)
+                raise PartialWrite(found, error.message)
             await asyncio.sleep(LOOK_S)
 
     def _written_steps(self) -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from actions.endings import Conflict, Failed, Half, Unfit
+from actions.endings import Conflict, Failed, PartialWrite, Unfit
 from actions.models import ActionError
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
@@ -81,10 +81,10 @@ class WayBack:
                     first = prober if attempt == 1 else None
                     await self._traffic.shift("shift-back", found, self._traffic.before.weights, first)
                     break
-                except Half as half:
+                except PartialWrite as unfinished:
                     if attempt == WRITE_TRIES:
-                        raise Unfit("unreachable", str(half)) from None
-                    found = half.found
+                        raise Unfit("unreachable", str(unfinished)) from None
+                    found = unfinished.found
                 except Unfit:
                     if attempt == WRITE_TRIES:
                         raise
