@@ -5,7 +5,7 @@ from backends.errors import BackendError
 from backends.ports import SwitchState
 
 
-class Unfit(Exception):
+class PreconditionFailed(Exception):
     """What must hold before traffic moves does not hold; nothing has moved."""
 
     def __init__(self, kind: str, message: str, fix: str = "") -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from actions.endings import Unfit
+from actions.endings import PreconditionFailed
 from actions.ids import now
 from actions.journal.command_events import LeftoverCommand, ended, left_in, started, unreadable_in
 from actions.journal.lease import LeaseLost
@@ -80,10 +80,10 @@ class Commands:
 
     async def settle(self, *, wait: bool = True) -> None:
         """End what an earlier runner left, and wait for what can not be ended: nothing goes forward before. Raises
-        Unfit where it can not be read what that is."""
+        PreconditionFailed where it can not be read what that is."""
         work, held = self._work, False
         if wait and (unreadable := unreadable_in(work.history)):
-            raise Unfit("malformed", unreadable, "see that no such command runs, then plan anew")
+            raise PreconditionFailed("malformed", unreadable, "see that no such command runs, then plan anew")
         while (remaining := await self.end()) and wait:
             if work.hold_left_s() is None:
                 held = True

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from actions.endings import Unfit, shares
+from actions.endings import PreconditionFailed, shares
 from actions.switching.commands import Commands
 from actions.switching.traffic import READ_AGAIN_S, Traffic, same
 from actions.targets import SwitchTarget
@@ -50,7 +50,7 @@ class Deploying:
         return _NOTHING if first is None else msgspec.convert(first.data["before"], Deployed)
 
     async def deploy(self, color: str, version: str) -> None:
-        """Put `version` on `color`, as large as the live side is, and wait until it is there. Raises Unfit."""
+        """Put `version` on `color`, as large as the live side is, and wait until it is there. Raises PreconditionFailed."""
         deployer = self._deployer()
         left_s = await self._work.begin("deploy", f"{version} on {color.upper()}", lasts_s=ROLLOUT_S)
         try:
@@ -66,22 +66,22 @@ class Deploying:
             detail = await self._rolled_out(deployer, "deploy", color, version, left_s)
         except BackendError as error:
             await self._work.end("deploy", "failed", error.message)
-            raise Unfit(_kind(error), f"deploy failed: {error.message}", error.fix) from None
-        except Unfit as unfit:
-            await self._work.end("deploy", "failed", str(unfit))
+            raise PreconditionFailed(_kind(error), f"deploy failed: {error.message}", error.fix) from None
+        except PreconditionFailed as unmet:
+            await self._work.end("deploy", "failed", str(unmet))
             raise
         await self._work.end("deploy", "succeeded", detail)
 
     async def start(self, color: str, recorded: Deployed) -> None:
-        """Bring up what was on `color` before it was retired. Raises Unfit."""
+        """Bring up what was on `color` before it was retired. Raises PreconditionFailed."""
         deployer = self._deployer()
         left_s = await self._work.begin("start", f"{recorded.version or 'what was there'}", lasts_s=ROLLOUT_S)
         try:
             await self._put_back("start", deployer, color, recorded, at_most_s=left_s)
             detail = await self._rolled_out(deployer, "start", color, recorded.version or "", left_s)
-        except (BackendError, Unfit) as error:
+        except (BackendError, PreconditionFailed) as error:
             await self._work.end("start", "failed", str(error))
-            raise Unfit("start_failed", f"{color.upper()} does not start: {error}") from None
+            raise PreconditionFailed("start_failed", f"{color.upper()} does not start: {error}") from None
         await self._work.end("start", "succeeded", detail)
 
     async def restore(self, color: str) -> str:
@@ -103,7 +103,7 @@ class Deploying:
                 else:
                     await self._put_back("restore", deployer, color, recorded, at_most_s=RESTORE_S)
                     await self._rolled_out(deployer, "restore", color, recorded.version or "", RESTORE_S)
-        except (BackendError, Unfit, TimeoutError) as failure:
+        except (BackendError, PreconditionFailed, TimeoutError) as failure:
             why = str(failure) or f"not in {2 * RESTORE_S:g} s"
             await self._work.end("restore", "failed", why)
             return f"{color.upper()} could not be put back to {what}: {why}"
@@ -111,7 +111,7 @@ class Deploying:
         return words
 
     async def retire(self, color: str) -> str:
-        """Take `color` down to nothing. Raises Unfit, BackendError."""
+        """Take `color` down to nothing. Raises PreconditionFailed, BackendError."""
         deployer = self._deployer()
         await self._idle(color)
         found = await self._write(
@@ -126,9 +126,13 @@ class Deploying:
     def _deployer(self) -> Deployer:
         deployer = self._adapter.deployer
         if self._may_not_run:
-            raise Unfit("config", "its entry was edited, so no command of it is run", "start that side by hand")
+            raise PreconditionFailed(
+                "config", "its entry was edited, so no command of it is run", "start that side by hand"
+            )
         if deployer is None:
-            raise Unfit("config", "nothing puts a version on a side", "add `deploy` to the deployment in the config")
+            raise PreconditionFailed(
+                "config", "nothing puts a version on a side", "add `deploy` to the deployment in the config"
+            )
         return deployer
 
     async def _demand(self, deployer: Deployer, color: str) -> int | None:
@@ -149,12 +153,16 @@ class Deploying:
         return (await deployer.rollout(color, version)).state == "complete"
 
     async def _idle(self, color: str) -> None:
-        """Raises Unfit where `color` takes traffic, or the control object is not what it was."""
+        """Raises PreconditionFailed where `color` takes traffic, or the control object is not what it was."""
         found = await self._adapter.observe()
         if found.weights.get(color, 0) != 0 or not found.weights:
-            raise Unfit("conflict", f"{color.upper()} takes traffic: {shares(found)}", "look again, then plan anew")
+            raise PreconditionFailed(
+                "conflict", f"{color.upper()} takes traffic: {shares(found)}", "look again, then plan anew"
+            )
         if not same(found, self._traffic.last):
-            raise Unfit("conflict", f"somebody wrote the control object since: {shares(found)}", "plan anew")
+            raise PreconditionFailed(
+                "conflict", f"somebody wrote the control object since: {shares(found)}", "plan anew"
+            )
 
     async def _came_to_nothing(self, recorded: Deployed) -> bool:
         """Whether a deploy that was broken off left the side as it was, and can not do any more to it."""
@@ -179,7 +187,7 @@ class Deploying:
 
     async def _write(self, step: str, color: str, version: str, write: Write, *, at_most_s: float) -> Deployed:
         """To its end, whoever is cancelled meanwhile: only the commands in it are ended then. Raises BackendError where
-        it was not written, Unfit where another wrote."""
+        it was not written, PreconditionFailed where another wrote."""
         return await self._commands.run(step, self._written(step, color, version, write), at_most_s=at_most_s)
 
     async def _written(self, step: str, color: str, version: str, write: Write) -> Deployed:
@@ -207,7 +215,7 @@ class Deploying:
         raise AssertionError("unreachable")
 
     async def _settled(self, before: Deployed, stamp: str) -> Deployed | None:
-        """What a write came to that failed; None where all is as it was. Raises Unfit for another's, or for unknown."""
+        """What a write came to that failed; None where all is as it was. Raises PreconditionFailed for another's, or for unknown."""
         deployer, color = self._deployer(), self._work.plan.to
         until = time.monotonic() + self._adapter.write_settles_s
         for wait_s in (*READ_AGAIN_S, 0.0):
@@ -223,11 +231,13 @@ class Deploying:
                 return found
             if found.revision == before.revision:
                 return None
-            raise Unfit("conflict", f"somebody else deployed {found.version} on {color.upper()}", "plan anew")
-        raise Unfit("in_doubt", f"what runs on {color.upper()} can not be read", "look at it by hand")
+            raise PreconditionFailed(
+                "conflict", f"somebody else deployed {found.version} on {color.upper()}", "plan anew"
+            )
+        raise PreconditionFailed("in_doubt", f"what runs on {color.upper()} can not be read", "look at it by hand")
 
     async def _rolled_out(self, deployer: Deployer, step: str, color: str, version: str, at_most_s: float) -> str:
-        """Waits for it. Raises Unfit."""
+        """Waits for it. Raises PreconditionFailed."""
         until, told = time.monotonic() + at_most_s, ""
         while True:
             try:
@@ -238,10 +248,10 @@ class Deploying:
             if state == "complete":
                 return f"{version} on {color.upper()}: {detail}" if version else detail
             if state == "failed":
-                raise Unfit("deploy_failed", f"{version} does not come up on {color.upper()}: {detail}")
+                raise PreconditionFailed("deploy_failed", f"{version} does not come up on {color.upper()}: {detail}")
             if time.monotonic() >= until:
                 words = f"{version} is not up on {color.upper()} in time: {detail}"
-                raise Unfit("deadline", words, "look at what keeps it")
+                raise PreconditionFailed("deadline", words, "look at what keeps it")
             if detail != told:
                 told = detail
                 up = f"{version} is not up on {color.upper()} yet: {detail}" if version else detail

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, Unfit
+from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, PreconditionFailed
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.kinds import kind_of
@@ -111,8 +111,8 @@ class Switching:
             message = await self._work.break_off(str(late))
             await self._traffic.settle()
             return ActionError(kind="deadline", message=message), False
-        except Unfit as unfit:
-            return unfit.error, False
+        except PreconditionFailed as unmet:
+            return unmet.error, False
         except Failed as failure:
             return failure.error, False
 
@@ -173,33 +173,33 @@ class Switching:
             raise await self._ended_unfit("preflight", "deadline", "preflight: out of time") from None
         except BackendError as error:
             raise await self._ended_unfit("preflight", error.kind, error.message, error.fix) from None
-        except Unfit as unfit:
-            raise await self._ended_unfit("preflight", unfit.error.kind, str(unfit), unfit.error.fix) from None
+        except PreconditionFailed as unmet:
+            raise await self._ended_unfit("preflight", unmet.error.kind, str(unmet), unmet.error.fix) from None
         await work.end("preflight", "succeeded", detail, baseline=baseline)
 
     async def _looked(self) -> str:
         found = await (patiently(self._adapter) if self._kind.back else self._adapter.observe())
         half_done = self._traffic.in_doubt and self._traffic.is_ours(found)
         if not same(found, self._traffic.before) and not half_done:
-            raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
+            raise PreconditionFailed("conflict", str(Conflict(found)), "look again, then plan anew")
         weights = staged(self._settings, self._from, self._to, self._stages[0])
         if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
-            raise Unfit("refused", forbids.text, forbids.fix)
+            raise PreconditionFailed("refused", forbids.text, forbids.fix)
         if self._kind.forward:
             required = await requirements(self._target, self._work.plan.service)
             if (against := unmet(required, self._work.plan.request.overrides)) is not None:
-                raise Unfit("refused", against.text, against.fix)
+                raise PreconditionFailed("refused", against.text, against.fix)
         health = ""
         if not self._deploys:
             probes = SELF_TEST_PROBES if self._kind.back else IDLE_PROBES
             if problem := await self._proof.unhealthy(self._to, probes):
-                raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
+                raise PreconditionFailed("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
             health = f"{self._to.upper()} healthy in {probes} of {probes} probes"
         if half_done or self._kind.back or self._from not in self._settings.colors:
             return health or "as planned"
         if problem := await self._unproven(found):
             fix = "see that the probe's URL answers"
-            raise Unfit("probe", f"the probe does not prove {self._from.upper()} now: {problem}", fix)
+            raise PreconditionFailed("probe", f"the probe does not prove {self._from.upper()} now: {problem}", fix)
         return ", ".join(part for part in (health, f"a fresh request proves {self._from.upper()}") if part)
 
     async def _unproven(self, found: SwitchState) -> str:
@@ -266,9 +266,9 @@ class Switching:
             await self._still_healthy()
             try:
                 await self._shifted(shift, weights, prober)
-            except Unfit as unfit:
+            except PreconditionFailed as unmet:
                 if self._traffic.moved:
-                    raise Failed(f"{shift} failed: {unfit}", "shift_failed") from None
+                    raise Failed(f"{shift} failed: {unmet}", "shift_failed") from None
                 raise
             except PartialWrite as unfinished:
                 raise Failed(f"{shift} failed: {unfinished}", "shift_failed") from None
@@ -290,8 +290,8 @@ class Switching:
             try:
                 await self._traffic.shift(step, self._traffic.last, weights, prober)
                 return
-            except Unfit as unfit:
-                lost = unfit.error.kind in ("timeout", "unreachable")
+            except PreconditionFailed as unmet:
+                lost = unmet.error.kind in ("timeout", "unreachable")
                 if not self._kind.back or not lost or attempt == WRITE_TRIES:
                     raise
             await asyncio.sleep(0.2 * attempt)
@@ -302,7 +302,7 @@ class Switching:
         if problem and self._traffic.moved:
             raise Failed(problem, "health_failed")
         if problem:
-            raise Unfit("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
+            raise PreconditionFailed("target_unhealthy", problem, f"make {self._to.upper()} healthy first")
 
     async def _watch(self, step: str, share: int, seconds: float, *, bake: bool = False) -> None:
         weights = staged(self._settings, self._from, self._to, share)
@@ -375,7 +375,7 @@ class Switching:
         await work.begin("untouched")
         try:
             proof = await self._proof.untouched(UNTOUCHED_PROBES)
-        except Unfit as doubt:
+        except PreconditionFailed as doubt:
             await work.end("untouched", "failed", str(doubt))
             words.append(str(doubt))
         else:
@@ -393,6 +393,6 @@ class Switching:
         fix = f"look at it; then {self._work.plan.summary.undo or 'plan anew'}"
         await self._work.set("conflict", None, ActionError(kind="conflict", message=str(conflict), fix=fix))
 
-    async def _ended_unfit(self, step: str, kind: str, message: str, fix: str = "") -> Unfit:
+    async def _ended_unfit(self, step: str, kind: str, message: str, fix: str = "") -> PreconditionFailed:
         await self._work.end(step, "failed", message)
-        return Unfit(kind, message, fix)
+        return PreconditionFailed(kind, message, fix)

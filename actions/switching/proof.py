@@ -5,7 +5,7 @@ What can not be read is never taken to be as it should.
 
 import math
 
-from actions.endings import Conflict, Unfit
+from actions.endings import Conflict, PreconditionFailed
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
 from actions.switching.traffic import Traffic
@@ -87,19 +87,23 @@ class Proof:
         return Sample("good", f"{color.upper()} healthy", health.version)
 
     async def untouched(self, probes: int) -> str:
-        """What shows that this action has not touched what is live, in words. Raises Unfit with what does not."""
+        """What shows that this action has not touched what is live, in words. Raises PreconditionFailed with what does not."""
         before = self._traffic.before
         found = await self._traffic.seen()
         if found is None:
-            raise Unfit("unreachable", "and the control object can not be read: whether it is untouched is not known")
+            raise PreconditionFailed(
+                "unreachable", "and the control object can not be read: whether it is untouched is not known"
+            )
         if self._traffic.is_ours(found) or found.weights != before.weights:
-            raise Unfit("conflict", "and the control object is not as it was")
+            raise PreconditionFailed("conflict", "and the control object is not as it was")
         live = found.live
         if live not in self._target.settings.colors:
             return f"control unchanged, {live}"
         problem = await self.proves(live, probes)
         if problem:
-            raise Unfit("probe", f"control {live.upper()} as before, but a fresh request does not prove it: {problem}")
+            raise PreconditionFailed(
+                "probe", f"control {live.upper()} as before, but a fresh request does not prove it: {problem}"
+            )
         return f"{live.upper()} 100 % as before, proven by {probes} of {probes} fresh requests"
 
     async def behind(self, weights: dict[str, int]) -> str:

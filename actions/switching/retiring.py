@@ -1,6 +1,6 @@
 """Taking the side that has no traffic down to nothing."""
 
-from actions.endings import Conflict, OutOfTime, Unfit
+from actions.endings import Conflict, OutOfTime, PreconditionFailed
 from actions.journal.rows import Changes
 from actions.models import ActionError
 from actions.switching.commands import Commands
@@ -40,8 +40,8 @@ class Retiring:
             await work.finish("aborted", error=ActionError(kind="conflict", message=words, fix="look at it by hand"))
         except OutOfTime as late:
             await work.finish("aborted", error=ActionError(kind="deadline", message=await work.break_off(str(late))))
-        except Unfit as unfit:
-            await work.finish("aborted", error=unfit.error)
+        except PreconditionFailed as unmet:
+            await work.finish("aborted", error=unmet.error)
         except BackendError as error:
             failed = ActionError(kind=error.kind, message=error.message, fix=error.fix)
             await work.finish("aborted", error=failed)
@@ -53,7 +53,7 @@ class Retiring:
         found = await self._adapter.observe()
         if not same(found, self._traffic.before):
             await work.end("preflight", "failed", str(Conflict(found)))
-            raise Unfit("conflict", str(Conflict(found)), "look again, then plan anew")
+            raise PreconditionFailed("conflict", str(Conflict(found)), "look again, then plan anew")
         await work.end("preflight", "succeeded", f"{work.plan.to.upper()} takes no traffic")
         await work.begin("retire")
         detail = await self._deploying.retire(work.plan.to)

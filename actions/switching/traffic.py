@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, Unfit, shares
+from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
@@ -91,10 +91,10 @@ class Traffic:
     async def shift(
         self, step: str, expected: SwitchState, weights: dict[str, int], prober: Prober | None = None
     ) -> None:
-        """Move traffic so. Raises Unfit where nothing was written, PartialWrite where a part was, Conflict or InDoubt where
+        """Move traffic so. Raises PreconditionFailed where nothing was written, PartialWrite where a part was, Conflict or InDoubt where
         nobody knows whose it is."""
         if sum(weights.values()) != 100:
-            raise Unfit("internal", f"weights {weights} do not sum to 100")
+            raise PreconditionFailed("internal", f"weights {weights} do not sum to 100")
         await self._work.begin(step)
         if prober is not None:
             await prober.start()
@@ -104,7 +104,7 @@ class Traffic:
         except NotWritten as unwritten:
             error = unwritten.error
             await self._work.end(step, "failed", error.message)
-            raise Unfit(error.kind, error.message, error.fix) from None
+            raise PreconditionFailed(error.kind, error.message, error.fix) from None
         except (Conflict, InDoubt) as stop:
             await self._work.end(step, "failed", str(stop))
             raise

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from actions.endings import Conflict, Failed, PartialWrite, Unfit
+from actions.endings import Conflict, Failed, PartialWrite, PreconditionFailed
 from actions.models import ActionError
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
@@ -58,7 +58,7 @@ class WayBack:
         except Ordered as order:
             await work.break_off(str(order))
             await self._abandoned(order, error)
-        except (Unfit, Failed) as failure:
+        except (PreconditionFailed, Failed) as failure:
             await self._stuck(f"{error.message}; and the way back failed: {failure}", error)
         else:
             await work.finish("rolled_back", error=error)
@@ -83,9 +83,9 @@ class WayBack:
                     break
                 except PartialWrite as unfinished:
                     if attempt == WRITE_TRIES:
-                        raise Unfit("unreachable", str(unfinished)) from None
+                        raise PreconditionFailed("unreachable", str(unfinished)) from None
                     found = unfinished.found
-                except Unfit:
+                except PreconditionFailed:
                     if attempt == WRITE_TRIES:
                         raise
                 await asyncio.sleep(0.2 * attempt)
@@ -99,11 +99,11 @@ class WayBack:
 
     async def _until_healthy(self, error: ActionError) -> None:
         """No traffic is sent to a side that is not healthy now. It is waited for, and a person is told; not for ever,
-        since what becomes healthy next week is another thing. Raises Unfit."""
+        since what becomes healthy next week is another thing. Raises PreconditionFailed."""
         work, until = self._work, time.monotonic() + HEALTHY_AGAIN_S
         while problem := await self._old_side_unfit():
             if time.monotonic() >= until:
-                raise Unfit("target_unhealthy", f"{problem}: no traffic is sent there")
+                raise PreconditionFailed("target_unhealthy", f"{problem}: no traffic is sent there")
             fix = (
                 f"make {self._from.upper()} healthy, it goes back then; or {command('action abandon', work.action_id)}"
             )
