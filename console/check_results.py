@@ -13,7 +13,7 @@ from backends.models import (
     Health,
     Panel,
     PerfDatum,
-    badness,
+    severity_rank,
 )
 from console.ports.record import Reading
 from console.ports.store import Snapshot
@@ -76,7 +76,7 @@ def _lost(snapshot: Snapshot) -> CheckResult:
 
 def _judged(panel: Panel, reading: Reading[Any, Any], snapshots: list[Snapshot]) -> CheckResult:
     items = reading.standing(snapshots)
-    bad = sorted((item for item in items if item.health != "ok"), key=lambda item: badness(item.health))
+    bad = sorted((item for item in items if item.health != "ok"), key=lambda item: severity_rank(item.health))
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
     lost += [part.message for snapshot in snapshots for part in snapshot.missing]
     named = [reading.says(item) for item in bad[:3]]

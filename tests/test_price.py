@@ -19,7 +19,7 @@ from actions.outcome import exit_code
 from actions.telling import title, way
 from backends import registry
 from backends.errors import BackendError
-from backends.models import Finding, Health, badness
+from backends.models import Finding, Health, severity_rank
 from backends.ports import Closable
 from backends.registry import AdapterContext
 from console.app import TealApp
@@ -119,7 +119,7 @@ ROWS: Kind[Toy] = Kind(
     ),
     key=lambda toy: toy.ref,
     health=lambda toy: toy.health,
-    sort_key=lambda toy: (badness(toy.health), toy.toy),
+    sort_key=lambda toy: (severity_rank(toy.health), toy.toy),
     text=lambda toy: toy.toy,
     fields=lambda toy: {"state": toy.health},
     empty="No toys",

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from backends.models import CheckResult, Health, PerfDatum, badness, worst
+from backends.models import CheckResult, Health, PerfDatum, severity_rank, worst
 from backends.redaction import redacted
 
 
@@ -77,7 +77,7 @@ class Findings:
 
     def result(self, fine: str, *, seconds: float | None = None) -> CheckResult:
         """The outcome: the faults, worst first, or `fine` where there is none. `seconds`: how long the answer took."""
-        faults = sorted(self._faults, key=lambda fault: badness(fault[0]))
+        faults = sorted(self._faults, key=lambda fault: severity_rank(fault[0]))
         return CheckResult(
             ref=self._name,
             name=self._name,

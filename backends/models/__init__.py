@@ -17,7 +17,7 @@ from backends.models.deployments import (
     Truth,
     TruthLayer,
 )
-from backends.models.health import Health, badness, worst
+from backends.models.health import Health, severity_rank, worst
 from backends.models.item import Item, Panel
 from backends.models.logs import LogEntry, LogLevel
 from backends.models.pipelines import PipelineRun, RunState, TaskRun, run_states
@@ -55,7 +55,7 @@ __all__ = [
     "TrendPoint",
     "Truth",
     "TruthLayer",
-    "badness",
+    "severity_rank",
     "run_states",
     "worst",
 ]

@@ -6,11 +6,11 @@ Health = Literal["ok", "warning", "critical", "unknown"]
 _BADNESS: dict[str, int] = {"critical": 0, "unknown": 1, "warning": 2, "running": 3, "ok": 4}
 
 
-def badness(health: str) -> int:
+def severity_rank(health: str) -> int:
     """Sort key, worst first: critical, unknown, warning, running, ok. A word that is not known counts as unknown."""
     return _BADNESS.get(health, _BADNESS["unknown"])
 
 
 def worst(healths: list[Health]) -> Health:
     """The worst of `healths`; `unknown` for none at all, since nobody looked."""
-    return min(healths, key=badness, default="unknown")
+    return min(healths, key=severity_rank, default="unknown")

@@ -12,7 +12,7 @@ import click
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import CheckResult, badness, worst
+from backends.models import CheckResult, severity_rank, worst
 from console.check_results import ACTING, ACTIONS, check_results, judged, of_actions
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
@@ -146,7 +146,7 @@ async def _check(
             results += [found for found in [of_actions(acting, zone)] if found.state != "ok" or ACTIONS in names]
         if any(ranges):
             results = [judged_by(result, *ranges) for result in results]
-        results.sort(key=lambda result: badness(result.state))
+        results.sort(key=lambda result: severity_rank(result.state))
         _show(common, session, results)
         told.append(EXIT_OF_HEALTH[worst([result.state for result in results])])
         if record:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from backends.models import Health, badness
+from backends.models import Health, severity_rank
 from console import moment
 from console.errors import EXIT_AUTH, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.ports.store import Snapshot
@@ -123,7 +123,7 @@ def reading_exit_code(document: Document | StatusDocument, *, strict: bool) -> i
 
 def worst_first(items: Sequence[Any]) -> list[Any]:
     """`items` with the worst health first; within one health the order stays."""
-    return sorted(items, key=lambda item: badness(item.health))
+    return sorted(items, key=lambda item: severity_rank(item.health))
 
 
 def plain(item: Any) -> Any:

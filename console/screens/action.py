@@ -17,7 +17,7 @@ from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import since_words
 from actions.telling import is_noop, outcome
 from backends.errors import BackendError
-from backends.models import PipelineRun, badness
+from backends.models import PipelineRun, severity_rank
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot, Store
 from console.ports.table import readings
@@ -286,7 +286,7 @@ def red(store: Store) -> dict[str, str]:
     found = {f"{run.backend}/{run.pipeline}": run.pipeline for run in runs if run.health == "critical"}
     for panel, reading in readings():
         for item in store.items(panel) if reading.checked and panel != "pipelines" else ():
-            if badness(item.health) == 0:
+            if severity_rank(item.health) == 0:
                 found[item.ref] = reading.title(item)
     return found
 

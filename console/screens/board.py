@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from backends.models import badness
+from backends.models import severity_rank
 from console.ports.record import Port, loaded
 from console.ports.store import Store
 from console.ports.table import PORTS, reading_of
@@ -236,5 +236,5 @@ class Board(Vertical):
         if self.zoomed:
             return
         order = (*self._in_row("upper"), *self._in_row("lower"))
-        worst = min(order, key=lambda name: (badness(self.listing(name).rows.worst()), order.index(name)))
+        worst = min(order, key=lambda name: (severity_rank(self.listing(name).rows.worst()), order.index(name)))
         self.listing(worst).focus()

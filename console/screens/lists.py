@@ -16,7 +16,7 @@ from actions.models import Action, OpenConsole
 from actions.orphans import since_words
 from actions.telling import title
 from backends.errors import BackendError
-from backends.models import badness
+from backends.models import severity_rank
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
 from console.screens import readings
@@ -217,7 +217,7 @@ SOURCES: Kind[SourceRow] = Kind(
     ),
     key=lambda row: f"{row.snapshot.key.panel}/{row.snapshot.key.name}",
     health=lambda row: row.health,
-    sort_key=lambda row: (badness(row.health), row.snapshot.key),
+    sort_key=lambda row: (severity_rank(row.health), row.snapshot.key),
     reason=lambda row: row.snapshot.error.fix if row.snapshot.error else "",
     text=lambda row: f"{row.snapshot.key.panel} {row.snapshot.key.name} {row.snapshot.type}",
     fields=lambda row: {"panel": row.snapshot.key.panel, "state": row.health},

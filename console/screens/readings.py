@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, badness, worst
+from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, severity_rank, worst
 from backends.text import clean
 from console.ports.store import Snapshot, Store
 from console.ports.table import reading_of, readings
@@ -96,7 +96,7 @@ def troubles(
             panel = snapshot.key.panel
             words = f"{panel} {source.name} {'stale ' + source.age(now) if source.fetched_at else 'no data'}"
             text = f"{words}: {source.error}" if source.error else words
-            found.append((badness("unknown"), Trouble("unknown", symbols.unknown, text)))
+            found.append((severity_rank("unknown"), Trouble("unknown", symbols.unknown, text)))
         elif (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
             found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
     found.sort(key=lambda pair: pair[0])
@@ -113,7 +113,9 @@ def troubles(
 
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
-    return badness(result.state), Trouble(result.state, symbols.of(result.state), f"{result.name} {result.message}")
+    return severity_rank(result.state), Trouble(
+        result.state, symbols.of(result.state), f"{result.name} {result.message}"
+    )
 
 
 def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:

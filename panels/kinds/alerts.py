@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from backends.models import Alert, Health, badness, worst
+from backends.models import Alert, Health, severity_rank, worst
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import ago
 
@@ -124,7 +124,7 @@ ALERTS: Kind[AlertGroup] = Kind(
     key=lambda group: group.first.ref,
     health=lambda group: group.health,
     sort_key=lambda group: (
-        badness(group.health),
+        severity_rank(group.health),
         group.first.state in _QUIET,
         group.first.state != "acknowledged",
         -_began(group.first),

@@ -1,6 +1,6 @@
 """Health checks as rows."""
 
-from backends.models import CheckResult, badness
+from backends.models import CheckResult, severity_rank
 from panels.columns import Cell, Column, Kind, Tone
 from panels.words import amount
 
@@ -32,7 +32,7 @@ CHECKS: Kind[CheckResult] = Kind(
     ),
     key=lambda result: result.ref,
     health=lambda result: result.state,
-    sort_key=lambda result: (badness(result.state), result.name),
+    sort_key=lambda result: (severity_rank(result.state), result.name),
     counted=lambda result: ((result.state, tone(result)),),
     count_order=("critical", "unknown", "warning"),
     text=lambda result: f"{result.name} {result.state} {result.message}",

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from backends.command_line import command
-from backends.models import ColorState, Deployment, badness
+from backends.models import ColorState, Deployment, severity_rank
 from panels.columns import (
     Cell,
     Column,
@@ -267,7 +267,10 @@ DEPLOYMENTS: Kind[Deployment] = Kind(
     ),
     key=lambda item: item.ref,
     health=health,
-    sort_key=lambda item: (badness("running" if item.action and item.health == "ok" else health(item)), item.service),
+    sort_key=lambda item: (
+        severity_rank("running" if item.action and item.health == "ok" else health(item)),
+        item.service,
+    ),
     counted=counted,
     count_order=("critical", "unknown", "warning", "moving"),
     block=block,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from backends.models import PipelineRun, badness
+from backends.models import PipelineRun, severity_rank
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
@@ -114,7 +114,11 @@ PIPELINES: Kind[PipelineRun] = Kind(
     ),
     key=lambda run: run.ref,
     health=health,
-    sort_key=lambda run: (badness(health(run)), -(run.started_at.timestamp() if run.started_at else 0.0), run.pipeline),
+    sort_key=lambda run: (
+        severity_rank(health(run)),
+        -(run.started_at.timestamp() if run.started_at else 0.0),
+        run.pipeline,
+    ),
     counted=counted,
     count_order=_COUNTED,
     reason=reason,

@@ -2,7 +2,7 @@
 
 from datetime import tzinfo
 
-from backends.models import Freshness, QualityScore, badness
+from backends.models import Freshness, QualityScore, severity_rank
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.words import NOTHING, ago, clock, sparkline, zone_name
 
@@ -117,7 +117,7 @@ QUALITY: Kind[QualityScore] = Kind(
     ),
     key=lambda score: score.ref,
     health=lambda score: score.state,
-    sort_key=lambda score: (badness(score.state), 1.0 if score.score is None else score.score, score.dataset),
+    sort_key=lambda score: (severity_rank(score.state), 1.0 if score.score is None else score.score, score.dataset),
     counted=lambda score: ((score.state, tone(score)),),
     count_order=_COUNTED,
     reason=reason,
