@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from backends.deployments.haproxy import socket as haproxy_socket
 from backends.deployments.haproxy.socket import Node
-from backends.deployments.haproxy.state import Crumb, variable_of
+from backends.deployments.haproxy.state import Mark, variable_of
 from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.errors import BackendError
 from backends.http import Http
@@ -183,20 +183,18 @@ def test_an_address_as_socat_writes_it(address: str, socat: str) -> None:
     st.integers(0, 100),
     st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f"), max_size=40),
 )
-def test_a_breadcrumb_is_read_as_it_was_written_and_is_one_word(
-    number: int, fence: int, share: int, stamp: str
-) -> None:
+def test_a_mark_is_read_as_it_was_written_and_is_one_word(number: int, fence: int, share: int, stamp: str) -> None:
     from backends.text import clean
 
     shares = {"blue": share, "green": 100 - share}
-    crumb = Crumb(phase="done", number=number, fence=fence, shares=shares, stamp=clean(stamp))
-    assert re.fullmatch(r"[\w./=+:%~-]*", crumb.text(), re.ASCII)
-    assert Crumb.parse(crumb.text()) == crumb
+    mark = Mark(phase="done", number=number, fence=fence, shares=shares, stamp=clean(stamp))
+    assert re.fullmatch(r"[\w./=+:%~-]*", mark.text(), re.ASCII)
+    assert Mark.parse(mark.text()) == mark
 
 
 @given(st.text(max_size=60))
-def test_no_breadcrumb_of_somebody_else_breaks_the_reader(text: str) -> None:
-    found = Crumb.parse(text)
+def test_no_mark_of_somebody_else_breaks_the_reader(text: str) -> None:
+    found = Mark.parse(text)
     assert found is None or found.phase in ("moving", "done")
 
 

@@ -1,6 +1,6 @@
 """Marks on a switch between programs of two versions: what 0.1.0 makes of ours, and what we make of its marks.
 
-What 0.1.0 did is copied here: the fields of its stamp, the parts of its breadcrumb, the keys that it read and kept.
+What 0.1.0 did is copied here: the fields of its stamp, the parts of its mark, the keys that it read and kept.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from backends.deployments.haproxy.state import Crumb
+from backends.deployments.haproxy.state import Mark
 from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, ServiceControl
 from backends.deployments.nginx import include
 from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
@@ -37,7 +37,7 @@ def stamp_of_010(content: bytes) -> StampOf010:
     return msgspec.json.decode(line, type=StampOf010)
 
 
-def crumb_of_010(text: str) -> tuple[str, ...]:
+def mark_of_010(text: str) -> tuple[str, ...]:
     parts = text.split("/")
     assert (len(parts), parts[0], parts[1] in ("moving", "done")) == (6, "1", True)
     assert int(parts[2]) + int(parts[3]) >= 0
@@ -86,21 +86,21 @@ def test_a_json_file_that_0_1_0_wrote_over_has_no_end() -> None:
     assert (found.stamp, found.ended) == ("B:shift", False)
 
 
-def test_a_breadcrumb_is_one_that_0_1_0_reads_and_its_owner_is_of_that_write_alone() -> None:
-    crumb = Crumb(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift", journal="j/1 ;", ended=True)
-    assert crumb_of_010(crumb.text()) == ("1", "done", "5", "3", "blue=0+green=100", "A:shift")
-    read = Crumb.parse(crumb.text())
+def test_a_mark_is_one_that_0_1_0_reads_and_its_owner_is_of_that_write_alone() -> None:
+    mark = Mark(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift", journal="j/1 ;", ended=True)
+    assert mark_of_010(mark.text()) == ("1", "done", "5", "3", "blue=0+green=100", "A:shift")
+    read = Mark.parse(mark.text())
     assert read is not None
-    assert read.owned(crumb.owner()) == crumb
+    assert read.owned(mark.owner()) == mark
     newer = msgspec.structs.replace(read, number=6)
-    assert newer.owned(crumb.owner()) == newer
-    assert not {" ", ";", ","} & set(crumb.owner())
+    assert newer.owned(mark.owner()) == newer
+    assert not {" ", ";", ","} & set(mark.owner())
 
 
 @pytest.mark.parametrize("text", ["", "1", "1/", "1/5", "1/5/", "2/5/j/ended", "x/y/z", "1/6/j/ended"])
 def test_an_owner_that_is_none_is_nobody(text: str) -> None:
-    crumb = Crumb(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift")
-    found = crumb.owned(text)
+    mark = Mark(phase="done", number=5, fence=3, shares=GREEN, stamp="A:shift")
+    found = mark.owned(text)
     assert (found.journal, found.ended) == ("", False)
 
 
@@ -200,8 +200,8 @@ def test_a_stamp_of_a_newer_program_without_weights_says_nothing_of_what_is_live
 
 
 @pytest.mark.parametrize(("text", "owns"), [("", True), ("1/7/j/open", True), ("2/7/j/open/x", False), ("?", False)])
-def test_what_a_newer_program_says_beside_a_crumb_is_told(text: str, owns: bool) -> None:
-    assert Crumb.owns(text) is owns
+def test_what_a_newer_program_says_beside_a_mark_is_told(text: str, owns: bool) -> None:
+    assert Mark.owns(text) is owns
 
 
 @pytest.mark.parametrize(("more", "said"), [("", ""), (" by=2", "by=2"), (" by=2 at=x\n", "by=2 at=x")])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backends.deployments.haproxy.state import Crumb, variable_of
+from backends.deployments.haproxy.state import Mark, variable_of
 from tests.live.process import accepts, free_port, run, started, until
 from tests.live.require import program
 
@@ -161,10 +161,10 @@ class Haproxy:
         assert not said, said
 
     def meddle(self, shares: dict[str, int], number: int, stamp: str = "other:1") -> None:
-        """As another console on another host would: weights, and its breadcrumb."""
+        """As another console on another host would: weights, and its mark."""
         self.set(**{f"{color}-1": share for color, share in shares.items()})
-        crumb = Crumb(phase="done", number=number, fence=0, shares=shares, stamp=stamp)
-        self.ask(f"experimental-mode on; set var {variable_of(self.backend)} str({crumb.text()})")
+        mark = Mark(phase="done", number=number, fence=0, shares=shares, stamp=stamp)
+        self.ask(f"experimental-mode on; set var {variable_of(self.backend)} str({mark.text()})")
 
     def status(self, server: str) -> str:
         """In HAProxy's words: `UP`, `DOWN`."""

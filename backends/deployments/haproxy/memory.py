@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from backends.deployments.file_store import read_bounded, replace_file, run_command
 from backends.deployments.haproxy.socket import Node, table
-from backends.deployments.haproxy.state import Crumb, NodeState, shares_words
+from backends.deployments.haproxy.state import Mark, NodeState, shares_words
 from backends.deployments.haproxy.weights import OUT_OF_ROTATION
 from backends.deployments.switch_format import percent
 from backends.errors import BackendError
@@ -22,7 +22,7 @@ MAX_BYTES = 8 * 1024 * 1024
 
 
 class _Wrote(Struct, frozen=True):
-    crumb: str
+    mark: str = field(name="crumb")  # the key of files that are there
     process: str
     owner: str = ""
 
@@ -34,7 +34,7 @@ class _Remembered(Struct, frozen=True):
 
 
 class Memory:
-    """A file of this host beside the adapter's state: the crumb that was last written to each node."""
+    """A file of this host beside the adapter's state: the mark that was last written to each node."""
 
     def __init__(self, directory: Path, service: str) -> None:
         self.path = directory / f"{service}.haproxy.json"
@@ -54,10 +54,10 @@ class Memory:
         except msgspec.DecodeError:
             return _Remembered(damage=f"{self.path} is damaged")
 
-    def wrote(self, node: str, crumb: Crumb, process: str) -> None:
+    def wrote(self, node: str, mark: Mark, process: str) -> None:
         """Remember it. What can not be kept is only missed after a reload, so it stops nothing."""
         found = self.read()
-        self._keep(replace(found, nodes={**found.nodes, node: _Wrote(crumb.text(), process, crumb.owner())}))
+        self._keep(replace(found, nodes={**found.nodes, node: _Wrote(mark.text(), process, mark.owner())}))
 
     def persisted(self, problem: str) -> None:
         """How keeping the weights went; empty for well."""
@@ -70,19 +70,19 @@ class Memory:
 
 
 def after_reload(state: NodeState, remembered: _Remembered) -> tuple[NodeState, str]:
-    """A reload took the crumb: it is put back where the weights are still those it wrote; else it says what is lost."""
+    """A reload took the mark: it is put back where the weights are still those it wrote; else it says what is lost."""
     wrote = remembered.nodes.get(state.node)
-    if remembered.damage and state.crumb is None:
+    if remembered.damage and state.mark is None:
         return state, f"{remembered.damage}: what was written to {state.node} before its last reload is not known"
-    if wrote is None or state.crumb is not None or state.odd_mark or wrote.process == state.process:
+    if wrote is None or state.mark is not None or state.odd_mark or wrote.process == state.process:
         return state, ""
-    crumb = Crumb.parse(wrote.crumb)
-    if crumb is None:
+    mark = Mark.parse(wrote.mark)
+    if mark is None:
         return state, ""
     when = f"{state.node} was reloaded{state.started_words}"
-    if crumb.phase == "done" and crumb.shares == state.shares:
-        return replace(state, crumb=crumb.owned(wrote.owner)), f"{when} and kept its weights"
-    return state, f"{when}, since {shares_words(crumb.shares)} was written there: that is gone"
+    if mark.phase == "done" and mark.shares == state.shares:
+        return replace(state, mark=mark.owned(wrote.owner)), f"{when} and kept its weights"
+    return state, f"{when}, since {shares_words(mark.shares)} was written there: that is gone"
 
 
 class Persisted(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
-"""What the HAProxy nodes of a service say: servers, counters, and the breadcrumb of the last write.
+"""What the HAProxy nodes of a service say: servers, counters, and the mark of the last write.
 
-The breadcrumb is a process-wide variable (`set var proc.…`): every console sees it, whichever host it runs on, and a
+The mark is a process-wide variable (`set var proc.…`): every console sees it, whichever host it runs on, and a
 reload takes it away together with the weights that were set at runtime.
 """
 
@@ -25,10 +25,10 @@ _VARIABLE = re.compile(r"type=\w+ value=<(.*)>\s*\Z", re.DOTALL)
 _RUNNING = 2
 
 
-class Crumb(Struct, frozen=True, kw_only=True):
+class Mark(Struct, frozen=True, kw_only=True):
     """The last write to a node: its phase, the number of the write, the lease's fence, what it wrote and for whom.
 
-    `journal` and `ended` are in a variable beside it: a program before 0.2 takes a crumb with more parts for none."""
+    `journal` and `ended` are in a variable beside it: a program before 0.2 takes a mark with more parts for none."""
 
     phase: Literal["moving", "done"]
     number: int
@@ -52,7 +52,7 @@ class Crumb(Struct, frozen=True, kw_only=True):
         """Whether the variable beside it is of the form that this program writes, or holds nothing."""
         return text == "" or text.startswith("1/")
 
-    def owned(self, text: str) -> "Crumb":
+    def owned(self, text: str) -> "Mark":
         """With what the variable beside it says; without, where that is of another write."""
         version, _, rest = text.partition("/")
         number, _, rest = rest.partition("/")
@@ -62,7 +62,7 @@ class Crumb(Struct, frozen=True, kw_only=True):
         return replace(self, journal=clean(unquote(journal), 64), ended=state == "ended")
 
     @classmethod
-    def parse(cls, text: str) -> "Crumb | None":
+    def parse(cls, text: str) -> "Mark | None":
         """None for what this program did not write."""
         parts = text.split("/")
         if len(parts) != 6 or parts[0] != "1" or parts[1] not in ("moving", "done"):
@@ -92,7 +92,7 @@ class Counters(Struct, frozen=True):
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
-    """One node, read at once. `crumb` is None where there is none, and `odd_mark` is one that can not be read,
+    """One node, read at once. `mark` is None where there is none, and `odd_mark` is one that can not be read,
     `odd_owner` what is beside one.
     `process` changes with every reload, `started` is the second of the last one, 0 where it is not known."""
 
@@ -101,7 +101,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     shares: dict[str, int]
     detail: str
     algorithm: str
-    crumb: Crumb | None
+    mark: Mark | None
     process: str
     started: int
     counters: dict[str, Counters]
@@ -116,10 +116,10 @@ class NodeState(Struct, frozen=True, kw_only=True):
     @property
     def stamp(self) -> str:
         """Of the last write, where its weights are still in force or it was not finished."""
-        crumb = self.crumb
-        if crumb is None or (crumb.phase == "done" and crumb.shares != self.shares):
+        mark = self.mark
+        if mark is None or (mark.phase == "done" and mark.shares != self.shares):
             return ""
-        return crumb.stamp
+        return mark.stamp
 
     @property
     def started_words(self) -> str:
@@ -138,12 +138,12 @@ def shares_words(shares: dict[str, int]) -> str:
 
 
 def variable_of(backend: str) -> str:
-    """The breadcrumb's variable: names there have only letters, digits, dots and underscores."""
+    """The mark's variable: names there have only letters, digits, dots and underscores."""
     return f"proc.tealdeck.{_name(backend)}"
 
 
 def owner_variable_of(backend: str) -> str:
-    """That of the crumb's journal and end."""
+    """That of the mark's journal and end."""
     return f"proc.tealdeck_owner.{_name(backend)}"
 
 
@@ -161,9 +161,9 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
     rows = table(node, state, "srv_name", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight")
     stat = csv_table(node, await node.ask(f"show stat {backend} 6 -1"), "svname", "status", "stot", "hrsp_5xx")
     info = fields(node, await node.ask("show info"), "Pid")
-    found_crumb = _VARIABLE.search(await node.ask(f"get var {variable_of(backend)}"))
+    found_mark = _VARIABLE.search(await node.ask(f"get var {variable_of(backend)}"))
     owner = _VARIABLE.search(await node.ask(f"get var {owner_variable_of(backend)}"))
-    crumb = Crumb.parse(found_crumb[1]) if found_crumb else None
+    mark = Mark.parse(found_mark[1]) if found_mark else None
     color_of = {name: color for color, names in servers.items() for name in names}
     by_name = {row["svname"]: row for row in stat}
     found = tuple(_server(node, row, by_name.get(row["srv_name"], {}), color_of) for row in rows)
@@ -180,12 +180,12 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         shares=shares,
         detail=detail,
         algorithm=clean(by_name.get("BACKEND", {}).get("algo") or "", 40),
-        crumb=crumb.owned(owner[1]) if crumb and owner else crumb,
+        mark=mark.owned(owner[1]) if mark and owner else mark,
         process=f"{info['Pid']}/{info.get('Start_time_sec', '')}",
         started=number(node, info, "Start_time_sec"),
         counters=_counters(node, stat, color_of),
-        odd_mark=clean(found_crumb[1], 200) if found_crumb and crumb is None else "",
-        odd_owner=clean(owner[1], 200) if owner and crumb and not crumb.owns(owner[1]) else "",
+        odd_mark=clean(found_mark[1], 200) if found_mark and mark is None else "",
+        odd_owner=clean(owner[1], 200) if owner and mark and not mark.owns(owner[1]) else "",
     )
 
 
@@ -197,17 +197,17 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
     """
     digest = hashlib.sha256()
     for node in nodes:
-        text = node.crumb.text() if node.crumb else node.odd_mark
+        text = node.mark.text() if node.mark else node.odd_mark
         digest.update(f"{node.node}|{text}|".encode())
         for server in sorted(node.servers, key=lambda server: server.name):
             digest.update(f"{server.name}={server.weight}/{server.admin}|".encode())
-    newest = max(nodes, key=lambda node: node.crumb.number if node.crumb else 0)
+    newest = max(nodes, key=lambda node: node.mark.number if node.mark else 0)
     marks = ((node.odd_mark or node.odd_owner, node.node) for node in nodes)
     odd = next((f"{clean(mark, 80)} on {node}" for mark, node in marks if mark), "")
     state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)
-    if (crumb := newest.crumb) is not None:
-        ended = all(node.crumb is not None and node.crumb.ended for node in nodes)
-        state = replace(state, fence=crumb.fence, journal=crumb.journal, ended=ended)
+    if (mark := newest.mark) is not None:
+        ended = all(node.mark is not None and node.mark.ended for node in nodes)
+        state = replace(state, fence=mark.fence, journal=mark.journal, ended=ended)
     unreadable = [f"{node.node}: {node.detail}" for node in nodes if not node.shares]
     if unreadable:
         return replace(state, detail="; ".join(unreadable), stamp=newest.stamp)

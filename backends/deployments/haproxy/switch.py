@@ -278,7 +278,7 @@ class HaproxySwitch:
                 shares={},
                 detail="",
                 algorithm="",
-                crumb=None,
+                mark=None,
                 process="",
                 started=0,
                 counters={},

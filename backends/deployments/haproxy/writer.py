@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from backends.deployments.file_store import locked_beside
 from backends.deployments.haproxy.memory import Memory
 from backends.deployments.haproxy.socket import Node
-from backends.deployments.haproxy.state import Crumb, NodeState, owner_variable_of, variable_of
+from backends.deployments.haproxy.state import Mark, NodeState, owner_variable_of, variable_of
 from backends.deployments.haproxy.weights import weights_for
 from backends.errors import BackendError
 
@@ -65,34 +65,34 @@ class Writer:
     ) -> None:
         """All nodes in the order of `states`; one that has these shares from this very write is left as it is. Where
         one fails, what was written before is put back and the error raised; a write that itself goes back stays."""
-        number = 1 + max((state.crumb.number for state in states if state.crumb), default=0)
+        number = 1 + max((state.mark.number for state in states if state.mark), default=0)
         plans = [(state, self.commands(state, shares)) for state in states]  # refused before anything is written
         touched: list[NodeState] = []
         for state, (raising, lowering) in plans:
-            if state.shares == shares and state.crumb and (state.crumb.phase, state.crumb.stamp) == ("done", stamp):
+            if state.shares == shares and state.mark and (state.mark.phase, state.mark.stamp) == ("done", stamp):
                 continue
-            crumb = Crumb(phase="done", number=number, fence=fence, shares=shares, stamp=stamp, journal=journal)
+            mark = Mark(phase="done", number=number, fence=fence, shares=shares, stamp=stamp, journal=journal)
             touched.append(state)
             try:
-                await self._apply(nodes[state.node], crumb, raising, lowering)
+                await self._apply(nodes[state.node], mark, raising, lowering)
             except BackendError as error:
                 if goes_back(stamp):
                     raise
                 raise await self._put_back(nodes, touched, error) from None
-            await asyncio.to_thread(self._memory.wrote, state.node, crumb, state.process)
+            await asyncio.to_thread(self._memory.wrote, state.node, mark, state.process)
 
     async def mark_ended(self, nodes: dict[str, Node], states: list[NodeState]) -> None:
         """Note on each node that the action of its last write is over. Raises BackendError."""
         for state in states:
-            if state.crumb is not None and not state.crumb.ended:
-                crumb = replace(state.crumb, ended=True)
-                await nodes[state.node].order(self._marked(None, crumb.owner()))
-                await asyncio.to_thread(self._memory.wrote, state.node, crumb, state.process)
+            if state.mark is not None and not state.mark.ended:
+                mark = replace(state.mark, ended=True)
+                await nodes[state.node].order(self._marked(None, mark.owner()))
+                await asyncio.to_thread(self._memory.wrote, state.node, mark, state.process)
 
-    async def _apply(self, node: Node, crumb: Crumb, raising: list[str], lowering: list[str]) -> None:
-        moving = replace(crumb, phase="moving")
+    async def _apply(self, node: Node, mark: Mark, raising: list[str], lowering: list[str]) -> None:
+        moving = replace(mark, phase="moving")
         await node.order([*self._marked(moving.text(), moving.owner()), *raising])
-        await node.order([*lowering, *self._marked(crumb.text())])
+        await node.order([*lowering, *self._marked(mark.text())])
 
     async def _put_back(self, nodes: dict[str, Node], touched: list[NodeState], error: BackendError) -> BackendError:
         words = [error.message]
@@ -103,7 +103,7 @@ class Writer:
                 raising, lowering = self._between(_weights_in(answer), {s.name: s.weight for s in before.servers})
                 await node.order(raising)
                 odd = before.odd_mark if _ONE_WORD.fullmatch(before.odd_mark) else ""
-                marks = (before.crumb.text(), before.crumb.owner()) if before.crumb else (odd, "")
+                marks = (before.mark.text(), before.mark.owner()) if before.mark else (odd, "")
                 await node.order([*lowering, *self._marked(*marks)])
                 words.append(f"{before.node} is as it was")
             except BackendError as again:
@@ -117,8 +117,8 @@ class Writer:
         raising = [order(name) for name in wanted if name in now and wanted[name] > now[name]]
         return raising, [order(name) for name in wanted if name in now and wanted[name] < now[name]]
 
-    def _marked(self, crumb: str | None, owner: str | None = None) -> list[str]:
-        variables = ((owner_variable_of(self._backend), owner), (variable_of(self._backend), crumb))
+    def _marked(self, mark: str | None, owner: str | None = None) -> list[str]:
+        variables = ((owner_variable_of(self._backend), owner), (variable_of(self._backend), mark))
         return [
             "experimental-mode on",
             *(f"set var {name} str({value})" for name, value in variables if value is not None),
