@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 GuardClass = Literal["0", "1", "2", "3", "R"]
-Door = Literal["deployments", "pipelines", "alerts"]
+OrderPort = Literal["deployments", "pipelines", "alerts"]
 
 
 class Place(Struct, frozen=True):
@@ -40,7 +40,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    port: Door
+    port: OrderPort
     guard_class: GuardClass
     doing: Callable[[], Any]
     verb: str
@@ -189,6 +189,6 @@ def forward() -> tuple[str, ...]:
     return tuple(kind.name for kind in TABLE.values() if kind.forward)
 
 
-def of_port(port: Door) -> list[Kind]:
+def of_port(port: OrderPort) -> list[Kind]:
     """Those that are done to things of a port, in the order of the menu."""
     return [kind for kind in TABLE.values() if kind.port == port]

@@ -50,7 +50,7 @@ class Credentials(Struct, frozen=True):
     auth: tuple[str, str] | None
 
 
-class Entrance(Struct, frozen=True):
+class ServerAccess(Struct, frozen=True):
     """A server and the same. `base` has no slash at its end."""
 
     base: str
@@ -58,13 +58,13 @@ class Entrance(Struct, frozen=True):
     auth: tuple[str, str] | None
 
 
-async def entrance(
+async def server_access(
     url: str | Secret, headers: Mapping[str, str | Secret], auth: Authentication | None, base_dir: Path | None
-) -> Entrance:
+) -> ServerAccess:
     """Raises SecretError as `credentials`."""
     base = (await reveal(url, base_dir)).strip().rstrip("/")
     known = await credentials(headers, auth, base_dir)
-    return Entrance(base, known.headers, known.auth)
+    return ServerAccess(base, known.headers, known.auth)
 
 
 async def credentials(

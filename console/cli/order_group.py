@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from actions.kinds import TABLE, Door, of_port
+from actions.kinds import TABLE, OrderPort, of_port
 from backends.models import Panel
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.writing import RequestMaker, act
@@ -18,7 +18,7 @@ class OrderGroup(click.Group):
     """Its own commands, and those of the records of `port` that have a help; `panels` are read to find the thing."""
 
     def __init__(
-        self, *given: Any, port: Door, request_on: RequestOn, metavar: str, panels: tuple[Panel, ...], **more: Any
+        self, *given: Any, port: OrderPort, request_on: RequestOn, metavar: str, panels: tuple[Panel, ...], **more: Any
     ) -> None:
         super().__init__(*given, **more)
         self._port = port

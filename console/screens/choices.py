@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.journal.steering import possible_orders
-from actions.kinds import Door, Kind, Place, kind_of, of_port
+from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
 from backends.models import Alert, Deployment, Item, PipelineRun
 from console.ports.alerts import why_not_silenced
@@ -55,7 +55,7 @@ def choices(item: Item | Action, session: Session) -> list[Choice]:
     return [_rekeyed(choice, keymap.get(choice.id, choice.key)) for choice in found]
 
 
-def _places(port: Door) -> list[tuple[Kind, Place]]:
+def _places(port: OrderPort) -> list[tuple[Kind, Place]]:
     return [(kind, place) for kind in of_port(port) for place in kind.menu]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from backends import bodies
 from backends.bodies import MAX_BODY_BYTES
-from backends.credentials import Entrance
+from backends.credentials import ServerAccess
 from backends.errors import BackendError
 from backends.http import Http
 from backends.inflating import STEP_BYTES, DamagedError, Gunzip
@@ -166,7 +166,7 @@ async def test_no_body_is_no_body(sends: tuple[Sends, str], http: Http) -> None:
 async def test_a_websocket_asks_for_no_compression(sends: tuple[Sends, str]) -> None:
     server, url = sends
     with pytest.raises(BackendError):
-        await anext(loki_tail.frames(url.replace("http", "ws"), Entrance("", {}, None), 3.0))
+        await anext(loki_tail.frames(url.replace("http", "ws"), ServerAccess("", {}, None), 3.0))
     assert "upgrade: websocket" in server.asked[0]
     assert "permessage-deflate" not in server.asked[0]
 

@@ -146,10 +146,10 @@ async def ask(how: str, url: str, tmp_path: Path) -> None:
 
             await asyncio.to_thread(listed)
         elif how == "websocket":
-            from backends.credentials import Entrance
+            from backends.credentials import ServerAccess
             from backends.logs.loki.tail import frames
 
-            async for _ in frames(url.replace("http", "ws") + "/x", Entrance("", {}, None), 2.0):
+            async for _ in frames(url.replace("http", "ws") + "/x", ServerAccess("", {}, None), 2.0):
                 pass
     finally:
         await http.aclose()

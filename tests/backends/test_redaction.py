@@ -18,7 +18,7 @@ from backends import redaction
 from backends.aws.access import aws_client, aws_error
 from backends.checks.findings import Findings, critical
 from backends.commands import run_bounded
-from backends.credentials import Entrance
+from backends.credentials import ServerAccess
 from backends.errors import BackendError
 from backends.http import Http
 from backends.kubernetes.api import KubernetesApi
@@ -297,6 +297,6 @@ async def silent() -> AsyncIterator[str]:
 
 async def test_a_websocket_that_is_refused_quotes_nothing(silent: str) -> None:
     with pytest.raises(BackendError) as caught:
-        async for _ in loki_tail.frames(f"{silent}/tail?x", Entrance("", {}, ("oncall", PLAIN)), 3.0):
+        async for _ in loki_tail.frames(f"{silent}/tail?x", ServerAccess("", {}, ("oncall", PLAIN)), 3.0):
             pass
     assert leaks(caught.value.message, PLAIN, f"oncall:{PLAIN}") == []

@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 T = TypeVar("T")
 
 
-class Door:
+class PeerClient:
     """How the peers are entered: the shared client, the credentials of the config, seconds for one answer."""
 
     def __init__(
@@ -54,10 +54,10 @@ class Door:
 class Peer:
     """One Alertmanager. `name` is its URL as it may be shown."""
 
-    def __init__(self, url: str, door: Door) -> None:
+    def __init__(self, url: str, client: PeerClient) -> None:
         self._base = url.rstrip("/").removesuffix(API).rstrip("/") + API
         self.name = redact_url(self._base.removesuffix(API))
-        self._door = door
+        self._client = client
 
     async def alerts(self, matchers: Sequence[Matcher] = ()) -> PeerRead:
         """All alerts that are not resolved, or those that `matchers` match."""
@@ -101,7 +101,7 @@ class Peer:
     async def post(self, body: dict[str, Any]) -> str:
         """Send a silence, once; returns its id. Raises BackendError; see `said_no`."""
         try:
-            return (await self._door.request("POST", f"{self._base}/silences", json=body)).decode(WirePosted).id
+            return (await self._client.request("POST", f"{self._base}/silences", json=body)).decode(WirePosted).id
         except BackendError as error:
             if error.status == HTTPStatus.BAD_REQUEST:
                 fix = "correct the matchers or the time of the silence"
@@ -110,10 +110,10 @@ class Peer:
 
     async def delete(self, silence_id: str) -> None:
         """Expire a silence that is there, once. Raises as `post`."""
-        await self._door.request("DELETE", f"{self._base}/silence/{silence_id}")
+        await self._client.request("DELETE", f"{self._base}/silence/{silence_id}")
 
     async def _get(self, path: str, **request: Any) -> Answer:
-        return await self._door.request("GET", self._base + path, **request)
+        return await self._client.request("GET", self._base + path, **request)
 
 
 def said_no(error: BackendError) -> bool:

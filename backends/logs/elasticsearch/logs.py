@@ -26,7 +26,14 @@ from urllib.parse import quote
 
 from msgspec import Struct, field, structs
 
-from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import (
+    Authentication,
+    Keyring,
+    ServerAccess,
+    refuse_bad_url,
+    refuse_literal_secrets,
+    server_access,
+)
 from backends.errors import BackendError
 from backends.http import Answer
 from backends.logs import polling
@@ -111,7 +118,7 @@ class ElasticsearchLogs:
 
     def __init__(self, config: SearchConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
-        self._keys = Keyring(lambda: entrance(config.url, config.headers, config.auth, context.base_dir))
+        self._keys = Keyring(lambda: server_access(config.url, config.headers, config.auth, context.base_dir))
         self._has_ties = True  # until it is refused
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
@@ -295,7 +302,7 @@ class ElasticsearchLogs:
     async def _ask(self, method: str, path: str, body: Any = None, *, params: dict[str, str] | None = None) -> Answer:
         config, context = self._config, self._context
 
-        async def ask(known: Entrance) -> Answer:
+        async def ask(known: ServerAccess) -> Answer:
             answer = await context.http.request(
                 method,
                 known.base + path,

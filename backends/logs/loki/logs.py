@@ -25,7 +25,14 @@ from urllib.parse import urlencode
 
 from msgspec import Struct, field, structs
 
-from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import (
+    Authentication,
+    Keyring,
+    ServerAccess,
+    refuse_bad_url,
+    refuse_literal_secrets,
+    server_access,
+)
 from backends.errors import BackendError
 from backends.http import Answer, refusal
 from backends.logs import polling
@@ -111,7 +118,7 @@ class LokiLogs:
 
     def __init__(self, config: LokiConfig, context: AdapterContext) -> None:
         self._config, self._context = config, context
-        self._keys = Keyring(self._entrance)
+        self._keys = Keyring(self._access)
         self._most = MOST_PER_PAGE
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll))
 
@@ -166,9 +173,9 @@ class LokiLogs:
                 read_to_ns, read_at, dropped = max(known_ns, default=read_to_ns), time.monotonic(), []
                 seen.prune(read_to_ns - OVERLAP_NS)
 
-    async def _entrance(self) -> Entrance:
+    async def _access(self) -> ServerAccess:
         config = self._config
-        known = await entrance(config.url, config.headers, config.auth, self._context.base_dir)
+        known = await server_access(config.url, config.headers, config.auth, self._context.base_dir)
         tenant = {"x-scope-orgid": config.tenant} if config.tenant else {}
         return structs.replace(known, headers={**known.headers, **tenant})
 
@@ -282,7 +289,7 @@ class LokiLogs:
         config = self._config
         params = {"query": config.query + _line_filter(grep), "start": str(start), "end": str(end), "limit": str(limit)}
 
-        async def ask(known: Entrance) -> Answer:
+        async def ask(known: ServerAccess) -> Answer:
             answer = await self._context.http.get(
                 f"{known.base}/loki/api/v1/query_range",
                 params={**params, "direction": direction},

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.credentials import Entrance
+from backends.credentials import ServerAccess
 from backends.errors import BackendError, ErrorKind
 from backends.http import decode_json
 from backends.logs.stamps import parse_time
@@ -36,7 +36,7 @@ class Frame(Struct):
     dropped_entries: list[Any] | None = None
 
 
-async def frames(url: str, known: Entrance, timeout_s: float) -> AsyncGenerator[Frame, None]:
+async def frames(url: str, known: ServerAccess, timeout_s: float) -> AsyncGenerator[Frame, None]:
     """What `url` (`ws://…/loki/api/v1/tail?…`) sends. Raises BackendError, `unreachable` also where it just ends."""
     from websockets.asyncio.client import connect
     from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException

@@ -8,7 +8,14 @@ from urllib.parse import urlencode
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from backends.credentials import Authentication, Entrance, Keyring, entrance, refuse_bad_url, refuse_literal_secrets
+from backends.credentials import (
+    Authentication,
+    Keyring,
+    ServerAccess,
+    refuse_bad_url,
+    refuse_literal_secrets,
+    server_access,
+)
 from backends.errors import BackendError
 from backends.http import Answer, decode_json, refusal
 from backends.metrics.prometheus.wire import Envelope
@@ -60,45 +67,45 @@ class PrometheusApi:
         self._url = url
         self._http = context.http
         self._base_dir = context.base_dir
-        self._keys = Keyring(self._entrance)
+        self._keys = Keyring(self._access)
 
-    async def entered(self, ask: Callable[[Entrance], Awaitable[T]]) -> T:
+    async def entered(self, ask: Callable[[ServerAccess], Awaitable[T]]) -> T:
         """What `ask` gives, as `Keyring.entered`. Raises BackendError."""
         return await self._keys.entered(ask)
 
-    async def _entrance(self) -> Entrance:
+    async def _access(self) -> ServerAccess:
         access = self.access
-        found = await entrance(self._url, access.headers, access.auth, self._base_dir)
+        found = await server_access(self._url, access.headers, access.auth, self._base_dir)
         base = _base(found.base)
         self.where = redact_url(base)
         tenant = {TENANT_HEADER: access.tenant} if access.tenant else {}
-        return Entrance(base, {**found.headers, **tenant}, found.auth)
+        return ServerAccess(base, {**found.headers, **tenant}, found.auth)
 
     async def read(self, path: str, shape: type[T], params: Mapping[str, str] | None = None) -> tuple[T, Envelope]:
         """`data` of `/api/v1/<path>`, and what is around it. Raises BackendError."""
 
-        async def ask(entrance: Entrance) -> tuple[T, Envelope]:
-            answer = await self._ask(f"{entrance.base}{API}/{path}", {**self.access.params, **(params or {})}, entrance)
+        async def ask(access: ServerAccess) -> tuple[T, Envelope]:
+            answer = await self._ask(f"{access.base}{API}/{path}", {**self.access.params, **(params or {})}, access)
             if answer.status < 300:
                 envelope = await _decoded(answer, Envelope)
                 if envelope.status == "success":
                     self.tell_partial(envelope.said)
                     return await _decoded(replace(answer, body=bytes(envelope.data)), shape), envelope
-            raise refused_by(answer, entrance)
+            raise refused_by(answer, access)
 
         return await self._keys.entered(ask)
 
-    async def _ask(self, url: str, params: Mapping[str, str], entrance: Entrance) -> Answer:
+    async def _ask(self, url: str, params: Mapping[str, str], access: ServerAccess) -> Answer:
         """A GET, or a form where the query is long."""
         form = urlencode(params).encode()
         timeout = float(self.access.timeout)
         if len(form) <= LONGEST_IN_URL:
             return await self._http.get(
-                url, params=params, headers=entrance.headers, auth=entrance.auth, timeout=timeout, accept_errors=True
+                url, params=params, headers=access.headers, auth=access.auth, timeout=timeout, accept_errors=True
             )
-        headers = {"content-type": "application/x-www-form-urlencoded", **entrance.headers}
+        headers = {"content-type": "application/x-www-form-urlencoded", **access.headers}
         return await self._http.request(
-            "POST", url, content=form, headers=headers, auth=entrance.auth, timeout=timeout, accept_errors=True
+            "POST", url, content=form, headers=headers, auth=access.auth, timeout=timeout, accept_errors=True
         )
 
     def tell_partial(self, warnings: tuple[str, ...]) -> None:
@@ -116,13 +123,13 @@ class PrometheusApi:
         )
 
 
-def refused_by(answer: Answer, entrance: Entrance) -> BackendError:
+def refused_by(answer: Answer, access: ServerAccess) -> BackendError:
     """The error for an answer that is no success, in the server's own words where it has some."""
     try:
         envelope = decode_json(answer.body, Envelope, where=answer.url)
     except BackendError:
         envelope = Envelope()
-    error = refusal(answer, headers=entrance.headers, auth=entrance.auth, said=envelope.error)
+    error = refusal(answer, headers=access.headers, auth=access.auth, said=envelope.error)
     if answer.status < 300:
         return BackendError("malformed", error.message, status=answer.status)
     if envelope.error_type in ("timeout", "canceled"):

@@ -23,7 +23,7 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
-from backends.credentials import Entrance
+from backends.credentials import ServerAccess
 from backends.errors import BackendError
 from backends.metrics.prometheus.api import REFUSED_QUERY, Access, PrometheusApi, refuse_bad_server
 from backends.metrics.prometheus.wire import READ_TYPES, QueryData, samples_of
@@ -93,9 +93,9 @@ class PrometheusMetrics:
         """As the port says; `start` and `end` are rounded to seconds."""
         params = {**self.server.access.params, "timeout": f"{self._timeout_s:g}s"}
 
-        async def ask(entrance: Entrance) -> tuple[list[Series], tuple[str, ...]]:
+        async def ask(access: ServerAccess) -> tuple[list[Series], tuple[str, ...]]:
             ends = time.monotonic() + self._timeout_s
-            work = partial(_read_range, entrance, query, start, end, step, params, ends)
+            work = partial(_read_range, access, query, start, end, step, params, ends)
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(self._threads.submit(work))
 
@@ -150,7 +150,13 @@ def _quoted(text: str) -> str:
 
 
 def _read_range(
-    entrance: Entrance, query: str, start: datetime, end: datetime, step: float, params: dict[str, str], deadline: float
+    access: ServerAccess,
+    query: str,
+    start: datetime,
+    end: datetime,
+    step: float,
+    params: dict[str, str],
+    deadline: float,
 ) -> tuple[list[Series], tuple[str, ...]]:
     try:
         from backends.metrics.prometheus.range import RangeQuery, read_range
@@ -159,5 +165,5 @@ def _read_range(
             "config", f"the Python module {error.name} is missing", fix="install prometheus-api-client"
         ) from None
     return read_range(
-        entrance, RangeQuery(query=query, start=start, end=end, step=step, params=params, deadline=deadline)
+        access, RangeQuery(query=query, start=start, end=end, step=step, params=params, deadline=deadline)
     )

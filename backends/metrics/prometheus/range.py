@@ -17,7 +17,7 @@ from msgspec import Struct
 from prometheus_api_client import PrometheusConnect
 
 from backends.bodies import MAX_BODY_BYTES, content_coding, too_large
-from backends.credentials import Entrance
+from backends.credentials import ServerAccess
 from backends.errors import BackendError
 from backends.http import CONNECT_TIMEOUT_S, Answer, connection_words
 from backends.inflating import DamagedError
@@ -41,16 +41,16 @@ class RangeQuery(Struct, frozen=True, kw_only=True):
     deadline: float
 
 
-def read_range(entrance: Entrance, wanted: RangeQuery) -> tuple[list[Series], tuple[str, ...]]:
+def read_range(access: ServerAccess, wanted: RangeQuery) -> tuple[list[Series], tuple[str, ...]]:
     """The series, and the warnings of the server. Raises BackendError.
 
     A connection of its own: a kept one may be dead, and nothing is retried here.
     """
-    session = BoundedSession(entrance, wanted.deadline)
-    where = redact_url(f"{entrance.base}{API}/query_range")
+    session = BoundedSession(access, wanted.deadline)
+    where = redact_url(f"{access.base}{API}/query_range")
     try:
         client: Any = PrometheusConnect(
-            entrance.base, headers=entrance.headers, auth=entrance.auth, session=session,
+            access.base, headers=access.headers, auth=access.auth, session=session,
             retry=urllib3.Retry(0, redirect=False), method="POST" if len(wanted.query) > LONGEST_IN_URL else "GET",
         )  # fmt: skip
         result = client.custom_query_range(
@@ -68,7 +68,7 @@ def read_range(entrance: Entrance, wanted: RangeQuery) -> tuple[list[Series], tu
         known = words if len(words) < 60 else "connection lost before the answer was complete"
         raise BackendError("unreachable", f"{where}: {known}") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError) as error:
-        secrets = request_secrets(entrance.base, entrance.headers, entrance.auth)
+        secrets = request_secrets(access.base, access.headers, access.auth)
         words = told(str(error) or type(error).__name__, secrets=secrets)
         raise BackendError("malformed", f"{where}: {words}") from None
     except DamagedError as error:
@@ -80,15 +80,15 @@ def read_range(entrance: Entrance, wanted: RangeQuery) -> tuple[list[Series], tu
 class BoundedSession(requests.Session):
     """One request: in time, of bounded size, not redirected, a long query in the body; a refusal is a BackendError."""
 
-    def __init__(self, entrance: Entrance, deadline: float) -> None:
+    def __init__(self, access: ServerAccess, deadline: float) -> None:
         super().__init__()
         self.headers.update({"user-agent": "tealdeck", "accept-encoding": "gzip"})
         self.trust_env = False  # or a .netrc would replace the credentials
-        proxy = (proxy_for(entrance.base) or "").replace("socks5://", "socks5h://")  # names are resolved there
+        proxy = (proxy_for(access.base) or "").replace("socks5://", "socks5h://")  # names are resolved there
         self.proxies = dict.fromkeys(("http", "https"), proxy) if proxy else {}
         self.verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR") or True
         self.envelope = Envelope()
-        self._entrance = entrance
+        self._access = access
         self._deadline = deadline
 
     def request(self, method: Any, url: Any, *args: Any, **given: Any) -> requests.Response:
@@ -107,10 +107,10 @@ class BoundedSession(requests.Session):
             response.status_code, response.headers, body, time.monotonic() - began, redact_url(str(url))
         )  # fmt: skip
         if answer.status >= 300:
-            raise refused_by(answer, self._entrance)
+            raise refused_by(answer, self._access)
         self.envelope = answer.decode(Envelope)
         if self.envelope.status != "success":
-            raise refused_by(answer, self._entrance)
+            raise refused_by(answer, self._access)
         response.raw = io.BytesIO(body)
         return response
 
