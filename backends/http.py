@@ -17,7 +17,7 @@ from backends.errors import BackendError, ErrorKind
 from backends.inflating import DamagedError
 from backends.json_text import decode_text
 from backends.proxies import checked_proxy, proxy_for
-from backends.redaction import redact_url, redacted, request_secrets, told
+from backends.redaction import quoted, redact_url, redacted, request_secrets
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
 from backends.text import clean
 
@@ -254,7 +254,7 @@ def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[No
     except (TimeoutError, httpx.TimeoutException):
         raise BackendError("timeout", f"{where}: no answer in {timeout:.3g} s") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise BackendError("config", f"{where}: {told(str(error), secrets=secrets)}") from None
+        raise BackendError("config", f"{where}: {quoted(str(error), secrets=secrets)}") from None
     except (httpx.LocalProtocolError, ValueError):  # its words would quote the header, and with it a secret
         raise BackendError("config", f"{where}: the host name or a header cannot be sent", fix=_BAD_HEADER) from None
     except httpx.RemoteProtocolError as error:
@@ -262,13 +262,13 @@ def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[No
         if "disconnected" in words or "peer closed" in words:
             words = f"{where}: connection lost before the answer was complete"
             raise BackendError("unreachable", words, passing=True) from None
-        raise BackendError("malformed", f"{where}: {told(words, secrets=secrets)}") from None
+        raise BackendError("malformed", f"{where}: {quoted(words, secrets=secrets)}") from None
     except DamagedError as error:
         raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None
     except httpx.HTTPError as error:
         words = connection_words(error)
         passing = not words.startswith("certificate")
-        raise BackendError("unreachable", f"{where}: {told(words, secrets=secrets)}", passing=passing) from None
+        raise BackendError("unreachable", f"{where}: {quoted(words, secrets=secrets)}", passing=passing) from None
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
@@ -282,9 +282,9 @@ def decode_json(body: bytes, shape: type[T], *, where: str) -> T:
         with contextlib.suppress(msgspec.DecodeError, RecursionError):
             if "got `null`" in str(error) and len(body) <= MAX_LOOSE_BYTES:
                 return msgspec.convert(without_nulls(decode_text(body, object)), shape)
-        raise BackendError("malformed", f"{where}: {told(str(error), 300)}") from None
+        raise BackendError("malformed", f"{where}: {quoted(str(error), 300)}") from None
     except msgspec.DecodeError as error:
-        words = told(str(error))
+        words = quoted(str(error))
         if not body.strip():
             words = "an empty answer instead of JSON"
         elif body.lstrip()[:1] == b"<":
@@ -352,12 +352,12 @@ def _status_error(answer: Answer, secrets: list[str], said: str = "") -> Backend
     kind = _KIND_OF_STATUS.get(answer.status, "unreachable" if answer.status >= 500 else "malformed")
     detail = ""
     if said:
-        detail = ": " + told(said, secrets=secrets)
+        detail = ": " + quoted(said, secrets=secrets)
     elif answer.status < 400:
         place = redact_url(redacted(answer.headers.get("location", ""), secrets))
         detail = f" to {place}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
-        detail = ": " + told(answer.body.decode("utf-8", "replace"), secrets=secrets)
+        detail = ": " + quoted(answer.body.decode("utf-8", "replace"), secrets=secrets)
     return BackendError(
         kind,
         f"{answer.url}: HTTP {answer.status}{detail}",

@@ -1,6 +1,6 @@
 """What no message may say: the secrets that this process came to know, in every form that a server may echo.
 
-A text from outside is redacted whole and cut afterwards (`told`): the first half of a token is a secret, too.
+A text from outside is redacted whole and cut afterwards (`quoted`): the first half of a token is a secret, too.
 """
 
 import re
@@ -51,7 +51,7 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     return _without_encoded(text, [secret for secret in wanted if not _is_word(secret)]) if wanted else text
 
 
-def told(text: str, limit: int = 200, secrets: Iterable[str] = ()) -> str:
+def quoted(text: str, limit: int = 200, secrets: Iterable[str] = ()) -> str:
     """What somebody else said, for a message: redacted whole, then cleaned and cut at `limit` characters."""
     return clean(redacted(text[:_SEARCHED_CHARS], secrets), limit)
 

@@ -15,7 +15,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Metrics, Pipelines
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.settings import decode_hook
 
 API = 1
@@ -105,7 +105,7 @@ class Offer(msgspec.Struct, frozen=True):
         try:
             return reduce(getattr, name.split("."), import_module(module))
         except (Exception, SystemExit) as error:  # what stands in a module of somebody else's may do anything
-            words = told(f"{type(error).__name__}: {error}")
+            words = quoted(f"{type(error).__name__}: {error}")
             fix = f"update {self.package or 'tealdeck'} or what it needs, or uninstall it"
             raise BackendError("config", f"{self} can not be imported: {words}", fix=fix) from None
 
@@ -114,7 +114,7 @@ class Offer(msgspec.Struct, frozen=True):
         found = self.load()
         if (api := getattr(found, "api", None)) != API:
             fix = f"install a version of {self.package or 'it'} for api {API}"
-            raise BackendError("config", told(f"{self} speaks api {api}, this is api {API}"), fix=fix)
+            raise BackendError("config", quoted(f"{self} speaks api {api}, this is api {API}"), fix=fix)
         config = getattr(found, "Config", None)
         if not (isinstance(config, type) and issubclass(config, msgspec.Struct)):
             raise BackendError("config", f"{self} has no Config that is a msgspec.Struct", fix="see docs/adapters.md")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from backends.errors import BackendError, ErrorKind
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.settings import Secret, reveal
 from backends.text import clean
 from backends.threads import DaemonThreads
@@ -184,7 +184,7 @@ class Database:
                 missing = error.name or "its driver"
                 raise self._error("config", f"the Python module {missing} is missing", f"install {missing}") from None
             except (sa.exc.SQLAlchemyError, TypeError) as error:
-                words = told(str(error).splitlines()[0])
+                words = quoted(str(error).splitlines()[0])
                 raise self._error("config", words, "write a URL as SQLAlchemy documents it") from None
 
     def _sqlite_engine(self, database: str) -> "sa.Engine":
@@ -228,7 +228,7 @@ class Database:
             raise self._translated(error, own_query=isinstance(query, str)) from None
         except (sqlite3.Error, UnicodeDecodeError, ValueError, OverflowError) as error:
             # The drivers' own, from fetching: a text that is no UTF-8, a date that is none.
-            raise self._error("malformed", told(str(error))) from None
+            raise self._error("malformed", quoted(str(error))) from None
         finally:
             if self._engine is not engine:  # closed meanwhile, and with it the pool that took the connection back
                 pool.dispose()
@@ -257,7 +257,7 @@ class Database:
         words = str(cause).strip().partition("\n")[0]
         if "connection to server" in words:  # libpq repeats host and port
             words = words.rpartition("failed: ")[2].removeprefix("FATAL:").strip()
-        words = told(words)
+        words = quoted(words)
         sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
         kind = _KIND_OF_SQLSTATE.get(sqlstate)
         if kind is None:

@@ -16,7 +16,7 @@ from backends.credentials import refuse_bad_url
 from backends.errors import BackendError, ErrorKind
 from backends.http import connection_words
 from backends.proxies import has_proxy, proxy_for
-from backends.redaction import learn, told
+from backends.redaction import learn, quoted
 from backends.settings import Secret, reveal
 
 CONNECT_TIMEOUT_S = 3.0
@@ -144,7 +144,7 @@ def aws_error(error: Exception, where: str) -> BackendError:
         words = "the session of an MFA code has ended"
         return BackendError("auth", f"{where}: {words}", fix="run an `aws sts` command with this profile first")
     if isinstance(error, boto.SSOError | boto.SSOTokenLoadError | boto.UnauthorizedSSOTokenError):
-        return BackendError("auth", f"{where}: {told(str(error))}", fix="run `aws sso login` with this profile first")
+        return BackendError("auth", f"{where}: {quoted(str(error))}", fix="run `aws sso login` with this profile first")
     if isinstance(
         error,
         boto.NoCredentialsError
@@ -167,4 +167,4 @@ def aws_error(error: Exception, where: str) -> BackendError:
 
 
 def _failed(kind: ErrorKind, where: str, words: str, status: int | None = None) -> BackendError:
-    return BackendError(kind, f"{where}: {told(words)}", fix=_FIX.get(kind, ""), status=status)
+    return BackendError(kind, f"{where}: {quoted(words)}", fix=_FIX.get(kind, ""), status=status)

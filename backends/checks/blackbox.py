@@ -27,7 +27,7 @@ from backends.checks.latency import LatencyLimits, judge_latency
 from backends.credentials import Authentication, credentials, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError, ErrorKind
 from backends.models import CheckResult
-from backends.redaction import redact_url, request_secrets, told
+from backends.redaction import quoted, redact_url, request_secrets
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.text import clean
@@ -105,7 +105,7 @@ class BlackboxCheck:
         if answer.status != 200:
             kind: ErrorKind = "config" if answer.status == 400 else "unreachable"
             fix = "correct `module` and `target` of this check" if kind == "config" else ""
-            said = told(text.strip(), secrets=request_secrets(url, known.headers, known.auth))
+            said = quoted(text.strip(), secrets=request_secrets(url, known.headers, known.auth))
             raise BackendError(kind, f"{answer.url}: HTTP {answer.status}: {said}", fix=fix)
         log, _, metrics = text.rpartition(_METRICS)
         found = parse_probe(metrics)
@@ -160,7 +160,7 @@ def _reason(log: str) -> str:
     reasons: list[Any] = _REASON.findall(log)
     if not reasons:
         return ""
-    return told(_QUOTED_URL.sub("", reasons[-1].replace('\\"', '"')))
+    return quoted(_QUOTED_URL.sub("", reasons[-1].replace('\\"', '"')))
 
 
 def _phrase(status: int) -> str:

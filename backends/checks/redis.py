@@ -24,7 +24,7 @@ from backends.checks.resp import BrokenReply, ErrorReply, RedisConnection, Redis
 from backends.errors import BackendError
 from backends.http import connection_words
 from backends.models import CheckResult
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.text import clean, counted
@@ -245,10 +245,10 @@ def _number(info: Info, key: str) -> float | None:
 
 
 def _words(error: ErrorReply) -> str:
-    said = told(str(error).removeprefix(error.code).strip(), 160)
+    said = quoted(str(error).removeprefix(error.code).strip(), 160)
     if "max number of clients" in said:
         return f"full: {said}"
     if "without any password configured" in said:
         return "wrong password: the URL has one, the server wants none"
     known = _WORDS_OF_CODE.get(error.code)
-    return f"{known} ({error.code})" if known else told(str(error))
+    return f"{known} ({error.code})" if known else quoted(str(error))

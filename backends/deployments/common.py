@@ -16,7 +16,7 @@ from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
-from backends.redaction import redact_url, told
+from backends.redaction import quoted, redact_url
 from backends.settings import Duration, decode_hook
 from backends.text import clean
 
@@ -176,7 +176,7 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
     if answer.status != 200 or health.status != "healthy":
         if 300 <= answer.status < 400:
             return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
-        why = f": {told(str(health.detail))}" if health.detail else ""
+        why = f": {quoted(str(health.detail))}" if health.detail else ""
         said = f"HTTP {answer.status}, {_status_words(health.status, answer.status)}"
         return ColorState(version=version, healthy=False, detail=f"{said}{why}")
     said = answer.headers.get(header.lower()) or health.environment

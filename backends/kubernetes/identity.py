@@ -24,7 +24,7 @@ from backends.files import read_regular
 from backends.http import decode_json
 from backends.kubernetes.kubeconfig import Access, Exec, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
-from backends.redaction import SECRET_NAME, basic, learn, told
+from backends.redaction import SECRET_NAME, basic, learn, quoted
 from backends.settings import run_quietly
 from backends.text import clean
 from backends.tls import NamedTls
@@ -185,7 +185,7 @@ async def _run_plugin(plugin: Exec, access: Access) -> Identity:
         raise BackendError("config", f"{access.where}: {name}: {error.strerror or error}", fix=fix) from None
     if ran.status != 0:
         lines = ran.complaint.decode("utf-8", "replace").strip().splitlines()
-        said = f": {told(lines[-1])}" if lines else ""
+        said = f": {quoted(lines[-1])}" if lines else ""
         fix = f"run it by hand: {name}; it may want you to sign in again"
         raise BackendError("auth", f"{access.where}: {name}: exit status {ran.status}{said}", fix=fix)
     try:
@@ -232,7 +232,7 @@ def _ask_library(access: Access) -> Identity:
             os.pathsep.join(str(path) for path in access.files), access.context, settings, persist_config=False
         )
     except Exception as error:  # it raises what its own libraries do
-        words = f"auth-provider: {type(error).__name__}: {told(str(error))}"
+        words = f"auth-provider: {type(error).__name__}: {quoted(str(error))}"
         raise BackendError("auth", f"{access.where}: {words}", fix="use an `exec` plugin instead") from None
     token = settings.api_key.get("BearerToken") or settings.api_key.get("authorization")
     if not token:

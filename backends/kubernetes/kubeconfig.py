@@ -19,7 +19,7 @@ from msgspec import Struct, field
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.http import without_nulls
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.text import clean
 
 DEFAULT_FILE = "~/.kube/config"
@@ -201,7 +201,7 @@ def _read(path: Path) -> _File:
         line = f" in line {mark.line + 1}" if mark is not None else ""
         raise BackendError("config", f"kubeconfig {path}: not YAML{line}") from None
     except msgspec.ValidationError as error:
-        raise BackendError("config", f"kubeconfig {path}: {told(str(error))}") from None
+        raise BackendError("config", f"kubeconfig {path}: {quoted(str(error))}") from None
 
 
 def _in_cluster() -> Access:

@@ -32,7 +32,7 @@ from backends.logs.merging import gap, is_gap
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.text import clean
 
@@ -210,7 +210,7 @@ class JournaldLogs:
         try:
             return decode_text(line, _Entry)
         except msgspec.DecodeError as error:
-            raise BackendError("malformed", f"logs {self._context.name}: journalctl: {told(str(error))}") from None
+            raise BackendError("malformed", f"logs {self._context.name}: journalctl: {quoted(str(error))}") from None
 
     def _entry(self, found: _Entry, raw: str) -> LogEntry:
         """The time is the journal's. The level is the worse of its priority and of what the line says: services that
@@ -230,7 +230,7 @@ class JournaldLogs:
         )
 
     def _failed(self, complaint: bytes) -> BackendError:
-        said = told(complaint.decode("utf-8", "replace").strip()) or "journalctl failed"
+        said = quoted(complaint.decode("utf-8", "replace").strip()) or "journalctl failed"
         kind: ErrorKind = "auth" if any(word in said.casefold() for word in _REFUSED) else "unreachable"
         return BackendError(kind, f"logs {self._context.name}: {said}", fix="try the same with journalctl")
 

@@ -24,7 +24,7 @@ from backends.http import Http
 from backends.kubernetes.api import KubernetesApi
 from backends.logs.loki import tail as loki_tail
 from backends.ports import LogQuery
-from backends.redaction import learn, redacted, told
+from backends.redaction import learn, quoted, redacted
 from backends.registry import AdapterContext, build
 from backends.settings import Secret
 from tests.backends.faulty_server import FaultyServer, Received
@@ -61,7 +61,7 @@ def test_every_form_of_a_secret_goes(form: Callable[[str], str], known: bool) ->
     if known:
         learn(SECRET)
     text = f"you sent {form(SECRET)}, which is wrong"
-    said = told(text, 500, () if known else (SECRET,))
+    said = quoted(text, 500, () if known else (SECRET,))
     assert said.startswith("you sent ")
     assert said.endswith(", which is wrong")
     assert leaks(said, SECRET, form(SECRET)) == []
@@ -70,7 +70,7 @@ def test_every_form_of_a_secret_goes(form: Callable[[str], str], known: bool) ->
 @pytest.mark.parametrize("before", range(150, 205))
 def test_what_a_cut_leaves_of_a_secret_goes_too(before: int) -> None:
     learn(PLAIN)
-    error = BackendError("auth", told("x" * before + PLAIN + " is wrong"))
+    error = BackendError("auth", quoted("x" * before + PLAIN + " is wrong"))
     assert leaks(error.message, PLAIN) == []
     cut_first = BackendError("auth", ("x" * before + PLAIN)[:199] + "…", fix=("y" * before + PLAIN)[:199] + "…")
     assert [leak for leak in leaks(cut_first.message + cut_first.fix, PLAIN) if leak != PLAIN[:6]] == []

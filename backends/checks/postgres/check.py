@@ -25,7 +25,7 @@ from backends.checks.latency import LatencyLimits, judge_latency
 from backends.checks.postgres.queries import ARCHIVER, BLOCKED, FOLLOWERS, FOLLOWING, SERVER
 from backends.errors import BackendError
 from backends.models import CheckResult
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.sql import libpq_arguments
@@ -257,11 +257,11 @@ def _words(error: "psycopg.Error") -> str:
     lines = [line for line in str(error).splitlines() if "failed: " in line] or str(error).splitlines() or [""]
     reason = lines[-1].rpartition("failed: ")[2].replace("FATAL:", "").strip()
     if any(part in reason for part in _FULL):
-        return f"full: {told(reason)}"
+        return f"full: {quoted(reason)}"
     if "could not translate host name" in str(error) or "Name or service not known" in reason:
         return "no such host"
     if "Connection refused" in reason:
         return "connection refused"
     if getattr(error, "sqlstate", None) == "57014":
         return "a statement took too long"
-    return told(reason) or type(error).__name__
+    return quoted(reason) or type(error).__name__

@@ -12,7 +12,7 @@ import io
 import re
 
 from backends.errors import BackendError
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.text import clean
 
 TIMEOUT_S = 5.0
@@ -67,7 +67,7 @@ class Node:
         answer = await self.ask("; ".join(commands))
         said = " / ".join(line.strip() for line in answer.splitlines() if line.strip())
         if said:
-            raise BackendError("failed", f"{self}: {told(said, 300)}", fix="see `show servers state` there")
+            raise BackendError("failed", f"{self}: {quoted(said, 300)}", fix="see `show servers state` there")
         if answer.count("\n") < len(commands):
             raise BackendError("malformed", f"{self}: the answer to `{_verb(commands[0])}` breaks off")
 
@@ -95,7 +95,7 @@ class Node:
             return BackendError("auth", f"{self}: {words}", fix="let this user write to the socket: mode and group")
         if error.errno == errno.ENOENT:
             words = "no such socket"
-        return BackendError("unreachable", f"{self}: {told(words)}", fix="is HAProxy up, and is `nodes` right?")
+        return BackendError("unreachable", f"{self}: {quoted(words)}", fix="is HAProxy up, and is `nodes` right?")
 
 
 def table(node: Node, answer: str, *needed: str) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ from backends.aws.access import AwsAccess, aws_client, aws_error
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
 from backends.ports import Point, Sample, Series
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean, clean_labels
@@ -194,7 +194,7 @@ class CloudWatchMetrics:
             return
         said = "; ".join(str(message.get("Value", "")) for message in result.get("Messages", ()))
         kind: ErrorKind = "auth" if status == "Forbidden" else "unreachable"
-        raise BackendError(kind, f"{self.where}: {told(': '.join(filter(None, (status, said))))}")
+        raise BackendError(kind, f"{self.where}: {quoted(': '.join(filter(None, (status, said))))}")
 
     def _sets(self, metric: Metric) -> list[Labels]:
         pages = self._client.get_paginator("list_metrics").paginate(

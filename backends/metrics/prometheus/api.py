@@ -20,7 +20,7 @@ from backends.errors import BackendError
 from backends.http import Answer, decode_json, refusal
 from backends.metrics.prometheus.wire import Envelope
 from backends.missing import missing
-from backends.redaction import redact_url, told
+from backends.redaction import quoted, redact_url
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 
@@ -111,14 +111,14 @@ class PrometheusApi:
     def tell_partial(self, warnings: tuple[str, ...]) -> None:
         """What the server warned of may lack what a store behind it has."""
         if warnings:
-            words = f"{self.where}: the answer may be incomplete: {told('; '.join(warnings))}"
+            words = f"{self.where}: the answer may be incomplete: {quoted('; '.join(warnings))}"
             missing(BackendError("unreachable", words, fix="look at the stores behind this server", answered=True))
 
     def nothing_proven(self, warnings: tuple[str, ...]) -> BackendError:
         """For an empty answer with warnings: nobody can tell what is not there from what was not read."""
         return BackendError(
             "unreachable",
-            f"{self.where}: an empty answer that may be incomplete: {told('; '.join(warnings))}",
+            f"{self.where}: an empty answer that may be incomplete: {quoted('; '.join(warnings))}",
             fix="look at the stores behind this server",
         )
 

@@ -29,7 +29,7 @@ from backends.metrics.prometheus.api import REFUSED_QUERY, Access, PrometheusApi
 from backends.metrics.prometheus.wire import READ_TYPES, QueryData, samples_of
 from backends.metrics.promql import metric_names
 from backends.ports import Sample, Series
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Secret
 from backends.text import clean
@@ -84,7 +84,7 @@ class PrometheusMetrics:
         try:
             samples = samples_of(data, envelope.said)
         except (msgspec.ValidationError, ValueError) as error:
-            raise BackendError("malformed", f"{self.server.where}: {told(str(error))}") from None
+            raise BackendError("malformed", f"{self.server.where}: {quoted(str(error))}") from None
         if not samples and envelope.said:
             raise self.server.nothing_proven(envelope.said)
         return samples

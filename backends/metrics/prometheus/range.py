@@ -25,7 +25,7 @@ from backends.metrics.prometheus.api import API, LONGEST_IN_URL, refused_by
 from backends.metrics.prometheus.wire import Envelope, WireSeries, series_of
 from backends.ports import Series
 from backends.proxies import proxy_for
-from backends.redaction import redact_url, request_secrets, told
+from backends.redaction import quoted, redact_url, request_secrets
 
 CHUNK = 64 * 1024
 
@@ -69,7 +69,7 @@ def read_range(access: ServerAccess, wanted: RangeQuery) -> tuple[list[Series], 
         raise BackendError("unreachable", f"{where}: {known}") from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, KeyError, TypeError, ValueError) as error:
         secrets = request_secrets(access.base, access.headers, access.auth)
-        words = told(str(error) or type(error).__name__, secrets=secrets)
+        words = quoted(str(error) or type(error).__name__, secrets=secrets)
         raise BackendError("malformed", f"{where}: {words}") from None
     except DamagedError as error:
         raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None

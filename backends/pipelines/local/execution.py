@@ -20,7 +20,7 @@ from backends.models import RunState
 from backends.pipelines.local.dag import RunSpec, TaskConfig
 from backends.pipelines.local.history import History
 from backends.pipelines.local.task import TaskProcess
-from backends.redaction import told
+from backends.redaction import quoted
 from backends.settings import Secret, decode_hook
 
 POLL_S = 0.1
@@ -54,7 +54,7 @@ class Execution:
             self._spec = decode_text(row["spec"], RunSpec, hook=decode_hook)
             own = decode_text(row["params"], dict[str, Any])
         except (msgspec.DecodeError, TypeError) as error:
-            words = f"run {run_id} of {pipeline}: its row is not what this program writes: {told(str(error))}"
+            words = f"run {run_id} of {pipeline}: its row is not what this program writes: {quoted(str(error))}"
             raise BackendError("malformed", words, fix="trigger it anew") from None
         known = {task["task"]: task for task in history.tasks_of(self._run)}
         self._nodes = {

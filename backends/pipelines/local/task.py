@@ -19,7 +19,7 @@ from backends.logs.lines import MAX_LINE_BYTES, leads_with_level, parse_line, ti
 from backends.models import LogLevel
 from backends.ownership import refuse_unsafe_command
 from backends.pipelines.local.dag import TaskConfig
-from backends.redaction import told
+from backends.redaction import quoted
 
 KILL_AFTER_S = 3.0
 _DRAIN_S = 1.0
@@ -166,7 +166,7 @@ class TaskProcess:
             return self.reason
         said = self._log.last_error or self._log.last_line
         if said:
-            return told(said, 512)
+            return quoted(said, 512)
         if status < 0:
             return f"ended by {signal.Signals(-status).name}"
         return f"exit status {status}"
