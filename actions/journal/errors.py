@@ -81,15 +81,15 @@ def only_read(where: str) -> BackendError:
     return BackendError("unreachable", f"journal {where}: it can only be read", fix=fix)
 
 
-def told(error: Any, where: str) -> BackendError:
+def journal_error(error: Any, where: str) -> BackendError:
     """The SQLAlchemy `DBAPIError` of the journal at `where` as a BackendError."""
     cause = error.orig
     if isinstance(cause, sqlite3.Error):
-        return told_by_sqlite(cause, where)
+        return sqlite_error(cause, where)
     return _of_postgresql(cause, where)
 
 
-def told_by_sqlite(cause: sqlite3.Error, where: str) -> BackendError:
+def sqlite_error(cause: sqlite3.Error, where: str) -> BackendError:
     """The same for the driver's own error."""
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     words = f"journal {where}: {clean(str(cause), 200)}"

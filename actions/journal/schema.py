@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from actions.journal.engines import READ_ONLY, WAIT_MS, alone_in, create_file, is_wal, open_engine, use_wal
-from actions.journal.errors import JournalNewer, how_to_move_away, only_read, told, told_by_sqlite
+from actions.journal.errors import JournalNewer, how_to_move_away, journal_error, only_read, sqlite_error
 from actions.journal.location import FILE_NAME, JournalLocation
 from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
@@ -77,9 +77,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise told(error, self._where) from None
+            raise journal_error(error, self._where) from None
         except sqlite3.Error as error:  # of a connection that SQLAlchemy hands over raw
-            raise told_by_sqlite(error, self._where) from None
+            raise sqlite_error(error, self._where) from None
         except (NoSuchModuleError, ImportError) as error:
             message = f"journal {self._where}: {clean(str(error), 200)}"
             raise BackendError("config", message, fix="sqlite:///… or postgresql+psycopg://…") from None
