@@ -50,7 +50,7 @@ class Deploying:
         return _NOTHING if first is None else msgspec.convert(first.data["before"], Deployed)
 
     async def deploy(self, color: str, version: str) -> None:
-        """Put `version` on `color`, as large as the live side is, and wait until it is there. Raises PreconditionFailed."""
+        """Put `version` on `color`, as large as the live side is, and wait for it. Raises PreconditionFailed."""
         deployer = self._deployer()
         left_s = await self._work.begin("deploy", f"{version} on {color.upper()}", lasts_s=ROLLOUT_S)
         try:
@@ -215,7 +215,8 @@ class Deploying:
         raise AssertionError("unreachable")
 
     async def _settled(self, before: Deployed, stamp: str) -> Deployed | None:
-        """What a write came to that failed; None where all is as it was. Raises PreconditionFailed for another's, or for unknown."""
+        """What a write came to that failed; None where all is as it was. Raises PreconditionFailed for another's, and
+        where that is not known."""
         deployer, color = self._deployer(), self._work.plan.to
         until = time.monotonic() + self._adapter.write_settles_s
         for wait_s in (*READ_AGAIN_S, 0.0):

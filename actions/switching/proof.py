@@ -87,7 +87,8 @@ class Proof:
         return Sample("good", f"{color.upper()} healthy", health.version)
 
     async def untouched(self, probes: int) -> str:
-        """What shows that this action has not touched what is live, in words. Raises PreconditionFailed with what does not."""
+        """What shows that this action has not touched what is live, in words. Raises PreconditionFailed with what does
+        not."""
         before = self._traffic.before
         found = await self._traffic.seen()
         if found is None:

@@ -91,8 +91,8 @@ class Traffic:
     async def shift(
         self, step: str, expected: SwitchState, weights: dict[str, int], prober: Prober | None = None
     ) -> None:
-        """Move traffic so. Raises PreconditionFailed where nothing was written, PartialWrite where a part was, Conflict or InDoubt where
-        nobody knows whose it is."""
+        """Move traffic so. Raises PreconditionFailed where nothing was written, PartialWrite where a part was, Conflict
+        or InDoubt where nobody knows whose it is."""
         if sum(weights.values()) != 100:
             raise PreconditionFailed("internal", f"weights {weights} do not sum to 100")
         await self._work.begin(step)
@@ -170,8 +170,8 @@ class Traffic:
     async def _settled(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float
     ) -> SwitchState:
-        """What came of a write that failed: ours. Raises NotWritten, Conflict, PartialWrite or InDoubt. For `late_s` it may
-        still come: until then `before` says nothing."""
+        """What came of a write that failed: ours. Raises NotWritten, Conflict, PartialWrite or InDoubt. For `late_s` it
+        may still come: until then `before` says nothing."""
         unread, reads, until = error.message, iter(READ_AGAIN_S), time.monotonic() + late_s
         half_until = time.monotonic() + max(late_s, HALF_S)
         while True:

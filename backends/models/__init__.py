@@ -55,7 +55,7 @@ __all__ = [
     "TrendPoint",
     "Truth",
     "TruthLayer",
-    "severity_rank",
     "run_states",
+    "severity_rank",
     "worst",
 ]

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class PeerClient:
-    """How the peers are entered: the shared client, the credentials of the config, seconds for one answer."""
+    """How the peers are asked: the shared client, the credentials of the config, seconds for one answer."""
 
     def __init__(
         self,
