@@ -39,7 +39,6 @@ async def run_in_process(action_id: str, location: JournalLocation, own: FindEnt
 
 async def _run(action_id: str, location: JournalLocation, config: str, context: str, digest: str) -> None:
     """With the entries of a config as they are now. Raises BackendError, CommandError."""
-
     found = select(config, context).context
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it
     adapters = Adapters(found)
