@@ -15,6 +15,13 @@ from console.sandbox.control import FAULTS, FaultError, SandboxError, SandboxInf
 from console.sandbox.fetch import fetch
 
 OF_A_COLOR = ("bad-release", "slow-color", "crash-color")
+NEEDS_WHOLE = {  # what has to be whole for a fault to show, or to be seen to be gone
+    "bad-data": ("failing-task", "dead-backend"),
+    "failing-task": ("dead-backend",),
+    "alert-flood": ("dead-backend",),
+    "bad-release": ("crash-color",),
+    "slow-color": ("crash-color",),
+}
 OBSERVE_TIMEOUT_S = 30.0
 FLOOD = 5000
 
@@ -32,9 +39,10 @@ def inject(fault: str) -> str:
         detail["color"] = _color(info, wish or "idle")
     elif wish:
         raise FaultError(f"{name} concerns no color", f"teal sandbox break {name}")
-    if name == "alert-flood":
-        _flood(directory, FLOOD)
     with _changed(directory) as faults:
+        _refuse_hidden(name, detail, faults, "show")
+        if name == "alert-flood":
+            _flood(directory, FLOOD)
         faults[name] = detail
     return _observe(directory, name, detail.get("color", ""), broken=True)
 
@@ -50,9 +58,13 @@ def fix(fault: str | None = None) -> str:
     gone = [found for found in before if name in (None, found)]
     if not gone:
         return f"{name} was not broken" if name else "nothing was broken"
-    if "alert-flood" in gone:
-        _flood(directory, 0)
     with _changed(directory) as faults:
+        stays = {found: detail for found, detail in faults.items() if found not in gone}
+        for found in gone:
+            if found not in OF_A_COLOR:  # what is down shows none of these
+                _refuse_hidden(found, before[found], stays, "be seen to be gone")
+        if "alert-flood" in gone:
+            _flood(directory, 0)
         for found in gone:
             faults.pop(found, None)
     told = [_observe(directory, found, before[found].get("color", ""), broken=False) for found in gone]
@@ -64,6 +76,14 @@ def _known(name: str) -> None:
         near = get_close_matches(name, FAULTS, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         raise FaultError(f'no fault "{name}"', f"{hint}there are: {', '.join(FAULTS)}")
+
+
+def _refuse_hidden(name: str, detail: dict[str, str], faults: dict[str, dict[str, str]], verb: str) -> None:
+    """Raises SandboxError where another fault would hide what is changed, before anything is."""
+    for other in NEEDS_WHOLE.get(name, ()):
+        if other in faults and faults[other].get("color", "") == detail.get("color", ""):
+            message = f"{name} can not {verb} while {other} is broken; nothing was changed"
+            raise SandboxError(message, f"`teal sandbox fix {other}` first")
 
 
 def _sandbox() -> SandboxInfo:

@@ -163,6 +163,55 @@ def test_a_fault_that_is_none_is_refused(up: SandboxInfo, fault: str, message: s
     assert control.running() == up
 
 
+@pytest.mark.parametrize(
+    ("broken", "asked", "in_the_way"),
+    [
+        ({"failing-task": {}}, "bad-data", "failing-task"),
+        ({"dead-backend": {}}, "bad-data", "dead-backend"),
+        ({"dead-backend": {}}, "failing-task", "dead-backend"),
+        ({"dead-backend": {}}, "alert-flood", "dead-backend"),
+        ({"crash-color": {"color": "green"}}, "slow-color:green", "crash-color"),
+        ({"crash-color": {"color": "green"}}, "bad-release:green", "crash-color"),
+        ({"bad-data": {}, "failing-task": {}}, "-bad-data", "failing-task"),
+        ({"failing-task": {}, "dead-backend": {}}, "-failing-task", "dead-backend"),
+    ],
+)
+def test_a_fault_that_another_hides_is_refused_at_once(
+    state: Path, monkeypatch: pytest.MonkeyPatch, broken: dict[str, Any], asked: str, in_the_way: str
+) -> None:
+    """It was changed all the same, waited for 30 s in vain, and the words said to reset."""
+    control.sandbox_dir()
+    before = {"generation": 3, "faults": broken}
+    files.write_json(state / files.FAULTS, before)
+    info = SandboxInfo(
+        pid=1, boot_id="", version="", url="http://127.0.0.1:1", config=str(state / files.CONFIG), started_at=""
+    )
+    monkeypatch.setattr(faults, "running", lambda: info)
+    monkeypatch.setattr(faults, "_observe", lambda *_, **__: pytest.fail("it was waited for"))
+    change = faults.fix if asked.startswith("-") else faults.inject
+    with pytest.raises(SandboxError) as refused:
+        change(asked.removeprefix("-"))
+    assert f"while {in_the_way} is broken" in refused.value.message
+    assert refused.value.fix == f"`teal sandbox fix {in_the_way}` first"
+    assert files.read_json(state / files.FAULTS) == before
+
+
+def test_one_color_down_hides_nothing_of_the_other_and_fixing_all_asks_for_no_order(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.sandbox_dir()
+    files.write_json(state / files.FAULTS, {"generation": 1, "faults": {"crash-color": {"color": "green"}}})
+    info = SandboxInfo(
+        pid=1, boot_id="", version="", url="http://127.0.0.1:1", config=str(state / files.CONFIG), started_at=""
+    )
+    monkeypatch.setattr(faults, "running", lambda: info)
+    monkeypatch.setattr(faults, "_observe", lambda *_, **__: "seen")
+    assert faults.inject("slow-color:blue") == "seen"
+    files.write_json(state / files.FAULTS, {"generation": 1, "faults": {"bad-data": {}, "failing-task": {}}})
+    assert faults.fix() == "seen; seen"
+    assert files.read_json(state / files.FAULTS)["faults"] == {}
+
+
 def test_load_is_spread_as_the_switch_says_and_loses_nothing(up: SandboxInfo) -> None:
     report = control.load(100, 1)
     assert (report.requests, report.errors) == (100, 0)
