@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from actions.telling import is_noop, outcome, title, way
 from backends.models import Health, TimelineEvent
-from backends.ports import Metrics, Series
+from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
 from panels.words import ago, took
 
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 # https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime
 FIRING = 'ALERTS{alertstate="firing"}'
-STEPS = 240  # points a series: a window of 24 h is seen to 6 min, one of 1 h to 15 s
-SHORTEST_STEP_S = 15.0
+STEPS = 240  # points a series, at most
+FINEST_S = 15
+STEPS_S = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
+FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
 UNWATCHED = timedelta(minutes=10)
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
@@ -74,14 +78,28 @@ def of_watches(watched: Iterable[Watch], since: datetime, until: datetime) -> li
 async def of_metrics(metrics: Metrics, source: str, since: datetime, until: datetime) -> list[TimelineEvent]:
     """Alerts that fired and stopped within the window, by `ALERTS`. One that still fires is among the alerts already.
 
-    Raises BackendError.
+    The steps are multiples since the epoch, and each point says when its first sample was: an event has the same time
+    whenever it is asked for. Raises BackendError.
     """
-    step_s = max(SHORTEST_STEP_S, (until - since).total_seconds() / STEPS)
-    series = await metrics.range(FIRING, start=since, end=until, step=step_s)
-    return _spells(series[:MOST_ALERTS], source, until, timedelta(seconds=step_s))
+    step_s = next((each for each in STEPS_S if each * STEPS >= (until - since).total_seconds()), STEPS_S[-1])
+    fine_s = max(FINEST_S, step_s // FINE_STEPS)
+    start, end = (datetime.fromtimestamp(at, UTC) for at in _aligned(since, until, step_s))
+    if start > end:
+        return []
+    # One second short of a step: a range that includes its beginning (before Prometheus 3) would look at it twice.
+    query = f"min_over_time(timestamp({FIRING})[{step_s - 1}s:{fine_s}s])"
+    series = await metrics.range(query, start=start, end=end, step=float(step_s))
+    return _spells(series[:MOST_ALERTS], source, until, timedelta(seconds=step_s), timedelta(seconds=fine_s))
 
 
-def _spells(series: Sequence[Series], source: str, until: datetime, step: timedelta) -> list[TimelineEvent]:
+def _aligned(since: datetime, until: datetime, step_s: int) -> tuple[int, int]:
+    """The first and the last multiple of the step in the window."""
+    return math.ceil(since.timestamp() / step_s) * step_s, math.floor(until.timestamp() / step_s) * step_s
+
+
+def _spells(
+    series: Sequence[Series], source: str, until: datetime, step: timedelta, fine: timedelta
+) -> list[TimelineEvent]:
     """One event for each time that an alert fired and stopped, where it began."""
     found = []
     for one in series:
@@ -89,12 +107,22 @@ def _spells(series: Sequence[Series], source: str, until: datetime, step: timede
         name = labels.get("alertname", "an alert")
         about = " ".join(labels[key] for key in _ABOUT if key in labels)
         health: Health = "critical" if labels.get("severity") in ("critical", "page") else "warning"
-        for began, ended in _runs([point.at for point in one.points], step * 1.5):
+        sampled = {point.at: _sampled(point, step) for point in one.points}
+        for first, ended in _runs([point.at for point in one.points], step * 1.5):
             if until - ended > step * 1.5:
-                text = clean(f"{name} {about} fired for {ago((ended - began + step).total_seconds())}", 300)
+                began = sampled[first]
+                subject = " ".join(filter(None, (name, about)))
+                text = clean(f"{subject} fired for {ago((ended - began + fine).total_seconds())}", 300)
                 ref = f"{source}/{name}/{about}"
                 found.append(TimelineEvent(at=began, kind="alert", ref=ref, text=text, health=health))
     return found
+
+
+def _sampled(point: Point, step: timedelta) -> datetime:
+    """When the first sample of a point was, to the second; when it was looked at where the value is no such time."""
+    at = point.at.timestamp()
+    near = point.value is not None and at - step.total_seconds() - LOOKBACK_S <= point.value <= at
+    return datetime.fromtimestamp(int(point.value), UTC) if near and point.value is not None else point.at
 
 
 def _runs(times: Sequence[datetime], gap: timedelta) -> list[tuple[datetime, datetime]]:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from actions.journal.audit import AuditRecord
 from actions.models import Action, Actor, Watch
 from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
@@ -88,6 +90,36 @@ async def test_each_time_that_an_alert_fired_and_stopped_is_told_once() -> None:
         (ago(50), "HighErrorRate analytics fired for 45s", "critical"),
         (ago(20), "HighErrorRate analytics fired for 30s", "critical"),
     ]
+
+
+@pytest.mark.parametrize("window_h", [1, 12, 24, 24 * 7])
+@pytest.mark.parametrize("later_s", [0, 1, 7.5, 14, 100])
+async def test_an_alert_has_the_same_time_whenever_it_is_asked_for(later_s: float, window_h: int) -> None:
+    fired, stopped = ago(30).timestamp() + 4.321, ago(20).timestamp() + 4.321
+    asked: list[tuple[datetime, datetime, float]] = []
+
+    class Server:
+        """As Prometheus evaluates the query: samples each 15 s, the first of them within each step."""
+
+        async def range(self, query: str, *, start: datetime, end: datetime, step: float) -> list[Series]:
+            asked.append((start, end, step))
+            assert query.startswith("min_over_time(timestamp(")
+            fine = float(query.rpartition(":")[2].rstrip(")]s"))
+            samples = [fired + 15 * each for each in range(40)]
+            points, at = [], start.timestamp()
+            while at <= end.timestamp():
+                looks = [at - fine * each for each in range(int(step // fine))]
+                seen = [max(s for s in samples if s <= look) for look in looks if fired <= look < stopped]
+                points += [Point(datetime.fromtimestamp(at, UTC), min(seen))] if seen else []
+                at += step
+            return [Series(labels={"alertname": "Down"}, points=tuple(points))]
+
+    until = NOW + timedelta(hours=2 if window_h > 1 else 0, seconds=later_s)
+    (event,) = await of_metrics(Server(), "prom", until - timedelta(hours=window_h), until)  # type: ignore[arg-type]
+    assert all(at.timestamp() % step == 0 for start, end, step in asked for at in (start, end))
+    assert abs(event.at.timestamp() - fired) < (1 if window_h <= 24 else 120)
+    if window_h == 1:
+        assert event.text == "Down fired for 10m"
 
 
 async def test_what_still_fires_is_left_to_the_alerts() -> None:
