@@ -250,7 +250,7 @@ class FakeSession:
         self.gate = asyncio.Event()
         self.gate.set()
         self.news: asyncio.Queue[Action | None] = asyncio.Queue()
-        self.all_actions: list[Action] = [an_action(status="succeeded", ended_at=ago(5))]
+        self.all_actions: list[Action] = [an_action(status="succeeded", changed=True, ended_at=ago(5))]
         self.task_list = some_tasks()
         self.info = PipelineInfo(
             pipeline="etl",
