@@ -25,6 +25,7 @@ from backends.times import away
 KILL_AFTER_S = 3.0
 _POLL_S = 0.05
 _PROC = Path("/proc")
+_LOADED_AT = time.monotonic()
 
 Fate = Literal["gone", "left", "here", "elsewhere"]
 """Of a command: over; over, but what it started lives; runs; can not be looked at from here."""
@@ -72,6 +73,14 @@ def is_stopped(pid: int) -> bool:
     """Whether a process of this host is stopped (Ctrl-Z, SIGSTOP, a debugger); False where that can not be seen."""
     found = _stat(pid)
     return found is not None and found.state in ("T", "t")
+
+
+def age_s() -> float:
+    """Seconds since this process began; since this module was loaded where the system has no /proc."""
+    found = _stat(os.getpid())
+    if found is None or not hasattr(time, "CLOCK_BOOTTIME"):
+        return time.monotonic() - _LOADED_AT
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - found.start_ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def running(pid: int, name: str, mark: str, since: datetime, until: datetime) -> Running:

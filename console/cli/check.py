@@ -1,11 +1,7 @@
 """`teal check`: one line and an exit code for monitoring, within nine seconds."""
 
 import asyncio
-import contextlib
 import os
-import sys
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -14,6 +10,7 @@ from msgspec.structs import replace
 from backends.errors import BackendError
 from backends.models import CheckResult, severity_rank, worst
 from console.check_results import ACTING, ACTIONS, check_results, judged, of_actions
+from console.cli.check_budget import EXIT_UNKNOWN, Ending, within
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, patience_s
 from console.cli.showing import Answer, show
@@ -24,13 +21,16 @@ from console.ports.table import readings
 from console.printing.check_output import EXIT_OF_HEALTH, FORMATS, write
 from console.printing.output import document
 from console.printing.ranges import Range, judged_by, parse_range
-from console.session import Session, opened
+from console.session import Acting, Session, opened
 from console.streams import forgive, say
 from console.zones import zone_of
 
 BUDGET_S = 9.0
 READ_S = 8.0
-EXIT_UNKNOWN = EXIT_OF_HEALTH["unknown"]
+TELLING_S = 0.7
+"""So much of the budget is kept for the answer; a read gets the rest, `SHORTEST_READ_S` at least."""
+SHORTEST_READ_S = 0.3
+LATE = "who acts is unknown: no answer in time"
 NOTHING = CheckResult(ref="teal", name="teal", state="unknown", message="no checks configured")
 
 
@@ -85,23 +85,23 @@ def check(
     RANGE is [@]START:END as the monitoring plugins write it, and adds to the limits of the config.
     """
     forgive()  # a monitoring host takes the exit code, also where nobody reads the text
-    with _budget() as told:
+    with within(BUDGET_S) as ending:
         failure: CommandError | None = None
         try:
             if (warning or critical) and not names:
                 raise CommandError(
                     EXIT_UNKNOWN, "usage", "--warning and --critical need NAMEs", fix="teal check --list"
                 )
-            run_loop(_check(common, list_only, record, names, (warning, critical), told))
+            run_loop(_check(common, list_only, record, names, (warning, critical), ending))
         except (CommandError, BackendError) as error:
             failure = CommandError(EXIT_UNKNOWN, error.kind, error.message, fix=error.fix)
         except BrokenPipeError:
             raise
         except Exception as error:
             failure = _defect(error)
-        if failure is not None and not told:
-            told.append(_unable(common, failure))
-        return told[0]
+        if failure is not None and ending.code is None:
+            _tell_unable(common, failure, ending)
+        return EXIT_UNKNOWN if ending.code is None else ending.code
 
 
 async def _check(
@@ -110,7 +110,7 @@ async def _check(
     record: bool,
     names: tuple[str, ...],
     ranges: tuple[Range | None, Range | None],
-    told: list[int],
+    ending: Ending,
 ) -> None:
     selection = chosen(common)
     if selection.context.sandbox and SANDBOX not in (common.context, os.environ.get("TEAL_CONTEXT")):
@@ -126,31 +126,40 @@ async def _check(
             EXIT_UNKNOWN, "not_found", f'no check "{unknown[0]}"', fix=f"there are: {', '.join(known) or 'none'}"
         )
     if list_only:
-        write("".join(f"{name}\n" for name in known))
-        told.append(0)
+        ending.tell(0, lambda: write("".join(f"{name}\n" for name in known)))
         return
     wanted = names or tuple(known)
-    zone = zone_of(selection.context.config.timezone)
     panels = [name for name, _ in judged() if name in wanted]
     panels += [other for name, reading in judged() if name in panels for other in reading.beside]
     entries = {**entries, **{name: tuple(entry for entry in entries[name] if entry.name in wanted) for name in each}}
+    zone = zone_of(selection.context.config.timezone)
     selection = replace(selection, context=replace(selection.context, entries=entries))
     async with opened(Session(selection, panels=tuple(dict.fromkeys((*each, *panels))))) as session:
-        session.orders.patience_s = patience_s(min(common.timeout_s or READ_S, READ_S))
+        deadline_s = max(SHORTEST_READ_S, min(common.timeout_s or READ_S, READ_S, ending.left_s() - TELLING_S))
+        session.orders.patience_s = patience_s(deadline_s)
         session.orders.begin_care()
-        _, acting = await asyncio.gather(
-            session.read(deadline_s=min(common.timeout_s or READ_S, READ_S)), session.open_actions()
-        )
-        results = [result for result in check_results(session) if result.name in wanted]
-        if ACTING & {*wanted}:
-            results += [found for found in [of_actions(acting, zone)] if found.state != "ok" or ACTIONS in names]
-        if any(ranges):
-            results = [judged_by(result, *ranges) for result in results]
-        results.sort(key=lambda result: severity_rank(result.state))
-        _show(common, session, results)
-        told.append(EXIT_OF_HEALTH[worst([result.state for result in results])])
+        asking = asyncio.create_task(session.open_actions())
+
+        def results() -> list[CheckResult]:
+            """What has answered by now; what has not is unknown."""
+            found = [result for result in check_results(session) if result.name in wanted]
+            if ACTING & {*wanted}:
+                acting = asking.result() if asking.done() and not asking.cancelled() else Acting(unknown=LATE)
+                found += [told for told in [of_actions(acting, zone)] if told.state != "ok" or ACTIONS in names]
+            judging = [judged_by(result, *ranges) for result in found] if any(ranges) else found
+            return sorted(judging, key=lambda result: severity_rank(result.state))
+
+        def tell() -> list[CheckResult]:
+            answered = results()
+            code = EXIT_OF_HEALTH[worst([result.state for result in answered])]
+            ending.tell(code, lambda: _show(common, session, answered))
+            return answered
+
+        ending.known = tell
+        await asyncio.gather(session.read(deadline_s=deadline_s), asking)
+        answered = tell()
         if record:
-            await _record(session, results)
+            await _record(session, answered)
 
 
 def _show(common: Common, session: Session, results: list[CheckResult]) -> None:
@@ -171,18 +180,17 @@ async def _record(session: Session, results: list[CheckResult]) -> None:
         say(f"teal: not recorded: {error.message} ({error.fix})")
 
 
-def _unable(common: Common, error: CommandError) -> int:
+def _tell_unable(common: Common, error: CommandError, ending: Ending) -> None:
     """Where nothing could be checked, that is what the output says; JSON is left to the common ending."""
     if common.output not in FORMATS:
         raise error
     message = f"{error.message} ({error.fix})" if error.fix else error.message
     if common.output == "nagios":
-        write(f"UNKNOWN: {message}\n")
-    else:
-        result = CheckResult(ref="teal", name="teal", state="unknown", message=message)
-        write(FORMATS[common.output]([result], common.context or ""))
-        say(f"teal: {message}")
-    return EXIT_UNKNOWN
+        ending.tell(EXIT_UNKNOWN, lambda: write(f"UNKNOWN: {message}\n"))
+        return
+    result = CheckResult(ref="teal", name="teal", state="unknown", message=message)
+    ending.tell(EXIT_UNKNOWN, lambda: write(FORMATS[common.output]([result], common.context or "")))
+    say(f"teal: {message}")
 
 
 def _defect(error: Exception) -> CommandError:
@@ -192,26 +200,3 @@ def _defect(error: Exception) -> CommandError:
     return CommandError(
         EXIT_UNKNOWN, "internal", f"{type(error).__name__}: this is a defect", fix=f"report it with {path}"
     )
-
-
-@contextlib.contextmanager
-def _budget() -> Iterator[list[int]]:
-    """Ends the process after `BUDGET_S`, whatever it hangs in: a resolver, a file system, a driver that closes.
-
-    The list gets the exit code as soon as the output is written.
-    """
-    told: list[int] = []
-
-    def give_up() -> None:
-        if not told:
-            write(f"UNKNOWN: no answer in {BUDGET_S:g} s\n")
-        sys.stdout.flush()
-        os._exit(told[0] if told else EXIT_UNKNOWN)
-
-    timer = threading.Timer(BUDGET_S, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield told
-    finally:
-        timer.cancel()

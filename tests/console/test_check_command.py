@@ -52,6 +52,23 @@ main()
 """
 
 
+HANGING_AFTER_ONE_ANSWER = """
+import sys, time
+from console.ports.store import Store
+put = Store.put
+def put_and_hang(store, snapshot):
+    put(store, snapshot)
+    if snapshot.key.name == "backup" and snapshot.items:
+        time.sleep(60)
+Store.put = put_and_hang
+import console.cli.check as module
+module.BUDGET_S = {budget_s}
+sys.argv = ["teal", "check", "-c", {config!r}, "-o", {output!r}]
+from console.cli.main import main
+main()
+"""
+
+
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -148,11 +165,36 @@ def test_a_resolver_that_hangs_does_not_outlast_the_budget(tmp_path: Path, read_
         check=False,
     )
     assert time.monotonic() - began < 10
-    if read_s == 1.0:
-        assert (done.returncode, done.stderr) == (2, "")
-        assert "UNKNOWN: port: no answer in time\n" in done.stdout
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "UNKNOWN: port: no answer in time\n" in done.stdout
+    assert "CRITICAL: backup: no file matches" in done.stdout
+
+
+@pytest.mark.parametrize("output", ["nagios", "json"])
+def test_what_had_answered_is_told_where_the_rest_hangs(tmp_path: Path, output: str) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(port=1).replace('"tcp"\nhost', '"http"\nurl = "http://127.0.0.1:1/"\n#'))
+    config.write_text(config.read_text().replace("port = 1", ""))
+    config.chmod(0o600)
+    program = HANGING_AFTER_ONE_ANSWER.format(config=str(config), budget_s=4.0, output=output)
+    env = {"TEAL_STATE_DIR": str(tmp_path / "state")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    if output == "json":
+        assert {item["name"]: item["state"] for item in json.loads(done.stdout)["items"]}["backup"] == "critical"
     else:
-        assert (done.returncode, done.stdout) == (3, "UNKNOWN: no answer in 2 s\n")
+        assert done.stdout.startswith("CRITICAL: backup: no file matches")
+        assert "\nUNKNOWN: port: no answer in time\n" in done.stdout or "CRITICAL: port" in done.stdout
+
+
+def test_the_budget_counts_from_the_start_of_the_process(config: Path) -> None:
+    program = f"import time; time.sleep(1.5); {HANGING_RESOLVER.format(config=str(config), read_s=60)}"
+    program = program.replace("lambda *_, **__: time.sleep(60)", "socket.getaddrinfo")
+    program = program.replace("= 2.0,", "= 1.0,")
+    command, env = [sys.executable, "-c", program], {"TEAL_STATE_DIR": str(config.parent / "state")}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (3, "UNKNOWN: no answer in 1 s\n")
 
 
 def test_changes_of_state_are_recorded_once(config: Path, listening: socket.socket) -> None:
