@@ -275,6 +275,17 @@ class TealApp(Opening, inherit_bindings=False):
             widget.refresh()
         return super().pop_screen()
 
+    def go_to(self, at: datetime, panel: str = "") -> None:
+        """Leave all that lies over the overview, and show `panel` there, or all that has a time, as it was at `at`."""
+        while len(self.screen_stack) > 1:
+            if not self.screen.is_mounted:
+                self.screen.call_later(self.go_to, at, panel)
+                return
+            self.pop_screen()
+        overview = self.screen
+        if isinstance(overview, Overview):
+            overview.go_to(at, panel)
+
     def _pop(self, leaving: Screen[Any]) -> None:
         if self.screen is leaving:
             self.pop_screen()

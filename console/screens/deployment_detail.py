@@ -21,12 +21,12 @@ from backends.models import Deployment
 from console.ports.store import Snapshot
 from console.screens import deployment_lines as lines
 from console.screens.action import ActionScreen
+from console.screens.detail import Detail
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
     Frame,
-    Page,
     Paragraphs,
     Row,
     mark,
@@ -47,7 +47,7 @@ READ_TIMEOUT_S = 15.0
 SHOWN_ACTIONS = 50
 
 
-class DeploymentDetail(Page):
+class DeploymentDetail(Detail):
     """A deployment as the store knows it, live. Enter opens the chosen action, of which the open one is first."""
 
     AUTO_FOCUS = "#actions"
@@ -74,6 +74,10 @@ class DeploymentDetail(Page):
         self._stale: list[Row] = []
         self._listed: list[str | None] = []
         self._fetched_age: Callable[[], float | None] = lambda: None
+
+    @property
+    def subject(self) -> Deployment:
+        return self.deployment
 
     def compose(self) -> ComposeResult:
         with Frame(title="Deployment", id="frame"):

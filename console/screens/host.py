@@ -51,6 +51,10 @@ class Host(App[None]):
         """Let the feeds read this far back."""
         raise NotImplementedError
 
+    def go_to(self, at: datetime, panel: str = "") -> None:
+        """Leave all that lies over the overview, and show `panel` there, or all that has a time, as it was at `at`."""
+        raise NotImplementedError
+
     def leave(self, open_actions: Sequence[Action] = ()) -> None:
         """Quit, and say which actions go on without this console."""
         raise NotImplementedError

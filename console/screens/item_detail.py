@@ -13,8 +13,8 @@ from textual.content import Content
 
 from backends.models import Alert, CheckResult, LogEntry, QualityScore
 from console.ports.table import port_of
-from console.screens.about import url_of
-from console.screens.parts import KEY_ORDER, STRONG, Frame, Page, Paragraphs, Row, mark, row, style_of
+from console.screens.detail import Detail
+from console.screens.parts import KEY_ORDER, STRONG, Frame, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
 from panels.kinds.quality import freshness_words, score_words, trend
 from panels.words import ago, amount, clock, zone_name
@@ -28,12 +28,11 @@ TREND_WIDTH = 48
 LEAD = 14
 
 
-class ItemDetail(Page):
+class ItemDetail(Detail):
     """Keeps up with the store: the item is looked up again by its ref with each snapshot."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy", id="copy.row", show=False),
-        Binding("o", "url", "show the URL", id="url", show=False),
     ]
 
     app: Host
@@ -41,6 +40,10 @@ class ItemDetail(Page):
     def __init__(self, session: Session, item: Any) -> None:
         super().__init__(session)
         self.item = item
+
+    @property
+    def subject(self) -> Any:
+        return self.item
 
     def compose(self) -> ComposeResult:
         with Frame(title=title_of(self.item), id="item"), VerticalScroll():
@@ -139,14 +142,8 @@ class ItemDetail(Page):
         age = (self.app.now() - at).total_seconds()
         return f"{at.astimezone(zone):%Y-%m-%d} {clock(at, zone)} {zone_name(at, zone)}, {ago(age)} ago"
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return bool(url_of(self.item)) if action == "url" else True
-
     def action_copy(self) -> None:
         self.app.copy(self.query_one("#lines", Paragraphs).text)
-
-    def action_url(self) -> None:
-        self.app.say(url_of(self.item))
 
 
 def heading(text: str) -> list[Row]:

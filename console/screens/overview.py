@@ -345,6 +345,10 @@ class Overview(Screen[None], inherit_bindings=False):
         if at is None:
             self.app.say("this has no time to go to")
             return
+        self.go_to(at, panel)
+
+    def go_to(self, at: datetime, panel: str = "") -> None:
+        """Show `panel`, or all that has a time, as it was at `at`."""
         self.board.zoom(panel)
         self._go(at)
 

@@ -20,13 +20,13 @@ from backends.models import LogEntry, PipelineRun, TaskRun
 from backends.ports import Pipelines
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
+from console.screens.detail import Detail
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
     Frame,
-    Page,
     Paragraphs,
     Row,
     fit,
@@ -50,7 +50,7 @@ READ_TIMEOUT_S = 15.0
 RUNNING = ("queued", "running", "waiting")
 
 
-class RunDetail(Page):
+class RunDetail(Detail):
     """A run with its tasks and a log. While it runs and is looked at, it is read again every `POLL_S` seconds."""
 
     AUTO_FOCUS = "#tasks"
@@ -94,6 +94,10 @@ class RunDetail(Page):
         self._log: list[LogEntry] = []
         self._listed: list[str] = []
         self._waits: list[Row] = []
+
+    @property
+    def subject(self) -> PipelineRun:
+        return self.run_shown
 
     def compose(self) -> ComposeResult:
         with Frame(title="Run", id="frame"):

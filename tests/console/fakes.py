@@ -148,6 +148,9 @@ class FakeSession:
     def impact(self, item: Any) -> list[str]:
         return []
 
+    def triage(self, *_: Any) -> None:
+        return None
+
     def ways(self, backend: str) -> ReleaseOptions:
         return ReleaseOptions()
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.logs.merging import is_note
@@ -19,7 +20,11 @@ from console.reading.adapters import Adapters
 from console.reading.feeds import Source
 from console.reading.past import Past
 from console.reading.timeline_feeds import TimelineSources, Window
+from console.screens.about import time_of
+from console.screens.clock import RECENT
+from console.screens.detail import Detail
 from panels.header import Strip
+from panels.keybar import KeyBar
 from tests.console.fakes import NOW, FakeSession, alert, log, run
 from tests.console.screens.test_overview import console, incident, text
 
@@ -181,3 +186,49 @@ async def test_escape_leads_back_to_now() -> None:
         await pilot.press("escape", "escape")
         await pilot.pause(0.3)
         assert (overview.board.zoomed, overview.clock.past) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "panel"),
+    [
+        ("quality", "t", "timeline"),
+        ("pipelines", "l", "logs"),
+        ("alerts", "comma", ""),
+        ("deployments", "t", "timeline"),
+    ],
+)
+async def test_on_the_detail_of_a_thing_the_keys_go_to_its_time_too(what: str, key: str, panel: str) -> None:
+    """They did nothing there, and drill 2 is written with one."""
+    session = incident()
+    item = session.store.items(what)[0]  # type: ignore[arg-type]
+    asked = list[datetime]()
+
+    def at_time(at: datetime) -> Past:
+        asked.append(at)
+        return past(Backend(), at)
+
+    session.past = at_time  # type: ignore[attr-defined]
+    async with console(session) as (app, overview, pilot):
+        await pilot.press("tab")
+        app.open_item(item)
+        await pilot.pause()
+        assert isinstance(app.screen, Detail)
+        assert time_of(item) is not None
+        await pilot.press(key)
+        await pilot.pause(0.1)
+        assert app.screen is overview
+        assert overview.board.zoomed == panel
+        assert NOW - time_of(item) < RECENT or asked == [time_of(item)]  # type: ignore[operator]
+        assert overview.clock.past is None or overview.clock.past.at == time_of(item)
+
+
+async def test_a_detail_without_a_time_says_so_and_stays() -> None:
+    session = incident()
+    async with console(session) as (app, _, pilot):
+        app.open_item(session.store.items("deployments")[0])
+        await pilot.pause()
+        page = app.screen
+        page.deployment = replace(page.deployment, last_switch=None)  # type: ignore[attr-defined]
+        await pilot.press("t")
+        assert app.screen is page
+        assert "no time to go to" in page.query_one(KeyBar).text

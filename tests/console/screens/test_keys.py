@@ -11,6 +11,7 @@ from textual.dom import DOMNode
 from actions.models import Actor, OpenConsole
 from console.app import TealApp
 from console.screens.board import Board
+from console.screens.detail import Detail
 from console.screens.item_detail import ItemDetail
 from console.screens.lists import ListScreen, keys_of
 from console.screens.overview import Overview
@@ -22,7 +23,7 @@ from panels.listing import Listing
 from panels.logview import LogView
 from tests.console.fakes import NOW, FakeContext, incident
 
-OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, ItemDetail, Palette, Prompt]
+OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, Detail, ItemDetail, Palette, Prompt]
 
 
 def bindings(owner: type[DOMNode]) -> Iterator[Binding]:

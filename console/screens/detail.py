@@ -1,0 +1,46 @@
+"""A page about one item: the keys that mean on it what they mean on its row of the overview."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from console.screens.about import command_of, time_of, url_of
+from console.screens.parts import Page
+
+
+class Detail(Page):
+    """`subject` is the item as it was last seen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "here('logs')", "logs at the time of this", id="logs.here", show=False),
+        Binding("t", "here('timeline')", "timeline at the time of this", id="timeline.here", show=False),
+        Binding("comma", "here('')", "runs, logs and timeline at the time of this", id="all.here", show=False),
+        Binding("Y", "copy_command", "copy the teal command that shows this", id="copy.command", show=False),
+        Binding("o", "url", "show the URL of this", id="url", show=False),
+    ]
+
+    @property
+    def subject(self) -> Any:
+        """What the page is about."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(url_of(self.subject)) if action == "url" else True
+
+    def action_here(self, panel: str) -> None:
+        """Leave for the overview, which shows `panel`, or all that has a time, as it was then."""
+        at = time_of(self.subject)
+        if at is None:
+            self.app.say("this has no time to go to")
+        else:
+            self.app.go_to(at, panel)
+
+    def action_copy_command(self) -> None:
+        command = command_of(self.subject, self.session.context.name)
+        if command:
+            self.app.copy(command)
+
+    def action_url(self) -> None:
+        self.app.say(url_of(self.subject))
