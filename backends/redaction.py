@@ -39,6 +39,12 @@ def learn(*values: str | None) -> None:
                 _known = (*_known, secret)[-_MAX_KNOWN:]
 
 
+def forget(value: str) -> None:
+    """`value` was no secret, though it was kept where secrets are: messages say it again."""
+    global _known
+    _known = tuple(secret for secret in _known if secret != value)
+
+
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without the secrets that are known, and without `secrets`. What a cut left of one goes, too."""
     wanted = dict.fromkeys((*_known, *(secret for secret in secrets if len(secret) >= _MIN_OWN_CHARS)))

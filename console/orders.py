@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
-from backends.settings import reveal
 from console.config.load import Context
 from console.ports.alerts import silencer
 from console.ports.deployments import DEPLOYMENTS
@@ -309,16 +308,14 @@ class Orders:
             from actions.guards import Policy
             from actions.journal.journal import Journal
             from actions.journal.location import JournalLocation, journal_location
+            from console.journal_place import journal_of
 
-            config = self._context.config
-            url, lost = None, None
+            config, lost = self._context.config, None
             try:
-                url = await reveal(config.journal, self._context.base_dir) if config.journal else None
-            except BackendError as error:
+                location = await journal_of(self._context, os.environ)
+            except BackendError as error:  # where it is can not be read: what is beside another one says nothing of it
                 lost = error
-            location = journal_location(url, os.environ)
-            if lost is not None:  # where it is can not be read: what is beside another one says nothing of it
-                location = JournalLocation("", None, location.directory, shared=True)
+                location = JournalLocation("", None, journal_location(None, os.environ).directory, shared=True)
             policy = Policy(
                 context=self._context.name,
                 protected=config.protected,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from backends.errors import BackendError
+from backends.redaction import redacted
 from backends.text import clean
 
 NO_SENSE = (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError)
@@ -46,7 +47,12 @@ class JournalNewer(JournalError):
 
 
 def how_to_move_away(where: str) -> str:
-    """What is done about a file that is damaged: it is never replaced unasked."""
+    """What is done about a journal that is damaged: it is never replaced unasked. A command names the true file, or
+    there is none."""
+    if "://" in where:
+        return "restore the database; or name an empty one in `journal` to begin a new one"
+    if redacted(where) != where:
+        return "restore it; or move it away, its -wal and -shm with it, to begin a new one"
     path = shlex.quote(where)
     return f"restore it; or move it away (mv {path} {path}.damaged; rm -f {path}-wal {path}-shm) to begin a new one"
 

@@ -5,16 +5,23 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from actions.models import Finding
-from backends.redaction import learn
+from backends.errors import BackendError
+from backends.redaction import forget, learn
+from backends.text import clean
 
 SHARED_DIR = Path("/var/lib/tealdeck")
 FILE_NAME = "journal.db"
 _SQLITE = "sqlite:///"
 _POSTGRESQL = re.compile(r"\Apostgres(ql)?://")
+_SCHEME = re.compile(r"\A([A-Za-z][A-Za-z0-9+.-]*)://")
+_CONNECTION_STRING = re.compile(r"\A\s*[a-z_]+\s*=")
+_SERVERS = ("postgres", "postgresql", "postgresql+psycopg")
+_PLACES = "a path, or postgresql://HOST/DATABASE"
 
 
 class JournalLocation(Struct, frozen=True):
@@ -51,15 +58,43 @@ class JournalLocation(Struct, frozen=True):
         return not stat.S_ISREG(found.st_mode) or found.st_size > 0
 
 
-def journal_location(configured: str | None, env: Mapping[str, str]) -> JournalLocation:
-    """The journal of `configured` (a URL, its secret resolved), else $TEAL_STATE_DIR, /var/lib/tealdeck if it is
-    there, else the user's state directory."""
+def place_problem(configured: str) -> tuple[str, str] | None:
+    """Why no journal can be at `configured` (its secret resolved), and what to do. Says nothing of a password in it."""
+    if configured.startswith(_SQLITE):
+        configured = configured.removeprefix(_SQLITE)
+    elif found := _SCHEME.match(configured):
+        if found[1].lower() not in _SERVERS:
+            return f"no journal can be kept at {clean(found[1], 40)}://", f"name {_PLACES}"
+        try:
+            _ = urlsplit(configured).port
+        except ValueError:
+            return "this is no URL of a database", f"name {_PLACES}"
+        return None
+    elif _CONNECTION_STRING.match(configured):
+        return "a connection string is no place for a journal", "write it as postgresql://HOST/DATABASE"
+    try:
+        Path(configured).expanduser()
+    except RuntimeError:
+        return f"nobody's home is {clean(configured.partition('/')[0], 60)}", "write the whole path"
+    usable = configured.strip() and "\0" not in configured
+    return None if usable else ("this is no path", f"name {_PLACES}")
+
+
+def journal_location(configured: str | None, env: Mapping[str, str], base: Path = Path()) -> JournalLocation:
+    """The journal of `configured` (a path from `base` on, or a URL; its secret resolved), else $TEAL_STATE_DIR,
+    /var/lib/tealdeck if it is there, else the user's state directory.
+
+    Raises BackendError(config) where `configured` is neither.
+    """
     state = Path(env.get("TEAL_STATE_DIR") or Path(env.get("XDG_STATE_HOME") or _home(env)) / "tealdeck")
     if configured:
-        learn(configured)
-        if not configured.startswith(_SQLITE):
+        if problem := place_problem(configured):
+            raise BackendError("config", f"journal: {problem[0]}", fix=problem[1])
+        if _SCHEME.match(configured) and not configured.startswith(_SQLITE):
+            learn(configured)
             return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
-        return _in_file(Path(configured.removeprefix(_SQLITE)).expanduser())
+        forget(configured)  # a reference may lead to a path, and messages have to name it
+        return _in_file(base / Path(configured.removeprefix(_SQLITE)).expanduser())
     if not env.get("TEAL_STATE_DIR") and SHARED_DIR.is_dir():
         return _in_file(SHARED_DIR / FILE_NAME)
     return _in_file(state / FILE_NAME)

@@ -82,7 +82,7 @@ class Database:
             raise sqlite_error(error, self._where) from None
         except (NoSuchModuleError, ImportError) as error:
             message = f"journal {self._where}: {clean(str(error), 200)}"
-            raise BackendError("config", message, fix="sqlite:///… or postgresql+psycopg://…") from None
+            raise BackendError("config", message, fix="name a path or postgresql://… in `journal`") from None
         except SQLAlchemyError as error:
             message = f"journal {self._where}: {clean(str(error), 200)}"
             raise BackendError("malformed", message, fix=how_to_move_away(self._where)) from None

@@ -1,18 +1,23 @@
 """`teal context`: the contexts of the config."""
 
+import os
+
 import click
 import msgspec
 
+from backends.errors import BackendError
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
 from console.config.load import Context, find_config, load_config
+from console.journal_place import journal_of
+from console.loop import run as run_loop
 from console.ports.table import PORTS
 from console.printing.output import document, table
 
 
 class ContextSummary(msgspec.Struct, frozen=True):
-    """A context in one row."""
+    """A context in one row. `journal`: where it is, or why that is not known; only of one that is shown."""
 
     name: str
     title: str
@@ -22,6 +27,7 @@ class ContextSummary(msgspec.Struct, frozen=True):
     sandbox: bool
     source: str
     backends: dict[str, list[str]]
+    journal: str = ""
 
 
 @click.group()
@@ -51,12 +57,20 @@ def show_(common: Common, name: str | None) -> int:
     """One context: its settings and its backends."""
     selection = chosen(msgspec.structs.replace(common, context=name or common.context))
     found = _summary(selection.context, default=name is None)
+    found = msgspec.structs.replace(found, journal=run_loop(_journal(selection.context)))
     shown = document("context.show", [found], context=found.name, health="ok")
-    lines = [*_table([found]), ""] + [
+    lines = [*_table([found]), "", f"{'journal':12} {found.journal}"] + [
         f"{port:12} {', '.join(names)}" for port, names in found.backends.items() if names
     ]
     show(common, Answer(shown, lambda: lines))
     return 0
+
+
+async def _journal(found: Context) -> str:
+    try:
+        return (await journal_of(found, os.environ)).name
+    except BackendError as error:
+        return f"not known: {error.message}"
 
 
 def _summary(found: Context, *, default: bool) -> ContextSummary:

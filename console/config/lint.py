@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.guards import freeze_problem
+from actions.journal.location import place_problem
 from actions.judging.gate_fit import fit_findings
 from actions.judging.metric_gates import gates_of
 from actions.judging.stages import stages_of
@@ -29,6 +30,7 @@ from console.config.load import Context
 from console.config.shapes import COMMANDS
 from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
+from console.journal_place import written_problem
 from console.ports.entry import Entry
 from console.ports.table import PORTS
 from console.zones import zone_of
@@ -188,6 +190,17 @@ def _brace_problem(name: str, known: Sequence[str]) -> tuple[str, str] | None:
     return (f"is not filled in: did you mean {{{near[0]}}}?", f"filled in: {listed}") if near else None
 
 
+def _journal(look: Look) -> Iterator[Problem]:
+    written, problem = look.context.config.journal, None
+    if isinstance(written, str):
+        problem = written_problem(written)
+    elif written is not None and written.command is None:
+        with contextlib.suppress(SecretError):  # said
+            problem = place_problem(written.read(look.context.base_dir))
+    if problem is not None:
+        yield look.problem(("journal",), *problem)
+
+
 def _secrets(look: Look) -> Iterator[Problem]:
     config = look.context.config
     for _, secret in _secrets_in(config.journal, ()):
@@ -287,5 +300,5 @@ def _known(name: str, known: Sequence[str], what: str = "known") -> str:
 
 
 RULES: tuple[Callable[[Look], Iterator[Problem]], ...] = (
-    _settings, _links, _references, _commands, _templates, _secrets, _deployments, _log_files,
+    _settings, _links, _references, _commands, _templates, _journal, _secrets, _deployments, _log_files,
 )  # fmt: skip

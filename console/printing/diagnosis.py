@@ -12,16 +12,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.journal.journal import Journal
-from actions.journal.location import journal_location
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
 from backends.models import CheckResult, Finding, Health, worst
 from backends.redaction import redact_url
-from backends.settings import reveal
 from console import moment
 from console.config.load import Context
 from console.config.selection import Selection
 from console.errors import Problem
+from console.journal_place import journal_of
 from console.paths import state_dir
 from console.ports.entry import Entry
 from console.ports.record import Port
@@ -217,9 +216,8 @@ def _may(adapters: Adapters, port: Port[Any, Any], name: str) -> tuple[str, ...]
 
 
 async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:
-    config = context.config
     try:
-        location = journal_location(await reveal(config.journal, context.base_dir) if config.journal else None, env)
+        location = await journal_of(context, env)
     except BackendError as error:
         return Diagnosis(subject="journal", name="", health="critical", detail=error.message, fix=error.fix)
     place = redact_url(location.url) if location.path is None else str(location.path)

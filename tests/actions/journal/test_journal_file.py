@@ -13,10 +13,13 @@ import pytest
 
 from actions.ids import new_id, now, time_of, time_text
 from actions.journal.audit import EMPTY, AuditEntry
+from actions.journal.errors import how_to_move_away
 from actions.journal.journal import Journal
 from actions.journal.lease import is_held, owner_file, release, take
 from actions.journal.location import journal_location
+from actions.journal.schema import Database
 from backends.errors import BackendError
+from backends.redaction import forget, learn, redacted
 from tests.actions.journals import ALICE, ROOT, draft, here
 
 
@@ -145,3 +148,56 @@ def test_a_group_writable_setgid_directory_is_shared(tmp_path: Path, monkeypatch
     monkeypatch.setattr("actions.journal.location.SHARED_DIR", tmp_path)
     found = journal_location(None, {"HOME": "/h"})
     assert (found.path, found.shared, found.finding) == (tmp_path / "journal.db", True, None)
+
+
+@pytest.mark.parametrize(
+    ("configured", "path"),
+    [
+        ("journal.db", "/etc/teal/journal.db"),
+        ("state/j.db", "/etc/teal/state/j.db"),
+        ("/srv/teal/j.db", "/srv/teal/j.db"),
+        ("~/j.db", "/home/mia/j.db"),
+        ("sqlite:///j.db", "/etc/teal/j.db"),
+        ("sqlite:////srv/j.db", "/srv/j.db"),
+    ],
+)
+def test_a_path_is_a_file_from_the_directory_of_the_config_on(
+    configured: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/mia")
+    learn(configured)  # as a reference to it does
+    found = journal_location(configured, {}, Path("/etc/teal"))
+    assert (found.path, found.name) == (Path(path), path)
+    assert redacted(f"journal {found.name}") == f"journal {path}"
+
+
+@pytest.mark.parametrize(
+    ("configured", "words"),
+    [
+        ("mysql://db/teal", "no journal can be kept at mysql://"),
+        ("sqlite://journal.db", "no journal can be kept at sqlite://"),
+        ("postgresql://db:x/teal", "no URL of a database"),
+        ("host=db password=hunter2hunter", "a connection string"),
+        ("~nobody-of-that-name/j.db", "nobody's home"),
+        (" ", "no path"),
+    ],
+)
+def test_what_is_no_place_for_a_journal_is_said(configured: str, words: str) -> None:
+    with pytest.raises(BackendError, match=words) as refused:
+        journal_location(configured, {"HOME": "/h"})
+    assert (refused.value.kind, bool(refused.value.fix)) == ("config", True)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_name_with_a_question_mark_is_a_file_of_that_name(tmp_path: Path) -> None:
+    location = journal_location("a?b.db", {}, tmp_path)
+    Database(location).close()
+    assert (tmp_path / "a?b.db").is_file()
+
+
+def test_no_command_names_a_file_that_is_not_the_journals(tmp_path: Path) -> None:
+    assert "mv /srv/j.db" in how_to_move_away("/srv/j.db")
+    assert "mv " not in how_to_move_away("postgresql://db/teal")
+    learn("tok-8731-abc")
+    assert "mv " not in how_to_move_away("/srv/tok-8731-abc/j.db")
+    forget("tok-8731-abc")

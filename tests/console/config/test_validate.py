@@ -348,3 +348,35 @@ def test_a_command_that_it_prints_names_the_context_that_it_is_about(validate: V
         "contexts.c.deployments.web": "`teal deploy status web` shows it",
         "contexts.d.deployments.web": "`teal -C d deploy status web` shows it",
     }
+
+
+@pytest.mark.parametrize("arguments", [(), ("--offline",)])
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ('"mysql://db/teal"', "no journal can be kept at mysql://"),
+        ('"postgresql://teal:hunter2hunter@db/teal"', "a password inside a URL"),
+        ('{ env = "TEAL_JOURNAL" }', "no journal can be kept at redis://"),
+    ],
+)
+def test_where_no_journal_can_be_is_said_at_its_line(
+    validate: Validate, monkeypatch: pytest.MonkeyPatch, written: str, words: str, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TEAL_JOURNAL", "redis://cache/0")
+    code, (found,) = validate(f"{HEAD}journal = {written}\n", *arguments)
+    assert (code, found["line"], found["path"], found["level"]) == (2, 3, "contexts.c.journal", "error")
+    assert words in found["message"]
+    assert found["fix"]
+    assert "hunter2" not in str(found)
+
+
+def test_a_journal_at_a_path_is_used_and_shown(
+    validate: Validate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, found = validate(f'{HEAD}journal = "journal.db"\n')
+    assert (code, found) == (0, [])
+    assert run_command(teal, ["note", "called the vendor"]) == 0
+    assert (tmp_path / "journal.db").is_file()
+    capsys.readouterr()
+    run_command(teal, ["context", "show", "-o", "json"])
+    assert json.loads(capsys.readouterr().out)["items"][0]["journal"] == str(tmp_path / "journal.db")
