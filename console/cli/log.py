@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import aclosing
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 
 import click
@@ -15,6 +15,7 @@ from backends.logs.merging import Merger, is_gap, is_note
 from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
+from console.cli.nearest import close_to, distance_words, further, nearest
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
@@ -35,7 +36,6 @@ from console.zones import zone_of
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
 MOST_LINES = 100_000  # of each source, where all are asked for
-AROUND = timedelta(minutes=5)
 COUNTS_EVERY_S = 5.0
 
 
@@ -76,7 +76,7 @@ def log(
         nonlocal middle
         if around is not None:
             middle = around.at(zone)
-            return replace(asked, since=middle - AROUND, until=middle + AROUND)
+            return close_to(asked, middle)
         return replace(asked, since=since and since.at(zone), until=until and until.at(zone))
 
     def reader(zone: tzinfo) -> ReadLogs:
@@ -96,7 +96,10 @@ def log(
         if middle is None:
             shown = entries[-count:]
         else:
-            entries = shown = nearest([entry for entry in entries if not _is_said(entry)], middle, count)
+            entries = [entry for entry in entries if not _is_said(entry)]
+            if not entries and count:
+                entries = await _further(common, session, sources, asked, middle)
+            entries = shown = nearest(entries, middle, count)
         # What a source says of itself stands at its start, where the limit would take it first.
         shown = [*(entry for entry in said if entry not in shown), *shown]
         total = max(len(entries), len(shown))
@@ -123,11 +126,20 @@ def _is_said(entry: LogEntry) -> bool:
     return is_gap(entry) or is_note(entry)
 
 
-def nearest(entries: list[LogEntry], at: datetime, count: int) -> list[LogEntry]:
-    """Of entries in time order, the `count` around a time: half before it, or more where there are few after it."""
-    middle = next((n for n, entry in enumerate(entries) if entry.at is not None and entry.at >= at), len(entries))
-    start = max(0, min(middle - count // 2, len(entries) - count))
-    return entries[start : start + count]
+async def _further(
+    common: Common, session: Session, names: tuple[str, ...], query: LogQuery, at: datetime
+) -> list[LogEntry]:
+    """What there is nearest to `at`, where nothing is close; says how far off it is."""
+    sources = [snapshot.key.name for snapshot in _wanted(session, names) if snapshot.error is None]
+    adapters = [(name, partial(session.adapters.of, LOGS, name)) for name in sources]
+    entries, problems = await further(adapters, query, at, query.limit)
+    if not common.quiet:
+        matching = query.grep is not None or query.level is not None
+        words = distance_words(entries, at, session.context.zone, matching=matching) if sources else ""
+        for line in (words, *problems):
+            if line:
+                say(f"teal: {line}")
+    return entries
 
 
 def _wanted(session: Session, names: tuple[str, ...]) -> list[Snapshot]:

@@ -97,6 +97,37 @@ def test_around_a_time_however_many_lines_follow(home: Path) -> None:
     assert numbers(teal_log(home, "web", "--around", at, "-n", "4")) == [19998, 19999, 20000, 20001]
 
 
+@pytest.mark.parametrize(
+    ("at", "lines", "words"),
+    [
+        (
+            "2026-03-01T12:40:00Z", [398, 399],
+            "no line within 5m of 12:40:00 UTC; the nearest is of 12:06:39 UTC (33m earlier)",
+        ),
+        (
+            "2026-03-01T10:59:00Z", [0, 1],
+            "no line within 5m of 10:59:00 UTC; the nearest is of 12:00:00 UTC (1h later)",
+        ),
+        (
+            "2026-03-03T12:00:00Z", [398, 399],
+            "no line within 5m of 2026-03-03 12:00:00 UTC; the nearest is of 2026-03-01 12:06:39 UTC (47h earlier)",
+        ),
+        ("2026-04-03T12:00:00Z", [], "no line within 7d of 2026-04-03 12:00:00 UTC"),
+    ],
+)  # fmt: skip
+def test_around_a_time_that_has_no_line_near_it(home: Path, at: str, lines: list[int], words: str) -> None:
+    """It printed nothing and ended with 0; the time of another zone is what is typed at night."""
+    shown = command(home, "--around", at, "-n", "2")
+    done = subprocess.run(shown, env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
+    assert numbers(done.stdout.decode().splitlines()) == lines
+    assert done.stderr.decode() == f"teal: {words}\n"
+
+
+def test_around_a_time_a_quiet_source_does_not_bring_far_lines_beside_near_ones(home: Path) -> None:
+    (home / "etl.log").write_text("2026-03-01T11:00:00Z INFO line 7000\n")
+    assert numbers(teal_log(home, "--around", "2026-03-01T12:01:40Z", "-n", "4")) == [96, 98, 100, 102]
+
+
 def test_a_window_of_time(home: Path) -> None:
     window = ("--since", "2026-03-01T12:00:10Z", "--until", "2026-03-01T12:00:12Z", "-o", "jsonl")
     found = [json.loads(line) for line in teal_log(home, *window)]
