@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from backends.file_locks import lock_within
-from backends.files import read_regular
+from backends.files import open_plain, read_regular
 
 LOCK_WAIT_S = 2.0
 
@@ -43,7 +43,7 @@ class StateFile:
     def locked(self) -> Iterator[None]:
         """Alone with it; makes its directory. The lock is a file beside it, since the file itself is replaced."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self.path.with_name(f".{self.path.name}.lock"), "ab") as lock:
+        with open(open_plain(self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR), "rb+") as lock:
             if not lock_within(lock.fileno(), LOCK_WAIT_S):
                 raise OSError("locked by another process")
             yield

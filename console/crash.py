@@ -5,6 +5,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from backends.files import write_plain
 from console.paths import state_dir
 
 
@@ -18,8 +19,7 @@ def write_crash_file(error: BaseException) -> Path | str:
     path = state_dir() / f"crash-{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}.txt"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_plain(path, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
     except OSError as problem:
         where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else "no frame"
         return f'"{where}"; no crash file could be written: {path.parent}: {problem.strerror}'

@@ -16,14 +16,18 @@ from pathlib import Path
 
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
-from actions.journal.location import JournalLocation, journal_location, make_directory
+from actions.journal.location import JournalLocation, journal_location
 from actions.runner import run_action
 from actions.targets import described
 from backends.command_line import PLACE_VARIABLE, set_place
 from backends.errors import BackendError
+from backends.files import is_own_directory, open_plain
+from backends.redaction import redacted
+from backends.text import clean
 from console.config.selection import select
 from console.errors import CommandError
 from console.orders import Orders
+from console.paths import state_dir
 from console.reading.adapters import Adapters
 from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, DIGEST_VARIABLE, JOURNAL_VARIABLE, build_described
 
@@ -70,16 +74,20 @@ def main() -> int:
 
 
 def _write_down(directory: Path, action_id: str, error: Exception) -> None:
-    """A file that only its owner may read; an expected error is one line, anything else its whole trace."""
+    """A file that only its owner may read; an expected error is one line, anything else its whole trace. Where others
+    may write beside the journal, it is in the user's own state directory."""
+    if isinstance(error, BackendError | CommandError):
+        lines = [f"{error.kind}: {error.message} ({error.fix})"]
+    else:
+        lines = redacted("".join(traceback.format_exception(error))).splitlines()
+    text = "".join(f"{clean(redacted(line))}\n" for line in lines)
     with contextlib.suppress(OSError):
-        place = directory / "runner"
-        make_directory(place)
-        descriptor = os.open(place / f"{action_id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with open(descriptor, "a", encoding="utf-8") as stream:
-            if isinstance(error, BackendError | CommandError):
-                stream.write(f"{error.kind}: {error.message} ({error.fix})\n")
-            else:
-                stream.writelines(traceback.format_exception(error))
+        place = (directory if is_own_directory(directory) else state_dir()) / "runner"
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_own_directory(place):
+            descriptor = open_plain(place / f"{os.path.basename(action_id)}.log", os.O_WRONLY | os.O_APPEND)
+            with open(descriptor, "a", encoding="utf-8") as stream:
+                stream.write(text)
 
 
 if __name__ == "__main__":

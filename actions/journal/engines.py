@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def open_engine(location: JournalLocation) -> Engine:
         event.listen(engine, "begin", _begin_postgresql)
     else:
         engine = create_engine(URL.create("sqlite", database=str(location.path)))
+        event.listen(engine, "do_connect", partial(_refuse_planted, location.path))
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -117,6 +119,18 @@ def alone_in(directory: Path, where: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _refuse_planted(path: Path, *_: Any) -> None:
+    """SQLite follows links. Raises BackendError(auth) for one of somebody else, who may write beside the journal."""
+    for name in (path, *(Path(f"{path}{end}") for end in ("-wal", "-journal", "-shm"))):
+        try:
+            found = name.lstat()
+        except OSError:
+            continue  # SQLite says it in its own words
+        if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+            message = f"journal {path}: {name.name} is a symbolic link that user {found.st_uid} has put there"
+            raise BackendError("auth", message, fix="see who did, and take it away")
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

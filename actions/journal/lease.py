@@ -4,7 +4,6 @@ A pid is used again and a clock may jump; a lock ends with the process that hold
 file proves that the owner is dead, whatever the lease says; from another host only an expired lease does.
 """
 
-import contextlib
 import fcntl
 import os
 import time
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 from actions.journal.location import make_directory
 from actions.models import Owner
 from backends.file_locks import lock_within
+from backends.files import open_plain
 from backends.processes import boot_id
 
 TAKE_WAIT_S = 1.0
@@ -87,16 +87,14 @@ class LeaseHeld(Exception):
 
 def owner_file(directory: Path, action_id: str) -> Path:
     """The file that the owner of an action keeps locked."""
-    return directory / "owners" / f"{action_id}.lock"
+    return directory / "owners" / f"{os.path.basename(action_id)}.lock"
 
 
 def take(path: Path) -> int | None:
     """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s. Raises
     OSError."""
     make_directory(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
-    with contextlib.suppress(OSError):  # the umask would keep the other operators of a shared directory out
-        os.fchmod(descriptor, 0o660)
+    descriptor = open_plain(path, os.O_RDWR, 0o660, exact=True)  # or the umask keeps the other operators out
     try:
         if lock_within(descriptor, TAKE_WAIT_S):  # a reader that looks holds it shared for an instant
             return descriptor
@@ -128,7 +126,7 @@ def living(directory: Path) -> list[str]:
 def is_held(path: Path) -> bool:
     """Whether a living process of this host holds it; what can not be looked at is taken to be alive."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:

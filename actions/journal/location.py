@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from actions.models import Finding
 from backends.errors import BackendError
+from backends.files import must_be_plain
 from backends.redaction import forget, learn
 from backends.text import clean
 
@@ -101,10 +102,14 @@ def journal_location(configured: str | None, env: Mapping[str, str], base: Path 
 
 
 def make_directory(path: Path) -> None:
-    """A directory inside the journal's: for the same people as that one, whatever the umask says."""
-    if path.is_dir():
+    """A directory inside the journal's: for the same people as that one, whatever the umask says. Raises OSError;
+    Planted for a link in its place."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        must_be_plain(path)
         return
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
     if _is_shared(path.parent):
         path.chmod(0o2770)
 

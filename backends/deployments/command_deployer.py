@@ -6,7 +6,6 @@ What was deployed here, and by which action, is kept in a file beside the other 
 """
 
 import asyncio
-import contextlib
 import json
 import shlex
 from collections.abc import Awaitable, Callable
@@ -18,7 +17,7 @@ from msgspec.structs import replace
 
 from backends.commands import filled, run_bounded
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.file_store import locked
+from backends.deployments.file_store import locked, replace_file
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.json_text import decode_text
@@ -186,10 +185,6 @@ class CommandDeployer:
             self._notes.parent.mkdir(parents=True, exist_ok=True)
             with locked(self._notes):
                 notes = {**self._read(), color: note}
-                draft = self._notes.with_name(f".{self._notes.name}.new")
-                draft.write_text(json.dumps(msgspec.to_builtins(notes)), encoding="utf-8")
-                draft.replace(self._notes)
+                replace_file(self._notes, json.dumps(msgspec.to_builtins(notes)).encode(), mode=0o644)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
             raise BackendError("unreachable", f"{self._notes}: {error.strerror}") from None

@@ -9,6 +9,7 @@ import errno
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from backends.environment import command_environment
 from backends.errors import BackendError, ErrorKind
 from backends.file_locks import lock_within
-from backends.files import NotRegular, read_regular
+from backends.files import NotRegular, Planted, open_plain, read_regular
 from backends.ownership import refuse_unsafe_command
 from backends.redaction import redacted
 from backends.text import clean
@@ -44,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
     """Holds `<path>.lock`. Raises BackendError where another holds it for 5 s, or it can not be made."""
     beside = path.with_name(path.name + ".lock")
     try:
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = open_plain(beside, os.O_RDWR, 0o660)
     except OSError as error:
         raise file_error(beside, error) from None
     try:
@@ -71,21 +72,22 @@ async def locked_beside(path: Path) -> AsyncIterator[None]:
         await asyncio.to_thread(guard.__exit__, None, None, None)
 
 
-def replace_file(path: Path, content: bytes, *, of: bytes | None = None) -> None:
+def replace_file(path: Path, content: bytes, *, of: bytes | None = None, mode: int | None = None) -> None:
     """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError; the file
-    is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand takes no lock."""
+    is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand takes no lock.
+    `mode`: of one of our own that need not be there yet; what is no file in its place, as a link, just goes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        before = path.stat()
+        before = path.stat() if mode is None else _plain(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as stream:
                 stream.write(content)
                 stream.flush()
                 made = os.fstat(stream.fileno())
-                if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+                if before is not None and (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
                     os.fchown(stream.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(stream.fileno(), before.st_mode & 0o7777)
+                os.fchmod(stream.fileno(), mode or 0o600 if before is None else before.st_mode & 0o7777)
                 os.fsync(stream.fileno())
             if of is not None and read_regular(path, len(of) + 1) != of:
                 message = f"{path}: somebody wrote it in the same moment, without the lock"
@@ -140,6 +142,8 @@ def file_error(path: Path, error: OSError) -> BackendError:
     fix = "check the disk and the path"
     if isinstance(error, NotRegular):
         kind, fix = "config", "name a file, no pipe and no device"
+    elif isinstance(error, Planted):
+        kind, fix = "auth", "see who put it there: who may write this directory can stop any change"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         kind, fix = "auth", "this user needs to read the file and to write it and its directory, keeping its owner"
     elif error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -147,6 +151,15 @@ def file_error(path: Path, error: OSError) -> BackendError:
     elif error.errno in (errno.ENOENT, errno.ENOTDIR):
         kind, fix = "not_found", "check `path` in the config"
     return BackendError(kind, f"{path}: {error.strerror or error}", fix=fix)
+
+
+def _plain(path: Path) -> os.stat_result | None:
+    """None where there is no file of that very name."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _sync_directory(directory: Path) -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from actions.switching.conditions import unjudged
 from backends.command_line import work_on
 from backends.errors import RUN_VALIDATE, BackendError
+from backends.files import open_plain
 from backends.models import Finding as SystemFinding
 from backends.models import Health
 from backends.text import clean
@@ -66,8 +67,10 @@ def init(common: Common, force: bool) -> int:
         raise CommandError(EXIT_REFUSED, "refused", f"{target} is there already", fix="--force overwrites it")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target.write_text(example_text(), encoding="utf-8")
-        os.chmod(target, 0o600)
+        with open(open_plain(target.resolve(), os.O_WRONLY), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.truncate()
+            file.write(example_text())
     except OSError as error:
         raise ConfigError(f"{target}: {error.strerror}", fix="check the directory") from None
     written = document("config.init", [Written(str(target))], context=None, health="ok")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from backends.files import read_regular
+from backends.files import read_regular, write_plain
 from console import moment
 from console.paths import home
 from console.ports.store import Snapshot, SourceKey
@@ -67,8 +67,7 @@ class SnapshotFiles:
             self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             target = self._file(snapshot.key)
             temporary = target.with_suffix(f".{os.getpid()}")
-            temporary.touch(mode=0o600)
-            temporary.write_bytes(msgspec.msgpack.encode(record))
+            write_plain(temporary, msgspec.msgpack.encode(record))
             temporary.replace(target)
 
     def load(self, key: SourceKey) -> Snapshot | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backends.environment import without_secrets
+from backends.files import open_plain
 from backends.json_text import decode_text
 from console.errors import EXIT_UNREACHABLE, EXIT_USAGE, CommandError
 from console.paths import state_dir
@@ -169,7 +170,7 @@ def reset(*, on_progress: Callable[[str], None] | None = None) -> SandboxInfo:
     """Stop, throw all data away, start again. Raises SandboxError."""
     stop()
     directory = sandbox_dir()
-    descriptor = os.open(directory / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_plain(directory / files.LOCK, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         for path in directory.iterdir():

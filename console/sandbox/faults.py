@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from backends.files import open_plain
 from console.sandbox import files, settings, warehouse
 from console.sandbox.control import FAULTS, FaultError, SandboxError, SandboxInfo, running, sandbox_dir
 from console.sandbox.fetch import fetch
@@ -106,7 +107,7 @@ def _color(info: SandboxInfo, wish: str) -> str:
 @contextmanager
 def _changed(directory: Path) -> Iterator[dict[str, dict[str, str]]]:
     """The faults, to be changed by one at a time, written with the next generation."""
-    descriptor = os.open(directory / f".{files.FAULTS}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_plain(directory / f".{files.FAULTS}.lock", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         document = files.read_json(directory / files.FAULTS)

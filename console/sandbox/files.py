@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from backends.files import write_plain
 from backends.json_text import decode_text
 
 LOCK = "supervisor.lock"
@@ -45,8 +46,7 @@ def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` at once, mode 0600. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(text)
+        write_plain(draft, text.encode())
         draft.replace(path)
     except OSError:
         draft.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from backends.files import open_plain
 from backends.json_text import decode_text
 from console.sandbox import files
 from console.sandbox.fetch import fetch
@@ -48,7 +49,7 @@ def main() -> int:
 
 def _write(directory: Path, color: str, version: str) -> int:
     """Order it; the number of the order."""
-    descriptor = os.open(directory / f".{files.RELEASES}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_plain(directory / f".{files.RELEASES}.lock", os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         releases = files.read_json(directory / files.RELEASES)

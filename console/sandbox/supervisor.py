@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backends.files import open_plain
 from console.sandbox import files, settings, suites, warehouse
 from console.sandbox.children import Child, claim_ports
 from console.sandbox.load import TARGETS, ask
@@ -256,7 +257,7 @@ def take_lock(directory: Path) -> int | None:
 
     Who asks whether one lives holds the lock for an instant, hence more than one try.
     """
-    descriptor = os.open(directory / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_plain(directory / files.LOCK, os.O_RDWR)
     for _ in range(50):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

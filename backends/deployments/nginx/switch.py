@@ -285,9 +285,7 @@ class NginxSwitch:
     def _replace(self, content: bytes, before: bytes) -> None:
         path = self._path.resolve()  # a symbolic link stays one
         previous = path.with_name(path.name + ".previous")
-        if not os.path.exists(previous):
-            previous.touch(mode=0o600)
-        replace_file(previous, before)
+        replace_file(previous, before, mode=0o600)
         replace_file(path, content, of=before)
 
     async def _apply(self, content: bytes, before: bytes) -> None:

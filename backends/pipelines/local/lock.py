@@ -9,12 +9,13 @@ import os
 from pathlib import Path
 
 from backends.file_locks import lock_within
+from backends.files import open_plain
 
 
 def take(path: Path, wait_s: float) -> int | None:
     """The descriptor of the locked file, or None where it stays locked for `wait_s`. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_plain(path, os.O_RDWR, 0o644)
     try:
         if lock_within(descriptor, wait_s):
             return descriptor
@@ -28,7 +29,7 @@ def take(path: Path, wait_s: float) -> int | None:
 def is_held(path: Path) -> bool | None:
     """Whether somebody holds the lock; None where the file cannot be looked at from here."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -16,10 +16,12 @@ def main(arguments: list[str]) -> None:
     if os.fork():
         os._exit(0)  # the run belongs to nobody: the caller has no child to wait for
     os.set_inheritable(int(descriptor), False)
-    log = os.open(os.path.join(directory, ".runner.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, sys.stderr.fileno())
 
     from pathlib import Path
+
+    from backends.files import open_plain
+
+    os.dup2(open_plain(Path(directory, ".runner.log"), os.O_WRONLY | os.O_APPEND, 0o644), sys.stderr.fileno())
 
     from backends.pipelines.local.execution import Execution
     from backends.pipelines.local.history import History

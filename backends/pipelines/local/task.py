@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from backends.commands import GATE, startable
 from backends.environment import MARK
+from backends.files import open_plain
 from backends.logs.lines import MAX_LINE_BYTES, leads_with_level, parse_line, time_of
 from backends.models import LogLevel
 from backends.ownership import refuse_unsafe_command
@@ -33,7 +34,7 @@ class TaskLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: BinaryIO = path.open("ab")
+        self._file: BinaryIO = open(open_plain(path, os.O_WRONLY | os.O_APPEND, 0o644), "ab")  # noqa: SIM115
         self._level: LogLevel = "info"
         self.last_line = ""
         self.last_error = ""
