@@ -107,7 +107,7 @@ class Desk:
         policy, given = Policy(context="c", zone=UTC), _Targets(switch, CONFIG)
         self.gate = Gate(policy, journal, given, ALICE, self._launch)
 
-    async def _launch(self, action_id: str) -> None:
+    async def _launch(self, action_id: str, _: str) -> None:
         raise AssertionError("nothing is run here")
 
     async def plan(self, request: Request) -> Plan:

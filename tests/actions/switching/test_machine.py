@@ -86,14 +86,14 @@ class Machine(RuleBasedStateMachine):
         for color in COLORS:
             asyncio.get_running_loop().call_later(0.01, self.switch.healthy.update, {color: False})
 
-    async def run_one(self, action_id: str) -> None:
+    async def run_one(self, action_id: str, digest: str) -> None:
         """A runner that ends before the gate looks again, by its own or because it was killed."""
 
         async def build(_: dict[str, Any]) -> FakeSwitch:
             return self.switch
 
         with contextlib.suppress(Killed):
-            await run_action(action_id, self.journal, build, self.gate.own)
+            await run_action(action_id, self.journal, build, self.gate.own, digest=digest)
         await self.switch.settle()
 
     async def _ordered(self, request: Request) -> Action | None:
