@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from actions.judging.decision import stage_time_s
-from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem
+from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, baseline_problem, low_traffic_problem
 from actions.judging.metric_gates import MetricGate, Queries
 from actions.judging.sampling import Frozen, newest
 from actions.judging.words import number
@@ -29,16 +29,24 @@ class FirstStage(Struct, frozen=True):
 
 
 async def gate_findings(
-    gates: Sequence[MetricGate], asked: dict[str, Queries], find: Find, firsts: Sequence[FirstStage]
+    gates: Sequence[MetricGate],
+    asked: dict[str, Queries],
+    find: Find,
+    firsts: Sequence[FirstStage],
+    *,
+    of_plan: bool = True,
 ) -> list[Finding]:
     """One finding for each thing that is wrong, else one for each gate that says what it is held to. Nothing is
-    written; a gate on trial (`dry_run`) only warns."""
+    written; a gate on trial (`dry_run`) only warns. Where it is not of a plan, so does a production with few requests
+    now: the gate is right."""
     firsts = [FirstStage(first.share, stage_time_s(gates, first.seconds), first.of) for first in firsts]
-    found = await together(*(_of(gate, asked[gate.name], find, firsts) for gate in gates))
+    found = await together(*(_of(gate, asked[gate.name], find, firsts, of_plan) for gate in gates))
     return [finding for findings in found for finding in findings]
 
 
-async def _of(gate: MetricGate, asked: Queries, find: Find, firsts: Sequence[FirstStage]) -> list[Finding]:
+async def _of(
+    gate: MetricGate, asked: Queries, find: Find, firsts: Sequence[FirstStage], of_plan: bool
+) -> list[Finding]:
     try:
         source = await find(gate.metrics)
         missing = await _missing_series(source, asked)
@@ -50,6 +58,9 @@ async def _of(gate: MetricGate, asked: Queries, find: Find, firsts: Sequence[Fir
         words = f"gate {gate.name}: {error.message}"
         return [_against(gate, SOURCE_OVERRIDE, words, error.fix or "see that the metrics source answers")]
     problem = baseline_problem(gate, production) if gate.is_relative else ""
+    if problem and not of_plan and low_traffic_problem(gate, production):
+        fix = "nothing, where it is a quiet hour; else fewer min_requests or a longer window"
+        return [Finding(level="warning", code=LOW_TRAFFIC, text=f"gate {gate.name}: {problem}", fix=fix)]
     if problem:
         return [_against(gate, BASELINE_OVERRIDE, f"gate {gate.name}: {problem}", "see what its query finds now")]
     return [_held_to(gate, production), *_few_requests(gate, production, firsts)]

@@ -193,6 +193,11 @@ def baseline_problem(gate: MetricGate, frozen: Frozen) -> str:
     """Why `frozen` is nothing to compare with; empty where it is."""
     if frozen.value is None:
         return "nothing is known of production to compare with"
+    return low_traffic_problem(gate, frozen)
+
+
+def low_traffic_problem(gate: MetricGate, frozen: Frozen) -> str:
+    """Why production has too few requests to be compared with; empty where it has enough, or nobody counts them."""
     if frozen.requests is not None and frozen.requests < gate.min_requests:
         return f"only {frozen.requests:.0f} requests reached production; {gate.min_requests} are needed to compare"
     return ""

@@ -307,6 +307,18 @@ async def test_each_strategy_is_tried_at_its_own_first_stage(
     assert "errors: canary, slow: at 20 % the new side gets about 33 requests in 500ms, 50 are needed" in finding.text
 
 
+async def test_a_quiet_hour_is_no_mistake_of_the_config(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    numbers.say("blue", 0.01, 5000)
+    gates = [{**ERRORS, "min_requests": 9999}]
+    async with house(tmp_path / "state", service, prometheus.url, gates=gates) as home:
+        (found,) = await unjudged(await home.targets.switch("analytics"))
+        plan = await home.gate.plan(STRAIGHT)
+    assert (found.level, "only 5000 requests reached production; 9999 are needed" in found.text) == ("warning", True)
+    assert [each.level for each in plan.findings if each.code == "baseline"] == ["block"], "a plan depends on it"
+
+
 async def test_a_stage_that_will_take_longer_is_named_in_the_plan(
     tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
 ) -> None:
