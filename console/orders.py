@@ -16,6 +16,7 @@ from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from console.config.load import Context
+from console.patience import LATE_S, waited_for
 from console.ports.alerts import silencer
 from console.ports.deployments import DEPLOYMENTS
 from console.ports.entry import Entry
@@ -284,23 +285,33 @@ class Orders:
             raise self._silent()
         asking = asyncio.ensure_future(asked)
         try:
-            done, _ = await asyncio.wait([asking], timeout=self.patience_s)
+            late_s = await waited_for(asking, self.patience_s, self._is_asked)
         except asyncio.CancelledError:
             asking.cancel()
             raise
-        if done:
+        if asking.done():
             return asking.result()
         asking.add_done_callback(lambda late: late.cancelled() or late.exception())
         self._hanging = asking
-        raise self._silent()
+        raise self._silent(late_s)
 
     def _hangs(self) -> bool:
         return self._hanging is not None and not self._hanging.done()
 
-    def _silent(self) -> BackendError:
-        where = f" {self._gate.journal.location.name}" if self._gate is not None else ""
-        words = f"journal{where}: no answer in {self.patience_s:.3g} s"
-        return BackendError("timeout", words, fix="see whether its server is frozen, or its file system hangs")
+    def _is_asked(self) -> bool:
+        """Not while its library is loaded, which says nothing of the journal."""
+        return self._gate is None or self._gate.journal.is_loaded
+
+    def _silent(self, late_s: float = 0.0) -> BackendError:
+        location = self._gate.journal.location if self._gate is not None else None
+        where = f" {location.name}" if location is not None else ""
+        late = f"this host was late by {late_s:.1f} s" if late_s >= LATE_S else ""
+        if not self._is_asked():
+            fix = "try again; `uptime` shows the load of this host"
+            return BackendError("timeout", f"journal{where}: not asked yet: {late or 'this host is late'}", fix=fix)
+        words = f"journal{where}: no answer in {self.patience_s:.3g} s" + (f"; {late}" if late else "")
+        hangs = "its server is frozen" if location is None or location.path is None else "its file system hangs"
+        return BackendError("timeout", words, fix=f"see whether {hangs}")
 
     async def _opened(self) -> Gate:
         if self._gate is None:

@@ -44,6 +44,11 @@ class Journal:
         self._executor = DaemonExecutor(1, "journal")  # `aclose` waits; nothing else, for a server that hangs
         self._sql: SqlJournal | None = None
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the database itself could be asked by now: its library is loaded by the first who asks."""
+        return self._sql is not None or self._lost is not None
+
     async def aclose(self, *, wait: bool = True) -> None:
         """Close the database, behind what is asked of it; safe to call twice. Without `wait` what hangs is left."""
         if self._sql is not None and wait:

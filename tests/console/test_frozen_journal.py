@@ -30,6 +30,7 @@ async def test_what_is_live_is_said_in_time(teal: Teal, words: tuple[str, ...], 
     began = time.monotonic()
     ended, out, err = await said(teal, *words, "--timeout", "3")
     assert time.monotonic() - began < 3 + 3, "the interpreter starts and ends, too, on a busy host"
-    assert (ended, "no answer in 1.5 s" in out + err) == (code, True), (out, err)
+    silent = any(words in out + err for words in ("no answer in 1.5 s", "not asked yet: this host"))  # a busy host
+    assert (ended, silent) == (code, True), (out, err)
     live = {"check": "OK: deployments: 1 ok", "action": ""}
     assert live.get(words[0], "BLUE") in out, out
