@@ -205,7 +205,7 @@ async def _end(process: asyncio.subprocess.Process, record: Running) -> bool:
     """End all of it; on a system without /proc, its group. False where something of it lives on: another user's."""
     left = []
     if record.start_ticks is not None:
-        left = await processes.end(record)
+        left = await processes.end(record, child=True)
     else:
         await processes.end_group(process.pid)
     if left:

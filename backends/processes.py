@@ -55,11 +55,12 @@ class Running(Struct, frozen=True, kw_only=True):
 
 
 class Member(Struct, frozen=True):
-    """A living process of a command."""
+    """A living process of a command. `marked`: its own environment says so, and not only the record."""
 
     pid: int
     start_ticks: int
     leader: bool
+    marked: bool = False
 
 
 class _Stat(Struct, frozen=True):
@@ -115,29 +116,35 @@ def members(command: Running) -> list[Member]:
             continue
         grouped = command.pid in (seen.group, seen.session)
         # Nobody gets the number of a group that has members: without a leader it may only be another's by now.
-        mine = (leads and grouped) or _marked(pid, command.mark, unreadable=grouped and leader is None)
-        if mine:
-            found.append(Member(pid, seen.start_ticks, leads and pid == command.pid))
+        marked = _is_marked(pid, command.mark)
+        if marked or (grouped and (leads or (leader is None and marked is None))):
+            found.append(Member(pid, seen.start_ticks, leads and pid == command.pid, marked is True))
     return found
 
 
-async def end(command: Running, *, grace_s: float = KILL_AFTER_S) -> list[Member]:
+def is_vouched(command: Running) -> bool:
+    """Whether what leads it says so itself, by the mark in its environment. Blocks as `fate`."""
+    return any(member.leader and member.marked for member in members(command))
+
+
+async def end(command: Running, *, grace_s: float = KILL_AFTER_S, child: bool = False) -> list[Member]:
     """Ask all of it to end, then make it; what is left in spite of that, because it is another user's or does not die.
 
-    Only for a command whose fate is `here` or `left`. Never raises OSError.
+    A record can be forged: nothing ends whose own environment does not carry the mark, unless the command is a `child`
+    that this process has started itself. Only for one whose fate is `here` or `left`. Never raises OSError.
     """
     left = await asyncio.to_thread(members, command)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for member in left:
-            _signal(member, number)
+        _signal_all(command, left, number, child)
         until = time.monotonic() + grace_s  # a look takes long where thousands of processes run
         while True:
             left = await asyncio.to_thread(members, command)
             if not left:
                 return []
             if number == signal.SIGKILL:  # what was forked between the look and the signal
-                for member in left:
-                    _signal(member, number)
+                _signal_all(command, left, number, child)
+            elif not any(child or member.marked for member in left):
+                return left
             if time.monotonic() >= until:
                 break
             await asyncio.sleep(_POLL_S)
@@ -161,7 +168,7 @@ async def end_group(pid: int, *, grace_s: float = KILL_AFTER_S) -> None:
 def kill_marked(mark: str) -> None:
     """End all that carries `mark`, and the groups that it leads, without a grace. Blocks; for systems with /proc."""
     for _ in range(100):  # what was forked between the look and the signal
-        found = [pid for pid in _pids() if pid != os.getpid() and _lives(pid) and _marked(pid, mark, unreadable=False)]
+        found = [pid for pid in _pids() if pid != os.getpid() and _lives(pid) and _is_marked(pid, mark)]
         if not found:
             return
         for pid in found:
@@ -175,6 +182,13 @@ def kill_marked(mark: str) -> None:
 def _lives(pid: int) -> bool:
     found = _stat(pid)
     return found is not None and found.state not in "ZX"
+
+
+def _signal_all(command: Running, found: list[Member], number: signal.Signals, child: bool) -> None:
+    for member in found:
+        # Read again, right before: a look at all processes takes its time.
+        if child or (member.marked and _is_marked(member.pid, command.mark)):
+            _signal(member, number)
 
 
 def _signal(member: Member, number: signal.Signals) -> None:
@@ -201,14 +215,15 @@ def _stat(pid: int) -> _Stat | None:
         return None
 
 
-def _marked(pid: int, mark: str, *, unreadable: bool) -> bool:
+def _is_marked(pid: int, mark: str) -> bool | None:
+    """None where its environment can not be read: another user's."""
     try:
         environment = (_PROC / str(pid) / "environ").read_bytes()
     except PermissionError:
-        return unreadable
+        return None
     except OSError:
         return False
-    return f"{MARK}={mark}".encode() in environment.split(b"\0")
+    return mark != "" and f"{MARK}={mark}".encode() in environment.split(b"\0")
 
 
 def _exists(pid: int) -> bool:

@@ -12,7 +12,7 @@ from actions.models import Action, Finding, Plan
 from actions.switching.commands import lives
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
-from backends.processes import fate
+from backends.processes import fate, is_vouched
 
 RUNNING, UNREADABLE, UNVERIFIED = "command-running", "command-unreadable", "unverified-version"
 MEND = "see that no such command runs, then restore the journal or delete that event"
@@ -69,5 +69,10 @@ async def _running(left: LeftoverCommand, *, blocks: bool) -> Finding:
     command = left.command
     here = await asyncio.to_thread(fate, command) == "here"
     text = f"a {left.step} command still runs: {command}"
-    fix = f"end it: kill -- -{command.pid}, on {command.host}" if here else f"end it on {command.host}, or wait"
+    fix = f"end it on {command.host}, or wait"
+    if here and await asyncio.to_thread(is_vouched, command):
+        fix = f"end it: kill -- -{command.pid}, on {command.host}"
+    elif here:
+        text += f"; process {command.pid} does not carry its mark, so it is not ended from here"
+        fix = f"see what it is (ps -fp {command.pid}, on {command.host}): the journal may name another's; else wait"
     return Finding(level="block" if blocks else "warning", code=RUNNING, text=text, fix=fix)

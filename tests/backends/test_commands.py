@@ -1,8 +1,10 @@
 """Commands of a config: recorded before they begin, ended with all that they started, told no secret of others."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -121,7 +123,7 @@ async def test_one_that_can_not_be_ended_is_not_told_to_be_over(
     """As one of another user, behind sudo: it stays recorded, and holds what goes forward."""
     real = processes.end
 
-    async def deaf(command: Running) -> list[Member]:
+    async def deaf(command: Running, **_: object) -> list[Member]:
         return members(command)
 
     monkeypatch.setattr(processes, "end", deaf)
@@ -129,6 +131,36 @@ async def test_one_that_can_not_be_ended_is_not_told_to_be_over(
     assert (status, "can not be ended from here" in why, owner.over) == (None, True, [])
     assert fate(owner.begun[0]) == "here"
     assert await real(owner.begun[0]) == []
+
+
+async def test_a_record_alone_ends_no_process() -> None:
+    """Boot, namespace and start of any process can be read by all, and so forged into a journal."""
+    environ = {"PATH": os.environ["PATH"], environment.MARK: "real"}
+    foreign = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], start_new_session=True)
+    own = subprocess.Popen(["sh", "-c", "sleep 30 & wait"], start_new_session=True, env=environ)
+    now = datetime.now(UTC)
+    try:
+        for forged in ("", "forged", "real"):
+            record = processes.running(foreign.pid, "sh", forged, now, now + timedelta(minutes=1))
+            assert (fate(record), processes.is_vouched(record)) == ("here", False)
+            left = await processes.end(record, grace_s=0.2)
+            assert foreign.pid in [member.pid for member in left]
+            assert foreign.poll() is None
+        assert own.wait(10) == -signal.SIGTERM, "what carries the mark is ended"
+    finally:
+        for started in (foreign, own):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+
+
+async def test_a_child_that_hides_its_mark_is_ended_by_who_started_it(tmp_path: Path, owner: Remembers) -> None:
+    task = await run(f"env -i sh -c 'echo $$ > child; {LASTS}'", tmp_path)
+    child = int(await written(tmp_path / "child"))
+    assert [member.marked for member in members(owner.begun[0]) if member.pid == child] == [False]
+    owner.stopping.set()
+    assert (await task)[0] is None
+    assert not alive(child)
 
 
 async def test_what_one_that_succeeded_has_started_goes_on(tmp_path: Path, owner: Remembers) -> None:
