@@ -16,7 +16,7 @@ from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
 from actions.models import Action, ActionError, ActionStatus, Plan
 from actions.targets import Build
-from actions.telling import title, way
+from actions.telling import cause, title, way
 from backends.errors import BackendError
 from backends.notify.delivery import deliver
 from backends.ports import ActionEvent, EventKind
@@ -121,6 +121,7 @@ def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
         words += f" by {by}" if by else ""
         words += f": {clean(action.reason, 500)}" if action.reason else ""
     elif action.error is not None:
+        words += f" {clean(cause(action), 200)}" if cause(action) and action.error.kind != "ordered" else ""
         words += f": {clean(action.error.message, 1000)}"
     return ActionEvent(
         what=what, context=plan.context, kind=action.kind, service=clean(action.service, 200),

@@ -6,6 +6,12 @@ from actions.kinds import kind_of
 from actions.models import Action, Plan
 from backends.settings import Duration
 
+_CAUSES = {
+    "gate_failed": "a metric gate", "verify_failed": "its verification", "smoke_failed": "the smoke test",
+    "health_failed": "its health check", "shift_failed": "a failed write", "deadline": "its time limit",
+    "unproven": "missing proof",
+}  # fmt: skip
+
 
 def title(of: Action | Plan) -> str:
     """`flip analytics`, `release analytics 2.4.1`, `freeze analytics for 2h`, `retire analytics GREEN`."""
@@ -39,10 +45,23 @@ def way(action: Action, arrow: str = "→", *, capitals: bool = True) -> str:
 
 
 def outcome(action: Action) -> str:
-    """The status as people say it; of what had nothing to do, that nothing changed."""
+    """The status as people say it, with the `cause`; of what had nothing to do, that nothing changed."""
     if is_noop(action):
         return f"{_already(action)}, nothing changed"
-    return action.status.replace("_", " ")
+    return " ".join(filter(None, (action.status.replace("_", " "), cause(action))))
+
+
+def cause(action: Action) -> str:
+    """Who or what took it back or kept it from going on: `by gate error-rate`, `(abort ordered by root)`; empty where
+    it did neither, or it is not known."""
+    if action.error is None or action.status not in ("rolled_back", "aborted"):
+        return ""
+    if action.error.kind == "ordered":
+        return f"({action.error.message})"
+    failed = ", ".join(gate.name for gate in action.gates if gate.word == "fail" and not gate.dry_run)
+    if action.error.kind == "gate_failed" and failed:
+        return f"by gate {failed}"
+    return f"by {_CAUSES[action.error.kind]}" if action.error.kind in _CAUSES else ""
 
 
 def _already(action: Action) -> Literal["back already", "already so"]:

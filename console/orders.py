@@ -186,7 +186,7 @@ class Orders:
         return await self._soon(ask())
 
     async def standing(self, service: str) -> tuple[Freeze | None, list[Action]]:
-        """What holds a service back: its freeze (of the config too), and the versions that a person rejected."""
+        """What holds a service back: its freeze (of the config too), and what rejects versions."""
         from actions.orders.freeze_and_reject import standing_against
 
         async def ask() -> tuple[Freeze | None, list[Action]]:

@@ -18,7 +18,7 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
-from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections_by_hand
+from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections
 from backends.command_line import command
 from backends.models import Freeze
 from backends.settings import Duration
@@ -140,9 +140,9 @@ def _candidate(plan: Plan) -> Candidate:
 
 
 async def standing_against(service: str, policy: Policy, journal: Journal) -> tuple[Freeze | None, list[Action]]:
-    """The freeze that holds now, of the journal or of the config, and the rejections by a person that stand."""
+    """The freeze that holds now, of the journal or of the config, and what rejects versions (`rejections`)."""
     frozen = await freeze_of(journal, policy.context, service) or window_freeze(policy, now())
-    return frozen, await rejections_by_hand(journal, policy.context, service)
+    return frozen, await rejections(journal, policy.context, service)
 
 
 async def freeze_of(journal: Journal, context: str, service: str) -> Freeze | None:

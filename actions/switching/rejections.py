@@ -1,8 +1,9 @@
 """Which versions of a service were found bad: what a person rejected, and what went back, and why it did."""
 
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actions.endings import JUDGED_BAD
 from actions.journal.journal import Journal
@@ -42,44 +43,55 @@ async def rejection_of(
     production runs the same version: then that is no reason."""
     if candidate.version and candidate.version == candidate.production:
         return None
-    weaker: Finding | None = None
-    kinds = (*moving(), "reject")
-    for action, plan in await journal.planned(context, service, kinds, limit=LOOKED_THROUGH):
+    found = await _found(journal, await _looked_through(journal, context, service), candidate, zone)
+    return found[1] if found else None
+
+
+async def rejections(journal: Journal, context: str, service: str) -> list[Action]:
+    """What rejects each version that gets no traffic again: the order of a person, or what went back or failed since
+    the version was bad. Each with that version, the newest first."""
+    looked = await _looked_through(journal, context, service)
+    versions = dict.fromkeys(_tried(action, plan) for action, plan in looked)
+    stand = list[Action]()
+    for version in filter(None, versions):
+        found = await _found(journal, looked, Candidate(color="", version=version), UTC)
+        if found and found[1].level == "block":
+            stand.append(replace(found[0], version=version))
+    return stand
+
+
+async def _looked_through(journal: Journal, context: str, service: str) -> list[tuple[Action, Plan]]:
+    return await journal.planned(context, service, (*moving(), "reject"), limit=LOOKED_THROUGH)
+
+
+async def _found(
+    journal: Journal, looked: list[tuple[Action, Plan]], candidate: Candidate, zone: tzinfo
+) -> tuple[Action, Finding] | None:
+    weaker: tuple[Action, Finding] | None = None
+    for action, plan in looked:
         sure = _concerns(action, plan, candidate)
         if sure is None:
             continue
         if action.kind == "reject":
-            return _finding(candidate, _by_hand(action), sure=True)
+            return action, _finding(candidate, _by_hand(action), sure=True)
         if kind_of(action.kind).forward and action.status == "succeeded":
             break
         if (verdict := _verdict(action, await _why(journal, action), zone)) is None:
             continue
         found = _finding(candidate, verdict, sure=sure)
         if found.level == "block":
-            return found
-        weaker = weaker or found
+            return action, found
+        weaker = weaker or (action, found)
     return weaker
 
 
 async def rejected_by_hand(journal: Journal, context: str, service: str, version: str) -> bool:
     """Whether a person has rejected `version`, and no release or flip of it has succeeded since."""
-    return any(action.version == version for action in await rejections_by_hand(journal, context, service))
-
-
-async def rejections_by_hand(journal: Journal, context: str, service: str) -> list[Action]:
-    """The rejections by a person that stand, the newest of each version: none of it has succeeded since."""
-    kinds = (*forward(), "reject")
-    looked = await journal.planned(context, service, kinds, limit=LOOKED_THROUGH)
-    versions = dict.fromkeys(action.version for action, _ in looked if action.kind == "reject" and action.version)
-    newest = (_newest_word(looked, Candidate(color="", version=version)) for version in versions)
-    return [action for action in newest if action is not None and action.kind == "reject"]
-
-
-def _newest_word(looked: list[tuple[Action, Plan]], candidate: Candidate) -> Action | None:
-    for action, plan in looked:
+    candidate = Candidate(color="", version=version)
+    for action, plan in await journal.planned(context, service, (*forward(), "reject"), limit=LOOKED_THROUGH):
         if _concerns(action, plan, candidate) and (action.kind == "reject" or action.status == "succeeded"):
-            return action
-    return None
+            return action.kind == "reject"
+    return False
 
 
 def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
@@ -89,12 +101,18 @@ def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
         return True if candidate.version and action.version == candidate.version else None
     versions: dict[str, str] = plan.expected.get("versions", {})
     tried, other = _sides(action, plan)
-    version = action.version or versions.get(tried, "")
+    version = _tried(action, plan)
     if tried == other or (version and version == versions.get(other)):
         return None  # both sides ran it: what was wrong was not the version
     if version and candidate.version:
         return True if version == candidate.version else None
     return False if tried == candidate.color and not candidate.released else None
+
+
+def _tried(action: Action, plan: Plan) -> str:
+    """The version that an order was about; empty where nobody knows it."""
+    versions: dict[str, str] = plan.expected.get("versions", {})
+    return action.version or (versions.get(_sides(action, plan)[0], "") if action.kind != "reject" else "")
 
 
 def _sides(action: Action, plan: Plan) -> tuple[str, str]:

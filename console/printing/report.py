@@ -11,7 +11,7 @@ from msgspec import Struct
 from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import since_words, ways_out
-from actions.telling import is_noop, outcome, title, way
+from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
@@ -100,7 +100,7 @@ def open_items(
     found = [_of_action(action, facts.zone) for action in facts.actions if action.open]
     found += [_of_silence(silence) for silence in silences if silence.state in ("active", "pending")]
     found += [_of_freeze(service, freeze) for service, freeze in freezes]
-    found += [_of_rejection(action) for action in rejections]
+    found += [_of_rejection(action, facts) for action in rejections]
     found += [
         OpenItem(
             kind="paused", ref=f"{source}/{info.pipeline}", text=f"{info.pipeline} ({source}) does not run by itself"
@@ -124,8 +124,11 @@ def _of_freeze(service: str, freeze: Freeze) -> OpenItem:
     return OpenItem(kind="freeze", ref=service, text=words, by=freeze.by, until=freeze.until)
 
 
-def _of_rejection(action: Action) -> OpenItem:
-    words = f"{action.service} {action.version}" + (f": {action.reason}" if action.reason else "")
+def _of_rejection(action: Action, facts: Facts) -> OpenItem:
+    seen = [outcome(action), action.error.message] if action.error else [action.reason]
+    words = ": ".join([f"{action.service} {action.version}", *filter(None, seen)])
+    at = action.ended_at or action.started_at
+    words += f", since {_day(at, facts)} {_time(at, facts)}" if at else ""
     return OpenItem(kind="rejected", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 
@@ -202,9 +205,13 @@ def _action(action: Action, facts: Facts) -> str:
     switch = action.switch
     seen = f", {switch.requests} requests and {switch.errors} errors while it moved" if switch else ""
     error = f": {_plain(action.error.message)}" if action.error else ""
-    came = f": {outcome(action)}" if is_noop(action) else f" {action.status}"
+    caused = cause(action)  # who ordered it did not take it back
+    came = f": {outcome(action)}" if is_noop(action) else "" if caused else f" {action.status}"
+    back = f", {_plain(outcome(action))}" if caused else ""
+    if action.error and action.error.kind == "ordered":
+        error = "" if caused else error  # the order says it
     at = _time(action.started_at or facts.until, facts)
-    return f"- {at} `{action.id}` {title(action)}{way(action)}{came}{who}{why}{seen}{error}"
+    return f"- {at} `{action.id}` {title(action)}{way(action)}{came}{who}{why}{back}{seen}{error}"
 
 
 def _open_item(item: OpenItem, facts: Facts) -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
-from actions.telling import is_noop, outcome
+from actions.telling import cause, is_noop, outcome
 from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
@@ -135,7 +135,9 @@ def _status(action: Action, view: View) -> str:
     if action.orphaned_since is None:
         if is_noop(action):
             return outcome(action)
-        return f"{action.status}, not started yet" if is_starting(action) else action.status
+        if is_starting(action):
+            return f"{action.status}, not started yet"
+        return " ".join(filter(None, (action.status, cause(action))))
     return f"{UNICODE.critical} {action.status}, {since_words(action.orphaned_since, view.zone)}: {ways_out(action)}"
 
 

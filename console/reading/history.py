@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from actions.telling import is_noop, outcome, title, way
+from actions.telling import cause, is_noop, outcome, title, way
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
@@ -42,7 +42,10 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             continue
         who = f" by {action.actor.login}" if action.actor else ""
         why = f': "{action.reason}"' if action.reason else ""
-        words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
+        if cause(action):  # who ordered it did not take it back
+            words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
+        else:
+            words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
         health = _ENDED_BADLY.get(action.status, "ok")
         found.append(TimelineEvent(at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health))
     return found

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actions.models import Action
+from actions.models import Action, ActionError, GateView
 from actions.telling import is_noop, outcome, short_title, title, way
 
 
@@ -45,3 +45,20 @@ def test_what_it_is_about_where_it_goes_and_what_came_of_it(fields: dict[str, An
 def test_a_short_title_leaves_the_service_to_what_stands_above() -> None:
     assert short_title(action(kind="reject", version="2.4.1")) == "reject 2.4.1"
     assert way(action(), "->", capitals=False) == " blue -> green"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        ("rolled_back", "gate_failed", "rolled back by gate error-rate"),
+        ("rolled_back", "verify_failed", "rolled back by its verification"),
+        ("rolled_back", "deadline", "rolled back by its time limit"),
+        ("aborted", "health_failed", "aborted by its health check"),
+        ("rolled_back", "ordered", "rolled back (abort ordered by mia)"),
+        ("aborted", "unreachable", "aborted"),
+    ],
+)
+def test_what_took_it_back_is_named_and_not_who_ordered_it(status: str, kind: str, words: str) -> None:
+    gates = tuple(GateView(name=name, word=word, sample="") for name, word in (("p99", "pass"), ("error-rate", "fail")))
+    error = ActionError(kind=kind, message="abort ordered by mia" if kind == "ordered" else "what was seen")
+    assert outcome(action(status=status, error=error, gates=gates)) == words

@@ -13,7 +13,7 @@ from actions.journal.journal import Journal
 from actions.journal.rows import Changes, Event
 from actions.models import ActionError, ActionKind, ActionStatus, Consent, Finding, Plan, Refused, Request
 from actions.orders.freeze_and_reject import held_back
-from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of
+from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import draft, here, owner
 from tests.two_colors import TwoColors
@@ -131,6 +131,19 @@ async def test_for_a_rollback_it_is_only_ever_a_warning(journal: Journal) -> Non
     queued = a_plan("rollback", NEW)
     queued = replace(queued, expected={**queued.expected, "queued_to": "A1"})
     assert (await held_back(queued, POLICY, journal)).findings == ()
+
+
+async def test_what_stands_is_every_version_that_would_be_refused(journal: Journal) -> None:
+    async def standing() -> list[tuple[str, str]]:
+        return [(each.version, each.kind) for each in await rejections(journal, "test", "analytics")]
+
+    await ended(journal, a_plan("reject", {}, version="2.7.0"), "succeeded")
+    await ended(journal, a_plan("release", NEW, version="2.6.0"), "rolled_back", "gate_failed")
+    await ended(journal, a_plan("flip", NEW), "rolled_back", "verify_failed")
+    await ended(journal, a_plan("release", NEW, version="2.8.0"), "rolled_back", "ordered")
+    assert await standing() == [("2.5.0", "flip"), ("2.6.0", "release"), ("2.7.0", "reject")]
+    await ended(journal, a_plan("release", NEW, version="2.6.0"), "succeeded")
+    assert await standing() == [("2.5.0", "flip"), ("2.7.0", "reject")]
 
 
 async def test_a_rejection_by_hand_is_one_however_it_went_before(journal: Journal) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from actions.journal.audit import AuditRecord
-from actions.models import Action, Actor, SwitchReport
+from actions.models import Action, ActionError, Actor, SwitchReport
 from backends.models import Alert, FailedExpectation, Freeze, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
 from backends.ports import PipelineInfo
 from console.ports.store import Snapshot, SourceError, SourceKey
@@ -110,14 +110,17 @@ def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None
 def test_a_handover_names_what_stands_against_a_service_and_the_ways_out_of_an_action_that_nobody_runs() -> None:
     left = action(id="8A1", status="running", phase="bake", ended_at=None, orphaned_since=ago(0.5))
     rejected = action(id="9B2", kind="reject", status="succeeded", version="2.5.0", reason="leaks")
+    error = ActionError(kind="gate_failed", message="3 % of errors")
+    failed = action(id="9C3", kind="release", version="2.6.0", error=error)
     freeze = Freeze(by="mia@b1", since=ago(1), until=NOW + timedelta(hours=1), reason="quarter end")
     about = facts(actions=(left,))
     found = open_items(
-        about, silences=[], pipelines=[], records=[], freezes=[("analytics", freeze)], rejections=[rejected]
+        about, silences=[], pipelines=[], records=[], freezes=[("analytics", freeze)], rejections=[rejected, failed]
     )
     text = "\n".join(handover(found, about))
     assert "`analytics` analytics is frozen: quarter end, by mia@b1, until 2026-11-26 04:00:00" in text
-    assert "`9B2` analytics 2.5.0: leaks, by alice@b1" in text
+    assert "`9B2` analytics 2.5.0: leaks, since 2026-11-26 02:06:00, by alice@b1" in text
+    assert "`9C3` analytics 2.6.0: rolled back by a metric gate: 3 % of errors, since 2026-11-26 02:06:00" in text
     assert "nobody runs it since" in text
     assert "teal action resume 8A1, or teal deploy rollback analytics" in text
 
@@ -129,7 +132,7 @@ async def test_the_handover_reads_freezes_and_rejections_from_the_journal(tmp_pa
             process = await teal.start("deploy", *words, "-y", "--reason", "leaks", "--foreground")
             assert await process.wait() == 0
         (report,) = (await teal.document("report", "--handover"))["items"]
-    assert [(item["kind"], item["text"]) for item in report["open"]] == [
+    assert [(item["kind"], item["text"].partition(", since")[0]) for item in report["open"]] == [
         ("freeze", "analytics is frozen: leaks"), ("rejected", "analytics 2.5.0: leaks"),
     ]  # fmt: skip
 

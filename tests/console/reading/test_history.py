@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from actions.journal.audit import AuditRecord
-from actions.models import Action, Actor, Watch
+from actions.models import Action, ActionError, Actor, Watch
 from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
 from backends.ports import Point, Series
 from console.reading.history import of_actions, of_metrics, of_notes, of_watches
@@ -33,6 +33,12 @@ def test_an_action_is_told_where_it_ended_with_who_and_why() -> None:
     assert (event.at, event.ref, event.health) == (ago(10), "7F3", "ok")
     assert event.text == 'flip analytics BLUE → GREEN succeeded by alice: "2.4.1 go"'
     assert of_actions([action("rollback_failed")], SINCE, NOW)[0].health == "critical"
+
+
+def test_who_ordered_it_is_not_said_to_have_taken_it_back() -> None:
+    error = ActionError(kind="verify_failed", message="GREEN does not answer")
+    (event,) = of_actions([action("rolled_back", reason="ticket 12", error=error)], SINCE, NOW)
+    assert event.text == 'flip analytics BLUE → GREEN by alice: "ticket 12", rolled back by its verification'
 
 
 def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:
