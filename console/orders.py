@@ -22,6 +22,7 @@ from console.ports.deployments import DEPLOYMENTS
 from console.ports.entry import Entry
 from console.ports.pipelines import PIPELINES
 from console.reading.adapters import Adapters
+from console.reading.way_back import WAIT_S, WaysBack, unproven
 from console.zones import zone_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Orders:
         self._caring: set[asyncio.Task[None]] = set()
         self.unjournalled: set[str] = set()
         self.patience_s = PATIENCE_S
+        self._ways_back = WaysBack()
         self._hanging: asyncio.Future[Any] | None = None
 
     @cached_property
@@ -213,7 +215,7 @@ class Orders:
         async def ask() -> Deployment:
             return await (await self._opened()).enrich(deployment)
 
-        enriched = await self._soon(ask())
+        enriched = await self._judged(await self._soon(ask()))
         offer, last = enriched.rollback, enriched.last_switch
         if offer is None or offer.until is None or last is None:
             return enriched
@@ -222,6 +224,18 @@ class Orders:
         settings = shared_settings(self._adapters.entry("deployments", deployment.backend).data)
         until = last.at + timedelta(seconds=settings.rollback_window)
         return replace(enriched, rollback=replace(offer, until=until))
+
+    async def _judged(self, deployment: Deployment) -> Deployment:
+        """With the way back as the switch itself sees it, where its rights are those that an order would have."""
+        offer = deployment.rollback
+        if offer is None or not offer.ready:
+            return deployment
+        if self._adapters.read_only:
+            return replace(deployment, rollback=unproven(offer, "it is not asked from a read-only context"))
+        wait_s = min(WAIT_S, self.patience_s)
+        return await self._ways_back.judged(
+            deployment, lambda: self._adapters.of(DEPLOYMENTS, deployment.backend), wait_s=wait_s
+        )
 
     @property
     def notes(self) -> tuple[Finding, ...]:
@@ -236,6 +250,7 @@ class Orders:
     async def aclose(self) -> None:
         """Wait for what runs in this process, and close the journal; safe to call twice."""
         await self.run_out()
+        await self._ways_back.aclose()
         caring, self._caring = self._caring, set()
         hangs = self._hangs()
         for task in caring if hangs else ():

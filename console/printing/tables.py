@@ -118,7 +118,9 @@ def _back(deployment: Deployment, view: View) -> str:
     offer = deployment.rollback
     if offer is None or offer.to is None:
         return offer.reason.partition(":")[0] if offer is not None and offer.reason else NOTHING
-    return f"{offer.to.upper()} {'ready' if offer.ready else 'not ready'}" + (", at once" if offer.instant else "")
+    if not offer.ready:
+        return f"{offer.to.upper()} not ready"
+    return f"{offer.to.upper()} ready, {'at once' if offer.instant else 'not proven'}"
 
 
 def _open_action(deployment: Deployment, view: View) -> str:

@@ -122,7 +122,7 @@ def back_row(deployment: Deployment, of: Symbols, zone: tzinfo) -> Row:
     side = deployment.colors.get(offer.to)
     version = f" {side.version}" if side and side.version else ""
     ready = "ready" if offer.ready else "not ready"
-    how = f", {'at once' if offer.instant else 'not at once: it must be started first'}" if offer.ready else ""
+    how = f", {'at once' if offer.instant else 'not proven'}" if offer.ready else ""
     until = f", until {clock(offer.until, zone)} {zone_name(offer.until, zone)}" if offer.until else ""
     because = f"  {offer.reason}" if offer.reason else ""
     body = Content.assemble(

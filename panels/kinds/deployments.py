@@ -113,7 +113,7 @@ def way_back(deployment: Deployment, now: datetime) -> Line:
     head = [Cell("back to ", "muted"), Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
     if not offer.ready:
         return [*head, Cell(": not ready", "warning"), Cell(f", {offer.reason}" if offer.reason else "", "warning")]
-    words = ": ready, at once" if offer.instant else ": ready"
+    words = ": ready, at once" if offer.instant else ": ready, not proven"
     switched = ""
     if deployment.last_switch is not None:
         switched = f"  ({ago((now - deployment.last_switch.at).total_seconds())} ago)"

@@ -7,8 +7,11 @@ import msgspec
 import pytest
 
 from actions.models import Consent, Request
+from backends.deployments.file_switch import FileSwitch
+from backends.models import Finding, RollbackOffer
 from console.config.load import load_config, pick_context
 from console.orders import Orders
+from console.ports.deployments import DEPLOYMENTS
 from console.reading.adapters import Adapters
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
@@ -82,3 +85,46 @@ webhook = "https://hooks.example.com/{TOKEN}"
         ]
         for file in (tmp_path / "state").rglob("*"):
             assert not file.is_file() or TOKEN.encode() not in file.read_bytes()
+
+
+async def test_the_way_back_of_a_service_is_what_its_switch_says_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`deploy status` said `ready, at once` where `deploy rollback` was refused."""
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+
+    async def refused(*_: object) -> list[Finding]:
+        return [Finding(level="block", code="nginx-config", text="nginx refuses its configuration", fix="correct it")]
+
+    async def offered(adapters: Adapters, orders: Orders) -> RollbackOffer | None:
+        try:
+            return (await orders.enrich(await adapters.of(DEPLOYMENTS, "analytics").deployment())).rollback
+        finally:
+            await orders.aclose()
+            await adapters.aclose()
+
+    async with TwoColors(tmp_path) as service:
+        path = written(service, "")
+        context = pick_context(load_config(path), None)
+        adapters = Adapters(context)
+        orders = Orders(context, adapters)
+        action = await orders.submit(await orders.plan(FLIP), Consent(confirmed=True), foreground=True)
+        async for seen in orders.watch(str(action.id)):
+            action = seen
+        offer = await offered(adapters, orders)
+        assert offer is not None
+        assert (offer.to, offer.ready, offer.instant) == ("blue", True, True)
+
+        monkeypatch.setattr(FileSwitch, "preflight", refused)
+        adapters = Adapters(context)
+        offer = await offered(adapters, Orders(context, adapters))
+        assert offer is not None
+        assert (offer.to, offer.ready, offer.instant) == ("blue", False, False)
+        assert "nginx refuses its configuration" in offer.reason
+
+        path.write_text(path.read_text().replace("[contexts.c]\n", "[contexts.c]\nread_only = true\n"))
+        context = pick_context(load_config(path), None)
+        adapters = Adapters(context)
+        offer = await offered(adapters, Orders(context, adapters))
+        assert offer is not None
+        assert (offer.ready, offer.instant, "read-only" in offer.reason) == (True, False, True)
