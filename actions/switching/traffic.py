@@ -189,7 +189,7 @@ class Traffic:
             if same(found, before):
                 if time.monotonic() >= until:
                     raise NotWritten(error)
-            elif found.stamp != stamp:
+            elif found.stamp != stamp or error.kind == "conflict":  # an edit by hand may have kept our stamp
                 raise Conflict(found)
             elif time.monotonic() >= half_until:
                 raise PartialWrite(found, error.message)

@@ -6,7 +6,9 @@ Everything here but `locked_beside` blocks, and is run in a thread.
 import asyncio
 import contextlib
 import errno
+import io
 import os
+import selectors
 import shlex
 import signal
 import stat
@@ -25,6 +27,8 @@ from backends.text import clean
 
 LOCK_WAIT_S = 5.0
 COMMAND_TIMEOUT_S = 30.0
+POLL_S = 0.02
+PIPE_BYTES = 64 * 1024
 
 
 def read_bounded(path: Path, limit: int) -> bytes | None:
@@ -72,13 +76,16 @@ async def locked_beside(path: Path) -> AsyncIterator[None]:
         await asyncio.to_thread(guard.__exit__, None, None, None)
 
 
-def replace_file(path: Path, content: bytes, *, of: bytes | None = None, mode: int | None = None) -> None:
+def replace_file(
+    path: Path, content: bytes, *, of: bytes | None = None, mode: int | None = None, like: Path | None = None
+) -> None:
     """Put `content` in place of the file at `path`, durably, with its mode and owner. Raises BackendError; the file
     is untouched then. `of`: what it must still hold right before it goes (`conflict`), since a hand takes no lock.
-    `mode`: of one of our own that need not be there yet; what is no file in its place, as a link, just goes."""
+    `mode`: of one of our own that need not be there yet; what is no file in its place, as a link, just goes; so with
+    `like`: whose mode and owner it gets."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        before = path.stat() if mode is None else _plain(path)
+        before = (like or path).stat() if mode is None else _plain(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "wb") as stream:
@@ -110,30 +117,70 @@ def write_command(path: Path, content: str) -> str:
     return f"{first}printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
 
 
-def run_command(command: Sequence[str], directory: Path, env: Iterable[str] = ()) -> str:
+class Problem(str):
+    """What went wrong with a command, in words; empty for nothing. `may_have_worked`: it did not end by itself, so
+    nobody knows what it has done."""
+
+    may_have_worked = False
+
+    @classmethod
+    def in_doubt(cls, words: str) -> "Problem":
+        """One that may have worked."""
+        found = cls(words)
+        found.may_have_worked = True
+        return found
+
+
+def run_command(command: Sequence[str], directory: Path, env: Iterable[str] = ()) -> Problem:
     """Runs it without stdin, its process group ended where it takes too long; `env` as for `command_environment`.
-    Returns what went wrong, in words; empty for exit status 0."""
-    try:
-        refuse_unsafe_command(command, directory)
-        done = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=command_environment(env), start_new_session=True,
-        )  # fmt: skip
-    except OSError as error:
-        return f"{command[0]}: {error.strerror}"
-    with done:
+
+    Its exit status decides, whatever it has left running and whoever holds its output open.
+    """
+    reads, writes = os.pipe()
+    with open(reads, "rb", buffering=0) as output:
         try:
-            output, _ = done.communicate(timeout=COMMAND_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return f"{command[0]}: no end in {COMMAND_TIMEOUT_S:g} s"
+            refuse_unsafe_command(command, directory)
+            done = subprocess.Popen(
+                command, cwd=directory, stdin=subprocess.DEVNULL, stdout=writes, stderr=subprocess.STDOUT,
+                env=command_environment(env), start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            return Problem(f"{command[0]}: {error.strerror}")
+        finally:
+            os.close(writes)
+        try:
+            said = _until_its_end(done, output)
         finally:
             if done.returncode is None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(done.pid, signal.SIGKILL)
+                done.wait()
+    if said is None:
+        return Problem.in_doubt(f"{command[0]}: no end in {COMMAND_TIMEOUT_S:g} s")
     if done.returncode == 0:
-        return ""
-    said = clean(redacted(output.decode("utf-8", "replace"))[-500:], 300).strip()
-    return f"{' '.join(command)}: exit status {done.returncode}" + (f": {said}" if said else "")
+        return Problem()
+    last = clean(redacted(said.decode("utf-8", "replace"))[-500:], 300).strip()
+    why = f": {last}" if last else ""
+    if done.returncode < 0:
+        return Problem.in_doubt(f"{' '.join(command)}: signal {-done.returncode}{why}")
+    return Problem(f"{' '.join(command)}: exit status {done.returncode}{why}")
+
+
+def _until_its_end(done: "subprocess.Popen[bytes]", output: io.FileIO) -> bytes | None:
+    """The last that it wrote until it ended; None where it takes too long."""
+    said, until, is_open = b"", time.monotonic() + COMMAND_TIMEOUT_S, True
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while done.poll() is None:
+            if (left_s := until - time.monotonic()) <= 0:
+                return None
+            if not is_open:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    done.wait(left_s)
+            elif selector.select(min(left_s, POLL_S)):
+                chunk = output.read(PIPE_BYTES)
+                said, is_open = (said + chunk)[-PIPE_BYTES:], bool(chunk)
+        return (said + output.read(PIPE_BYTES))[-PIPE_BYTES:] if is_open and selector.select(0) else said
 
 
 def file_error(path: Path, error: OSError) -> BackendError:

@@ -15,7 +15,8 @@ import msgspec
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.file_store import locked, read_bounded, replace_file, run_command, write_command
+from backends.deployments.file_store import Problem, locked, read_bounded, replace_file, run_command, write_command
+from backends.deployments.pending import PendingMark, between, in_force
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
@@ -30,6 +31,8 @@ from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 
+_BACK, _BY_HAND = "the old file is back in place", "correct it by hand"
+
 
 class FileSwitchConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file that something follows.
@@ -40,7 +43,7 @@ class FileSwitchConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
         comment may stand.
     comment: what begins a comment in it: the mark of the last write is kept in one.
     validate: run with the new file in place; puts the old one back where it fails.
-    reload: makes the proxy read the file.
+    reload: makes the proxy read the file. Both are run again for a write that nobody saw end: twice is as once.
     """
 
     path: str
@@ -93,7 +96,7 @@ class FileSwitch:
 
     @property
     def write_settles_s(self) -> float:
-        """0: the file is written by this process or not at all."""
+        """0: the file is written by this process or not at all; one whose commands have not ended shows as ARMED."""
         return 0.0
 
     async def deployment(self) -> Deployment:
@@ -102,7 +105,8 @@ class FileSwitch:
         return await self._sides.deployment(self._service, control, control.detail or shares_words(control.weights))
 
     async def observe(self) -> SwitchState:
-        """The file now. Raises BackendError where it is there and can not be read."""
+        """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
+        (`mixed`), and `detail` begins with ARMED. Raises BackendError where it is there and can not be read."""
         return await asyncio.to_thread(self._observe)
 
     async def color_health(self, color: str) -> ColorState:
@@ -119,9 +123,12 @@ class FileSwitch:
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Rights: a file is replaced, so its directory must be writable. Raises BackendError(auth) where it is not."""
-        directory = self._path.resolve().parent
+        found, directory = await self.observe(), self._path.resolve().parent
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the file's directory")
+        if found.weights and found.detail:
+            fix = "reload, or write it again"
+            return [Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
         return []
 
     async def shift(
@@ -130,7 +137,8 @@ class FileSwitch:
         """Compare and write under a lock; returns what was read back.
 
         Raises BackendError: `conflict` where the file is not `expected`, `config` for weights that can not be,
-        `failed` where `validate` or `reload` fails, `auth`, `timeout` and `unreachable`. The file is as it was then.
+        `failed` where `validate` or `reload` fails, `auth`, `timeout` and `unreachable`. The file is as it was then,
+        unless somebody else wrote it meanwhile; ARMED where nobody knows whether a reload has worked.
         """
         problem = check_weights(weights, self._config.colors)
         if problem:
@@ -165,7 +173,14 @@ class FileSwitch:
             full = {color: 100 if color == first else 0 for color in self._config.colors}
             detail = f"{self._path}: no such file; begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
             return SwitchState(weights={}, revision="", detail=detail)
-        return self._form.read(content)
+        return self._in_force(content)
+
+    def _in_force(self, content: bytes) -> SwitchState:
+        mark = PendingMark(self._path.resolve())
+        commands = [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
+        finish = " && ".join([*commands, f"rm {shlex.quote(str(mark.path))}"])
+        armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
+        return in_force(self._form.read(content), mark.read(), armed)
 
     def _by_hand(self, weights: dict[str, int]) -> bytes:
         """What a person would write over the file as it is now: the number of the write goes on."""
@@ -177,7 +192,7 @@ class FileSwitch:
 
     def _as_expected(self, path: Path, expected: SwitchState) -> tuple[bytes, SwitchState]:
         before = read_bounded(path, MAX_BYTES)
-        found = self._form.read(before) if before is not None else None
+        found = self._in_force(before) if before is not None else None
         if before is None or found is None or not found.weights:
             why = found.detail if found else "no such file"
             raise BackendError("conflict", f"{self._path}: {why}: not written over")
@@ -190,7 +205,7 @@ class FileSwitch:
         path = self._path.resolve()
         with locked(path):
             before, found = self._as_expected(path, expected)
-            if not found.ended:
+            if not (found.ended or found.detail):
                 replace_file(path, self._form.mark_ended(before), of=before)
 
     def _shift(
@@ -204,27 +219,51 @@ class FileSwitch:
                 content = self._form.write(before, weights, stamp, datetime.now(UTC), fence, journal)
             except ValueError as error:
                 raise BackendError("config", f"{self._path}: {error}", fix="flip all traffic at once") from None
-            replace_file(path, content, of=before)
-            self._apply(path, before)
+            self._write(path, content, before, found)
             after = read_bounded(path, MAX_BYTES)
         if after != content:
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
         return self._form.read(content)
 
-    def _apply(self, path: Path, before: bytes) -> None:
-        for what, command in (("validate", self._config.validate), ("reload", self._config.reload)):
-            problem = run_command(command, self._base_dir, self._config.env) if command else ""
-            if not problem:
-                continue
-            try:
-                replace_file(path, before)
-            except BackendError as error:
-                message = f"{what}: {problem}; putting the old file back failed too: {error.message}"
-                raise BackendError("unreachable", message, fix=error.fix) from None
+    def _write(self, path: Path, content: bytes, before: bytes, found: SwitchState) -> None:
+        """The file, and its commands under a mark that outlives this process."""
+        if not (self._config.validate or self._config.reload):
+            replace_file(path, content, of=before)
+            return
+        mark, written, old = PendingMark(path), self._form.read(content), self._form.read(before).revision
+        earlier = mark.read()
+        earlier = earlier if earlier is not None and old in earlier.revisions else None
+        pending = between(found, written, *([old] if earlier else []))
+        mark.write(pending)
+        replace_file(path, content, of=before)
+        if problem := self._run(self._config.validate):
+            self._put_back(path, content, before, mark, f"validate: {problem}")
+            mark.write(earlier)
+            raise BackendError("failed", f"validate: {problem}; {_BACK}", fix=_BY_HAND)
+        if problem := self._run(self._config.reload):
             # A file that says one color while the proxy runs the other goes off at the next reload, whoever does it.
-            if what == "reload":
-                run_command(command, self._base_dir, self._config.env)
-            raise BackendError("failed", f"{what}: {problem}; the old file is back in place", fix="correct it by hand")
+            mark.write(between(found, written, old))
+            self._put_back(path, content, before, mark, f"reload: {problem}")
+            if self._run(self._config.reload) and problem.may_have_worked:
+                message = f"reload: {problem}; ARMED: {_BACK}, and nobody knows which one runs"
+                raise BackendError("unreachable", message, fix=f"see what runs, then {shlex.join(self._config.reload)}")
+            mark.write(earlier)
+            raise BackendError("failed", f"reload: {problem}; {_BACK}", fix=_BY_HAND)
+        mark.write(None)
+
+    def _put_back(self, path: Path, content: bytes, before: bytes, mark: PendingMark, problem: str) -> None:
+        """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
+        try:
+            replace_file(path, before, of=content)
+        except BackendError as error:
+            if error.kind == "conflict":
+                mark.write(None)
+                raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
+            message = f"{problem}; putting the old file back failed too: {error.message}"
+            raise BackendError("unreachable", message, fix=error.fix) from None
+
+    def _run(self, command: tuple[str, ...]) -> Problem:
+        return run_command(command, self._base_dir, self._config.env) if command else Problem()
 
     async def _control(self) -> SwitchState:
         try:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -247,6 +248,99 @@ async def test_a_command_that_hangs_is_ended(service: TwoColors, http: Http, mon
     before = service.switch.read_bytes()
     assert "no end in 0.2 s" in (await error_of(switch_of(service, http, reload=["sleep", "60"]))).message
     assert service.switch.read_bytes() == before
+
+
+class Killed(Exception):
+    """The process that writes is gone."""
+
+
+def dies(*_: Any) -> Any:
+    raise Killed
+
+
+@pytest.mark.parametrize("format_", ["json", "template"])
+async def test_a_write_whose_commands_nobody_saw_end_is_neither_and_is_written_again(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    form = {} if format_ == "json" else {"path": "t.conf", "format": "template", "template": TEMPLATE}
+    ran = ["sh", "-c", "echo ran >> ran"]
+    adapter = switch_of(service, http, validate=ran, reload=ran, **form)
+    if form:
+        subprocess.run(adapter.manual_commands(BLUE)[0], shell=True, check=True)
+    before = await adapter.observe()
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSwitch, "_run", dies)
+        with pytest.raises(Killed):
+            await adapter.shift(before, GREEN, stamp="A:shift", fence=1)
+    armed = await switch_of(service, http, validate=ran, reload=ran, **form).observe()
+    assert (armed.live, armed.stamp, armed.detail.split(":")[0]) == ("mixed", "A:shift", "ARMED")
+    assert [finding.code for finding in await adapter.preflight(armed, GREEN)] == ["switch-armed"]
+    assert (await error_of(adapter, before=before)).kind == "conflict"
+    after = await adapter.shift(armed, GREEN, stamp="A:shift", fence=2)
+    assert (after, after.weights, after.detail) == (await adapter.observe(), GREEN, "")
+    assert (service.directory / "ran").read_text().split() == ["ran"] * 2
+
+
+@pytest.mark.parametrize(("fault", "still"), [("", "mixed"), ("mv", "unknown")])
+async def test_what_is_armed_says_how_to_finish_it(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch, fault: str, still: str
+) -> None:
+    adapter = switch_of(service, http, reload=["sh", "-c", "touch reloaded"])
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSwitch, "_run", dies)
+        with pytest.raises(Killed):
+            await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    if fault:
+        (service.directory / ".switch.json.pending").write_text("{")
+        with pytest.raises(BackendError, match="no mark"):
+            await adapter.observe()
+        assert (await adapter.deployment()).truth.control.value == still
+        return
+    armed = await adapter.observe()
+    assert armed.live == still
+    subprocess.run(armed.detail.partition("Finish: ")[2], shell=True, check=True, cwd=service.directory)
+    assert ((await adapter.observe()).weights, (service.directory / "reloaded").exists()) == (GREEN, True)
+
+
+async def test_a_mark_of_a_write_that_was_written_over_says_nothing(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(service, http, reload=["true"])
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSwitch, "_run", dies)
+        with pytest.raises(Killed):
+            await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    service.write(BLUE, generation=77)
+    assert ((found := await adapter.observe()).weights, found.detail) == (BLUE, "")
+
+
+async def test_a_reload_that_leaves_something_with_its_output_open_has_worked(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 5.0)
+    adapter = switch_of(service, http, reload=["sh", "-c", "setsid sleep 20 & echo $! > child"])
+    assert (await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")).weights == GREEN
+    os.kill(int((service.directory / "child").read_text()), signal.SIGKILL)
+
+
+async def test_a_reload_that_may_have_worked_is_reloaded_with_the_old_file_or_armed(
+    service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 0.3)
+    once = ["sh", "-c", "test -e hung || { touch hung; exec sleep 60; }"]
+    error = await error_of(adapter := switch_of(service, http, reload=once))
+    assert (error.kind, (await adapter.observe()).weights) == ("failed", BLUE)
+    error = await error_of(adapter := switch_of(service, http, reload=["sleep", "60"]))
+    armed = await adapter.observe()
+    assert (error.kind, "ARMED" in error.message, armed.live, armed.stamp) == ("unreachable", True, "mixed", "A:shift")
+
+
+@pytest.mark.parametrize("what", ["validate", "reload"])
+async def test_an_edit_by_hand_before_a_command_fails_stays(service: TwoColors, http: Http, what: str) -> None:
+    edit = ["sh", "-c", "sed s/switch/hand/ switch.json > new; echo >> new; mv new switch.json; exit 1"]
+    error = await error_of(adapter := switch_of(service, http, **{what: edit}))
+    assert (error.kind, "that stays" in error.message) == ("conflict", True)
+    assert (await adapter.observe()).weights == GREEN
 
 
 # ---- the disk

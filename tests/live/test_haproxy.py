@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from backends.deployments.haproxy import socket as haproxy_socket
+from backends.deployments.haproxy.nodes import Nodes
 from backends.deployments.haproxy.state import variable_of
 from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.errors import BackendError
@@ -425,6 +426,23 @@ async def test_weights_that_could_not_be_kept_are_written_and_said(
     adapter = switch_of(service, http, nodes, persist=persist)
     after = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
     assert (after.weights, "not kept for a reload" in after.detail) == (GREEN, True)
+
+
+async def test_weights_that_nobody_lived_to_keep_are_said_and_kept_at_the_end_of_the_action(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(_: Any) -> None:
+        raise ZeroDivisionError
+
+    adapter = switch_of(service, http, nodes, persist=["sh", "-c", "touch kept", "{node}"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Nodes, "keep", killed)
+        with pytest.raises(ZeroDivisionError):
+            await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    found = await adapter.observe()
+    assert (found.weights, "nobody saw `persist` end" in found.detail) == (GREEN, True)
+    await adapter.mark_ended(found)
+    assert ((await adapter.observe()).detail, (service.directory / "kept").exists()) == ("", True)
 
 
 # ---- by hand, and under load

@@ -57,6 +57,9 @@ class Reading(Struct, frozen=True):
         return found
 
 
+UNSEEN = "nobody saw `persist` end after the last write"
+
+
 class Nodes:
     """The nodes of one backend. `persist`: the path of a server-state file, a command, or nothing."""
 
@@ -99,6 +102,24 @@ class Nodes:
                 notes += [differs] if differs else []
         notes += [f"not kept for a reload: {remembered.not_persisted}"] if remembered.not_persisted else []
         return states, notes
+
+    async def begin(self) -> str:
+        """Remember that what is about to be written is not kept yet: who is killed before he can `keep` it says so.
+        Returns what was remembered, for `forget` where nothing is written."""
+        before = (await asyncio.to_thread(self._memory.read)).not_persisted
+        if self.state_file is not None or self.command:
+            await asyncio.to_thread(self._memory.persisted, UNSEEN)
+        return before
+
+    async def forget(self, before: str) -> None:
+        """The write that began was taken back."""
+        if self.state_file is not None or self.command:
+            await asyncio.to_thread(self._memory.persisted, before)
+
+    async def keep_unseen(self) -> None:
+        """`keep`, where a writer did not live to do it."""
+        if (await asyncio.to_thread(self._memory.read)).not_persisted == UNSEEN:
+            await self.keep()
 
     async def keep(self) -> None:
         """Persist what runs on all nodes. Traffic has moved by then: what goes wrong is shown, and fails nothing."""

@@ -196,12 +196,14 @@ class HaproxySwitch:
             refuse_older_fence(f"backend {self._config.backend}", found, stamp, fence, journal)
             refuse_a_side_that_is_down(reading, found.weights, shares)
             states = reading.states[::-1] if goes_back(stamp) else reading.states
+            kept = await self._nodes.begin()
             try:
                 await self._writer.write(
                     self._nodes.by_address, states, shares, stamp=stamp, fence=fence, journal=journal
                 )
             except BackendError as error:
                 self._static = self._static or STATIC_WORDS in error.message
+                await self._nodes.forget(kept)
                 raise
             await self._nodes.keep()
             after = await self.observe()
@@ -216,6 +218,7 @@ class HaproxySwitch:
             reading = (await self._read()).whole()
             self._must_be(reading.switch(self._config.colors), expected)
             await self._writer.mark_ended(self._nodes.by_address, reading.states)
+            await self._nodes.keep_unseen()
 
     def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
         """One line for the backend, one for the shares, one for each node, one for what keeps them."""

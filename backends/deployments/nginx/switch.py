@@ -24,7 +24,14 @@ from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
-from backends.deployments.file_store import locked_beside, read_bounded, replace_file, run_command, write_command
+from backends.deployments.file_store import (
+    Problem,
+    locked_beside,
+    read_bounded,
+    replace_file,
+    run_command,
+    write_command,
+)
 from backends.deployments.nginx.include import Include, Mode, Running, accepting_workers, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
@@ -255,6 +262,8 @@ class NginxSwitch:
             f"{shlex.join(self._config.reload)}; or undo: {undo}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
+        if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
+            file = replace(file, stamp=runs.stamp, fence=0, journal="", ended=False)
         return replace(file, weights=mean, revision=revision, detail=words)
 
     async def _as_expected(self, expected: SwitchState) -> tuple[bytes, SwitchState]:
@@ -291,22 +300,35 @@ class NginxSwitch:
     async def _apply(self, content: bytes, before: bytes) -> None:
         problem = await self._run(self._config.validate)
         if problem:
-            await asyncio.to_thread(replace_file, self._path.resolve(), before)
+            await self._restore(content, before, problem)
             raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
         old_workers = await self._workers()
         problem = await self._run(self._config.reload)
-        problem = problem or await self._unproven(content, old_workers)
+        if not problem or problem.may_have_worked:
+            unproven = await self._unproven(content, old_workers)
+            problem = Problem(problem or unproven) if unproven else Problem()
         if problem:
-            raise await self._put_back(before, problem)
+            raise await self._put_back(content, before, problem)
 
-    async def _put_back(self, before: bytes, problem: str) -> BackendError:
+    async def _restore(self, content: bytes, before: bytes, problem: str) -> None:
+        """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
+        try:
+            await asyncio.to_thread(replace_file, self._path.resolve(), before, of=content)
+        except BackendError as error:
+            if error.kind == "conflict":
+                raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
+            raise
+
+    async def _put_back(self, content: bytes, before: bytes, problem: str) -> BackendError:
         """The old file, and a reload: one that came late would have read the new one."""
         try:
-            await asyncio.to_thread(replace_file, self._path.resolve(), before)
+            await self._restore(content, before, problem)
             again = await self._run(self._config.reload)
             still = await self._unproven(before, set())
         except BackendError as error:
-            again, still = "", error.message
+            if error.kind == "conflict":
+                return error
+            again, still = Problem(), error.message
         if not still:
             return BackendError(
                 "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
@@ -337,7 +359,7 @@ class NginxSwitch:
     async def _workers(self) -> set[int]:
         return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
 
-    async def _run(self, command: tuple[str, ...]) -> str:
+    async def _run(self, command: tuple[str, ...]) -> Problem:
         problem = await asyncio.to_thread(run_command, command, self._base_dir, self._config.env)
         found = _EMERGENCY.search(problem)
-        return f"{shlex.join(command)}: {found[0]}" if found else problem
+        return Problem(f"{shlex.join(command)}: {found[0]}") if found else problem

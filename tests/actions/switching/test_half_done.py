@@ -1,5 +1,6 @@
 """Writes that reach only a part of the control object: some nodes of several, a file that is not in force yet."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,10 @@ from actions.starting import start
 from actions.switching import traffic
 from actions.work import Work
 from backends.deployments.file_switch import FileSwitch
+from backends.deployments.switch_format import JsonForm
 from backends.errors import BackendError
 from backends.ports import SwitchState
+from tests.actions.fake_switch import Killed
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -101,3 +104,43 @@ async def test_whoever_takes_over_a_half_done_write_finishes_or_undoes_it(
     else:
         ended = await house.order(ANALYTICS_ROLLBACK)
     assert (ended.id, ended.status, service.weights()) == (flip.id, status, weights)
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "weights"), [("resume", "succeeded", GREEN), ("rollback", "rolled_back", BLUE)]
+)
+async def test_a_write_whose_reload_nobody_saw_is_reloaded_by_whoever_takes_over(
+    house: House,
+    service: TwoColors,
+    monkeypatch: pytest.MonkeyPatch,
+    order: str,
+    status: str,
+    weights: dict[str, int],
+) -> None:
+    def killed(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(traffic, "HALF_S", 0.2)
+    house.targets._config["reload"] = ["sh", "-c", "cp switch.json running"]
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSwitch, "_run", killed)
+        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+        await asyncio.gather(*house.runners, return_exceptions=True)
+    assert (service.weights(), (service.directory / "running").exists()) == (GREEN, False)
+    if order == "resume":
+        await start(str(flip.id), house.gate._launch, house.journal, house.gate.action)
+        ended = await house.ended(flip)
+    else:
+        ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.status, service.weights()) == (status, weights)
+    assert JsonForm(("blue", "green")).read((service.directory / "running").read_bytes()).weights == weights
+
+
+async def test_an_edit_by_hand_under_our_stamp_while_a_reload_fails_is_a_conflict(
+    house: House, service: TwoColors
+) -> None:
+    edit = "sed 's/100/55/; s/: 0/: 45/' switch.json > new; mv new switch.json; exit 1"
+    house.targets._config["reload"] = ["sh", "-c", edit]
+    ended = await house.order(ANALYTICS_FLIP)
+    assert ended.error is not None
+    assert (ended.error.kind, sorted(service.weights().values())) == ("conflict", [45, 55])

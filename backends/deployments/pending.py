@@ -1,0 +1,84 @@
+"""The mark beside a switch file of a write whose commands nobody has seen end: the file says one thing, and what its
+reader runs may be another. Whoever finds the mark goes on from there: he writes, validates and reloads again.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from backends.deployments.file_store import file_error, read_bounded, replace_file
+from backends.deployments.switch_format import percent, revision_of
+from backends.errors import BackendError
+from backends.json_text import decode_text
+from backends.ports import SwitchState
+
+MAX_BYTES = 64 * 1024
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """`revisions` of the file that it is about: with any other the file was written since, and the mark says nothing.
+    `weights`: what the reader runs where nobody knows which of two contents it has read, the mean of both. The rest is
+    of the write that began."""
+
+    revisions: tuple[str, ...]
+    weights: dict[str, int]
+    stamp: str
+    fence: int = 0
+    journal: str = ""
+
+
+def between(before: SwitchState, after: SwitchState, *revisions: str) -> Pending:
+    """The mark of a write from `before` to `after`, for a file that is `after`, or one of `revisions`."""
+    mean = percent({color: before.weights.get(color, 0) + weight for color, weight in after.weights.items()})
+    return Pending(
+        revisions=(after.revision, *revisions),
+        weights=mean,
+        stamp=after.stamp,
+        fence=after.fence,
+        journal=after.journal,
+    )
+
+
+class PendingMark:
+    """The mark of one switch file, hidden beside it. Writers hold the lock of that file. Raises BackendError."""
+
+    def __init__(self, path: Path) -> None:
+        self._switch = path
+        self.path = path.with_name(f".{path.name}.pending")
+
+    def read(self) -> Pending | None:
+        """None where there is none."""
+        content = read_bounded(self.path, MAX_BYTES)
+        if content is None:
+            return None
+        try:
+            return decode_text(content, Pending)
+        except msgspec.DecodeError:
+            fix = f"see what runs, reload it; then rm {self.path}"
+            raise BackendError("malformed", f"{self.path}: no mark of this program", fix=fix) from None
+
+    def write(self, mark: Pending | None) -> None:
+        """Keep it, durably; None removes it."""
+        if mark is not None:
+            replace_file(self.path, msgspec.json.encode(mark), like=self._switch)
+            return
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        except OSError as error:
+            raise file_error(self.path, error) from None
+
+
+def in_force(file: SwitchState, mark: Pending | None, armed: str) -> SwitchState:
+    """What the switch is: the file, or, with a mark of its revision, neither of two contents; `armed` in words."""
+    if mark is None or file.revision not in mark.revisions or not file.weights:
+        return file
+    return replace(
+        file, weights={color: mark.weights.get(color, 0) for color in file.weights}, detail=armed, stamp=mark.stamp,
+        fence=mark.fence, journal=mark.journal, ended=False,
+        revision=revision_of(file.revision.encode() + msgspec.json.encode(mark)),
+    )  # fmt: skip
