@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -95,9 +96,11 @@ def _settings(look: Look) -> Iterator[Problem]:
         zone_of(config.timezone)
     except ConfigError as error:
         yield look.problem(("timezone",), error.message, error.fix)
-    for window in config.freeze:
-        if why := freeze_problem(window):
-            yield look.problem(("freeze",), why, "until it is corrected, every way forward is blocked")
+    # As written: one that is no text hides no other.
+    windows = look.context.table.get("freeze")
+    for index, window in enumerate(windows if isinstance(windows, list) else ()):
+        if isinstance(window, str) and (why := freeze_problem(window)):
+            yield look.problem(("freeze", index), why, "until it is corrected, every way forward is blocked")
     if config.watchdog and not look.context.entries["alerts"]:
         yield look.problem(("watchdog",), f'nothing could have the alert "{config.watchdog}": there are no alerts', "")
 
@@ -277,6 +280,30 @@ def _gates(look: Look, entry: Entry, settings: DeploymentConfig) -> Iterator[Pro
         yield look.of(entry, (key,), finding.text, finding.fix, warning=True)
 
 
+def _urls(look: Look) -> Iterator[Problem]:
+    """Those that prove and watch a change: without them nothing goes forward, and the way back is not proven."""
+    for entry in look.entries:
+        if entry.port != "deployments":
+            continue
+        for key in ("probe", "health", "exposition"):
+            table = entry.data.get(key)
+            named = {"url": table.get("url")} if key == "probe" and isinstance(table, dict) else table
+            for name, url in named.items() if isinstance(named, dict) else ():
+                if isinstance(url, str) and (why := _url_problem(url)):
+                    yield look.of(entry, (key, name), why, "write it like http://HOST:PORT/PATH")
+
+
+def _url_problem(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not url.casefold().startswith(("http://", "https://")):
+        return "it begins with http:// or https://"
+    return "" if whole else "no URL with a host"
+
+
 def _log_files(look: Look) -> Iterator[Problem]:
     for entry in look.entries:
         if (entry.port, entry.type) != ("logs", "files"):
@@ -300,5 +327,5 @@ def _known(name: str, known: Sequence[str], what: str = "known") -> str:
 
 
 RULES: tuple[Callable[[Look], Iterator[Problem]], ...] = (
-    _settings, _links, _references, _commands, _templates, _journal, _secrets, _deployments, _log_files,
+    _settings, _links, _references, _commands, _templates, _journal, _secrets, _deployments, _urls, _log_files,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from console.config.model import ConfigFile, ContextConfig, ThemeName, context_s
 from console.config.names import FIX, is_dangerous, name_problem, names_in, safe_name
 from console.config.shapes import (
     FORWARD_COMMANDS,
+    fitting_fields,
     judging_problems,
     once,
     strings,
@@ -196,11 +197,8 @@ def _load_context(
                 problems += [msgspec.structs.replace(problem, context=name, entry=entry.name) for problem in found]
                 seen.append(entry)
         entries[port] = tuple(seen)
-    usable = {field.name: table[field.name] for field in msgspec.structs.fields(shape) if field.name in table}
-    try:
-        settings = msgspec.convert(usable, shape, dec_hook=decode_hook)
-    except msgspec.ValidationError:
-        settings = shape()  # its problems are fatal for this context and were listed above
+    # What does not fit is fatal for this context and was listed above; what else is wrong is found by the rest.
+    settings = msgspec.convert(fitting_fields(table, shape), shape, dec_hook=decode_hook)
     return Context(name, settings, entries, source.path.parent.resolve(), source.path, table, prefix=prefix), problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
 FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
 _FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
+_WORDS = re.compile(r"\w+")
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
 _TYPES = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
@@ -31,21 +33,51 @@ _TYPES = {
 
 
 def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
-    """Every field of `data` that does not fit `shape`, each on its own: one bad key does not hide the next."""
+    """Every field of `data` that does not fit `shape`, each on its own, and then what is wrong between the others: one
+    bad key does not hide the next."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     problems: list[Problem] = []
+    fitting, said = dict(data), set[str]()
     for key, value in data.items():
-        at = (*where, key)
+        at, before = (*where, key), len(problems)
         if key not in fields:
-            problems.append(source.problem(at, f'unknown key "{key}"', _nearest(key, list(fields))))
+            fix = _nearest(key, list(fields))
+            problems.append(source.problem(at, f'unknown key "{key}"', fix))
+            said |= {*_WORDS.findall(fix)} if fix.startswith("did") else set()
         elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
             problems.append(source.problem(at, "a literal secret", 'use a reference: { env = "NAME" }'))
         else:
             problems += _value_problems(source, value, fields[key].type, at)
+        if len(problems) > before:
+            said.add(key)
+            del fitting[key]
     for key, field in fields.items():
         if field.required and key not in data:
             problems.append(source.problem((*where, key), f'"{key}" is missing'))
-    return problems or _misfit(source, data, shape, where)
+            said.add(key)
+    return problems + _between_fields(source, fitting, shape, where, said)
+
+
+def _between_fields(
+    source: ConfigText, fitting: dict[str, Any], shape: type, where: KeyPath, said: set[str]
+) -> list[Problem]:
+    """What a Struct says of fields that fit by themselves: it names its first trouble, so it is asked again without
+    the fields that it named. What it says of those in `said` may be but the next sign of the same mistake."""
+    required = [field.encode_name for field in msgspec.structs.fields(shape) if field.required]
+    problems: list[Problem] = []
+    while all(name in fitting for name in required):
+        found = _misfit(source, fitting, shape, where)
+        if not found:
+            break
+        words = {*_WORDS.findall(found[0].message), *_WORDS.findall(found[0].path.rpartition(".")[2])}
+        if not words & said:
+            problems += found
+        blamed = words & fitting.keys()
+        said |= blamed
+        if not blamed:
+            break
+        fitting = {key: value for key, value in fitting.items() if key not in blamed}
+    return problems
 
 
 def _value_problems(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
@@ -76,31 +108,46 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
     return []
 
 
+def fitting_fields(data: Mapping[str, Any], shape: type) -> dict[str, Any]:
+    """The fields of `data` that fit `shape`, each by itself."""
+    fitting = {}
+    for field in msgspec.structs.fields(shape):
+        if field.encode_name in data:
+            with contextlib.suppress(msgspec.ValidationError):
+                msgspec.convert(data[field.encode_name], field.type, dec_hook=decode_hook)
+                fitting[field.encode_name] = data[field.encode_name]
+    return fitting
+
+
 def judging_problems(source: ConfigText, data: dict[str, Any], where: KeyPath, *, told: bool) -> list[Problem]:
     """What is wrong with the gates of a deployment and with what it requires. `told`: what is wrong with its other
     fields was said."""
     from actions.judging.metric_gates import MetricGate, gates_of
     from actions.switching.requirements import Requires
-    from backends.deployments.common import shared_settings
+    from backends.deployments.common import DeploymentConfig, shared_settings
 
     gates, requires = data.get("gates", []), data.get("requires", {})
     found: list[Problem] = []
+    fitting: list[Any] = []
     for index, gate in enumerate(gates if isinstance(gates, list) else []):
         if isinstance(gate, dict):
-            found += struct_problems(source, gate, MetricGate, (*where, "gates", index))
+            wrong = struct_problems(source, gate, MetricGate, (*where, "gates", index))
+            fitting += [] if wrong else [gate]
+            found += wrong
     if isinstance(requires, dict):
         found += struct_problems(source, requires, Requires, (*where, "requires"))
-    if found:
-        return found
+    if told or found:
+        shared = fitting_fields({**data, "gates": fitting}, DeploymentConfig)
+        data = {key: value for key, value in data.items() if key not in DeploymentConfig.__struct_fields__} | shared
     try:
         settings = shared_settings(data)
     except BackendError as error:
-        return [] if told else [source.problem(where, error.message, error.fix)]
+        return found if told or found else [source.problem(where, error.message, error.fix)]
     try:
         gates_of(settings.gates, settings.presets, stage_time_s=float(settings.stage_time), metrics=settings.metrics)
     except BackendError as error:
-        return [source.problem((*where, error.message.partition(":")[0]), error.message, error.fix)]
-    return []
+        found.append(source.problem((*where, error.message.partition(":")[0]), error.message, error.fix))
+    return found
 
 
 def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) -> list[Problem]:

@@ -113,6 +113,53 @@ def test_one_mistake_in_an_entry_does_not_hide_the_next(validate: Validate) -> N
     assert [each["line"] - LINE_OF_MORE for each in found] == [0, 1, 2, 2, 3]
 
 
+HAPROXY = (
+    '[[contexts.c.deployments]]\nname = "web"\ntype = "haproxy"\nbackend = "web"\nnodes = ["unix:///run/h.sock"]\n'
+    'servers = { blue = ["b1"], green = ["g1"] }\n'
+)
+TOGETHER = [
+    # A key of the context that does not fit, and what only its own look finds.
+    (
+        HEAD + 'refresh = "often"\ntimezone = "Mars/Base"\nfreeze = ["Fri 16:00 - Mon", 7, "never"]\n',
+        ["refresh", "timezone", "freeze[0]", "freeze[1]", "freeze[2]"],
+    ),
+    (HEAD + 'tittle = "t"\ntimezone = "Mars/Base"\nfreeze = ["never"]\n', ["tittle", "timezone", "freeze[0]"]),
+    # Fields that do not fit, and what is wrong between the others.
+    (
+        HEAD + HAPROXY + 'stages = "all"\ngates = [{ name = "e" }, { name = "f", max = "x" }]\npresets = ["nope"]\n'
+        'health = { blue = "http://b/h", gren = "http://g/h" }\n',
+        ["stages", "gates[0]", "gates[1]", "presets", "health"],
+    ),
+    # A Struct that finds the first of its troubles.
+    (
+        HEAD + '[[contexts.c.alerts]]\ntype = "alertmanager"\nurls = ["http://a"]\nidentity = []\ntimeout = "0s"\n'
+        'visible_within = "0s"\n',
+        ["identity", "timeout", "visible_within"],
+    ),
+    (
+        HEAD + SERVICE + 'probe = { url = "127.0.0.1:24103/health" }\n'
+        'health = { blue = "127.0.0.1:1/health", green = "http:///health" }\nexposition = { blue = "ftp://b" }\n',
+        ["probe.url", "health.blue", "health.green", "exposition.blue"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "keys"), TOGETHER)
+def test_all_mistakes_are_named_at_once(validate: Validate, text: str, keys: list[str]) -> None:
+    code, found = validate(text, "--offline")
+    assert code == 2
+    told = [f"{each['path']} {each['message']}" for each in found]
+    assert [key for key in keys if not any(key in words for words in told)] == [], told
+    assert not [words for words in told if not any(key in words for key in keys)], told
+
+
+def test_a_follow_up_of_a_mistake_is_not_told_as_another(validate: Validate) -> None:
+    """Without `servers` nothing is known of the colors that `health` should have."""
+    text = HEAD + HAPROXY.replace('["g1"]', "7") + 'health = { blue = "http://b/h", gren = "http://g/h" }\n'
+    code, found = validate(text, "--offline")
+    assert (code, [each["path"] for each in found]) == (2, ["contexts.c.deployments[0].servers.green"])
+
+
 PROMETHEUS = '[[contexts.c.metrics]]\nname = "prom"\ntype = "prometheus"\nurl = "http://127.0.0.1:9"\n'
 GATE = (
     'gates = [{ name = "e", candidate = "rate(x[%s])", max = 1, window = "%s" }]\nstage_time = "%s"\nmetrics = "prom"\n'
