@@ -3,6 +3,7 @@
 from actions.models import ActionError
 from backends.errors import BackendError
 from backends.ports import SwitchState
+from backends.text import first_line
 
 
 class PreconditionFailed(Exception):
@@ -55,12 +56,12 @@ class PartialWrite(InDoubt):
     """A write of this action has reached only a part: some of several nodes, a file that is not in force yet."""
 
     def __init__(self, found: SwitchState, why: str) -> None:
-        super().__init__(f"{why}; half done: {found.detail or shares(found)}")
+        super().__init__(f"{why}; half done: {first_line(found.detail) or shares(found)}")
         self.found = found
 
 
 def shares(found: SwitchState) -> str:
     """The state in words."""
     if not found.weights:
-        return found.detail or "nothing that can be read"
+        return first_line(found.detail) or "nothing that can be read"
     return ", ".join(f"{color.upper()} {weight} %" for color, weight in found.weights.items())

@@ -55,3 +55,8 @@ def clean_labels(labels: dict[str, str]) -> dict[str, str]:
 def counted(count: int | str, noun: str) -> str:
     """`1 check`, `2 checks`."""
     return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+
+
+def first_line(text: str) -> str:
+    """What is wrong, of words whose further lines are what to do about it."""
+    return text.partition("\n")[0]

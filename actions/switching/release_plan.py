@@ -28,7 +28,7 @@ from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
 from backends.ports import SwitchState
 from backends.settings import Duration
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.together import together
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -149,7 +149,7 @@ def _idle(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[s
 def _no_idle_side(state: SwitchState) -> Finding:
     if state.live == "mixed":
         return block("mixed", "traffic is split now: no side is idle", "finish that first, or flip with --to COLOR")
-    text = f"what is live is unknown: {state.detail or 'no weights'}"
+    text = f"what is live is unknown: {first_line(state.detail) or 'no weights'}"
     return block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
 
 

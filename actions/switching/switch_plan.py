@@ -23,7 +23,7 @@ from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
 from backends.ports import SwitchState
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.times import local_words
 from backends.together import together
 
@@ -161,7 +161,7 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     """Health of where traffic would go, and whether the probe proves what is live now: no proof of the present, no
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
     if move.state.live == "unknown":
-        text = f"what is live is unknown: {move.state.detail or 'no weights'}"
+        text = f"what is live is unknown: {first_line(move.state.detail) or 'no weights'}"
         unknown = block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
         return Evidence(findings=[unknown])
     if not move.to:  # of a split it is said already

@@ -11,7 +11,8 @@ from backends.ports.closable import Closable
 class SwitchState(Struct, frozen=True, kw_only=True):
     """What the control object says: weights in percent by color, and a token that changes with every write to it.
 
-    `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why.
+    `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why,
+    in one line; further lines are how that is put right.
     `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
     one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
     `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.

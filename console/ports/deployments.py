@@ -7,6 +7,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Truth
 from backends.ports import Switch
+from backends.text import first_line
 from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
@@ -29,7 +30,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
     truth = (await switch.deployment()).truth
     if truth.control.value == "unknown":
         fix = f"`{command('deploy status', entry.name)}` shows it"
-        raise BackendError("not_found", truth.control.detail or "what is live can not be read", fix=fix)
+        raise BackendError("not_found", first_line(truth.control.detail) or "what is live can not be read", fix=fix)
     found = list(_unproven(truth))
     if hasattr(switch, "shift") and not adapters.read_only:
         now = await switch.observe()

@@ -14,7 +14,7 @@ from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRu
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import frozen_words, why_not_well
+from panels.kinds.deployments import frozen_words, why_in_full
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
@@ -249,10 +249,10 @@ def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
 
 
 def reasons(deployments: Sequence[Deployment]) -> list[str]:
-    """Why each service that is not well is not, at full length, with the command that begins what is missing: below the
-    table, since a column would cut it."""
-    bad = [(found.service, why_not_well(found)) for found in deployments if found.health != "ok"]
-    return [f"{service}: {why}" for service, why in bad if why]
+    """Why each service that is not well is not, at full length, with the command that begins what is missing on a line
+    of its own: below the table, since a column would cut it."""
+    bad = [(found.service, why_in_full(found)) for found in deployments if found.health != "ok"]
+    return ["\n  ".join(f"{service}: {why}".splitlines()) for service, why in bad if why]
 
 
 def log_line(entry: LogEntry, zone: tzinfo) -> str:

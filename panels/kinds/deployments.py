@@ -4,6 +4,7 @@ from datetime import datetime
 
 from backends.command_line import command
 from backends.models import ColorState, Deployment, severity_rank
+from backends.text import first_line
 from panels.columns import (
     Cell,
     Column,
@@ -23,8 +24,13 @@ _INDENT = "  "
 
 
 def why_not_well(item: Deployment) -> str:
+    """The first line of `why_in_full`."""
+    return first_line(why_in_full(item))
+
+
+def why_in_full(item: Deployment) -> str:
     """Why it is not known to be well: its live side, else what its layers say, else a side without traffic, which is no
-    way back then; empty where there is nothing to say."""
+    way back then; empty where there is nothing to say. Further lines are how that is put right."""
     live = item.colors.get(item.live)
     if live is not None and live.healthy is False:
         return _ill(item.live, live)
@@ -98,7 +104,9 @@ def unread(deployment: Deployment) -> str:
         return ""
     truth = deployment.truth
     details = [
-        f"{name}: {layer.detail}" for name, layer in (("control", truth.control), ("data", truth.data)) if layer.detail
+        f"{name}: {first_line(layer.detail)}"
+        for name, layer in (("control", truth.control), ("data", truth.data))
+        if layer.detail
     ]
     return " · ".join(details) or "no layer could be read"
 

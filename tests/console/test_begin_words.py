@@ -49,8 +49,13 @@ async def test_every_switch_that_is_unknown_says_why_and_a_file_how_it_is_begun(
     assert "gone.sock: no such socket" in whys["haproxy"]
     assert "deployments.kubernetes: http://127.0.0.1:9/api/v1/namespaces/n/services/web: connection refused" in err
     for name, file in (("file-switch", "switch.json"), ("nginx", "web.conf")):
-        assert f"gone/{file}: no such file; begin it, say with BLUE: mkdir -p " in whys[name]
-        _, _, command = whys[name].partition("BLUE: ")
+        assert whys[name].endswith(f"gone/{file}: no such file")
+        at = out.splitlines().index(f"{name}: {whys[name]}")
+        begin, command = out.splitlines()[at + 1 : at + 3]
+        assert begin == "  begin it, say with BLUE:"
+        assert command.startswith("  mkdir -p ")
+        assert out.count(command) == 1
+        assert "mkdir" not in err
         subprocess.run(["sh", "-c", command], check=True)
         assert "blue" in (tmp_path / "gone" / file).read_text()
     _, out, _ = await said(teal, "deploy", "status")
@@ -64,3 +69,13 @@ async def test_status_says_why_too_in_one_short_line_each(teal: Teal) -> None:
     assert len(whys) == len(ENTRIES) - 1, out
     assert "? kubernetes  unknown: http://127.0.0.1:9/api/v1/namespaces/n/services/web: connection refused" in out
     assert not [line for line in whys if len(line) > 160 or "begin it" in line]
+
+
+@pytest.mark.parametrize("words", [("doctor",), ("config", "validate"), ("check",), ("status",)])
+async def test_elsewhere_it_is_one_line_that_points_there(teal: Teal, words: tuple[str, ...]) -> None:
+    """It was a line of 700 characters, on stdout and on stderr."""
+    _, out, err = await said(teal, *words)
+    assert "web.conf: no such file" in out + err
+    assert "printf" not in out + err
+    if words != ("status",) and words != ("check",):
+        assert "teal deploy status nginx" in out + err

@@ -46,6 +46,7 @@ from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
+from backends.text import first_line
 
 PROVEN_S = 10.0
 PROOFS = 3
@@ -154,8 +155,8 @@ class NginxSwitch:
         if content is None:
             first = self._config.colors[0]
             full = {color: 100 if color == first else 0 for color in self._config.colors}
-            begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
-            return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file; {begin}")
+            begin = f"begin it, say with {first.upper()}:\n{self.manual_commands(full)[0]}"
+            return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file\n{begin}")
         return self._both(content, await running(self._config.stamp_url, self._config.colors))
 
     async def endpoints(self) -> TruthLayer:
@@ -177,7 +178,9 @@ class NginxSwitch:
         """
         found = await self.observe()
         if not found.weights:
-            return [Finding(level="block", code="nginx-include", text=found.detail, fix="put it right by hand")]
+            return [
+                Finding(level="block", code="nginx-include", text=first_line(found.detail), fix="put it right by hand")
+            ]
         self._written(b"", weights, "preflight:preflight", 0, "")
         directory = self._path.resolve().parent
         if not os.access(directory, os.W_OK):
