@@ -10,7 +10,7 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
-from actions.orphans import orphaned_since
+from actions.orphans import orphaned_since, ways_out
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.rollback_plan import other_version
@@ -34,11 +34,13 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         offer = _ready(deployment, occupied.from_)
     elif change is not None:
         offer = await _offer(deployment, change, targets)
+    alone = orphaned_since(occupied, journal.location) if occupied is not None else None
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
         action=occupied.id if occupied else None,
-        orphaned_since=orphaned_since(occupied, journal.location) if occupied else None,
+        orphaned_since=alone,
+        ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,
         rollback=offer or deployment.rollback,
         freeze=frozen,

@@ -16,6 +16,7 @@ from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
 from actions.journal.lease import is_held, owner_file
 from actions.journal.location import JournalLocation
+from actions.journal.steering import possible_orders
 from actions.kinds import kind_of
 from actions.models import Action, Actor
 from actions.notices import Notices
@@ -50,11 +51,12 @@ def since_words(since: datetime, zone: tzinfo) -> str:
 
 
 def ways_out(action: Action) -> str:
-    """The commands that go on with it or end it; where it was one order, the one that shows what came of it."""
-    resume = command("action resume", action.id or "")
+    """The commands that will be taken and go on with it or end it; else the one that shows what came of it."""
+    possible = possible_orders(action, orphaned=True)
+    ways = [] if possible["resume"] else [command("action resume", action.id or "")]
     if kind_of(action.kind).moves:
-        return f"{resume}, or {command('deploy rollback', action.service)}"
-    return resume if kind_of(action.kind).goes_on else command("action show", action.id or "")
+        ways.append(command("deploy rollback", action.service))
+    return ", or ".join(ways) or command("action show", action.id or "")
 
 
 async def tell(

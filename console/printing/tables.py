@@ -9,7 +9,6 @@ from msgspec import Struct
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
 from actions.telling import cause, is_noop, outcome
-from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from console import moment
 from console.ports.table import readings
@@ -129,8 +128,7 @@ def _open_action(deployment: Deployment, view: View) -> str:
         return f"{UNICODE.unknown} {deployment.action_unknown}"
     if deployment.action is None or deployment.orphaned_since is None:
         return deployment.action or NOTHING
-    ways = f"{command('action resume', deployment.action)}, or {command('deploy rollback', deployment.service)}"
-    return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {ways}"
+    return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {deployment.ways_out}"
 
 
 def _status(action: Action, view: View) -> str:

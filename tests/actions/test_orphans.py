@@ -13,7 +13,8 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.journal.lease import owner_file, release, take
 from actions.journal.steering import possible_orders
-from actions.models import Action, Request
+from actions.kinds import TABLE
+from actions.models import Action, ActionStatus, Request
 from actions.orphans import orphaned_since, since_words, tell, ways_out
 from actions.who import current_actor
 from backends.errors import BackendError
@@ -61,6 +62,21 @@ async def test_it_says_since_when_and_the_two_ways_out(tmp_path: Path, service: 
         deployment = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
         assert (deployment.orphaned_since, deployment.health) == (found.orphaned_since, "critical")
         assert (await house.order(ANALYTICS_ROLLBACK)).orphaned_since is None
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in TABLE.items() if not kind.recorded])
+@pytest.mark.parametrize("status", ["planned", "running", "paused", "rolling_back", "conflict", "in_doubt"])
+def test_every_way_out_that_is_named_would_be_taken(kind: str, status: ActionStatus) -> None:
+    action = Action(
+        id="A", kind=kind, service="s", status=status, phase="bake", from_="b", to="g", actor=current_actor({}),
+        started_at=now(),
+    )  # fmt: skip
+    possible, words = possible_orders(action, orphaned=True), ways_out(action)
+    for word, named in (("resume", "teal action resume A"), ("rollback", "teal deploy rollback s")):
+        assert named not in words or possible[word] == ""  # type: ignore[index]
+    assert words
+    if kind == "flip" and status == "rolling_back":
+        assert words == "teal deploy rollback s"
 
 
 async def test_the_notice_held_is_sent_once_whoever_looks_and_how_many(

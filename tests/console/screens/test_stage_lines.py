@@ -204,6 +204,10 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
             canary(status="conflict", orphaned_since=ALONE),
             "release analytics: conflict, nobody runs it for 1m; @ resumes, b rolls back",
         ),
+        (
+            canary(status="rolling_back", orphaned_since=ALONE),
+            "release analytics: rolling back, nobody runs it for 1m; b rolls back",
+        ),
     ],
 )
 def test_the_strip_names_what_waits_for_a_person_first(action: Action, words: str) -> None:
