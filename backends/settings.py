@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import os
 import re
 import signal
@@ -20,6 +19,8 @@ from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.redaction import learn
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
+LONGEST_S = 100 * 365 * 86400.0
+"""What no calendar has is no duration."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _PASSWORD_IN_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
@@ -183,8 +184,10 @@ class Duration(float):
     def parse(cls, text: str) -> "Duration":
         """Raises ValueError with the form that is expected."""
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-        if not text.strip() or _DURATION.sub("", text.strip()) or not math.isfinite(seconds):
+        if not text.strip() or _DURATION.sub("", text.strip()):
             raise ValueError(f'"{text}" is not a duration: write it like "90s", "10m", "1h30m"')
+        if not seconds <= LONGEST_S:
+            raise ValueError(f'"{text[:40]}" is no duration of at most 100 years')
         return cls(seconds)
 
     def __str__(self) -> str:

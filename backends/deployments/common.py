@@ -172,13 +172,17 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
         healthy = False if answer.status >= 400 else None
         wanted = "" if answer.status >= 400 else f"; {WANTED}"
         return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}{wanted}")
-    version = clean(str(health.version), 128) if health.version is not None else None
+    is_odd = health.version is not None and type(health.version) not in (str, int, float)
+    version = clean(str(health.version), 128) if health.version is not None and not is_odd else None
     if answer.status != 200 or health.status != "healthy":
         if 300 <= answer.status < 400:
             return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
         why = f": {quoted(str(health.detail))}" if health.detail else ""
         said = f"HTTP {answer.status}, {_status_words(health.status, answer.status)}"
         return ColorState(version=version, healthy=False, detail=f"{said}{why}")
+    if is_odd:
+        odd = clean(str(health.version), 64)
+        return ColorState(healthy=None, detail=f'{where}: "version" is neither text nor a number: {odd}; {WANTED}')
     said = answer.headers.get(header.lower()) or health.environment
     if not said:
         words = f'does not say which color it is: wanted in the header {header}, or as "environment" in its JSON'

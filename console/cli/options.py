@@ -1,12 +1,13 @@
 """The options that every command shares, and what a command is told of them."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 from msgspec import Struct
 
-from backends.settings import Duration
+from backends.settings import LONGEST_S, Duration
 from console.errors import EXIT_USAGE, CommandError
 from console.typed_times import FORMS, TypedTime
 
@@ -53,10 +54,9 @@ class DurationType(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Raises click's usage error for anything else."""
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            if 0 <= (seconds := float(value)) <= LONGEST_S:  # nan is not
+                return seconds
         try:
             return float(Duration.parse(value))
         except ValueError as error:

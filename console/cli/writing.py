@@ -276,7 +276,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 def action_lines(action: Action) -> list[str]:
     """An action as a person reads it, one line, and a second where traffic moved."""
-    change = "" if action.changed or is_noop(action) else " (nothing changed)"
+    change = "" if action.changed or action.open or is_noop(action) else " (nothing changed)"
     arrow = way(action, capitals=False)
     orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
     status = action.status if not is_noop(action) else outcome(action)

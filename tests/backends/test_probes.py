@@ -47,6 +47,11 @@ async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
         ({"body": b"<html>", "status": 502}, False, "not JSON"),
         ({"body": b"[]"}, None, "not JSON"),
         ({"body": b'{"status": "healthy"}', "says": "blue"}, False, "answers as blue"),
+        ({"body": b'{"status": "healthy", "version": ["1.0"]}'}, None, '"version" is neither text nor a number'),
+        ({"body": b'{"status": "healthy", "version": true}'}, None, '"version" is neither text nor a number: True'),
+        ({"body": b'{"status": "healthy", "version": {"a": 1}}'}, None, '"version" is neither text nor a number'),
+        ({"body": b'{"status": "healthy", "version": 1.1}', "says": "green"}, True, "healthy"),
+        ({"body": b'{"status": ["healthy"]}', "says": "green"}, False, "status"),
         ({"word": "\x1b]0;pwned\x07bad"}, False, "status bad"),
     ],
 )

@@ -1,5 +1,8 @@
 """Plans and actions as lines on a terminal: no way back is offered where there is none."""
 
+from typing import Any
+
+import pytest
 from msgspec.structs import replace
 
 from actions.ids import now
@@ -43,3 +46,11 @@ def test_what_was_seen_is_a_sentence() -> None:
 def test_a_rollback_that_found_nothing_to_do_says_why() -> None:
     nothing = replace(DONE, kind="rollback", changed=False, switch=None, undo="", findings=(BACK,))
     assert action_lines(nothing)[1:] == [BACK.text]
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [("running", False), ("paused", False), ("in_doubt", False), ("aborted", True)]
+)
+def test_only_of_what_has_ended_it_is_said_that_nothing_changed(status: Any, says: bool) -> None:
+    line = action_lines(replace(DONE, status=status, changed=False))[0]
+    assert ("(nothing changed)" in line) is says
