@@ -225,7 +225,7 @@ def steps_of(history: Iterable[StoredEvent]) -> tuple[Step, ...]:
             name=event.step,
             status=status,
             started_at=at if status == "running" and step.status != "running" else step.started_at,
-            ended_at=at if over else None,
+            ended_at=at if over and (status != "skipped" or step.started_at is not None) else None,
             until=None if over else time_of(event.data.get("until")) or step.until,
             detail=event.detail or step.detail,
         )

@@ -105,7 +105,7 @@ async def _facts(session: Session, more: Sequence[Snapshot]) -> Facts:
     actions, journal = await _actions(session)
     return Facts(
         title=session.context.title, made_at=moment.utc_now(), since=since, until=until, zone=session.context.zone,
-        sources=[*session.sources(), *journal, *more], events=events(items, since, until),
+        sources=[*session.sources(), *journal, *more], events=events(items, since, until, session.context.zone),
         actions=actions, items=items, audit_head=await _head(session),
     )  # fmt: skip
 

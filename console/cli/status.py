@@ -22,7 +22,7 @@ from console.printing.tables import View, item_table, log_line, on_words, reason
 from console.reading.answers import error_reports, journal_reports, source_reports
 from console.reading.health import panel_health
 from console.session import Acting, Session
-from panels.words import UNICODE, ago
+from panels.words import UNICODE, ago, zone_name
 
 LOG_LINES = 10
 WHY_CHARS = 160
@@ -74,7 +74,8 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
     color = use_color(common.color)
     health = _health(session, acting)
     live = "   ".join(f"{item.service} live {item.live.upper()}" for item in session.store.items("deployments"))
-    lines = [paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)]
+    first = paint(f"{session.context.title}  {UNICODE.of(health)} {health}   {live}", health, color=color)
+    lines = [f"{first}   times in {zone_name(view.now, view.zone)}"]
     for panel, reading in readings():
         if not reading.checked:
             continue  # below

@@ -13,7 +13,7 @@ from console.printing.output import document
 from console.session import Session
 from console.typed_times import TypedTime
 from panels.kinds.timeline import Event, events
-from panels.words import UNICODE, clock
+from panels.words import UNICODE, clock, zone_name
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
 
@@ -34,7 +34,9 @@ class Change(Struct, frozen=True, kw_only=True):
 def changes(session: Session) -> list[Change]:
     """What the store knows of the window, oldest first."""
     since, until = session.window()
-    found = events([item for panel in PANELS for item in session.store.items(panel)], since, until)
+    found = events(
+        [item for panel in PANELS for item in session.store.items(panel)], since, until, session.context.zone
+    )
     first = next((event.at for event in found if event.t0), None)
     return [_change(event, first) for event in found]
 
@@ -52,7 +54,7 @@ def _change(event: Event, first: datetime | None) -> Change:
 def lines_of(found: list[Change], session: Session) -> list[str]:
     """As a table: time, state, T0, words, how long before."""
     zone = session.context.zone
-    lines = []
+    lines = [f"Times in {zone_name(found[-1].at, zone)}"] if found else []
     for change in found:
         before = f"  ({change.before_s / 60:.0f}m before)" if change.before_s is not None else ""
         mark = "T0" if change.t0 else "  "

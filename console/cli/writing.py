@@ -262,7 +262,7 @@ def _with_fix(text: str, fix: str) -> str:
 
 def plan_lines(plan: Plan) -> list[str]:
     """A plan as a person reads it: what worries first, what will be sent, how to undo."""
-    arrow = f"   {' → '.join(side for side in (plan.from_, plan.to) if side)}".rstrip()
+    arrow = f"   {' → '.join(side for side in dict.fromkeys((plan.from_, plan.to)) if side)}".rstrip()
     order = f"{plan.request.order}: " if plan.request.order else ""
     lines = [f"{order}{title(plan)}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
     symbols = {"block": UNICODE.critical, "warning": UNICODE.warning, "ok": UNICODE.ok}

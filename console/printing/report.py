@@ -190,6 +190,13 @@ def _evidence(facts: Facts) -> list[str]:
                 lines.append(f"- dataset `{item.dataset}` {item.state} {score}{': ' + _plain(words) if words else ''}")
             case Alert() if item.health in ("critical", "unknown"):
                 lines.append(f"- alert `{item.name}` {item.state}: {_plain(item.summary)}{_link(item.runbook_url)}")
+            case Alert() if item.state == "acknowledged":
+                by = f" by {_plain(item.ack.by)}" if item.ack else ""
+                until = f" until {_time(item.ack.until, facts)}" if item.ack and item.ack.until else ""
+                lines.append(
+                    f"- alert `{item.name}` still fires, acknowledged{by}{until}: {_plain(item.summary)}"
+                    f"{_link(item.runbook_url)}"
+                )
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"

@@ -47,7 +47,11 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
         else:
             words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
         health = _ENDED_BADLY.get(action.status, "ok")
-        found.append(TimelineEvent(at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health))
+        found.append(
+            TimelineEvent(
+                at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health, made=action.ref or ""
+            )
+        )
     return found
 
 

@@ -138,7 +138,8 @@ class Board(Vertical):
         if name == "timeline":
             since = ago(self.since.total_seconds())
             window = self.past.window if self.past else (moment.now - self.since, moment.now)
-            events = readings.timeline(self._store, self.past.store if self.past else self._store, window)
+            dated = self.past.store if self.past else self._store
+            events = readings.timeline(self._store, dated, window, moment.zone)
             self.listing("timeline").apply(events, moment)
             sources = [readings.source_of(found, moment.now) for part in _of_timeline()
                        for found in self._store.snapshots(part)]  # fmt: skip

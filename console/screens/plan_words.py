@@ -28,6 +28,8 @@ def subject(
     what = Content.styled(f"{record.verb} {name}" + (f" {version}" if version else ""), STRONG)
     if not record.moves or not to:
         return what
+    if from_ == to:
+        return Content.assemble(what, "  ", f"{to.upper()} has it already")
     return Content.assemble(what, "  ", f"{from_.upper()} {of.arrow} {to.upper()}" if from_ else f"to {to.upper()}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -63,13 +63,13 @@ def log_entries(snapshots: Iterable[Snapshot]) -> list[LogEntry]:
     return [entry for _, entry in timed]
 
 
-def timeline(store: Store, dated: Store, window: tuple[datetime, datetime]) -> list[Event]:
+def timeline(store: Store, dated: Store, window: tuple[datetime, datetime], zone: tzinfo) -> list[Event]:
     """What happened within `window`; `dated` has the runs and what was remembered of that time."""
     items: list[Item] = dated.items("timeline")
     for name, reading in readings():
         if reading.checked == "whole":
             items += (dated if reading.past else store).items(name)
-    return events(items, *window)
+    return events(items, *window, zone)
 
 
 def health(store: Store, open_actions: Sequence[Action], now: datetime) -> Health:

@@ -1,12 +1,15 @@
 """Pipelines as rows: the newest run of each, what failed in it, how the last ones went."""
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
 
 from backends.models import PipelineRun, severity_rank
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
+_DATED = re.compile(r"[^_]+__(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)")
 _COUNTED = ("failed", "bad data", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
 
 
@@ -17,14 +20,17 @@ def health(run: PipelineRun) -> str:
     return run.health
 
 
-def run_name(run_id: str) -> str:
-    """A run as people say it: `#1842`; of an id with its kind and time in it (as Airflow's) the time; else the id."""
+def run_name(run_id: str, zone: tzinfo = UTC) -> str:
+    """A run as people say it: `#1842`; of an id with its kind and time in it (as Airflow's) the time in `zone`; else
+    the id."""
     if run_id.isdigit():
         return f"#{run_id}"
-    _, separator, date = run_id.partition("__")
-    if separator and len(date) >= 16 and date[4:5] == "-" and date[10:11] == "T":
-        return f"{date[5:10]} {date[11:16]}"
-    return run_id
+    found = _DATED.match(run_id)
+    try:
+        at = datetime.fromisoformat(found[1]) if found else None
+        return (at.replace(tzinfo=at.tzinfo or UTC).astimezone(zone)).strftime("%m-%d %H:%M") if at else run_id
+    except (ValueError, OverflowError):
+        return run_id
 
 
 def reason(run: PipelineRun) -> str:
@@ -100,7 +106,12 @@ PIPELINES: Kind[PipelineRun] = Kind(
             priority=5,
             when=_several_backends,
         ),
-        Column(title="RUN", cell=lambda run, _: Cell(run_name(run.run_id), "muted"), max_width=18, priority=2),
+        Column(
+            title="RUN",
+            cell=lambda run, moment: Cell(run_name(run.run_id, moment.zone), "muted"),
+            max_width=18,
+            priority=2,
+        ),
         Column(
             title="STATE", cell=lambda run, _: Cell(run.raw_state or run.state, tone(run)), max_width=12, priority=8
         ),

@@ -1,7 +1,7 @@
 """What changed, in one order: ends of runs, switches, alerts, scores that fell. T0 is where it began to go wrong."""
 
 from collections.abc import Iterable, Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -27,16 +27,18 @@ class Event(Struct, frozen=True):
     before: str = ""
 
 
-def events(items: Iterable[Item], since: datetime, until: datetime | None = None) -> list[Event]:
-    """What happened after `since`, up to `until`, oldest first. What came before T0 says how long before.
+def events(items: Iterable[Item], since: datetime, until: datetime | None = None, zone: tzinfo = UTC) -> list[Event]:
+    """What happened after `since`, up to `until`, oldest first; runs that are named by a time have it in `zone`. What
+    came before T0 says how long before.
 
     A run that ends well is no change, except where the one before it did not.
     """
     everything = list(items)
     told = {item.ref for item in everything if isinstance(item, TimelineEvent)}
-    found = [event for item in everything for event in _of(item, told)]
-    found += _of_alerts([item for item in everything if isinstance(item, Alert)])
-    found += _recoveries([item for item in everything if isinstance(item, PipelineRun)])
+    found = [event for item in everything for event in _of(item, told, zone)]
+    made = {item.made for item in everything if isinstance(item, TimelineEvent) and item.made}
+    found += _of_alerts([item for item in everything if isinstance(item, Alert)], made)
+    found += _recoveries([item for item in everything if isinstance(item, PipelineRun)], zone)
     found = sorted(
         (event for event in found if since <= event.at and (until is None or event.at <= until)),
         key=lambda event: (event.at, event.ref),
@@ -58,12 +60,12 @@ def _relative(event: Event, first: Event) -> Event:
     return event
 
 
-def _of(item: Item, told: Set[str]) -> Iterable[Event]:
+def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
     """`told`: actions that tell of themselves, so that the switch they made is not told twice."""
     match item:
         case PipelineRun() if item.ended_at is not None and item.health != "ok":
             why = item.error or (reason(item) if item.state == "success" or item.late else "")
-            words = f"{_run(item)} {item.raw_state or item.state}" + (f": {why}" if why else "")
+            words = f"{_run(item, zone)} {item.raw_state or item.state}" + (f": {why}" if why else "")
             yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
             if (began := _breached_since(item)) is not None:
@@ -86,8 +88,9 @@ def _of(item: Item, told: Set[str]) -> Iterable[Event]:
 _BEFORE_IT_WAS_HIDDEN = {"acknowledged": "firing", "silenced": "firing", "inhibited": "firing"}
 
 
-def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
-    """What is so now did not begin all at once: an alert fires, and is acknowledged or silenced later."""
+def _of_alerts(alerts: Sequence[Alert], made: Set[str]) -> Iterable[Event]:
+    """What is so now did not begin all at once: an alert fires, and is acknowledged or silenced later. `made`: the
+    silences of actions that tell of themselves."""
     for group in fold(alerts):
         first = group.first
         several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
@@ -95,7 +98,9 @@ def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
             begun = replace(first, state=_BEFORE_IT_WAS_HIDDEN.get(first.state, first.state))
             words = f"{first.name}{several} {begun.state}" + (f": {first.summary}" if first.summary else "")
             yield Event(f"{first.ref}#alert", first.since, begun.health, words, first, "alert")
-        hidden = [alert.hidden_since for alert in group.alerts if alert.hidden_since is not None]
+        hidden = [
+            alert.hidden_since for alert in group.alerts if alert.hidden_since is not None and not _is_told(alert, made)
+        ]
         if hidden and first.state in ("acknowledged", "silenced"):
             who = f" by {first.ack.by}" if first.ack else ""
             yield Event(
@@ -103,18 +108,22 @@ def _of_alerts(alerts: Sequence[Alert]) -> Iterable[Event]:
             )
 
 
-def _recoveries(runs: Sequence[PipelineRun]) -> Iterable[Event]:
+def _is_told(alert: Alert, made: Set[str]) -> bool:
+    return alert.ack is not None and f"{alert.backend}/{alert.ack.silence_id}" in made
+
+
+def _recoveries(runs: Sequence[PipelineRun], zone: tzinfo) -> Iterable[Event]:
     before: dict[tuple[str, str], PipelineRun] = {}
     ended = [(run.ended_at, run) for run in runs if run.ended_at is not None]
     for at, run in sorted(ended, key=lambda pair: pair[0]):
         last = before.get((run.backend, run.pipeline))
         if run.state == "success" and last is not None and last.state == "failed":
-            yield Event(f"{run.ref}#end", at, "ok", f"{_run(run)} succeeded again", run, "run")
+            yield Event(f"{run.ref}#end", at, "ok", f"{_run(run, zone)} succeeded again", run, "run")
         before[run.backend, run.pipeline] = run
 
 
-def _run(run: PipelineRun) -> str:
-    return f"{run.pipeline} {run_name(run.run_id)}"
+def _run(run: PipelineRun, zone: tzinfo) -> str:
+    return f"{run.pipeline} {run_name(run.run_id, zone)}"
 
 
 def _breached_since(score: QualityScore) -> datetime | None:

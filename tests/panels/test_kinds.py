@@ -1,10 +1,11 @@
 """What each kind of thing says: the worst first, its reason in one line, its counts in the title."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from backends.models import (
     Acknowledgement,
@@ -74,6 +75,16 @@ def test_a_run_that_goes_on_shows_tasks_and_one_that_ended_its_duration() -> Non
 )
 def test_runs_are_called_as_people_say_them(run_id: str, shown: str) -> None:
     assert pipelines.run_name(run_id) == shown
+
+
+def test_a_run_is_named_by_its_time_in_the_zone_that_is_shown() -> None:
+    zone = timezone(timedelta(hours=2))
+    assert pipelines.run_name("scheduled__2026-08-22T23:00:00+00:00", zone) == "08-23 01:00"
+    assert pipelines.run_name("manual__2026-08-22T23:00:00.123456+00:00_x7", zone) == "08-23 01:00"
+    assert pipelines.run_name("manual__2026-99-22T23:00:00+00:00", zone) == "manual__2026-99-22T23:00:00+00:00"
+    failed = replace(run("a", "scheduled__2026-08-22T23:00:00+00:00", "failed"), ended_at=NOW)
+    (event,) = timeline.events([failed], NOW, NOW, zone)
+    assert event.text.startswith("a 08-23 01:00 failed")
 
 
 def test_counts_name_what_is_wrong_and_ok_only_alone() -> None:

@@ -17,6 +17,7 @@ from actions.journal.errors import how_to_move_away
 from actions.journal.journal import Journal
 from actions.journal.lease import is_held, owner_file, release, take
 from actions.journal.location import journal_location
+from actions.journal.rows import Event, StoredEvent, steps_of
 from actions.journal.schema import Database
 from backends.errors import BackendError
 from backends.redaction import forget, learn, redacted
@@ -201,3 +202,15 @@ def test_no_command_names_a_file_that_is_not_the_journals(tmp_path: Path) -> Non
     learn("tok-8731-abc")
     assert "mv " not in how_to_move_away("/srv/tok-8731-abc/j.db")
     forget("tok-8731-abc")
+
+
+def test_a_step_that_never_ran_has_no_time() -> None:
+    begun = [("preflight", "running"), ("preflight", "failed"), ("shift", "skipped")]
+    begun += [("bake", "running"), ("bake", "skipped")]
+    history = [
+        StoredEvent(id=at, at=time_text(now()), fence=1, event=Event(step=step, kind="verdict", status=status))  # type: ignore[arg-type]
+        for at, (step, status) in enumerate(begun)
+    ]
+    assert [(step.name, step.ended_at is not None) for step in steps_of(history)] == [
+        ("preflight", True), ("shift", False), ("bake", True),
+    ]  # fmt: skip

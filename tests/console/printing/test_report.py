@@ -4,9 +4,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from actions.journal.audit import AuditRecord
 from actions.models import Action, ActionError, Actor, SwitchReport
-from backends.models import Alert, FailedExpectation, Freeze, Matcher, PipelineRun, QualityScore, Silence, TrendPoint
+from backends.models import (
+    Acknowledgement,
+    Alert,
+    FailedExpectation,
+    Freeze,
+    Matcher,
+    PipelineRun,
+    QualityScore,
+    Silence,
+    TrendPoint,
+)
 from backends.ports import PipelineInfo
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.printing.report import Facts, handover, incident, open_items
@@ -62,6 +74,13 @@ def test_an_incident_names_t0_evidence_actions_with_reasons_and_what_was_not_see
         in text
     )
     assert "- logs loki: loki: timeout" in text
+
+
+def test_an_acknowledged_alert_is_a_problem_still() -> None:
+    ack = Acknowledgement(by="mia", until=NOW + timedelta(hours=1))
+    acknowledged = replace(alert(1.5), state="acknowledged", ack=ack)
+    lines = incident(facts(acknowledged))
+    assert "- alert `Down` still fires, acknowledged by mia until 04:00:00: it is down" in lines
 
 
 def test_a_quiet_window_says_so_in_every_section() -> None:

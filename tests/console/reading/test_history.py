@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actions.journal.audit import AuditRecord
 from actions.models import Action, ActionError, Actor, Watch
-from backends.models import Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
+from backends.models import Acknowledgement, Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
 from backends.ports import Point, Series
 from console.reading.history import of_actions, of_metrics, of_notes, of_watches
 from panels.kinds.timeline import events
@@ -158,3 +159,15 @@ def test_t0_is_the_first_that_is_wrong_and_what_came_before_says_how_long() -> N
 def test_nothing_after_the_end_of_the_window_is_told() -> None:
     event = TimelineEvent(at=ago(1), kind="paused", ref="air/load", text="mia paused load")
     assert events([event], SINCE, ago(2)) == []
+
+
+def test_an_acknowledgement_that_was_ordered_here_is_told_once() -> None:
+    ack = Acknowledgement(by="mia", silence_id="s1")
+    alert = Alert(
+        ref="am/1", backend="am", fingerprint="1", name="Down", severity="critical", state="acknowledged",
+        since=ago(30), hidden_since=ago(10), ack=ack,
+    )  # fmt: skip
+    ordered = replace(action(), kind="ack", ref="am/s1")
+    told = of_actions([ordered], SINCE, NOW)
+    assert [event.kind for event in events([alert, *told], SINCE, NOW)] == ["alert", "action"]
+    assert [event.kind for event in events([alert], SINCE, NOW)] == ["alert", "alert"]

@@ -13,10 +13,11 @@ from console.screens.choices import choices
 from console.screens.lists import ActionsScreen
 from console.screens.menu import ActionMenu
 from console.screens.plan import PlanScreen
-from console.screens.plan_words import ORDER
+from console.screens.plan_words import ORDER, subject
 from console.screens.release import ReleaseForm
 from console.session import ReleaseOptions
 from panels.listing import Listing
+from panels.words import UNICODE
 from tests.console import fakes
 from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan, ago, an_action, outside, said, text_of
 from tests.console.screens.test_plan_screen import SIZE, until
@@ -220,3 +221,8 @@ def test_without_a_journal_the_way_back_can_be_planned() -> None:
     assert {choice.key: choice.reason for choice in choices(blind, session)}["b"] == ""
     none = a_deployment(rollback=None, last_switch=None)
     assert {choice.key: choice.reason for choice in choices(none, session)}["b"] != ""
+
+
+def test_a_plan_that_goes_nowhere_has_no_arrow() -> None:
+    assert subject("rollback", "a", "", "blue", "blue", UNICODE).plain == "Roll back a  BLUE has it already"
+    assert subject("rollback", "a", "", "green", "blue", UNICODE).plain == "Roll back a  GREEN → BLUE"
