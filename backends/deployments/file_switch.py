@@ -122,13 +122,20 @@ class FileSwitch:
         return await self._sides.request_counts()
 
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
-        """Rights: a file is replaced, so its directory must be writable. Raises BackendError(auth) where it is not."""
+        """Rights: a file is replaced, so its directory must be writable; ARMED; else what `validate` says of it now.
+
+        Raises BackendError(auth) where the directory is not writable.
+        """
         found, directory = await self.observe(), self._path.resolve().parent
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the file's directory")
         if found.weights and found.detail:
             fix = "reload, or write it again"
             return [Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
+        if problem := await asyncio.to_thread(self._run, self._config.validate):
+            text = f"validate refuses the file as it is, before any change: {problem}"
+            fix = "correct it, then plan anew"
+            return [Finding(level="block", code="switch-validate", text=text, fix=fix, overridable=True)]
         return []
 
     async def shift(

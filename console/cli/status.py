@@ -86,9 +86,8 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
         lines += ["", paint(_title(session, panel, items), panel_health(snapshots), color=color)]
         lines += [f"  {line}" for line in item_table(reading.item, items, view)] if items else []
         whys = reasons([item for item in items if isinstance(item, Deployment)])
-        lines += [
-            f"  {clean(first_line(why).partition('; ')[0], WHY_CHARS)}" for why in whys
-        ]  # in full: `teal deploy status`
+        # In full: `teal deploy status`.
+        lines += [f"  {clean(first_line(why).partition('; ')[0], WHY_CHARS)}" for why in whys]
         lost = [snapshot for snapshot in snapshots if snapshot.error is not None or snapshot.fetched_at is None]
         lines += [f"  {UNICODE.unknown} {snapshot.key.name}  {_why_lost(snapshot)}" for snapshot in lost]
         parts = [(snapshot.key.name, part.message) for snapshot in snapshots for part in snapshot.missing]

@@ -77,9 +77,9 @@ async def _ask(switch: Switch, weights: dict[str, int]) -> Verdict:
         return Verdict(f"its preflight did not answer in {LONGEST_S:.0f} s")
     except BackendError as error:
         return Verdict(error.message, refused=error.kind not in _NOT_KNOWN)
-    # What may be overridden does not stop a rollback.
-    stops = [finding.text for finding in findings if finding.level == "block" and not finding.overridable]
-    return Verdict("; ".join(stops), refused=bool(stops))
+    blocks = [finding for finding in findings if finding.level == "block"]
+    stops = [finding for finding in blocks if not finding.overridable]  # a rollback goes on past the others
+    return Verdict("; ".join(finding.text for finding in stops or blocks), refused=bool(stops))
 
 
 def _judged(offer: RollbackOffer, verdict: Verdict) -> RollbackOffer:

@@ -243,6 +243,19 @@ async def test_a_command_that_fails_puts_the_old_file_back(
     assert not [path for path in service.directory.iterdir() if path.name.startswith(".")]
 
 
+async def test_what_validate_says_of_the_file_as_it_is_is_known_before_anything_is_written(
+    service: TwoColors, http: Http
+) -> None:
+    """It came up in the middle of an action, and a way back was called ready at once until then."""
+    before = service.switch.read_bytes()
+    adapter = switch_of(service, http, validate=["sh", "-c", "echo 'unknown directive' >&2; exit 1"])
+    (finding,) = await adapter.preflight(await adapter.observe(), GREEN)
+    assert (finding.level, finding.code, finding.overridable) == ("block", "switch-validate", True)
+    assert "unknown directive" in finding.text
+    assert service.switch.read_bytes() == before
+    assert await switch_of(service, http, validate=["true"]).preflight(await adapter.observe(), GREEN) == []
+
+
 async def test_a_command_that_hangs_is_ended(service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 0.2)
     before = service.switch.read_bytes()

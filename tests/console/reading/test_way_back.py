@@ -60,9 +60,10 @@ async def test_what_a_rollback_would_be_refused_for_is_no_way_back(answer: list[
     assert '"sever"' in offer.reason
 
 
-async def test_what_may_be_overridden_stops_no_rollback() -> None:
+async def test_what_may_be_overridden_stops_no_rollback_and_is_no_proof() -> None:
     small = Finding(level="block", code="capacity", text="BLUE has 1 ready", overridable=True)
-    assert (await judged(Asked([small]))).instant
+    offer = await judged(Asked([small]))
+    assert (offer.ready, offer.instant, "BLUE has 1 ready" in offer.reason) == (True, False, True)
 
 
 @pytest.mark.parametrize("kind", ["timeout", "unreachable"])
