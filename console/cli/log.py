@@ -15,6 +15,7 @@ from backends.logs.merging import Merger, is_gap, is_note
 from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
+from console import moment
 from console.cli.nearest import close_to, distance_words, further, nearest
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
@@ -32,6 +33,7 @@ from console.session import ReadLogs, Session, opened
 from console.streams import say
 from console.typed_times import TypedTime
 from console.zones import zone_of
+from panels.words import zone_name
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 DEFAULT_LINES = 200
@@ -112,7 +114,8 @@ def log(
         )
         # How many there are nobody knows: of each source no more were read.
         more = f"{len(shown):,} lines shown; there may be more (-n N: the last N; -n 0: all, at most {MOST_LINES:,})"
-        return Answer(found, lambda: [log_line(entry, session.context.zone) for entry in found.items], more=more)
+        zone = session.context.zone
+        return Answer(found, lambda: [*_zone_line(zone), *(log_line(entry, zone) for entry in found.items)], more=more)
 
     return read(common, ("logs",), answer, read_logs=reader)
 
@@ -152,6 +155,11 @@ def _wanted(session: Session, names: tuple[str, ...]) -> list[Snapshot]:
     return [snapshot for snapshot in snapshots if not names or snapshot.key.name in names]
 
 
+def _zone_line(zone: tzinfo) -> list[str]:
+    """For people only: what a pipe gets is lines of the log and nothing else."""
+    return [f"Times in {zone_name(moment.utc_now(), zone)}"] if sys.stdout.isatty() else []
+
+
 def _checked(pattern: str | None) -> str | None:
     try:
         if pattern is not None:
@@ -179,6 +187,8 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
         adapters = {name: partial(session.adapters.of, LOGS, name) for name in names}
         tail = Tail(adapters, dict.fromkeys(names, query), changed=changed)
         said = Counts()
+        if common.output == "table":
+            sys.stdout.write("".join(f"{line}\n" for line in _zone_line(session.context.zone)))
         async with aclosing(tail.batches()) as batches:
             async for batch in batches:
                 _print(common, session, batch)

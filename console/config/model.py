@@ -20,8 +20,8 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     title: what headers and reports call the platform; by default the context's name.
     read_only: nothing is written from here, not even a rollback.
     protected: the console starts read-only, and what goes forward needs the context's name typed and a reason.
-    journal: where actions and audit are kept: a path, `postgresql://…` or a reference; by default SQLite in the state
-        directory.
+    journal: where actions and audit are kept: a path (from the config's directory on), `postgresql://…` without a
+        password, or a reference; by default SQLite in the state directory.
     lock: `local` says: it is known that only this host (or user) is locked out; `shared` is the default.
     refresh: interval of alerts, deployments and logs; the slower panels keep their proportion to it.
     timezone: zone of the times that are shown, and of `freeze`; by default that of the host.

@@ -57,6 +57,18 @@ def test_the_last_lines_of_all_sources_in_order(home: Path) -> None:
     assert numbers(teal_log(home, "etl", "-n", "2")) == [397, 399]
 
 
+def test_on_a_terminal_the_zone_of_the_times_is_named_once(home: Path) -> None:
+    reader, terminal = os.openpty()
+    done = subprocess.run(
+        command(home, "-n", "3"), env={**env(home), "TZ": "UTC"}, stdin=subprocess.DEVNULL, stdout=terminal,
+        stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    first, *lines = os.read(reader, 65536).decode().splitlines()
+    os.close(reader)
+    assert (done.returncode, first, numbers(lines)) == (0, "Times in UTC", [397, 398, 399])
+
+
 def test_limit_is_the_number_of_lines_and_0_is_all_of_the_window(home: Path) -> None:
     assert numbers(teal_log(home, "--limit", "7")) == list(range(393, 400))
     for words in (("--limit", "0"), ("-n", "0", "--since", "2026-03-01T12:00:00Z")):
