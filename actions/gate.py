@@ -334,7 +334,8 @@ class Gate:
         entry = command_entry(fresh, consent, self.actor, "queued", action_id)
         await self._enqueue(plan, consent, action_id, word, entry)
         if self.orphaned(action):
-            action = await start(action_id, launch, self.journal, self.action)
+            if word != "abandon" or kind_of(action.kind).goes_on:
+                action = await start(action_id, launch, self.journal, self.action)
             if word == "abandon" and self.orphaned(action):
                 why = "no runner starts: what is live is unknown"
                 words = f"abandoned by {self.actor.login} ({consent.reason}); {why}"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, select
 
 from actions.journal.audit import AuditEntry, hash_of
-from actions.journal.audit_sql import first_seq, head_of
+from actions.journal.audit_sql import as_text, first_seq, head_of
 from actions.journal.rows import Draft, digest_of_plan, plan_of
 from actions.journal.tables import audit
 from actions.kinds import kind_of
@@ -104,15 +104,16 @@ def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Reco
     head = head_of(connection)
     found: dict[str, _Record] = {}
     for row in connection.execute(query):
+        text, prev_hash, hash_ = as_text(row.text), as_text(row.prev_hash), as_text(row.hash)
         try:
-            record = decode_text(row.text, _Agreed)
+            record = decode_text(text, _Agreed)
         except msgspec.DecodeError:
             continue
         if record.kind != "command" or record.action not in wanted or record.action in found:
             continue
         followed = row.followed if row.followed is not None else head[1] if head[0] == row.seq else None
-        chained = row.prev_hash == (row.hash_before or "") and followed == row.hash
-        if chained and hash_of(row.prev_hash, row.text) == row.hash:
+        chained = prev_hash == (row.hash_before or "") and followed == hash_
+        if chained and hash_of(prev_hash, text) == hash_:
             found[record.action] = _Record(row.seq, record.plan_digest)
         if found.keys() == wanted:
             break

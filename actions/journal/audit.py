@@ -125,6 +125,11 @@ def link(seq: int, prev_hash: str, at: str, entry: AuditEntry) -> Link:
     return Link(seq, prev_hash, hash_of(prev_hash, text), text)
 
 
+def not_text(stored: object) -> str:
+    """What stands for a cell that holds anything but text: it is in no chain, since it is no record."""
+    return f"not text: {stored!r}"
+
+
 def hash_of(prev_hash: str, text: str) -> str:
     """What chains a record to the one before it."""
     return hashlib.sha256((prev_hash + text).encode()).hexdigest()

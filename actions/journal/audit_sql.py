@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from actions.ids import now, time_text
-from actions.journal.audit import AuditEntry, Link, link
+from actions.journal.audit import AuditEntry, Link, link, not_text
 from actions.journal.tables import audit, audit_head
 from backends.json_text import decode_text
 
@@ -33,7 +33,12 @@ def links(connection: Connection, since: datetime | None = None) -> Iterator[Lin
     """The chain, oldest first; `since`: only its newest part, a record's time being in its text."""
     first = first_seq(connection, time_text(since)) if since is not None else 0
     for row in connection.execute(select(audit).where(audit.c.seq >= first).order_by(audit.c.seq)):
-        yield Link(row.seq, row.prev_hash, row.hash, row.text)
+        yield Link(row.seq, as_text(row.prev_hash), as_text(row.hash), as_text(row.text))
+
+
+def as_text(stored: object) -> str:
+    """SQLite keeps a number or bytes in a column of text, where another program writes them."""
+    return stored if isinstance(stored, str) else not_text(stored)
 
 
 def first_seq(connection: Connection, since: str) -> int:
@@ -42,7 +47,7 @@ def first_seq(connection: Connection, since: str) -> int:
     while low < high:
         middle = (low + high) // 2
         text = connection.execute(select(audit.c.text).where(audit.c.seq == middle)).scalar_one_or_none()
-        if text is None or _at_of(text) < since:
+        if text is None or _at_of(as_text(text)) < since:
             low = middle + 1
         else:
             high = middle
@@ -59,4 +64,4 @@ def _at_of(text: str) -> str:
 def head_of(connection: Connection) -> tuple[int, str]:
     """The sequence and hash that the newest record must have."""
     found = connection.execute(select(audit_head.c.seq, audit_head.c.hash)).first()
-    return (found[0], found[1]) if found else (0, "")
+    return (found[0], as_text(found[1])) if found else (0, "")

@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 
 from actions.ids import now
+from actions.journal.audit import not_text
 from actions.journal.location import JournalLocation
 from backends.errors import BackendError
 from backends.file_locks import lock_within
@@ -121,6 +122,14 @@ def alone_in(directory: Path, where: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _text(stored: bytes) -> str:
+    """A cell that holds no text, which only another program writes, is no reason to read nothing else."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return not_text(stored)
+
+
 def _refuse_planted(path: Path, *_: Any) -> None:
     """SQLite follows links. Raises BackendError(auth) for one of somebody else, who may write beside the journal."""
     for name in (path, *(Path(f"{path}{end}") for end in ("-wal", "-journal", "-shm"))):
@@ -134,6 +143,7 @@ def _refuse_planted(path: Path, *_: Any) -> None:
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
+    connection.text_factory = _text
     connection.isolation_level = None  # BEGIN is ours: the driver's own is deferred, and lets two writers collide
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

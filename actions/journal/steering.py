@@ -79,6 +79,8 @@ def possible_orders(action: Action, *, orphaned: bool) -> dict[OrderWord, str]:
 def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
     if not action.open:
         return f"it has ended: {action.status}"
+    if word == "abandon" and orphaned:
+        return ""  # whatever its row says of it, and somebody may have edited that
     if not kind_of(action.kind).forward:
         return _of_another_kind(word, action, orphaned)
     if word in ("rollback", "abort"):

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actions.ids import now
 from actions.journal.audit import AuditEntry, AuditRecord, Head, Link, hash_of, link, record, verify
 from actions.journal.journal import Journal
 from actions.journal.rows import Changes
@@ -150,3 +151,34 @@ def test_a_record_that_is_nested_too_deep_is_one_that_can_not_be_read() -> None:
         link_ = Link(1, "", hash_of("", text), text)
         assert record(link_).result == "unreadable"
         assert not verify([link_], (1, link_.hash)).intact
+
+
+@pytest.mark.parametrize("column", ["text", "hash", "prev_hash"])
+@pytest.mark.parametrize(
+    "value",
+    ["CAST(x'7bff00' AS TEXT)", "x'7bff'", "7", "CAST({} AS BLOB)"],
+    ids=["bytes", "blob", "number", "own blob"],
+)
+async def test_a_cell_that_is_no_text_breaks_the_chain_there_and_hides_no_other_record(
+    journal: Journal, column: str, value: str
+) -> None:
+    if journal.location.path is None:
+        pytest.skip("a PostgreSQL column of text holds nothing but text")
+    await journal.audit(*(AuditEntry(kind="note", detail=f"{n}") for n in range(4)))
+    value = value.format(column)
+    execute(journal.location, f"UPDATE audit SET {column} = {value} WHERE seq = 2")
+    verdict = await journal.audit_verify()
+    assert (verdict.intact, verdict.broken_at) == (False, 2)
+    records = await journal.audit_records()
+    assert [record.detail for record in records if record.seq != 2] == ["0", "2", "3"]
+    assert len(records) == len(await journal.audit_lines()) == 4
+    assert await journal.audit_records(since=now() - timedelta(hours=1))
+
+
+async def test_a_head_that_is_no_text_is_no_head(journal: Journal) -> None:
+    if journal.location.path is None:
+        pytest.skip("a PostgreSQL column of text holds nothing but text")
+    await journal.audit(AuditEntry(kind="note"))
+    execute(journal.location, "UPDATE audit_head SET hash = CAST(x'ff' AS TEXT)")
+    verdict = await journal.audit_verify()
+    assert (verdict.intact, verdict.broken_at) == (False, 2)

@@ -5,8 +5,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from actions.journal.errors import JournalError
+from actions.kinds import TABLE
 from actions.models import Action, Plan, Request
 from actions.outcome import exit_code
 from backends.errors import BackendError
@@ -146,3 +148,16 @@ async def test_a_runner_goes_by_the_digest_that_it_was_told_whatever_the_journal
     assert isinstance(failure, JournalError)
     assert "not the one that its runner was started for" in failure.message
     assert (opened.status, opened.owner, service.weights()) == ("planned", None, BLUE)
+
+
+@pytest.mark.parametrize("kind", [*TABLE, "nonsense"])
+async def test_an_open_action_is_closed_whatever_kind_its_row_was_given(
+    tmp_path: Path, service: TwoColors, kind: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        execute(house.location, f"UPDATE actions SET kind = '{kind}'")
+        request = Request(kind=kind, service="analytics", ref=str(opened.id), order="abandon")
+        await house.gate.submit(await house.gate.plan(request), replace(YES, reason="edited"))
+        assert (await house.gate.actions(open_only=True)) == []
