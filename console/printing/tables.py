@@ -248,9 +248,20 @@ def item_table(kind: type, items: Sequence[Any], view: View) -> list[str]:
 
 def reasons(deployments: Sequence[Deployment]) -> list[str]:
     """Why each service that is not well is not, at full length, with the command that begins what is missing on a line
-    of its own: below the table, since a column would cut it."""
+    of its own, and why a way back is not at once: below the table, since a column would cut it."""
     bad = [(found.service, why_in_full(found)) for found in deployments if found.health != "ok"]
+    bad += [(found.service, _why_not_back(found)) for found in deployments]
     return ["\n  ".join(f"{service}: {why}".splitlines()) for service, why in bad if why]
+
+
+def _why_not_back(deployment: Deployment) -> str:
+    offer = deployment.rollback
+    if offer is None or offer.to is None or offer.instant or not offer.reason:
+        return ""
+    side = deployment.colors.get(offer.to)
+    if side is not None and not side.healthy:
+        return ""  # it is said of the side
+    return f"back to {offer.to.upper()}: {offer.reason}"
 
 
 def log_line(entry: LogEntry, zone: tzinfo) -> str:

@@ -1,12 +1,14 @@
 """What `teal check` says of a panel: the reason of what is bad, and what is well only because it is hidden."""
 
+from datetime import UTC
+
 import pytest
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment
+from backends.models import Alert, Deployment, RollbackOffer
 from console.check_results import check_results
 from console.ports.store import Snapshot, SourceKey
-from console.printing.tables import reasons
+from console.printing.tables import View, item_table, reasons
 from tests.console.fakes import NOW, alert, deployment
 
 
@@ -48,6 +50,14 @@ def test_a_side_without_traffic_that_is_no_way_back_says_why(healthy: bool | Non
     said = words(Read("deployments", item))
     assert (item.health, said) == ("warning", f"analytics live green, BLUE {word}: HTTP 200, not JSON")
     assert reasons([item]) == [f"analytics: BLUE {word}: HTTP 200, not JSON"]
+
+
+@pytest.mark.parametrize(("ready", "cell"), [(False, "BLUE not ready"), (True, "BLUE ready, not proven")])
+def test_a_way_back_that_is_not_at_once_says_why_below_the_table(ready: bool, cell: str) -> None:
+    item = deployment(live="green", rollback=RollbackOffer(to="blue", ready=ready, reason="nginx refuses it"))
+    assert cell in item_table(Deployment, [item], View(NOW, UTC))[1]
+    assert reasons([item]) == ["analytics: back to BLUE: nginx refuses it"]
+    assert reasons([deployment(live="green")]) == []
 
 
 def test_hidden_alerts_are_no_plain_ok() -> None:
