@@ -16,7 +16,7 @@ from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from console import moment
-from console.cli.nearest import close_to, distance_words, further, nearest
+from console.cli.nearest import close_to, distance_words, further, nearest, window_words
 from console.cli.options import TIME, Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
@@ -95,6 +95,8 @@ def log(
     async def answer(session: Session) -> Answer:
         entries = merged_lines(_wanted(session, sources))
         said = [entry for entry in entries if _is_said(entry)]
+        if not entries and count and (since or until) and not common.quiet:
+            _say_empty(session, sources, query(session.context.zone))
         if middle is None:
             shown = entries[-count:]
         else:
@@ -143,6 +145,13 @@ async def _further(
             if line:
                 say(f"teal: {line}")
     return entries
+
+
+def _say_empty(session: Session, names: tuple[str, ...], query: LogQuery) -> None:
+    """That all sources were read, and the window has none."""
+    if all(snapshot.error is None for snapshot in _wanted(session, names)):
+        matching = query.grep is not None or query.level is not None
+        say(f"teal: {window_words(query.since, query.until, session.context.zone, matching=matching)}")
 
 
 def _wanted(session: Session, names: tuple[str, ...]) -> list[Snapshot]:

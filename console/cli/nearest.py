@@ -74,6 +74,12 @@ def distance_words(entries: Sequence[LogEntry], at: datetime, zone: tzinfo, *, m
     )
 
 
+def window_words(since: datetime | None, until: datetime | None, zone: tzinfo, *, matching: bool) -> str:
+    """`no line since 2026-03-01 02:53:00 CET and until …`: the window as it was understood."""
+    bounds = [f"{word} {_stamp(at, at, zone)}" for word, at in (("since", since), ("until", until)) if at is not None]
+    return f"no {'line that matches' if matching else 'line'} {' and '.join(bounds)}"
+
+
 def _length(length: timedelta) -> str:
     return ago(length.total_seconds())
 

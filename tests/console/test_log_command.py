@@ -135,6 +135,13 @@ def test_around_a_time_that_has_no_line_near_it(home: Path, at: str, lines: list
     assert done.stderr.decode() == f"teal: {words}\n"
 
 
+def test_a_window_without_a_line_is_said_as_it_was_understood(home: Path) -> None:
+    shown = command(home, "--since", "2026-03-01 02:53", "--until", "2026-03-01 03:10", "--grep", "line")
+    done = subprocess.run(shown, env=env(home), capture_output=True, timeout=PATIENCE_S, check=True)
+    words = "no line that matches since 2026-03-01 02:53:00 UTC and until 2026-03-01 03:10:00 UTC"
+    assert (done.stdout, done.stderr.decode()) == (b"", f"teal: {words}\n")
+
+
 def test_around_a_time_a_quiet_source_does_not_bring_far_lines_beside_near_ones(home: Path) -> None:
     (home / "etl.log").write_text("2026-03-01T11:00:00Z INFO line 7000\n")
     assert numbers(teal_log(home, "--around", "2026-03-01T12:01:40Z", "-n", "4")) == [96, 98, 100, 102]
