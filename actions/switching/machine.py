@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, PreconditionFailed
+from actions.journal.rows import Changes
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.kinds import kind_of
@@ -355,9 +356,9 @@ class Switching:
         return found.weights != self._traffic.before.weights
 
     async def _unfit(self, error: ActionError, found: SwitchState | None = None) -> None:
-        """Nothing has moved: the idle side is put back where something was deployed, the live one proven untouched."""
-        work = self._work
-        before = self._traffic.before
+        """Nothing has moved: the idle side is put back where something was deployed, and the live one proven untouched
+        there, and where commands of the adapter failed: one that says so may have worked all the same."""
+        work, before = self._work, self._traffic.before
         # Who orders it to stop does not ask what else was written there meanwhile, only where traffic goes.
         changed = found is not None and (
             found.weights != before.weights if error.kind == "ordered" else not same(found, before)
@@ -368,16 +369,20 @@ class Switching:
             error = ActionError(kind="conflict", message=message, fix="look again, then plan anew")
         words = [error.message]
         words += [f"{one} could not be ended: what it does there is not known" for one in await self._commands.end()]
-        if not self._deploying.touched:
+        ran = error.kind == "failed" and self._traffic.tried
+        if not (self._deploying.touched or ran):
             await work.finish("aborted", error=replace(error, message="; ".join(words)))
             return
-        words += [restored] if (restored := await self._deploying.restore(self._to)) else []
+        words += [restored] if self._deploying.touched and (restored := await self._deploying.restore(self._to)) else []
         await work.begin("untouched")
         try:
             proof = await self._proof.untouched(UNTOUCHED_PROBES)
         except PreconditionFailed as doubt:
             await work.end("untouched", "failed", str(doubt))
             words.append(str(doubt))
+            if ran:
+                await work.observed("untouched", {}, "in doubt", changes=Changes(changed=True))
+                error = replace(error, fix="; ".join(self._adapter.manual_commands(before.weights)))
         else:
             await work.end("untouched", "succeeded", proof)
             words.append(f"production is unchanged: {proof}")

@@ -52,6 +52,11 @@ class Traffic:
         )
 
     @property
+    def tried(self) -> bool:
+        """Whether a write was intended, whatever came of it."""
+        return bool(self._written_steps())
+
+    @property
     def in_doubt(self) -> bool:
         """Whether a write was intended that nobody knows the end of."""
         return any(self._work.unseen(step) is not None for step in self._written_steps())

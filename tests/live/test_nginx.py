@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import socket
 import subprocess
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from backends.deployments import file_store
 from backends.deployments.nginx import switch as nginx_module
 from backends.deployments.nginx.include import accepting_workers
 from backends.deployments.nginx.switch import NginxConfig, NginxSwitch
@@ -217,6 +219,25 @@ async def test_a_reload_command_that_fails_puts_the_old_file_back(
     assert "not permitted" in error.message
     assert server.include.read_bytes() == before
     assert (await adapter.observe()).detail == ""
+
+
+@pytest.mark.parametrize("what", ["validate", "reload"])
+async def test_an_edit_by_hand_before_a_command_fails_stays(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch, what: str
+) -> None:
+    edit = ["sh", "-c", f"echo '# by hand' >> {server.include}; exit 1"]
+    error = await error_of(switch_of(service, http, server, **{what: edit}))
+    assert (error.kind, "that stays" in error.message) == ("conflict", True)
+    assert "# by hand" in server.include.read_text()
+
+
+async def test_a_reload_that_does_not_end_has_worked_where_nginx_runs_the_new_file(
+    service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 2.0)
+    config = switch_of(service, http, server)._config
+    hangs = switch_of(service, http, server, reload=["sh", "-c", f"{shlex.join(config.reload)}; exec sleep 60"])
+    assert (await hangs.shift(await hangs.observe(), GREEN, stamp="A:shift")).weights == GREEN
 
 
 async def test_somebody_who_edits_the_include_between_plan_and_write_is_not_written_over(

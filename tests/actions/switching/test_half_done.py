@@ -9,6 +9,7 @@ import pytest
 from actions.starting import start
 from actions.switching import traffic
 from actions.work import Work
+from backends.deployments.file_store import Problem
 from backends.deployments.file_switch import FileSwitch
 from backends.deployments.switch_format import JsonForm
 from backends.errors import BackendError
@@ -144,3 +145,24 @@ async def test_an_edit_by_hand_under_our_stamp_while_a_reload_fails_is_a_conflic
     ended = await house.order(ANALYTICS_FLIP)
     assert ended.error is not None
     assert (ended.error.kind, sorted(service.weights().values())) == ("conflict", [45, 55])
+
+
+@pytest.mark.parametrize("works", [False, True])
+async def test_a_reload_that_fails_by_its_own_word_is_looked_after_by_fresh_requests(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    def reload(_: FileSwitch, command: tuple[str, ...]) -> Problem:
+        if command and works:
+            service.router_frozen = "green"
+        return Problem("exit status 1" if command else "")
+
+    house.targets._config["reload"] = ["reload"]
+    monkeypatch.setattr(FileSwitch, "_run", reload)
+    ended = await house.order(ANALYTICS_FLIP)
+    assert (ended.status, service.weights(), ended.changed) == ("aborted", BLUE, works)
+    assert ended.error is not None
+    assert ("production is unchanged" in ended.error.message, "does not prove it" in ended.error.message) == (
+        not works,
+        works,
+    )
+    assert ("printf" in ended.error.fix) is works
