@@ -19,6 +19,7 @@ from backends.json_text import decode_text
 from backends.proxies import checked_proxy, proxy_for
 from backends.redaction import quoted, redact_url, redacted, request_secrets
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
+from backends.stopwatch import Stopwatch
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ _KIND_OF_STATUS: dict[int, ErrorKind] = {
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole response: status, lower-cased headers, body of at most `MAX_BODY_BYTES`, seconds it took.
+    """A whole response: status, lower-cased headers, body of at most `MAX_BODY_BYTES`, seconds it took at least.
 
+    `late_s`: what this host was late by meanwhile; the answer may have taken so much longer.
     `certificate_ends`: when the server's certificate stops being valid; None without TLS or where it is not verified.
     """
 
@@ -55,6 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
     seconds: float
     url: str
     certificate_ends: datetime | None = None
+    late_s: float = 0.0
 
     def decode(self, shape: type[T]) -> T:
         """The JSON body as `shape`. Raises BackendError(malformed) naming the bad field: `$.data[3].state`."""
@@ -142,11 +145,10 @@ class Http:
 
         where = redact_url(url)
         secrets = request_secrets(url, headers, auth)
-        began = time.monotonic()
         if json is not None:
             content = msgspec.json.encode(json)
             headers = {"content-type": "application/json", **(headers or {})}
-        with _in_our_words(self._asked(url), secrets, timeout):
+        with _in_our_words(self._asked(url), secrets, timeout), Stopwatch() as watch:
             async with (
                 asyncio.timeout(timeout),
                 client.stream(
@@ -157,7 +159,10 @@ class Http:
             ):  # fmt: skip
                 certificate_ends = _certificate_ends(response)
                 body = await read_bounded(response, where)
-        answer = Answer(response.status_code, response.headers, body, time.monotonic() - began, where, certificate_ends)
+                took = watch.took()
+        answer = Answer(
+            response.status_code, response.headers, body, took.seconds, where, certificate_ends, took.late_s
+        )
         if answer.status >= 300 and not accept_errors:
             raise _status_error(answer, secrets)
         return answer

@@ -34,6 +34,7 @@ from backends.models import CheckResult
 from backends.redaction import redact_url
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, reveal
+from backends.stopwatch import Stopwatch
 from backends.text import clean
 
 SEARCHED_BYTES = 256 * 1024
@@ -115,18 +116,23 @@ class HttpCheck:
         """Look once. Raises BackendError(config) where nobody could look: a missing secret, an impossible URL."""
         url = await reveal(self._config.url, self._base_dir)
         known = await credentials(self._config.headers, self._config.auth, self._base_dir)
-        try:
-            answer = await self._http.request(
-                self._config.method, url, headers=known.headers, auth=known.auth,
-                timeout=self._config.timeout, accept_errors=True,
-            )  # fmt: skip
-        except BackendError as error:
-            if error.kind in ("config", "internal"):
-                raise
-            return critical(self._name, error.message)
+        with Stopwatch() as watch:
+            try:
+                answer = await self._http.request(
+                    self._config.method, url, headers=known.headers, auth=known.auth,
+                    timeout=self._config.timeout, accept_errors=True,
+                )  # fmt: skip
+            except BackendError as error:
+                if error.kind in ("config", "internal"):
+                    raise
+                took = watch.took()
+                if error.kind == "timeout" and took.late_s > self._config.timeout / 2:
+                    words = f"{error.message}; not judged: this host was late by {took.late_s * 1000:.0f} ms"
+                    raise BackendError("timeout", words, fix="see the load of this host") from None
+                return critical(self._name, error.message)
         findings = Findings(self._name)
         wrong = _disappointment(answer, self._config.expect)
-        state, words, datum = judge_latency(answer.seconds, self._limits)
+        state, words, datum = judge_latency(answer.seconds, self._limits, late_s=answer.late_s)
         findings.add(
             state if wrong is None else "critical", wrong or f"{answer.status} {_word(answer)} in {words}", datum
         )

@@ -17,8 +17,10 @@ class LatencyLimits(Struct, frozen=True):
             raise ValueError("warn, crit: warn is not more than crit")
 
 
-def judge_latency(seconds: float, limits: LatencyLimits) -> tuple[Health, str, PerfDatum]:
-    """The state for `seconds`, words for it (`1200 ms, over 500ms`), and the perfdata `time` in seconds."""
+def judge_latency(seconds: float, limits: LatencyLimits, *, late_s: float = 0.0) -> tuple[Health, str, PerfDatum]:
+    """The state for what an answer took at least, words for it (`1200 ms, over 500ms`), and the perfdata `time` in
+    seconds. `late_s`: what this host was late by meanwhile; a limit that only this may have broken is not judged, and
+    that is said."""
     state: Health = "ok"
     words = f"{seconds * 1000:.0f} ms"
     broken = None
@@ -29,7 +31,12 @@ def judge_latency(seconds: float, limits: LatencyLimits) -> tuple[Health, str, P
     perfdata = PerfDatum(
         label="time", value=round(seconds, 6), unit="s", warn=_plain(limits.warn), crit=_plain(limits.crit), min=0
     )
-    return state, words if broken is None else f"{words}, over {broken}", perfdata
+    if broken is not None:
+        return state, f"{words}, over {broken}", perfdata
+    missed = [limit for limit in (limits.crit, limits.warn) if limit is not None and seconds + late_s > limit]
+    if missed:
+        words += f", not judged by {missed[0]}: this host was late by {late_s * 1000:.0f} ms"
+    return state, words, perfdata
 
 
 def _plain(limit: Duration | None) -> str:

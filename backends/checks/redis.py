@@ -11,9 +11,7 @@ skip = ["hits"]                         # of: memory, replication, persistence, 
 ```
 """
 
-import asyncio
 import ssl
-import time
 from typing import Literal
 
 from msgspec import Struct
@@ -27,6 +25,7 @@ from backends.models import CheckResult
 from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
+from backends.stopwatch import Stopwatch, timed
 from backends.text import clean, counted
 
 Aspect = Literal["memory", "replication", "persistence", "hits"]
@@ -107,12 +106,10 @@ class RedisCheck:
             raise BackendError("config", str(error), fix="write it like redis://host:6379") from None
         where = clean(target.where, 300)
         stage = "no connection"
-        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._config.timeout):
-                async with connected(target) as connection:
-                    stage = "connected, but no answer"
-                    return await self._look(connection, target, began)
+            async with timed(self._config.timeout) as watch, connected(target) as connection:
+                stage = "connected, but no answer"
+                return await self._look(connection, target, watch)
         except TimeoutError:
             words = f"{stage} in {self._config.timeout}"
         except EOFError:
@@ -128,7 +125,7 @@ class RedisCheck:
     async def aclose(self) -> None:
         """Nothing is open between two looks."""
 
-    async def _look(self, connection: RedisConnection, target: RedisTarget, began: float) -> CheckResult:
+    async def _look(self, connection: RedisConnection, target: RedisTarget, watch: Stopwatch) -> CheckResult:
         where = clean(target.where, 300)
         if target.password:
             await connection.ask("AUTH", *([target.user] if target.user else []), target.password)
@@ -139,8 +136,10 @@ class RedisCheck:
             if error.code not in ("LOADING", "MISCONF", "MASTERDOWN"):
                 raise
             findings.fault("critical", f"{where}: {_words(error)}")
-        seconds = time.monotonic() - began
-        state, latency, datum = judge_latency(seconds, LatencyLimits(self._config.warn, self._config.crit))
+        took = watch.took()
+        state, latency, datum = judge_latency(
+            took.seconds, LatencyLimits(self._config.warn, self._config.crit), late_s=took.late_s
+        )
         findings.add(state, f"answered in {latency}", datum)
         try:
             info = parse_info(await connection.ask("INFO"))
@@ -159,7 +158,7 @@ class RedisCheck:
         version = info.get("valkey_version") or info.get("redis_version", "")
         clients = info.get("connected_clients", "?")
         summary = f"{version} {role}, {counted(clients, 'client')}, answered in {latency}"
-        return findings.result(clean(summary, 300), seconds=seconds)
+        return findings.result(clean(summary, 300), seconds=took.seconds)
 
     def _judge_replication(self, findings: Findings, info: Info) -> None:
         expected, replica = self._config.role, info.get("role") == "slave"

@@ -14,7 +14,6 @@ timeout = "3s"
 
 import asyncio
 import contextlib
-import time
 
 from msgspec import Struct
 
@@ -24,6 +23,7 @@ from backends.http import connection_words
 from backends.models import CheckResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
+from backends.stopwatch import timed
 from backends.text import clean
 
 
@@ -68,26 +68,25 @@ class TcpCheck:
 
     async def run(self) -> CheckResult:
         """Look once. Whatever keeps the connection from standing is critical."""
-        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._config.timeout):
+            async with timed(self._config.timeout) as watch:
                 _, writer = await asyncio.open_connection(self._host, self._config.port)
+                took = watch.took()
         except TimeoutError:
             return self._critical(f"no connection in {self._config.timeout}")
         except (OSError, UnicodeError) as error:  # a name that no encoding of host names takes
             return self._critical(connection_words(error))
-        seconds = time.monotonic() - began
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1):
                 await writer.wait_closed()
-        state, words, perfdata = judge_latency(seconds, self._limits)
+        state, words, perfdata = judge_latency(took.seconds, self._limits, late_s=took.late_s)
         return CheckResult(
             ref=self._name,
             name=self._name,
             state=state,
             message=f"connected in {words}",
-            latency_ms=seconds * 1000,
+            latency_ms=took.seconds * 1000,
             perfdata=(perfdata,),
         )
 

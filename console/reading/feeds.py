@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from msgspec import Struct
 from backends.errors import BackendError
 from backends.missing import collected
 from backends.retrying import backoff_s
+from backends.stopwatch import Stopwatch
 from backends.text import clean
 from console import moment
 from console.crash import write_crash_file
@@ -88,24 +88,25 @@ class Feed:
         return backoff_s(self._failures, self.interval_s, longest) * random.uniform(1 - JITTER, 1 + JITTER)
 
     async def _read(self) -> Snapshot:
-        began = time.monotonic()
         items: tuple[Any, ...] | None = None
         error: BackendError | None = None
         lost: list[BackendError] = []
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                with collected() as lost:
-                    items = await self.source.fetch()
-        except TimeoutError:
-            error = BackendError("timeout", f"no answer in {self._deadline_s:g} s")
-        except BackendError as failure:
-            error = failure
-        except Exception as failure:
-            # A defect in one adapter must not take the screen with it; its kind and place are said, its data is not.
-            error = BackendError(
-                "internal", f"{type(failure).__name__} in {self.source.type}: {clean(str(failure), 200)}"
-            )
-        snapshot = self._snapshot(items, error, lost, (time.monotonic() - began) * 1000)
+        with Stopwatch() as watch:
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    with collected() as lost:
+                        items = await self.source.fetch()
+            except TimeoutError:
+                error = BackendError("timeout", f"no answer in {self._deadline_s:g} s")
+            except BackendError as failure:
+                error = failure
+            except Exception as failure:
+                # A defect in one adapter must not take the screen with it; its kind and place are said, no data.
+                error = BackendError(
+                    "internal", f"{type(failure).__name__} in {self.source.type}: {clean(str(failure), 200)}"
+                )
+            latency_ms = watch.took().seconds * 1000
+        snapshot = self._snapshot(items, error, lost, latency_ms)
         self._failures = self._failures + 1 if error else 0
         self._store.put(snapshot)
         if self._keep is not None and error is None:

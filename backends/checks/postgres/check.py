@@ -14,8 +14,6 @@ Each look is one connection of its own, so that a server without a free slot is 
 The user needs no privilege; with `pg_monitor` the lag of standbys is seen, too.
 """
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -29,6 +27,7 @@ from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url, reveal
 from backends.sql import libpq_arguments
+from backends.stopwatch import Took, timed
 from backends.text import clean
 
 if TYPE_CHECKING:
@@ -105,18 +104,18 @@ class PostgresCheck:
         url, where = await self._target()
         import psycopg
 
-        began = time.monotonic()
-        seconds: float | None = None
+        took: Took | None = None
         try:
-            async with asyncio.timeout(self._config.timeout):
-                async with await self._connect(url) as connection:
-                    seconds = time.monotonic() - began
-                    return await self._look(connection, seconds)
+            async with timed(self._config.timeout) as watch, await self._connect(url) as connection:
+                took = watch.took()
+                return await self._look(connection, took)
         except TimeoutError:
-            waited = "no connection" if seconds is None else "connected, but no answer"
-            return critical(self._name, f"{where}: {waited} in {self._config.timeout}", seconds=seconds)
+            waited = "no connection" if took is None else "connected, but no answer"
+            return critical(
+                self._name, f"{where}: {waited} in {self._config.timeout}", seconds=took.seconds if took else None
+            )
         except psycopg.Error as error:
-            return critical(self._name, f"{where}: {_words(error)}", seconds=seconds)
+            return critical(self._name, f"{where}: {_words(error)}", seconds=took.seconds if took else None)
 
     async def aclose(self) -> None:
         """Nothing is open between two looks."""
@@ -157,12 +156,14 @@ class PostgresCheck:
             prepare_threshold=None,  # a pooler such as PgBouncer may hand each statement to another session
         )
 
-    async def _look(self, connection: "psycopg.AsyncConnection[Row]", seconds: float) -> CheckResult:
+    async def _look(self, connection: "psycopg.AsyncConnection[Row]", took: Took) -> CheckResult:
         # Not as options of the connection, which PgBouncer refuses.
         await connection.execute("SET TRANSACTION READ ONLY")
         await connection.execute(f"SET LOCAL statement_timeout = {int(self._config.timeout * 1000)}")
         findings = Findings(self._name)
-        state, latency, datum = judge_latency(seconds, LatencyLimits(self._config.warn, self._config.crit))
+        state, latency, datum = judge_latency(
+            took.seconds, LatencyLimits(self._config.warn, self._config.crit), late_s=took.late_s
+        )
         findings.add(state, f"connected in {latency}", datum)
         server = await _one(connection, SERVER)
         skipped = self._config.skip
@@ -181,7 +182,7 @@ class PostgresCheck:
         summary = [f"PostgreSQL {server['version'].partition(' ')[0]} {'standby' if server['standby'] else 'primary'}"]
         if "connections" not in skipped:
             summary.append(f"{server['connections']} of {server['max_connections']} connections")
-        return findings.result(clean(", ".join([*summary, f"connected in {latency}"]), 300), seconds=seconds)
+        return findings.result(clean(", ".join([*summary, f"connected in {latency}"]), 300), seconds=took.seconds)
 
     def _judge_role(self, findings: Findings, server: Row) -> None:
         expected = self._config.role
