@@ -84,6 +84,14 @@ class LogsContract:
         found = await around(adapter, LogQuery(), at, before=2, after=2)
         assert [entry.message for entry in found] == ["line 198", "line 199", "line 200", "line 201"]
 
+    async def test_the_lines_nearest_to_a_time_that_none_is_close_to(self, adapter: Logs, write: Write) -> None:
+        write(lines(40))
+        reach = timedelta(hours=1)
+        for away, nearest in ((timedelta(minutes=30), ["line 38", "line 39"]), (-reach / 2, ["line 0", "line 1"])):
+            query = LogQuery(since=T0 + away - reach, until=T0 + away + reach)
+            found = await around(adapter, query, T0 + away, before=2, after=2)
+            assert [entry.message for entry in found if entry.at is not None] == nearest
+
     async def test_level_is_the_least_severe(self, adapter: Logs, write: Write) -> None:
         write([Line(T0, level, level.lower()) for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")])
         found = await adapter.query(LogQuery(level="warning"))
