@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/#inspecting-alerts-during-runtime
 FIRING = 'ALERTS{alertstate="firing"}'
-STEPS = 240  # points a series, at most
+STEPS = 300  # points a series, at most
 FINEST_S = 15
-STEPS_S = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+STEPS_S = (15, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
 FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
