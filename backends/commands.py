@@ -20,7 +20,7 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from backends import processes
+from backends import pipes, processes
 from backends.environment import MARK, command_environment
 from backends.ownership import refuse_unsafe_command
 from backends.processes import Running
@@ -161,18 +161,13 @@ def _ended(name: str, status: int, said: tuple[str, ...]) -> CommandEnd:
 
 @contextlib.asynccontextmanager
 async def _reading() -> AsyncIterator["_Said"]:
-    """A pipe of our own: asyncio waits for its own with the process, and what that leaves running keeps it open."""
     reads, writes = os.pipe()
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reads, "rb", buffering=0)
-    )
-    said = _Said(reader, writes)
-    try:
-        yield said
-    finally:
-        said.task.cancel()
-        transport.close()
+    async with pipes.reading(reads) as reader:
+        said = _Said(reader, writes)
+        try:
+            yield said
+        finally:
+            said.task.cancel()
 
 
 class _Said:

@@ -16,6 +16,7 @@ from backends.errors import BackendError
 from backends.files import read_regular
 from backends.flight import Flights
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.pipes import output
 from backends.redaction import learn
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
@@ -139,28 +140,32 @@ async def run_quietly(
 ) -> CommandResult:
     """Without stdin and away from the terminal; its process group is ended where it takes too long or is cancelled.
 
+    It has ended when its process has, whoever holds its output open.
     Without `env` it inherits what is here, but the variables that the config references as secrets.
     Raises TimeoutError and OSError.
     """
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE if keep_stderr else asyncio.subprocess.DEVNULL,
-            cwd=cwd,
-            env=without_secrets() if env is None else env,
-            start_new_session=True,  # away from the terminal: a prompt would write over the screen
+    async with output() as said, output() as complained:
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=said.end,
+                stderr=complained.end if keep_stderr else asyncio.subprocess.DEVNULL,
+                cwd=cwd,
+                env=without_secrets() if env is None else env,
+                start_new_session=True,  # away from the terminal: a prompt would write over the screen
+            )
         )
-    )
-    try:
-        # Shielded: what is cancelled while it starts has children already, and only its process group ends those.
-        process = await asyncio.shield(starting)
-        async with asyncio.timeout(timeout_s):
-            output, complaint = await process.communicate()
-        return CommandResult(process.returncode or 0, output, complaint or b"")
-    finally:
-        await _end_group(starting)
+        try:
+            # Shielded: what is cancelled while it starts has children already, and only its group ends those.
+            process = await asyncio.shield(starting)
+            said.started()
+            complained.started()
+            async with asyncio.timeout(timeout_s):
+                await process.wait()
+            return CommandResult(process.returncode or 0, await said.whole(), await complained.whole())
+        finally:
+            await _end_group(starting)
 
 
 async def _end_group(starting: "asyncio.Future[asyncio.subprocess.Process]") -> None:

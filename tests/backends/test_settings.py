@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends import settings
-from backends.settings import Duration, Secret, SecretError, decode_hook, encode_hook, refuse_password_in_url, reveal
+from backends.settings import (
+    Duration,
+    Secret,
+    SecretError,
+    decode_hook,
+    encode_hook,
+    refuse_password_in_url,
+    reveal,
+    run_quietly,
+)
 
 VALUE = "s3cret-value"
 
@@ -165,3 +175,12 @@ def test_a_password_inside_a_url_is_refused(url: str) -> None:
 )
 def test_other_urls_pass(url: str) -> None:
     assert refuse_password_in_url(url) == url
+
+
+async def test_a_command_that_leaves_something_with_its_output_open_has_ended(tmp_path: Path) -> None:
+    leaves = ("sh", "-c", "setsid sleep 20 & echo $!; echo why >&2; exit 3")
+    ended = await run_quietly(leaves, timeout_s=5.0, keep_stderr=True)
+    assert (ended.status, ended.complaint) == (3, b"why\n")
+    os.kill(int(ended.output), signal.SIGKILL)
+    large = await run_quietly(("head", "-c", "3000000", "/dev/zero"), timeout_s=20.0)
+    assert (large.status, len(large.output), large.complaint) == (0, 3_000_000, b"")
