@@ -17,10 +17,7 @@ from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from console.config.load import Context
 from console.patience import LATE_S, waited_for
-from console.ports.alerts import silencer
 from console.ports.deployments import DEPLOYMENTS
-from console.ports.entry import Entry
-from console.ports.pipelines import PIPELINES
 from console.reading.adapters import Adapters
 from console.reading.way_back import WAIT_S, WaysBack, unproven
 from console.zones import zone_of
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
-    from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
+    from console.config_targets import ConfigTargets
     from console.lingering import LogoutFate
     from console.runners import InProcess
 
@@ -168,7 +165,7 @@ class Orders:
                 from actions.orphans import tell
                 from console.runners import build_described
 
-                notify, zone = self._notify(), gate.policy.zone
+                notify, zone = self.targets.notify(), gate.policy.zone
                 await tell(gate.journal, alone, notify, build_described, actor=self.actor, zone=zone)
 
     async def watched(self) -> list[Watch]:
@@ -263,34 +260,12 @@ class Orders:
             await self._gate.journal.aclose(wait=not hangs)
             self._gate = None
 
-    # ---- what the gate is made of
+    @cached_property
+    def targets(self) -> ConfigTargets:
+        """What the gate orders of."""
+        from console.config_targets import ConfigTargets
 
-    async def switch(self, service: str) -> SwitchTarget:
-        """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
-        from actions.targets import SwitchTarget
-        from console.config.evidence import around, sources
-
-        entry = self._adapters.entry("deployments", service)
-        told = {
-            **self._target("deployments", service),
-            "moves": self._adapters.of(DEPLOYMENTS, service).object_id,
-            "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
-            "around": around(self._context, service),
-        }
-        return SwitchTarget(self._adapters.of(DEPLOYMENTS, service), told, self._ask)
-
-    async def pipelines(self, backend: str) -> PipelinesTarget:
-        """As `switch`."""
-        from actions.targets import PipelinesTarget
-
-        return PipelinesTarget(self._adapters.of(PIPELINES, backend), self._target("pipelines", backend))
-
-    async def silencer(self, backend: str) -> SilencerTarget:
-        """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
-        from actions.targets import SilencerTarget
-
-        watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
-        return SilencerTarget(silencer(self._adapters, backend), self._target("alerts", backend), str(watchdog or ""))
+        return ConfigTargets(self._context, self._adapters)
 
     async def _soon(self, asked: Coroutine[Any, Any, T]) -> T:
         """What the journal says within `patience_s`, for who only looks: a server that is frozen takes the question and
@@ -334,7 +309,7 @@ class Orders:
             from actions.guards import Policy
             from actions.journal.journal import Journal
             from actions.journal.location import JournalLocation, journal_location
-            from console.journal_place import journal_of
+            from console.config.journal_place import journal_of
 
             config, lost = self._context.config, None
             try:
@@ -359,7 +334,7 @@ class Orders:
                 wrap = self._fate.wrap if self._fate else ()
                 await launch_detached(action_id, location, self._context.path, self._context.name, wrap, digest)
 
-            self._gate = Gate(policy, Journal(location, lost=lost), self, self.actor, launch)
+            self._gate = Gate(policy, Journal(location, lost=lost), self.targets, self.actor, launch)
             await self._add_late(self._gate.journal)
         return self._gate
 
@@ -388,38 +363,3 @@ class Orders:
                     tell(named(late))
 
         return run
-
-    def _target(self, port: str, name: str) -> dict[str, object]:
-        entry = self._adapters.entry(port, name)
-        return {**self._described(entry, entry.data), "notify": self._notify()}
-
-    def _notify(self) -> list[dict[str, object]]:
-        return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
-
-    async def _ask(self, port: str, name: str) -> Any:
-        return self._adapters.named(port, name)
-
-    def _with_metrics(self, entry: Entry) -> dict[str, object]:
-        """A source that may itself read metrics, as scores and some checks do."""
-        told = self._described(entry, self._harmless(entry))
-        if entry.port == "metrics":
-            return told
-        metrics = [self._described(each, self._harmless(each)) for each in self._context.entries["metrics"]]
-        return {**told, "sources": metrics}
-
-    def _described(self, entry: Entry, data: dict[str, Any]) -> dict[str, object]:
-        from actions.targets import describe
-
-        context = self._adapters.context_of(entry)
-        return describe(
-            entry.port, entry.type, entry.name, data, base_dir=context.base_dir, state_dir=context.state_dir
-        )
-
-    def _harmless(self, entry: Entry) -> dict[str, Any]:
-        """The data of an entry; none of a broken one, which may hold a secret written out: no journal keeps it, and the
-        runner says that it is broken."""
-        try:
-            self._adapters.named(entry.port, entry.name)
-        except BackendError:
-            return {}
-        return entry.data

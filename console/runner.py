@@ -25,8 +25,8 @@ from backends.files import is_own_directory, open_plain
 from backends.redaction import redacted
 from backends.text import clean
 from console.config.selection import select
+from console.config_targets import ConfigTargets
 from console.errors import CommandError
-from console.orders import Orders
 from console.paths import state_dir
 from console.reading.adapters import Adapters
 from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, DIGEST_VARIABLE, JOURNAL_VARIABLE, build_described
@@ -47,7 +47,7 @@ async def _run(action_id: str, location: JournalLocation, config: str, context: 
     set_place(os.environ.pop(PLACE_VARIABLE, ""))  # commands that it prints are those of who started it
     adapters = Adapters(found)
     try:
-        await run_in_process(action_id, location, partial(described, Orders(found, adapters)), digest)
+        await run_in_process(action_id, location, partial(described, ConfigTargets(found, adapters)), digest)
     finally:
         await adapters.aclose()
 

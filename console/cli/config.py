@@ -156,7 +156,7 @@ async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> lis
         for entry in context.entries["deployments"]:
             # One that does not answer is told of above.
             with contextlib.suppress(BackendError):
-                for wrong in await unjudged(await session.orders.switch(entry.name)):
+                for wrong in await unjudged(await session.orders.targets.switch(entry.name)):
                     found.append((entry, _as_error(wrong)))
         for kind, name in await unknown_names(session.adapters, snapshots):
             words, fix = f'no source has the {kind} "{clean(name, 100)}"', "correct it, unless it is still to come"

@@ -9,8 +9,8 @@ from backends.errors import BackendError
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
+from console.config.journal_place import journal_of
 from console.config.load import Context, find_config, load_config
-from console.journal_place import journal_of
 from console.loop import run as run_loop
 from console.ports.table import PORTS
 from console.printing.output import document, table

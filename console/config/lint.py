@@ -27,11 +27,11 @@ from backends.registry import adapter_class
 from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
 from console.config.file import ConfigText
+from console.config.journal_place import written_problem
 from console.config.load import Context
 from console.config.shapes import COMMANDS
 from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
-from console.journal_place import written_problem
 from console.ports.entry import Entry
 from console.ports.table import PORTS
 from console.zones import zone_of

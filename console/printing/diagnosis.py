@@ -17,10 +17,10 @@ from backends.http import Answer, Http
 from backends.models import CheckResult, Finding, Health, worst
 from backends.redaction import redact_url
 from console import moment
+from console.config.journal_place import journal_of
 from console.config.load import Context
 from console.config.selection import Selection
 from console.errors import Problem
-from console.journal_place import journal_of
 from console.paths import state_dir
 from console.ports.entry import Entry
 from console.ports.record import Port

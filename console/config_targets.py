@@ -1,0 +1,74 @@
+"""What the orders of one context drive: its adapters, and the descriptions of its entries that a journal keeps."""
+
+from typing import Any
+
+from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget, describe
+from backends.errors import BackendError
+from console.config.evidence import around, sources
+from console.config.load import Context
+from console.ports.alerts import silencer
+from console.ports.deployments import DEPLOYMENTS
+from console.ports.entry import Entry
+from console.ports.pipelines import PIPELINES
+from console.reading.adapters import Adapters
+
+
+class ConfigTargets:
+    """The `Targets` of a context."""
+
+    def __init__(self, context: Context, adapters: Adapters) -> None:
+        self._context, self._adapters = context, adapters
+
+    async def switch(self, service: str) -> SwitchTarget:
+        """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
+        entry = self._adapters.entry("deployments", service)
+        told = {
+            **self._target("deployments", service),
+            "moves": self._adapters.of(DEPLOYMENTS, service).object_id,
+            "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
+            "around": around(self._context, service),
+        }
+        return SwitchTarget(self._adapters.of(DEPLOYMENTS, service), told, self._ask)
+
+    async def pipelines(self, backend: str) -> PipelinesTarget:
+        """As `switch`."""
+        return PipelinesTarget(self._adapters.of(PIPELINES, backend), self._target("pipelines", backend))
+
+    async def silencer(self, backend: str) -> SilencerTarget:
+        """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
+        watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
+        return SilencerTarget(silencer(self._adapters, backend), self._target("alerts", backend), str(watchdog or ""))
+
+    def _target(self, port: str, name: str) -> dict[str, object]:
+        entry = self._adapters.entry(port, name)
+        return {**self._described(entry, entry.data), "notify": self.notify()}
+
+    def notify(self) -> list[dict[str, object]]:
+        """The descriptions of those whom this context tells of its actions."""
+        return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
+
+    async def _ask(self, port: str, name: str) -> Any:
+        return self._adapters.named(port, name)
+
+    def _with_metrics(self, entry: Entry) -> dict[str, object]:
+        """A source that may itself read metrics, as scores and some checks do."""
+        told = self._described(entry, self._harmless(entry))
+        if entry.port == "metrics":
+            return told
+        metrics = [self._described(each, self._harmless(each)) for each in self._context.entries["metrics"]]
+        return {**told, "sources": metrics}
+
+    def _described(self, entry: Entry, data: dict[str, Any]) -> dict[str, object]:
+        context = self._adapters.context_of(entry)
+        return describe(
+            entry.port, entry.type, entry.name, data, base_dir=context.base_dir, state_dir=context.state_dir
+        )
+
+    def _harmless(self, entry: Entry) -> dict[str, Any]:
+        """The data of an entry; none of a broken one, which may hold a secret written out: no journal keeps it, and the
+        runner says that it is broken."""
+        try:
+            self._adapters.named(entry.port, entry.name)
+        except BackendError:
+            return {}
+        return entry.data
