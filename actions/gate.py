@@ -14,7 +14,7 @@ from actions.enrichment import enriched
 from actions.facts import PREFIX, digits
 from actions.guards import Policy, refusal
 from actions.ids import new_id
-from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.noted import noted_once
@@ -77,7 +77,8 @@ class Gate:
     async def _planned(self, request: Request) -> Plan:
         if request.order:
             action = await self.action(request.ref)
-            order = plan_order(request, self.policy, action, orphaned=self.orphaned(action))
+            edited = await self._edited(action) if request.order == "abandon" and not action.open else ""
+            order = plan_order(request, self.policy, action, orphaned=self.orphaned(action), edited=edited)
             if not self.orphaned(action):
                 return order
             order = await with_its_commands(order, self.journal, action)
@@ -190,6 +191,15 @@ class Gate:
         return await self.journal.audit_verify(known)
 
     # ---- inside
+
+    async def _edited(self, action: Action) -> str:
+        """Why the row of an action is not believed, where that was not noted yet."""
+        try:
+            await self.journal.plan(action.id or "")
+        except JournalError as error:
+            noted = error.kind == "malformed" and await self.journal.not_believed(action.id or "")
+            return error.message if error.kind == "malformed" and not noted else ""
+        return ""
 
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
         """What the key brought about already. Raises KeyUsed for another request's."""
@@ -329,6 +339,10 @@ class Gate:
             raise
         action = await self.action(plan.request.ref)
         action_id, word = action.id or "", plan.request.order
+        if not action.open:  # to abandon one whose row was edited
+            reason, noted = consent.reason, NOT_BELIEVED
+            await self.journal.audit(entry_of("note", fresh, self.actor, noted, action=action_id, reason=reason))
+            return action
         if kind_of(action.kind).back and word == "rollback":  # it is the way back: all that it lacks is a runner
             word = "takeover"
         entry = command_entry(fresh, consent, self.actor, "queued", action_id)

@@ -4,14 +4,14 @@ A row may be another's to write (a member of the journal's group, a trigger); th
 record of a program before 0.2 holds no digest: of its row only the columns are held against the plan. Loads SQLAlchemy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, RowMapping, select
 
-from actions.journal.audit import AuditEntry, hash_of
+from actions.journal.audit import NOT_BELIEVED, AuditEntry, hash_of
 from actions.journal.audit_sql import as_text, first_seq, head_of
 from actions.journal.rows import Draft, digest_of_plan, plan_of
 from actions.journal.tables import audit
@@ -29,6 +29,7 @@ class _Agreed(Struct):
 
     kind: str
     action: str = ""
+    result: str = ""
     plan_digest: str = ""
 
 
@@ -64,6 +65,28 @@ def must_be_agreed(connection: Connection, rows: Sequence[RowMapping], digest: s
             raise _edited(row, problem)
 
 
+def believed(connection: Connection, rows: Sequence[RowMapping]) -> list[RowMapping]:
+    """`rows` without those that have ended and of which it was noted that they are not believed. Raises as
+    `must_be_agreed` for any other that is not as the audit holds it."""
+    try:
+        must_be_agreed(connection, rows)
+    except BackendError:
+        noted = not_believed(connection, {row["id"] for row in rows if row["ended_at"] is not None})
+        if not noted:
+            raise
+        kept = []
+        for row in rows:
+            try:
+                must_be_agreed(connection, [row])
+            except BackendError:
+                if row["id"] not in noted:
+                    raise
+                continue
+            kept.append(row)
+        return kept
+    return list(rows)
+
+
 def _problem(row: RowMapping, record: _Record | None, digest: str) -> str:
     if record is None:
         return "the audit holds no whole record of its command"
@@ -83,8 +106,9 @@ def _edited(row: RowMapping, problem: str) -> BackendError:
     if kind_of(row["kind"]).moves:
         back = command("deploy rollback", row["service"], flags="-y")
         fix = f"{back} goes by the mark on the switch"
-    if row["ended_at"] is None:
-        fix += f"; then {command('action abandon', row['id'])}"
+    fix += f"; then {command('action abandon', row['id'])}"
+    if row["ended_at"] is not None:
+        fix += " has it noted that it is not believed"
     what = f"{clean(row['kind'], 32)} {clean(row['id'], 64)}"
     return BackendError("malformed", f"the journal's row of {what} was edited: {problem}", fix=fix)
 
@@ -97,24 +121,40 @@ def _records(connection: Connection, wanted: set[str], since: str) -> dict[str, 
 
 
 def _from(connection: Connection, wanted: set[str], seq: int) -> dict[str, _Record]:
+    found: dict[str, _Record] = {}
+    # An order to it is a command, too, and holds no digest.
+    begins = lambda told: told.kind == "command" and told.result != "queued" and told.action in wanted - found.keys()  # noqa: E731
+    for place, told in _whole(connection, _COMMAND, seq, begins):
+        found[told.action] = _Record(place, told.plan_digest)
+        if found.keys() == wanted:
+            break
+    return found
+
+
+def not_believed(connection: Connection, wanted: set[str]) -> set[str]:
+    """Those of `wanted` of which an operator had it noted that their rows are not believed."""
+    noted = lambda told: told.kind == "note" and told.result == NOT_BELIEVED and told.action in wanted  # noqa: E731
+    return {told.action for _, told in _whole(connection, f'%"result":"{NOT_BELIEVED}"%', 1, noted)}
+
+
+def _whole(
+    connection: Connection, like: str, seq: int, wanted: Callable[[_Agreed], bool]
+) -> Iterator[tuple[int, _Agreed]]:
+    """The places and records from `seq` on that are `wanted`, and stand in the chain as they were written."""
     before, after = audit.alias("before"), audit.alias("after")
     whole = audit.outerjoin(before, before.c.seq == audit.c.seq - 1).outerjoin(after, after.c.seq == audit.c.seq + 1)
     query = select(audit, before.c.hash.label("hash_before"), after.c.prev_hash.label("followed")).select_from(whole)
-    query = query.where(audit.c.seq >= seq, audit.c.text.like(_COMMAND)).order_by(audit.c.seq)
+    query = query.where(audit.c.seq >= seq, audit.c.text.like(like)).order_by(audit.c.seq)
     head = head_of(connection)
-    found: dict[str, _Record] = {}
     for row in connection.execute(query):
         text, prev_hash, hash_ = as_text(row.text), as_text(row.prev_hash), as_text(row.hash)
         try:
-            record = decode_text(text, _Agreed)
+            told = decode_text(text, _Agreed)
         except msgspec.DecodeError:
             continue
-        if record.kind != "command" or record.action not in wanted or record.action in found:
+        if not wanted(told):
             continue
         followed = row.followed if row.followed is not None else head[1] if head[0] == row.seq else None
         chained = prev_hash == (row.hash_before or "") and followed == hash_
         if chained and hash_of(prev_hash, text) == hash_:
-            found[record.action] = _Record(row.seq, record.plan_digest)
-        if found.keys() == wanted:
-            break
-    return found
+            yield row.seq, told

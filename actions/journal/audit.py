@@ -22,6 +22,8 @@ AuditKind = Literal[
 ]
 
 
+NOT_BELIEVED = "not-believed"
+"""The result of the note about an action that has ended, and whose edited row stands in nobody's way any more."""
 SHORT_HASH = 16
 """Digits of a hash that a notice shows: 64 bits, which nobody finds a second text for."""
 

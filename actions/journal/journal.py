@@ -132,6 +132,10 @@ class Journal:
         """That of the plan of an action, held to the audit. Raises as `plan` does."""
         return await self._do(lambda sql: sql.digest(action_id))
 
+    async def not_believed(self, action_id: str) -> bool:
+        """Whether an action has ended, and an operator had it noted in the audit that its row is not believed."""
+        return await self._do(lambda sql: sql.not_believed(action_id))
+
     async def identity(self) -> str:
         """The random id that the journal was made with; empty where there is none, or none yet."""
         return await self._look("", lambda sql: sql.identity())

@@ -23,7 +23,7 @@ from actions.journal.actions_sql import (
     waiting,
     whole,
 )
-from actions.journal.agreed_sql import must_be_agreed, with_digest
+from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.journal.audit_sql import append, head_of, links
 from actions.journal.late_sql import add_late
@@ -211,6 +211,12 @@ class SqlJournal:
             must_be_agreed(connection, [row])
         return digest_of_plan(row["plan"])
 
+    def not_believed(self, action_id: str) -> bool:
+        """Whether it has ended, and it was noted that its row is not believed."""
+        with self._database.reading() as connection:
+            ended = known_row(connection, action_id)["ended_at"] is not None
+            return ended and action_id in not_believed(connection, {action_id})
+
     def identity(self) -> str:
         """The id of the journal; empty where its schema has none yet."""
         with self._database.reading() as connection:
@@ -251,8 +257,7 @@ class SqlJournal:
         query = query.order_by(desc(table.c.created_at), desc(table.c.id)).limit(limit)
         with self._database.reading() as connection:
             rows = connection.execute(query).mappings().all()
-            if agreed:
-                must_be_agreed(connection, rows)
+            rows = believed(connection, rows) if agreed else list(rows)
             return [(action_of(row, ()), plan_of(row)) for row in rows]
 
     def history(self, action_id: str) -> list[StoredEvent]:

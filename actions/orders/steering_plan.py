@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings
 from actions.ids import now
+from actions.journal.audit import NOT_BELIEVED
 from actions.journal.config_entry import EDITED, FindEntry, same_entry
 from actions.journal.journal import Journal
 from actions.journal.steering import STOPPING, possible_orders
@@ -24,6 +25,7 @@ _WORDS = {
     "takeover": "a new runner goes on with it, after a look at what is true",
     "abandon": "it is closed as it is: nothing is moved, nobody watches it any more",
 }
+_NOTED = "it is noted that its row is not believed: nothing that goes forward asks it any more; no traffic moves"
 _WANTS_REASON = {
     "accept": "missing evidence is only accepted with a reason",
     "abandon": "an action is only abandoned with a reason",
@@ -40,27 +42,34 @@ class OrderFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     moment: tuple[str, ...] = ()
 
 
-def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bool) -> Plan:
-    """`request.order` to `action`, with the reason where it is not possible now."""
+def plan_order(request: Request, policy: Policy, action: Action, *, orphaned: bool, edited: str = "") -> Plan:
+    """`request.order` to `action`, with the reason where it is not possible now. `edited`: why the row of one that has
+    ended is not believed; to abandon it has that noted."""
     word = request.order
     assert word
-    why_not = possible_orders(action, orphaned=orphaned)[word]
+    why_not = "" if edited else possible_orders(action, orphaned=orphaned)[word]
     guard_class = ORDER_CLASS[word]
     findings = list(context_findings(policy, guard_class, now()))
     findings = [finding for finding in findings if finding.code != "freeze"]  # what is open was let in before
     if why_not:
         findings.append(Finding(level="block", code="order", text=f"{word}: {why_not}", fix=_instead(action)))
+    elif edited:
+        findings.append(Finding(level="warning", code="row-edited", text=edited))
     elif orphaned and word not in ("takeover", "abandon"):
         text = "nobody runs it: a new runner is started for this"
         findings.append(Finding(level="ok", code="orphaned", text=text))
     agreed = hash_of(
         OrderFacts(
             kind=action.kind, context=policy.context, service=action.service, order=word, action=action.id or "",
-            moment=(action.phase, action.status) if word in _OF_THE_MOMENT else (),
+            moment=(NOT_BELIEVED,) if edited else (action.phase, action.status) if word in _OF_THE_MOMENT else (),
         )
     )  # fmt: skip
     where = action.phase or action.status
-    effects = (f"order    {word} to {action.id} ({action.kind} {action.service}, {where})", f"then     {_WORDS[word]}")
+    then = _NOTED if edited else _WORDS[word]
+    effects = (
+        f"order    {word} to {action.id} ({action.kind} {action.service}, {where})",
+        f"then     {then}",
+    )
     return Plan(
         kind=action.kind, context=policy.context, service=action.service, guard_class=guard_class,
         protected=policy.protected, from_=action.from_, to=action.to, findings=tuple(findings),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from actions.journal.errors import making_sense
+from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import BACK_STEPS, is_shift
@@ -54,11 +54,17 @@ class WayBack(Struct, frozen=True, kw_only=True):
     since: str = ""
 
 
-async def newest_change(journal: Journal, context: str, service: str) -> Change | None:
+async def newest_change(journal: Journal, context: str, service: str, *, forward: bool = False) -> Change | None:
     """The newest change of traffic that the journal knows; of an action that is still open, only one that was seen to
-    move any. None where there is none. Raises BackendError."""
+    move any. None where there is none. Raises BackendError, `malformed` for an edited row; what goes `forward` passes
+    one by that was noted as not believed, where the way back goes by the mark on the switch."""
     for action, _ in await journal.planned(context, service, moving(), moved=True, agreed=False):
-        plan = await journal.plan(action.id or "")  # what is behind the newest one is in nobody's way
+        try:
+            plan = await journal.plan(action.id or "")  # what is behind the newest one is in nobody's way
+        except JournalError as error:
+            if forward and error.kind == "malformed" and await journal.not_believed(action.id or ""):
+                continue
+            raise
         told = await journal.history(action.id or "") if action.status not in _TOLD_BY_STATUS else []
         with making_sense(journal.location.name):
             change = change_of(action, plan, told)

@@ -102,7 +102,7 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
         return [block("open-action", held_words(occupied, policy.zone), command("action watch", occupied.id or ""))]
-    change = await newest_change(journal, policy.context, service)
+    change = await newest_change(journal, policy.context, service, forward=True)
     if change is not None and change.status == "rollback_failed":
         text = f"the rollback of {change.action} failed: {change.error}"
         fix = "see that production is as it should be"

@@ -161,3 +161,56 @@ async def test_an_open_action_is_closed_whatever_kind_its_row_was_given(
         request = Request(kind=kind, service="analytics", ref=str(opened.id), order="abandon")
         await house.gate.submit(await house.gate.plan(request), replace(YES, reason="edited"))
         assert (await house.gate.actions(open_only=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("edited", "which"), [("weights", 0), ("both, and their columns", -1), ("the record", -1), ("the columns alone", 0)]
+)
+async def test_one_that_has_ended_is_in_nobodys_way_once_it_is_noted_that_it_is_not_believed(
+    house: House, service: TwoColors, edited: str, which: int
+) -> None:
+    edit = EDITS[edited]
+    flips = [await house.order(ANALYTICS_FLIP) for _ in range(3)]
+    assert service.weights() == GREEN
+    of = f" WHERE id = '{flips[which].id}'"
+    if "audit" in edit:
+        of = f" {'AND' if ' WHERE ' in edit else 'WHERE'} text LIKE '%{flips[which].id}%plan_digest%'"
+    execute(house.location, edit + of)
+    forward = Request(kind="flip", service="analytics")
+    with pytest.raises(JournalError, match="was edited") as caught:
+        await house.gate.plan(forward)
+    assert f"teal action abandon {flips[which].id}" in (caught.value.fix or "")
+    note = Request(kind="flip", service="analytics", ref=str(flips[which].id), order="abandon")
+    plan = await house.gate.plan(note)
+    assert (plan.blocked, plan.needs_reason != "") == (False, True)
+    noted = await house.gate.submit(plan, replace(YES, reason="a hand was in it"))
+    assert (noted.status, service.weights()) == ("succeeded", GREEN)
+    assert (await house.gate.audit_records())[-1].result == "not-believed"
+    assert (await house.gate.plan(note)).blocked, "once is enough"
+    if which == -1:  # the way back does not go by an older change
+        assert "by-the-mark" in {finding.code for finding in (await agreed(house)).findings}
+    assert (await house.order(forward)).status == "succeeded"
+    assert service.weights() == BLUE
+    back = await house.gate.plan(ANALYTICS_ROLLBACK)
+    assert (back.to, "by-the-mark" in {finding.code for finding in back.findings}) == ("green", False)
+
+
+async def test_one_that_has_ended_as_it_was_agreed_to_is_not_abandoned(house: House) -> None:
+    ended = await house.order(ANALYTICS_FLIP)
+    request = Request(kind="flip", service="analytics", ref=str(ended.id), order="abandon")
+    assert (await house.gate.plan(request)).blocked
+
+
+async def test_an_order_to_an_action_does_not_stand_for_the_record_that_began_it(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        pause = Request(kind="flip", service="analytics", ref=str(opened.id), order="pause")
+        await house.gate.submit(await house.gate.plan(pause), YES)
+        await house.kill_runner()
+        execute(house.location, EDITS["weights"])
+        execute(house.location, "UPDATE audit SET text = text || ' ' WHERE text LIKE '%plan_digest%'")
+        with pytest.raises(JournalError, match="was edited"):
+            await house.journal.plan(str(opened.id))
+        await house.gate.plan(replace(pause, order="abandon"))
