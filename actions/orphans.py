@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
-from actions.journal.lease import is_held, owner_file
+from actions.journal.lease import LeaseTimes, is_held, owner_file
 from actions.journal.location import JournalLocation
 from actions.journal.steering import possible_orders
 from actions.kinds import kind_of
@@ -23,6 +23,7 @@ from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
 from backends.command_line import command
+from backends.processes import is_stopped
 from backends.times import local_words
 
 STARTS_WITHIN_S = 5.0
@@ -43,6 +44,20 @@ def orphaned_since(action: Action, location: JournalLocation) -> datetime | None
     if owner.lease_over or (owner.host == host_name() and owner.lock != "" and not is_held(Path(owner.lock))):
         return min(now(), max([action.started_at, *_signs(action)]))
     return None
+
+
+def is_frozen(action: Action) -> bool:
+    """Whether its runner is a process of this host that is stopped (Ctrl-Z, SIGSTOP), and its lease is not over yet."""
+    owner = action.owner
+    here = owner is not None and not owner.lease_over and owner.host == host_name()
+    return action.open and here and owner is not None and is_stopped(owner.pid)
+
+
+def frozen_words(action: Action) -> str:
+    """What is done about one: a runner that goes on in time obeys; one that is late gives up, and obeys nothing."""
+    pid = action.owner.pid if action.owner is not None else 0
+    late = f"later than {LeaseTimes().self_fence_s:g} s after it was stopped it gives up, and nobody runs it"
+    return f"its process is stopped (kill -CONT {pid}, here); {late}: then {ways_out(action)}"
 
 
 def since_words(since: datetime, zone: tzinfo) -> str:

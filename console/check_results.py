@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from actions.orphans import since_words, ways_out
+from actions.orphans import frozen_words, is_frozen, since_words, ways_out
 from actions.telling import title
 from backends.models import (
     Alert,
@@ -60,7 +60,9 @@ def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
         for action in alone
         if (since := action.orphaned_since) is not None
     ]
-    state: Health = "critical" if alone else "unknown" if acting.unknown else "ok"
+    frozen = [action for action in acting.actions if action not in alone and is_frozen(action)]
+    words += [f"{title(action)} {action.status}: {frozen_words(action)}" for action in frozen]
+    state: Health = "critical" if alone or frozen else "unknown" if acting.unknown else "ok"
     message = "; ".join([*words, acting.unknown]).strip("; ") or f"{len(acting.actions)} open"
     counts = (
         PerfDatum(label="open", value=len(acting.actions), min=0),

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Refused, Request
-from actions.who import host_name
+from actions.orphans import frozen_words, is_frozen
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.processes import is_stopped
 from console.cli.options import Common
 from console.printing.output import print_lines
 from console.session import Session
@@ -80,19 +79,12 @@ def first(*at: float | None) -> float | None:
     return min((each for each in at if each is not None), default=None)
 
 
-def is_frozen(action: Action) -> bool:
-    """Whether its runner is a process of this host that is stopped."""
-    owner = action.owner
-    return owner is not None and not owner.lease_over and owner.host == host_name() and is_stopped(owner.pid)
-
-
 def not_taken(action: Action) -> str:
     """Why an order to go back does not go on; empty where its runner is at it, it has ended or waits for a person."""
     if not action.open or action.owner is None or action.status in ("paused", "conflict", "in_doubt"):
         return ""
     if is_frozen(action):
-        pid = action.owner.pid
-        return f"its runner has not taken the order: its process is stopped (kill -CONT {pid}, here)"
+        return f"its runner has not taken the order: {frozen_words(action)}"
     taken = kind_of(action.kind).back or action.status == "rolling_back" or action.phase in _ENDING
     return "" if taken else "its runner has not taken the order yet"
 

@@ -4,13 +4,17 @@ import asyncio
 import os
 import signal
 import time
+from datetime import UTC
 
 import pytest
 
 from actions.models import Action, Owner
+from actions.orphans import is_frozen
 from actions.who import host_name
 from backends.processes import is_stopped
-from console.cli.following import is_frozen, not_taken
+from console.check_results import of_actions
+from console.cli.following import not_taken
+from console.session import Acting
 from tests.console.test_foreground import Teal, service, teal
 from tests.console.test_orphan_commands import said
 
@@ -41,7 +45,13 @@ async def test_what_is_said_of_an_order_that_was_not_taken() -> None:
         async with asyncio.timeout(10):
             while not is_stopped(process.pid):
                 await asyncio.sleep(0.01)
-        assert "is stopped" in not_taken(flip(host_name(), process.pid))
+        stopped = flip(host_name(), process.pid)
+        assert "is stopped" in not_taken(stopped)
+        for way in (f"kill -CONT {process.pid}", "gives up, and nobody runs it", "teal deploy rollback analytics"):
+            assert way in not_taken(stopped)
+        found = of_actions(Acting(actions=[stopped]), UTC)
+        assert (found.state, f"kill -CONT {process.pid}" in found.message) == ("critical", True)
+        assert of_actions(Acting(actions=[flip(host_name(), os.getpid())]), UTC).state == "ok"
         assert not_taken(flip("elsewhere", process.pid)) == "its runner has not taken the order yet"
         assert not is_frozen(flip(host_name(), os.getpid()))
     finally:
