@@ -123,9 +123,16 @@ async def test_a_write_whose_reload_nobody_saw_is_reloaded_by_whoever_takes_over
 
     monkeypatch.setattr(traffic, "HALF_S", 0.2)
     house.targets._config["reload"] = ["sh", "-c", "cp switch.json running"]
+    plan = await house.gate.plan(ANALYTICS_FLIP)
+    real = FileSwitch.shift
     with monkeypatch.context() as patch:
-        patch.setattr(FileSwitch, "_run", killed)
-        flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+
+        async def shift(self: FileSwitch, *told: Any, **mark: Any) -> SwitchState:
+            patch.setattr(FileSwitch, "_run", killed)  # from here on: a preflight runs a command, too
+            return await real(self, *told, **mark)
+
+        patch.setattr(FileSwitch, "shift", shift)
+        flip = await house.gate.submit(plan, YES)
         await asyncio.gather(*house.runners, return_exceptions=True)
     assert (service.weights(), (service.directory / "running").exists()) == (GREEN, False)
     if order == "resume":
