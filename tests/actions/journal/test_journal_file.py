@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import sqlite3
 import subprocess
 import sys
@@ -103,6 +104,26 @@ async def test_what_goes_wrong_after_its_caller_has_gone_is_printed_over_no_scre
         del ordered
     gc.collect()
     assert said == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a link that is another's")
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-journal"])
+async def test_a_link_that_another_has_put_in_its_place_is_not_written_through(journal: Journal, name: str) -> None:
+    assert journal.location.path is not None
+    directory = journal.location.directory
+    if name != "journal.db":
+        await journal.audit(AuditEntry(kind="note"))
+        await journal.aclose()
+    directory.mkdir(exist_ok=True)
+    target, link = directory.parent / "profile.sh", directory / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+    os.lchown(link, 12345, 12345)
+    other = Journal(journal.location)
+    with pytest.raises(BackendError, match=f"{name} is a symbolic link that user 12345"):
+        await other.audit(AuditEntry(kind="note"))
+    await other.aclose()
+    assert not target.exists()
 
 
 def test_a_lock_file_tells_the_living_from_the_dead(tmp_path: Path) -> None:
