@@ -290,7 +290,8 @@ HELD = Hold(why="no data", since=now())
         (action(), True, {"resume", "promote", "abort", "rollback", "takeover", "abandon"}),
         (action(kind="rollback"), False, set()),
         (action(kind="rollback"), True, {"resume", "rollback", "takeover", "abandon"}),
-        (action(kind="trigger"), True, set()),
+        (action(kind="trigger"), True, {"abandon"}),
+        (action(kind="trigger"), False, set()),
         (action(status="succeeded"), False, set()),
     ],
 )  # fmt: skip
