@@ -52,7 +52,7 @@ class AlertmanagerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     urls: the peers of one cluster; a path prefix is kept (Grafana, Mimir).
     identity: the labels that an acknowledgement matches on, of those present; by default all, so that it hides no other
-    alert. For alerts with a label that changes while they fire.
+        alert. For alerts with a label that changes while they fire.
     group_by: the labels that, with the name, make a group on the screen.
     watchdog: the alert that always fires; by default the context's.
     watchdog_age: a watchdog that is older is unknown.

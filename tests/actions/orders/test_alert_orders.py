@@ -82,7 +82,8 @@ async def test_an_acknowledgement_says_what_it_hides_and_who_shows_it(
     plan = await house.gate.plan(ack(ref))
     assert (plan.guard_class, plan.from_, plan.to) == ("1", "firing", "acknowledged")
     assert plan.summary.effects == (
-        f'silence  {{alertname="Slow", service="analytics"}} for 1h by {house.gate.actor}, as an acknowledgement',
+        'silence  {alertname="Slow", pod="p-1", service="analytics"} for 1h by '
+        f"{house.gate.actor}, as an acknowledgement",
         "hides    1 alert: Slow service=analytics now",
     )
     assert plan.summary.undo == f"teal alert unsilence {ref}"
