@@ -20,11 +20,11 @@ from actions.journal.journal import Journal
 from actions.journal.noted import noted_once
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.kinds import kind_of
-from actions.models import Action, ActionError, Actor, Consent, Finding, Plan, Refused, Request
+from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, Request
 from actions.orders.freeze_and_reject import held_back
 from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
-from actions.orphans import orphaned_since, since_words, ways_out
+from actions.orphans import judged, orphaned_since, since_words, ways_out
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
 from actions.switching.switch_plan import PAGE_SOMEONE, held_words
@@ -383,13 +383,7 @@ class Gate:
             await self.journal.audit(entry)
 
     def _judged(self, action: Action) -> Action:
-        """What a reader must know beyond the rows: that nobody runs it, since when, and what to do."""
-        since = orphaned_since(action, self.journal.location)
-        if since is None:
-            return action
-        text = since_words(since, self.policy.zone)
-        finding = Finding(level="warning", code="orphaned", text=text, fix=ways_out(action))
-        return replace(action, orphaned_since=since, findings=(finding, *action.findings))
+        return judged(action, self.journal.location, self.policy.zone)
 
     def _held(self, occupied: Action) -> ActionError:
         since = orphaned_since(occupied, self.journal.location)

@@ -18,7 +18,7 @@ from actions.journal.lease import LeaseTimes, is_held, owner_file
 from actions.journal.location import JournalLocation
 from actions.journal.steering import possible_orders
 from actions.kinds import kind_of
-from actions.models import Action, Actor
+from actions.models import Action, Actor, Finding
 from actions.notices import Notices
 from actions.targets import Build
 from actions.who import host_name
@@ -63,6 +63,15 @@ def frozen_words(action: Action) -> str:
 def since_words(since: datetime, zone: tzinfo) -> str:
     """`nobody runs it since 12:03 CET`, with the date where that was not today."""
     return f"nobody runs it since {local_words(since, zone)}"
+
+
+def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
+    """What a reader must know of it beyond its rows: that nobody runs it, since when, and what to do."""
+    since = orphaned_since(action, location)
+    if since is None:
+        return action
+    finding = Finding(level="warning", code="orphaned", text=since_words(since, zone), fix=ways_out(action))
+    return replace(action, orphaned_since=since, findings=(finding, *action.findings))
 
 
 def ways_out(action: Action) -> str:

@@ -324,8 +324,6 @@ class Switching:
         baseline: dict[str, Any] = next((event.data["baseline"] for event in verdicts if "baseline" in event.data), {})
         return self._judge.stage(share, seconds, baseline)
 
-    # ---- ends
-
     async def _leave(self) -> None:
         """A split that is left alone is held with a deadline, like one without evidence: it must not be forgotten."""
         work, share = self._work, self._traffic.last.weights.get(self._to, 0)
@@ -391,12 +389,12 @@ class Switching:
     async def _in_conflict(self, conflict: Conflict) -> None:
         await self._work.break_off(str(conflict))
         await self._work.released(str(conflict))
+        error = ActionError(kind="conflict", message=str(conflict), fix="look again, then plan anew")
         if not self._traffic.moved and not self._traffic.in_doubt:
-            error = ActionError(kind="conflict", message=str(conflict), fix="look again, then plan anew")
             await self._unfit(error)
             return
         fix = f"look at it; then {self._work.plan.summary.undo or 'plan anew'}"
-        await self._work.set("conflict", None, ActionError(kind="conflict", message=str(conflict), fix=fix))
+        await self._work.set("conflict", None, replace(error, fix=fix))
 
     async def _ended_unfit(self, step: str, kind: str, message: str, fix: str = "") -> PreconditionFailed:
         await self._work.end(step, "failed", message)
