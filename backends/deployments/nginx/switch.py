@@ -155,7 +155,7 @@ class NginxSwitch:
         if content is None:
             first = self._config.colors[0]
             full = {color: 100 if color == first else 0 for color in self._config.colors}
-            begin = f"begin it, say with {first.upper()}:\n{self.manual_commands(full)[0]}"
+            begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
             return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file\n{begin}")
         return self._both(content, await running(self._config.stamp_url, self._config.colors))
 
