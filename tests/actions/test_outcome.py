@@ -60,8 +60,9 @@ def test_a_rollback_that_was_queued_to_a_flip_is_done_when_the_flip_is_back(ende
 
 @pytest.mark.parametrize("what", ["validate", "reload"])
 async def test_a_proxy_that_takes_no_reload_is_no_usage_error(tmp_path: Path, service: TwoColors, what: str) -> None:
+    anyway = replace(ANALYTICS_FLIP, overrides=("switch-validate",))
     async with House(tmp_path / "state", service, **{what: ["false"]}) as house:
-        ended = await house.order(ANALYTICS_FLIP)
+        ended = await house.order(anyway, Consent(confirmed=True, reason="the file is right"))
     assert (ended.status, ended.changed, exit_code(ended)) == ("aborted", False, 1)
 
 
