@@ -72,13 +72,13 @@ async def test_no_request_is_lost_while_the_file_changes(up: Platform) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "Expecting value"),
+        ("", "truncated"),
         ("[]", "no object"),
         ('{"weights": {"purple": 100}}', 'unknown color "purple"'),
         ('{"weights": {"blue": 0, "green": 0}}', "sum to 0"),
         ('{"weights": {"blue": true}}', "weight of blue"),
         ('{"weights": {"blue": -1, "green": 101}}', "weight of blue"),
-        ('{"weights": {"blue": 100', "delimiter"),
+        ('{"weights": {"blue": 100', "truncated"),
         (None, "No such file"),
     ],
 )
