@@ -109,7 +109,7 @@ def teal(
     ctx: click.Context, config: str | None, context: str | None, no_color: bool, ascii_only: bool, mouse: bool
 ) -> None:
     """A terminal operations console for data platforms. Alone it opens the console; with no terminal: `teal status`."""
-    ctx.obj = {"config": config, "context": context, "no_color": no_color}
+    ctx.obj = {**(ctx.obj or {}), "config": config, "context": context, "no_color": no_color}
     if ctx.invoked_subcommand is not None:
         return
     if can_show_console():

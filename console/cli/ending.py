@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from console.errors import EXIT_USAGE, CommandError
 from console.zones import mend_zone
@@ -82,13 +82,13 @@ _ALSO_CALLED = {"--comment": "--reason", "--message": "--reason", "--duration": 
 """What other tools call our options; the nearest spelling would be another one."""
 
 
-def run_command(command: "click.Command", arguments: list[str] | None = None) -> int:
-    """Run `command` and return its exit code; nothing gets past this."""
+def run_command(command: "click.Command", arguments: list[str] | None = None, obj: dict[str, Any] | None = None) -> int:
+    """Run `command`, which finds `obj` in its context, and return its exit code; nothing gets past this."""
     import click
 
     def run() -> int:
         try:
-            result = command.main(arguments, standalone_mode=False)
+            result = command.main(arguments, standalone_mode=False, obj=obj)
         except click.exceptions.Exit as ending:
             return ending.exit_code
         except click.Abort:

@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from console.cli.terminal import can_show_console
+from console.cli.terminal import WHOLE_PROCESS, can_show_console
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     else:
         from console.cli.commands import teal
 
-        code = ending.of(lambda: run_command(teal))
+        code = ending.of(lambda: run_command(teal, obj={WHOLE_PROCESS: True}))
     code = ended(lambda: flush() or code)
     ending.settled()
     sys.exit(code)

@@ -1,7 +1,10 @@
-"""Whether the console can be shown where a command runs."""
+"""Where a command runs: whether the console can be shown there, and whether the process is its own."""
 
 import os
 import sys
+
+WHOLE_PROCESS = "whole_process"
+"""The key in the context's `obj` that says that the process is this command's alone, from its start to its end."""
 
 
 def can_show_console() -> bool:
