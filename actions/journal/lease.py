@@ -4,7 +4,6 @@ A pid is used again and a clock may jump; a lock ends with the process that hold
 file proves that the owner is dead, whatever the lease says; from another host only an expired lease does.
 """
 
-import fcntl
 import os
 import time
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from actions.journal.location import make_directory
 from actions.models import Owner
-from backends.file_locks import lock_within
+from backends.file_locks import is_locked, locked_or_closed
 from backends.files import open_plain
 from backends.processes import boot_id
 
@@ -95,14 +94,7 @@ def take(path: Path) -> int | None:
     OSError."""
     make_directory(path.parent)
     descriptor = open_plain(path, os.O_RDWR, 0o660, exact=True)  # or the umask keeps the other operators out
-    try:
-        if lock_within(descriptor, TAKE_WAIT_S):  # a reader that looks holds it shared for an instant
-            return descriptor
-    except OSError:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
+    return locked_or_closed(descriptor, TAKE_WAIT_S)  # a reader that looks holds it shared for an instant
 
 
 def release(descriptor: int, path: Path, *, ended: bool) -> None:
@@ -126,15 +118,8 @@ def living(directory: Path) -> list[str]:
 def is_held(path: Path) -> bool:
     """Whether a living process of this host holds it; what can not be looked at is taken to be alive."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return is_locked(path)
     except FileNotFoundError:
         return False
     except OSError:
         return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)

@@ -6,7 +6,6 @@ it knows by the exit status (0: it lives; `ALREADY`: another one does) and is no
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from backends.file_locks import locked_or_closed
 from backends.files import open_plain
 from console.sandbox import files, settings, suites, warehouse
 from console.sandbox.children import Child, claim_ports
@@ -24,6 +24,7 @@ from console.sandbox.load import TARGETS, ask
 from console.sandbox.schedule import FirstRunFailed, Schedule
 
 ALREADY = 75
+LOCK_WAIT_S = 0.5
 TICK_S = 0.25
 FIRST_RUNS_S = 60.0
 UNUSED_S = 4 * 3600.0
@@ -257,15 +258,7 @@ def take_lock(directory: Path) -> int | None:
 
     Who asks whether one lives holds the lock for an instant, hence more than one try.
     """
-    descriptor = open_plain(directory / files.LOCK, os.O_RDWR)
-    for _ in range(50):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except BlockingIOError:
-            time.sleep(0.01)
-    os.close(descriptor)
-    return None
+    return locked_or_closed(open_plain(directory / files.LOCK, os.O_RDWR), LOCK_WAIT_S)
 
 
 def main() -> int:

@@ -4,11 +4,10 @@ The lock belongs to the open file, which whoever starts the process takes first 
 which a run has begun and its lock is free.
 """
 
-import fcntl
 import os
 from pathlib import Path
 
-from backends.file_locks import lock_within
+from backends.file_locks import is_locked, locked_or_closed
 from backends.files import open_plain
 
 
@@ -16,26 +15,12 @@ def take(path: Path, wait_s: float) -> int | None:
     """The descriptor of the locked file, or None where it stays locked for `wait_s`. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = open_plain(path, os.O_RDWR, 0o644)
-    try:
-        if lock_within(descriptor, wait_s):
-            return descriptor
-    except OSError:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
+    return locked_or_closed(descriptor, wait_s)
 
 
 def is_held(path: Path) -> bool | None:
     """Whether somebody holds the lock; None where the file cannot be looked at from here."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return is_locked(path)
     except OSError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
