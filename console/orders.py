@@ -53,6 +53,8 @@ class Orders:
         self._caring: set[asyncio.Task[None]] = set()
         self.unjournalled: set[str] = set()
         self.patience_s = PATIENCE_S
+        self.unasked = "it is not asked from a read-only context" if adapters.read_only else ""
+        """Why no switch is asked whether it would take a rollback; empty: each is."""
         self._ways_back = WaysBack()
         self._hanging: asyncio.Future[Any] | None = None
 
@@ -227,8 +229,8 @@ class Orders:
         offer = deployment.rollback
         if offer is None or not offer.ready:
             return deployment
-        if self._adapters.read_only:
-            return replace(deployment, rollback=unproven(offer, "it is not asked from a read-only context"))
+        if self.unasked:
+            return replace(deployment, rollback=unproven(offer, self.unasked))
         wait_s = min(WAIT_S, self.patience_s)
         return await self._ways_back.judged(
             deployment, lambda: self._adapters.of(DEPLOYMENTS, deployment.backend), wait_s=wait_s

@@ -137,6 +137,7 @@ async def _check(
     async with opened(Session(selection, panels=tuple(dict.fromkeys((*each, *panels))))) as session:
         deadline_s = max(SHORTEST_READ_S, min(common.timeout_s or READ_S, READ_S, ending.left_s() - TELLING_S))
         session.orders.patience_s = patience_s(deadline_s)
+        session.orders.unasked = "a check does not show it"  # a preflight of each switch would be up to 2 s
         session.orders.begin_care()
         asking = asyncio.create_task(session.open_actions())
 

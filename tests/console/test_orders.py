@@ -1,6 +1,9 @@
 """What an order takes along from the config to the journal, and from there to a runner."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -122,9 +125,42 @@ async def test_the_way_back_of_a_service_is_what_its_switch_says_of_it(
         assert (offer.to, offer.ready, offer.instant) == ("blue", False, False)
         assert "nginx refuses its configuration" in offer.reason
 
+        adapters = Adapters(context)
+        unasking = Orders(context, adapters)
+        unasking.unasked = "a check does not show it"
+        offer = await offered(adapters, unasking)
+        assert offer is not None
+        assert (offer.ready, offer.instant, "a check does not show it" in offer.reason) == (True, False, True)
+
         path.write_text(path.read_text().replace("[contexts.c]\n", "[contexts.c]\nread_only = true\n"))
         context = pick_context(load_config(path), None)
         adapters = Adapters(context)
         offer = await offered(adapters, Orders(context, adapters))
         assert offer is not None
         assert (offer.ready, offer.instant, "read-only" in offer.reason) == (True, False, True)
+
+
+async def test_no_switch_is_asked_for_what_a_check_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each `teal check` ran the `validate` of each service for a way back that none of its answers has."""
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    asked = tmp_path / "asked"
+
+    def teal(*words: str) -> None:
+        command = [sys.executable, "-m", "console.cli.main", *words, "-c", str(path)]
+        subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    async with TwoColors(tmp_path) as service:
+        path = written(service, "")
+        path.write_text(
+            path.read_text().replace('type = "file-switch"', f'type = "file-switch"\nvalidate = ["touch", "{asked}"]')
+        )
+        path.chmod(0o600)
+        await asyncio.to_thread(teal, "deploy", "flip", "analytics", "-y", "--foreground")
+        assert asked.exists()
+        for words, is_asked in ((("check", "deployments"), False), (("deploy", "status"), True)):
+            asked.unlink()
+            await asyncio.to_thread(teal, *words)
+            assert asked.exists() is is_asked, words
+            asked.touch()
