@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.registry import ADAPTERS, adapter_class
 from console.ports.table import PORTS
+from docs.pages import cell, write
 
 PAGE = Path(__file__).parent / "capabilities.md"
 HEAD = """# What each adapter can
@@ -30,7 +31,7 @@ def _port(port: str) -> list[str]:
     kinds = sorted(key.partition(".")[2] for key in ADAPTERS if key.startswith(f"{port}."))
     classes = {kind: adapter_class(port, kind) for kind in kinds}
     lines = [f"## {port}", "", "| type | |", "|---|---|"]
-    lines += [f"| `{kind}` | {_cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
+    lines += [f"| `{kind}` | {cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
     methods = _methods(PORTS[port].protocol)
     if len(methods) > ONE_METHOD:
         lines += ["", f"| | {' | '.join(f'`{kind}`' for kind in kinds)} |", f"|---|{'---|' * len(kinds)}"]
@@ -47,7 +48,7 @@ def _said(adapter: Any, name: str) -> str:
     if not hasattr(adapter, name):
         return "–"
     words = _AS_EVERYWHERE.sub("", _first(getattr(adapter, name).__doc__))
-    return _cell(words) or "✓"
+    return cell(words) or "✓"
 
 
 def _first(text: str | None) -> str:
@@ -55,15 +56,5 @@ def _first(text: str | None) -> str:
     return " ".join(cleandoc(text or "").split("\n\n")[0].split())
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, page()))

@@ -17,6 +17,7 @@ from backends.settings import Duration, Secret
 from console.config.keys import type_of, words_of
 from console.config.model import ConfigFile, context_shape
 from console.ports.table import PORTS
+from docs.pages import cell, write
 
 PAGE = Path(__file__).parent / "config.md"
 HEAD = """# Config keys
@@ -69,8 +70,8 @@ def _section(
     yield "| key | is | default | |\n|---|---|---|---|"
     for field in msgspec.structs.fields(shape):
         if field.encode_name not in left_out:
-            kind = _cell(_kind(ELSEWHERE.get((shape, field.name)) or type_of(shape, field), tables))
-            yield f"| `{field.encode_name}` | {kind} | {_default(field)} | {_cell(words[field.encode_name])} |"
+            kind = cell(_kind(ELSEWHERE.get((shape, field.name)) or type_of(shape, field), tables))
+            yield f"| `{field.encode_name}` | {kind} | {_default(field)} | {cell(words[field.encode_name])} |"
     yield ""
 
 
@@ -123,15 +124,5 @@ def _toml(value: Any) -> str:
     return f"[{', '.join(map(_toml, value))}]" if value else ""
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def main() -> int:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, page()))

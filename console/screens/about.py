@@ -1,11 +1,16 @@
-"""What can be said of any item: its time, its place in its own system, the command that shows the same."""
+"""What can be said of any item, and done with it: its time, its place in its own system, the command that shows it."""
+
+from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.command_line import command
 from backends.models import TimelineEvent
 from console.ports.table import port_of
+
+if TYPE_CHECKING:
+    from console.screens.host import Host
 
 
 def time_of(item: Any) -> datetime | None:
@@ -29,3 +34,19 @@ def command_of(item: Any, context: str) -> str:
     if port.command_of is not None:
         return port.command_of(item, context)
     return command(f"{port.noun.name} show", item.ref, context=context) if port.noun is not None else ""
+
+
+def go_there(app: Host, item: Any, panel: str) -> None:
+    """To the time of an item: `panel`, or all that has a time."""
+    at = time_of(item)
+    if at is None:
+        app.say("this has no time to go to")
+    else:
+        app.go_to(at, panel)
+
+
+def copy_command_of(app: Host, item: Any) -> None:
+    """Copy the command that shows an item, where there is one."""
+    shown_by = command_of(item, app.session.context.name)
+    if shown_by:
+        app.copy(shown_by)

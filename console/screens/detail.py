@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from console.screens.about import command_of, time_of, url_of
+from console.screens.about import copy_command_of, go_there, url_of
 from console.screens.parts import Page
 
 
@@ -31,16 +31,10 @@ class Detail(Page):
 
     def action_here(self, panel: str) -> None:
         """Leave for the overview, which shows `panel`, or all that has a time, as it was then."""
-        at = time_of(self.subject)
-        if at is None:
-            self.app.say("this has no time to go to")
-        else:
-            self.app.go_to(at, panel)
+        go_there(self.app, self.subject, panel)
 
     def action_copy_command(self) -> None:
-        command = command_of(self.subject, self.session.context.name)
-        if command:
-            self.app.copy(command)
+        copy_command_of(self.app, self.subject)
 
     def action_url(self) -> None:
         self.app.say(url_of(self.subject))

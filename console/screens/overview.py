@@ -15,7 +15,7 @@ from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.ports.store import Snapshot
 from console.screens import readings
-from console.screens.about import command_of, time_of, url_of
+from console.screens.about import copy_command_of, go_there, time_of, url_of
 from console.screens.board import SANDBOX_CARD, Board, names
 from console.screens.clock import Clock
 from console.screens.prompt import Prompt
@@ -341,11 +341,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self._go_here("")
 
     def _go_here(self, panel: str) -> None:
-        at = time_of(self.board.current)
-        if at is None:
-            self.app.say("this has no time to go to")
-            return
-        self.go_to(at, panel)
+        go_there(self.app, self.board.current, panel)
 
     def go_to(self, at: datetime, panel: str = "") -> None:
         """Show `panel`, or all that has a time, as it was at `at`."""
@@ -375,9 +371,7 @@ class Overview(Screen[None], inherit_bindings=False):
             self.app.copy(self.board.row_text)
 
     def action_copy_command(self) -> None:
-        command = command_of(self.board.current, self.app.session.context.name)
-        if command:
-            self.app.copy(command)
+        copy_command_of(self.app, self.board.current)
 
     def action_url(self) -> None:
         self.app.say(url_of(self.board.current))
