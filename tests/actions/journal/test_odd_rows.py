@@ -63,6 +63,14 @@ async def test_an_odd_command_is_passed_by_on_the_way_back_and_stops_what_goes_f
         assert "can not be read" in caught.value.error.message
 
 
+async def left_with(house: House, step: str, kind: str, data: str) -> Action:
+    """A flip whose runner died in the bake, with one row more in its history."""
+    opened = await in_phase(house, "bake")
+    await house.kill_runner()
+    insert_event(house, opened, step, kind, data)
+    return opened
+
+
 ODD_OF_OPEN = [
     ("shift", "observed", "{}"),
     ("shift", "observed", '{"result":"applied"}'),
@@ -81,9 +89,7 @@ async def test_an_odd_row_of_an_open_action_keeps_nobody_from_going_back(
     tmp_path: Path, service: TwoColors, step: str, kind: str, data: str
 ) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
-        opened = await in_phase(house, "bake")
-        await house.kill_runner()
-        insert_event(house, opened, step, kind, data)
+        await left_with(house, step, kind, data)
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
         without_journal = Unjournalled(house)
         back = await house.gate.submit(plan, YES, without_journal=without_journal)
@@ -107,9 +113,7 @@ async def test_what_would_go_on_by_an_odd_row_ends_in_one_line_and_leaves_all_as
     tmp_path: Path, service: TwoColors, step: str, kind: str, data: str
 ) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
-        opened = await in_phase(house, "bake")
-        await house.kill_runner()
-        insert_event(house, opened, step, kind, data)
+        opened = await left_with(house, step, kind, data)
         resume = Request(kind="flip", service="analytics", ref=str(opened.id), order="resume")
         for going_on in (house.gate.plan(resume), house.run(str(opened.id))):
             with pytest.raises(JournalError) as caught:
