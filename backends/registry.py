@@ -153,6 +153,10 @@ def adapter_types(port: str) -> list[str]:
 def adapter_class(port: str, kind: str) -> Any:
     """The class for (port, kind). Raises BackendError(config) for a type that is unknown, that several packages offer,
     or whose class can not be used."""
+    return _offer(port, kind).adapter()
+
+
+def _offer(port: str, kind: str) -> Offer:
     found = offers_of(f"{port}.{kind}")
     if not found:
         known = ", ".join(adapter_types(port))
@@ -160,18 +164,25 @@ def adapter_class(port: str, kind: str) -> Any:
     if len(found) > 1:
         packages = ", ".join(f"{offer.package} {offer.version}" for offer in found)
         raise BackendError("config", f"several packages offer {port}.{kind}: {packages}", fix="uninstall all but one")
-    return found[0].adapter()
+    return found[0]
 
 
 def build(port: str, kind: str, config: Any, context: AdapterContext) -> Any:
     """An adapter from its decoded config Struct, or from plain data that is decoded here.
 
-    Raises BackendError(config) where the data does not fit.
+    Raises BackendError(config) where the data does not fit, or an adapter of somebody else's can not be made of it.
     """
-    found = adapter_class(port, kind)
+    offer = _offer(port, kind)
+    found = offer.adapter()
     if not isinstance(config, msgspec.Struct):
         try:
             config = msgspec.convert(config, found.Config, dec_hook=decode_hook)
         except msgspec.ValidationError as error:
             raise BackendError("config", f"{port}.{context.name}: {error}") from None
-    return found(config, context)
+    try:
+        return found(config, context)
+    except Exception as error:
+        if isinstance(error, BackendError) or not offer.package:
+            raise
+        words = quoted(f"{port}.{context.name}: {offer} fails to start: {type(error).__name__}: {error}")
+        raise BackendError("config", words, fix=f"correct the entry, or update {offer.package}") from None

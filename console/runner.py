@@ -62,27 +62,29 @@ def main() -> int:
         os._exit(0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     action_id = sys.argv[1]
-    location = journal_location(os.environ.pop(JOURNAL_VARIABLE), os.environ)
-    config, context = os.environ.pop(CONFIG_VARIABLE), os.environ.pop(CONTEXT_VARIABLE)
+    journal, config, context = map(os.environ.pop, (JOURNAL_VARIABLE, CONFIG_VARIABLE, CONTEXT_VARIABLE))
     digest = os.environ.pop(DIGEST_VARIABLE, "")
+    directory = None
     try:
+        location = journal_location(journal, os.environ)
+        directory = location.directory
         asyncio.run(_run(action_id, location, config, context, digest))
     except Exception as error:
-        _write_down(location.directory, action_id, error)
+        _write_down(directory, action_id, error)
         return 1
     return 0
 
 
-def _write_down(directory: Path, action_id: str, error: Exception) -> None:
-    """A file that only its owner may read; an expected error is one line, anything else its whole trace. Where others
-    may write beside the journal, it is in the user's own state directory."""
+def _write_down(directory: Path | None, action_id: str, error: Exception) -> None:
+    """A file that only its owner may read; an expected error is one line, anything else its whole trace. Where the
+    journal has no place, or others may write beside it, it is in the user's own state directory."""
     if isinstance(error, BackendError | CommandError):
         lines = [f"{error.kind}: {error.message} ({error.fix})"]
     else:
         lines = redacted("".join(traceback.format_exception(error))).splitlines()
     text = "".join(f"{clean(redacted(line))}\n" for line in lines)
     with contextlib.suppress(OSError):
-        place = (directory if is_own_directory(directory) else state_dir()) / "runner"
+        place = (directory if directory and is_own_directory(directory) else state_dir()) / "runner"
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_own_directory(place):
             descriptor = open_plain(place / f"{os.path.basename(action_id)}.log", os.O_WRONLY | os.O_APPEND)

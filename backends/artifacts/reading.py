@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from backends.artifacts.storage import Artifact, Directory, Storage
+from backends.artifacts.storage import Artifact, Closed, Directory, Storage
 from backends.aws.access import AwsAccess
 from backends.errors import BackendError
 from backends.threads import DaemonThreads
@@ -53,22 +53,20 @@ class Artifacts:
         self._threads = DaemonThreads(LANES, "artifacts")
         self._kept: OrderedDict[str, Loaded] = OrderedDict()
 
-    async def find(self, wanted: Callable[[str], bool]) -> list[Artifact]:
-        """The files whose name is `wanted`, newest first.
+    async def find(self, wanted: Callable[[str], bool]) -> tuple[list[Artifact], list[Closed]]:
+        """The files whose name is `wanted`, newest first, and the places that nobody could look into.
 
         Raises BackendError: `unreachable` or `not_found` where the directory or bucket is not there, `auth`,
         `timeout`, `config` for too many.
         """
 
-        def collect() -> list[Artifact]:
+        def collect() -> tuple[list[Artifact], list[Closed]]:
             everything = list(islice(self._storage.walk(), MAX_LISTED + 1))
             if len(everything) > MAX_LISTED:
                 raise BackendError("config", f"{self.where}: more than {MAX_LISTED} files", fix="narrow the path")
-            return sorted(
-                (found for found in everything if wanted(found.name)),
-                key=lambda found: (found.modified_at, found.name),
-                reverse=True,
-            )
+            files = [found for found in everything if isinstance(found, Artifact) and wanted(found.name)]
+            files.sort(key=lambda found: (found.modified_at, found.name), reverse=True)
+            return files, [found for found in everything if isinstance(found, Closed)]
 
         return await self._run(collect)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from backends.artifacts.storage import Artifact, Content, refuse_large
+from backends.artifacts.storage import Artifact, Closed, Content, refuse_large
 from backends.aws.access import AwsAccess, aws_client, aws_error
 from backends.errors import BackendError
 from backends.text import clean
@@ -35,7 +35,7 @@ class Bucket:
         if self._keys is None:
             self._keys = await self._access.keys(self._base_dir)
 
-    def walk(self) -> Iterator[Artifact]:
+    def walk(self) -> Iterator[Artifact | Closed]:
         """Raises BackendError."""
         with self._translated():
             pages = self._opened().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)

@@ -23,6 +23,13 @@ class Artifact(Struct, frozen=True):
     tag: str
 
 
+class Closed(Struct, frozen=True):
+    """A place under the root that may not be looked into, named as an artifact is, and why."""
+
+    name: str
+    error: BackendError
+
+
 class Content(Struct, frozen=True):
     """A file that was read; `body` is None where it still has the tag that was given."""
 
@@ -38,8 +45,8 @@ class Storage(Protocol):
     async def open(self) -> None:
         """Resolve secrets; no I/O with the storage."""
 
-    def walk(self) -> Iterator[Artifact]:
-        """All files, at any depth."""
+    def walk(self) -> Iterator[Artifact | Closed]:
+        """All files, at any depth, and what may not be looked into."""
 
     def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
         """One file, without its body where its tag is `unless`; None where there is none."""
@@ -56,16 +63,20 @@ class Directory:
     async def open(self) -> None:
         """Nothing to do."""
 
-    def walk(self) -> Iterator[Artifact]:
+    def walk(self) -> Iterator[Artifact | Closed]:
         """Raises BackendError(unreachable) where it is not there, `auth` where it may not be read."""
+        closed: list[OSError] = []
         with _translated(self.where):
             os.scandir(self._path).close()  # os.walk says nothing of a missing root
-            for directory, _, names in os.walk(self._path):
+            for directory, _, names in os.walk(self._path, onerror=closed.append):
                 for name in names:
                     path = Path(directory, name)
                     with contextlib.suppress(FileNotFoundError):
                         if stat.S_ISREG((found := path.stat()).st_mode):
                             yield _artifact(path.relative_to(self._path).as_posix(), found)
+        for error in closed:
+            if not isinstance(error, FileNotFoundError):  # one that went away meanwhile holds nothing
+                yield Closed(Path(error.filename).relative_to(self._path).as_posix(), _as_backend(error, self.where))
 
     def read(self, name: str, *, unless: str, max_bytes: int) -> Content | None:
         """As `Storage.read`; the directory itself has to be there."""
@@ -104,6 +115,10 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
-        place = clean(str(error.filename or where), 200)
-        raise BackendError(kind, f"{place}: {(error.strerror or str(error)).lower()}", fix="check `path`") from None
+        raise _as_backend(error, where) from None
+
+
+def _as_backend(error: OSError, where: str) -> BackendError:
+    kind: ErrorKind = "auth" if isinstance(error, PermissionError) else "unreachable"
+    place = clean(str(error.filename or where), 200)
+    return BackendError(kind, f"{place}: {(error.strerror or str(error)).lower()}", fix="check `path`")

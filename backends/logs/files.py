@@ -13,6 +13,8 @@ import asyncio
 import codecs
 import glob
 import heapq
+import itertools
+import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -141,7 +143,8 @@ class FileLogs:
         if query.limit <= 0:
             return []
         timed: list[tuple[int, LogEntry]] = []
-        unreadable: list[OSError] = []
+        closed = self._closed()
+        unreadable = list(closed)
         unbounded: list[str] = []
         files = self._files()
         oldest_wanted = nanoseconds(query.since) if query.since else 0
@@ -164,7 +167,7 @@ class FileLogs:
             timed = with_sort_time([entry for entry in found if not is_note(entry)]) + timed
             if len(timed) >= query.limit and not query.first:
                 oldest_wanted = heapq.nlargest(query.limit, (at for at, _ in timed))[-1]
-        if unreadable and len(unreadable) == len(files):
+        if unreadable and len(unreadable) == len(closed) + len(files):
             raise self._unreadable(unreadable[0])
         timed.sort(key=lambda pair: pair[0])
         said = [
@@ -202,6 +205,20 @@ class FileLogs:
     def _files(self) -> list[Path]:
         found = {path for pattern in self._globs for path in glob.glob(pattern, recursive=True)}
         return [Path(path) for path in sorted(found)]
+
+    def _closed(self) -> list[OSError]:
+        """Why nobody may look where a pattern begins, as glob does not say."""
+        found: dict[str, OSError] = {}
+        for pattern in filter(glob.has_magic, self._globs):
+            parts = Path(pattern).parts
+            place = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), parts))
+            try:
+                os.scandir(place).close()
+            except PermissionError as error:
+                found[str(place)] = error
+            except OSError:
+                pass  # not there, or no directory: then nothing of it is, as the pattern says
+        return list(found.values())
 
     def _plain_files(self) -> list[Path]:
         """What may be followed, the last that were written to first."""

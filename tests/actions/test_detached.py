@@ -13,7 +13,7 @@ import pytest
 from actions.models import Action
 from backends.errors import BackendError
 from console.runner import _write_down
-from console.runners import JOURNAL_VARIABLE
+from console.runners import CONFIG_VARIABLE, CONTEXT_VARIABLE, JOURNAL_VARIABLE
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -30,6 +30,13 @@ async def gone(pid: int) -> None:
     async with asyncio.timeout(10):
         while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
             await asyncio.sleep(0.02)
+
+
+async def written(log: Path) -> str:
+    async with asyncio.timeout(10):
+        while not log.exists() or not log.read_text():
+            await asyncio.sleep(0.02)
+    return log.read_text()
 
 
 async def killed(house: House, action: Action) -> None:
@@ -128,11 +135,15 @@ async def test_why_it_could_not_run_is_in_a_private_file(tmp_path: Path, service
         await house.journal.audit()
         await house.detach("NOSUCHACTION")
         log = tmp_path / "state" / "runner" / "NOSUCHACTION.log"
-        async with asyncio.timeout(10):
-            while not log.exists() or not log.read_text():
-                await asyncio.sleep(0.02)
-        assert "no action NOSUCHACTION" in log.read_text()
+        assert "no action NOSUCHACTION" in await written(log)
         assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+async def test_a_journal_that_has_no_place_is_in_that_file_too(tmp_path: Path) -> None:
+    told = {JOURNAL_VARIABLE: "ftp://nowhere", CONFIG_VARIABLE: "", CONTEXT_VARIABLE: "sandbox"}
+    subprocess.run([sys.executable, "-P", "-m", "console.runner", "A"], check=True, timeout=60,
+                   env={**os.environ, **told, "TEAL_STATE_DIR": str(tmp_path)})  # fmt: skip
+    assert (await written(tmp_path / "runner" / "A.log")).startswith("config: ")
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o2770])

@@ -75,7 +75,7 @@ class TestBucket:
         for key in ("dq/b/2.json", "dq/a/1.json", "dq/", "other/x.json"):
             bucket.put_object(Bucket="lake", Key=key, Body=key.encode())
         artifacts = connect("s3://lake/dq", endpoint_url=aws.endpoint_url)
-        found = await artifacts.find(lambda name: name.endswith(".json"))
+        found, _ = await artifacts.find(lambda name: name.endswith(".json"))
         assert sorted(artifact.name for artifact in found) == ["a/1.json", "b/2.json"]
         assert await artifacts.load_all(found, text) == [f"dq/{artifact.name}" for artifact in found]
         assert await artifacts.load("nope.json", text) is None
@@ -90,7 +90,7 @@ class TestBucket:
         artifacts = connect("s3://lake", endpoint_url=aws.endpoint_url)
         bucket.put_object(Bucket="lake", Key="a.json", Body=b"one")
         assert [await artifacts.load("a.json", decode) for _ in range(3)] == ["one"] * 3
-        listed = await artifacts.find(everything)
+        listed, _ = await artifacts.find(everything)
         assert [artifacts.is_kept(found) for found in listed] == [True]
         assert await artifacts.load_all(listed, decode) == ["one"]
         assert decoded == [b"one"]
@@ -174,14 +174,14 @@ class TestDirectory:
         (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
         (tmp_path / "loop").symlink_to(tmp_path)
         os.mkfifo(tmp_path / "pipe.json")
-        found = await connect(str(tmp_path)).find(everything)
+        found, _ = await connect(str(tmp_path)).find(everything)
         assert sorted(artifact.name for artifact in found) == ["a/b c.json", "link.json"]
 
     async def test_newest_first(self, tmp_path: Path, connect: Connect) -> None:
         for name, age in (("old", 20), ("new", 1), ("mid", 10)):
             (tmp_path / name).write_text(name)
             os.utime(tmp_path / name, (time.time() - age,) * 2)
-        assert [found.name for found in await connect(str(tmp_path)).find(everything)] == ["new", "mid", "old"]
+        assert [found.name for found in (await connect(str(tmp_path)).find(everything))[0]] == ["new", "mid", "old"]
 
     async def test_not_there(self, connect: Connect) -> None:
         artifacts = connect("nowhere")

@@ -22,6 +22,7 @@ from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
 from backends.registry import AdapterContext, build
 from backends.testing.logs import T0, Line, LogsContract, Write, lines, take
+from tests.backends.unreadable import shut
 
 
 def logs_in(directory: Path, *paths: str, **config: Any) -> FileLogs:
@@ -181,6 +182,22 @@ async def test_what_may_not_be_read_is_said(adapter: FileLogs, tmp_path: Path, m
     found = await adapter.query(LogQuery())
     assert [entry.level for entry in found] == ["error", "unknown"]
     assert found[1].message == "fine"
+
+
+async def test_a_directory_that_may_not_be_listed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [tmp_path / name for name in ("private", "readable")]
+    for place in places:
+        place.mkdir()
+        append(place / "app.log", f"{place.name}\n")
+    adapter = logs_in(tmp_path, *(f"{place.name}/*.log" for place in places))
+    shut(monkeypatch, places[0])
+    said, line = await adapter.query(LogQuery())
+    assert (said.level, line.message) == ("error", "readable")
+    assert "private: Permission denied" in said.message
+    shut(monkeypatch, places[1])
+    with pytest.raises(BackendError, match="Permission denied"):
+        await adapter.query(LogQuery())
+    await adapter.aclose()
 
 
 async def test_what_is_no_log_is_left_alone(adapter: FileLogs, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from backends.quality.great_expectations.results import read_validation
 from backends.registry import AdapterContext, build
 from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.backends.dbt_files import write
+from tests.backends.unreadable import shut
 from tests.live.moto import KEYS, REGION, MotoServer, moto
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "gx"
@@ -170,6 +171,21 @@ async def test_values_of_the_data_are_not_shown(store: Path) -> None:
     result = {"unexpected_count": 1, "element_count": 4, "partial_unexpected_list": ["someone@example.com"]}
     write_result(store, "customers", now(), [expectation("expect_a", False, **result)])
     assert "someone@example.com" not in str(await only(gx_in(store)))
+
+
+async def test_a_place_that_may_not_be_looked_into_is_unknown_and_takes_nothing_away(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(store, "customers", now(), [expectation("expect_a", True)])
+    write_result(store, "orders", now(), [expectation("expect_a", True)], suite="private")
+    shut(monkeypatch, store / "validations" / "private")
+    readable, private = sorted(await gx_in(store).scores(), key=lambda score: score.dataset)
+    assert (readable.dataset, readable.state) == ("customers", "ok")
+    assert (private.dataset, private.state, private.score) == ("private", "unknown", None)
+    assert "permission denied" in (private.reason or "")
+    shut(monkeypatch, store / "validations" / "suite")
+    with pytest.raises(BackendError, match="permission denied"):
+        await gx_in(store).scores()
 
 
 async def test_the_newest_that_cannot_be_read_is_not_covered_by_an_older_one(store: Path) -> None:

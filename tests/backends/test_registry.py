@@ -58,6 +58,10 @@ class Adapter:
     def __init__(self, config, context):
         self.config, self.context = config, context
 
+class Clumsy(Adapter):
+    def __init__(self, config, context):
+        self.port = int(config.url)
+
 class Odd:
     pass
 
@@ -96,6 +100,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     site = Site(place)
     offers = ("quality.acme = acme_teal:Adapter", "quality.odd = acme_teal:Odd", "quality.sql = acme_teal:Adapter",
               "quality.shapeless = acme_teal:Shapeless", "quality.lax = acme_teal:Lax",
+              "quality.clumsy = acme_teal:Clumsy",
               "quality.gone = acme_teal:Gone", "quality.nowhere = acme_sdk", "quality.empty =")  # fmt: skip
     site.install("acme_teal", ACME.format(api=API), *offers)
     site.install("future_teal", ACME.format(api=API + 1), "quality.future = future_teal:Adapter")
@@ -171,6 +176,13 @@ def test_a_third_party_that_can_not_be_used_is_a_matter_of_the_config(site: Site
     with pytest.raises(BackendError, match=words) as caught:
         adapter_class("quality", kind)
     assert (caught.value.kind, caught.value.message.isprintable(), bool(caught.value.fix)) == ("config", True, True)
+
+
+def test_a_third_party_that_fails_to_start_is_a_matter_of_the_config(site: Site, context: AdapterContext) -> None:
+    words = r"quality\.mine: adapter quality\.clumsy of acme_teal 1\.5 fails to start: ValueError: invalid literal"
+    with pytest.raises(BackendError, match=words) as caught:
+        build("quality", "clumsy", {"url": "x"}, context)
+    assert (caught.value.kind, caught.value.fix) == ("config", "correct the entry, or update acme_teal")
 
 
 def test_a_third_party_cannot_take_the_place_of_ours(site: Site) -> None:

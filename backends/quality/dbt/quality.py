@@ -148,7 +148,9 @@ class DbtQuality:
         """The newest commands of the archive, and the manifest that lies beside them."""
         if self._archive is None:
             return [], [], None
-        listed = await self._archive.find(lambda name: name.endswith(".json"))
+        listed, closed = await self._archive.find(lambda name: name.endswith(".json"))
+        if closed and not listed:
+            raise closed[0].error
         results = await self._newest(listed, "run_results", read_run_results)
         looks = await self._newest(listed, "sources", read_sources)
         manifest = next((found for found in listed if _is(found, "manifest")), None)

@@ -91,11 +91,11 @@ class GreatExpectationsQuality:
     async def scores(self) -> list[QualityScore]:
         """By dataset and suite. Raises BackendError as `Artifacts`, and where no result at all can be read."""
         now = datetime.now(UTC)
-        found = await self._artifacts.find(lambda name: name.endswith(".json"))
+        found, closed = await self._artifacts.find(lambda name: name.endswith(".json"))
         chosen = self._chosen([stored(artifact) for artifact in found], now)
         loaded = await self._artifacts.load_all([result.artifact for result in chosen], read_validation)
-        errors = [outcome for outcome in loaded if isinstance(outcome, BackendError)]
-        if errors and len(errors) == len(loaded):
+        errors = [outcome for outcome in loaded if isinstance(outcome, BackendError)] + [each.error for each in closed]
+        if errors and len(errors) == len(loaded) + len(closed):
             raise errors[0]
         validations: dict[Key, Rows] = defaultdict(dict)
         key_of: dict[str, Key] = {}
@@ -109,7 +109,7 @@ class GreatExpectationsQuality:
             rows, at = validations[key], outcome.at or result.at
             if at not in rows or _rank(outcome) < _rank(rows[at]):  # several batches of one run: the worst counts
                 rows[at] = outcome
-        damage: dict[Key, BackendError] = {}
+        damage: dict[Key, BackendError] = {("", clean(each.name, 200), ""): each.error for each in closed}
         for series, (result, error) in unread.items():
             damage[key_of.get(series, ("", result.batch or clean(result.artifact.name, 200), result.suite))] = error
         sources: dict[tuple[str, str], set[str]] = defaultdict(set)
