@@ -7,8 +7,9 @@ from sqlalchemy import Connection, RowMapping, select
 
 from actions.journal import tables
 from actions.journal.engines import database_now
+from actions.journal.errors import NO_SENSE
 from actions.journal.lease import is_over
-from actions.journal.rows import ORDERS, Command, Key, KeyUsed, StoredEvent, action_of, stored_event
+from actions.journal.rows import ORDERS, Command, Key, KeyUsed, StoredEvent, action_of, odd_action, stored_event
 from actions.kinds import kind_of, moving
 from actions.models import Action, Actor
 from backends.errors import BackendError
@@ -67,8 +68,19 @@ def open_row(connection: Connection, context: str, service: str) -> RowMapping |
 
 
 def whole(connection: Connection, row: RowMapping) -> Action:
-    """With its steps, and whether its lease is over by the clock of the database."""
-    action = action_of(row, events_of(connection, row["id"]))
+    """With its steps, and whether its lease is over by the clock of the database. Raises what is in NO_SENSE."""
+    return _with_lease(connection, action_of(row, events_of(connection, row["id"])))
+
+
+def looked_at(connection: Connection, row: RowMapping) -> Action:
+    """As `whole`, for those who only look: of one that makes no sense, what its columns say."""
+    try:
+        return whole(connection, row)
+    except NO_SENSE as error:
+        return _with_lease(connection, odd_action(row, str(error)))
+
+
+def _with_lease(connection: Connection, action: Action) -> Action:
     if not action.open or action.owner is None or action.owner.lease_expires_at is None:
         return action
     over = is_over(action.owner, database_now(connection))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, hash_of
 from actions.journal.audit_sql import as_text, first_seq, head_of
+from actions.journal.errors import NO_SENSE
 from actions.journal.rows import Draft, digest_of_plan, plan_of
 from actions.journal.tables import audit
 from actions.kinds import kind_of
@@ -95,7 +96,10 @@ def _problem(row: RowMapping, record: _Record | None, digest: str) -> str:
         return f"its plan is not the one of audit record {record.seq}"
     if digest not in ("", found):
         return "its plan is not the one that its runner was started for"
-    plan = plan_of(row)
+    try:
+        plan = plan_of(row)
+    except NO_SENSE:
+        return "its plan makes no sense"
     named = (plan.context, plan.service, plan.kind, plan.from_, plan.to, plan.hash)
     columns = tuple(row[name] for name in ("context", "service", "kind", "from_color", "to_color", "plan_hash"))
     return "" if named == columns else "its columns are not those of its plan"

@@ -1,7 +1,9 @@
 """Rows of the journal as the Structs of an action, and back."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import msgspec
@@ -11,13 +13,16 @@ from msgspec.structs import replace
 from actions.ids import canonical, time_of
 from actions.journal.audit import AuditEntry
 from actions.journal.config_entry import kept
+from actions.journal.errors import NO_SENSE
 from actions.kinds import kind_of
 from actions.models import (
+    ENDED,
     Action,
     ActionError,
     ActionKind,
     ActionStatus,
     Actor,
+    Finding,
     GateView,
     Hold,
     OrderWord,
@@ -27,7 +32,9 @@ from actions.models import (
     StepStatus,
     SwitchReport,
 )
+from backends.command_line import command
 from backends.json_text import decode_text
+from backends.text import clean
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -199,6 +206,29 @@ def action_of(row: Mapping[Any, Any], history: Iterable[StoredEvent]) -> Action:
         version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
         hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines), about=plan.about,
     )  # fmt: skip
+
+
+def odd_action(row: Mapping[Any, Any], why: str) -> Action:
+    """What the columns say of an action whose row makes no sense: enough to name it, and to abandon it."""
+    ended = _sense(time_of, row["ended_at"])
+    known = row["status"] in get_args(ActionStatus) and (row["status"] in ENDED) == (row["ended_at"] is not None)
+    text = f"its row in the journal makes no sense: {clean(why, 200)}"
+    fix = f"see who edited it: `teal audit list`; then {command('action abandon', row['id'])}"
+    return Action(
+        id=row["id"], kind=row["kind"], service=row["service"], phase=row["phase"],
+        status=row["status"] if known else "in_doubt" if row["ended_at"] is None else "abandoned",
+        from_=row["from_color"], to=row["to_color"], changed=bool(row["changed"]),
+        started_at=_sense(time_of, row["started_at"]) or datetime.fromtimestamp(0, UTC), ended_at=ended,
+        findings=(Finding(level="block", code="row-odd", text=text, fix=fix),), plan_hash=row["plan_hash"],
+        reason=row["reason"], actor=_sense(_read, row["actor"], Actor), owner=_sense(_read, row["owner"], Owner),
+        ref=row["ref"], error=_sense(_read, row["error"], ActionError),
+    )  # fmt: skip
+
+
+def _sense(read: Callable[..., Any], *given: Any) -> Any:
+    with contextlib.suppress(*NO_SENSE):
+        return read(*given)
+    return None
 
 
 def _undo(row: Mapping[Any, Any]) -> str:

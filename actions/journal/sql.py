@@ -16,6 +16,7 @@ from actions.journal.actions_sql import (
     events_of,
     keyed,
     known_row,
+    looked_at,
     must_be_unused,
     open_row,
     row_of,
@@ -156,7 +157,7 @@ class SqlJournal:
         """Insert the event `what` under an action's newest lease; False where it is there, or it is not `still` so."""
         with self._database.writing(BESIDE_WAITS_S) as connection:
             row = row_of(connection, id=action_id)
-            if row is None or not still(whole(connection, row)):
+            if row is None or not still(looked_at(connection, row)):
                 return False
             fence = newest_fence(connection, action_id)
             made = select(tables.events.c.id).filter_by(action_id=action_id, kind=what, fence=fence)
@@ -175,7 +176,7 @@ class SqlJournal:
         query = select(table).where(table.c.context == context, table.c.id.like(f"{wanted.upper()}%")).limit(10)
         with self._database.reading() as connection:
             found = connection.execute(query).mappings()
-            return [undoable(connection, whole(connection, row), row) for row in found]
+            return [undoable(connection, looked_at(connection, row), row) for row in found]
 
     def actions(self, context: str, open_only: bool, limit: int) -> list[Action]:
         """Newest first."""
@@ -185,7 +186,7 @@ class SqlJournal:
             query = query.where(table.c.ended_at.is_(None))
         with self._database.reading() as connection:
             rows = list(connection.execute(query.limit(limit)).mappings())
-            return [whole(connection, row) for row in rows]
+            return [looked_at(connection, row) for row in rows]
 
     def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
         """Those of `kinds`, newest first."""

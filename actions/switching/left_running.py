@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from actions.guards import Policy
 from actions.journal.command_events import LeftoverCommand, left_in, unreadable_in
+from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, Finding, Plan
@@ -33,7 +34,14 @@ async def with_living(plan: Plan, policy: Policy, journal: Journal, target: Swit
 
 async def with_its_commands(plan: Plan, journal: Journal, action: Action) -> Plan:
     """The plan of an order to `action`, with the commands of it that a dead runner has left."""
-    left = left_in(await journal.history(action.id or ""))
+    try:
+        left = left_in(await journal.history(action.id or ""))
+    except JournalError as error:
+        if error.kind != "malformed" or plan.request.order != "abandon":
+            raise
+        text = "its history makes no sense: whether a command of it still runs is not known"
+        unknown = Finding(level="warning", code="history-odd", text=text, fix=error.message)
+        return replace(plan, findings=(*plan.findings, unknown))
     found = [await _running(one, blocks=False) for one in left if await asyncio.to_thread(lives, one.command)]
     return replace(plan, findings=(*plan.findings, *found)) if found else plan
 

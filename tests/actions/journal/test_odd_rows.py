@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actions.ids import time_text
 from actions.journal.errors import JournalError
@@ -166,6 +167,33 @@ async def test_an_ordered_end_says_that_somebody_else_has_moved_the_traffic(tmp_
         assert service.weights() == {"blue": 90, "green": 10}
 
 
+LONG_AGO = "started_at = '2020-01-01T00:00:00.000000Z'"
+ODD_COLUMNS = [
+    "UPDATE actions SET plan = '{'", "UPDATE actions SET plan = '7'", "UPDATE actions SET started_at = 'soon'",
+    "UPDATE actions SET actor = '['", f"UPDATE actions SET owner = '{{', {LONG_AGO}",
+    "UPDATE actions SET status = 'odd'", "UPDATE events SET data = '['", "UPDATE events SET at = 'soon'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", ODD_COLUMNS)
+async def test_an_open_action_that_makes_no_sense_is_shown_and_can_be_abandoned(
+    tmp_path: Path, service: TwoColors, edit: str
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        rejected = Request(kind="reject", service="analytics", version="9.9")
+        before = (await house.gate.submit(await house.gate.plan(rejected), YES)).id
+        opened = await in_phase(house, "bake")
+        await house.kill_runner()
+        execute(house.location, edit if "events" in edit else f"{edit} WHERE id = '{opened.id}'")
+        listed = await house.gate.actions()
+        assert [action.id for action in listed] == [opened.id, before]
+        assert (listed[0].open, listed[0].orphaned_since is not None, listed[1].status) == (True, True, "succeeded")
+        request = Request(kind="flip", service="analytics", ref=str(opened.id), order="abandon")
+        ended = await house.gate.submit(await house.gate.plan(request), replace(YES, reason="its row is odd"))
+        ended = await house.ended(ended)
+        assert (ended.id, ended.open, ended.status, service.weights()) == (opened.id, False, "abandoned", GREEN)
+
+
 @pytest.mark.parametrize("unreadable", ["[", DEEP], ids=["cut", "deep"])
 async def test_a_lease_whose_owner_can_not_be_read_is_taken_over(journal: Journal, unreadable: str) -> None:
     old = await begun(journal)
@@ -184,6 +212,9 @@ async def test_what_is_nested_too_deep_is_a_row_that_makes_no_sense(journal: Jou
     table, _, name = column.partition(".")
     execute(journal.location, f"UPDATE {table} SET {name} = '{DEEP}'")
     reads = {
+        "actions.plan": lambda: journal.plan(hold.action_id, agreed=False),
+        "actions.actor": lambda: journal.open_action("test", "analytics"),
+        "events.data": lambda: journal.history(hold.action_id),
         "commands.actor": lambda: journal.waiting(hold.action_id),
         "consoles.actor": lambda: journal.who_is_on("test"),
         "audit.text": lambda: journal.plan(hold.action_id),
