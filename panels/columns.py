@@ -29,12 +29,14 @@ EXTRA = 5
 
 
 class Moment(Struct, frozen=True):
-    """What a row is written for: the time, the operator's zone, the symbols of the terminal, `roomy` or terse."""
+    """What a row is written for: the time, the operator's zone, the symbols of the terminal, `roomy` or terse.
+    `known`: whether what it says is so now, as far as its source still answers."""
 
     now: datetime
     zone: tzinfo = UTC
     symbols: Symbols = UNICODE
     roomy: bool = True
+    known: bool = True
 
     def since(self, at: datetime | None) -> float | None:
         """Seconds from `at` until now, never negative; None where `at` is."""
@@ -191,7 +193,8 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
 
     `reason` is the line below a row ("" for none); `block` replaces row and reason by lines of its own for a given
     width, as many as `height` says. `counted` gives the words that a row is counted under, in the title in
-    `count_order`. `fold` makes rows of items, `item` gives back what a row stands for.
+    `count_order`. `fold` makes rows of items, `item` gives back what a row stands for. `empty` is said where there are
+    none, `none` of a source that had none when it was last seen.
     """
 
     name: str
@@ -210,6 +213,7 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     item: Callable[[T], Any] = lambda row: row
     newest_last: bool = False
     empty: str = ""
+    none: str = "none"
 
 
 def count_words(amounts: Mapping[Counted, int], order: Sequence[str]) -> Line:

@@ -78,13 +78,14 @@ class PanelBox(Vertical):
         self.body = body
         self.key, self.title = key, title
         self.empty = body.empty
+        self.none = body.kind.none if isinstance(body, Listing) else "none"
         self.needs_source = needs_source
         self.sources: tuple[Source, ...] = ()
         self.extra: Line = []
         self._upper, self._lower = Edge(upper=True), Edge(upper=False)
         self._moment: Moment | None = None
         self._counted: Line = []
-        self._counted_for: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._counted_for: tuple[int, frozenset[str], frozenset[str]] = (-1, frozenset(), frozenset())
 
     def compose(self) -> ComposeResult:
         yield self._upper
@@ -104,6 +105,7 @@ class PanelBox(Vertical):
         self.body.cut = moment.symbols.ellipsis
         if isinstance(self.body, Listing):
             self.body.untrusted = frozenset(source.name for source in self.sources if source.trust == "unknown")
+            self.body.stale = frozenset(source.name for source in self.sources if source.lost) - self.body.untrusted
         self._tell(moment)
         self.draw()
 
@@ -116,7 +118,10 @@ class PanelBox(Vertical):
 
     def _tell(self, moment: Moment) -> None:
         self.body.notices = losses(self.sources, moment.now, moment.symbols)
-        self.body.empty = empty_words(self.empty, self.sources, moment.now) if self.needs_source else self.empty
+        if self.needs_source:
+            self.body.empty = empty_words(self.empty, self.sources, moment.now, self.none)
+        else:
+            self.body.empty = self.empty
 
     def draw(self) -> None:
         """Write both edges anew."""
@@ -140,9 +145,9 @@ class PanelBox(Vertical):
         body = self.body
         if not isinstance(body, Listing):
             return []
-        if self._counted_for != (body.rows.version, body.untrusted):
-            self._counted_for = (body.rows.version, body.untrusted)
-            words, distrusted = body.rows.count(body.untrusted)
+        if self._counted_for != (body.rows.version, body.untrusted, body.stale):
+            self._counted_for = (body.rows.version, body.untrusted, body.stale)
+            words, distrusted = body.rows.count(body.untrusted, body.stale)
             self._counted = count_words(words, body.kind.count_order)
             if distrusted:
                 self._counted = [*self._counted, Cell(f"{distrusted} unknown", "unknown")]

@@ -1,6 +1,6 @@
 """The first line: where we are, as whom, how it is, what is live. And the line of what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -38,11 +38,19 @@ class Header(Lines):
         self._place = place
         self._worst: Health = "unknown"
         self._live: list[Deployment] = []
+        self._lost: Collection[str] = ()
         self._moment: Moment | None = None
 
-    def show(self, place: Place, worst: Health, deployments: Sequence[Deployment], moment: Moment) -> None:
-        """Replace what is said."""
-        self._place, self._worst, self._moment = place, worst, moment
+    def show(
+        self,
+        place: Place,
+        worst: Health,
+        deployments: Sequence[Deployment],
+        moment: Moment,
+        lost: Collection[str] = (),
+    ) -> None:
+        """Replace what is said; of services whose source is `lost` nobody knows what is live."""
+        self._place, self._worst, self._moment, self._lost = place, worst, moment, lost
         self._live = sorted(deployments, key=lambda item: (item.health == "ok", item.service))
         self.set_class(place.protected, "-protected")
         self.repaint()
@@ -101,6 +109,10 @@ class Header(Lines):
             tone: Tone = "critical" if item.live == "mixed" and item.health == "critical" else color_tone(item.live)
             tone = "unknown" if item.live == "unknown" else tone
             service = f"{item.service} " if several else ""
+            if item.backend in self._lost and item.live != "unknown":
+                line += [Cell(f"   live {service}", "muted"), Cell("UNKNOWN", "unknown")]
+                line += [Cell(f", was {item.live.upper()}{version}", "muted")]
+                continue
             line += [Cell(f"   live {service}", "muted"), Cell(item.live.upper(), tone), Cell(version)]
         return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
 

@@ -14,7 +14,7 @@ from textual.message import Message
 from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, crop, fit, heading, text_of
 from panels.columns import row as line_of
 from panels.lines import ScrollLines
-from panels.rows import Row, Rows
+from panels.rows import Row, Rows, source_name
 
 T = TypeVar("T")
 FROZEN_S = 3.0
@@ -74,6 +74,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.empty = kind.empty
         self.opened: Callable[[T], object] = lambda _: None
         self.untrusted: frozenset[str] = frozenset()
+        self.stale: frozenset[str] = frozenset()
         self.always_focused = False
         self._clock = clock
         self._touched_at = float("-inf")
@@ -256,11 +257,15 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     def _cells(self, row: Row[T], line: int) -> Line:
         width = self.size.width - 2 * GUTTER
         kind, moment = self.kind, self.moment
-        distrusted = getattr(kind.item(row.item), "backend", None) in self.untrusted
+        distrusted = self._is_distrusted(row)
         if kind.block is not None:
-            lines = kind.block(row.item, replace(moment, roomy=self.rows.roomy), width)
+            lines = kind.block(row.item, replace(moment, roomy=self.rows.roomy, known=not distrusted), width)
             cells = lines[line] if line < len(lines) else []
-            return [Cell(cell.text, "muted") for cell in cells] if distrusted else cells
+            return (
+                [Cell(cell.text, cell.tone if cell.tone == "unknown" else "muted") for cell in cells]
+                if distrusted
+                else cells
+            )
         if line:
             words = crop(row.reason, width - INDENT, moment.symbols.ellipsis)
             loud = kind.health(row.item) in ("critical", "unknown") and not distrusted
@@ -269,6 +274,11 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         if distrusted and cells:
             return [Cell(moment.symbols.unknown, "unknown"), *[Cell(cell.text, "muted") for cell in cells[1:]]]
         return cells
+
+    def _is_distrusted(self, row: Row[T]) -> bool:
+        """Whether what it says is not known to be so. What was wrong when its source was last seen stays so."""
+        source = source_name(self.kind.item(row.item))
+        return source in self.untrusted or (source in self.stale and self.rows.was_well(row))
 
     def line_style(self, y: int) -> Style:
         line = self.top + y - len(self.head)

@@ -17,6 +17,12 @@ T = TypeVar("T")
 _SORT = attrgetter("sort")
 _LINES = attrgetter("lines")
 _COUNTED = attrgetter("counted")
+_STALE: Counted = ("stale", "unknown")
+
+
+def source_name(item: Any) -> str:
+    """The source that told of an item; empty where it does not say."""
+    return getattr(item, "backend", "") or getattr(item, "ref", "").partition("/")[0]
 
 
 class Row(Generic[T]):
@@ -196,14 +202,25 @@ class Rows(Generic[T]):
         """All items, filtered or not, held back or not."""
         return [row.item for row in self._known.values()]
 
-    def count(self, untrusted: frozenset[str] = frozenset()) -> tuple[Counter[Counted], int]:
-        """How often each word occurs, and how many rows come from sources in `untrusted`, which are not counted."""
+    def count(
+        self, untrusted: frozenset[str] = frozenset(), stale: frozenset[str] = frozenset()
+    ) -> tuple[Counter[Counted], int]:
+        """How often each word occurs, and how many rows come from sources in `untrusted`, which are not counted. What
+        was well of sources in `stale` is `stale`."""
         rows: Iterable[Row[T]] = self._known.values()
-        if untrusted:
-            item_of = self.kind.item
-            rows = [row for row in rows if getattr(item_of(row.item), "backend", None) not in untrusted]
-            return Counter(chain.from_iterable(map(_COUNTED, rows))), len(self._known) - len(rows)
-        return Counter(chain.from_iterable(map(_COUNTED, rows))), 0
+        if not untrusted and not stale:
+            return Counter(chain.from_iterable(map(_COUNTED, rows))), 0
+        item_of = self.kind.item
+        known = [row for row in rows if source_name(item_of(row.item)) not in untrusted]
+        sure = [row for row in known if not (self.was_well(row) and source_name(item_of(row.item)) in stale)]
+        words = Counter(chain.from_iterable(map(_COUNTED, sure)))
+        if len(sure) < len(known):
+            words[_STALE] = len(known) - len(sure)
+        return words, len(self._known) - len(known)
+
+    def was_well(self, row: Row[T]) -> bool:
+        """Whether nothing was wrong with it when its source was last seen."""
+        return self.kind.health(row.item) in ("ok", "running")
 
     def worst(self) -> str:
         """The health of the first row of the order; `ok` for none."""

@@ -20,6 +20,10 @@ class Finding(Struct, frozen=True, kw_only=True):
     overridable: bool = False
 
 
+FAILING_PCT = 5.0
+"""Of the requests of a side, from where it is told as failing: the limit of the metric gate `error-rate`."""
+
+
 class ColorState(Struct, frozen=True, kw_only=True):
     """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100."""
 
@@ -32,6 +36,16 @@ class ColorState(Struct, frozen=True, kw_only=True):
     rps: float | None = None
     error_pct: float | None = None
     p95_ms: float | None = None
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether any request goes there."""
+        return (self.weight_pct or 0) > 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether more of its requests fail than may, whatever its health check says."""
+        return self.error_pct is not None and self.error_pct > FAILING_PCT
 
 
 class TruthLayer(Struct, frozen=True, kw_only=True):
@@ -115,15 +129,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs, a live version that nobody verified, unknown or mixed truth is worst; then an
-        unhealthy side that takes traffic, then no proof or no way back."""
-        if self.orphaned_since is not None or self.unverified:
+        """An action that nobody runs, a live version that nobody verified, requests that fail, unknown or mixed truth
+        is worst; then an unhealthy side that takes traffic, then no proof or no way back."""
+        taking = [color for color in self.colors.values() if color.takes_traffic]
+        if self.orphaned_since is not None or self.unverified or any(color.failing for color in taking):
             return "critical"
         if self.live == "unknown":
             return "unknown"
         if self.live == "mixed":
             return "warning" if self.action else "critical"  # a split is somebody's plan, or nobody's
-        taking = [color for color in self.colors.values() if (color.weight_pct or 0) > 0]
         if any(color.healthy is False for color in taking):
             return "critical"
         if any(color.healthy is None for color in taking):

@@ -21,4 +21,5 @@ def panel_health(snapshots: list[Snapshot], now: datetime | None = None) -> Heal
             healths += [item.health for item in reading.standing([snapshot])]
         if snapshot.error is not None or snapshot.missing:
             healths.append("unknown")
+        healths.append(trusted)  # stale: it may have changed since
     return worst(healths) if healths else "ok"

@@ -144,8 +144,12 @@ class Board(Vertical):
             sources = [readings.source_of(found, moment.now) for part in _of_timeline()
                        for found in self._store.snapshots(part)]  # fmt: skip
             unread = empty_words("", sources, moment.now) if unread_names(sources) else ""
-            box.empty = self._card or unread or f"Nothing failed, fired or was switched in the {since} before"
-            box.show(moment, (), extra=[*self._time_words(), Cell(f"since {since}", "muted")])
+            blind = sorted({source.name for source in sources if source.incomplete})
+            unseen = f"Unknown: nothing is seen, but not all could be read: {', '.join(blind)}" if blind else ""
+            quiet = f"Nothing failed, fired or was switched in the {since} before"
+            box.empty = unseen or self._card or unread or quiet
+            not_read = [Cell(f"{len(blind)} not read", "unknown")] if blind else []
+            box.show(moment, (), extra=[*self._time_words(), *not_read, Cell(f"since {since}", "muted")])
             return
         reading = reading_of(name)
         past = self.past if reading is not None and reading.past else None

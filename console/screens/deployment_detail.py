@@ -20,6 +20,7 @@ from backends.errors import BackendError
 from backends.models import Deployment
 from console.ports.store import Snapshot
 from console.screens import deployment_lines as lines
+from console.screens import readings
 from console.screens.action import ActionScreen
 from console.screens.detail import Detail
 from console.screens.menu import ActionMenu
@@ -28,7 +29,6 @@ from console.screens.parts import (
     MUTED,
     Frame,
     Paragraphs,
-    Row,
     mark,
     row,
     sides,
@@ -71,7 +71,6 @@ class DeploymentDetail(Detail):
         super().__init__(session)
         self.deployment = deployment
         self.history: list[Action] = []
-        self._stale: list[Row] = []
         self._listed: list[str | None] = []
         self._fetched_age: Callable[[], float | None] = lambda: None
 
@@ -126,11 +125,6 @@ class DeploymentDetail(Detail):
         if found is not None:
             self.deployment = found
         self._fetched_age = snapshot.age_s
-        error = snapshot.error
-        self._stale = []
-        if error is not None:
-            text = f"stale {ago(snapshot.age_s())}: {error.message}: {error.fix}"
-            self._stale = [row(mark("unknown", self.of), text, style_of("unknown"))]
         return True
 
     @work(group="actions", exclusive=True)
@@ -152,13 +146,18 @@ class DeploymentDetail(Detail):
         self._show()
 
     def _show(self) -> None:
-        deployment, of = self.deployment, self.of
+        deployment, of, now = self.deployment, self.of, self.app.now()
+        lost = readings.lost_source(self.session.store, "deployments", deployment.backend, now)
+        known, stale = lost is None, []
+        if lost is not None:
+            why = ": ".join(filter(None, (lost.error or "no answer", lost.fix)))
+            stale = [row(mark("unknown", of), f"stale {lost.age(now)}: {why}", style_of("unknown"))]
         subject = self.query_one("#subject", Static)
         width = subject.content_size.width or self.app.size.width - 4
-        subject.update(sides(lines.live_line(deployment, of), self.place(), width))
-        self.query_one("#trouble", Paragraphs).show([*lines.disagreement(deployment, of), *self._stale])
-        self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of))
-        self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of))
+        subject.update(sides(lines.live_line(deployment, of, known=known), self.place(), width))
+        self.query_one("#trouble", Paragraphs).show([*lines.disagreement(deployment, of), *stale])
+        self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
+        self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of, known=known))
         back = lines.back_row(deployment, of, self.session.context.zone)
         way = [back, lines.last_row(deployment.last_switch, of)]
         if impact := self.session.impact(deployment.ref):

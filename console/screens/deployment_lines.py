@@ -9,7 +9,7 @@ from textual.content import Content
 
 from actions.models import Action
 from actions.telling import outcome, short_title, way
-from backends.models import ColorState, Deployment, LastSwitch, TruthLayer
+from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
 from panels.kinds.deployments import is_split, no_way_back
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
@@ -26,12 +26,14 @@ def color_word(color: str) -> Content:
     return Content.styled(color.upper(), _HUE.get(color, "bold"))
 
 
-def live_line(deployment: Deployment, of: Symbols) -> Content:
-    """`▶ analytics  live GREEN 2.4.1`."""
-    state = mark(deployment.health, of) if deployment.health != "ok" else Content(of.live)
+def live_line(deployment: Deployment, of: Symbols, *, known: bool = True) -> Content:
+    """`▶ analytics  live GREEN 2.4.1`; `known`: whether that is so now."""
+    health = _sure(deployment.health, known)
+    state = mark(health, of) if health != "ok" else Content(of.live)
     side = deployment.colors.get(deployment.live)
     version = f" {side.version}" if side and side.version else ""
-    return Content.assemble(state, " ", (deployment.service, "bold"), "  live ", color_word(deployment.live), version)
+    is_live = "  live " if known else "  live when last seen "
+    return Content.assemble(state, " ", (deployment.service, "bold"), is_live, color_word(deployment.live), version)
 
 
 def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
@@ -53,15 +55,15 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
     return rows
 
 
-def truth_rows(deployment: Deployment, of: Symbols) -> list[Row]:
-    """Three layers: what each says, in words, and how long ago."""
+def truth_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> list[Row]:
+    """Three layers: what each says, in words, and how long ago; `known`: whether that is so now."""
     rows = []
     differ = len({_layer(deployment, name).value for name in LAYERS} - {"unknown"}) > 1
     planned = bool(deployment.action) and is_split(deployment)
     for name in LAYERS:
         layer = _layer(deployment, name)
         odd = layer.value == "unknown" or ((layer.value == "mixed" or differ) and not planned)
-        symbol = mark(("unknown" if layer.value == "unknown" else "critical") if odd else "ok", of)
+        symbol = mark(("unknown" if layer.value == "unknown" else "critical") if odd else _sure("ok", known), of)
         lead = Content.assemble(symbol, " ", (f"{name:<10}", MUTED), fit(color_word(layer.value), 8))
         age = seconds_since(layer.at)
         rows.append(row(lead, layer.detail or " ", tail="never read" if age is None else f"{ago(age)} ago"))
@@ -78,9 +80,9 @@ SIDE_COLUMNS: tuple[tuple[str, int, SideCell], ...] = (
     ("VERSION", 12, lambda side: side.version or NOTHING),
     ("READY", 6, lambda side: _ready(side)),
     ("WEIGHT", 7, lambda side: amount(side.weight_pct, " %")),
-    ("RPS", 7, lambda side: amount(side.rps, "/s", 0 if (side.rps or 10) >= 10 else 1)),
-    ("ERRORS", 7, lambda side: amount(side.error_pct, " %", 1)),
-    ("P95", 7, lambda side: amount(side.p95_ms, "ms")),
+    ("RPS", 8, lambda side: amount(side.rps, "/s", 0 if (side.rps or 10) >= 10 else 1)),
+    ("ERRORS", 9, lambda side: amount(side.error_pct, " %", 1)),
+    ("P95", 8, lambda side: amount(side.p95_ms, "ms")),
 )
 
 
@@ -88,19 +90,27 @@ def _ready(side: ColorState) -> str:
     return NOTHING if side.ready is None and side.desired is None else f"{amount(side.ready)}/{amount(side.desired)}"
 
 
-def side_rows(deployment: Deployment, of: Symbols) -> list[Row]:
-    """A heading and a row for each color: version to the left, numbers to the right, health in words at the end."""
+def _sure(health: Health, known: bool) -> Health:
+    """What is wrong stays so when nobody can look any more; what was well does not."""
+    return health if known or health == "critical" else "unknown"
+
+
+def side_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> list[Row]:
+    """A heading and a row for each color: version to the left, numbers to the right, health in words at the end.
+    `known`: whether that is so now."""
     heading = "    COLOR   " + "".join(_cell(title, width) for title, width, _ in SIDE_COLUMNS) + "  HEALTH"
     rows = [row(Content.styled(heading, MUTED), "")]
     for color, side in deployment.colors.items():
-        health = "unknown" if side.healthy is None else "ok" if side.healthy else "critical"
+        health: Health = "unknown" if side.healthy is None else "ok" if side.healthy else "critical"
         words = {"ok": "healthy", "critical": "not healthy", "unknown": "not known"}[health]
+        health = "critical" if side.failing and side.takes_traffic else _sure(health, known)
         live = of.live if color == deployment.live else " "
         lead = Content.assemble(live, " ", mark(health, of), " ", fit(color_word(color), 8))
         for title, width, cell in SIDE_COLUMNS:
             lead = lead + _cell(cell(side), width, left=title == "VERSION")
         detail = side.detail if side.detail.startswith(words) else ": ".join(filter(None, (words, side.detail)))
-        rows.append(Row(lead + "  ", Content.styled(detail, style_of(health))))
+        fails = "its requests fail; health: " if side.failing else ""
+        rows.append(Row(lead + "  ", Content.styled(fails + detail, style_of(health))))
     return rows
 
 

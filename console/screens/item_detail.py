@@ -13,10 +13,12 @@ from textual.content import Content
 
 from backends.models import Alert, CheckResult, LogEntry, QualityScore
 from console.ports.table import port_of
+from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.parts import KEY_ORDER, STRONG, Frame, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
 from panels.kinds.quality import freshness_words, score_words, trend
+from panels.rows import source_name
 from panels.words import ago, amount, clock, zone_name
 
 if TYPE_CHECKING:
@@ -70,6 +72,10 @@ class ItemDetail(Detail):
     def _heading(self, gone: bool) -> Content:
         health = self.item.health
         words = "no longer there" if gone else health
+        port, now = port_of(self.item), self.app.now()
+        lost = readings.lost_source(self.session.store, port.name, source_name(self.item), now) if port else None
+        if lost is not None:
+            words, health = readings.unknown_words(lost, health, now), health if health == "critical" else "unknown"
         return Content.assemble(mark(health, self.of), " ", Content.styled(words, style_of(health)), "  ", self.place())
 
     def rows(self) -> list[Row]:

@@ -195,7 +195,10 @@ class Overview(Screen[None], inherit_bindings=False):
     def _show_top(self) -> None:
         store, moment = self.app.session.store, self.moment()
         worst = readings.health(store, self._open_actions, moment.now)
-        self.header.show(self.app.place, worst, store.items("deployments"), moment)
+        lost = {
+            found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
+        }
+        self.header.show(self.app.place, worst, store.items("deployments"), moment, lost)
         notes = self.app.session.orders.notes
         found = readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols)
         self.strip.show([*self.clock.said(moment), *found])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from backends.models import CheckResult, Deployment, Finding, Health, Item, LogEntry, severity_rank, worst
 from backends.text import clean
-from console.ports.store import Snapshot, Store
+from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.health import panel_health
 from panels.header import Trouble
@@ -36,7 +36,20 @@ def source_of(snapshot: Snapshot, now: datetime) -> Source:
         error=error.message if error else "",
         fix=error.fix if error else "",
         interval_s=snapshot.interval_s,
+        partial=snapshot.error is None and bool(snapshot.missing),
     )
+
+
+def lost_source(store: Store, panel: str, name: str, now: datetime) -> Source | None:
+    """The source of that name where it says nothing new; None where it does, or nobody expects one."""
+    snapshot = store.get(SourceKey(panel, name))
+    source = source_of(snapshot, now) if snapshot is not None else None
+    return source if source is not None and source.lost else None
+
+
+def unknown_words(source: Source, was: str, now: datetime) -> str:
+    """`unknown, last seen 14s ago: ok then`."""
+    return f"unknown, last seen {source.age(now)} ago: {was} then"
 
 
 def standing(store: Store, name: str, at: datetime | None = None) -> list[Item]:
@@ -92,12 +105,13 @@ def troubles(
     found: list[tuple[int, Trouble]] = []
     for snapshot in store.snapshots():
         source = source_of(snapshot, now)
-        if source.lost:
+        if source.incomplete:
             panel = snapshot.key.panel
-            words = f"{panel} {source.name} {'stale ' + source.age(now) if source.fetched_at else 'no data'}"
+            stale = "stale " + source.age(now) if source.fetched_at else "no data"
+            words = f"{panel} {source.name} {stale if source.lost else 'a part is missing'}"
             text = f"{words}: {source.error}" if source.error else words
             found.append((severity_rank("unknown"), Trouble("unknown", symbols.unknown, text)))
-        elif (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
+        if not source.lost and (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
             found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
     found.sort(key=lambda pair: pair[0])
     listed = {action.id for action in open_actions}

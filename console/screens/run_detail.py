@@ -20,6 +20,7 @@ from backends.models import LogEntry, PipelineRun, TaskRun
 from backends.ports import Pipelines
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
+from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
@@ -233,9 +234,13 @@ class RunDetail(Detail):
 
     def _show(self) -> None:
         run, zone = self.run_shown, self.session.context.zone
+        lost = readings.lost_source(self.session.store, "pipelines", run.backend, self.app.now())
+        doubtful = lost is not None and run.health == "ok"
+        state = "unknown" if doubtful else run.state
+        said = readings.unknown_words(lost, run.state, self.app.now()) if lost is not None and doubtful else run.state
         what = Content.assemble(
-            mark(run.state, self.of),
-            (f" {run.state}", style_of(run.state)),
+            mark(state, self.of),
+            (f" {said}", style_of(state)),
             "  ",
             (run.pipeline, "bold"),
             f" #{run.run_id}",

@@ -146,4 +146,5 @@ ALERTS: Kind[AlertGroup] = Kind(
     fold=fold,
     item=lambda group: group.first,
     empty="No alerts firing",
+    none="none firing",
 )

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from backends.command_line import command
-from backends.models import ColorState, Deployment, severity_rank
+from backends.models import ColorState, Deployment, Health, severity_rank
 from backends.text import first_line
 from panels.columns import (
     Cell,
@@ -31,13 +31,28 @@ def why_not_well(item: Deployment) -> str:
 def why_in_full(item: Deployment) -> str:
     """Why it is not known to be well: its live side, else what its layers say, else a side without traffic, which is no
     way back then; empty where there is nothing to say. Further lines are how that is put right."""
-    live = item.colors.get(item.live)
-    if live is not None and live.healthy is False:
-        return _ill(item.live, live)
+    if said := next(iter(failures(item)), ""):
+        return said
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
     said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
     return said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
+
+
+def failures(item: Deployment) -> list[str]:
+    """Each side with traffic that is not healthy, or whose requests fail although its health check passes."""
+    taking = {name: side for name, side in _ordered(item) if side.takes_traffic or name == item.live}
+    ill = [_ill(name, side) for name, side in taking.items() if side.healthy is False]
+    return ill + [
+        f"{name.upper()}: {_percent(side.error_pct)} of its requests fail"
+        for name, side in taking.items()
+        if side.failing and side.healthy is not False
+    ]
+
+
+def _percent(share: float | None) -> str:
+    """`0.4 %`, `100 %`: as many digits as fit beside it on 80 columns."""
+    return amount(share, " %", 0 if share is not None and share >= 99.95 else 1)
 
 
 def _ill(name: str, side: ColorState) -> str:
@@ -170,39 +185,50 @@ def _rps(side: _Side, _: Moment) -> Cell:
 
 
 def _errors(side: _Side, _: Moment) -> Cell:
-    return _number(side.state.error_pct, " %", 1)
+    tone: Tone = "critical" if side.state.failing and side.live else "" if side.state.error_pct else "muted"
+    return Cell(_percent(side.state.error_pct), tone)
 
 
 def _p95(side: _Side, _: Moment) -> Cell:
     return _number(side.state.p95_ms, "ms")
 
 
-def _number(value: float | None, unit: str, digits: int = 0) -> Cell:
-    return Cell(amount(value, unit, digits), "" if value else "muted")
+def _number(value: float | None, unit: str) -> Cell:
+    return Cell(amount(value, unit), "" if value else "muted")
 
 
 _SIDE_COLUMNS: tuple[Column[_Side], ...] = (
     Column(title="", cell=lambda side, moment: Cell(moment.symbols.live if side.live else " ", "strong"), max_width=1),
     Column(title="", cell=lambda side, _: Cell(side.name.upper(), color_tone(side.name)), min_width=5, max_width=10),
-    Column(title="", cell=lambda side, _: Cell(side.state.version or NOTHING), min_width=5, max_width=14, flex=True),
+    # That of the live side stands in the line above: of all that is said here it is missed least.
+    Column(
+        title="",
+        cell=lambda side, _: Cell(side.state.version or NOTHING),
+        min_width=5,
+        max_width=14,
+        flex=True,
+        priority=1,
+    ),
     Column(title="", cell=_ready, min_width=3, max_width=9),
     Column(title="", cell=_weight, min_width=5, max_width=5, align="right"),
     Column(title="", cell=_rps, min_width=5, max_width=8, align="right", priority=2),
-    Column(title="", cell=_errors, min_width=5, max_width=7, align="right", priority=1),
+    Column(title="", cell=_errors, min_width=5, max_width=7, align="right"),
     Column(title="", cell=_p95, min_width=5, max_width=7, align="right", priority=3),
 )
 
 
 def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     """The lines of one service in `width` cells."""
-    head: Line = [Cell(deployment.service, "strong")]
     words = live_words(deployment, moment.now)
-    room = width - line_width(words) - 2
-    head = [Cell(crop(deployment.service, max(4, room)), "strong")]
+    word = health(deployment)
+    word = word if moment.known or word == "critical" else "unknown"
+    head: Line = [] if word in ("ok", "running") else [Cell(f"{moment.symbols.of(word)} ", word)]  # type: ignore[arg-type]
+    room = width - line_width(words) - line_width(head) - 2
+    head = [*head, Cell(crop(deployment.service, max(4, room)), "strong")]
     gap = width - line_width(head) - line_width(words)
     lines: list[Line] = [[*head, Cell(" " * max(1, gap)), *words]]
-    lines += _warnings(deployment, moment)
-    sides = [_Side(name, state, (state.weight_pct or 0) > 0) for name, state in _ordered(deployment)]
+    lines += [[Cell(f"{moment.symbols.of(word)} {said}", word)] for word, said in _warnings(deployment)]
+    sides = [_Side(name, state, state.takes_traffic) for name, state in _ordered(deployment)]
     placed = fit(_SIDE_COLUMNS, width, sides, moment)
     lines += [row(placed, side, moment) for side in sides]
     if deployment.action:
@@ -217,18 +243,16 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     return lines
 
 
-def _warnings(deployment: Deployment, moment: Moment) -> list[Line]:
-    lines: list[Line] = []
-    if words := disagreement(deployment):
-        lines.append([Cell(f"{moment.symbols.critical} {words}", "critical")])
-    if words := unread(deployment):
-        lines.append([Cell(f"{moment.symbols.unknown} {words}", "unknown")])
-    return lines
+def _warnings(deployment: Deployment) -> list[tuple[Health, str]]:
+    """What is said below its name, never left out: how bad it is, and what."""
+    said: list[tuple[Health, str]] = [("critical", words) for words in failures(deployment)]
+    said += [("critical", words)] if (words := disagreement(deployment)) else []
+    return said + ([("unknown", words)] if (words := unread(deployment)) else [])
 
 
 def height(deployment: Deployment, roomy: bool) -> int:
     """How many lines `block` gives."""
-    lines = 1 + len(deployment.colors) + bool(disagreement(deployment)) + bool(unread(deployment))
+    lines = 1 + len(deployment.colors) + len(_warnings(deployment))
     return lines + (1 if deployment.action or roomy else 0)
 
 

@@ -183,6 +183,26 @@ def test_an_unready_way_back_and_a_side_that_is_down_are_said() -> None:
     assert lines[3].strip() == "back to BLUE 1: not ready, health answers 503"
 
 
+@pytest.mark.parametrize("width", [29, 48, 118])
+def test_a_live_side_whose_requests_fail_is_critical_and_its_share_is_never_dropped(width: int) -> None:
+    sides = deployment().colors
+    failing = replace(sides["green"], error_pct=100.0, healthy=True)
+    item = deployment(colors={**sides, "green": failing})
+    lines = block(item, width, Moment(NOW, roomy=False))
+    assert lines[0].startswith("✗ analytics")
+    assert lines[1] == "✗ GREEN: 100 % of its requests fail"[: max(width, 35)]
+    assert lines[2].count("100 %") == 2, "its weight and its errors"
+    assert (item.health, words(counts(deployments.DEPLOYMENTS, [item]))) == ("critical", ["1 critical"])
+    assert deployments.why_not_well(item) == "GREEN: 100 % of its requests fail"
+    few = deployment(colors={**sides, "green": replace(failing, error_pct=4.9)})
+    assert few.health == "ok"
+    assert "4.9 %" in block(few, width, Moment(NOW, roomy=False))[1]
+    split = deployment("m", "mixed", action="8A1", colors={**sides, "blue": replace(failing, weight_pct=5)})
+    assert split.health == "critical", "a canary that fails is not somebody's plan"
+    idle = deployment(colors={**sides, "blue": replace(failing, weight_pct=0)})
+    assert idle.health == "ok", "nobody is sent there"
+
+
 @pytest.mark.parametrize("width", [20, 26, 30, 40, 48, 80, 118])
 def test_a_block_never_wraps(width: int) -> None:
     for item in STORE.items("deployments"):

@@ -37,3 +37,28 @@ def test_an_empty_panel_says_who_was_asked_and_when() -> None:
     assert empty_words("No alerts firing", [NEVER, WAITING], NOW) == "Reading slow: nothing is known of it yet"
     assert empty_words("No alerts firing", [NEVER], NOW) == "Nothing is known"
     assert empty_words("No alerts firing", [], NOW) == "No alerts firing: no source configured"
+
+
+PARTIAL = Source(name="am", fetched_at=NOW - timedelta(seconds=4), error="am-1: refused", partial=True)
+JUST_LOST = Source(name="rules", fetched_at=NOW - timedelta(seconds=14), error="no such file")
+
+
+def test_nothing_seen_by_a_source_that_is_lost_is_never_none() -> None:
+    assert empty_words("No alerts firing", [JUST_LOST], NOW, "none firing") == (
+        "Unknown: last seen 14s ago, none firing then"
+    )
+    assert empty_words("No alerts firing", [FRESH, JUST_LOST], NOW, "none firing") == (
+        "Unknown: rules last seen 14s ago, none firing then; none firing in the other sources"
+    )
+    assert empty_words("No scores yet", [FRESH, NEVER], NOW) == (
+        "Unknown: gone was never read; none in the other sources"
+    )
+
+
+def test_an_answer_that_is_a_part_is_neither_stale_nor_whole() -> None:
+    assert (PARTIAL.lost, PARTIAL.incomplete) == (False, True)
+    assert (age([PARTIAL], NOW).text, age([PARTIAL], NOW).tone) == ("4s, a part is missing", "unknown")
+    assert text_of(losses([PARTIAL], NOW, UNICODE)[0]) == "? am a part is missing: am-1: refused"
+    assert empty_words("No alerts firing", [PARTIAL], NOW, "none firing") == (
+        "Unknown: a part is missing; none firing in the rest"
+    )

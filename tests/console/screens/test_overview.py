@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
@@ -150,6 +151,46 @@ async def test_new_data_arrives_and_a_lost_source_is_state() -> None:
         session.put("alerts", "am", alert("Fresh", "critical", 0), age_s=0)
         await pilot.pause(0.3)
         assert overview.board.boxes["alerts"].caption == "3 Alerts 1 critical 0s"
+
+
+@BOTH
+async def test_what_a_lost_source_said_is_nowhere_ok_and_what_was_wrong_stays_so(size: tuple[int, int]) -> None:
+    session = FakeSession()
+    lost = {"age_s": 14, "error": "no such file"}
+    session.put("alerts", "rules", **lost)
+    session.put("pipelines", "airflow", run("fine", "1", "success"), run("bad", "2", "failed"), **lost)
+    session.put("quality", "scores", score("events", 0.99, "ok", 2), score("orders", 0.7, "critical", 2), **lost)
+    session.put("deployments", "analytics", deployment(), **lost)
+    async with console(session, size) as (app, overview, _):
+        shown, boxes = text(app), overview.board.boxes
+        assert not [line for line in shown.splitlines() if line.lstrip("▌ ").startswith("✓")]
+        assert "No alerts" not in shown
+        assert boxes["alerts"].body.empty == "Unknown: last seen 14s ago, none firing then"
+        assert boxes["pipelines"].caption == "1 Pipelines 1 failed 1 stale stale 14s"
+        assert boxes["quality"].caption == "2 Quality 1 critical 1 stale stale 14s"
+        assert boxes["deployments"].caption == "4 Deployments 1 stale stale 14s"
+        assert "live UNKNOWN, was GREEN" in shown.splitlines()[0]
+        assert "? analytics" in shown
+        assert overview.board.boxes["timeline"].caption.startswith("6 Timeline 4 not read")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_live_color_with_errors_is_loud_at_every_size(size: tuple[int, int]) -> None:
+    session = FakeSession()
+    sides = deployment().colors
+    failing = replace(sides["green"], error_pct=100.0)
+    session.put("deployments", "analytics", deployment(colors={**sides, "green": failing}))
+    async with console(session, size) as (app, overview, _):
+        assert "1 critical" in overview.board.boxes["deployments"].caption
+        rows = [line for line in text(app).splitlines() if "GREEN" in line]
+        assert any(row.count("100 %") == 2 for row in rows), "weight and errors of the live color"
+        assert "✗ critical" in text(app).splitlines()[0]
+
+
+def test_a_source_that_has_not_answered_for_long_is_not_all_ok() -> None:
+    session = FakeSession()
+    session.put("alerts", "am", age_s=60)
+    assert readings.health(session.store, [], NOW) == "warning"
 
 
 async def test_a_data_flood_is_drawn_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
