@@ -15,6 +15,7 @@ from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
+from actions.telling import who_does_what
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer
 
@@ -23,6 +24,10 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     """`deployment` with it. Raises BackendError where the journal can not be read."""
     context, service = policy.context, deployment.service
     occupied = await journal.open_action(context, service)
+    alone = orphaned_since(occupied, journal.location) if occupied is not None else None
+    if alone is not None:  # it may have ended between the look at its row and that at its runner
+        occupied = await journal.open_action(context, service)
+        alone = orphaned_since(occupied, journal.location) if occupied is not None else None
     change = await newest_change(journal, context, service)
     last = None
     if change is not None and change.at is not None:
@@ -34,11 +39,11 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         offer = _ready(deployment, occupied.from_)
     elif change is not None:
         offer = await _offer(deployment, change, targets)
-    alone = orphaned_since(occupied, journal.location) if occupied is not None else None
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
         action=occupied.id if occupied else None,
+        action_about=who_does_what(occupied, short=True) if occupied else "",
         orphaned_since=alone,
         ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,

@@ -142,7 +142,7 @@ class Gate:
         found = await self.journal.action(self.policy.context, wanted) if wanted else []
         exact = [action for action in found if action.id == wanted.upper()]
         if len(exact or found) == 1:
-            return self._judged((exact or found)[0])
+            return await self._looked_at((exact or found)[0])
         shown = clean(wanted, 64)
         if not found:
             raise Refused(5, ActionError(kind="not_found", message=f"no action {shown}", fix="`teal action list`"))
@@ -152,7 +152,15 @@ class Gate:
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Newest first."""
         found = await self.journal.actions(self.policy.context, open_only=open_only, limit=limit)
-        return [self._judged(action) for action in found]
+        return [await self._looked_at(action) for action in found]
+
+    async def _looked_at(self, action: Action) -> Action:
+        """`_judged`; one that nobody runs is read again: it may have ended between the two looks."""
+        judged = self._judged(action)
+        if judged.orphaned_since is None or action.id is None:
+            return judged
+        again = await self.journal.action(self.policy.context, action.id)
+        return self._judged(next((found for found in again if found.id == action.id), action))
 
     async def watch(self, action_id: str) -> AsyncIterator[Action]:
         """The action each time that it changes, until it has ended or nobody runs it any more. Raises Refused (5)."""

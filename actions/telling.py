@@ -6,6 +6,8 @@ from actions.kinds import kind_of
 from actions.models import Action, Plan
 from backends.settings import Duration
 
+Standing = Literal["ok", "warning", "critical", "running"]
+
 _CAUSES = {
     "gate_failed": "a metric gate", "verify_failed": "its verification", "smoke_failed": "the smoke test",
     "health_failed": "its health check", "shift_failed": "a failed write", "deadline": "its time limit",
@@ -28,6 +30,38 @@ def _details(of: Action | Plan) -> list[str]:
     details = [asked.version] if asked.version else []
     details += [of.to.upper()] if kind_of(of.kind).side and of.to else []
     return details + ([f"for {Duration(asked.for_s)}"] if asked.for_s is not None else [])
+
+
+_STANDING: dict[str, Standing] = {
+    "rollback_failed": "critical", "in_doubt": "critical", "conflict": "critical", "rolled_back": "warning",
+    "rolling_back": "warning", "aborted": "warning", "abandoned": "warning", "paused": "warning", "succeeded": "ok",
+}  # fmt: skip
+
+
+def standing(action: Action) -> Standing:
+    """How an action stands, the same in lists, timeline, strip, header and JSON: one that nobody runs or that nobody
+    can know is critical; what is held, goes back or did not come about is a warning; what goes on is `running`."""
+    if action.orphaned_since is not None:
+        return "critical"
+    found = _STANDING.get(action.status, "running")
+    return "warning" if found == "running" and action.hold is not None else found
+
+
+def doing(action: Action) -> str:
+    """What it does now, or what came of it: `bake`, `rolling back`, `held: no requests`; of one that nobody runs,
+    that."""
+    if action.orphaned_since is not None:
+        state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
+        return f"{state}nobody runs it"
+    if action.open and action.hold is not None:
+        return f"held: {action.hold.why}"
+    return action.phase if action.status == "running" and action.phase else outcome(action)
+
+
+def who_does_what(action: Action, arrow: str = "→", *, short: bool = False) -> str:
+    """`alice: flip analytics BLUE → GREEN, bake`; `short`: where the service stands above."""
+    who = f"{action.actor.login}: " if action.actor else ""
+    return f"{who}{short_title(action) if short else title(action)}{way(action, arrow)}, {doing(action)}"
 
 
 def is_noop(action: Action) -> bool:

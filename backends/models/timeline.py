@@ -10,7 +10,8 @@ from backends.models.health import Health
 class TimelineEvent(Struct, frozen=True, kw_only=True):
     """Something that happened in an outside system: `kind` is its word for it (`trigger`, `paused`, `deployment`),
     `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
-    `until` is the end of what lasted; `made` is what came of it (the silence of an acknowledgement).
+    `until` is the end of what lasted; `made` is what came of it (the silence of an acknowledgement); `going_on`: it has
+    not ended.
     """
 
     at: datetime
@@ -21,3 +22,4 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     health: Health = "ok"
     until: datetime | None = None
     made: str = ""
+    going_on: bool = False

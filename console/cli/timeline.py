@@ -12,7 +12,7 @@ from console.cli.showing import Answer
 from console.printing.output import document
 from console.session import Session
 from console.typed_times import TypedTime
-from panels.kinds.timeline import Event, events
+from panels.kinds.timeline import Event, events, sign_of
 from panels.words import UNICODE, clock, zone_name
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
@@ -29,6 +29,7 @@ class Change(Struct, frozen=True, kw_only=True):
     url: str | None
     t0: bool
     before_s: float | None
+    going_on: bool = False
 
 
 def changes(session: Session) -> list[Change]:
@@ -47,7 +48,7 @@ def _change(event: Event, first: datetime | None) -> Change:
     ref = getattr(event.item, "ref", event.ref)
     return Change(
         at=event.at, kind=event.kind, ref=ref, health=event.health, text=event.text, url=url, t0=event.t0,
-        before_s=before_s,
+        before_s=before_s, going_on=event.sign == "running",
     )  # fmt: skip
 
 
@@ -58,8 +59,12 @@ def lines_of(found: list[Change], session: Session) -> list[str]:
     for change in found:
         before = f"  ({change.before_s / 60:.0f}m before)" if change.before_s is not None else ""
         mark = "T0" if change.t0 else "  "
-        lines.append(f"{clock(change.at, zone)}  {UNICODE.of(change.health)} {mark}  {change.text}{before}")
+        lines.append(f"{clock(change.at, zone)}  {UNICODE.of(_sign(change))} {mark}  {change.text}{before}")
     return lines
+
+
+def _sign(change: Change) -> str:
+    return sign_of(change.kind, change.health, going_on=change.going_on)
 
 
 @click.command()

@@ -12,7 +12,7 @@ from actions.guards import way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
-from actions.telling import is_noop, outcome, title, way
+from actions.telling import is_noop, outcome, standing, title, way
 from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -312,7 +312,6 @@ def _print_action(common: Common, session: Session, action: Action, lines: tuple
 
 
 def action_health(action: Action) -> Health:
-    """What an action's status means; one that nobody runs is critical."""
-    if action.status in ("rollback_failed", "conflict", "in_doubt") or action.orphaned_since is not None:
-        return "critical"
-    return "warning" if action.status in ("aborted", "rolled_back", "abandoned", "paused") else "ok"
+    """How an action stands; one that goes on is ok."""
+    found = standing(action)
+    return "ok" if found == "running" else found

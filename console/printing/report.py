@@ -172,7 +172,7 @@ def _section(heading: str, lines: Sequence[str]) -> list[str]:
 def _event(event: Event, facts: Facts) -> str:
     mark = "**T0** " if event.t0 else ""
     before = f" ({event.before})" if event.before else ""
-    return f"- {_time(event.at, facts)} {UNICODE.of(event.health)} {mark}{_plain(event.text)}{before}"
+    return f"- {_time(event.at, facts)} {UNICODE.of(event.sign)} {mark}{_plain(event.text)}{before}"
 
 
 def _evidence(facts: Facts) -> list[str]:

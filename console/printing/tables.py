@@ -14,6 +14,7 @@ from console import moment
 from console.ports.table import readings
 from console.printing.output import table
 from panels.kinds.deployments import frozen_words, why_in_full
+from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
 
@@ -55,7 +56,7 @@ def _run_state(run: PipelineRun, view: View) -> str:
 
 
 def _history(run: PipelineRun, view: View) -> str:
-    return "".join(UNICODE.of(state) for state in run.history[-12:])
+    return "".join(UNICODE.of(word) for word in last_words(run)) if run.history else ""
 
 
 def _score(score: QualityScore, view: View) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from actions.telling import cause, is_noop, outcome, title, way
+from actions.telling import cause, doing, is_noop, outcome, standing, title, way
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
@@ -26,11 +26,8 @@ LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
 FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
 UNWATCHED = timedelta(minutes=10)
+_CHECKED: dict[str, Health] = {"warning": "warning", "critical": "critical", "unknown": "unknown"}
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
-_ENDED_BADLY: dict[str, Health] = {
-    "rollback_failed": "critical", "in_doubt": "critical", "conflict": "critical", "rolled_back": "warning",
-    "aborted": "warning", "abandoned": "warning", "paused": "warning",
-}  # fmt: skip
 
 
 def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> list[TimelineEvent]:
@@ -46,10 +43,19 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
         else:
             words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
-        health = _ENDED_BADLY.get(action.status, "ok")
+        if action.open and doing(action) != action.phase:
+            words += f": {doing(action)}"
+        stands = standing(action)
+        health: Health = "ok" if stands == "running" else stands
         found.append(
             TimelineEvent(
-                at=at, kind="action", ref=action.id or "", text=clean(words, 500), health=health, made=action.ref or ""
+                at=at,
+                kind="action",
+                ref=action.id or "",
+                text=clean(words, 500),
+                health=health,
+                made=action.ref or "",
+                going_on=action.open,
             )
         )
     return found
@@ -62,8 +68,15 @@ def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -
         if record.kind == "note" and (at := record.done_at) is not None and since <= at <= until:
             who = f"{record.actor.login}: " if record.actor and not record.target else ""
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
-            event = TimelineEvent(at=at, kind="note", ref=f"note/{record.seq}", text=f"{who}{about}{record.detail}")
-            found.append(event)
+            found.append(
+                TimelineEvent(
+                    at=at,
+                    kind="note",
+                    ref=f"note/{record.seq}",
+                    text=f"{who}{about}{record.detail}",
+                    health=_CHECKED.get(record.result, "ok") if record.target else "ok",
+                )
+            )
     return found
 
 

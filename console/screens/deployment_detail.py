@@ -30,6 +30,7 @@ from console.screens.parts import (
     Frame,
     Paragraphs,
     mark,
+    now_of,
     row,
     sides,
     style_of,
@@ -146,7 +147,7 @@ class DeploymentDetail(Detail):
         self._show()
 
     def _show(self) -> None:
-        deployment, of, now = self.deployment, self.of, self.app.now()
+        deployment, of, now = self.deployment, self.of, now_of(self.app)
         lost = readings.lost_source(self.session.store, "deployments", deployment.backend, now)
         known, stale = lost is None, []
         if lost is not None:
@@ -185,9 +186,14 @@ class DeploymentDetail(Detail):
                     listed.replace_option_prompt_at_index(number, line)
         listed.display = bool(ids)
         title = "what was done to it" if ids else "nothing was done to it from here yet: x lists what can be"
+        style = MUTED
         if self.deployment.action:
-            title = f"action {self.deployment.action} is open: Enter shows it"
-        self.query_one("#actions-title", Static).update(Content.styled(title, "" if self.deployment.action else MUTED))
+            about = self.deployment.action_about or f"action {self.deployment.action}"
+            title, style = f"open: {about}; Enter shows it", ""
+        if self.deployment.orphaned_since is not None:
+            style = style_of("critical")
+            title = title if "nobody runs it" in title else title.replace("; Enter", ", nobody runs it; Enter")
+        self.query_one("#actions-title", Static).update(Content.styled(title, style))
 
     # ---- keys
 

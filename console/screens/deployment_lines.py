@@ -8,7 +8,7 @@ from datetime import tzinfo
 from textual.content import Content
 
 from actions.models import Action
-from actions.telling import outcome, short_title, way
+from actions.telling import doing, outcome, short_title, standing, way
 from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
 from panels.kinds.deployments import is_split, no_way_back
@@ -155,9 +155,8 @@ def last_row(last: LastSwitch | None, of: Symbols) -> Row:
 def action_line(action: Action, width: int, of: Symbols) -> Content:
     """`✓ flip BLUE → GREEN  succeeded   alice   "2.4.1 go"        12m ago  21s`."""
     moved = way(action, of.arrow)
-    word = outcome(action) + (f", {action.phase}" if action.open and action.phase else "")
-    state = {"succeeded": "ok", "rolled_back": "warning", "aborted": "warning", "rollback_failed": "critical"}
-    health = "running" if action.open else state.get(action.status, "warning")
+    word = doing(action) if action.open else outcome(action)
+    health = standing(action)
     by = f"   {action.actor.login}" if action.actor else ""
     why = f'   "{action.reason}"' if action.reason else ""
     ended = action.ended_at or now()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,15 +15,14 @@ from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
 from actions.orphans import since_words
-from actions.telling import title
+from actions.telling import Standing, standing, title, who_does_what
 from backends.errors import BackendError
 from backends.models import severity_rank
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
-from console.screens import readings
 from console.screens.prompt import Prompt
 from console.session import who_acts
-from panels.columns import Cell, Column, Kind, Moment
+from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
@@ -31,7 +31,7 @@ from panels.words import NOTHING, ago, amount
 if TYPE_CHECKING:
     from console.screens.host import Host
 
-REREAD_S = 2.0
+REREAD_S = 1.0
 
 
 class ListScreen(Screen[None], inherit_bindings=False):
@@ -242,19 +242,17 @@ def sources_screen(app: Host) -> ListScreen:
 
 
 def _action_words(action: Action, moment: Moment) -> Cell:
-    words = readings.action_words(action, moment.symbols)
     if action.orphaned_since is not None:
+        words = who_does_what(replace(action, orphaned_since=None), moment.symbols.arrow)
         return Cell(f"{words}, {since_words(action.orphaned_since, moment.zone)}", "critical")
+    words = who_does_what(action, moment.symbols.arrow)
     return Cell(words, "strong" if action.open else "")
 
 
 def _action_symbol(action: Action, moment: Moment) -> Cell:
-    if action.orphaned_since is not None:
-        return Cell(moment.symbols.critical, "critical")
-    if action.open:
-        return Cell(moment.symbols.running, "strong")
-    good = action.status in ("succeeded", "rolled_back")
-    return Cell(moment.symbols.ok, "") if good else Cell(moment.symbols.critical, "critical")
+    found = standing(action)
+    tones: dict[Standing, Tone] = {"ok": "", "running": "strong"}
+    return Cell(moment.symbols.of(found), tones.get(found, found))
 
 
 ACTIONS: Kind[Action] = Kind(
@@ -275,7 +273,7 @@ ACTIONS: Kind[Action] = Kind(
         ),
     ),
     key=lambda action: action.id or action.plan_hash,
-    health=lambda action: "critical" if action.orphaned_since is not None else "running" if action.open else "ok",
+    health=standing,
     sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
     text=lambda action: f"{title(action)} {action.service} {action.status} {action.reason}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from backends.errors import BackendError
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.ports.store import Snapshot
@@ -20,6 +21,7 @@ from console.screens.board import SANDBOX_CARD, Board, names
 from console.screens.clock import Clock
 from console.screens.prompt import Prompt
 from console.screens.too_small import TooSmall
+from console.session import who_acts
 from panels.columns import Moment
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 FLUSH_S = 0.1
 TICK_S = 5.0
+ACTIONS_S = 1.0  # what another console begins is on the screen within two seconds
 TALL = 34
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
 KEY_ORDER = (
@@ -102,6 +105,9 @@ class Overview(Screen[None], inherit_bindings=False):
         self._begun = False
         self._was_roomy = False
         self._open_actions: list[Action] = []
+        self._asking = False
+        self._blind = ""
+        self._over: set[str | None] = set()
 
     # ---- building
 
@@ -135,6 +141,7 @@ class Overview(Screen[None], inherit_bindings=False):
     def _begin(self) -> None:
         self._begun = True
         self.set_interval(TICK_S, self._tick)
+        self.set_interval(ACTIONS_S, self.read_actions)
         self.app.begin()
 
     # ---- data
@@ -177,15 +184,42 @@ class Overview(Screen[None], inherit_bindings=False):
     def _look_for_actions(self) -> None:
         if any(item.action for item in self.app.session.store.items("deployments")):
             self.read_actions()
-        else:
-            services = {item.service for item in self.app.session.store.items("deployments")}
-            self._open_actions = [action for action in self._open_actions if action.service not in services]
 
-    @work(group="actions", exclusive=True, exit_on_error=False)
-    async def read_actions(self) -> None:
-        """Which actions are open now."""
-        self._open_actions = await self.app.session.actions(open_only=True)
-        self._show_top()
+    def read_actions(self) -> None:
+        """Ask which actions are open now, if that is not being asked."""
+        if not self._asking:
+            self._asking = True
+            self._read_actions()
+
+    @work(group="actions", exit_on_error=False)
+    async def _read_actions(self) -> None:
+        try:
+            found, blind = await self.app.session.actions(open_only=True), ""
+        except BackendError as error:
+            found, blind = self._open_actions, who_acts(error)
+        finally:
+            self._asking = False
+        before, was_blind = self._open_actions, self._blind
+        self._open_actions, self._blind = found, blind
+        if list(map(_seen, before)) != list(map(_seen, found)):
+            self._changed(before, found)
+        if blind != was_blind or before != found:
+            self._show_top()
+
+    def _changed(self, before: list[Action], found: list[Action]) -> None:
+        """Read what an action changes: while it goes on its service, once it has ended everything."""
+        over = {action.id for action in before} - {action.id for action in found}
+        self._over |= over
+        if over:
+            self.app.session.refresh()
+        else:
+            self.app.session.refresh("deployments")
+            self.app.session.refresh("timeline")
+        new = [action for action in found if action.id not in {known.id for known in before}]
+        shown = getattr(self.app.screen, "action_id", "")
+        if not self.is_current:
+            told = [action for action in new if action.id != shown]
+            self.app.say("   ".join(f"@ {readings.action_words(action, self.app.symbols)}" for action in told))
 
     @property
     def open_actions(self) -> list[Action]:
@@ -194,13 +228,15 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _show_top(self) -> None:
         store, moment = self.app.session.store, self.moment()
-        worst = readings.health(store, self._open_actions, moment.now)
+        notes = self.app.session.orders.notes
+        worst = readings.health(store, self._open_actions, moment.now, notes, self._blind)
         lost = {
             found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
         }
         self.header.show(self.app.place, worst, store.items("deployments"), moment, lost)
-        notes = self.app.session.orders.notes
-        found = readings.troubles(store, self._open_actions, notes, moment.now, moment.symbols)
+        found = readings.troubles(
+            store, self._open_actions, notes, moment.now, moment.symbols, over=self._over, blind=self._blind
+        )
         self.strip.show([*self.clock.said(moment), *found])
 
     def _tick(self) -> None:
@@ -378,3 +414,8 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def action_url(self) -> None:
         self.app.say(url_of(self.board.current))
+
+
+def _seen(action: Action) -> tuple[object, ...]:
+    """What of an action is told; its runner renews its lease all the time."""
+    return action.id, action.status, action.phase, action.hold, action.orphaned_since is not None

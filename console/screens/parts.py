@@ -65,6 +65,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def now_of(app: App[Any]) -> datetime:
+    """The time that the app goes by."""
+    found: Callable[[], datetime] = getattr(app, "now", now)
+    return found()
+
+
 def seconds_since(at: datetime | None) -> float | None:
     """The age of a time, never negative."""
     return None if at is None else max(0.0, (now() - at).total_seconds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from backends.text import clean
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.health import panel_health
+from panels.columns import Tone
 from panels.header import Trouble
 from panels.kinds.timeline import Event, events
 from panels.sources import Source
@@ -85,12 +86,19 @@ def timeline(store: Store, dated: Store, window: tuple[datetime, datetime], zone
     return events(items, *window, zone)
 
 
-def health(store: Store, open_actions: Sequence[Action], now: datetime) -> Health:
-    """The worst of everything; an open action that nobody runs is critical."""
+def health(
+    store: Store, open_actions: Sequence[Action], now: datetime, notes: Sequence[Finding] = (), blind: str = ""
+) -> Health:
+    """The worst of everything: an open action that nobody runs is critical, one that is held and a note of the journal
+    are warnings, and not to know who acts (`blind` says why) is unknown."""
     found = [panel_health([snapshot], now) for snapshot in store.snapshots()]
-    alone = any(action.orphaned_since is not None for action in open_actions)
-    blind: list[Health] = ["unknown"] if who_acts_unknown(store) else []
-    return "critical" if alone else worst([*found, *blind])
+    if open_actions:
+        from actions.telling import standing
+
+        stands = [standing(action) for action in open_actions]
+        found += [word for word in ("critical", "warning") if word in stands]
+    found += ["warning"] if any(note.level != "ok" for note in notes) else []
+    return worst([*found, "unknown"] if blind or who_acts_unknown(store) else found)
 
 
 def who_acts_unknown(store: Store) -> str:
@@ -99,9 +107,18 @@ def who_acts_unknown(store: Store) -> str:
 
 
 def troubles(
-    store: Store, open_actions: Sequence[Action], notes: Sequence[Finding], now: datetime, symbols: Symbols
+    store: Store,
+    open_actions: Sequence[Action],
+    notes: Sequence[Finding],
+    now: datetime,
+    symbols: Symbols,
+    *,
+    over: Collection[str | None] = (),
+    blind: str = "",
 ) -> list[Trouble]:
-    """Which actions are open, what is not ok among checks and sources, worst first, and what is said of the journal."""
+    """Which actions are open, what is not ok among checks and sources, worst first, and what is said of the journal.
+    Snapshots may be older than the journal: of actions that are `over` nothing is said. `blind`: why it can not be
+    read."""
     found: list[tuple[int, Trouble]] = []
     for snapshot in store.snapshots():
         source = source_of(snapshot, now)
@@ -114,13 +131,14 @@ def troubles(
         if not source.lost and (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
             found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
     found.sort(key=lambda pair: pair[0])
-    listed = {action.id for action in open_actions}
+    listed = {*(action.id for action in open_actions), *over}
     orders = [_of_action(action, now, symbols) for action in open_actions]
     orders.sort(key=lambda order: order.tone == "strong")
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
-            orders.append(Trouble("strong", "@", f"{item.service}: action {item.action} is open"))
-    if blind := who_acts_unknown(store):
+            about = item.action_about or f"action {item.action} is open"
+            orders.append(Trouble("strong", "@", f"{item.service}: {about}"))
+    if blind := blind or who_acts_unknown(store):
         orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]
     return orders + [trouble for _, trouble in found] + said
@@ -135,6 +153,7 @@ def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
 def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     """An open action; one that waits for a person says why, and how it is ended."""
     from actions.journal.steering import possible_orders
+    from actions.telling import standing
 
     what = f"{action.kind} {action.named}"
     if action.orphaned_since is not None:
@@ -145,13 +164,12 @@ def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     if action.hold is not None:
         held = ago((now - action.hold.since).total_seconds())
         return Trouble("warning", "@", f"{what} held {held}: {clean(action.hold.why, WHY_CHARS)}; b rolls back")
-    return Trouble("strong", "@", action_words(action, symbols))
+    tones: dict[str, Tone] = {"critical": "critical", "warning": "warning"}
+    return Trouble(tones.get(standing(action), "strong"), "@", action_words(action, symbols))
 
 
 def action_words(action: Action, symbols: Symbols) -> str:
     """`alice: flip analytics BLUE → GREEN, verify`."""
-    from actions.telling import outcome, title, way
+    from actions.telling import who_does_what
 
-    who = f"{action.actor.login}: " if action.actor else ""
-    phase = action.phase if action.status == "running" and action.phase else outcome(action)
-    return f"{who}{title(action)}{way(action, symbols.arrow)}, {phase}"
+    return who_does_what(action, symbols.arrow)

@@ -33,6 +33,7 @@ from console.screens.parts import (
     fit,
     mark,
     now,
+    now_of,
     row,
     seconds_since,
     sides,
@@ -41,6 +42,7 @@ from console.screens.parts import (
 from console.screens.plan_words import refusal
 from console.screens.task_lines import approval_line, first_to_read, gantt_line, list_line, run_line, span
 from panels.keybar import KeyBar
+from panels.kinds.pipelines import sign, state_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -234,10 +236,11 @@ class RunDetail(Detail):
 
     def _show(self) -> None:
         run, zone = self.run_shown, self.session.context.zone
-        lost = readings.lost_source(self.session.store, "pipelines", run.backend, self.app.now())
+        lost = readings.lost_source(self.session.store, "pipelines", run.backend, now_of(self.app))
         doubtful = lost is not None and run.health == "ok"
-        state = "unknown" if doubtful else run.state
-        said = readings.unknown_words(lost, run.state, self.app.now()) if lost is not None and doubtful else run.state
+        said = state_words(run)
+        state = "unknown" if doubtful else run.state if said == run.state else sign(run)
+        said = readings.unknown_words(lost, said, now_of(self.app)) if lost is not None and doubtful else said
         what = Content.assemble(
             mark(state, self.of),
             (f" {said}", style_of(state)),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
+from typing import Any
 
+from msgspec.structs import replace
 from textual.content import Content
 
 from actions.judging.words import measured
@@ -28,7 +30,7 @@ _NO_WAY_BACK = frozenset({"rolled_back", "rolling_back", "aborted", "abandoned"}
 def timeline(action: Action, of: Symbols) -> list[Row]:
     """Every step; where traffic is moved in stages, one row for what came before, for each stage that is over and for
     all that is to come, and the steps of the stage that is at work."""
-    steps = action.steps
+    steps = [_left(step, action) for step in action.steps]
     if not any(_share(step) for step in steps):
         return [step_row(step, of) for step in steps]
     rows: list[Row] = []
@@ -48,6 +50,16 @@ def timeline(action: Action, of: Symbols) -> list[Row]:
     if coming:
         rows.append(row(_lead("pending", "then", of), f" {of.arrow} ".join(coming), style_of("pending")))
     return rows
+
+
+def _left(step: Step, action: Action) -> Step:
+    """A step as it is known: of one at work that nobody runs any more, nobody knows how it ended."""
+    since = action.orphaned_since
+    if since is None or step.status != "running" or step.started_at is None:
+        return step
+    detail = ": ".join(filter(None, ("nobody runs it", step.detail)))
+    unknown: Any = "unknown"
+    return replace(step, status=unknown, ended_at=max(since, step.started_at), until=None, detail=detail)
 
 
 def step_row(step: Step, of: Symbols) -> Row:

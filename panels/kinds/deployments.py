@@ -232,15 +232,21 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     placed = fit(_SIDE_COLUMNS, width, sides, moment)
     lines += [row(placed, side, moment) for side in sides]
     if deployment.action:
-        lines.append(
-            [
-                Cell(_INDENT + moment.symbols.running + " ", "running"),
-                Cell(f"action {deployment.action} is open: @ shows it"),
-            ]
-        )
+        lines.append(_open_action(deployment, moment))
     elif moment.roomy:
         lines.append([Cell(_INDENT), *way_back(deployment, moment.now)])
     return lines
+
+
+def _open_action(deployment: Deployment, moment: Moment) -> Line:
+    """Who does what to it; loud where nobody goes on with it."""
+    about = deployment.action_about or f"action {deployment.action} is open: @ shows it"
+    if moment.symbols.arrow.isascii():
+        about = about.replace("→", "->")
+    if deployment.orphaned_since is not None:
+        about = about if "nobody runs it" in about else f"nobody runs it: {about}"
+        return [Cell(f"{_INDENT}{moment.symbols.critical} {about}", "critical")]
+    return [Cell(_INDENT + moment.symbols.running + " ", "running"), Cell(about)]
 
 
 def _warnings(deployment: Deployment) -> list[tuple[Health, str]]:

@@ -49,10 +49,25 @@ def reason(run: PipelineRun) -> str:
 
 
 def _symbol(run: PipelineRun, moment: Moment) -> Cell:
-    word: str = "late" if run.late and run.state != "failed" else run.state
+    return Cell(moment.symbols.of(sign(run)), tone(run))
+
+
+def sign(run: PipelineRun) -> str:
+    """The word of its symbol: of a run that ended well over bad data, how bad that is."""
     if run.state == "success" and run.health != "ok":
-        word = run.health
-    return Cell(moment.symbols.of(word), tone(run))
+        return run.health
+    return "late" if run.late and run.state != "failed" else run.state
+
+
+def state_words(run: PipelineRun) -> str:
+    """Its state in a word; of one that ended well over bad data, that."""
+    return "bad data" if run.state == "success" and run.data in ("critical", "warning") else run.state
+
+
+def last_words(run: PipelineRun, most: int = HISTORY) -> list[str]:
+    """The words of the symbols of the pipeline's last runs, newest last: that of the newest is its own, too."""
+    states: list[str] = [*(run.history[-most:] or (run.state,))]
+    return [*states[:-1], sign(run)] if states[-1] == run.state == "success" else states
 
 
 def tone(run: PipelineRun) -> Tone:
@@ -66,8 +81,7 @@ def _name(run: PipelineRun, _: Moment) -> Cell:
 
 
 def _history(run: PipelineRun, moment: Moment) -> Cell:
-    states = run.history[-HISTORY:] or (run.state,)
-    return Cell("".join(moment.symbols.of(state) for state in states), "muted")
+    return Cell("".join(moment.symbols.of(word) for word in last_words(run)), "muted")
 
 
 def _ago(run: PipelineRun, moment: Moment) -> Cell:

@@ -9,8 +9,17 @@ from msgspec.structs import replace
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
-from panels.kinds.pipelines import reason, run_name
+from panels.kinds.pipelines import reason, run_name, state_words
 from panels.words import ago, clock
+
+_SAID = ("note", "unwatched")
+
+
+def sign_of(kind: str, health: str, *, going_on: bool) -> str:
+    """The word of the symbol of an event of that kind."""
+    if health != "ok":
+        return health
+    return "running" if going_on else "pending" if kind in _SAID else health
 
 
 class Event(Struct, frozen=True):
@@ -25,6 +34,12 @@ class Event(Struct, frozen=True):
     kind: str
     t0: bool = False
     before: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The word of its symbol: nothing is ticked that goes on still, or that somebody only wrote down."""
+        going_on = isinstance(self.item, TimelineEvent) and self.item.going_on
+        return sign_of(self.kind, self.health, going_on=going_on)
 
 
 def events(items: Iterable[Item], since: datetime, until: datetime | None = None, zone: tzinfo = UTC) -> list[Event]:
@@ -65,7 +80,9 @@ def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
     match item:
         case PipelineRun() if item.ended_at is not None and item.health != "ok":
             why = item.error or (reason(item) if item.state == "success" or item.late else "")
-            words = f"{_run(item, zone)} {item.raw_state or item.state}" + (f": {why}" if why else "")
+            # What ended well and wrote bad data did not succeed for whom its data is.
+            state = state_words(item) if state_words(item) != item.state else item.raw_state or item.state
+            words = f"{_run(item, zone)} {state}" + (f": {why}" if why else "")
             yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
             if (began := _breached_since(item)) is not None:
@@ -148,7 +165,7 @@ TIMELINE: Kind[Event] = Kind(
     name="timeline",
     columns=(
         Column(title="", cell=lambda event, moment: Cell(clock(event.at, moment.zone), "muted"), max_width=8),
-        Column(title="", cell=lambda event, moment: Cell(moment.symbols.of(event.health), _tone(event)), max_width=1),
+        Column(title="", cell=lambda event, moment: Cell(moment.symbols.of(event.sign), _tone(event)), max_width=1),
         Column(title="", cell=lambda event, _: Cell("T0" if event.t0 else "", "strong"), min_width=2, max_width=2),
         Column(title="", cell=_what, min_width=20, max_width=200, flex=True),
         Column(title="", cell=lambda event, _: Cell(event.before, "muted"), max_width=12, align="right", priority=1),

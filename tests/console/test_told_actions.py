@@ -50,3 +50,53 @@ def test_the_console_says_the_same() -> None:
     assert "reject 2.4.1   succeeded" in action_line(rejected, 100, UNICODE).plain
     assert action_words(idle, UNICODE) == "alice: rollback analytics, back already, nothing changed"
     assert action_words(rejected, UNICODE) == "alice: reject analytics 2.4.1, succeeded"
+
+
+def test_how_an_action_stands_is_the_same_everywhere() -> None:
+    from datetime import UTC, datetime, timedelta
+    from typing import Any
+
+    from actions.models import Action, Hold
+    from actions.telling import standing
+    from console.cli.writing import action_health
+    from console.ports.store import Store
+    from console.reading.history import of_actions
+    from console.screens import stage_lines
+    from console.screens.lists import ACTIONS
+    from console.screens.readings import health, troubles
+    from panels.columns import Moment
+    from panels.kinds.timeline import events
+    from tests.console.screen_fakes import an_action
+
+    now = datetime.now(UTC)
+    hold = Hold(why="no requests", since=now - timedelta(minutes=2), until=None)
+    ended: dict[str, Any] = {"ended_at": now, "changed": True}
+    cases: list[tuple[Action, str, str]] = [
+        (an_action(), "running", "…"),
+        (an_action(orphaned_since=now - timedelta(minutes=3)), "critical", "✗"),
+        (an_action(hold=hold), "warning", "▲"),
+        (an_action(status="paused"), "warning", "▲"),
+        (an_action(status="rolled_back", **ended), "warning", "▲"),
+        (an_action(status="aborted", **ended), "warning", "▲"),
+        (an_action(status="rollback_failed", **ended), "critical", "✗"),
+        (an_action(status="succeeded", **ended), "ok", "✓"),
+    ]
+    moment = Moment(now)
+    for action, word, symbol in cases:
+        assert standing(action) == ACTIONS.health(action) == word, action.status
+        assert ACTIONS.columns[0].cell(action, moment).text == symbol
+        assert action_line(action, 100, UNICODE).plain.startswith(symbol)
+        (event,) = events(of_actions([action], now - timedelta(hours=1), now), now - timedelta(hours=1), now)
+        assert UNICODE.of(event.sign) == symbol, action.status
+        assert action_health(action) == ("ok" if word == "running" else word)
+        if action.open:
+            tone = troubles(Store(), [action], (), now, UNICODE)[0].tone
+            assert tone == ("strong" if word == "running" else word)
+            assert health(Store(), [action], now) == {"running": "unknown"}.get(
+                word, word if word == "critical" else "warning"
+            )
+    alone = cases[1][0]
+    steps = [f"{row.lead} {row.body}" for row in stage_lines.timeline(alone, UNICODE)]
+    steps = [step for step in steps if "verify" in step]
+    assert "nobody runs it" in steps[0]
+    assert "nobody runs it" in ACTIONS.columns[1].cell(alone, moment).text

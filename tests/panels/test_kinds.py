@@ -260,3 +260,31 @@ def test_hostile_names_stay_one_line_of_plain_cells() -> None:
     line = Listed(alerts.ALERTS, [hostile]).lines(60)[0]
     assert "[red]x[/red]" in line
     assert display_width(line) == 60
+
+
+def test_a_run_over_bad_data_is_nowhere_a_success() -> None:
+    bad = run(
+        "load",
+        "1",
+        "success",
+        ended_at=ago(minutes=2),
+        data="critical",
+        data_reason="orders 0.70 < 0.80",
+        history=("success",) * 3,
+    )
+    (event,) = timeline.events([bad], ago(hours=1))
+    assert (event.sign, event.text) == (
+        "critical",
+        "load #1 bad data: it ended well, and wrote bad data: orders 0.70 < 0.80",
+    )
+    assert "✓✓✗" in Listed(pipelines.PIPELINES, [bad]).lines()[0]
+
+
+def test_who_does_what_stands_in_the_block_and_one_that_nobody_runs_is_loud() -> None:
+    about = "root: flip BLUE → GREEN, bake"
+    lines = block(deployment(action="8A1", action_about=about), 60)
+    assert lines[-1].strip() == f"… {about}"
+    alone = deployment(action="8A1", action_about=about, orphaned_since=ago(minutes=3))
+    lines = block(alone, 60)
+    assert lines[0].startswith("✗ analytics")
+    assert lines[-1].strip() == f"✗ nobody runs it: {about}"

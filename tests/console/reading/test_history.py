@@ -171,3 +171,14 @@ def test_an_acknowledgement_that_was_ordered_here_is_told_once() -> None:
     told = of_actions([ordered], SINCE, NOW)
     assert [event.kind for event in events([alert, *told], SINCE, NOW)] == ["alert", "action"]
     assert [event.kind for event in events([alert], SINCE, NOW)] == ["alert", "alert"]
+
+
+def test_a_note_is_no_success_and_what_goes_on_has_not_ended() -> None:
+    note = AuditRecord(seq=1, at=ago(5).isoformat(), kind="note", actor=Actor(login="mia"), detail="looking")
+    check = AuditRecord(
+        seq=2, at=ago(4).isoformat(), kind="note", target="check:db", result="critical", detail="refused"
+    )
+    open_one = action("running", ended=None)
+    items = [*of_notes([note, check], SINCE, NOW), *of_actions([open_one], SINCE, NOW)]
+    found = events(items, SINCE, NOW)
+    assert [(event.sign, event.t0) for event in found] == [("running", False), ("pending", False), ("critical", True)]

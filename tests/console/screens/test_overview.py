@@ -14,6 +14,7 @@ from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.strip import Strip as DrawnLine
 
+from backends.errors import BackendError
 from console.app import SETTLE_S, TealApp
 from console.ports.store import SourceKey
 from console.reading.feeds import Feed, Source
@@ -423,3 +424,34 @@ async def test_a_source_that_was_not_read_yet_is_being_read_not_missing_and_noth
         assert "Reading slow-quality" in text(app)
     async with console(FakeSession()) as (app, _, pilot):
         assert "no source configured" in text(app)
+
+
+async def test_what_another_console_orders_is_on_the_screen_within_two_seconds_and_read_again_when_it_ends() -> None:
+    session = FakeSession()
+    session.put("deployments", "analytics", deployment())
+    theirs = an_action(id="7F3")
+    async with console(session) as (app, _, pilot):
+        session.open_ones = [theirs]
+        await pilot.pause(1.5)
+        assert "@ alice: flip analytics BLUE → GREEN, verify" in text(app).splitlines()[1]
+        assert ("refresh", "deployments") in session.calls
+        session.put("deployments", "analytics", deployment(action="7F3"))
+        session.open_ones = []
+        await pilot.pause(1.5)
+        assert ("refresh", None) in session.calls, "what it changed is read at once"
+        assert "@" not in text(app).splitlines()[1], "the snapshot is older than the journal"
+
+
+async def test_a_journal_that_can_not_be_read_makes_who_acts_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = FakeSession()
+    session.put("alerts", "am")
+
+    async def lost(*, open_only: bool = False) -> list[Any]:
+        raise BackendError("unreachable", "journal /j.db: gone")
+
+    monkeypatch.setattr(session, "actions", lost)
+    async with console(session) as (app, _, pilot):
+        await pilot.pause(1.5)
+        shown = text(app).splitlines()
+        assert "? unknown" in shown[0]
+        assert "who acts is unknown: journal /j.db: gone" in shown[1]
