@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
+from actions.described import Described
 from actions.facts import Facts
 from actions.guards import Policy
 from actions.journal.errors import JournalError
@@ -35,11 +36,10 @@ class Desk(Struct, frozen=True, kw_only=True):
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What an action is carried out on: the adapter of its entry, as `target` describes that; `edited`: not the entry
-    that it was agreed to with."""
+    """What an action is carried out on: the adapter of its entry; `edited`: that is not what it was agreed to with."""
 
     adapter: Any
-    target: dict[str, Any]
+    entry: Described
     sources: Sources
     reason: str = ""
     edited: bool = False
@@ -51,12 +51,12 @@ async def _nothing(work: Work, on: Ground) -> None:
 
 class Doing(Struct, frozen=True, kw_only=True):
     """`plan` observes, and writes nothing; raises Refused or BackendError. `covers`: the facts that its hash is of.
-    `steps`: those that an action of a plan will go through, in order. `run` returns when the action has ended or waits
-    for a person; raises LeaseLost."""
+    `steps`: those that an action of a plan on an entry will go through, in order. `run` returns when the action has
+    ended or waits for a person; raises LeaseLost."""
 
     plan: Callable[[Request, Desk], Awaitable[Plan]]
     covers: type[Facts]
-    steps: Callable[[Plan], tuple[str, ...]] = lambda plan: ()
+    steps: Callable[[Plan, Described], tuple[str, ...]] = lambda plan, entry: ()
     run: Callable[[Work, Ground], Awaitable[None]] = _nothing
 
 

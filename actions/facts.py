@@ -5,11 +5,10 @@ added has a default, which is not encoded, so that the hashes of other plans sta
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct, field
 
+from actions.described import Described
 from actions.ids import canonical
 
 PREFIX = "sha256:2:"
@@ -35,11 +34,9 @@ class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     target: Driven | None = None
 
 
-def driven(target: Mapping[str, Any]) -> Driven:
-    """What `actions.targets.describe` describes."""
-    return Driven(
-        type=str(target.get("type", "")), name=str(target.get("name", "")), moves=str(target.get("moves", ""))
-    )
+def driven(entry: Described) -> Driven:
+    """Of the entry that an order drives."""
+    return Driven(type=entry.type, name=entry.name, moves=entry.moves or "")
 
 
 def hash_of(facts: Facts) -> str:

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 
 from actions import outcome
+from actions.described import Described, KeptEntry
 from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
 from actions.facts import PREFIX, digits
@@ -28,7 +28,7 @@ from actions.orphans import judged, orphaned_since, since_words, ways_out
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
 from actions.switching.switch_plan import PAGE_SOMEONE, held_words
-from actions.switching.unjournalled_plan import WITHOUT, plan_without_journal
+from actions.switching.unjournalled_plan import plan_without_journal
 from actions.targets import Targets, described
 from backends.command_line import command
 from backends.errors import BackendError
@@ -92,7 +92,7 @@ class Gate:
             made = await held_back(made, self.policy, self.journal)
         return made if kind.back else await noted_once(made, self.policy.notes, self.journal)
 
-    async def own(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    async def own(self, row: KeptEntry) -> Described:
         """`FindEntry`, from the targets of this gate."""
         return await described(self._targets, row)
 
@@ -131,7 +131,7 @@ class Gate:
         except Refused as no:
             await self._tell_refusal(plan, consent, no)
             raise
-        if queued_to := fresh.expected.get("queued_to", ""):
+        if queued_to := fresh.expected.queued_to:
             return await self._queue(fresh, consent, queued_to, launch, without_journal)
         return await self._begin(fresh, consent, launch, without_journal)
 
@@ -211,7 +211,7 @@ class Gate:
 
     async def _recorded(self, plan: Plan, consent: Consent) -> Action | None:
         """What the key brought about already. Raises KeyUsed for another request's."""
-        key = "" if WITHOUT in plan.expected else consent.idempotency_key
+        key = "" if plan.expected.without_journal else consent.idempotency_key
         known = await self.journal.by_key(self.policy.context, key) if key else None
         if known is None:
             return None
@@ -280,14 +280,15 @@ class Gate:
         draft = Draft(
             id=new_id(), plan=plan, request_hash=request_hash(plan.request), actor=self.actor, reason=consent.reason,
             idempotency_key=consent.idempotency_key or new_id(), status="succeeded" if done else "planned",
-            steps=() if done else doing_of(plan.kind).steps(plan), changed=done and not plan.already,
+            steps=() if done else doing_of(plan.kind).steps(plan, await self.own(plan.target)),
+            changed=done and not plan.already,
         )  # fmt: skip
         audit = [
             command_entry(plan, consent, self.actor, word, draft.id),
             *override_entries(plan, consent, self.actor, draft.id),
         ]
-        if WITHOUT in plan.expected:
-            lost = JournalError("unreachable", plan.expected[WITHOUT])
+        if plan.expected.without_journal:
+            lost = JournalError("unreachable", plan.expected.without_journal)
             return await self._run_unjournalled(draft, audit, without_journal, lost)
         try:
             wait_s = WAY_BACK_WAITS_S if kind_of(plan.kind).back else None
@@ -382,7 +383,7 @@ class Gate:
             raise no
 
     async def _tell_refusal(self, plan: Plan, consent: Consent, no: Refused) -> None:
-        if WITHOUT in plan.expected:
+        if plan.expected.without_journal:
             return
         why = no.error.message
         entry = entry_of("refused", plan, self.actor, f"exit {no.exit_code}", detail=why, reason=consent.reason)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 GuardClass = Literal["0", "1", "2", "3", "R"]
 OrderPort = Literal["deployments", "pipelines", "alerts"]
+_EXPECTED = "actions.expected"
 
 
 class Place(Struct, frozen=True):
@@ -30,7 +31,8 @@ class Kind(Struct, frozen=True, kw_only=True):
         verb: the first word of its plan; button: what pressing it does; leave: what not pressing it does, where
         "Cancel" could mean both.
     help: of its command, where that takes a REF and nothing else; one that takes more is written in `console/cli/`.
-    doing: finds its `actions.doing.Doing`.
+    doing: finds its `actions.doing.Doing`. expects: finds what its plans go by (`actions.expected`); here, since the
+        journal reads it of every kind and needs nothing else of how one is done.
     traffic: which way it moves any. deploys: a version is put on the side first. held_back: a freeze forbids it, and so
         does a command that an earlier action has left running.
     recorded: it is done once the journal has it. one_order: it is one request to a system, of which a runner that died
@@ -43,6 +45,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     port: OrderPort
     guard_class: GuardClass
     doing: Callable[[], Any]
+    expects: Callable[[], Any] = lambda: import_module(_EXPECTED).Expected
     verb: str
     button: str = ""
     leave: str = ""
@@ -81,34 +84,35 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 
 def _at(module: str, name: str) -> Callable[[], Any]:
-    return lambda: getattr(import_module(module), name.upper())
+    return lambda: getattr(import_module(module), name)
 
 
 def _switch(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
     return Kind(
-        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.switching.doing", name), verb=verb,
-        menu=menu, **more,
+        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.switching.doing", name.upper()),
+        expects=_at(_EXPECTED, "SwitchExpected"), verb=verb, menu=menu, **more,
     )  # fmt: skip
 
 
 def _standing(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
     return Kind(
-        name=name, port="deployments", guard_class="3", doing=_at("actions.orders.freeze_and_reject", name), verb=verb,
-        menu=menu, recorded=True, way=False, asks=("version", "for_s"), **more,
+        name=name, port="deployments", guard_class="3", doing=_at("actions.orders.freeze_and_reject", name.upper()),
+        verb=verb, menu=menu, recorded=True, way=False, asks=("version", "for_s"), **more,
     )  # fmt: skip
 
 
-def _run(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
+def _run(name: str, verb: str, *menu: Place, expects: str = "Expected", **more: Any) -> Kind:
     return Kind(
-        name=name, port="pipelines", guard_class="2", doing=_at("actions.orders.runs", name), verb=verb, menu=menu,
-        one_order=True, overview="`teal run list`", **more,
+        name=name, port="pipelines", guard_class="2", doing=_at("actions.orders.runs", name.upper()),
+        expects=_at(_EXPECTED, expects), verb=verb, menu=menu, one_order=True, overview="`teal run list`", **more,
     )  # fmt: skip
 
 
-def _alert(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
+def _alert(name: str, verb: str, *menu: Place, expects: str, **more: Any) -> Kind:
     return Kind(
-        name=name, port="alerts", guard_class="1", doing=_at("actions.orders.alert_order", name), verb=verb, menu=menu,
-        one_order=True, overview="`teal alert silences`", asks=("matchers", "for_s"), **more,
+        name=name, port="alerts", guard_class="1", doing=_at("actions.orders.alert_order", name.upper()),
+        expects=_at(_EXPECTED, expects), verb=verb, menu=menu, one_order=True, overview="`teal alert silences`",
+        asks=("matchers", "for_s"), **more,
     )  # fmt: skip
 
 
@@ -140,33 +144,38 @@ TABLE: dict[str, Kind] = {
             "reject", "Reject", Place("deploy.reject", "j"), button="Reject version",
             label="reject {version}: it is not released again",
         ),
-        _run("retry", "Retry", Place("run.retry", "r"), button="Retry run", label="retry its failed tasks"),
         _run(
-            "trigger", "Trigger", Place("run.trigger", "t", form=True), button="Trigger run",
+            "retry", "Retry", Place("run.retry", "r"), expects="RunAsSeen", button="Retry run",
+            label="retry its failed tasks",
+        ),
+        _run(
+            "trigger", "Trigger", Place("run.trigger", "t", form=True), expects="RunExpected", button="Trigger run",
             label="trigger a new run of {pipeline}",
         ),
         _run(
-            "cancel", "Cancel", Place("run.cancel", "c"), button="Cancel run", label="cancel the run",
-            leave="Keep running", help="Stop a run.",
+            "cancel", "Cancel", Place("run.cancel", "c"), expects="RunAsSeen", button="Cancel run",
+            label="cancel the run", leave="Keep running", help="Stop a run.",
         ),
         _run(
             "pause", "Pause", Place("run.pause", "p"), button="Pause schedule", label="pause or unpause the schedule",
         ),
         _run("unpause", "Unpause", button="Unpause schedule"),
         _run(
-            "approve", "Approve", Place("run.approve", "v"), label="approve what waits in it",
+            "approve", "Approve", Place("run.approve", "v"), expects="RunAsSeen", label="approve what waits in it",
             help="Say yes to what of a run waits for a person.",
         ),
-        _alert("ack", "Acknowledge", Place("alert.acknowledge", "a"), label="acknowledge it for 1h"),
         _alert(
-            "silence", "Silence", Place("alert.silence", "s", form=True),
+            "ack", "Acknowledge", Place("alert.acknowledge", "a"), expects="NewSilence", label="acknowledge it for 1h",
+        ),
+        _alert(
+            "silence", "Silence", Place("alert.silence", "s", form=True), expects="NewSilence",
             label="silence it, or more than it, for a time",
         ),
         _alert(
-            "extend", "Extend the silence of", Place("alert.extend", "e"), button="Extend silence",
-            label="extend what silences it to 1h from now",
+            "extend", "Extend the silence of", Place("alert.extend", "e"), expects="KnownSilence",
+            button="Extend silence", label="extend what silences it to 1h from now",
         ),
-        _alert("unsilence", "Unsilence", Place("alert.unsilence", "u"), label="unsilence it"),
+        _alert("unsilence", "Unsilence", Place("alert.unsilence", "u"), expects="KnownSilence", label="unsilence it"),
     )
 }  # fmt: skip
 

@@ -2,10 +2,12 @@
 (docs/contract.md, JSON)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 
+from actions.described import KeptEntry
+from actions.expected import Expected
 from actions.kinds import TABLE
 from actions.kinds import GuardClass as GuardClass
 from backends.models import Finding as Finding
@@ -31,6 +33,12 @@ ORDER_CLASS: dict[OrderWord, GuardClass] = {
 }  # fmt: skip
 
 
+Params = dict[str, Any]
+"""What a run is triggered with: JSON by name, which only its pipeline knows the meaning of."""
+
+E = TypeVar("E", bound=Expected)
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """What an operator asked for, bound to the thing itself. `service`: a deployment, `backend/pipeline` of a run, or
     `backend/…` of an alert or a silence.
@@ -46,7 +54,7 @@ class Request(Struct, frozen=True, kw_only=True):
     service: str
     ref: str = ""
     to: str = ""
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
     matchers: tuple[Matcher, ...] = ()
     for_s: float | None = None
     timeout_s: float | None = None
@@ -68,10 +76,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What will be sent. `hash` covers the facts of its kind (`actions/facts.py`), nothing else; `full_hash`
     is the whole of it, empty in a journal written before 0.2.
 
-    `already` means that reality is the target now: nothing will be written. `expected` is the control state that the
-    write compares with, as plain data; `target` the adapter that will be driven: port, type, name, config with secret
-    references unresolved. `needs_reason` says why it must not be done without one; empty: it may. `about`:
-    what people call `service` where that is a ref that says nothing to them.
+    `already` means that reality is the target now: nothing will be written. `expected` is what was observed that the
+    write compares with, a Struct of the family of its kind; `target` is the entry of the config that will be driven.
+    One is read by `actions.journal.rows.plan_from`, which knows the family. `needs_reason` says why it must not be done
+    without one; empty: it may. `about`: what people call `service` where that is a ref that says nothing to them.
     """
 
     kind: ActionKind
@@ -87,8 +95,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     full_hash: str = ""
     made_at: datetime
     already: bool = False
-    expected: dict[str, Any] = field(default_factory=dict)
-    target: dict[str, Any] = field(default_factory=dict)
+    expected: Expected = Expected()
+    target: KeptEntry = KeptEntry()
     request: Request
     needs_reason: str = ""
     about: str = ""
@@ -97,6 +105,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     def named(self) -> str:
         """What it is done to, as people call it."""
         return self.about or self.service
+
+    def expecting(self, family: type[E]) -> E:
+        """`expected`, of a kind of that family. Raises TypeError for another: whoever asks has taken it for that."""
+        if not isinstance(self.expected, family):
+            raise TypeError(f"a plan to {self.kind} goes by no {family.__name__}")
+        return self.expected
 
     @property
     def blocked(self) -> bool:

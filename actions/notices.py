@@ -6,15 +6,17 @@ asked once more. Who could not be told is said in the audit.
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from msgspec.structs import replace
 
+from actions.described import Described
 from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
-from actions.models import Action, ActionError, ActionStatus, Plan
+from actions.models import Action, ActionError, ActionStatus
 from actions.targets import Build
 from actions.telling import cause, title, way
 from backends.errors import BackendError
@@ -33,18 +35,18 @@ _OUTCOME: dict[ActionStatus, EventKind] = {
 class Notices:
     """`async with` around the run of one action; what is told is on its way at once, and waited for at the end."""
 
-    def __init__(self, journal: Journal, plan: Plan, build: Build) -> None:
+    def __init__(self, journal: Journal, context: str, notify: Sequence[Described], build: Build) -> None:
         self._journal = journal
-        self._plan = plan
+        self._context, self._notify = context, notify
         self._build = build
         self._lines: list[asyncio.Queue[ActionEvent | None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        for description in self._plan.target.get("notify", ()):
+        for told in self._notify:
             line: asyncio.Queue[ActionEvent | None] = asyncio.Queue()
             self._lines.append(line)
-            self._tasks.append(asyncio.create_task(self._deliver(description, line), name="notify"))
+            self._tasks.append(asyncio.create_task(self._deliver(told, line), name="notify"))
         return self
 
     async def __aexit__(
@@ -58,36 +60,36 @@ class Notices:
 
     def started(self, action: Action) -> None:
         """The action begins."""
-        self._put(event_of("started", self._plan, action))
+        self._put(event_of("started", self._context, action))
 
     def held(self, action: Action, why: str) -> None:
         """The action stands, and nobody ordered it to."""
         error = ActionError(kind="held", message=why.removeprefix("held: "))
-        self._put(event_of("held", self._plan, replace(action, error=error)))
+        self._put(event_of("held", self._context, replace(action, error=error)))
 
     def ended(self, action: Action) -> None:
         """The action has ended, or stopped where a person must look; other open states are nobody's news."""
         what = _OUTCOME.get(action.status)
         if what is not None:
-            self._put(event_of(what, self._plan, action))
+            self._put(event_of(what, self._context, action))
 
     def _put(self, event: ActionEvent | None) -> None:
         for line in self._lines:
             line.put_nowait(event)
 
-    async def _deliver(self, description: dict[str, Any], line: asyncio.Queue[ActionEvent | None]) -> None:
+    async def _deliver(self, told: Described, line: asyncio.Queue[ActionEvent | None]) -> None:
         while (event := await line.get()) is not None:
             try:
-                await self._tell(description, event)
+                await self._tell(told, event)
             except TimeoutError:
-                await self._missed(description, event, f"no answer in {NOTIFY_S:g} s")
+                await self._missed(told, event, f"no answer in {NOTIFY_S:g} s")
             except BackendError as error:
-                await self._missed(description, event, error.message)
+                await self._missed(told, event, error.message)
             except Exception as error:  # of an adapter that is not ours: its words may hold a secret
-                await self._missed(description, event, type(error).__name__)
+                await self._missed(told, event, type(error).__name__)
 
-    async def _tell(self, description: dict[str, Any], event: ActionEvent) -> None:
-        notifier = await self._build(description)
+    async def _tell(self, told: Described, event: ActionEvent) -> None:
+        notifier = await self._build(told)
         try:
             await deliver(notifier, await self._anchored(event), timeout_s=NOTIFY_S)
         finally:
@@ -103,20 +105,20 @@ class Notices:
             return event
         return replace(event, head=str(head), text=f"{event.text} (audit {head.short})")
 
-    async def _missed(self, description: dict[str, Any], event: ActionEvent, why: str) -> None:
+    async def _missed(self, told: Described, event: ActionEvent, why: str) -> None:
         entry = AuditEntry(
-            kind="note", step="notify", action=event.action, order=self._plan.kind, context=event.context,
-            target=event.service, result=f"notify.{description['name']} was not told: {event.what}", detail=why,
+            kind="note", step="notify", action=event.action, order=event.kind, context=event.context,
+            target=event.service, result=f"notify.{told.name} was not told: {event.what}", detail=why,
         )  # fmt: skip
         with contextlib.suppress(BackendError):
             await self._journal.audit(entry)
 
 
-def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
+def event_of(what: EventKind, context: str, action: Action) -> ActionEvent:
     """What is told of `action`, every string cleaned."""
     by = clean(str(action.actor), 200) if action.actor else ""
     done = clean(title(action), 300) + clean(way(action, capitals=False), 160)
-    words = f"{plan.context}: {done} {what.replace('_', ' ')}"
+    words = f"{context}: {done} {what.replace('_', ' ')}"
     if what == "started":
         words += f" by {by}" if by else ""
         words += f": {clean(action.reason, 500)}" if action.reason else ""
@@ -124,7 +126,7 @@ def event_of(what: EventKind, plan: Plan, action: Action) -> ActionEvent:
         words += f" {clean(cause(action), 200)}" if cause(action) and action.error.kind != "ordered" else ""
         words += f": {clean(action.error.message, 1000)}"
     return ActionEvent(
-        what=what, context=plan.context, kind=action.kind, service=clean(action.service, 200),
+        what=what, context=context, kind=action.kind, service=clean(action.service, 200),
         from_=clean(action.from_, 64), to=clean(action.to, 64), by=by, reason=clean(action.reason),
         action=action.id or "", at=now(), text=words,
     )  # fmt: skip

@@ -7,10 +7,10 @@ without an owner is being started, for a moment.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
+from actions.described import Described
 from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
@@ -86,14 +86,15 @@ def ways_out(action: Action) -> str:
 async def tell(
     journal: Journal,
     actions: Iterable[Action],
-    notify: Sequence[dict[str, Any]],
+    context: str,
+    notify: Sequence[Described],
     build: Build,
     *,
     actor: Actor,
     zone: tzinfo,
 ) -> None:
-    """Tell those of `notify` (descriptions, as `describe` makes them) that nobody runs `actions`, unless somebody has.
-    Who tells claims it in the journal first. Raises BackendError where that can not be written."""
+    """Tell those of `notify` that nobody runs `actions` of a context, unless somebody has. Who tells claims it in the
+    journal first. Raises BackendError where that can not be written."""
     for action in actions:
         if action.id is None or not _is_news(action) or not notify:
             continue
@@ -104,8 +105,7 @@ async def tell(
             detail=words,
         )  # fmt: skip
         if await journal.claim(action.id, TOLD, lambda seen: _is_orphan(seen, journal.location), audit=[entry]):
-            plan = replace(await journal.plan(action.id, agreed=False), target={"notify": notify})
-            async with Notices(journal, plan, build) as notices:
+            async with Notices(journal, context, notify, build) as notices:
                 notices.held(action, words)
 
 

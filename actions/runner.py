@@ -73,20 +73,19 @@ async def _run(
     if edited:
         must_be_same_object(agreed.target, described)
         await _must_go_back(agreed, action_id, journal)
-    plan = replace(agreed, target=described)
     adapter: Closable = await build(described)
-    sources = Sources(described.get("sources", ()), build)
-    async with Notices(journal, plan, build) as notices:
+    sources = Sources(described.sources, build)
+    async with Notices(journal, agreed.context, described.notify, build) as notices:
         try:
             hold = await journal.acquire(action_id, owner)
-            ground = Ground(adapter=adapter, target=described, sources=sources, edited=edited)
-            await _run_owned(hold, journal, plan, doing, ground, notices, park)
+            ground = Ground(adapter=adapter, entry=described, sources=sources, edited=edited)
+            await _run_owned(hold, journal, agreed, doing, ground, notices, park)
         except (LeaseHeld, LeaseLost):
             return None
         finally:
             await sources.aclose()
             await adapter.aclose()
-    found = await journal.action(plan.context, action_id)
+    found = await journal.action(agreed.context, action_id)
     return found[0] if found else None
 
 

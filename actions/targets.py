@@ -1,12 +1,12 @@
 """What an action drives: an adapter handed in, and the description from which a runner builds it again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from actions.described import Described, KeptEntry
 from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
 from backends.errors import BackendError
 from backends.ports import Pipelines, Silencer, Switch
@@ -15,8 +15,8 @@ Ask = Callable[[str, str], Awaitable[Any]]
 """The adapter of a port and a name that an action may ask, as its metrics. Raises BackendError: not_found, or what is
 wrong with it."""
 
-Build = Callable[[dict[str, Any]], Awaitable[Any]]
-"""Makes the adapter of a description, its secrets resolved when it needs them. Raises BackendError(config)."""
+Build = Callable[[Described], Awaitable[Any]]
+"""Makes the adapter of an entry, its secrets resolved when it needs them. Raises BackendError(config)."""
 
 
 async def nobody(port: str, name: str) -> Any:
@@ -25,18 +25,18 @@ async def nobody(port: str, name: str) -> Any:
 
 
 class SwitchTarget(Struct, frozen=True):
-    """The switch of one service. `target` describes its entry (`describe`); `ask` hands out what it is judged by.
+    """The switch of one service, and its entry; `ask` hands out what it is judged by.
     `edited`: the entry is not the one that the action was agreed to with, so no command of it is run."""
 
     adapter: Switch
-    target: dict[str, Any]
+    entry: Described
     ask: Ask = nobody
     edited: bool = False
 
     @property
     def settings(self) -> DeploymentConfig:
         """Colors, probe and times of its config entry. Raises BackendError(config)."""
-        return shared_settings(self.target["config"])
+        return shared_settings(self.entry.config)
 
     async def probe(self) -> ProbeResult | None:
         """One fresh request through the load balancer; None where no probe is configured."""
@@ -47,25 +47,25 @@ class SwitchTarget(Struct, frozen=True):
 
 
 class PipelinesTarget(Struct, frozen=True):
-    """One pipelines backend. `target` as for a switch."""
+    """One pipelines backend, and its entry."""
 
     adapter: Pipelines
-    target: dict[str, Any]
+    entry: Described
 
 
 class SilencerTarget(Struct, frozen=True):
-    """One system of alerts that can silence. `target` as for a switch; `watchdog` names its alert that always fires."""
+    """One system of alerts that can silence, and its entry; `watchdog` names its alert that always fires."""
 
     adapter: Silencer
-    target: dict[str, Any]
+    entry: Described
     watchdog: str = ""
 
 
 class Sources:
     """The `Ask` of a runner: builds from descriptions what is asked for, once."""
 
-    def __init__(self, described: Iterable[dict[str, Any]], build: Build) -> None:
-        self._described = {(told["port"], told["name"]): told for told in described}
+    def __init__(self, described: Iterable[Described], build: Build) -> None:
+        self._described = {(told.port, told.name): told for told in described}
         self._build = build
         self._built: dict[tuple[str, str], Any] = {}
         self._building = asyncio.Lock()
@@ -100,25 +100,11 @@ class Targets(Protocol):
         """The system of alerts of that name. Raises BackendError(config) for one that cannot silence."""
 
 
-async def described(targets: Targets, row: Mapping[str, Any]) -> dict[str, Any]:
+async def described(targets: Targets, row: KeptEntry) -> Described:
     """What `targets` have for a row of the journal. Raises BackendError."""
     asked: dict[str, Callable[[str], Awaitable[SwitchTarget | PipelinesTarget | SilencerTarget]]] = {
         "deployments": targets.switch, "pipelines": targets.pipelines, "alerts": targets.silencer,
     }  # fmt: skip
-    if row["port"] not in asked:
-        raise BackendError("config", f"nothing of {row['port']} is ever ordered", fix="look at the journal")
-    return (await asked[row["port"]](row["name"])).target
-
-
-def describe(
-    port: str, kind: str, name: str, config: dict[str, Any], *, base_dir: Path, state_dir: Path
-) -> dict[str, Any]:
-    """The description of an entry: `config` is it as it stands in the file, secrets as references.
-
-    That of what an action drives may have more keys: `notify`, the descriptions of those who are told of the action,
-    `sources`, of what it is judged by, and `moves`, what its switch writes to (`Switch.object_id`).
-    """
-    return {
-        "port": port, "type": kind, "name": name, "config": config,
-        "base_dir": str(base_dir), "state_dir": str(state_dir),
-    }  # fmt: skip
+    if row.port not in asked:
+        raise BackendError("config", f"nothing of {row.port} is ever ordered", fix="look at the journal")
+    return (await asked[row.port](row.name)).entry

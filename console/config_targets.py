@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget, describe
+from msgspec.structs import replace
+
+from actions.described import Described
+from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
 from backends.errors import BackendError
 from console.config.evidence import around, sources
 from console.config.load import Context
@@ -22,47 +25,48 @@ class ConfigTargets:
     async def switch(self, service: str) -> SwitchTarget:
         """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
         entry = self._adapters.entry("deployments", service)
-        told = {
-            **self._target("deployments", service),
-            "moves": self._adapters.of(DEPLOYMENTS, service).object_id,
-            "sources": [self._with_metrics(asked) for asked in sources(self._context, entry)],
-            "around": around(self._context, service),
-        }
+        told = replace(
+            self._driven("deployments", service),
+            moves=self._adapters.of(DEPLOYMENTS, service).object_id,
+            sources=tuple(self._with_metrics(asked) for asked in sources(self._context, entry)),
+            around=around(self._context, service),
+        )
         return SwitchTarget(self._adapters.of(DEPLOYMENTS, service), told, self._ask)
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """As `switch`."""
-        return PipelinesTarget(self._adapters.of(PIPELINES, backend), self._target("pipelines", backend))
+        return PipelinesTarget(self._adapters.of(PIPELINES, backend), self._driven("pipelines", backend))
 
     async def silencer(self, backend: str) -> SilencerTarget:
         """As `switch`; also BackendError(config) for a source of alerts that cannot silence."""
         watchdog = self._adapters.entry("alerts", backend).data.get("watchdog", self._context.config.watchdog)
-        return SilencerTarget(silencer(self._adapters, backend), self._target("alerts", backend), str(watchdog or ""))
+        return SilencerTarget(silencer(self._adapters, backend), self._driven("alerts", backend), str(watchdog or ""))
 
-    def _target(self, port: str, name: str) -> dict[str, object]:
+    def _driven(self, port: str, name: str) -> Described:
         entry = self._adapters.entry(port, name)
-        return {**self._described(entry, entry.data), "notify": self.notify()}
+        return replace(self._described(entry, entry.data), notify=self.notify())
 
-    def notify(self) -> list[dict[str, object]]:
-        """The descriptions of those whom this context tells of its actions."""
-        return [self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"]]
+    def notify(self) -> tuple[Described, ...]:
+        """Those whom this context tells of its actions."""
+        return tuple(self._described(entry, self._harmless(entry)) for entry in self._context.entries["notify"])
 
     async def _ask(self, port: str, name: str) -> Any:
         return self._adapters.named(port, name)
 
-    def _with_metrics(self, entry: Entry) -> dict[str, object]:
+    def _with_metrics(self, entry: Entry) -> Described:
         """A source that may itself read metrics, as scores and some checks do."""
         told = self._described(entry, self._harmless(entry))
         if entry.port == "metrics":
             return told
-        metrics = [self._described(each, self._harmless(each)) for each in self._context.entries["metrics"]]
-        return {**told, "sources": metrics}
+        metrics = (self._described(each, self._harmless(each)) for each in self._context.entries["metrics"])
+        return replace(told, sources=tuple(metrics))
 
-    def _described(self, entry: Entry, data: dict[str, Any]) -> dict[str, object]:
+    def _described(self, entry: Entry, data: dict[str, Any]) -> Described:
         context = self._adapters.context_of(entry)
-        return describe(
-            entry.port, entry.type, entry.name, data, base_dir=context.base_dir, state_dir=context.state_dir
-        )
+        return Described(
+            port=entry.port, type=entry.type, name=entry.name, config=data,
+            base_dir=context.base_dir, state_dir=context.state_dir,
+        )  # fmt: skip
 
     def _harmless(self, entry: Entry) -> dict[str, Any]:
         """The data of an entry; none of a broken one, which may hold a secret written out: no journal keeps it, and the

@@ -167,8 +167,10 @@ class Orders:
                 from actions.orphans import tell
                 from console.runners import build_described
 
-                notify, zone = self.targets.notify(), gate.policy.zone
-                await tell(gate.journal, alone, notify, build_described, actor=self.actor, zone=zone)
+                notify, policy = self.targets.notify(), gate.policy
+                await tell(
+                    gate.journal, alone, policy.context, notify, build_described, actor=self.actor, zone=policy.zone
+                )
 
     async def watched(self) -> list[Watch]:
         """When consoles were open on this context, in the last month."""

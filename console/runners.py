@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from actions.described import Described
 from actions.journal.config_entry import FindEntry
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation
@@ -94,26 +95,26 @@ class InProcess:
         await asyncio.gather(*running)
 
 
-async def build_described(target: dict[str, Any]) -> Any:
-    """The adapter of a description. Raises BackendError(config)."""
+async def build_described(entry: Described) -> Any:
+    """The adapter of an entry. Raises BackendError(config)."""
     http = Http(user_agent="tealdeck-runner")
     metrics: dict[str, Metrics] = {}
 
     def source(name: str) -> Metrics:
         if name not in metrics:
-            found = (told for told in target.get("sources", ()) if (told["port"], told["name"]) == ("metrics", name))
+            found = (told for told in entry.sources if (told.port, told.name) == ("metrics", name))
             told = next(found, None)
             if told is None:
                 return no_metrics(name)
-            metrics[name] = build(told["port"], told["type"], told["config"], _context(told, http, no_metrics))
+            metrics[name] = build(told.port, told.type, told.config, _context(told, http, no_metrics))
         return metrics[name]
 
-    adapter = build(target["port"], target["type"], target["config"], _context(target, http, source))
+    adapter = build(entry.port, entry.type, entry.config, _context(entry, http, source))
     return _Owning(adapter, metrics, http)
 
 
-def _context(told: dict[str, Any], http: Http, metrics: Callable[[str], Metrics]) -> AdapterContext:
-    return AdapterContext(told["name"], Path(told["base_dir"]), Path(told["state_dir"]), http, metrics=metrics)
+def _context(told: Described, http: Http, metrics: Callable[[str], Metrics]) -> AdapterContext:
+    return AdapterContext(told.name, told.base_dir, told.state_dir, http, metrics=metrics)
 
 
 class _Owning:

@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actions.described import Described
 from actions.doing import Desk as PlanningDesk
 from actions.doing import Doing, Ground
 from actions.facts import Facts, driven, hash_of, shortened
@@ -22,15 +23,15 @@ YES = Consent(confirmed=True)
 
 async def _plan(request: Request, from_desk: PlanningDesk) -> Plan:
     policy, at = from_desk.policy, now()
-    target = (await from_desk.targets.pipelines(request.service.partition("/")[0])).target
+    entry = (await from_desk.targets.pipelines(request.service.partition("/")[0])).entry
     agreed = hash_of(
-        Facts(kind="poke", context=policy.context, service=request.service, to="poked", target=driven(target))
+        Facts(kind="poke", context=policy.context, service=request.service, to="poked", target=driven(entry))
     )
     return Plan(
         kind="poke", context=policy.context, service=request.service, guard_class="2", protected=policy.protected,
         from_="quiet", to="poked", findings=tuple(context_findings(policy, "2", at)),
         summary=PlanSummary(effects=(f"poke  {request.ref}",), preconditions=(), undo=""),
-        hash=shortened(agreed), full_hash=agreed, made_at=at, target=target, request=request,
+        hash=shortened(agreed), full_hash=agreed, made_at=at, target=entry.kept(), request=request,
     )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ async def _run(work: Work, on: Ground) -> None:
 POKE = Kind(
     name="poke", port="pipelines", guard_class="2", verb="Poke", button="Poke run", label="poke {pipeline}",
     help="Poke a run.", menu=(Place("run.poke", "z"),), one_order=True, overview="`teal run list`",
-    doing=lambda: Doing(plan=_plan, covers=Facts, steps=lambda plan: ("poke",), run=_run),
+    doing=lambda: Doing(plan=_plan, covers=Facts, steps=lambda plan, entry: ("poke",), run=_run),
 )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ async def poked(at: Desk, consent: Consent = YES, **policy: Any) -> Action:
     """The toy, ordered through the gate and run to its end."""
     at.gate.policy = replace(at.gate.policy, **policy)
 
-    async def build(_: dict[str, Any]) -> _Pipelines:
+    async def build(_: Described) -> _Pipelines:
         return _Pipelines()
 
     async def launch(action_id: str, digest: str = "") -> None:

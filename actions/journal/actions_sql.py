@@ -1,9 +1,10 @@
 """Actions as a transaction finds them: rows, what was told of them, keys and orders. Loads SQLAlchemy."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, Select, desc, select
 
 from actions.journal import tables
 from actions.journal.engines import database_now
@@ -65,6 +66,13 @@ def open_row(connection: Connection, context: str, service: str) -> RowMapping |
     table = tables.actions
     query = select(table).where(table.c.context == context, table.c.service == service, table.c.ended_at.is_(None))
     return connection.execute(query).mappings().first()
+
+
+def of_kinds(context: str, service: str, kinds: Sequence[str]) -> Select[Any]:
+    """The actions of these kinds on a service, newest first."""
+    table = tables.actions
+    query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
+    return query.order_by(desc(table.c.created_at), desc(table.c.id))
 
 
 def whole(connection: Connection, row: RowMapping) -> Action:

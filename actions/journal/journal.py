@@ -123,10 +123,10 @@ class Journal:
         """The actions of `kinds` on a service that changed something, newest first, without their steps."""
         return await self._look([], lambda sql: sql.of_service(context, service, kinds, limit))
 
-    async def plan(self, action_id: str, *, agreed: bool = True, digest: str = "") -> Plan:
-        """The plan that an action was begun with. Raises BackendError(not_found); JournalError where its row must be as
-        it was `agreed` to, by the audit and by the `digest` that a runner was told, and is not."""
-        return await self._do(lambda sql: sql.plan(action_id, agreed, digest))
+    async def plan(self, action_id: str, *, digest: str = "") -> Plan:
+        """The plan that an action was begun with. Raises BackendError(not_found); JournalError where its row is not as
+        it was agreed to, by the audit and by the `digest` that a runner was told."""
+        return await self._do(lambda sql: sql.plan(action_id, digest))
 
     async def digest(self, action_id: str) -> str:
         """That of the plan of an action, held to the audit. Raises as `plan` does."""
@@ -157,18 +157,16 @@ class Journal:
         return await self._look("", lambda sql: sql.open_id(context, service))
 
     async def planned(
-        self,
-        context: str,
-        service: str,
-        kinds: Sequence[str],
-        *,
-        limit: int = 20,
-        moved: bool = False,
-        agreed: bool = True,
+        self, context: str, service: str, kinds: Sequence[str], *, limit: int = 20
     ) -> list[tuple[Action, Plan]]:
-        """The actions of `kinds` on a service with their plans, newest first, without their steps; with `moved`, those
-        that have or may have moved traffic. Raises JournalError where one must be as it was `agreed` to and is not."""
-        return await self._look([], lambda sql: sql.planned(context, service, kinds, limit, moved, agreed))
+        """The actions of `kinds` on a service with their plans, newest first, without their steps. Raises JournalError
+        where one is not as it was agreed to."""
+        return await self._look([], lambda sql: sql.planned(context, service, kinds, limit))
+
+    async def moved(self, context: str, service: str, *, limit: int = 20) -> list[Action]:
+        """The actions on a service that have or may have moved traffic, newest first, without their steps. Whether they
+        are as they were agreed to is for who goes by one to ask (`plan`)."""
+        return await self._look([], lambda sql: sql.moved(context, service, limit))
 
     async def history(self, action_id: str) -> list[StoredEvent]:
         """Every event of an action, oldest first."""

@@ -16,11 +16,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.described import kept_entry
 from actions.ids import canonical, time_text
 from actions.journal.audit import AuditEntry, AuditRecord
 from actions.journal.journal import Journal
 from actions.journal.location import JournalLocation, make_directory
-from actions.journal.rows import Draft, Late
+from actions.journal.rows import Draft, Late, plan_from
 from actions.models import Action
 from backends.json_text import decode_text
 
@@ -32,6 +33,14 @@ _SUFFIX = ".late.jsonl"
 class _Head(Struct, frozen=True, kw_only=True):
     journal: str
     draft: Draft
+
+
+class _PlanOfHead(Struct):
+    plan: dict[str, Any]
+
+
+class _HeadAsKept(Struct):
+    draft: _PlanOfHead
 
 
 class _Line(Struct, frozen=True):
@@ -163,10 +172,11 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
     """None for what belongs to another journal or context, or has no head. A line cut short is left out."""
     lines = os.read(descriptor, LARGEST_BYTES).decode(errors="replace").splitlines()
     try:
-        head = decode_text(lines[0], _Head)
+        head, plan = decode_text(lines[0], _Head), _plan_text(lines[0])
+        draft = replace(head.draft, plan=plan_from(plan))
     except (IndexError, msgspec.MsgspecError):
         return None
-    if head.journal != journal or head.draft.plan.context != context:
+    if head.journal != journal or draft.plan.context != context:
         return None
     entries: list[AuditEntry] = []
     at, ended = "", None
@@ -183,7 +193,14 @@ def _read(descriptor: int, journal: str, context: str) -> Late | None:
             at = at or happened_at
             entry = msgspec.convert(record, AuditEntry, from_attributes=True)
             entries.append(replace(entry, late=True, happened_at=happened_at))
-    return Late(draft=head.draft, at=at, entries=tuple(entries), ended=ended)
+    return Late(draft=draft, plan=plan, at=at, entries=tuple(entries), ended=ended)
+
+
+def _plan_text(head: str) -> str:
+    """As the row of the action has it, key for key, whichever version wrote it: the audit holds a digest of that. A
+    program before 0.2 wrote the entries of the config here, too."""
+    plan = decode_text(head, _HeadAsKept).draft.plan
+    return canonical({**plan, "target": kept_entry(canonical(plan.get("target", {})).encode())})
 
 
 def _write(descriptor: int, lines: list[str]) -> None:

@@ -27,7 +27,7 @@ def add_late(connection: Connection, late: Late) -> bool:
         at = step.ended_at or step.started_at
         told_at = row["ended_at"] if at is None else time_text(at)
         connection.execute(insert(events).values(event_row(draft.id, 0, told_at, event)))
-    if row["changed"] and (undoes := draft.plan.expected.get("undoes")):
+    if row["changed"] and (undoes := draft.plan.expected.undoes):
         connection.execute(update(actions).where(actions.c.id == undoes).values(undone_by=draft.id))
     append(connection, late.entries)
     return True
@@ -48,7 +48,7 @@ def _row(connection: Connection, late: Late) -> dict[str, Any]:
     draft, ended = late.draft, late.ended
     key = {"context": draft.plan.context, "idempotency_key": draft.idempotency_key}
     used = (connection.execute(select(table.c.context).filter_by(**key)).first() for table in (actions, keyed_orders))
-    row = {**draft_row(draft, late.at), "phase": "", "ended_at": late.at}
+    row = {**draft_row(draft, late.at), "plan": late.plan, "phase": "", "ended_at": late.at}
     if any(found is not None for found in used):
         row["idempotency_key"] = draft.id
     if ended is None:

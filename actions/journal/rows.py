@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from actions.described import kept_entry
 from actions.ids import canonical, time_of
 from actions.journal.audit import AuditEntry
-from actions.journal.config_entry import kept
 from actions.journal.errors import NO_SENSE
 from actions.kinds import kind_of
 from actions.models import (
@@ -57,9 +57,11 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Late(Struct, frozen=True, kw_only=True):
-    """An action that no journal has seen. `at`: when it was ordered; `ended` is None where its command was killed."""
+    """An action that no journal has seen. `plan`: the text of its plan, whose digest is in its records. `at`: when it
+    was ordered; `ended` is None where its command was killed."""
 
     draft: Draft
+    plan: str
     at: str
     entries: tuple[AuditEntry, ...]
     ended: Action | None
@@ -137,7 +139,22 @@ class Command(Struct, frozen=True, kw_only=True):
 
 def kept_plan(plan: Plan) -> str:
     """The text of a plan in its row."""
-    return canonical(replace(plan, target=kept(plan.target)))
+    return canonical(plan)
+
+
+class _Kept(Struct):
+    """What of the text of a plan is read by its kind, or as an older version kept it."""
+
+    expected: msgspec.Raw = msgspec.Raw(b"{}")
+    target: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+def plan_from(text: str) -> Plan:
+    """The inverse of `kept_plan`, also of what another version kept: of a kind that only a later one knows, without
+    what it goes by. Raises msgspec.DecodeError."""
+    plan, kept = decode_text(text, Plan), decode_text(text, _Kept)
+    expected = decode_text(bytes(kept.expected), kind_of(plan.kind).expects())
+    return replace(plan, expected=expected, target=kept_entry(bytes(kept.target)))
 
 
 def digest_of_plan(text: str) -> str:
@@ -189,12 +206,13 @@ def change_row(changes: Changes) -> dict[str, Any]:
 
 def plan_of(row: Mapping[Any, Any]) -> Plan:
     """The plan as it was agreed to."""
-    return decode_text(row["plan"], Plan)
+    return plan_from(row["plan"])
 
 
 def action_of(row: Mapping[Any, Any], history: Iterable[StoredEvent]) -> Action:
     """An action with its steps, folded from its events."""
-    plan, told_lines = plan_of(row), list(history)
+    told_lines = list(history)
+    plan = decode_text(row["plan"], Plan)  # whatever it goes by: that is shown to nobody
     kind: ActionKind = row["kind"]
     return Action(
         id=row["id"], kind=kind, service=row["service"], status=row["status"], phase=row["phase"],

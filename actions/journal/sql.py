@@ -18,6 +18,7 @@ from actions.journal.actions_sql import (
     known_row,
     looked_at,
     must_be_unused,
+    of_kinds,
     open_row,
     row_of,
     undoable,
@@ -48,6 +49,7 @@ from actions.journal.rows import (
     plan_of,
 )
 from actions.journal.schema import Database, identity_of
+from actions.kinds import moving
 from actions.models import ENDED, Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.text import clean
@@ -190,19 +192,15 @@ class SqlJournal:
 
     def of_service(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[Action]:
         """Those of `kinds`, newest first."""
-        table = tables.actions
-        query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
-        query = query.where(table.c.changed.is_(True)).order_by(desc(table.c.created_at), desc(table.c.id))
+        query = of_kinds(context, service, kinds).where(tables.actions.c.changed.is_(True))
         with self._database.reading() as connection:
             return [action_of(row, ()) for row in connection.execute(query.limit(limit)).mappings()]
 
-    def plan(self, action_id: str, agreed: bool, digest: str) -> Plan:
-        """The plan of an action. Raises BackendError: not_found, or malformed where it must be as it was `agreed` to,
-        and is not."""
+    def plan(self, action_id: str, digest: str) -> Plan:
+        """The plan of an action. Raises BackendError: not_found, or malformed where it is not as it was agreed to."""
         with self._database.reading() as connection:
             row = known_row(connection, action_id)
-            if agreed:
-                must_be_agreed(connection, [row], digest)
+            must_be_agreed(connection, [row], digest)
         return plan_of(row)
 
     def digest(self, action_id: str) -> str:
@@ -246,20 +244,21 @@ class SqlJournal:
             row = open_row(connection, context, service)
             return "" if row is None else row["id"]
 
-    def planned(
-        self, context: str, service: str, kinds: Sequence[str], limit: int, moved: bool, agreed: bool
-    ) -> list[tuple[Action, Plan]]:
-        """Those of `kinds`, newest first, without steps; `moved`: only those that have or may have moved traffic.
-        Raises BackendError(malformed) where one must be as it was `agreed` to and is not."""
-        table = tables.actions
-        query = select(table).where(table.c.context == context, table.c.service == service, table.c.kind.in_(kinds))
-        if moved:
-            query = query.where(or_(table.c.changed.is_(True), table.c.status.in_(("rollback_failed", "abandoned"))))
-        query = query.order_by(desc(table.c.created_at), desc(table.c.id)).limit(limit)
+    def planned(self, context: str, service: str, kinds: Sequence[str], limit: int) -> list[tuple[Action, Plan]]:
+        """Those of `kinds`, newest first, without steps. Raises BackendError(malformed) where one is not as it was
+        agreed to."""
+        query = of_kinds(context, service, kinds)
         with self._database.reading() as connection:
-            rows = connection.execute(query).mappings().all()
-            rows = believed(connection, rows) if agreed else list(rows)
+            rows = believed(connection, connection.execute(query.limit(limit)).mappings().all())
             return [(action_of(row, ()), plan_of(row)) for row in rows]
+
+    def moved(self, context: str, service: str, limit: int) -> list[Action]:
+        """Those that have or may have moved traffic, newest first, without steps."""
+        table = tables.actions
+        query = of_kinds(context, service, moving())
+        query = query.where(or_(table.c.changed.is_(True), table.c.status.in_(("rollback_failed", "abandoned"))))
+        with self._database.reading() as connection:
+            return [action_of(row, ()) for row in connection.execute(query.limit(limit)).mappings()]
 
     def history(self, action_id: str) -> list[StoredEvent]:
         """Every event of an action, oldest first."""

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -13,6 +11,7 @@ from msgspec.structs import replace
 from actions.beside import unless
 from actions.doing import Doing, Ground
 from actions.endings import OutOfTime
+from actions.expected import KnownSilence, NewSilence, SilenceExpected
 from actions.journal.rows import Changes
 from actions.models import ActionError
 from actions.orders.alerts import (
@@ -29,7 +28,6 @@ from actions.orders.alerts import (
 from actions.work import Work, uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.models import Matcher
 from backends.ports import Silencer, SilenceResult
 
 HIDES_WITHIN_S = 5.0
@@ -45,7 +43,8 @@ class AlertOrder:
 
     def __init__(self, work: Work, on: Ground, send: Send, unsaid: str, *, makes: bool) -> None:
         self.adapter: Silencer = on.adapter
-        self.expected: dict[str, Any] = work.plan.expected
+        self.plan = work.plan
+        self.expected = work.plan.expecting(SilenceExpected)
         self.comment = on.reason.strip() or unsaid
         self._work = work
         self._send_it, self._makes = send, makes
@@ -83,10 +82,10 @@ class AlertOrder:
     async def _looked(self) -> None:
         await self._work.begin("preflight")
         detail = "no preconditions"
-        if "matchers" in self.expected:
-            found = len(await self.adapter.matching(self.matchers()))
-            if found > max(MAX_MATCHES, self.expected["matches"]):
-                message = f"it would hide {counted(found)} now, {self.expected['matches']} when it was planned"
+        if isinstance(self.expected, NewSilence):
+            found = len(await self.adapter.matching(self.expected.matchers))
+            if found > max(MAX_MATCHES, self.expected.matches):
+                message = f"it would hide {counted(found)} now, {self.expected.matches} when it was planned"
                 raise BackendError("conflict", message)
             detail = f"it matches {counted(found)}"
         await self._work.end("preflight", "succeeded", detail)
@@ -95,7 +94,7 @@ class AlertOrder:
         """A second time, by another runner, it finds what the first one made: the port's orders are idempotent."""
         work = self._work
         await work.begin("order")
-        told = {name: value for name, value in self.expected.items() if name != "matches"}
+        told = {name: value for name, value in msgspec.to_builtins(self.expected).items() if name != "matches"}
         await work.intent("order", {}, {"kind": work.plan.kind, "comment": self.comment, **told})
         result = await self._send_it(self)
         ref = f"{self._backend}/{result.id}"
@@ -116,14 +115,6 @@ class AlertOrder:
                     return f", hides {counted(silence.matches)}"
         return ""
 
-    def matchers(self) -> tuple[Matcher, ...]:
-        """What the silence matches."""
-        return msgspec.convert(self.expected["matchers"], tuple[Matcher, ...])
-
-    def until(self) -> datetime:
-        """When it ends."""
-        return msgspec.convert(self.expected["until"], datetime)
-
 
 def _visible(result: SilenceResult) -> str:
     words = [f"visible on {len(result.visible_on)}/{len(result.peers)} peers"]
@@ -140,24 +131,24 @@ async def _acknowledge(order: AlertOrder) -> SilenceResult:
 
 
 async def _silence(order: AlertOrder, *, ack: bool = False) -> SilenceResult:
-    return await order.adapter.silence(
-        order.matchers(), until=order.until(), by=order.expected["by"], comment=order.comment, ack=ack
-    )
+    new = order.plan.expecting(NewSilence)
+    return await order.adapter.silence(new.matchers, until=new.until, by=new.by, comment=order.comment, ack=ack)
 
 
 async def _extend(order: AlertOrder) -> SilenceResult:
-    return await order.adapter.extend(order.expected["silence_id"], order.until())
+    known = order.plan.expecting(KnownSilence)
+    return await order.adapter.extend(known.silence_id or "", known.until)
 
 
 async def _expire(order: AlertOrder) -> SilenceResult:
-    return await order.adapter.expire(order.expected["silence_id"])
+    return await order.adapter.expire(order.plan.expecting(KnownSilence).silence_id or "")
 
 
 def _doing(look: Look, usual_s: float | None, send: Send, unsaid: str = "", *, makes: bool = False) -> Doing:
     async def run(work: Work, on: Ground) -> None:
         await AlertOrder(work, on, send, unsaid, makes=makes).run()
 
-    return Doing(plan=partial(plan_alert, look, usual_s), covers=AlertFacts, steps=lambda plan: STEPS, run=run)
+    return Doing(plan=partial(plan_alert, look, usual_s), covers=AlertFacts, steps=lambda plan, entry: STEPS, run=run)
 
 
 ACK = _doing(acknowledgement, HOUR_S, _acknowledge, "acknowledged with teal", makes=True)

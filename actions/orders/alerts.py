@@ -1,13 +1,13 @@
 """Orders to a system of alerts, planned: acknowledge, silence, extend, unsilence, with what they would hide now."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from shlex import quote
-from typing import Any
 
 from msgspec import Struct
 
 from actions.doing import Desk
+from actions.expected import KnownSilence, NewSilence, SilenceExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import context_findings, with_overrides
 from actions.ids import now
@@ -55,7 +55,7 @@ class Order(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     undo: str = ""
     already: bool = False
-    expected: dict[str, Any] = {}
+    expected: SilenceExpected
     about: str = ""
     matchers: tuple[Matcher, ...] = ()
     by: str = ""
@@ -63,11 +63,12 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What an order is looked at by. `by`: whoever asks."""
+    """What an order is looked at by. `by`: whoever asks; `until`: when the silence would end."""
 
     request: Request
     target: SilencerTarget
     for_s: float
+    until: datetime
     by: str
     zone: tzinfo
 
@@ -81,14 +82,15 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
     target, policy = await desk.targets.silencer(request.service.partition("/")[0]), desk.policy
     for_s = 0.0 if usual_s is None else _lasting(request, usual_s)
     by = clean(str(desk.actor), 100)
-    order = await look(Asked(request=request, target=target, for_s=for_s, by=by, zone=policy.zone))
+    until = now() + timedelta(seconds=for_s)
+    order = await look(Asked(request=request, target=target, for_s=for_s, until=until, by=by, zone=policy.zone))
     guard_class: GuardClass = "2" if for_s > SHORT_S else kind_of(request.kind).guard_class
     at = now()
     findings = [] if order.already else [*order.findings, *context_findings(policy, guard_class, at)]
     agreed = hash_of(
         AlertFacts(
             kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
-            target=driven(target.target), ref=request.ref, for_s=for_s, matchers=order.matchers, by=order.by,
+            target=driven(target.entry), ref=request.ref, for_s=for_s, matchers=order.matchers, by=order.by,
             silence=order.silence,
         )
     )  # fmt: skip
@@ -101,8 +103,7 @@ async def plan_alert(look: Look, usual_s: float | None, request: Request, desk: 
             preconditions=(), undo="" if order.already else order.undo,
         ),
         hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already,
-        expected={**order.expected, "by": by, "until": at + timedelta(seconds=for_s)},
-        target=target.target, request=request,
+        expected=order.expected, target=target.entry.kept(), request=request,
         about=clean(order.about, 200),
         needs_reason=f"over {Duration(LONG_S)} only with a reason" if for_s > LONG_S else "",
     )  # fmt: skip
@@ -147,8 +148,8 @@ async def _new_silence(asked: Asked, *, ack: bool) -> Order:
         findings=(*_doubts(alert, matched, by, asked.zone), *_reach(matchers, matched, alerts, target.watchdog)),
         undo=command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell",
         about=alert_words(alert) if alert else "",
-        already=equal is not None and lasts(equal, now() + timedelta(seconds=for_s)),
-        expected={"matchers": matchers, "matches": len(matched)},
+        already=equal is not None and lasts(equal, asked.until),
+        expected=NewSilence(by=by, until=asked.until, matchers=tuple(matchers), matches=len(matched)),
         matchers=tuple(matchers),
         by=by,
         silence=equal.id if equal is not None else "",
@@ -262,8 +263,8 @@ async def extension(asked: Asked) -> Order:
         findings=tuple(findings),
         undo=command("alert unsilence", silence.ref),
         about=about if alert else in_words(silence.matchers),
-        already=silence.state == "active" and lasts(silence, now() + timedelta(seconds=for_s)),
-        expected={"silence_id": silence.id},
+        already=silence.state == "active" and lasts(silence, asked.until),
+        expected=KnownSilence(by=asked.by, until=asked.until, silence_id=silence.id),
         matchers=silence.matchers,
         by=by,
         silence=silence.id,
@@ -277,7 +278,8 @@ async def end_of_silence(asked: Asked) -> Order:
     if not found:
         if alert is None:
             raise _no_alert(request.ref)
-        return Order(from_=alert.state, to=alert.state, already=True, about=alert_words(alert))
+        nothing = KnownSilence(by=asked.by, until=asked.until)
+        return Order(from_=alert.state, to=alert.state, already=True, expected=nothing, about=alert_words(alert))
     if len(found) > 1:
         ids = ", ".join(silence.ref for silence in found)
         words = f"{len(found)} silences hide {alert_words(alert) if alert else clean(request.ref, 200)}"
@@ -292,7 +294,7 @@ async def end_of_silence(asked: Asked) -> Order:
         facts=(f"shows    {counted(silence.matches)} again",),
         undo=command("alert silence", flags=matchers),
         already=silence.state == "expired",
-        expected={"silence_id": silence.id},
+        expected=KnownSilence(by=asked.by, until=asked.until, silence_id=silence.id),
         matchers=silence.matchers,
         by=silence.created_by,
         silence=silence.id,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.doing import Desk, Doing
+from actions.expected import SwitchExpected
 from actions.facts import Facts, hash_of, shortened
 from actions.guards import Policy, context_findings, in_window, with_overrides
 from actions.ids import now
@@ -115,7 +116,7 @@ REJECT = Doing(plan=partial(_plan, _reject), covers=StandingFacts)
 async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
     """`plan` with what stands against it. A way back is never held back: of the version that it goes to it is only said
     what was found bad, and nothing where an open action carries it out."""
-    if plan.request.order or plan.already or plan.expected.get("queued_to"):
+    if plan.request.order or plan.already or plan.expected.queued_to:
         return plan
     found = []
     frozen = await freeze_of(journal, policy.context, plan.service) if kind_of(plan.kind).held_back else None
@@ -132,7 +133,7 @@ async def held_back(plan: Plan, policy: Policy, journal: Journal) -> Plan:
 
 
 def _candidate(plan: Plan) -> Candidate:
-    versions: dict[str, str] = plan.expected.get("versions", {})
+    versions = plan.expecting(SwitchExpected).versions
     version = plan.request.version or versions.get(plan.to, "")
     return Candidate(
         color=plan.to, version=version, production=versions.get(plan.from_, ""), released=bool(plan.request.version)

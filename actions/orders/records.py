@@ -17,10 +17,9 @@ def entry_of(kind: AuditKind, plan: Plan, actor: Actor, result: str, **told: obj
 
 def command_entry(plan: Plan, consent: Consent, actor: Actor, result: str, action_id: str) -> AuditEntry:
     """The record of the command itself: what was seen before it, what it asks for."""
-    expected = {key: plan.expected[key] for key in ("weights", "revision", "state") if key in plan.expected}
-    requested = {"to": plan.to, "effects": plan.summary.effects}
+    before, requested = plan.expected.before, {"to": plan.to, "effects": plan.summary.effects}
     return entry_of(
-        "command", plan, actor, result, action=action_id, reason=consent.reason, before=expected, requested=requested
+        "command", plan, actor, result, action=action_id, reason=consent.reason, before=before, requested=requested
     )
 
 

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -13,12 +12,13 @@ from msgspec.structs import replace
 from actions.beside import unless
 from actions.doing import Desk, Doing, Ground
 from actions.endings import OutOfTime
+from actions.expected import Expected, RunAsSeen, RunExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import context_findings, with_overrides
 from actions.ids import new_id, now
 from actions.journal.rows import Changes
 from actions.kinds import kind_of
-from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
+from actions.models import ActionError, Finding, Params, Plan, PlanSummary, Refused, Request
 from actions.work import Work, uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -39,7 +39,7 @@ class RunFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     """What an order to a pipeline is agreed to with. `names`: the tasks that run again, or what is approved."""
 
     ref: str = ""
-    params: dict[str, Any] = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
 
@@ -51,7 +51,7 @@ class _Order(Struct, frozen=True, kw_only=True):
     effects: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    expected: dict[str, Any] = {}
+    expected: Expected = Expected()
     already: bool = False
     undo: str = ""
 
@@ -68,7 +68,7 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     agreed = hash_of(
         RunFacts(
             kind=request.kind, context=policy.context, service=request.service, from_=order.from_, to=order.to,
-            target=driven(target.target), ref=request.ref, params=request.params, names=order.names,
+            target=driven(target.entry), ref=request.ref, params=request.params, names=order.names,
         )
     )  # fmt: skip
     return Plan(
@@ -81,7 +81,7 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
             undo="" if order.already else order.undo,
         ),
         hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already, expected=order.expected,
-        target=target.target, request=request,
+        target=target.entry.kept(), request=request,
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ async def _trigger(request: Request, adapter: Pipelines) -> _Order:
         for text in unknown_names(info, request.params)
     ]
     effect = f"trigger  {request.service} with {params}"
-    expected = {"run_id": f"manual__{new_id()}"}
+    expected = RunExpected(run_id=f"manual__{new_id()}")
     return _Order(to="queued", effects=(effect,), findings=(*findings, *_doubts(info)), expected=expected)
 
 
@@ -165,8 +165,8 @@ async def _run_of(request: Request, adapter: Pipelines) -> PipelineRun:
     return run
 
 
-def _expected(run: PipelineRun) -> dict[str, Any]:
-    return {"run_id": run.run_id, "state": run.state, "started_at": run.started_at, "ended_at": run.ended_at}
+def _expected(run: PipelineRun) -> RunAsSeen:
+    return RunAsSeen(run_id=run.run_id, state=run.state, started_at=run.started_at, ended_at=run.ended_at)
 
 
 def _not_mine(approval: Approval) -> str:
@@ -223,8 +223,9 @@ class RunOrder:
         self.params = request.params
         self.reason = on.reason
         backend, _, self.pipeline = request.service.partition("/")
-        self.run_id: str = work.plan.expected.get("run_id", "")
-        self.ended_at: str | None = work.plan.expected.get("ended_at")
+        expected = work.plan.expected
+        self.run_id = expected.run_id if isinstance(expected, RunExpected) else ""
+        self.seen = expected if isinstance(expected, RunAsSeen) else None
         self._work = work
         self._send_it, self._shows = send, shows
         self._ref = f"{backend}/{self.pipeline}/{self.run_id}" if self.run_id else ""
@@ -261,12 +262,12 @@ class RunOrder:
     async def _looked(self) -> None:
         await self._work.begin("preflight")
         detail = "no preconditions"
-        expected = self._work.plan.expected
-        if "state" in expected and self._work.happened("intent", "order") is None:
+        seen = self.seen
+        if seen is not None and self._work.happened("intent", "order") is None:
             run = await _find(self.adapter, self.pipeline, self.run_id)
-            if run is None or run.state != expected["state"]:
+            if run is None or run.state != seen.state:
                 now_is = "gone" if run is None else run.state
-                message = f"{self._ref} was {expected['state']} when it was planned and is {now_is}"
+                message = f"{self._ref} was {seen.state} when it was planned and is {now_is}"
                 raise BackendError("conflict", message)
             detail = f"{self._ref} is still {run.state}"
         await self._work.end("preflight", "succeeded", detail)
@@ -315,8 +316,8 @@ async def _shows_retry(order: RunOrder) -> str | None:
     run = await _find(order.adapter, order.pipeline, order.run_id)
     if run is None:
         return None
-    ended = run.ended_at.isoformat().replace("+00:00", "Z") if run.ended_at else None
-    retried = run.state not in _ENDED or run.state == "success" or ended != order.ended_at
+    again = order.seen is None or run.ended_at != order.seen.ended_at
+    retried = again or run.state not in _ENDED or run.state == "success"
     return f"{run.ref} is {run.state}" if retried else None
 
 
@@ -346,7 +347,7 @@ def _doing(look: _Look, send: _Send, shows: _Shows) -> Doing:
     async def run(work: Work, on: Ground) -> None:
         await RunOrder(work, on, send, shows).run()
 
-    return Doing(plan=partial(_plan, look), covers=RunFacts, steps=lambda plan: STEPS, run=run)
+    return Doing(plan=partial(_plan, look), covers=RunFacts, steps=lambda plan, entry: STEPS, run=run)
 
 
 TRIGGER = _doing(_trigger, lambda it: it.adapter.trigger(it.pipeline, it.run_id, it.params), _shows_run)

@@ -6,25 +6,26 @@ was and from what is observed. Aborted actions, retirements, freezes and rejecti
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
+from actions.expected import SwitchExpected
 from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import BACK_STEPS, is_shift
-from actions.kinds import kind_of, moving
+from actions.kinds import kind_of
 from actions.models import Action, ActionKind, ActionStatus, Plan
+from backends.ports import Deployed
 
 
 class Change(Struct, frozen=True, kw_only=True):
     """A change of traffic. `home` is the side (or `mixed`, of a split) that had the traffic before it went forward, and
     that it goes back to; `away` are the sides that a way back takes it from (empty: all others). `back`: the last thing
     that it did was to go back; `failed`: it did not get there. `left` are the weights in percent that it left (empty:
-    nobody saw). `versions` is what each side ran then, as its health says; `deployed` the same as its deployer says it
-    (a `Deployed` as plain data); `undoes` the id of the forward change that it took back; `moved` from where to where
-    traffic went last."""
+    nobody saw). `versions` is what each side ran then, as its health says; `deployed` the same as its deployer says it;
+    `undoes` the id of the forward change that it took back; `moved` from where to where traffic went last."""
 
     action: str
     kind: ActionKind
@@ -35,7 +36,7 @@ class Change(Struct, frozen=True, kw_only=True):
     failed: bool = False
     left: dict[str, int] = {}
     versions: dict[str, str] = {}
-    deployed: dict[str, dict[str, Any]] = {}
+    deployed: dict[str, Deployed] = {}
     undoes: str = ""
     moved: tuple[str, str] = ("", "")
     at: datetime | None = None
@@ -58,7 +59,7 @@ async def newest_change(journal: Journal, context: str, service: str, *, forward
     """The newest change of traffic that the journal knows; of an action that is still open, only one that was seen to
     move any. None where there is none. Raises BackendError, `malformed` for an edited row; what goes `forward` passes
     one by that was noted as not believed, where the way back goes by the mark on the switch."""
-    for action, _ in await journal.planned(context, service, moving(), moved=True, agreed=False):
+    for action in await journal.moved(context, service):
         try:
             plan = await journal.plan(action.id or "")  # what is behind the newest one is in nobody's way
         except JournalError as error:
@@ -79,14 +80,14 @@ _TOLD_BY_STATUS: frozenset[ActionStatus] = frozenset({"succeeded", "rolled_back"
 def change_of(action: Action, plan: Plan, history: Sequence[StoredEvent]) -> Change | None:
     """What `action` did to the traffic; None where it did nothing. The history is looked at where the status does not
     say it: of what was abandoned, or is open."""
-    expected = plan.expected
+    expected = plan.expecting(SwitchExpected)
     forward = kind_of(action.kind).forward
-    back, failed, left = False, False, dict(expected.get("to_weights", {}))
+    back, failed, left = False, False, dict(expected.to_weights)
     match action.status:
         case "succeeded":
             back = not forward
         case "rolled_back":
-            back, left = True, dict(expected.get("weights", {}))
+            back, left = True, dict(expected.weights)
         case "rollback_failed":
             back, failed, left = True, True, {}
         case _:
@@ -100,8 +101,8 @@ def change_of(action: Action, plan: Plan, history: Sequence[StoredEvent]) -> Cha
         action=action.id or "", kind=action.kind, status=action.status, home=home,
         away=() if there in ("", "mixed", "unknown", home) else (there,),
         moved=(there, home) if back else (home, there), back=back, failed=failed, left=left,
-        versions=expected.get("versions", {}), deployed=expected.get("deployed", {}),
-        undoes=(action.id or "") if forward else expected.get("undoes", ""),
+        versions=expected.versions, deployed=expected.deployed,
+        undoes=(action.id or "") if forward else expected.undoes,
         at=action.ended_at or action.started_at, by=str(action.actor or ""),
         error=action.error.message if action.error else "",
     )  # fmt: skip

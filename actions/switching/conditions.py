@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from actions.expected import SwitchExpected
 from actions.judging.gate_fit import fit_findings
 from actions.judging.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
 from actions.judging.measuring import BASELINE_OVERRIDE, SOURCE_OVERRIDE, Find, GateJudge
@@ -11,7 +12,7 @@ from actions.judging.metric_gates import MetricGate, Subject, gates_of, queries
 from actions.judging.stages import DEFAULT_STAGES
 from actions.kinds import kind_of
 from actions.models import Finding, Plan, Request
-from actions.switching.requirements import RelatedSources, requirement_findings, requires_of
+from actions.switching.requirements import requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
@@ -54,7 +55,7 @@ async def unjudged(target: SwitchTarget) -> list[Finding]:
     others = [color for color in target.settings.colors if color != live]
     if live not in target.settings.colors or not others:
         return []
-    service = str(target.target["name"])
+    service = target.entry.name
     versions = (await on_sides(target, live, others[0])).versions
     sides = [_subject(target, service, color, versions.get(color, "")) for color in (others[0], live)]
     asked = {gate.name: queries(gate, *sides) for gate in gates}
@@ -83,9 +84,8 @@ async def requirements(target: SwitchTarget, service: str) -> list[Finding]:
     written = target.settings.requires
     if not written:
         return []
-    around = msgspec.convert(target.target.get("around", {}), RelatedSources)
     try:
-        return await requirement_findings(requires_of(written), around, service, target.ask)
+        return await requirement_findings(requires_of(written), target.entry.around, service, target.ask)
     except BackendError as error:
         return [Finding(level="block", code="requires", text=error.message, fix=error.fix)]
 
@@ -97,7 +97,7 @@ def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
     gates = gates_in(target)
     if not gates:
         return None
-    versions: dict[str, str] = plan.expected.get("versions", {})
+    versions = plan.expecting(SwitchExpected).versions
     candidate, production = (
         _subject(target, plan.service, color, versions.get(color, "")) for color in (plan.to, plan.from_)
     )

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from actions.described import Described
 from actions.doing import Desk, Doing, Ground
+from actions.expected import SwitchExpected
 from actions.guards import Policy
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
@@ -20,6 +22,7 @@ from actions.switching.switch_plan import MoveFacts, plan_flip
 from actions.switching.unjournalled_plan import agreeing, plan_without_journal
 from actions.targets import SwitchTarget
 from actions.work import Work
+from backends.deployments.common import shared_settings
 
 BLIND_S = 15.0
 
@@ -49,34 +52,38 @@ async def _plan_back(request: Request, desk: Desk) -> Plan:
 
 
 def _moving(plan: Plan) -> tuple[str, ...]:
-    return moving_steps(tuple(plan.expected.get("stages", (100,))))
+    return moving_steps(plan.expecting(SwitchExpected).stages)
 
 
-def _flip_steps(plan: Plan) -> tuple[str, ...]:
+def _flip_steps(plan: Plan, entry: Described) -> tuple[str, ...]:
     return ("preflight", *_moving(plan), "bake")
 
 
-def _release_steps(plan: Plan) -> tuple[str, ...]:
-    smoke = ("smoke",) if plan.target.get("config", {}).get("smoke") else ()
+def _release_steps(plan: Plan, entry: Described) -> tuple[str, ...]:
+    smoke = ("smoke",) if shared_settings(entry.config).smoke else ()
     return ("preflight", "deploy", "health", *smoke, *_moving(plan), "bake")
 
 
-def _rollback_steps(plan: Plan) -> tuple[str, ...]:
-    return ("preflight", *(("start", "health") if "start" in plan.expected else ()), *_moving(plan))
+def _rollback_steps(plan: Plan, entry: Described) -> tuple[str, ...]:
+    start = ("start", "health") if plan.expecting(SwitchExpected).start else ()
+    return ("preflight", *start, *_moving(plan))
 
 
 async def _switch(work: Work, on: Ground) -> None:
-    target = SwitchTarget(on.adapter, on.target, on.sources, on.edited)
+    target = SwitchTarget(on.adapter, on.entry, on.sources, on.edited)
     await Switching(work, target, judge_of(work.plan, target)).run()
 
 
 async def _take_down(work: Work, on: Ground) -> None:
-    await Retiring(work, SwitchTarget(on.adapter, on.target)).run()
+    await Retiring(work, SwitchTarget(on.adapter, on.entry)).run()
 
 
 FLIP = Doing(plan=partial(_plan, plan_flip), covers=MoveFacts, steps=_flip_steps, run=_switch)
 RELEASE = Doing(plan=partial(_plan, plan_release), covers=MoveFacts, steps=_release_steps, run=_switch)
 ROLLBACK = Doing(plan=_plan_back, covers=MoveFacts, steps=_rollback_steps, run=_switch)
 RETIRE = Doing(
-    plan=partial(_plan, plan_retire), covers=RetireFacts, steps=lambda plan: ("preflight", "retire"), run=_take_down
+    plan=partial(_plan, plan_retire),
+    covers=RetireFacts,
+    steps=lambda plan, entry: ("preflight", "retire"),
+    run=_take_down,
 )

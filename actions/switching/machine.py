@@ -11,10 +11,10 @@ import contextlib
 from functools import partial
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, PreconditionFailed
+from actions.expected import SwitchExpected
 from actions.journal.rows import Changes
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
@@ -39,7 +39,7 @@ from actions.targets import SwitchTarget
 from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
 from backends.models import Finding
-from backends.ports import Deployed, SwitchState
+from backends.ports import SwitchState
 
 PREFLIGHT_S = 60.0
 HEALTH_S = 60.0
@@ -58,8 +58,9 @@ class Switching:
         self._adapter = target.adapter
         plan = work.plan
         self._kind, self._from, self._to = kind_of(plan.kind), plan.from_, plan.to
-        self._version: str = plan.request.version or plan.expected.get("holds", "")
-        self._stages: tuple[int, ...] = tuple(plan.expected.get("stages", (100,)))
+        expected = plan.expecting(SwitchExpected)
+        self._start, self._stages = expected.start, expected.stages
+        self._version = plan.request.version or expected.holds or ""
         self._traffic = Traffic(work, target)
         self._proof = Proof(work, target, self._traffic)
         self._outside = ExternalEdits(work, target, self._traffic)
@@ -150,9 +151,8 @@ class Switching:
 
     async def _before_traffic(self) -> None:
         await self._preflight()
-        start = self._work.plan.expected.get("start")
-        if start is not None:
-            await self._deploying.start(self._to, msgspec.convert(start, Deployed))
+        if self._start:
+            await self._deploying.start(self._to, self._start)
         if self._kind.deploys:
             await self._work.safe_point()
             if not self._work.done("deploy"):
@@ -213,7 +213,7 @@ class Switching:
     @property
     def _deploys(self) -> bool:
         """Whether the side that gains traffic is changed before it does."""
-        return self._kind.deploys or "start" in self._work.plan.expected
+        return self._kind.deploys or bool(self._start)
 
     async def _forbids(self, found: SwitchState, weights: dict[str, int], *, as_it_is: bool) -> Finding | None:
         """What the system itself says against this shift; `as_it_is`: with the capacity that the side has now."""

@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.endings import JUDGED_BAD
+from actions.expected import SwitchExpected
 from actions.journal.journal import Journal
 from actions.kinds import forward, kind_of, moving
 from actions.models import Action, Finding, Plan
@@ -99,7 +100,7 @@ def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
     not known. None where it does not."""
     if action.kind == "reject":
         return True if candidate.version and action.version == candidate.version else None
-    versions: dict[str, str] = plan.expected.get("versions", {})
+    versions = plan.expecting(SwitchExpected).versions
     tried, other = _sides(action, plan)
     version = _tried(action, plan)
     if tried == other or (version and version == versions.get(other)):
@@ -111,15 +112,16 @@ def _concerns(action: Action, plan: Plan, candidate: Candidate) -> bool | None:
 
 def _tried(action: Action, plan: Plan) -> str:
     """The version that an order was about; empty where nobody knows it."""
-    versions: dict[str, str] = plan.expected.get("versions", {})
-    return action.version or (versions.get(_sides(action, plan)[0], "") if action.kind != "reject" else "")
+    if action.version or action.kind == "reject":
+        return action.version
+    return plan.expecting(SwitchExpected).versions.get(_sides(action, plan)[0], "")
 
 
 def _sides(action: Action, plan: Plan) -> tuple[str, str]:
     """The side that was tried, and the one that it was tried against."""
     if kind_of(action.kind).forward:
         return action.to, action.from_
-    shares: dict[str, int] = plan.expected.get("weights", {})
+    shares = plan.expecting(SwitchExpected).weights
     left = [color for color, share in shares.items() if share and color != action.to]
     return (left[0] if len(left) == 1 else action.from_), action.to
 

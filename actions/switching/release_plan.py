@@ -4,10 +4,10 @@ import re
 
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy
 from actions.ids import now
-from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
@@ -112,12 +112,12 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     )
     agreed = hash_of(
         RetireFacts(
-            kind=request.kind, context=policy.context, service=request.service, to=to, target=driven(target.target),
+            kind=request.kind, context=policy.context, service=request.service, to=to, target=driven(target.entry),
             weights=state.weights, runs=found.version or found.artifact or "", down=already,
-            entry=digest_of(target.target),
+            entry=target.entry.digest,
         )
     )  # fmt: skip
-    expected = {**plan.expected, "stages": []}
+    expected = replace(plan.expecting(SwitchExpected), stages=())
     return replace(plan, summary=summary, expected=expected, hash=shortened(agreed), full_hash=agreed)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from actions.described import RelatedSources
 from actions.models import Finding
 from actions.targets import Ask
 from backends.command_line import command
@@ -56,17 +57,6 @@ class Requires(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for name, age in self.backup.items():
             if age <= 0:
                 raise ValueError(f"backup: {name}: more than 0s")
-
-
-class RelatedSources(Struct, frozen=True, kw_only=True):
-    """Who can be asked, by name, and what `links` say of the service: the labels that hold its name on an alert, and
-    the pipelines that belong to it. Kept with the target in the journal."""
-
-    quality: tuple[str, ...] = ()
-    alerts: tuple[str, ...] = ()
-    pipelines: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ("service",)
-    linked: tuple[str, ...] = ()
 
 
 def requires_of(written: Mapping[str, Any]) -> Requires:

@@ -4,8 +4,10 @@ import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 
+import msgspec
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.guards import Policy
 from actions.ids import now
 from actions.journal.errors import JournalError, making_sense
@@ -33,7 +35,7 @@ from actions.targets import SwitchTarget
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
-from backends.ports import SwitchState
+from backends.ports import Deployed, SwitchState
 from backends.text import clean
 
 OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
@@ -139,7 +141,7 @@ async def _must_know_the_mark(journal: Journal, state: SwitchState, change: Chan
 async def _left_by_open(journal: Journal, occupied: Action, to: str, evidence: Evidence) -> list[Finding]:
     """The way back of an open action is asked nothing: what is odd is only said."""
     with contextlib.suppress(BackendError):
-        left = (await journal.plan(occupied.id or "")).expected.get("versions", {}).get(to, "")
+        left = (await journal.plan(occupied.id or "")).expecting(SwitchExpected).versions.get(to, "")
         if text := other_version(to, left, evidence.version or ""):
             return [Finding(level="warning", code=OTHER_VERSION, text=text)]
     return []
@@ -154,25 +156,25 @@ async def _as_it_was_left(
     to, left, found = move.to, change.versions.get(move.to, ""), evidence.version or ""
     if to not in target.settings.colors or move.state.live == "unknown":
         return move, evidence
-    recorded: dict[str, object] | None = None
+    recorded: Deployed | None = None
     unfit = any(finding.code == UNHEALTHY for finding in evidence.findings)
-    kept = change.deployed.get(to, {})
+    kept = change.deployed.get(to, Deployed(version=None))
     if unfit and found != left and await _same_artifact(target, to, kept):
         found = left  # what is down does not speak for itself, and its system may call the same version otherwise
     text = other_version(to, left, found)
     if text:
-        recorded = kept if kept.get("artifact") or kept.get("version") == left else None
+        recorded = kept if kept.artifact or kept.version == left else None
     elif unfit:
         recorded = await _before_retirement(journal, policy.context, request.service, to)
-        if recorded is not None and left and recorded.get("version") not in (None, left):
-            recorded = kept if kept.get("version") == left else recorded  # something else was put there since
+        if recorded is not None and left and recorded.version not in (None, left):
+            recorded = kept if kept.version == left else recorded  # something else was put there since
     deployer, takes_traffic = target.adapter.deployer, move.state.weights.get(to, 0) > 0
     if deployer is None or recorded is None or takes_traffic or OTHER_VERSION in request.overrides:
         now_there = OnSides(versions=_known({**change.versions, to: found or left}), deployed=change.deployed)
         said = _version_findings(to, left, found)
         return replace(move, sides=now_there), replace(evidence, findings=[*evidence.findings, *said])
-    version = str(recorded.get("version") or "")
-    what = version or recorded.get("artifact") or "what was there"
+    version = recorded.version or ""
+    what = version or recorded.artifact or "what was there"
     why = f"{text}: it is restored first" if text else f"{to.upper()} is at zero and must start first, {what}"
     slow = Finding(level="warning", code=SLOW, text=f"slow: {why}")
     kept_findings = [finding for finding in evidence.findings if finding.code not in (UNHEALTHY, CAPACITY)]
@@ -182,11 +184,11 @@ async def _as_it_was_left(
     return started, replace(evidence, findings=[slow, *kept_findings])
 
 
-async def _same_artifact(target: SwitchTarget, color: str, kept: dict[str, object]) -> bool:
-    if (deployer := target.adapter.deployer) is None or not kept.get("artifact"):
+async def _same_artifact(target: SwitchTarget, color: str, kept: Deployed) -> bool:
+    if (deployer := target.adapter.deployer) is None or not kept.artifact:
         return False
     with contextlib.suppress(BackendError):
-        return (await deployer.deployed(color)).artifact == kept["artifact"]
+        return (await deployer.deployed(color)).artifact == kept.artifact
     return False
 
 
@@ -205,7 +207,7 @@ def _version_findings(to: str, left: str, found: str) -> list[Finding]:
     return [Finding(level="warning", code=UNKNOWN_VERSION, text=f"{to.upper()} {said}, and {was}")]
 
 
-async def _before_retirement(journal: Journal, context: str, service: str, color: str) -> dict[str, object] | None:
+async def _before_retirement(journal: Journal, context: str, service: str, color: str) -> Deployed | None:
     """What a retirement found on the side that it took down; None where the newest one did not take that side down."""
     retired = await journal.of_service(context, service, ("retire",), limit=1)
     if not retired or retired[0].to != color:
@@ -213,5 +215,5 @@ async def _before_retirement(journal: Journal, context: str, service: str, color
     events = (line.event for line in await journal.history(retired[0].id or ""))
     intents = (event.data["before"] for event in events if (event.kind, event.step) == ("intent", "retire"))
     with making_sense(journal.location.name):
-        found: dict[str, object] | None = next(intents, None)
-    return found
+        found = next(intents, None)
+        return None if found is None else msgspec.convert(found, Deployed)

@@ -1,6 +1,5 @@
 """The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from actions.switching.commands import Commands
@@ -16,7 +15,7 @@ class Smoke:
     def __init__(self, target: SwitchTarget, commands: Commands, service: str, color: str, version: str) -> None:
         self._commands = commands
         self._env = target.settings.env
-        self._directory = Path(target.target["base_dir"])
+        self._directory = target.entry.base_dir
         self._command = filled(target.settings.smoke, template_values(target, service, color, version))
 
     @property

@@ -1,15 +1,14 @@
 """What a flip would do, and what all plans that move traffic share: observed now, nothing written."""
 
 from datetime import tzinfo
-from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
 from actions.ids import digest, now
-from actions.journal.config_entry import digest_of
 from actions.journal.journal import Journal
 from actions.judging.stages import stages_of
 from actions.kinds import kind_of
@@ -22,7 +21,7 @@ from actions.targets import SwitchTarget
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
-from backends.ports import SwitchState
+from backends.ports import Deployed, SwitchState
 from backends.text import clean, first_line
 from backends.times import local_words
 from backends.together import together
@@ -36,8 +35,8 @@ PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 class Move(Struct, frozen=True, kw_only=True):
     """Where traffic would go: `state` is what was observed, `undoes` the flip that a rollback takes back, `queued_to`
     the open action that would do it. `stages` are the shares of the side that gains traffic; `deploys` says what comes
-    before in words, `replaces` what runs there until then, `start` is what must be brought up there first (a `Deployed`
-    as plain data) and `holds` the version that it must then say; `sides` is what runs on them, kept for a way back."""
+    before in words, `replaces` what runs there until then, `start` is what must be brought up there first and `holds`
+    the version that it must then say; `sides` is what runs on them, kept for a way back."""
 
     state: SwitchState
     to: str
@@ -48,7 +47,7 @@ class Move(Struct, frozen=True, kw_only=True):
     stages: tuple[int, ...] = (100,)
     deploys: tuple[str, ...] = ()
     replaces: str = ""
-    start: dict[str, Any] | None = None
+    start: Deployed | None = None
     holds: str = ""
     sides: OnSides = OnSides()
 
@@ -276,14 +275,13 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         full_hash=agreed,
         made_at=now(),
         already=move.already,
-        expected={
-            "weights": state.weights, "revision": state.revision, "stamp": state.stamp,
-            "to_weights": weights, "undoes": move.undoes, "queued_to": move.queued_to, "stages": list(move.stages),
-            **({} if move.start is None else {"start": move.start}),
-            **({"holds": move.holds} if move.holds else {}),
-            "versions": move.sides.versions, "deployed": move.sides.deployed,
-        },
-        target=target.target,
+        expected=SwitchExpected(
+            weights=state.weights, revision=state.revision, stamp=state.stamp,
+            to_weights=weights, undoes=move.undoes, queued_to=move.queued_to, stages=move.stages,
+            start=UNSET if move.start is None else move.start, holds=move.holds or UNSET,
+            versions=move.sides.versions, deployed=move.sides.deployed,
+        ),
+        target=target.entry.kept(),
         request=request,
     )  # fmt: skip
 
@@ -291,14 +289,14 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
 def _facts(request: Request, policy: Policy, target: SwitchTarget, move: Move, weights: dict[str, int]) -> MoveFacts:
     """The same whoever carries it out: this action, or the open one that it is ordered of."""
     start = None if move.already else move.start
-    forward, own = kind_of(request.kind).forward, own_settings(target.target["config"])
+    forward, own = kind_of(request.kind).forward, own_settings(target.entry.config)
     return MoveFacts(
-        kind=request.kind, context=policy.context, service=request.service, target=driven(target.target),
+        kind=request.kind, context=policy.context, service=request.service, target=driven(target.entry),
         weights=move.state.weights, to_weights=weights, version=request.version,
         replaces=move.replaces,
         stages=() if move.already or len(move.stages) == 1 else move.stages,
-        starts=None if start is None else (str(start.get("version") or ""), str(start.get("artifact") or "")),
-        entry=digest_of(target.target) if forward else digest(own, chars=64),
+        starts=None if start is None else (start.version or "", start.artifact),
+        entry=target.entry.digest if forward else digest(own, chars=64),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
+from actions.expected import SwitchExpected
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, StoredEvent
 from actions.judging.stages import is_shift, moves
@@ -38,10 +39,8 @@ class Traffic:
     def __init__(self, work: Work, target: SwitchTarget) -> None:
         self._work = work
         self._adapter = target.adapter
-        expected = work.plan.expected
-        self.before = SwitchState(
-            weights=expected["weights"], revision=expected["revision"], stamp=expected.get("stamp", "")
-        )
+        expected = work.plan.expecting(SwitchExpected)
+        self.before = SwitchState(weights=expected.weights, revision=expected.revision, stamp=expected.stamp)
 
     @property
     def moved(self) -> bool:
@@ -169,7 +168,7 @@ class Traffic:
         return shares(found)
 
     async def _observed(self, step: str, found: SwitchState) -> None:
-        undone = self._work.plan.expected.get("undoes") if is_shift(step) else None
+        undone = self._work.plan.expected.undoes if is_shift(step) else None
         await self._work.observed(step, plain(found), "applied", changes=Changes(changed=True), undone=undone or None)
 
     async def _settled(

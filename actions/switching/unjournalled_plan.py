@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.guards import Policy
 from actions.journal.errors import JournalError
 from actions.journal.file_copy import copied
@@ -28,7 +29,6 @@ from backends.ports import SwitchState
 from backends.text import clean
 
 NO_JOURNAL, RUNNER_LIVES = "no-journal", "runner-lives"
-WITHOUT = "without_journal"
 
 
 class Back(Struct, frozen=True, kw_only=True):
@@ -44,15 +44,15 @@ async def plan_without_journal(
 ) -> Plan:
     """The rollback that writes no journal. Raises Refused (5) for a color that is not known, BackendError."""
     plan = None if request.to else await _by_copy(request, policy, journal.location, target)
-    if plan is None or plan.expected["queued_to"]:
+    if plan is None or plan.expected.queued_to:
         occupied = "" if plan or request.to else await _open_in(journal, policy.context, request.service, error)
         plan = await _written_here(request, policy, target, plan, occupied)
     unwritten = Finding(
         level="warning", code=NO_JOURNAL, text=f"{error.message}: it is done without, its records kept in a file",
         fix=f"by the command line only: {command('deploy rollback', request.service, flags='-y')}",
     )  # fmt: skip
-    runners = [] if plan.already else _runners(journal.location, plan.expected.get("stamp", ""))
-    expected = {**plan.expected, "queued_to": "", WITHOUT: error.message}
+    runners = [] if plan.already else _runners(journal.location, plan.expecting(SwitchExpected).stamp)
+    expected = replace(plan.expecting(SwitchExpected), queued_to="", without_journal=error.message)
     return replace(plan, findings=(unwritten, *runners, *plan.findings), expected=expected)
 
 
@@ -157,7 +157,7 @@ def _named(request: Request, state: SwitchState, colors: Sequence[str]) -> Back:
 
 
 def _before_the_open(queued: Plan, state: SwitchState, colors: Sequence[str]) -> Back:
-    action = queued.expected["queued_to"]
+    action = queued.expected.queued_to
     if queued.to not in colors:
         return Back(why=f"{action} is open, and came from a split: which side is back is not known")
     if state.live == queued.to:

@@ -4,22 +4,21 @@ A way back goes to the version that was left, and what failed is a version, not 
 """
 
 import contextlib
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from actions.targets import SwitchTarget
 from backends.errors import BackendError
+from backends.ports import Deployed
 from backends.together import together
 
 
 class OnSides(Struct, frozen=True, kw_only=True):
-    """By color: `versions` as its health says it, `deployed` as its deployer does (a `Deployed` as plain data). A side
-    that does not say it is in neither."""
+    """By color: `versions` as its health says it, `deployed` as its deployer does. A side that does not say it is in
+    neither."""
 
     versions: dict[str, str] = {}
-    deployed: dict[str, dict[str, Any]] = {}
+    deployed: dict[str, Deployed] = {}
 
 
 async def on_sides(target: SwitchTarget, left: str, gains: str, version: str = "") -> OnSides:
@@ -31,7 +30,7 @@ async def on_sides(target: SwitchTarget, left: str, gains: str, version: str = "
     versions = {color: found for color, found in zip(colors, said, strict=True) if found}
     if version:
         versions[gains] = version
-    return OnSides(versions=versions, deployed={left: deployed} if deployed else {})
+    return OnSides(versions=versions, deployed={} if deployed is None else {left: deployed})
 
 
 async def _version(target: SwitchTarget, color: str) -> str:
@@ -40,11 +39,10 @@ async def _version(target: SwitchTarget, color: str) -> str:
     return ""
 
 
-async def _deployed(target: SwitchTarget, color: str) -> dict[str, Any]:
+async def _deployed(target: SwitchTarget, color: str) -> Deployed | None:
     deployer = target.adapter.deployer
     if deployer is None or color not in target.settings.colors:
-        return {}
+        return None
     with contextlib.suppress(BackendError):
-        plain: dict[str, Any] = msgspec.to_builtins(await deployer.deployed(color))
-        return plain
-    return {}
+        return await deployer.deployed(color)
+    return None

@@ -1,10 +1,7 @@
 """What a change of a service is judged by, as its config names it: the sources to ask, and what `links` say of it."""
 
-from typing import Any
-
-import msgspec
-
-from actions.switching.requirements import RelatedSources, requires_of
+from actions.described import RelatedSources
+from actions.switching.requirements import requires_of
 from backends.deployments.common import shared_settings
 from console.config.load import Context
 from console.ports.entry import Entry
@@ -25,18 +22,16 @@ def sources(context: Context, deployment: Entry) -> list[Entry]:
     return found + [entry for entry in context.entries["checks"] if entry.name in requires.backup]
 
 
-def around(context: Context, service: str) -> dict[str, Any]:
-    """`RelatedSources` as plain data."""
+def around(context: Context, service: str) -> RelatedSources:
+    """Who can be asked about a service, and what `links` say of it."""
     links = context.config.links
     rows = [row for row in links.rows if service in row.services]
 
     def names(port: str) -> tuple[str, ...]:
         return tuple(entry.name for entry in context.entries[port] if not entry.problem)
 
-    told = RelatedSources(
+    return RelatedSources(
         quality=names("quality"), alerts=names("alerts"), pipelines=names("pipelines"),
         labels=links.alert_labels["service"],
         linked=tuple(dict.fromkeys(row.pipeline for row in rows if row.pipeline)),
     )  # fmt: skip
-    found: dict[str, Any] = msgspec.to_builtins(told)
-    return found

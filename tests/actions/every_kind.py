@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 from actions import targets
+from actions.described import Described
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.ids import new_id
@@ -95,8 +96,9 @@ class _Targets(FakeTargets):
         return SilencerTarget(_Silencer(), _told("alerts", "alertmanager", backend))  # type: ignore[arg-type]
 
 
-def _told(port: str, kind: str, name: str) -> dict[str, Any]:
-    return {"port": port, "type": kind, "name": name, "config": {"url": "http://x"}, "base_dir": "/", "state_dir": "/"}
+def _told(port: str, kind: str, name: str) -> Described:
+    root, config = Path("/"), {"url": "http://x"}
+    return Described(port=port, type=kind, name=name, config=config, base_dir=root, state_dir=root)
 
 
 class Desk:

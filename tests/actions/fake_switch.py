@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from backends.deployments.common import ProbeResult
@@ -189,14 +190,9 @@ class FakeTargets:
 
 
 def FakeTarget(switch: FakeSwitch, config: dict[str, Any]) -> Any:  # noqa: N802 - it makes one
+    from actions.described import Described
     from actions.targets import SwitchTarget
 
-    described = {
-        "port": "deployments",
-        "type": "fake",
-        "name": "svc",
-        "config": config,
-        "base_dir": "/",
-        "state_dir": "/",
-    }
-    return SwitchTarget(switch, described)
+    root = Path("/")
+    entry = Described(port="deployments", type="fake", name="svc", config=config, base_dir=root, state_dir=root)
+    return SwitchTarget(switch, entry)

@@ -146,7 +146,7 @@ class Bench:
                 await asyncio.sleep(0.02)
 
     async def _launch(self, action_id: str, _: str) -> None:
-        async def build(_: dict[str, Any]) -> FakeSwitch:
+        async def build(_: Any) -> FakeSwitch:
             return self.switch
 
         self.on_launch()

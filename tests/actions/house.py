@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from actions.described import Described, RelatedSources
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.journal import Journal
@@ -18,7 +19,7 @@ from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
 from actions.runner import run_action
 from actions.starting import Launch
-from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget, describe
+from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -43,9 +44,9 @@ class OneService:
         self._config = config
         self.backends: dict[str, PipelinesTarget] = {}
         self.silencers: dict[str, SilencerTarget] = {}
-        self.notify: list[dict[str, Any]] = []
-        self.described: list[dict[str, Any]] = []
-        self.around: dict[str, Any] = {}
+        self.notify: tuple[Described, ...] = ()
+        self.described: tuple[Described, ...] = ()
+        self.around = RelatedSources()
         self.asked: list[Sources] = []
         self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
 
@@ -56,21 +57,18 @@ class OneService:
         base = self._service.directory
         context = AdapterContext("analytics", base, base / "state", self._http)
         adapter = build("deployments", "file-switch", config, context)
-        told = describe("deployments", "file-switch", "analytics", config, base_dir=base, state_dir=base / "state")
-        told = {
-            **told,
-            "notify": self.notify,
-            "sources": self.described,
-            "around": self.around,
-            "moves": adapter.object_id,
-        }
+        told = Described(
+            port="deployments", type="file-switch", name="analytics", config=config, base_dir=base,
+            state_dir=base / "state", notify=self.notify, sources=self.described, around=self.around,
+            moves=adapter.object_id,
+        )  # fmt: skip
         self.asked.append(Sources(self.described, build_described))
         return SwitchTarget(self.wrap(adapter), told, self.asked[-1])
 
     def config_file(self) -> Path:
         """The same as a config, for a runner that is a process of its own."""
         entry = {"name": "analytics", "type": "file-switch", **self._service.config(**self._config)}
-        told = [{"name": each["name"], "type": each["type"], **each["config"]} for each in self.notify]
+        told = [{"name": each.name, "type": each.type, **each.config} for each in self.notify]
         lines = ["[contexts.test]"]
         for kind, entries in (("deployments", [entry]), ("notify", told)):
             for each in entries:

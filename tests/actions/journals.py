@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
+from actions.expected import SwitchExpected
 from actions.ids import canonical, new_id, now
 from actions.journal.audit import hash_of
 from actions.journal.journal import Journal
@@ -28,6 +29,7 @@ def here(directory: Path) -> JournalLocation:
 
 
 def draft(service: str = "analytics", key: str = "", **plan: Any) -> Draft:
+    plan = {"expected": SwitchExpected(weights={}, revision=""), **plan}
     made = Plan(
         kind="flip", context="test", service=service, guard_class="3", protected=False, from_="blue", to="green",
         findings=(), summary=PlanSummary(effects=("e",), preconditions=(), undo="u"), hash="h", made_at=now(),

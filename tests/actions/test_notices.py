@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from actions import notices
+from actions.described import Described
 from actions.journal.audit import AuditRecord, Head
 from actions.models import Consent
 from actions.notices import NOTIFY_S
-from actions.targets import describe
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
 from tests.actions.orders.test_orders import blind_once_watched, order, paused_before_the_shift
 from tests.backends.faulty_server import FaultyServer
@@ -28,9 +28,12 @@ async def receiver() -> AsyncIterator[FaultyServer]:
         yield server
 
 
-def webhook(receiver: FaultyServer, directory: Path, **config: Any) -> dict[str, Any]:
-    given = {"url": f"{receiver.url}/hook", **config}
-    return describe("notify", "webhook", "ops", given, base_dir=directory, state_dir=directory)
+def a_notifier(kind: str, name: str, config: dict[str, Any], directory: Path) -> Described:
+    return Described(port="notify", type=kind, name=name, config=config, base_dir=directory, state_dir=directory)
+
+
+def webhook(receiver: FaultyServer, directory: Path, **config: Any) -> Described:
+    return a_notifier("webhook", "ops", {"url": f"{receiver.url}/hook", **config}, directory)
 
 
 def told(receiver: FaultyServer) -> list[dict[str, Any]]:
@@ -44,7 +47,7 @@ async def complaints(house: House) -> list[AuditRecord]:
 
 
 async def test_a_flip_is_told_from_start_to_end(house: House, receiver: FaultyServer, tmp_path: Path) -> None:
-    house.targets.notify = [webhook(receiver, tmp_path)]
+    house.targets.notify = (webhook(receiver, tmp_path),)
     action = await house.order(ANALYTICS_FLIP, SURE)
     assert (action.status, await complaints(house)) == ("succeeded", [])
     started, succeeded = told(receiver)
@@ -68,7 +71,7 @@ async def test_what_is_held_is_told_once_and_what_an_operator_paused_is_not(
     house: House, receiver: FaultyServer, tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = blind_once_watched(monkeypatch)
-    house.targets.notify = [webhook(receiver, tmp_path)]
+    house.targets.notify = (webhook(receiver, tmp_path),)
     opened = await paused_before_the_shift(house, service)
     await order(house, opened, "resume")
     await house.stands(opened, "running")
@@ -88,7 +91,7 @@ async def test_the_detached_runner_tells_by_the_references_of_the_journal(
 ) -> None:
     monkeypatch.setenv("HOOK_URL", f"{receiver.url}/T0/Zx81SpectrumToken")
     async with House(tmp_path / "state", service, detached=True) as house:
-        house.targets.notify = [webhook(receiver, tmp_path, url={"env": "HOOK_URL"})]
+        house.targets.notify = (webhook(receiver, tmp_path, url={"env": "HOOK_URL"}),)
         assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
         async with asyncio.timeout(10):
             while len(receiver.requests) < 2:
@@ -114,7 +117,7 @@ async def test_a_receiver_that_fails_changes_nothing(
     assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
     alone_s = time.monotonic() - began
     receiver.fault = fault
-    house.targets.notify = [webhook(receiver, tmp_path, timeout=timeout)]
+    house.targets.notify = (webhook(receiver, tmp_path, timeout=timeout),)
     began = time.monotonic()
     back = await house.order(ANALYTICS_ROLLBACK, SURE)
     assert (back.status, back.changed) == ("succeeded", True)
@@ -133,7 +136,7 @@ async def test_an_action_ends_while_who_is_told_still_hangs(
 ) -> None:
     monkeypatch.setattr(notices, "NOTIFY_S", 60.0)
     receiver.fault = "hang"
-    house.targets.notify = [webhook(receiver, tmp_path, timeout="60s")]
+    house.targets.notify = (webhook(receiver, tmp_path, timeout="60s"),)
     opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), SURE)
     async with asyncio.timeout(60):
         while (action := await house.gate.action(str(opened.id))).open:
@@ -148,10 +151,13 @@ async def test_one_that_is_nonsense_keeps_the_others_from_nothing(
     house: House, receiver: FaultyServer, tmp_path: Path
 ) -> None:
     nonsense = [
-        describe("notify", kind, "bad", config, base_dir=tmp_path, state_dir=tmp_path)
+        a_notifier(kind, "bad", config, tmp_path)
         for kind, config in (("carrier-pigeon", {}), ("slack", {}), ("slack", {"webhook": {"env": "NO_SUCH_HOOK"}}))
     ]
-    house.targets.notify = [*nonsense, webhook(receiver, tmp_path)]
+    house.targets.notify = (
+        *nonsense,
+        webhook(receiver, tmp_path),
+    )
     assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
     reasons = {record.detail for record in await complaints(house)}
     assert len(reasons) == 3
@@ -162,7 +168,7 @@ async def test_one_that_is_nonsense_keeps_the_others_from_nothing(
 async def test_a_flip_that_goes_nowhere_is_told_as_failed(
     house: House, service: TwoColors, receiver: FaultyServer, tmp_path: Path
 ) -> None:
-    house.targets.notify = [webhook(receiver, tmp_path)]
+    house.targets.notify = (webhook(receiver, tmp_path),)
     opened = await house.gate.plan(ANALYTICS_FLIP)
     action = await house.gate.submit(opened, SURE)
     service.faults["green"].status = 503
@@ -179,7 +185,7 @@ async def test_a_flip_that_is_taken_back_is_told_once(
     tmp_path: Path, service: TwoColors, receiver: FaultyServer
 ) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
-        house.targets.notify = [webhook(receiver, tmp_path)]
+        house.targets.notify = (webhook(receiver, tmp_path),)
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), SURE)
         await house.reaches(opened, "bake")
         assert (await house.order(ANALYTICS_ROLLBACK)).status == "rolled_back"
@@ -191,7 +197,7 @@ async def test_a_runner_that_takes_over_starts_nothing_anew(
     tmp_path: Path, service: TwoColors, receiver: FaultyServer
 ) -> None:
     async with House(tmp_path / "state", service, bake="30s") as house:
-        house.targets.notify = [webhook(receiver, tmp_path)]
+        house.targets.notify = (webhook(receiver, tmp_path),)
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), SURE)
         await house.reaches(opened, "bake")
         await house.kill_runner()
@@ -205,7 +211,7 @@ async def test_who_is_limited_is_told_after_the_time_that_it_says(
     house: House, receiver: FaultyServer, tmp_path: Path
 ) -> None:
     receiver.fault, receiver.faults_left = "429", 1  # Retry-After: 1
-    house.targets.notify = [webhook(receiver, tmp_path)]
+    house.targets.notify = (webhook(receiver, tmp_path),)
     assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
     assert await complaints(house) == []
     assert [event["what"] for event in told(receiver)] == ["started", "started", "succeeded"]

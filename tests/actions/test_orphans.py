@@ -45,7 +45,7 @@ async def tell_from(house: House, receiver: FaultyServer, place: Path) -> None:
     try:
         actions = await house.gate.actions(open_only=True)
         hook = [webhook(receiver, place)]
-        await tell(journal, actions, hook, build_described, actor=current_actor({}), zone=UTC)
+        await tell(journal, actions, "test", hook, build_described, actor=current_actor({}), zone=UTC)
     finally:
         await journal.aclose()
 

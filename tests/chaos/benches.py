@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from actions.targets import SwitchTarget, describe
+from actions.described import Described
+from actions.targets import SwitchTarget
 from backends.deployments.haproxy.state import variable_of
 from backends.errors import BackendError
 from backends.http import Http
@@ -64,8 +65,8 @@ class ConfiguredTargets:
         """The switch."""
         if self._adapter is None:
             self._adapter = self.built()
-        described = describe(
-            "deployments", self._kind, self._service, self._config,
+        described = Described(
+            port="deployments", type=self._kind, name=self._service, config=self._config,
             base_dir=self._directory, state_dir=self._directory / "state",
         )  # fmt: skip
         return SwitchTarget(self._adapter, described)

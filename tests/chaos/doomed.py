@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from actions.described import Described
 from actions.journal.journal import Journal
 from actions.journal.lease import LeaseTimes
 from actions.journal.location import journal_location
@@ -84,15 +85,16 @@ async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes
 
     SqlJournal.write = write  # type: ignore[method-assign]
 
-    async def build(target: dict[str, Any]) -> Any:
-        return Watched(await build_described(target), instants)
+    async def build(entry: Described) -> Any:
+        return Watched(await build_described(entry), instants)
 
     location = journal_location(os.environ[JOURNAL_VARIABLE], os.environ)
     journal = Journal(location, times)
-    described = msgspec.json.decode((location.directory / DESCRIBED).read_bytes())
+    kept = (location.directory / DESCRIBED).read_bytes()
+    described = msgspec.json.decode(kept, type=Described, dec_hook=lambda kind, value: kind(value))
 
-    async def own(_: object) -> dict[str, Any]:
-        return dict(described)
+    async def own(_: object) -> Described:
+        return described
 
     try:
         await run_action(action_id, journal, build, own, digest=digest)

@@ -254,8 +254,8 @@ class Chaos:
         return action, self._doomed
 
     async def _described(self) -> None:
-        target = (await self.bench.targets.switch(self.bench.service)).target
-        (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(target))
+        entry = (await self.bench.targets.switch(self.bench.service)).entry
+        (self._location.directory / DESCRIBED).write_bytes(msgspec.json.encode(entry, enc_hook=str))
 
     async def _doom(self, action_id: str, digest: str, *ttl: str) -> None:
         await self._described()

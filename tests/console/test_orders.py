@@ -65,7 +65,8 @@ webhook = "https://hooks.example.com/{TOKEN}"
         orders = Orders(context, adapters)
         try:
             plan = await orders.plan(FLIP)
-            told = [(each["type"], each["name"], each["config"]) for each in plan.target["notify"]]
+            entry = (await orders.targets.switch("analytics")).entry
+            told = [(each.type, each.name, each.config) for each in entry.notify]
             assert told == [
                 ("webhook", "webhook", {"url": {"env": "HOOK_URL"}, "timeout": "3s"}),
                 ("slack", "broken", {}),

@@ -108,7 +108,7 @@ async def test_an_older_row_is_not_in_the_way_of_a_rollback_and_nothing_goes_for
     with pytest.raises(BackendError, match="was edited"):
         await house.gate.plan(Request(kind="flip", service="analytics"))
     plan = await agreed(house)
-    assert plan.expected["undoes"] == newest.id
+    assert plan.expected.undoes == newest.id
     await gone_back(house, service)
 
 

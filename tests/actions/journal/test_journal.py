@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.ids import canonical, now, time_text
 from actions.journal.audit import AuditEntry
 from actions.journal.errors import JournalNewer
 from actions.journal.journal import Journal
 from actions.journal.lease import LeaseHeld, LeaseLost, LeaseTimes, take
 from actions.journal.location import JournalLocation
-from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied
+from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied, kept_plan
 from actions.who import runner_owner
 from backends.errors import BackendError
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won
@@ -252,8 +253,8 @@ async def test_what_may_have_moved_traffic_is_found_newest_first(journal: Journa
     await journal.write(second, changes=Changes(status="rolled_back", changed=True))
     third = await begun(journal)
     await journal.write(third, changes=Changes(status="aborted"))
-    moved = await journal.planned("test", "analytics", ("flip",), moved=True)
-    assert [action.id for action, _ in moved] == [second.action_id, first.action_id]
+    moved = await journal.moved("test", "analytics")
+    assert [action.id for action in moved] == [second.action_id, first.action_id]
     every = await journal.planned("test", "analytics", ("flip",))
     assert [action.id for action, _ in every] == [third.action_id, second.action_id, first.action_id]
     assert await journal.planned("test", "analytics", ("release",)) == []
@@ -371,10 +372,16 @@ async def test_of_those_who_claim_one_is_the_first_and_a_new_lease_is_a_new_matt
 async def test_what_was_done_without_it_is_added_once_and_takes_back_what_it_took_back(journal: Journal) -> None:
     flip = await begun(journal)
     await journal.write(flip, changes=Changes(status="succeeded", changed=True))
-    back = draft(expected={"undoes": flip.action_id})
+    back = draft(expected=SwitchExpected(weights={}, revision="", undoes=flip.action_id))
     entries = (AuditEntry(kind="command", action=back.id, late=True, happened_at="2026-01-01T00:00:00.000000Z"),)
     ended = (await journal.action("test", flip.action_id))[0]
-    late = Late(draft=back, at=time_text(now()), entries=entries, ended=replace(ended, id=back.id, changed=True))
+    late = Late(
+        draft=back,
+        plan=kept_plan(back.plan),
+        at=time_text(now()),
+        entries=entries,
+        ended=replace(ended, id=back.id, changed=True),
+    )
     assert [await journal.add_late(late) for _ in range(2)] == [True, False]
     undone = f"SELECT undone_by FROM actions WHERE id = '{flip.action_id}'"
     assert execute(journal.location, undone) == [(back.id,)]

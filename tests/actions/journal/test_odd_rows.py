@@ -212,7 +212,7 @@ async def test_what_is_nested_too_deep_is_a_row_that_makes_no_sense(journal: Jou
     table, _, name = column.partition(".")
     execute(journal.location, f"UPDATE {table} SET {name} = '{DEEP}'")
     reads = {
-        "actions.plan": lambda: journal.plan(hold.action_id, agreed=False),
+        "actions.plan": lambda: journal.plan(hold.action_id),
         "actions.actor": lambda: journal.open_action("test", "analytics"),
         "events.data": lambda: journal.history(hold.action_id),
         "commands.actor": lambda: journal.waiting(hold.action_id),

@@ -67,7 +67,7 @@ async def found(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     vars(switch).update(json.loads(request.param.with_suffix(".json").read_text()))
     journal = Journal(location)
 
-    async def build(_: dict[str, Any]) -> FakeSwitch:
+    async def build(_: Any) -> FakeSwitch:
         return switch
 
     async def launch(action_id: str, _: str) -> None:

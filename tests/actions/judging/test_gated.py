@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from actions.described import Described
 from actions.models import Action, Consent, Request
 from actions.switching.conditions import unjudged
-from actions.targets import describe
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
 from tests.actions.house import YES, House
@@ -70,10 +70,11 @@ def house(state: Path, service: TwoColors, url: str, **config: Any) -> House:
         "stages": {"gradual": [50, 100]}, "stage_time": "500ms", "bake": "300ms", "metrics": "prom", "gates": [ERRORS],
     }  # fmt: skip
     found = House(state, service, **{**settings, **config})
-    told = describe(
-        "metrics", "prometheus", "prom", {"url": url, "timeout": "5s"}, base_dir=base, state_dir=base / "state"
-    )
-    found.targets.described = [told]
+    told = Described(
+        port="metrics", type="prometheus", name="prom", config={"url": url, "timeout": "5s"},
+        base_dir=base, state_dir=base / "state",
+    )  # fmt: skip
+    found.targets.described = (told,)
     return found
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from actions.described import Described
 from actions.models import Action, Consent, Plan, Refused, Request
 from actions.notices import event_of
 from actions.outcome import exit_code
-from actions.targets import SilencerTarget, describe
+from actions.targets import SilencerTarget
 from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.errors import BackendError
 from backends.models import Matcher
@@ -36,7 +37,9 @@ async def am(tmp_path: Path, house: House, peers: list[FakeAlertmanager]) -> Ale
     adapter: Alertmanager = build(
         "alerts", "alertmanager", config, AdapterContext("am", tmp_path, tmp_path, house.http)
     )
-    told = describe("alerts", "alertmanager", "am", config, base_dir=tmp_path, state_dir=tmp_path)
+    told = Described(
+        port="alerts", type="alertmanager", name="am", config=config, base_dir=tmp_path, state_dir=tmp_path
+    )
     house.targets.silencers["am"] = SilencerTarget(adapter, told)
     return adapter
 
@@ -106,7 +109,7 @@ async def test_what_people_read_has_the_name_of_the_alert_and_rows_its_ref(house
     assert ended.started_at is not None
     assert plan.named == ended.named == "Slow service=analytics"
     (told,) = of_actions([ended], ended.started_at - timedelta(hours=1), ended.started_at + timedelta(hours=1))
-    for words in (event_of("succeeded", plan, ended).text, told.text):
+    for words in (event_of("succeeded", plan.context, ended).text, told.text):
         assert "Slow service=analytics" in words
         assert ref not in words
     assert ended.service == ref

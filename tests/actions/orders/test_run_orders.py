@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from actions.described import Described
 from actions.models import Action, Consent, Refused, Request
 from actions.outcome import exit_code
-from actions.targets import PipelinesTarget, describe
+from actions.targets import PipelinesTarget
 from backends.errors import BackendError
 from backends.models import PipelineRun
 from backends.pipelines.local.pipelines import LocalPipelines
@@ -26,7 +27,9 @@ async def local(tmp_path: Path, house: House, monkeypatch: pytest.MonkeyPatch) -
     dag = {"name": "etl", "params": {"mode": "good"}, "tasks": [{"name": "load", "command": ["sh", "-c", script]}]}
     config = {"history": "sqlite:///runs.db", "logs": "logs", "dags": [dag]}
     adapter = build("pipelines", "local", config, AdapterContext("local", tmp_path, tmp_path / "own", house.http))
-    told = describe("pipelines", "local", "local", config, base_dir=tmp_path, state_dir=tmp_path / "own")
+    told = Described(
+        port="pipelines", type="local", name="local", config=config, base_dir=tmp_path, state_dir=tmp_path / "own"
+    )
     house.targets.backends["local"] = PipelinesTarget(adapter, told)
     yield adapter
     for run in await adapter.runs():
@@ -68,7 +71,7 @@ async def test_the_same_key_triggers_once(house: House, local: LocalPipelines) -
 async def test_the_hash_covers_the_params_and_not_the_id(house: House, local: LocalPipelines) -> None:
     first, second = await house.gate.plan(trigger(a=1)), await house.gate.plan(trigger(a=1))
     assert first.hash == second.hash
-    assert first.expected["run_id"] != second.expected["run_id"]
+    assert first.expected.run_id != second.expected.run_id
     assert (await house.gate.plan(trigger(a=2))).hash != first.hash
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.journal.rows import Event, StoredEvent
 from actions.models import Action, ActionStatus, Plan
 from actions.switching.changes import Change, change_of, way_back
@@ -17,7 +18,8 @@ FULL = {"blue": BLUE, "green": GREEN}
 
 def an_action(kind: Any, from_: str, to: str, status: ActionStatus) -> tuple[Action, Plan]:
     weights = FULL.get(from_, SPLIT)
-    plan = replace(draft().plan, kind=kind, from_=from_, to=to, expected={"weights": weights, "to_weights": FULL[to]})
+    expected = SwitchExpected(weights=weights, revision="1", to_weights=FULL[to])
+    plan = replace(draft().plan, kind=kind, from_=from_, to=to, expected=expected)
     action = Action(id="A1", kind=kind, service="svc", status=status, phase="", from_=from_, to=to, changed=True)
     return action, plan
 

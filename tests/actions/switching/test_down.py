@@ -19,7 +19,7 @@ from actions.switching.looks import Looks, Sample, Seen
 from actions.switching.proof import Proof
 from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
-from tests.actions.fake_switch import FakeSwitch
+from tests.actions.fake_switch import FakeSwitch, FakeTarget
 from tests.actions.house import ANALYTICS_FLIP, YES, House
 from tests.actions.switching.test_machine import CONFIG
 from tests.two_colors import TwoColors
@@ -177,7 +177,7 @@ async def test_a_balancer_that_only_forwards_refuses_because_the_side_is_down(
     monkeypatch.setattr(switch, "endpoints", _answering(TruthLayer(value="unknown", ready=ready)))
     refused = _answering(ProbeResult(color=None, error="connection refused", at=0.0, reached=False))
     monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: refused())
-    target = targets.SwitchTarget(switch, {"config": CONFIG})
+    target = FakeTarget(switch, CONFIG)
     proof = Proof(None, target, SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
     assert (await proof.sample(state.weights, "green")).seen == seen
 

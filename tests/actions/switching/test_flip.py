@@ -173,7 +173,7 @@ async def test_the_hash_of_a_plan_is_of_what_it_does_and_not_of_when(house: Hous
     service.faults["green"].headers = {"x-pod": "another"}
     second = await house.gate.plan(ANALYTICS_FLIP)
     assert first.hash == second.hash
-    assert first.expected["revision"] != second.expected["revision"]
+    assert first.expected.revision != second.expected.revision
     service.write(GREEN)
     assert (await house.gate.plan(ANALYTICS_FLIP)).hash != first.hash
 

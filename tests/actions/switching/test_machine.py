@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
     async def run_one(self, action_id: str, digest: str) -> None:
         """A runner that ends before the gate looks again, by its own or because it was killed."""
 
-        async def build(_: dict[str, Any]) -> FakeSwitch:
+        async def build(_: Any) -> FakeSwitch:
             return self.switch
 
         with contextlib.suppress(Killed):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actions.expected import SwitchExpected
 from actions.guards import Policy
 from actions.ids import new_id
 from actions.journal.journal import Journal
@@ -32,7 +33,7 @@ async def journal(tmp_path: Path) -> Any:
 
 def a_plan(kind: ActionKind, versions: dict[str, str], *, version: str = "", to: str = "green") -> Plan:
     from_ = "blue" if to == "green" else "green"
-    expected = {"versions": versions, "weights": {from_: 100, to: 0}}
+    expected = SwitchExpected(weights={from_: 100, to: 0}, revision="1", versions=versions)
     request = Request(kind=kind, service="analytics", version=version)
     return replace(draft().plan, kind=kind, from_=from_, to=to, expected=expected, request=request)
 
@@ -129,7 +130,7 @@ async def test_for_a_rollback_it_is_only_ever_a_warning(journal: Journal) -> Non
     (back,) = (await held_back(a_plan("rollback", NEW), POLICY, journal)).findings
     assert (forward.level, back.level, back.code) == ("block", "warning", "rejected")
     queued = a_plan("rollback", NEW)
-    queued = replace(queued, expected={**queued.expected, "queued_to": "A1"})
+    queued = replace(queued, expected=replace(queued.expected, queued_to="A1"))
     assert (await held_back(queued, POLICY, journal)).findings == ()
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from actions.described import RelatedSources
 from actions.models import Consent, Request
-from actions.switching.requirements import RelatedSources, Requires, requirement_findings, requires_of, unmet
+from actions.switching.requirements import Requires, requirement_findings, requires_of, unmet
 from backends.errors import BackendError
 from backends.models import Alert, CheckResult, Finding, PerfDatum, PipelineRun, QualityScore
 from tests.actions.house import YES, House
@@ -197,10 +198,10 @@ async def test_it_is_looked_at_when_planned_and_once_more_before_traffic_moves(t
 
         async def switch(name: str) -> Any:
             target = await real(name)
-            return type(target)(target.adapter, target.target, platform.ask)
+            return type(target)(target.adapter, target.entry, platform.ask)
 
         home.targets.switch = switch  # type: ignore[method-assign]
-        home.targets.around = {"alerts": ["am"], "labels": ["service"]}
+        home.targets.around = RelatedSources(alerts=("am",))
         platform.found["alerts"] = [alert("critical", service="analytics")]
         plan = await home.gate.plan(FLIP)
         assert [finding.code for finding in plan.findings if finding.level == "block"] == ["alerts"]
