@@ -129,6 +129,7 @@ class Session:
             self._config.paced(LOGS_INTERVAL_S),
         )
         self._following = False
+        self._well_at: dict[str, datetime] = {}
         self._kept: Future[list[Snapshot | None]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.store.listen(self._after_put)
@@ -187,7 +188,7 @@ class Session:
 
         return triage(
             run, tasks=tasks, log=log, runs=self.store.items("pipelines"), scores=self.store.items("quality"),
-            checks=self.store.items("checks"), links=self._config.links,
+            checks=self.store.items("checks"), links=self._config.links, well_at=self._well_at,
         )  # fmt: skip
 
     def impact(self, ref: str) -> list[str]:
@@ -337,6 +338,9 @@ class Session:
             return replace(deployment, action_unknown=who_acts(error))
 
     def _after_put(self, snapshot: Snapshot) -> None:
+        if snapshot.key.panel == "checks" and snapshot.fetched_at is not None and snapshot.error is None:
+            at = snapshot.fetched_at
+            self._well_at |= {check.ref: at for check in snapshot.items if check.state != "critical"}
         if (reading := reading_of(snapshot.key.panel)) is not None:
             reading.then(self, snapshot)
 

@@ -63,10 +63,12 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
 
 def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -> list[TimelineEvent]:
     """What people wrote down, and changes of state that `teal check --record` kept."""
-    found = []
+    records, found = list(records), []
+    changed = _next_of_its_check(records)
     for record in records:
         if record.kind == "note" and (at := record.done_at) is not None and since <= at <= until:
             who = f"{record.actor.login}: " if record.actor and not record.target else ""
+            health: Health = _CHECKED.get(record.result, "ok") if record.target else "ok"
             about = f"{record.target.partition(':')[2]} {record.result}: " if record.target else ""
             found.append(
                 TimelineEvent(
@@ -74,9 +76,23 @@ def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -
                     kind="note",
                     ref=f"note/{record.seq}",
                     text=f"{who}{about}{record.detail}",
-                    health=_CHECKED.get(record.result, "ok") if record.target else "ok",
+                    health=health,
+                    until=changed.get(record.seq),
+                    going_on=health != "ok" and record.seq not in changed,
                 )
             )
+    return found
+
+
+def _next_of_its_check(records: Sequence[AuditRecord]) -> dict[int, datetime]:
+    """When the state that a record holds of a check was another one, by the number of the record."""
+    found: dict[int, datetime] = {}
+    last: dict[str, int] = {}
+    for record in records:
+        if record.kind == "note" and record.target and (at := record.done_at) is not None:
+            if record.target in last:
+                found[last[record.target]] = at
+            last[record.target] = record.seq
     return found
 
 
@@ -134,7 +150,9 @@ def _spells(
                 subject = " ".join(filter(None, (name, about)))
                 text = clean(f"{subject} fired for {ago((ended - began + fine).total_seconds())}", 300)
                 ref = f"{source}/{name}/{about}"
-                found.append(TimelineEvent(at=began, kind="alert", ref=ref, text=text, health=health))
+                found.append(
+                    TimelineEvent(at=began, kind="alert", ref=ref, text=text, health=health, until=ended + fine)
+                )
     return found
 
 

@@ -5,8 +5,8 @@ over bad data, and a platform that fails everybody: each names whom to wake. A h
 """
 
 import re
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 from msgspec import Struct
@@ -16,11 +16,13 @@ from console.ports.derive import written_by
 from console.ports.links import Links
 from panels.words import took
 
-TriageKind = Literal["died", "schema", "slow", "stale-but-green", "platform"]
+TriageKind = Literal["died", "schema", "code", "access", "slow", "stale-but-green", "platform"]
 
 MEANING: dict[TriageKind, str] = {
-    "died": "the job itself failed: read its log, then retry",
-    "schema": "what it reads has another shape: ask the owner of the source, a retry will fail again",
+    "died": "the job itself failed: read its log before you retry",
+    "schema": "what it reads has another shape: a retry can not help; ask the owner of the source",
+    "code": "its own code is broken: a retry can not help; go back to the version before, or mend it",
+    "access": "it may not do what it does: a retry can not help; look at its credentials and rights",
     "slow": "it takes longer than it usually does: look at what it waits for",
     "stale-but-green": "it ended well and the data is bad: stop what consumes it, a retry may repeat it",
     "platform": "not this job: what it runs on; look at the checks before you retry anything",
@@ -36,12 +38,22 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 _SCHEMA = _any_of(
     r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\b(?:does not exist|not found|missing|not present)",
-    r"no such (?:column|table)",
+    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\bis (?:not (?:in|part of|a column)|absent|unknown)\b",
+    r"no such (?:column|table)|has no (?:column|field|attribute) named",
     r"(?:unknown|missing|unexpected|undefined) (?:column|field)|UndefinedColumn|UndefinedTable",
     r"\bKeyError\b|AnalysisException|SchemaError|ParserError|type mismatch",
     r"schema (?:mismatch|changed|evolution|validation)|cannot (?:cast|be cast)|could not convert",
     r"invalid input syntax for|expected \d+ (?:fields|columns)",
 )
+_CODE = _any_of(
+    r"\b(?:SyntaxError|IndentationError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b",
+    r"no module named|command not found|cannot import name",
+)
+_ACCESS = _any_of(
+    r"permission denied|access ?denied|not authori[sz]ed|unauthori[sz]ed|\b40[13]\b (?:forbidden|unauthorized|client)",
+    r"(?:password )?authentication failed|invalid (?:credentials|password|token|api key)|token (?:has )?expired",
+)
+_NAMES_NO_CAUSE = re.compile(r"^(?:\S+: )?(?:.{0,20}\bexit(?:ed)?\b.{0,30}\d+|failed|error)\.?$", re.IGNORECASE)
 _PLATFORM = _any_of(
     r"out of memory|\bOOM(?:Killed)?\b|MemoryError|SIGKILL|SIGTERM|runner lost|evicted",
     r"exit(?:ed)?(?: with)?(?: return)?(?: code| status)?:? -?(?:9|137|143)\b",
@@ -71,11 +83,15 @@ def triage(
     scores: Sequence[QualityScore] = (),
     checks: Sequence[CheckResult] = (),
     links: Links | None = None,
+    well_at: Mapping[str, datetime] | None = None,
 ) -> Triage | None:
     """What is wrong with `run`; None where nothing is, or it was ended on purpose. `log`: of the task that failed;
-    `runs`, `scores` and `checks`: all that are known of the context."""
+    `runs`, `scores` and `checks`: all that are known of the context; `well_at`: when a check, by its ref, was last seen
+    not critical: one that was so after the run had ended is not to blame."""
     if run.state == "failed":
-        return _of_failed(run, tasks, log, runs, checks)
+        ended, well = run.ended_at, well_at or {}
+        suspects = [check for check in checks if not (ended and check.ref in well and well[check.ref] > ended)]
+        return _of_failed(run, tasks, log, runs, suspects)
     if run.state == "success":
         return _of_green(run, scores, links)
     if run.state in ("queued", "running"):
@@ -92,14 +108,16 @@ def _of_failed(
 ) -> Triage:
     words = _words(run, tasks, log)
     around = _side_by_side(run, runs)
-    if hits := [line for line in words if _SCHEMA.search(line)]:
-        return _found("schema", [*hits, *_note(run)])
+    own: tuple[tuple[TriageKind, re.Pattern[str]], ...] = (("schema", _SCHEMA), ("code", _CODE), ("access", _ACCESS))
+    for kind, pattern in own:
+        if hits := [line for line in words if pattern.search(line)]:
+            return _found(kind, [*hits, *_note(run)])
     if around or (hits := [line for line in words if _PLATFORM.search(line)]):
         hits = [line for line in words if _PLATFORM.search(line)]
         return _found("platform", [*around, *hits, *_sick(checks)])
     if hits := [line for line in words if _SLOW.search(line)]:
         return _found("slow", [*hits, *_note(run)])
-    if sick := _sick(checks):
+    if (sick := _sick(checks)) and all(_NAMES_NO_CAUSE.search(line) for line in words):
         return _found("platform", [*sick, *words])
     return _found("died", [*words, *_note(run)] or [f"{run.pipeline} failed, and nothing says why"])
 

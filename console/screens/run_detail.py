@@ -95,6 +95,7 @@ class RunDetail(Detail):
         self._reading = False
         self._log_of = ""
         self._log: list[LogEntry] = []
+        self._log_try: tuple[object, ...] = ()
         self._listed: list[str] = []
         self._waits: list[Row] = []
 
@@ -165,7 +166,7 @@ class RunDetail(Detail):
         if first and tasks:
             self.query_one("#tasks", OptionList).highlighted = first_to_read(tasks)
         elif tasks:
-            self._read_log(jump=False)
+            self._read_log(jump=self._is_another_try())
         if self.run_shown.state in RUNNING and tasks and all(task.state not in RUNNING for task in tasks):
             self.session.refresh("pipelines")
 
@@ -206,6 +207,10 @@ class RunDetail(Detail):
         if task is not None and (jump or task.state in RUNNING or task.ended_at is None or self._just_ended(task)):
             self._load_log(task, jump)
 
+    def _is_another_try(self) -> bool:
+        """Whether what is shown is the log of a try that is not the newest one of its task any more."""
+        return self.chosen is not None and _try_of(self.chosen) != self._log_try
+
     @staticmethod
     def _just_ended(task: TaskRun) -> bool:
         return (seconds_since(task.ended_at) or 0.0) < 3 * POLL_S
@@ -213,6 +218,7 @@ class RunDetail(Detail):
     @work(group="log", exclusive=True)
     async def _load_log(self, task: TaskRun, jump: bool) -> None:
         log = self.query_one(LogLines)
+        self._log_try, self._log = _try_of(task), []
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
                 entries = await self._pipelines.task_log(self.run_shown.pipeline, self.run_shown.run_id, task.task)
@@ -321,3 +327,8 @@ class RunDetail(Detail):
     def action_menu(self) -> None:
         """What can be done with this run."""
         self.app.push_screen(ActionMenu(self.session, self.run_shown))
+
+
+def _try_of(task: TaskRun) -> tuple[object, ...]:
+    """What tells one try of a task from another."""
+    return task.task, task.try_number, task.started_at

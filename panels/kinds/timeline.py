@@ -1,7 +1,7 @@
 """What changed, in one order: ends of runs, switches, alerts, scores that fell. T0 is where it began to go wrong."""
 
 from collections.abc import Iterable, Sequence, Set
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,6 +13,9 @@ from panels.kinds.pipelines import reason, run_name, state_words
 from panels.words import ago, clock
 
 _SAID = ("note", "unwatched")
+_NEVER_WRONG = datetime.min.replace(tzinfo=UTC)
+_NOT_OVER = datetime.max.replace(tzinfo=UTC)
+PRESUMED = timedelta(minutes=15)
 
 
 def sign_of(kind: str, health: str, *, going_on: bool) -> str:
@@ -23,8 +26,8 @@ def sign_of(kind: str, health: str, *, going_on: bool) -> str:
 
 
 class Event(Struct, frozen=True):
-    """Something that happened: when, to what, in words. `t0` marks the first of what is wrong now; `before` says how
-    long before that another one was."""
+    """Something that happened: when, to what, in words. `t0` marks the first trouble after the last moment at which all
+    was well; `before` says how long before that another one was."""
 
     ref: str
     at: datetime
@@ -59,7 +62,38 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
         key=lambda event: (event.at, event.ref),
     )
     wrong = [event for event in found if event.health in ("critical", "unknown") and not _is_hushed(event.item)]
-    return [_relative(event, wrong[0]) for event in found] if wrong else found
+    first = _after_all_was_well(wrong, [item for item in everything if isinstance(item, PipelineRun)])
+    return [_relative(event, first) for event in found] if first is not None else found
+
+
+def _after_all_was_well(wrong: Sequence[Event], runs: Sequence[PipelineRun]) -> Event | None:
+    """The first of what went wrong after the last moment at which nothing was, as far as the ends are known."""
+    first, well_again = None, _NEVER_WRONG
+    for event in wrong:
+        if first is None or event.at > well_again:
+            first, well_again = event, _NEVER_WRONG
+        well_again = max(well_again, _over_at(event, runs))
+    return first
+
+
+def _over_at(event: Event, runs: Sequence[PipelineRun]) -> datetime:
+    """When it was well again: what is so now is not over, and of what nobody saw end it is presumed for a while."""
+    match event.item:
+        case PipelineRun() as bad:
+            good = [
+                run.ended_at
+                for run in runs
+                if (run.backend, run.pipeline) == (bad.backend, bad.pipeline)
+                and run.ended_at is not None
+                and run.ended_at > event.at
+                and run.state == "success"
+                and run.health == "ok"
+            ]
+            return min(good, default=_NOT_OVER)
+        case TimelineEvent() as told:
+            return _NOT_OVER if told.going_on else told.until or event.at + PRESUMED
+        case _:
+            return _NOT_OVER
 
 
 def _is_hushed(item: Item) -> bool:

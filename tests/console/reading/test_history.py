@@ -8,7 +8,16 @@ from msgspec.structs import replace
 
 from actions.journal.audit import AuditRecord
 from actions.models import Action, ActionError, Actor, Watch
-from backends.models import Acknowledgement, Alert, Deployment, LastSwitch, TimelineEvent, Truth, TruthLayer
+from backends.models import (
+    Acknowledgement,
+    Alert,
+    Deployment,
+    LastSwitch,
+    PipelineRun,
+    TimelineEvent,
+    Truth,
+    TruthLayer,
+)
 from backends.ports import Point, Series
 from console.reading.history import of_actions, of_metrics, of_notes, of_watches
 from panels.kinds.timeline import events
@@ -182,3 +191,34 @@ def test_a_note_is_no_success_and_what_goes_on_has_not_ended() -> None:
     items = [*of_notes([note, check], SINCE, NOW), *of_actions([open_one], SINCE, NOW)]
     found = events(items, SINCE, NOW)
     assert [(event.sign, event.t0) for event in found] == [("running", False), ("pending", False), ("critical", True)]
+
+
+def test_t0_is_the_first_trouble_after_the_last_moment_at_which_all_was_well() -> None:
+    def a_run(number: int, state: str, ended: float, pipeline: str = "load", **more: Any) -> PipelineRun:
+        ref = f"air/{pipeline}/{number}"
+        told: dict[str, Any] = {
+            "ref": ref,
+            "backend": "air",
+            "pipeline": pipeline,
+            "run_id": str(number),
+            "state": state,
+        }
+        return PipelineRun(**told, started_at=ago(ended + 1), ended_at=ago(ended), **more)
+
+    def t0(*items: Any) -> list[str]:
+        return [event.text for event in events(items, SINCE, NOW) if event.t0]
+
+    failed, mended = a_run(1, "failed", 50), a_run(2, "success", 45)
+    bad_data = a_run(3, "success", 10, data="critical", data_reason="orders 0.70 < 0.80")
+    assert t0(failed, mended) == ["load #1 failed"], "after recovery it is still the incident"
+    assert t0(failed, mended, bad_data)[0].startswith("load #3 bad data")
+    assert t0(failed, a_run(4, "failed", 10, "other")) == ["load #1 failed"], "it was never well between"
+    fired = TimelineEvent(at=ago(48), kind="alert", ref="a", text="A fired", health="critical", until=ago(20))
+    assert t0(failed, mended, fired, a_run(4, "failed", 30, "other")) == ["load #1 failed"], "they overlap"
+    assert t0(failed, mended, fired, a_run(4, "failed", 10, "other")) == ["other #4 failed"]
+    down, up = (
+        AuditRecord(seq=seq, at=ago(at).isoformat(), kind="note", target="check:db", result=result, detail="")
+        for seq, at, result in ((1, 40, "critical"), (2, 35, "ok"))
+    )
+    assert t0(*of_notes([down, up], SINCE, NOW), bad_data)[0].startswith("load #3 bad data")
+    assert t0(*of_notes([down], SINCE, NOW), bad_data) == ["db critical: "], "nobody recorded that it is well"

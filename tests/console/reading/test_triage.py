@@ -41,6 +41,12 @@ def score(state: str = "critical", minutes_ago: float = 4, **more: Any) -> Quali
         ("died", "ValueError: transactions_suite failed"),
         ("schema", 'load: psycopg.errors.UndefinedColumn: column "customer_ref" does not exist'),
         ("schema", "load: KeyError: 'customer_id'"),
+        ("schema", 'validate: column "amount_eur" is not in raw_transactions'),
+        ("schema", "load: table orders has no column named amount_eur"),
+        ("code", "load: ModuleNotFoundError: No module named 'pandas'"),
+        ("code", "load: sh: 1: dbt: command not found"),
+        ("access", "load: permission denied for table orders"),
+        ("access", 'load: FATAL: password authentication failed for user "etl"'),
         ("schema", "load: sqlite3.OperationalError: no such table: customers"),
         ("schema", "load: invalid input syntax for type numeric: 12,50"),
         ("platform", "load: Task exited with return code -9"),
@@ -118,3 +124,24 @@ def test_a_failure_without_a_word_is_one() -> None:
     found = triage(run())
     assert found is not None
     assert (found.kind, found.evidence) == ("died", ("load failed, and nothing says why",))
+
+
+@pytest.mark.parametrize("kind", ["schema", "code", "access"])
+def test_where_a_retry_can_not_help_it_says_so(kind: Any) -> None:
+    assert "a retry can not help" in MEANING[kind]
+
+
+def test_a_cause_that_the_log_names_is_not_overruled_and_what_broke_later_is_not_blamed() -> None:
+    sick = [CheckResult(ref="green", name="analytics-green", state="critical", message="connection refused")]
+    named = run(error='column "amount_eur" is not in raw_transactions')
+    assert triage(named, checks=sick).kind == "schema"  # type: ignore[union-attr]
+    told = triage(run(error="validate: 37 unexpected values in amount"), checks=sick)
+    assert told is not None
+    assert (told.kind, told.evidence) == ("died", ("validate: 37 unexpected values in amount",))
+    silent = run(error="load: exit status 1")
+    assert triage(silent, checks=sick).kind == "platform"  # type: ignore[union-attr]
+    assert triage(run(), checks=sick).kind == "platform", "nothing is said"  # type: ignore[union-attr]
+    seen_well = {"green": NOW - timedelta(minutes=1)}
+    assert triage(silent, checks=sick, well_at=seen_well).kind == "died"  # type: ignore[union-attr]
+    before = {"green": NOW - timedelta(minutes=9)}
+    assert triage(silent, checks=sick, well_at=before).kind == "platform"  # type: ignore[union-attr]

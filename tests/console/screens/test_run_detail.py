@@ -21,6 +21,7 @@ from panels.words import UNICODE
 from tests.console.screen_fakes import (
     HOSTILE,
     FakeSession,
+    FakeSystem,
     Holder,
     a_deployment,
     a_run,
@@ -135,6 +136,23 @@ async def test_only_a_run_that_runs_is_read_again(monkeypatch: pytest.MonkeyPatc
         await until(pilot, lambda: running.task_reads >= 3, "read again and again")
         running.put("pipelines", a_run(state="success"))
         await until(pilot, lambda: "✓ success" in text_of(pilot.app), "the end is shown")
+
+
+async def test_the_log_of_a_task_that_is_tried_again_is_that_of_the_new_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = FakeSession()
+    failed = replace(some_tasks()[3], task="validate", state="failed", started_at=ago(900), ended_at=ago(800))
+    session.task_list = [failed]
+
+    async def task_log(self: Any, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        number = session.task_list[0].try_number
+        return [LogEntry(at=ago(1), source="validate", level="error", message=f"line of try {number}")]
+
+    monkeypatch.setattr(FakeSystem, "task_log", task_log)
+    async with Holder(a_detail(session)).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "line of try 1" in text_of(pilot.app), "the first try")
+        session.task_list = [replace(failed, try_number=2, started_at=ago(300), ended_at=ago(200))]
+        await pilot.press("r")
+        await until(pilot, lambda: "line of try 2" in text_of(pilot.app), "the second try")
 
 
 async def test_the_cursor_stays_on_its_task_while_tasks_come_and_change() -> None:
