@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, PreconditionFailed
 from actions.expected import SwitchExpected
-from actions.journal.rows import Changes
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.kinds import kind_of
@@ -32,6 +31,7 @@ from actions.switching.requirements import unmet
 from actions.switching.smoke import SMOKE_S, Smoke
 from actions.switching.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
 from actions.switching.traffic import WRITE_TRIES, Traffic, patiently, same
+from actions.switching.unmoved import Unmoved
 from actions.switching.verifying import VERIFY_S, Verifying
 from actions.switching.watching import Watching
 from actions.switching.way_back import WayBack, abandon
@@ -44,7 +44,6 @@ from backends.ports import SwitchState
 PREFLIGHT_S = 60.0
 HEALTH_S = 60.0
 HEALTH_AGAIN_S = 1.0
-UNTOUCHED_PROBES = 5
 
 
 class Switching:
@@ -67,6 +66,7 @@ class Switching:
         self._commands = Commands(work)
         self._deploying = Deploying(work, target, self._traffic, self._commands)
         self._back = WayBack(work, target, self._traffic, self._proof, self._outside)
+        self._unmoved = Unmoved(work, target, self._traffic, self._proof, self._commands, self._deploying)
         self._smoke = Smoke(target, self._commands, plan.service, plan.to, self._version)
 
     async def run(self) -> None:
@@ -345,7 +345,7 @@ class Switching:
             failed = ActionError(kind="rollback_failed", message=error.message, fix=fix)
             await self._work.finish("rollback_failed", error=failed)
         else:
-            await self._unfit(error, found)
+            await self._unmoved.end(error, found)
 
     def _wrote(self, found: SwitchState | None) -> bool:
         """Whether the control object says that this action moved traffic, where the journal does not."""
@@ -353,45 +353,12 @@ class Switching:
             return False
         return found.weights != self._traffic.before.weights
 
-    async def _unfit(self, error: ActionError, found: SwitchState | None = None) -> None:
-        """Nothing has moved: the idle side is put back where something was deployed, and the live one proven untouched
-        there, and where commands of the adapter failed: one that says so may have worked all the same."""
-        work, before = self._work, self._traffic.before
-        # Who orders it to stop does not ask what else was written there meanwhile, only where traffic goes.
-        changed = found is not None and (
-            found.weights != before.weights if error.kind == "ordered" else not same(found, before)
-        )
-        if found and found.weights and error.kind != "conflict" and changed and not self._traffic.is_ours(found):
-            # A probe or a health check that failed while somebody else moved the traffic says nothing by itself.
-            message = f"{error.message}; {Conflict(found)}"
-            error = ActionError(kind="conflict", message=message, fix="look again, then plan anew")
-        words = [error.message]
-        words += [f"{one} could not be ended: what it does there is not known" for one in await self._commands.end()]
-        ran = error.kind == "failed" and self._traffic.tried
-        if not (self._deploying.touched or ran):
-            await work.finish("aborted", error=replace(error, message="; ".join(words)))
-            return
-        words += [restored] if self._deploying.touched and (restored := await self._deploying.restore(self._to)) else []
-        await work.begin("untouched")
-        try:
-            proof = await self._proof.untouched(UNTOUCHED_PROBES)
-        except PreconditionFailed as doubt:
-            await work.end("untouched", "failed", str(doubt))
-            words.append(str(doubt))
-            if ran:
-                await work.observed("untouched", {}, "in doubt", changes=Changes(changed=True))
-                error = replace(error, fix="; ".join(self._adapter.manual_commands(before.weights)))
-        else:
-            await work.end("untouched", "succeeded", proof)
-            words.append(f"production is unchanged: {proof}")
-        await work.finish("aborted", error=ActionError(kind=error.kind, message="; ".join(words), fix=error.fix))
-
     async def _in_conflict(self, conflict: Conflict) -> None:
         await self._work.break_off(str(conflict))
         await self._work.released(str(conflict))
         error = ActionError(kind="conflict", message=str(conflict), fix="look again, then plan anew")
         if not self._traffic.moved and not self._traffic.in_doubt:
-            await self._unfit(error)
+            await self._unmoved.end(error)
             return
         fix = f"look at it; then {self._work.plan.summary.undo or 'plan anew'}"
         await self._work.set("conflict", None, replace(error, fix=fix))
