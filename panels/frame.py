@@ -29,7 +29,8 @@ class Edge(Lines):
         self.symbols: Symbols = UNICODE
 
     def show(self, left: Sequence[Cell], right: Sequence[Cell], symbols: Symbols) -> None:
-        """Replace the words; draws only where they differ. Where there is no room the last but one right go first."""
+        """Replace the words; draws only where they differ. Where there is no room the last but one right go first, and
+        the first, which is the worst, never."""
         self._left, self._right, self.symbols = list(left), list(right), symbols
         self.repaint()
 
@@ -46,7 +47,7 @@ class Edge(Lines):
         left = [Cell(" "), *self._left, Cell(" ")] if self._left else []
         parts = self._right
         while len(parts) > 1 and line_width(left) + line_width(self._joined(parts)) > width:
-            parts = [*parts[:-2], parts[-1]]
+            parts = [*parts[:-2], parts[-1]] if len(parts) > 2 else parts[:1]
         tone: Tone = "focused" if self.focused else "edge"
         inner = sides(left, self._joined(parts), width, Cell(dash, tone))
         return [Cell(corners[0] + dash, tone), *inner, Cell(dash + corners[1], tone)]

@@ -181,8 +181,9 @@ async def test_a_live_color_with_errors_is_loud_at_every_size(size: tuple[int, i
     sides = deployment().colors
     failing = replace(sides["green"], error_pct=100.0)
     session.put("deployments", "analytics", deployment(colors={**sides, "green": failing}))
-    async with console(session, size) as (app, overview, _):
-        assert "1 critical" in overview.board.boxes["deployments"].caption
+    async with console(session, size) as (app, _, _pilot):
+        (title,) = [line for line in text(app).splitlines() if "4 Deployments" in line]
+        assert "1 critical" in title
         rows = [line for line in text(app).splitlines() if "GREEN" in line]
         assert any(row.count("100 %") == 2 for row in rows), "weight and errors of the live color"
         assert "✗ critical" in text(app).splitlines()[0]
