@@ -22,7 +22,7 @@ _STALE: Counted = ("stale", "unknown")
 
 def source_name(item: Any) -> str:
     """The source that told of an item; empty where it does not say."""
-    return getattr(item, "backend", "") or getattr(item, "ref", "").partition("/")[0]
+    return getattr(item, "backend", "") or (getattr(item, "ref", None) or "").partition("/")[0]
 
 
 class Row(Generic[T]):

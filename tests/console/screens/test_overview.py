@@ -456,3 +456,14 @@ async def test_a_journal_that_can_not_be_read_makes_who_acts_unknown(monkeypatch
         shown = text(app).splitlines()
         assert "? unknown" in shown[0]
         assert "who acts is unknown: journal /j.db: gone" in shown[1]
+
+
+async def test_the_list_of_actions_is_drawn_whatever_came_of_them() -> None:
+    session = FakeSession()
+    session.open_ones = [an_action(id="7F3", orphaned_since=ago(minutes=3)), an_action(id="7F4", status="rolled_back")]
+    monkey = session.actions
+    session.actions = lambda *, open_only=False, limit=50: monkey(open_only=open_only)  # type: ignore[method-assign]
+    async with console(session) as (app, _, pilot):
+        await pilot.press("at")
+        await until(pilot, lambda: "nobody runs it since" in text(app), "both are listed")
+        assert [line.lstrip("▌ ")[0] for line in text(app).splitlines() if "flip analytics" in line] == ["✗", "▲"]
