@@ -152,7 +152,7 @@ class ActionScreen(Page):
         word = action.status.replace("_", " ")
         said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
         if action.orphaned_since is not None:
-            said += f", {since_words(action.orphaned_since, self.session.context.zone)}"
+            said = f"{since_words(action.orphaned_since, self.session.context.zone)}, in {action.phase or word}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
         self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])

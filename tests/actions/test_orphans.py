@@ -64,6 +64,23 @@ async def test_it_says_since_when_and_the_two_ways_out(tmp_path: Path, service: 
         assert (await house.order(ANALYTICS_ROLLBACK)).orphaned_since is None
 
 
+async def test_one_that_ended_between_the_looks_at_its_row_and_at_its_runner_is_no_orphan(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        opened = await in_phase(house, "bake")
+        before = await house.gate.journal.actions("test", open_only=True)
+        assert [action.id for action in before] == [opened.id]
+        assert (await house.order(ANALYTICS_ROLLBACK)).status in ("rolled_back", "succeeded")
+
+        async def late(*_: object, **__: object) -> list[Action]:
+            return before
+
+        monkeypatch.setattr(house.gate.journal, "actions", late)
+        (found,) = await house.gate.actions(open_only=True)
+        assert (found.orphaned_since, found.open) == (None, False)
+
+
 @pytest.mark.parametrize("kind", [name for name, kind in TABLE.items() if not kind.recorded])
 @pytest.mark.parametrize("status", ["planned", "running", "paused", "rolling_back", "conflict", "in_doubt"])
 def test_every_way_out_that_is_named_would_be_taken(kind: str, status: ActionStatus) -> None:
