@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from backends.errors import BackendError
 from backends.flight import Flight
+from backends.literals import is_secret_header
 from backends.redaction import basic, learn
 from backends.settings import Secret, SecretError, refuse_password_in_url, reveal
 
@@ -22,7 +23,6 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token"})
 
 
 class Authentication(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,5 +169,5 @@ def plain_host(key: str, host: str) -> str:
 def refuse_literal_secrets(headers: Mapping[str, str | Secret]) -> None:
     """ValueError where a header that holds a secret is written out."""
     for name, value in headers.items():
-        if isinstance(value, str) and name.casefold() in _SECRET_HEADERS:
+        if isinstance(value, str) and is_secret_header(name):
             raise ValueError(f'headers.{name}: a literal secret: use a reference, e.g. {{ env = "NAME" }}')

@@ -15,6 +15,7 @@ from backends.environment import withhold, without_secrets
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.flight import Flights
+from backends.literals import secret_in_url
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.pipes import output
 from backends.redaction import learn
@@ -24,8 +25,6 @@ LONGEST_S = 100 * 365 * 86400.0
 """What no calendar has is no duration."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_PASSWORD_IN_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
-
 
 _commands = Flights()
 
@@ -210,9 +209,9 @@ class Duration(float):
 
 
 def refuse_password_in_url(value: str) -> str:
-    """`value` as it is; ValueError where it is a URL with a password inside."""
-    if _PASSWORD_IN_URL.match(value):
-        raise ValueError('a password inside a URL: use a reference, e.g. { env = "WAREHOUSE_URL" }')
+    """`value` as it is; ValueError where it is a URL with a password or a token inside."""
+    if words := secret_in_url(value):
+        raise ValueError(f'{words}: use a reference, e.g. {{ env = "WAREHOUSE_URL" }}')
     return value
 
 

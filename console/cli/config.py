@@ -14,11 +14,13 @@ from actions.switching.conditions import unjudged
 from backends.command_line import work_on
 from backends.errors import RUN_VALIDATE, BackendError
 from backends.files import open_plain
+from backends.literals import LITERAL_SECRET, masked
 from backends.models import Finding as SystemFinding
 from backends.models import Health
 from backends.text import clean
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
+from console.config.file import dotted
 from console.config.lint import lint, look_at
 from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
 from console.config.schema import config_schema
@@ -104,11 +106,15 @@ def validate(common: Common, offline: bool) -> int:
 @config.command("show")
 @common_options()
 def show_(common: Common) -> int:
-    """The context as it was read; secrets are shown as references."""
+    """The context as it was read; secrets are shown as references, literal ones as stars."""
     loaded = load_config(_path(common))
     context = pick_context(loaded, common.context)
     item = {"context": context.name, "file": str(context.source), "digest": context.digest}
-    item |= msgspec.to_builtins(context.config, enc_hook=str)
+    said = {problem.path for problem in loaded.problems if problem.message == LITERAL_SECRET}
+    item |= masked(
+        msgspec.to_builtins(context.config, enc_hook=str), lambda path: dotted((*context.prefix, *path)) in said
+    )
+    item = _cleaned(item)
     shown = document("config.show", [item], context=context.name, health="ok")
     show(common, Answer(shown, lambda: [f"{key} = {value}" for key, value in _flat("", item)]))
     return 0
@@ -207,6 +213,15 @@ def _line(finding: Finding) -> str:
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
     warning = "warning: " if finding.level == "warning" else ""
     return f"{place}: {warning}{finding.path}: {finding.message}" + (f" ({finding.fix})" if finding.fix else "")
+
+
+def _cleaned(value: Any) -> Any:
+    """Keys and texts without what would drive or deceive a terminal."""
+    if isinstance(value, dict):
+        return {clean(key): _cleaned(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:

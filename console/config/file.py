@@ -58,8 +58,7 @@ class ConfigText:
         """What is wrong at a key, with the line of it or of what is around it."""
         from console.config.toml_lines import line_of  # only what is wrong is looked for
 
-        dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        return Problem(self.path, line_of(self._lines, where), clean(dotted, 300), clean(message), clean(fix))
+        return Problem(self.path, line_of(self._lines, where), dotted(where), clean(message), clean(fix))
 
     def _too_deep(self) -> ConfigError:
         return ConfigError(
@@ -71,6 +70,12 @@ class ConfigText:
         from console.config.toml_lines import line_numbers
 
         return line_numbers(self._text)
+
+
+def dotted(where: KeyPath) -> str:
+    """The path of a key as messages have it: `contexts.c.checks[0].url`."""
+    words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    return clean(words.lstrip("."), 300)
 
 
 def _read(path: Path) -> str:

@@ -11,8 +11,9 @@ import msgspec
 
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
+from backends.literals import USE_REFERENCE, literals, without_literals
 from backends.registry import adapter_class
-from backends.settings import decode_hook, refuse_password_in_url
+from backends.settings import decode_hook
 from backends.text import clean
 from console.config.file import ConfigText
 from console.config.model import ConfigFile, ContextConfig, ThemeName, context_shape
@@ -22,7 +23,6 @@ from console.config.shapes import (
     fitting_fields,
     judging_problems,
     once,
-    strings,
     struct_problems,
     text_problems,
     unsafe_problems,
@@ -230,19 +230,15 @@ def _load_entry(
     name = safe_name(name)
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
+    for at, words in literals(data):
+        problem(words, USE_REFERENCE, (*where, *at))
     if check:
         try:
             shape = adapter_class(port, kind).Config
         except BackendError as error:
             problem(error.message, error.fix, (*where, "type"))
         else:
-            problems += struct_problems(source, data, shape, where)
-    for key, value in data.items():
-        for text in strings(value):
-            try:
-                refuse_password_in_url(text)
-            except ValueError as error:
-                problem(str(error), at=(*where, key))
+            problems += struct_problems(source, without_literals(data), shape, where)
     problems = once(problems)
     forward: list[Problem] = []
     if check:

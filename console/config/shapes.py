@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from backends.errors import BackendError
+from backends.literals import LITERAL_SECRET, USE_REFERENCE
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.settings import Secret, decode_hook
 from console.config.names import text_problem
@@ -45,7 +46,7 @@ def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where
             problems.append(source.problem(at, f'unknown key "{key}"', fix))
             said |= {*_WORDS.findall(fix)} if fix.startswith("did") else set()
         elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
-            problems.append(source.problem(at, "a literal secret", 'use a reference: { env = "NAME" }'))
+            problems.append(source.problem(at, LITERAL_SECRET, USE_REFERENCE))
         else:
             problems += _value_problems(source, value, fields[key].type, at)
         if len(problems) > before:

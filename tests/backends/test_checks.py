@@ -103,7 +103,7 @@ async def test_each_fault_is_critical_looked_at_once_and_named(
 ) -> None:
     server.fault = fault
     timeout = "0.5s" if fault in ("hang", "drip") else "5s"
-    message = await critical(build_http(url=f"{server.url}/health?token={SECRET}", timeout=timeout))
+    message = await critical(build_http(url=f"{server.url}/health?session={SECRET}", timeout=timeout))
     assert words in message
     assert "hunter2" not in message
     assert len(server.requests) == 1

@@ -1,0 +1,130 @@
+"""Secrets that a config writes out where a reference belongs: found, taken out for the next look, or masked.
+
+A header, a URL and a key are told by their names; what else is one is known by its type alone (`Secret`).
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+from backends.redaction import STARS
+
+KeyPath = tuple[str | int, ...]
+
+LITERAL_SECRET = "a literal secret"
+USE_REFERENCE = 'use a reference: { env = "NAME" }'
+# Text, compiled by `re` when it is needed first (as in `backends.text`).
+_HOLDER = "passw|passphrase|pwd|secret|token|credential|cookie|authorization|api[-_]?key|access[-_]?key|x-auth"
+_HEADER = rf"(?i){_HOLDER}"
+_PARAMETER = rf"(?i){_HOLDER}|^(?:sig|signature|auth)$"
+_KEY = rf"(?i){_HOLDER}|routing_key|webhook"
+_URL = r"(?i)^\s*[a-z][a-z0-9+.-]*://"
+_PASSWORD = r"(?i)^(\s*[a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@"
+_USER = r"(?i)^(\s*https?://)[^/\s:@]+@"
+_QUERY = r"([?&;])([^=?&;#\s]+)=([^&;#\s]+)"
+_IN_TEXT = (
+    (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {STARS}"),
+    (r"(?i)([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@", rf"\1:{STARS}@"),
+    (rf"(?i)((?:{_HOLDER})[\w-]*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", rf"\1{STARS}"),
+)
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether a header of that name holds a secret."""
+    return re.search(_HEADER, name) is not None
+
+
+def secret_in_url(text: str) -> str:
+    """What secret is written into `text`, a URL, in words; empty where there is none, or it is no URL."""
+    if not re.match(_URL, text):
+        return ""
+    if re.match(_PASSWORD, text):
+        return "a password inside a URL"
+    name = next((name for _, name, _ in re.findall(_QUERY, text) if _is_secret_parameter(name)), "")
+    return f"a secret inside a URL (`{unquote_plus(name)}`)" if name else ""
+
+
+def literals(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
+    """Where a header or a URL of an entry writes a secret out, each with what is wrong."""
+    if isinstance(data, str) and (words := _literal(data, path)):
+        yield path, words
+    for key, value in _pairs(data):
+        yield from literals(value, (*path, key))
+
+
+def without_literals(data: Any) -> Any:
+    """`data` without what `literals` finds, to see what else is wrong with it."""
+
+    def rest(text: str, path: KeyPath) -> str | None:
+        if _in_secret_header(path):
+            return None
+        return _parameters(re.sub(_PASSWORD, r"\1@", text), "") if _literal(text, path) else text
+
+    return _mapped(data, (), rest)
+
+
+def masked(data: Any, said: Callable[[KeyPath], bool]) -> Any:
+    """`data` to be shown: stars for what is secret by its place or its looks, or where `said` says so of a path.
+    References stay as they are."""
+
+    def shown(text: str, path: KeyPath) -> str:
+        names = [key for key in path if isinstance(key, str)]
+        if len(names) > 1 and names[-2] == "env":  # a variable with its value
+            return STARS
+        if _in_secret_header(path) or said(path) or _is_secret_key(path):
+            return STARS
+        if re.match(_URL, text):
+            text = re.sub(_PASSWORD, rf"\1:{STARS}@", text)
+            text = re.sub(_USER, rf"\1{STARS}@", text)
+            return _parameters(text, STARS)
+        for pattern, stars in _IN_TEXT:
+            text = re.sub(pattern, stars, text)
+        return text
+
+    return _mapped(data, (), shown)
+
+
+def _literal(text: str, path: KeyPath) -> str:
+    return LITERAL_SECRET if _in_secret_header(path) else secret_in_url(text)
+
+
+def _in_secret_header(path: KeyPath) -> bool:
+    """One whose value is a reference ends in `env`, `file` or `command`, one step further."""
+    return len(path) > 1 and path[-2] == "headers" and is_secret_header(str(path[-1]))
+
+
+def _is_secret_key(path: KeyPath) -> bool:
+    return bool(path) and isinstance(path[-1], str) and re.search(_KEY, path[-1]) is not None
+
+
+def _is_secret_parameter(name: str) -> bool:
+    return re.search(_PARAMETER, unquote_plus(name)) is not None
+
+
+def _parameters(url: str, instead: str) -> str:
+    """`url` with `instead` in the place of each secret that its query holds."""
+
+    def told(found: re.Match[str]) -> str:
+        return f"{found[1]}{found[2]}={instead}" if _is_secret_parameter(found[2]) else found[0]
+
+    return re.sub(_QUERY, told, url)
+
+
+def _pairs(data: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(data, dict):
+        yield from data.items()
+    elif isinstance(data, list | tuple):
+        yield from enumerate(data)
+
+
+def _mapped(data: Any, path: KeyPath, change: Callable[[str, KeyPath], str | None]) -> Any:
+    """`data` with each text changed; one that `change` gives None for is left out of its table."""
+    if isinstance(data, str):
+        return change(data, path)
+    if isinstance(data, dict):
+        inner = {key: _mapped(value, (*path, key), change) for key, value in data.items()}
+        return {key: value for key, value in inner.items() if value is not None or data[key] is None}
+    if isinstance(data, list | tuple):
+        return [_mapped(value, (*path, index), change) for index, value in enumerate(data)]
+    return data
