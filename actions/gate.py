@@ -11,8 +11,7 @@ from actions import outcome
 from actions.described import Described, KeptEntry
 from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
-from actions.facts import PREFIX, digits
-from actions.guards import Policy, refusal
+from actions.guards import Policy, must_be_named, refusal
 from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.journal.errors import JournalError
@@ -36,7 +35,6 @@ from backends.models import Deployment
 from backends.settings import Duration
 from backends.text import clean
 
-MIN_HASH_CHARS = 6
 WATCH_POLL_S = 0.1
 ORPHAN_AFTER_S = 1.0
 WAY_BACK_WAITS_S = 2.0
@@ -237,17 +235,9 @@ class Gate:
 
     async def _same_plan(self, plan: Plan, consent: Consent) -> Plan:
         fresh = await self.plan(plan.request)
-        named = digits(consent.plan_hash)
-        if consent.plan_hash and len(named) < MIN_HASH_CHARS:
-            words = f"--plan-hash of {len(named)} characters is too short to name a plan"
-            raise Refused(6, ActionError(kind="conflict", message=words, fix=f"at least {MIN_HASH_CHARS}"))
-        agreed = {plan.hash, PREFIX + named if named else plan.hash}
-        whole = (plan.full_hash or plan.hash, PREFIX + named)
-        if plan.context != self.policy.context or not all(fresh.full_hash.startswith(hash_) for hash_ in whole):
-            message = f"changed since the plan: it was {' and '.join(sorted(agreed))}, now it is {fresh.hash}"
-            detail = f": {fresh.from_} → {fresh.to}" if fresh.to else ""
-            error = ActionError(kind="conflict", message=message + detail, fix="look at the new plan, then agree to it")
-            raise Refused(6, error, findings=fresh.findings)
+        must_be_named(fresh, plan.full_hash or plan.hash)
+        if consent.plan_hash:
+            must_be_named(fresh, consent.plan_hash)
         return fresh
 
     async def _free(self, plan: Plan) -> None:

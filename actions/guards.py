@@ -9,8 +9,10 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actions.models import ActionError, Consent, Finding, GuardClass, Plan
+from actions.facts import PREFIX, digits, shortened
+from actions.models import ActionError, Consent, Finding, GuardClass, Plan, Refused
 
+MIN_HASH_CHARS = 6
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW = re.compile(r"\s*([A-Za-z]{3})\s+(\d{1,2}):(\d{2})\s*-\s*([A-Za-z]{3})\s+(\d{1,2}):(\d{2})\s*")
 _MINUTES_A_WEEK = 7 * 24 * 60
@@ -146,3 +148,16 @@ def _minute(window: str, day: str, hour: str, minute: str) -> int:
     if day.lower() not in _DAYS or int(hour) > 24 or int(minute) > 59 or (int(hour) == 24 and int(minute)):
         raise ValueError(f'"{window}": {day} {hour}:{minute} is no time of a week')
     return (_DAYS.index(day.lower()) * 1440 + int(hour) * 60 + int(minute)) % _MINUTES_A_WEEK
+
+
+def must_be_named(plan: Plan, given: str) -> None:
+    """Raises Refused (6) where `given` is not the hash of `plan`, or the beginning of it."""
+    named = digits(given)
+    if len(named) < MIN_HASH_CHARS:
+        words = f"--plan-hash of {len(named)} characters is too short to name a plan"
+        raise Refused(6, ActionError(kind="conflict", message=words, fix=f"at least {MIN_HASH_CHARS}"))
+    if not plan.full_hash.startswith(PREFIX + named):
+        message = f"changed since the plan: it was {shortened(PREFIX + named)}, now it is {plan.hash}"
+        detail = f": {plan.from_} → {plan.to}" if plan.to else ""
+        error = ActionError(kind="conflict", message=message + detail, fix="look at the new plan, then agree to it")
+        raise Refused(6, error, findings=plan.findings)

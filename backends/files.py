@@ -1,9 +1,11 @@
 """Files opened without ever waiting, since a pipe under the name of a file would hold its thread for ever; and, where
 others may write in the same directory, without following what they put there."""
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +24,17 @@ class Planted(OSError):
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(errno.EPERM, f"{what}: take it away", str(path))
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """What is raised within names the file: an OSError of a read, unlike one of an open, does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
 def open_regular(path: Path, *, buffering: int = -1) -> BinaryIO:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backends.files import open_regular
+from backends.files import naming, open_regular
 from backends.logs.compression import compression_of
 from backends.logs.lines import BOM, MAX_LINE_BYTES, entry_of
 from backends.logs.merging import gap
@@ -41,6 +41,13 @@ class GrowingFile:
         """`begins`: from where to read; None: from the line that is being written."""
         self.path, self.source = path, path.stem
         self._file = open_regular(path, buffering=0)
+        try:
+            self._look(path, begins)
+        except OSError:
+            self._file.close()
+            raise
+
+    def _look(self, path: Path, begins: int | None) -> None:
         self.is_compressed = compression_of(self._file, path) is not None
         self._offset = self.begins = self._last_line() if begins is None else begins
         self._partial = bytearray()
@@ -195,7 +202,15 @@ class Follower:
         present = self._open_new()
         timed: list[tuple[int, LogEntry]] = []
         for inode, file in list(self._files.items()):
-            lines = file.read()
+            try:
+                with naming(file.path):
+                    lines = file.read()
+            except OSError as error:
+                timed += with_sort_time([gap(file.source, None, f"cannot be read on: {error.strerror}")])
+                self._resting[inode] = file.size()  # until it is written to
+                file.close()
+                del self._files[inode]
+                continue
             entries = [gap(file.source, file.skipped, "written faster than they can be read")] if file.skipped else []
             file.skipped = 0
             entries += self._entries(lines, file)
@@ -234,7 +249,8 @@ class Follower:
 
     def _open(self, path: Path, inode: Inode) -> None:
         begins = None if self._from_end else self._resting.pop(inode, 0)
-        file = GrowingFile(path, begins=begins)
+        with naming(path):
+            file = GrowingFile(path, begins=begins)
         if file.is_compressed:
             self._resting[inode] = file.size()
             file.close()

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
 
-from backends.files import open_regular
+from backends.files import naming, open_regular
 from backends.logs.compression import compression_of, inflated
 from backends.logs.filtering import LineFilter, TakenBackwards, line_filter
 from backends.logs.levels import at_least
@@ -77,7 +77,7 @@ def search_file(
     """
     wanted = LineFilter(query)
     source = source or path.stem
-    with open_regular(path) as file:
+    with naming(path), open_regular(path) as file:
         line_format = line_format.of(file)
         if compression := compression_of(file, path):
             if query.since is not None and os.fstat(file.fileno()).st_mtime < query.since.timestamp():

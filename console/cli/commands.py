@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from console.cli.empty_values import must_not_be_empty
 from console.cli.terminal import can_show_console
 from console.version import __version__
 
@@ -109,6 +110,7 @@ def teal(
     ctx: click.Context, config: str | None, context: str | None, no_color: bool, ascii_only: bool, mouse: bool
 ) -> None:
     """A terminal operations console for data platforms. Alone it opens the console; with no terminal: `teal status`."""
+    must_not_be_empty(ctx)
     ctx.obj = {**(ctx.obj or {}), "config": config, "context": context, "no_color": no_color}
     if ctx.invoked_subcommand is not None:
         return

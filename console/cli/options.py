@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 
 from backends.settings import LONGEST_S, Duration
+from console.cli.empty_values import must_not_be_empty
 from console.errors import EXIT_USAGE, CommandError
 from console.typed_times import FORMS, TypedTime
 
@@ -140,6 +141,7 @@ def _with_options(
 
 
 def _common(values: dict[str, Any]) -> Common:
+    must_not_be_empty(click.get_current_context())
     root: dict[str, Any] = click.get_current_context().find_root().obj or {}
     fields = values.pop("fields")
     return Common(

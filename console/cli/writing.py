@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from actions.guards import way_past
+from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
@@ -81,8 +81,7 @@ async def _act(
     async with opened(Session(selection, panels=panels)) as session:
         request, plan = await _planned(common, writing, session, make_request)
         if writing.dry_run:
-            _print_action(common, session, preview(plan, actor=session.orders.actor), plan_lines(plan))
-            return EXIT_REFUSED if plan.blocked else 0
+            return _shown(common, writing, session, plan)
         consent = _consent(writing, plan)
         asked = not consent.confirmed and not consent.typed_context and _can_ask(plan)
         if asked:
@@ -100,6 +99,19 @@ async def _act(
                 return await _follow(common, writing, session, action, request, wait_for_run, consent, due)
             finally:
                 await session.orders.run_out()
+
+
+def _shown(common: Common, writing: Writing, session: Session, plan: Plan) -> int:
+    """A dry run: what would be done, and whether it would be refused."""
+    _print_action(common, session, preview(plan, actor=session.orders.actor), plan_lines(plan))
+    try:
+        if writing.plan_hash:
+            must_be_named(plan, writing.plan_hash)
+    except Refused as refusal:
+        for line in refusal_lines(refusal):
+            say(line)
+        return refusal.exit_code
+    return EXIT_REFUSED if plan.blocked else 0
 
 
 async def _planned(

@@ -200,6 +200,19 @@ async def test_a_directory_that_may_not_be_listed_is_said(tmp_path: Path, monkey
     await adapter.aclose()
 
 
+async def test_a_file_whose_reading_fails_takes_no_other_away(adapter: FileLogs, tmp_path: Path) -> None:
+    (tmp_path / "bad.log").symlink_to("/proc/self/mem")  # its reads fail, as those of a disk that does, with no name
+    append(tmp_path / "app.log", "fine\n")
+    said, line = await adapter.query(LogQuery())
+    assert (said.source, said.level, line.message) == ("bad", "error", "fine")
+    assert "bad.log: " in said.message
+    async with asyncio.timeout(10):
+        assert "fine" in messages(await take(adapter.follow(LogQuery()), 2))
+    (tmp_path / "app.log").unlink()
+    with pytest.raises(BackendError, match=r"cannot read .*bad\.log: "):
+        await adapter.query(LogQuery())
+
+
 async def test_what_is_no_log_is_left_alone(adapter: FileLogs, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.log")
     (tmp_path / "folder.log").mkdir()

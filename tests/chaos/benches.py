@@ -106,6 +106,7 @@ class FileBench:
 
     name = "file-switch"
     service = "analytics"
+    edited_node_by_node = False
 
     def __init__(self, colors: TwoColors, relay: Relay, http: Http) -> None:
         self._colors, self.relay = colors, relay
@@ -182,6 +183,8 @@ class HaproxyBench:
 
     name = "haproxy"
     service = "analytics"
+    # An edit of two nodes is two writes; one of ours in the same moment can leave a node to each (as writer.py says).
+    edited_node_by_node = True
 
     def __init__(self, colors: TwoColors, nodes: list[Haproxy], relay: Relay, http: Http) -> None:
         self._colors, self._nodes, self.relay = colors, nodes, relay
@@ -252,6 +255,7 @@ class NginxBench:
 
     name = "nginx"
     service = "analytics"
+    edited_node_by_node = False
 
     def __init__(self, colors: TwoColors, server: Nginx, relay: Relay, http: Http) -> None:
         self._colors, self._server, self.relay = colors, server, relay
@@ -313,6 +317,7 @@ class KubernetesBench:
 
     name = "kubernetes"
     service = "analytics"
+    edited_node_by_node = False
 
     def __init__(self, space: Namespace, directory: Path, relay: Relay, http: Http) -> None:
         self._space, self.relay = space, relay

@@ -48,6 +48,7 @@ class Bench(Protocol):
 
     name: str
     service: str
+    edited_node_by_node: bool
     url: str
     directory: Path
     relay: Relay

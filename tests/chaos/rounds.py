@@ -90,7 +90,11 @@ async def edited(stage: Stage, chance: random.Random) -> Outcome:
         assert await stage.bench.weights() == weights, told
     if action.status == "abandoned" or not lived:
         assert weights[to] == 100, f"{told}: {weights}"
-    one_has_all(weights, told)
+    if stage.bench.edited_node_by_node and 100 not in weights.values():
+        assert action.error is not None, f"{told}: {weights}"
+        assert (action.error.kind, "50 %" in action.error.message) == ("conflict", True), f"{told}: {weights}"
+    else:
+        one_has_all(weights, told)
     nothing_lost(load, told)
     if left_open:
         within(took, SEEN_S + MARGIN_S, told)

@@ -124,6 +124,7 @@ def test_a_dry_run_prints_the_hash_that_a_real_run_accepts(teal):
     assert plan["plan"]["effects"]
     wrong = teal.action("deploy", "flip", "analytics", "-y", "--plan-hash", "0" * 16)
     assert wrong["exit"] == 6
+    assert teal.action("deploy", "flip", "analytics", "--dry-run", "--plan-hash", "0" * 16)["exit"] == 6
     right = teal.action("deploy", "flip", "analytics", "-y", "--plan-hash", plan["plan_hash"])
     assert right["exit"] == 0
     assert teal.action("deploy", "rollback", "analytics", "-y")["exit"] == 0

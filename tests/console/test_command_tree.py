@@ -203,3 +203,37 @@ def test_every_kind_has_a_schema_and_the_list_names_it(capsys):
         assert envelope["properties"]["schema"] == {"const": SCHEMA_PREFIX + kind}
     assert {kind for kind, _, _ in CALLS.values()} == set(kinds())
     assert run_command(teal, ["schema", "nothing"]) == 5
+
+
+def with_one_empty(command: click.Command, empty: click.Parameter) -> list[str]:
+    """The words of a call in which `empty` is there, and says nothing."""
+    words: list[str] = []
+    for param in command.params:
+        if isinstance(param, click.Argument):
+            some = param.type.choices[0] if isinstance(param.type, click.Choice) else "x"
+            words.append("" if param is empty else some)
+        elif param is empty or param.required:
+            words += [param.opts[-1], "" if param is empty else "1"]
+    return words
+
+
+EMPTY = {
+    f"{name} {param.name}": [*name.split(), *with_one_empty(command, param)]
+    for name, command in leaves(teal)
+    if name not in WITHOUT_OPTIONS
+    for param in command.params
+    if param.type is click.STRING
+} | {"root config": ["-c", "", "status"], "root context": ["-C", "", "deploy", "flip", "x"]}
+
+
+@pytest.mark.parametrize("arguments", EMPTY.values(), ids=EMPTY.keys())
+def test_a_variable_of_a_script_that_is_unset_lifts_no_limit(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--plan-hash "$H"` with an empty H moved the traffic."""
+    assert run_command(teal, arguments) == 2
+    assert "it is empty" in capsys.readouterr().err
+
+
+def test_those_that_set_a_limit_are_among_them() -> None:
+    assert {"deploy flip plan_hash", "deploy rollback confirm", "status context"} <= EMPTY.keys()
