@@ -9,6 +9,7 @@ from actions.guards import Policy
 from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
+from actions.models import Action
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since, ways_out
 from actions.switching.changes import Change, newest_change, way_back
@@ -36,7 +37,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer = None
     if occupied is not None and kind_of(occupied.kind).forward:
-        offer = _ready(deployment, occupied.from_)
+        offer = _of_the_open(deployment, occupied)
     elif change is not None:
         offer = await _offer(deployment, change, targets)
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
@@ -51,6 +52,12 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         freeze=frozen,
         verified_version=await verified_version(journal, context, service, deployment.live),
     )
+
+
+def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
+    if occupied.from_ == "mixed":
+        return RollbackOffer(to=None, ready=False, reason=f"{occupied.id} came from a split, and goes back to it")
+    return _ready(deployment, occupied.from_)
 
 
 async def _offer(deployment: Deployment, change: Change, targets: Targets) -> RollbackOffer:

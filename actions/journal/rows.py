@@ -251,12 +251,14 @@ def _sense(read: Callable[..., Any], *given: Any) -> Any:
 
 def _undo(row: Mapping[Any, Any]) -> str:
     """How to take it back; nothing where nothing is left to take back: it ended without an effect, went back by itself,
-    or was taken back since. What a rollback that failed left is no place to go to."""
+    came from a split, which is no side, or was taken back since. What a rollback that failed left is no place to go
+    to."""
     gone = row["status"] in ("rolled_back", "aborted") or row["undone_by"] is not None
     no_effect = row["ended_at"] is not None and not row["changed"] and row["status"] == "succeeded"
     failed = kind_of(row["kind"]).back and row["status"] != "succeeded"
+    split = kind_of(row["kind"]).forward and kind_of(row["kind"]).moves and row["from_color"] == "mixed"
     undo: str = row["undo"]
-    return "" if gone or no_effect or failed else undo
+    return "" if split or gone or no_effect or failed else undo
 
 
 def steps_of(history: Iterable[StoredEvent]) -> tuple[Step, ...]:

@@ -4,16 +4,18 @@ Two journals know nothing of each other's leases. What both see is the mark on t
 """
 
 from actions.journal.journal import Journal
+from actions.judging.stages import share_of
 from actions.models import Finding
 from backends.models import FindingLevel
 from backends.ports import SwitchState
 
-OTHER_JOURNAL = "other-journal"
+OTHER_JOURNAL, CHANGED_SINCE = "other-journal", "changed-since"
 
 
 async def other_journal(journal: Journal, state: SwitchState, *, forward: bool = True) -> list[Finding]:
     """What forbids a way forward, until somebody overrides it: the last write is of an action of another journal that
-    has no end, or that left a split. For a way back (`forward` is false) it is a warning."""
+    has no end, or that may have left a split. What a hand
+    wrote since is of no journal, and is only told. For a way back (`forward` is false) it is a warning."""
     if state.odd_mark:
         text = f"the switch has a mark that this program can not read ({state.odd_mark}): a newer one may be at work"
         return [_finding(text, "see who wrote it: another version of teal, or somebody by hand", forward=forward)]
@@ -25,11 +27,32 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
     # A program before 0.2 that writes over our mark leaves the journal's id there: an action is ours that we know.
     named = state.journal not in ("", await journal.identity())
     whose = f"journal {state.journal}" if named else "another journal"
-    what = "left a split" if state.ended else "has not said that it is over"
-    text = f"the switch was last written by action {action} of {whose}, unknown to this one, and it {what}"
+    by_hand = by_hand_since(state)
+    if by_hand and state.ended:
+        text = f"the switch was changed by hand since {action} of {whose} ended: {by_hand}"
+        return [Finding(level="warning", code=CHANGED_SINCE, text=text, fix="see who changed it")]
+    what = "traffic is split since" if state.ended else "it has not said that it is over"
+    if state.ended and state.live == "unknown":
+        what = "what is live is unknown"
+    text = f"the switch was last written by action {action} of {whose}, unknown to this one, and {what}"
+    if by_hand:
+        text += f"; it was changed by hand since: {by_hand}"
     return [
         _finding(text, "see with whoever keeps that journal what it does (`teal action list` there)", forward=forward)
     ]
+
+
+def by_hand_since(state: SwitchState) -> str:
+    """What of the weights is not what the step in the mark writes, in words; empty where they may be its own. After a
+    way back any weights may be: it goes to what was there before, split or not."""
+    share = share_of(state.stamp.partition(":")[2])
+    if share is None or not state.weights:
+        return ""
+    written = share or 100
+    if any(abs(weight - written) <= 1 for weight in state.weights.values()):  # a balancer rounds
+        return ""
+    now = ", ".join(f"{color.upper()} {weight} %" for color, weight in state.weights.items())
+    return f"it gave {written} % to one side, and now it is {now}"
 
 
 def _finding(text: str, fix: str, *, forward: bool) -> Finding:

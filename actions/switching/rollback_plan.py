@@ -62,7 +62,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     findings = list(move.findings)
     if move.already and (down := await live_is_down(target, state)) is not None:
         findings.append(replace(down, fix=_form(request.service, state, target.settings.colors)))
-    if not move.already:
+    if not move.already and (move.to or state.live == "unknown"):
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:
             move, evidence = await _as_it_was_left(request, policy, journal, target, move, change, evidence)
@@ -110,7 +110,7 @@ def _take_back(change: Change | None, state: SwitchState, settings: DeploymentCo
         return Move(state=state, to=way.to)
     if way.word == "split":
         split = block("split", way.text, _form(request.service, state, settings.colors))
-        return Move(state=state, to=way.to, undoes=change.undoes, findings=(split,))
+        return Move(state=state, to="", undoes=change.undoes, findings=(split,))
     findings = []
     if way.text:
         findings.append(Finding(level="warning", code="tried-again", text=way.text))

@@ -212,7 +212,7 @@ def probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None])
     """What fresh requests say of `live`."""
     wrong = [seen for seen in probes if seen is None or seen.color not in wanted]
     if not wrong:
-        return Finding(level="ok", code="probe", text=f"a fresh request proves {live.upper()} now")
+        return Finding(level="ok", code="probe", text=_answered(live, probes))
     if wrong[0] is None:
         fix = "add `probe` to the deployment in the config"
         return block("probe", "no probe: a switch could not be proven", fix)
@@ -222,6 +222,14 @@ def probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None])
         return Finding(level="block", code="probe", text=text, fix=fix, overridable=True)
     text = f"the layers disagree: control says {live.upper()}, a fresh request says {wrong[0].color.upper()}"
     return block("layers", text, "wait until they agree, or put the control object right")
+
+
+def _answered(live: str, probes: list[ProbeResult | None]) -> str:
+    if live != "mixed":
+        return f"a fresh request proves {live.upper()} now"
+    sides = sorted({seen.color.upper() for seen in probes if seen is not None and seen.color})
+    many = "a fresh request was" if len(probes) == 1 else "fresh requests were"
+    return f"{many} answered by {' and '.join(sides)}: so few prove no split"
 
 
 def _health_finding(color: str, health: ColorState) -> Finding:
@@ -316,8 +324,8 @@ def _preconditions(request: Request, state: SwitchState, to: str) -> tuple[str, 
 
 
 def _undo(request: Request, settings: DeploymentConfig, state: SwitchState, to: str) -> str:
+    if state.live not in settings.colors or state.live == to:
+        return ""  # of a split no command of one word is the way back
     if kind_of(request.kind).forward:
         return command("deploy rollback", request.service)
-    if state.live not in settings.colors or state.live == to:
-        return ""
     return command("deploy flip", request.service, to=state.live)

@@ -338,6 +338,42 @@ async def test_a_plan_that_is_blocked_or_done_already_has_no_undo(house: House, 
     assert (blocked.blocked, blocked.summary.undo) == (True, "")
 
 
+async def test_what_came_from_a_split_has_no_undo_and_a_rollback_of_it_names_no_side(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    service.write({"blue": 50, "green": 50})
+    async with House(tmp_path / "state", service, bake="30s") as house:
+        plan = await house.gate.plan(replace(ANALYTICS_FLIP, to="green"))
+        assert (plan.blocked, plan.summary.undo) == (False, "")
+        flip = await house.gate.submit(plan, YES)
+        await house.reaches(flip, "bake")
+        assert flip.id is not None
+        here = (await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())).rollback
+        assert here is not None
+        assert (here.to, "came from a split, and goes back to it" in here.reason) == (None, True)
+        await house.kill_runner()
+        back = await house.order(ANALYTICS_ROLLBACK)
+        assert (back.status, service.weights(), back.undo) == ("rolled_back", {"blue": 50, "green": 50}, "")
+    service.write({"blue": 50, "green": 50})
+    async with House(tmp_path / "more", service) as house:
+        ended = await house.order(replace(ANALYTICS_FLIP, to="green"))
+        assert (ended.status, ended.changed, ended.undo) == ("succeeded", True, "")
+        assert [each.undo for each in await house.journal.moved("test", "analytics")] == [""]
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        assert (plan.blocked, plan.from_, plan.to) == (True, "green", "")
+        (why,) = [one for one in plan.findings if one.level == "block"]
+        assert (why.code, why.fix) == ("split", "teal deploy flip analytics --to BLUE")
+        assert (await house.order(replace(ANALYTICS_FLIP, to="blue"))).status == "succeeded"  # what it names is taken
+
+
+async def test_a_request_or_three_prove_no_split(house: House, service: TwoColors) -> None:
+    service.write({"blue": 50, "green": 50})
+    plan = await house.gate.plan(replace(ANALYTICS_FLIP, to="green"))
+    (said,) = [one.text for one in plan.findings if one.code == "probe"]
+    assert said == "fresh requests were answered by BLUE and GREEN: so few prove no split"
+    assert "MIXED" not in said
+
+
 async def test_a_flip_that_ends_while_a_rollback_is_agreed_to_is_taken_back_all_the_same(
     tmp_path: Path, service: TwoColors
 ) -> None:

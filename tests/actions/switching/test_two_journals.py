@@ -73,6 +73,26 @@ async def test_a_split_that_another_journal_left_is_asked_about(mine: House, ser
     assert "other-journal" in await codes(mine, Request(kind="flip", service="analytics", to="blue"), "block")
 
 
+@pytest.mark.parametrize("step", ["shift", "shift[100]", "shift[25]"])
+async def test_a_split_made_by_hand_since_is_of_nobodys_journal(mine: House, service: TwoColors, step: str) -> None:
+    service.write({"blue": 50, "green": 50}, stamp=f"X:{step}", fence=2, journal="other", ended=f"X:{step}")
+    plan = await mine.gate.plan(Request(kind="flip", service="analytics", to="blue"))
+    (found,) = [one for one in plan.findings if one.code in ("other-journal", "changed-since")]
+    assert (found.level, found.code, "by hand since" in found.text) == ("warning", "changed-since", True)
+    assert "journal" not in found.fix
+    service.write({"blue": 50, "green": 50}, stamp=f"X:{step}", fence=2, journal="other")
+    plan = await mine.gate.plan(Request(kind="flip", service="analytics", to="blue"))
+    (found,) = [one for one in plan.findings if one.level == "block"]
+    assert (found.code, "by hand since" in found.text) == ("other-journal", True)
+
+
+async def test_a_split_that_another_journal_went_back_to_is_not_said_to_be_a_hands(
+    mine: House, service: TwoColors
+) -> None:
+    service.write({"blue": 50, "green": 50}, stamp="X:shift-back", fence=2, journal="other", ended="X:shift-back")
+    assert "other-journal" in await codes(mine, Request(kind="flip", service="analytics", to="blue"), "block")
+
+
 @pytest.mark.parametrize("stamp", ["", "hand", "manual"])
 async def test_what_a_hand_wrote_is_of_no_journal(mine: House, service: TwoColors, stamp: str) -> None:
     service.write(BLUE, stamp=stamp, fence=6)
