@@ -25,7 +25,7 @@ _withheld: set[str] = set()
 
 def withhold(names: Iterable[str]) -> None:
     """Variables of these names hold secrets, by the config's word."""
-    _withheld.update(names)
+    _withheld.update(name for name in names if "\0" not in name)  # no variable is called so
 
 
 def withheld() -> frozenset[str]:

@@ -17,8 +17,10 @@ from backends.files import read_regular
 from backends.flight import Flights
 from backends.literals import secret_in_url
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.paths import path_problem
 from backends.pipes import output
 from backends.redaction import learn
+from backends.text import clean
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
 LONGEST_S = 100 * 365 * 86400.0
@@ -90,6 +92,8 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         return value
 
     def _read_file(self, base_dir: Path, file: str) -> str:
+        if problem := path_problem(file):
+            raise SecretError(f"secret file {clean(file, 200)}: {problem[0]}", problem[1])
         path = base_dir / Path(file).expanduser()
         try:
             refuse_unsafe(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from backends.errors import BackendError, ErrorKind
+from backends.paths import path_of
 from backends.redaction import quoted
 from backends.settings import Secret, reveal
 from backends.text import clean
@@ -192,7 +193,7 @@ class Database:
 
         if database in ("", ":memory:"):
             raise self._error("config", "an SQLite URL without a file", "write it like sqlite:///warehouse.db")
-        path = self._base_dir / Path(database).expanduser()
+        path = path_of(database, self._base_dir)
         self.where = clean(path.name, 300)
 
         def connect() -> sqlite3.Connection:

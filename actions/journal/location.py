@@ -12,6 +12,7 @@ from msgspec import Struct
 from actions.models import Finding
 from backends.errors import BackendError
 from backends.files import must_be_plain
+from backends.paths import path_of, path_problem
 from backends.redaction import forget, learn
 from backends.text import clean
 
@@ -73,12 +74,9 @@ def place_problem(configured: str) -> tuple[str, str] | None:
         return None
     elif _CONNECTION_STRING.match(configured):
         return "a connection string is no place for a journal", "write it as postgresql://HOST/DATABASE"
-    try:
-        Path(configured).expanduser()
-    except RuntimeError:
-        return f"nobody's home is {clean(configured.partition('/')[0], 60)}", "write the whole path"
-    usable = configured.strip() and "\0" not in configured
-    return None if usable else ("this is no path", f"name {_PLACES}")
+    if not configured.strip() or "\0" in configured:
+        return "this is no path", f"name {_PLACES}"
+    return path_problem(configured)
 
 
 def journal_location(configured: str | None, env: Mapping[str, str], base: Path = Path()) -> JournalLocation:
@@ -95,7 +93,7 @@ def journal_location(configured: str | None, env: Mapping[str, str], base: Path 
             learn(configured)
             return JournalLocation(_POSTGRESQL.sub("postgresql+psycopg://", configured), None, state, True)
         forget(configured)  # a reference may lead to a path, and messages have to name it
-        return _in_file(base / Path(configured.removeprefix(_SQLITE)).expanduser())
+        return _in_file(path_of(configured.removeprefix(_SQLITE), base))
     if not env.get("TEAL_STATE_DIR") and SHARED_DIR.is_dir():
         return _in_file(SHARED_DIR / FILE_NAME)
     return _in_file(state / FILE_NAME)

@@ -25,7 +25,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
@@ -33,6 +32,7 @@ from msgspec import Struct, field
 from backends.alerts.since import SinceFile
 from backends.errors import BackendError
 from backends.models import Alert
+from backends.paths import path_of
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url
 from backends.sql import Database
@@ -118,7 +118,7 @@ class RuleAlerts:
         self._config = config
         self._name = context.name
         self._database = Database(config.url, base_dir=context.base_dir, timeout_s=config.timeout)
-        path = context.base_dir / Path(config.state).expanduser() if config.state else None
+        path = path_of(config.state, context.base_dir) if config.state else None
         self._since = SinceFile(path or context.state_dir / f"{context.name}.json")
 
     async def alerts(self) -> list[Alert]:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from backends.artifacts.storage import Artifact, Closed, Directory, Storage
 from backends.aws.access import AwsAccess
 from backends.errors import BackendError
+from backends.paths import path_of
 from backends.threads import DaemonThreads
 from backends.together import together
 
@@ -47,7 +48,7 @@ class Artifacts:
 
             self._storage: Storage = Bucket(location, access, base_dir, timeout_s=timeout_s)
         else:
-            self._storage = Directory(base_dir / Path(location).expanduser())
+            self._storage = Directory(path_of(location, base_dir))
         self.where = self._storage.where
         self._timeout_s = timeout_s
         self._threads = DaemonThreads(LANES, "artifacts")

@@ -3,10 +3,10 @@
 Where a role wants an MFA code, the session that the AWS command line keeps for it is used. Imported with botocore only.
 """
 
+import os
 import shlex
 import subprocess
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from botocore.credentials import (  # type: ignore[import-untyped]
@@ -29,7 +29,7 @@ def never_ask(core: Any) -> None:
     """Make a session of botocore get what it needs of its profile without a prompt, or raise BackendError(auth)."""
     profile = core.get_config_variable("profile") or "default"
     resolver = core.get_component("credential_provider")
-    cache = JSONFileCache(str(Path("~/.aws/cli/cache").expanduser()))
+    cache = JSONFileCache(os.path.expanduser("~/.aws/cli/cache"))
     roles = AssumeRoleProvider(
         load_config=lambda: core.full_config,
         client_creator=core.create_client,

@@ -27,6 +27,7 @@ from backends.checks.age import age_limits, measure_age
 from backends.checks.findings import Findings, Limits, critical
 from backends.errors import BackendError, ErrorKind
 from backends.models import CheckResult
+from backends.paths import path_of
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
@@ -144,7 +145,7 @@ class BackupCheck:
             found = set(self._matches(pattern))
             try:
                 if not found:
-                    _refuse_unreadable(self._base_dir / Path(pattern).expanduser())
+                    _refuse_unreadable(path_of(pattern, self._base_dir))
             except OSError as error:
                 unread.append(error)
             paths |= found
@@ -159,7 +160,7 @@ class BackupCheck:
         return sorted(files), unread
 
     def _matches(self, pattern: str) -> Iterator[str]:
-        absolute = str(self._base_dir / Path(pattern).expanduser())
+        absolute = str(path_of(pattern, self._base_dir))
         found = 0
         for path in islice(iglob(absolute, recursive=True), MAX_FILES + 1):
             found += 1

@@ -28,6 +28,7 @@ from backends.deployments.switch_format import (
 )
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 
@@ -70,7 +71,7 @@ class FileSwitch:
         self._config = config
         self._service = context.name
         self._base_dir = context.base_dir
-        self._path = context.base_dir / Path(config.path).expanduser()
+        self._path = path_of(config.path, context.base_dir)
         self._form = (
             JsonForm(config.colors)
             if config.format == "json"

@@ -24,6 +24,7 @@ from backends.files import read_regular
 from backends.http import decode_json
 from backends.kubernetes.kubeconfig import Access, Exec, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.paths import path_of
 from backends.redaction import SECRET_NAME, basic, learn, quoted
 from backends.settings import run_quietly
 from backends.text import clean
@@ -133,7 +134,7 @@ def _file_or_data(name: str | None, data: str | None, directory: Path, what: str
     if not name:
         return None
     try:
-        return read_regular(directory / Path(name).expanduser())
+        return read_regular(path_of(name, directory))
     except OSError as error:
         raise BackendError("config", f"kubeconfig: {what} {name}: {error.strerror or error}") from None
 

@@ -19,6 +19,7 @@ from msgspec import Struct, field
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.http import without_nulls
+from backends.paths import path_of
 from backends.redaction import quoted
 from backends.text import clean
 
@@ -128,7 +129,7 @@ class Access(Struct, frozen=True, kw_only=True):
 def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
     """The context of that name (empty: the current one) from a kubeconfig (empty: as `kubectl` looks for it, then the
     service account of the pod we run in). Blocks; runs no plugin. Raises BackendError(config)."""
-    paths = [base_dir / Path(kubeconfig).expanduser()] if kubeconfig else _usual_files()
+    paths = [path_of(kubeconfig, base_dir)] if kubeconfig else _usual_files()
     found = {path: _read(path) for path in paths if kubeconfig or not _is_absent(path)}
     if not found:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not context:
@@ -166,7 +167,7 @@ def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
 
 def _usual_files() -> list[Path]:
     listed = [name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
-    return [Path(name).expanduser() for name in listed or [DEFAULT_FILE]]
+    return [path_of(name, Path()) for name in listed or [DEFAULT_FILE]]
 
 
 def _is_absent(path: Path) -> bool:

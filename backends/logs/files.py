@@ -30,6 +30,7 @@ from backends.logs.lines import nanoseconds
 from backends.logs.merging import gap, is_note, note
 from backends.logs.reading import UNBOUNDED, LineFormat, line_filter, search_file
 from backends.models import LogEntry
+from backends.paths import path_of
 from backends.ports import LogQuery
 from backends.registry import AdapterContext
 from backends.text import clean
@@ -87,7 +88,7 @@ class FileLogs:
 
     def __init__(self, config: FilesConfig, context: AdapterContext) -> None:
         self._name = context.name
-        self._globs = [str(context.base_dir / Path(path).expanduser()) for path in config.paths]
+        self._globs = [str(path_of(path, context.base_dir)) for path in config.paths]
         self._format = LineFormat(
             zone=_zone(config.timezone) if config.timezone else None, encoding=_encoding(config.encoding), labels={}
         )

@@ -31,6 +31,7 @@ from backends.logs.lines import at_least, parse_text
 from backends.logs.merging import gap, is_gap
 from backends.logs.reading import LineFilter, TakenBackwards, line_filter
 from backends.models import LogEntry, LogLevel
+from backends.paths import path_of
 from backends.ports import LogQuery
 from backends.redaction import quoted
 from backends.registry import AdapterContext
@@ -148,7 +149,7 @@ class JournaldLogs:
         config = self._config
         command = ["journalctl", "--output=json", "--no-pager", "--quiet", "--all", *options]
         command += [f"--unit={unit}" for unit in config.units]
-        command += [f"--directory={self._context.base_dir / config.directory}"] if config.directory else []
+        command += [f"--directory={path_of(config.directory, self._context.base_dir)}"] if config.directory else []
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -23,13 +23,14 @@ from actions.judging.stages import stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
 from backends.ownership import command_problem
+from backends.paths import path_of, path_problem
 from backends.registry import adapter_class
 from backends.settings import Secret, SecretError, decode_hook
 from backends.text import clean
 from console.config.file import ConfigText
 from console.config.journal_place import written_problem
 from console.config.load import Context
-from console.config.shapes import COMMANDS
+from console.config.shapes import COMMANDS, path_problems
 from console.config.toml_lines import KeyPath
 from console.errors import ConfigError, Problem
 from console.ports.entry import Entry
@@ -153,7 +154,8 @@ def _gate_tables(entry: Entry) -> Iterator[tuple[int, dict[str, Any]]]:
 def _commands(look: Look) -> Iterator[Problem]:
     for entry in look.entries:
         for path, command in _commands_in(entry.data, ()):
-            problem = None if "{" in command[0] else command_problem(command, look.context.base_dir)
+            said = any(path_problems(look.source, command, ()))
+            problem = None if said or "{" in command[0] else command_problem(command, look.context.base_dir)
             if problem is not None:
                 yield look.of(entry, path, *problem)
 
@@ -211,6 +213,8 @@ def _secrets(look: Look) -> Iterator[Problem]:
             yield look.problem(("journal",), *why)
     for entry in look.entries:
         for path, secret in _secrets_in(_decoded(entry), ()):
+            if secret.file and path_problem(secret.file):
+                continue  # said
             if why := _secret_problem(secret, look.context.base_dir):
                 yield look.of(entry, path, *why)
 
@@ -309,7 +313,9 @@ def _log_files(look: Look) -> Iterator[Problem]:
         if (entry.port, entry.type) != ("logs", "files"):
             continue
         for pattern in _words(entry.data.get("paths")):
-            path = str(look.context.base_dir / Path(pattern).expanduser())
+            if path_problem(pattern):
+                continue  # said
+            path = str(path_of(pattern, look.context.base_dir))
             if next(glob.iglob(path, recursive=True), None) is None:
                 fix = "correct it, unless its files are still to come; and see that this user may search the directory"
                 yield look.of(entry, ("paths",), f"no file matches {clean(pattern, 200)}", fix, warning=True)

@@ -12,6 +12,7 @@ import msgspec
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, literals, without_literals
+from backends.paths import path_problem
 from backends.registry import adapter_class
 from backends.settings import decode_hook
 from backends.text import clean
@@ -23,6 +24,7 @@ from console.config.shapes import (
     fitting_fields,
     judging_problems,
     once,
+    path_problems,
     struct_problems,
     text_problems,
     unsafe_problems,
@@ -83,6 +85,8 @@ def search_path(explicit: str | None) -> list[Path]:
     """Where a config is looked for, first wins. A file named by --config or TEAL_CONFIG is the only place."""
     named = explicit or os.environ.get("TEAL_CONFIG")
     if named:
+        if problem := path_problem(named):
+            raise ConfigError(f"{clean(named, 300)}: {problem[0]}", fix=problem[1])
         return [Path(named).expanduser()]
     base = Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config")
     return [base / "tealdeck" / "config.toml", SYSTEM_CONFIG]
@@ -241,9 +245,10 @@ def _load_entry(
             problems += struct_problems(source, without_literals(data), shape, where)
     problems = once(problems)
     forward: list[Problem] = []
-    if check:
-        for key, value in data.items():
-            into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
+    for key, value in data.items():
+        into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
+        into += path_problems(source, value, (*where, key))
+        if check:
             into += unsafe_problems(source, value, key, (*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)
     problems += odd

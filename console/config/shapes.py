@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.literals import LITERAL_SECRET, USE_REFERENCE
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
+from backends.paths import path_of, path_problem
 from backends.settings import Secret, decode_hook
 from console.config.names import text_problem
 from console.errors import Problem
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
 FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
 _FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
+_HOME = re.compile(r"~[\w.-]*(?:/|$)")
 _WORDS = re.compile(r"\w+")
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
 _TYPES = {
@@ -160,10 +161,10 @@ def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) ->
         if key in COMMANDS and isinstance(value, list) and value and all(isinstance(word, str) for word in value):
             refuse_unsafe_command(value, base)
         elif isinstance(value, dict) and list(value) == ["file"] and isinstance(value["file"], str):
-            refuse_unsafe(base / Path(value["file"]).expanduser())
+            refuse_unsafe(path_of(value["file"], base))
     except Unsafe as unsafe:
         return [source.problem(where, unsafe.words, unsafe.fix)]
-    except OSError:
+    except (OSError, ValueError, BackendError):
         return []  # whoever needs it says what it lacks
     if isinstance(value, dict):
         return [
@@ -172,6 +173,16 @@ def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) ->
     if isinstance(value, list):
         return [found for at, inner in enumerate(value) for found in unsafe_problems(source, inner, "", (*where, at))]
     return []
+
+
+def path_problems(source: ConfigText, value: Any, where: KeyPath) -> list[Problem]:
+    """Texts of an entry that are no path, whatever their key: a zero byte is in no text at all, and who begins with `~`
+    means a home."""
+    if isinstance(value, str):
+        is_suspect = "\0" in value or _HOME.match(value)
+        return [source.problem(where, *found)] if is_suspect and (found := path_problem(value)) else []
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, inner in pairs for found in path_problems(source, inner, (*where, key))]
 
 
 def text_problems(source: ConfigText, table: Mapping[str, Any], where: KeyPath) -> list[Problem]:

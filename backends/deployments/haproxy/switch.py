@@ -15,7 +15,6 @@ import asyncio
 import shlex
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -32,6 +31,7 @@ from backends.deployments.sides import UrlSides, moves_words
 from backends.deployments.switch_format import check_weights, refuse_older_fence
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean
@@ -88,7 +88,7 @@ class HaproxySwitch:
         self._nodes = Nodes(config.nodes, config.backend, config.servers, memory)
         self._nodes.base_dir = context.base_dir
         if isinstance(config.persist, str):
-            self._nodes.state_file = context.base_dir / Path(config.persist).expanduser()
+            self._nodes.state_file = path_of(config.persist, context.base_dir)
         else:
             self._nodes.command, self._nodes.env = config.persist, config.env
         self._writer = Writer(config.backend, memory)

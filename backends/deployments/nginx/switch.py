@@ -18,7 +18,6 @@ import re
 import shlex
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -44,6 +43,7 @@ from backends.deployments.switch_format import (
 )
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.text import first_line
@@ -113,8 +113,8 @@ class NginxSwitch:
         self._config = config
         self._service = context.name
         self._base_dir = context.base_dir
-        self._path = context.base_dir / Path(config.include).expanduser()
-        self._pid_file = context.base_dir / Path(config.pid_file).expanduser() if config.pid_file else None
+        self._path = path_of(config.include, context.base_dir)
+        self._pid_file = path_of(config.pid_file, context.base_dir) if config.pid_file else None
         self._form = StampedForm(config.colors, "#", config.made().body)
         self._sides = UrlSides(config, context.http)
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)

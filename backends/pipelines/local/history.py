@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.paths import path_of
 from backends.sql import LIBPQ, libpq_arguments
 from backends.text import clean
 
@@ -109,7 +110,7 @@ def located(url: str, base_dir: Path) -> str:
     except sa.exc.ArgumentError:
         raise BackendError("config", "history: not a database URL", fix="write sqlite:///runs.db or the like") from None
     if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
-        parsed = parsed.set(database=str(base_dir / Path(parsed.database).expanduser()))
+        parsed = parsed.set(database=str(path_of(parsed.database, base_dir)))
     return parsed.render_as_string(hide_password=False)
 
 

@@ -27,13 +27,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
+from backends.paths import path_of
 from backends.pipelines import baseline
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.local.dag import DagConfig, default_param, is_run_id
@@ -84,7 +84,7 @@ class LocalPipelines:
         self._config = config
         self._name = context.name
         self._base_dir = context.base_dir
-        logs = context.base_dir / Path(config.logs).expanduser()
+        logs = path_of(config.logs, context.base_dir)
         self._processes = RunProcesses(logs, context.base_dir, config.max_active_tasks)
         self._dags = {dag.name: dag for dag in config.dags}
         self._executor: ThreadPoolExecutor | None = None

@@ -429,6 +429,43 @@ def test_a_journal_at_a_path_is_used_and_shown(
     assert json.loads(capsys.readouterr().out)["items"][0]["journal"] == str(tmp_path / "journal.db")
 
 
+NO_PATH = [
+    ('[[contexts.c.deployments]]\nname = "bad"\ntype = "file-switch"\npath = %s', "path"),
+    ('[[contexts.c.logs]]\ntype = "files"\nname = "bad"\npaths = [%s]', "paths[0]"),
+    ('[[contexts.c.logs]]\ntype = "journald"\nname = "bad"\ndirectory = %s', "directory"),
+    ('[[contexts.c.quality]]\ntype = "dbt"\nname = "bad"\npath = %s', "path"),
+    ('[[contexts.c.checks]]\ntype = "backup"\nname = "bad"\nwarn = "1d"\npath = %s', "path"),
+    ('[[contexts.c.notify]]\ntype = "slack"\nname = "bad"\nwebhook = { file = %s }', "webhook.file"),
+    ('[[contexts.c.logs]]\ntype = "kubernetes"\nname = "bad"\nkubeconfig = %s', "kubeconfig"),
+    (SERVICE.replace("web", "bad") + "deploy = [%s]", "deploy[0]"),
+]
+
+
+@pytest.mark.parametrize("written", ['"~nouser/x"', '"a\\u0000b"', '"~/x"'])
+@pytest.mark.parametrize(("entry", "key"), NO_PATH)
+def test_what_is_no_path_disables_its_entry_alone(
+    validate: Validate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], entry: str, key: str,
+    written: str,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as of a user that has none
+    code, found = validate(HEAD + SERVICE + entry % written + "\n")
+    last = (HEAD + SERVICE + entry).count("\n") + 1
+    wrong = [(each["line"], each["path"]) for each in found if each["kind"] == "config" and each["level"] == "error"]
+    assert code == 2
+    assert [line for line, _ in wrong] == [last], found
+    assert wrong[0][1].endswith(f"].{key}")
+    assert any(each["path"].endswith("deployments.web") for each in found), found
+    assert run_command(teal, ["deploy", "status"]) != 70
+    assert "web" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("named", ["~nouser/config.toml", "~nouser"])
+def test_a_config_below_nobodys_home_is_named(capsys: pytest.CaptureFixture[str], named: str) -> None:
+    assert run_command(teal, ["config", "validate", "--config", named]) == 2
+    assert "nobody's home is ~nouser" in capsys.readouterr().err
+
+
 LITERALS = (
     HEAD
     + """
