@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actions.expected import SwitchExpected
 from actions.guards import Policy
 from actions.ids import now
+from actions.journal.config_entry import must_be_same_object
 from actions.journal.errors import JournalError, making_sense
 from actions.journal.journal import Journal
 from actions.judging.stages import moves
@@ -50,7 +51,10 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
         await must_make_sense(journal, occupied.id or "")
-        move = _take_back_open(occupied, state, orphaned=orphaned_since(occupied, journal.location) is not None)
+        orphaned = orphaned_since(occupied, journal.location) is not None
+        if orphaned:  # a new runner would go by this config
+            await _must_be_of_this_switch(journal, occupied, target)
+        move = _take_back_open(occupied, state, orphaned=orphaned)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
         findings += await other_journal(journal, state, forward=False)
@@ -68,6 +72,18 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
             move, evidence = await _as_it_was_left(request, policy, journal, target, move, change, evidence)
         findings += [*await other_journal(journal, state, forward=False), *evidence.findings]
     return make_plan(request, policy, target, move, findings)
+
+
+async def _must_be_of_this_switch(journal: Journal, occupied: Action, target: SwitchTarget) -> None:
+    """Raises BackendError(conflict) where the open action drives another switch than this config names: no runner of
+    this config would carry the rollback out."""
+    try:
+        must_be_same_object((await journal.plan(occupied.id or "")).target, target.entry)
+    except BackendError as error:
+        if error.kind == "conflict":
+            abandon = command("action abandon", occupied.id or "")
+            error.fix += f"; or {abandon}, then roll back what this config names"
+        raise
 
 
 def other_version(color: str, left: str, now_there: str) -> str:

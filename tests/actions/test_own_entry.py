@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actions.models import Action, Refused, Request
+from backends.errors import BackendError
 from tests.actions.house import ANALYTICS_ROLLBACK, YES, House
 from tests.actions.journals import execute, rechain, without_digest
 from tests.two_colors import TwoColors
@@ -109,8 +110,10 @@ async def test_another_object_of_that_name_is_not_touched(house: House, service:
     other.write_text(service.switch.read_text())
     edit(house, path="other.json")
     before = other.read_bytes()
-    await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), YES)
-    await house.kill_runner()
+    with pytest.raises(BackendError) as caught:
+        await house.gate.plan(ANALYTICS_ROLLBACK)
+    assert (caught.value.kind, "other.json in this config" in caught.value.message) == ("conflict", True)
+    assert f"teal action abandon {left.id}" in caught.value.fix
     assert (await house.gate.action(str(left.id))).open
     assert (other.read_bytes(), service.weights()) == (before, GREEN)
 
