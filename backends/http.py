@@ -21,6 +21,7 @@ from backends.redaction import quoted, redact_url, redacted, request_secrets
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
 from backends.stopwatch import Stopwatch
 from backends.text import clean
+from backends.urls import port_problem
 
 if TYPE_CHECKING:
     import httpx
@@ -144,6 +145,7 @@ class Http:
         import httpx
 
         where = redact_url(url)
+        _refuse_port(url)
         secrets = request_secrets(url, headers, auth)
         if json is not None:
             content = msgspec.json.encode(json)
@@ -187,6 +189,7 @@ class Http:
         import httpx
 
         where = redact_url(url)
+        _refuse_port(url)
         secrets = request_secrets(url, headers, None)
         patience = httpx.Timeout(idle_s, connect=CONNECT_TIMEOUT_S)
         began = time.monotonic()
@@ -249,6 +252,12 @@ class Http:
         return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route, named))
 
 
+def _refuse_port(url: str) -> None:
+    """Raises BackendError(config)."""
+    if why := port_problem(url):
+        raise BackendError("config", f"{redact_url(url)}: {why}", fix="correct the URL")
+
+
 @contextlib.contextmanager
 def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[None]:
     """What httpx raises as the one error that a backend may raise."""
@@ -268,12 +277,20 @@ def _in_our_words(where: str, secrets: list[str], timeout: float) -> Iterator[No
             words = f"{where}: connection lost before the answer was complete"
             raise BackendError("unreachable", words, passing=True) from None
         raise BackendError("malformed", f"{where}: {quoted(words, secrets=secrets)}") from None
+    except ExceptionGroup as group:  # of whoever tries several addresses side by side, and of what is no OSError
+        raise BackendError("unreachable", f"{where}: {quoted(_first(group), secrets=secrets)}") from None
     except DamagedError as error:
         raise BackendError("malformed", f"{where}: not gzip, as it says: {error}") from None
     except httpx.HTTPError as error:
         words = connection_words(error)
         passing = not words.startswith("certificate")
         raise BackendError("unreachable", f"{where}: {quoted(words, secrets=secrets)}", passing=passing) from None
+
+
+def _first(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 def decode_json(body: bytes, shape: type[T], *, where: str) -> T:

@@ -19,6 +19,7 @@ from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url
 from backends.settings import Duration, decode_hook
 from backends.text import clean
+from backends.urls import port_problem
 
 if TYPE_CHECKING:
     import httpx
@@ -240,6 +241,8 @@ async def fresh_request(
             return response, body[:read]
     except (TimeoutError, httpx.TimeoutException):
         raise BackendError("timeout", f"{redact_url(url)}: no answer in {timeout_s:g} s") from None
+    except ExceptionGroup:  # of whoever tries several addresses side by side
+        raise BackendError("unreachable", f"{redact_url(url)}: {port_problem(url) or 'no connection'}") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise BackendError("unreachable", f"{redact_url(url)}: {connection_words(error)}") from None
 

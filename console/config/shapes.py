@@ -14,6 +14,7 @@ from backends.literals import LITERAL_SECRET, USE_REFERENCE
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.paths import path_of, path_problem
 from backends.settings import Secret, decode_hook
+from backends.urls import port_problem
 from console.config.names import text_problem
 from console.errors import Problem
 
@@ -176,9 +177,11 @@ def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) ->
 
 
 def path_problems(source: ConfigText, value: Any, where: KeyPath) -> list[Problem]:
-    """Texts of an entry that are no path, whatever their key: a zero byte is in no text at all, and who begins with `~`
-    means a home."""
+    """Texts of an entry that are no path and no URL, whatever their key: a zero byte is in no text at all, who begins
+    with `~` means a home, and nobody listens on port 99999."""
     if isinstance(value, str):
+        if why := port_problem(value):
+            return [source.problem(where, why, "correct the URL")]
         is_suspect = "\0" in value or _HOME.match(value)
         return [source.problem(where, *found)] if is_suspect and (found := path_problem(value)) else []
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

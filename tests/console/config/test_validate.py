@@ -533,3 +533,30 @@ def test_config_show_masks_a_journal_and_the_words_of_a_command(
     said = capsys.readouterr().out
     assert "SeCrEt" not in said
     assert "postgresql://u:***@db/j" in said
+
+
+PORTS = [
+    (SERVICE + 'probe = { url = "http://127.0.0.1:99999/h" }', "deployments[0].probe.url"),
+    (SERVICE + 'health = { blue = "http://127.0.0.1:99999/h", green = "http://127.0.0.1:1/h" }',
+     "deployments[0].health.blue"),
+    ('[[contexts.c.checks]]\ntype = "http"\nurl = "http://127.0.0.1:99999/h"', "checks[0].url"),
+    ('[[contexts.c.metrics]]\ntype = "prometheus"\nurl = "http://[::1]:99999"', "metrics[0].url"),
+    ('[[contexts.c.alerts]]\ntype = "alertmanager"\nurls = ["http://127.0.0.1:0"]', "alerts[0].urls[0]"),
+    ('[[contexts.c.logs]]\ntype = "loki"\nquery = "{a=\'b\'}"\nurl = "http://127.0.0.1:99999"', "logs[0].url"),
+    ('[[contexts.c.notify]]\ntype = "webhook"\nurl = "http://127.0.0.1:99999"', "notify[0].url"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entry", "key"), PORTS)
+def test_a_port_that_nobody_can_have_is_named_once_at_its_line(validate: Validate, entry: str, key: str) -> None:
+    code, found = validate(HEAD + entry + "\n")
+    wrong = [(each["line"], each["path"]) for each in found if each["level"] == "error"]
+    assert (code, wrong) == (2, [((HEAD + entry).count("\n") + 1, f"contexts.c.{key}")]), found
+    assert "1 to 65535" in found[0]["message"]
+
+
+def test_a_port_of_a_reference_is_a_mistake_and_no_defect(validate: Validate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAL_HOOK", "http://127.0.0.1:99999/h")
+    _, found = validate(HEAD + '[[contexts.c.checks]]\ntype = "http"\nurl = { env = "TEAL_HOOK" }\n')
+    assert [each["kind"] for each in found] == ["config"], found
+    assert "port 99999: 1 to 65535" in found[0]["message"]
