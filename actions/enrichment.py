@@ -14,6 +14,7 @@ from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since, ways_out
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
+from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
 from actions.telling import who_does_what
@@ -35,7 +36,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         from_, to = change.moved
         by = change.by.partition("@")[0]
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
-    offer = None
+    offer, elsewhere = None, ""
+    if occupied is None and deployment.live == "mixed":
+        elsewhere = await _elsewhere(journal, service, targets)
     if occupied is not None and kind_of(occupied.kind).forward:
         offer = _of_the_open(deployment, occupied)
     elif change is not None:
@@ -44,7 +47,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     return replace(
         deployment,
         action=occupied.id if occupied else None,
-        action_about=who_does_what(occupied, short=True) if occupied else "",
+        action_about=who_does_what(occupied, short=True) if occupied else elsewhere,
         orphaned_since=alone,
         ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,
@@ -52,6 +55,14 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         freeze=frozen,
         verified_version=await verified_version(journal, context, service, deployment.live),
     )
+
+
+async def _elsewhere(journal: Journal, service: str, targets: Targets) -> str:
+    """That an action of another journal may be at work on this split, in words; empty where none is known to be."""
+    with contextlib.suppress(BackendError):
+        state = await (await targets.switch(service)).adapter.observe()
+        return next((each.text for each in await other_journal(journal, state) if each.code == OTHER_JOURNAL), "")
+    return ""
 
 
 def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:

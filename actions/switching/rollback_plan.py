@@ -17,8 +17,9 @@ from actions.judging.stages import moves
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
+from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
-from actions.switching.other_journal import other_journal
+from actions.switching.other_journal import other_journal, other_journal_forbids
 from actions.switching.recorded import must_make_sense
 from actions.switching.switch_plan import (
     CAPACITY,
@@ -62,7 +63,9 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         return make_plan(request, policy, target, move, findings)
     change = await newest_change(journal, policy.context, request.service)
     await _must_know_the_mark(journal, state, change)
-    move = _take_back(change, state, target.settings, request)
+    move = _by_mark(state, target.settings.colors) if change is None else None
+    past = "--override other-journal --reason WHY" if await other_journal_forbids(journal, state) else ""
+    move = move or _take_back(change, state, target.settings, request, past)
     findings = list(move.findings)
     if move.already and (down := await live_is_down(target, state)) is not None:
         findings.append(replace(down, fix=_form(request.service, state, target.settings.colors)))
@@ -114,18 +117,20 @@ def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> 
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 
 
-def _take_back(change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request) -> Move:
+def _take_back(
+    change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request, past: str
+) -> Move:
     way = way_back(change, state.weights, settings.colors)
     if way.word == "already":
         done = Finding(level="ok", code="undone", text=way.text)
         return Move(state=state, to=state.live, already=True, findings=(done,))
     if way.word in ("never", "elsewhere"):
-        fix = _form(request.service, state, settings.colors)
+        fix = _form(request.service, state, settings.colors, past)
         raise Refused(5, ActionError(kind="not_found", message=way.text, fix=fix))
     if change is None or way.word == "unknown":
         return Move(state=state, to=way.to)
     if way.word == "split":
-        split = block("split", way.text, _form(request.service, state, settings.colors))
+        split = block("split", way.text, _form(request.service, state, settings.colors, past))
         return Move(state=state, to="", undoes=change.undoes, findings=(split,))
     findings = []
     if way.text:
@@ -138,9 +143,18 @@ def _take_back(change: Change | None, state: SwitchState, settings: DeploymentCo
     return Move(state=state, to=way.to, undoes=change.undoes, findings=tuple(findings))
 
 
-def _form(service: str, state: SwitchState, colors: Sequence[str]) -> str:
+def _by_mark(state: SwitchState, colors: Sequence[str]) -> Move | None:
+    """Where this journal knows nothing: what the mark of another says; None where that is nothing."""
+    back = back_by_mark(state, colors)
+    if state.live == "unknown" or not (back.to or back.already):
+        return None
+    found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
+    return Move(state=state, to=state.live if back.already else back.to, already=back.already, findings=(found,))
+
+
+def _form(service: str, state: SwitchState, colors: Sequence[str], flags: str = "") -> str:
     others = [color for color in colors if color != state.live]
-    return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR")
+    return command("deploy flip", service, to=others[0].upper() if len(others) == 1 else "COLOR", flags=flags)
 
 
 async def _must_know_the_mark(journal: Journal, state: SwitchState, change: Change | None) -> None:

@@ -98,8 +98,8 @@ class Freeze(Struct, frozen=True, kw_only=True):
 class Deployment(Struct, frozen=True, kw_only=True):
     """A service with its colors. `live` is a color only when all layers that can be read agree.
 
-    `action_about`: who does what with the open action, in words; `orphaned_since`: the last sign of its runner, where
-    nobody runs it, and `ways_out` the commands
+    `action_about`: who does what with the open action, in words; where `action` is null, that one of another journal
+    may be at work. `orphaned_since`: the last sign of its runner, where nobody runs it, and `ways_out` the commands
     that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     """

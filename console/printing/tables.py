@@ -128,7 +128,7 @@ def _open_action(deployment: Deployment, view: View) -> str:
     if deployment.action_unknown:
         return f"{UNICODE.unknown} {deployment.action_unknown}"
     if deployment.action is None or deployment.orphaned_since is None:
-        return deployment.action or NOTHING
+        return " ".join(filter(None, (deployment.action, deployment.action_about))) or NOTHING
     return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {deployment.ways_out}"
 
 

@@ -231,7 +231,7 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     sides = [_Side(name, state, state.takes_traffic) for name, state in _ordered(deployment)]
     placed = fit(_SIDE_COLUMNS, width, sides, moment)
     lines += [row(placed, side, moment) for side in sides]
-    if deployment.action:
+    if deployment.action or deployment.action_about:
         lines.append(_open_action(deployment, moment))
     elif moment.roomy:
         lines.append([Cell(_INDENT), *way_back(deployment, moment.now)])

@@ -284,6 +284,7 @@ def test_who_does_what_stands_in_the_block_and_one_that_nobody_runs_is_loud() ->
     about = "root: flip BLUE → GREEN, bake"
     lines = block(deployment(action="8A1", action_about=about), 60)
     assert lines[-1].strip() == f"… {about}"
+    assert block(deployment(action_about="X of another journal"), 60)[-1].strip() == "… X of another journal"
     alone = deployment(action="8A1", action_about=about, orphaned_since=ago(minutes=3))
     lines = block(alone, 60)
     assert lines[0].startswith("✗ analytics")

@@ -148,6 +148,37 @@ async def test_the_way_back_is_told_of_another_journal_and_not_stopped(
     assert (back.status, service.weights()) == ("succeeded", BLUE)
 
 
+async def test_an_empty_journal_goes_back_by_the_mark_of_another_and_is_told_whose_action_it_is(
+    mine: House, service: TwoColors
+) -> None:
+    service.write({"blue": 50, "green": 50}, stamp="X:shift[50]", fence=2, journal="other")
+    shown = await mine.gate.enrich(await (await mine.targets.switch("analytics")).adapter.deployment())
+    assert "action X of journal other" in shown.action_about
+    assert (shown.action, shown.health) == (None, "critical")  # that it ends is not known here
+    service.write({"blue": 75, "green": 25}, stamp="X:shift[25]", fence=2, journal="other")
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.blocked, plan.to) == (False, "blue")
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+async def test_an_empty_journal_finds_what_another_took_back_and_names_nothing(mine: House, service: TwoColors) -> None:
+    service.write(BLUE, stamp="X:shift-back", fence=2, journal="other")
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.already, plan.to, [one.code for one in plan.findings]) == (True, "blue", ["by-the-mark"])
+
+
+async def test_the_flip_that_is_named_where_the_mark_says_nothing_is_one_that_is_taken(
+    mine: House, service: TwoColors
+) -> None:
+    service.write(GREEN, stamp="X:shift")  # of a program that marked its way back alike
+    with pytest.raises(Refused) as caught:
+        await mine.gate.plan(ANALYTICS_ROLLBACK)
+    fix = "teal deploy flip analytics --to BLUE --override other-journal --reason WHY"
+    assert (caught.value.exit_code, caught.value.error.fix) == (5, fix)
+    assert (await mine.order(ANYWAY, BECAUSE)).status == "succeeded"
+
+
 async def test_of_two_that_begin_at_once_one_moves_traffic(tmp_path: Path, service: TwoColors) -> None:
     async with House(tmp_path / "one", service) as one, House(tmp_path / "two", service) as two:
         houses = (one, two)

@@ -20,7 +20,7 @@ from actions.journal.late import LateFile, add_late, places
 from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Draft
 from actions.models import Action, Plan, Refused, Request
-from actions.switching.unjournalled_plan import back_by_mark
+from actions.switching.by_mark import back_by_mark
 from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runners import build_described
