@@ -63,9 +63,9 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         return make_plan(request, policy, target, move, findings)
     change = await newest_change(journal, policy.context, request.service)
     await _must_know_the_mark(journal, state, change)
-    move = _by_mark(state, target.settings.colors) if change is None else None
+    marked = _by_mark(state, target.settings.colors) if change is None else None
     past = "--override other-journal --reason WHY" if await other_journal_forbids(journal, state) else ""
-    move = move or _take_back(change, state, target.settings, request, past)
+    move = marked or _take_back(change, state, target.settings, request, past)
     findings = list(move.findings)
     if move.already and (down := await live_is_down(target, state)) is not None:
         findings.append(replace(down, fix=_form(request.service, state, target.settings.colors)))
