@@ -77,9 +77,12 @@ def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
 def ways_out(action: Action) -> str:
     """The commands that will be taken and go on with it or end it; else the one that shows what came of it."""
     possible = possible_orders(action, orphaned=True)
-    ways = [] if possible["resume"] else [command("action resume", action.id or "")]
+    stuck = action.status == "conflict" and kind_of(action.kind).forward  # to look again finds the same
+    ways = [] if possible["resume"] or stuck else [command("action resume", action.id or "")]
     if kind_of(action.kind).moves:
         ways.append(command("deploy rollback", action.service))
+    if stuck:
+        ways.append(command("action abandon", action.id or "", reason="WHY"))
     return ", or ".join(ways) or command("action show", action.id or "")
 
 
