@@ -17,7 +17,7 @@ from backends.registry import adapter_class
 from backends.settings import decode_hook
 from backends.text import clean
 from console.config.file import ConfigText
-from console.config.model import ConfigFile, ContextConfig, ThemeName, context_shape
+from console.config.model import MIN_REFRESH_S, ConfigFile, ContextConfig, ThemeName, context_shape
 from console.config.names import FIX, is_dangerous, name_problem, names_in, safe_name
 from console.config.shapes import (
     FORWARD_COMMANDS,
@@ -203,6 +203,10 @@ def _load_context(
         entries[port] = tuple(seen)
     # What does not fit is fatal for this context and was listed above; what else is wrong is found by the rest.
     settings = msgspec.convert(fitting_fields(table, shape), shape, dec_hook=decode_hook)
+    if settings.refresh < MIN_REFRESH_S:
+        words = f"less than {MIN_REFRESH_S:g}s: every source would be asked without a pause"
+        too_often = source.problem((*prefix, "refresh"), words, 'write at least "1s"')
+        problems.append(msgspec.structs.replace(too_often, context=name))
     return Context(name, settings, entries, source.path.parent.resolve(), source.path, table, prefix=prefix), problems
 
 
@@ -244,10 +248,11 @@ def _load_entry(
         else:
             problems += struct_problems(source, without_literals(data), shape, where)
     problems = once(problems)
+    said = {found.path for found in problems}
     forward: list[Problem] = []
     for key, value in data.items():
         into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
-        into += path_problems(source, value, (*where, key))
+        into += [found for found in path_problems(source, value, (*where, key)) if found.path not in said]
         if check:
             into += unsafe_problems(source, value, key, (*where, key))
     reason = "; ".join(f"{found.path.rpartition('.')[2]}: {found.message}" for found in problems)

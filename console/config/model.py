@@ -12,6 +12,7 @@ from console.ports.table import PORTS
 ThemeName = Literal["", "dark", "light", "color-blind", "ansi", "mono"]
 
 REFRESH_S = 10.0
+MIN_REFRESH_S = 1.0
 
 
 class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +24,7 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     journal: where actions and audit are kept: a path (from the config's directory on), `postgresql://…` without a
         password, or a reference; by default SQLite in the state directory.
     lock: `local` says: it is known that only this host (or user) is locked out; `shared` is the default.
-    refresh: interval of alerts, deployments and logs; the slower panels keep their proportion to it.
+    refresh: interval of alerts, deployments and logs, at least 1s; the slower panels keep their proportion to it.
     timezone: zone of the times that are shown, and of `freeze`; by default that of the host.
     freeze: windows in which nothing goes forward, as `Fri 16:00 - Mon 08:00`.
     watchdog: the alert that always fires; where it is missing, nobody would be told of any other.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
 FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
 _FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
+_NEVER_ZERO = ("timeout", "probe_timeout")
+_NOTHING = re.compile(r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+")
 _HOME = re.compile(r"~[\w.-]*(?:/|$)")
 _WORDS = re.compile(r"\w+")
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
@@ -180,6 +182,8 @@ def path_problems(source: ConfigText, value: Any, where: KeyPath) -> list[Proble
     """Texts of an entry that are no path and no URL, whatever their key: a zero byte is in no text at all, who begins
     with `~` means a home, and nobody listens on port 99999."""
     if isinstance(value, str):
+        if where[-1:] and where[-1] in _NEVER_ZERO and _NOTHING.fullmatch(value):
+            return [source.problem(where, "no time at all: nothing could answer in it", 'write it like "5s"')]
         if why := port_problem(value):
             return [source.problem(where, why, "correct the URL")]
         is_suspect = "\0" in value or _HOME.match(value)

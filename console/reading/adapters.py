@@ -43,6 +43,15 @@ class Adapters:
             self._built[port, name] = build(port, entry.type, entry.data, self.context_of(entry))
         return self._built[port, name]
 
+    def _referred(self, port: Port[P, Any], name: str) -> P:
+        """The same as an entry of the config names it: one that is not there is a mistake of the config."""
+        try:
+            return self.of(port, name)
+        except BackendError as error:
+            if error.kind != "not_found":
+                raise
+            raise BackendError("config", error.message, fix=error.fix) from None
+
     def entry(self, port: str, name: str) -> Entry:
         """The entry of that name. Raises BackendError(not_found) with the names that there are."""
         entry = self.context.entry(port, name)
@@ -65,5 +74,5 @@ class Adapters:
         return AdapterContext(
             entry.name, self.context.base_dir, own_state, self.http,
             watchdog=self.context.config.watchdog,
-            metrics=partial(self.of, METRICS), pipelines=partial(self.of, PIPELINES),
+            metrics=partial(self._referred, METRICS), pipelines=partial(self._referred, PIPELINES),
         )  # fmt: skip

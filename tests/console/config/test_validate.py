@@ -560,3 +560,26 @@ def test_a_port_of_a_reference_is_a_mistake_and_no_defect(validate: Validate, mo
     _, found = validate(HEAD + '[[contexts.c.checks]]\ntype = "http"\nurl = { env = "TEAL_HOOK" }\n')
     assert [each["kind"] for each in found] == ["config"], found
     assert "port 99999: 1 to 65535" in found[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        (HEAD + 'refresh = "0s"\n', 3, "refresh"),
+        (HEAD + 'refresh = "999ms"\n', 3, "refresh"),
+        (HEAD + '[[contexts.c.checks]]\ntype = "http"\nurl = "http://127.0.0.1:1/"\ntimeout = "0s"\n', 6,
+         "checks[0].timeout"),
+        (HEAD + SERVICE + 'probe_timeout = "0ms"\n', LINE_OF_MORE, "deployments[0].probe_timeout"),
+    ],
+)  # fmt: skip
+def test_no_time_where_some_is_needed_is_a_mistake_at_its_line(
+    validate: Validate, text: str, line: int, key: str
+) -> None:
+    code, found = validate(text, "--offline")
+    assert (code, [(each["line"], each["path"]) for each in found]) == (2, [(line, f"contexts.c.{key}")]), found
+
+
+def test_an_entry_that_names_no_other_is_told_of_once(validate: Validate) -> None:
+    entry = '[[contexts.c.logs]]\ntype = "runs"\npipelines = "locl"\n'
+    _, found = validate(HEAD + entry)
+    assert [(each["line"], each["path"]) for each in found] == [(5, "contexts.c.logs[0].pipelines")], found
