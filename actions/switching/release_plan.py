@@ -12,13 +12,14 @@ from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
 from actions.switching.conditions import conditions
+from actions.switching.smoke import smoke_lines
 from actions.switching.switch_plan import (
     CAPACITY,
-    UNKNOWN_TRUTH,
     Move,
     block,
     full,
     in_the_way,
+    live_unknown,
     make_plan,
     probe_self_test,
     shares_of,
@@ -28,7 +29,7 @@ from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
 from backends.ports import SwitchState
 from backends.settings import Duration
-from backends.text import clean, first_line
+from backends.text import clean
 from backends.together import together
 
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
@@ -79,6 +80,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     findings += [probe, *ready, *(one for one in own if one.code != CAPACITY), *found, *_gates_note(target)]
     lines = [f"deploy   {now_there.version or 'nothing'} → {request.version} on {to.upper()}"]
     lines += deployer.describe_deploy(to, request.version)
+    lines += smoke_lines(target, request.service, to, request.version)
     replaces = now_there.version or now_there.artifact
     move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), replaces=replaces, sides=sides)
     return make_plan(request, policy, target, move, findings)
@@ -106,7 +108,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     what = found.version or found.artifact or "what runs there"
     effect = f"retire   {to.upper()} ({what}): {found.desired if found.desired is not None else '?'} → 0"
     summary = PlanSummary(
-        effects=() if already else (effect,),
+        effects=() if already else (effect, *deployer.describe_retire(to)),
         preconditions=(f"{to.upper()} takes no traffic when it is written",),
         undo="",  # a rollback brings the side up again, and then moves the traffic there
     )
@@ -149,8 +151,7 @@ def _idle(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[s
 def _no_idle_side(state: SwitchState) -> Finding:
     if state.live == "mixed":
         return block("mixed", "traffic is split now: no side is idle", "finish that first, or flip with --to COLOR")
-    text = f"what is live is unknown: {first_line(state.detail) or 'no weights'}"
-    return block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
+    return live_unknown(state)
 
 
 def _gates_note(target: SwitchTarget) -> list[Finding]:

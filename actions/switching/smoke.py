@@ -1,5 +1,6 @@
 """The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
 
+import shlex
 from urllib.parse import urlsplit
 
 from actions.switching.commands import Commands
@@ -31,6 +32,12 @@ class Smoke:
     async def problem(self, step: str) -> str:
         """Run it; what went wrong, empty where nothing did."""
         return (await self.run(step)).why
+
+
+def smoke_lines(target: SwitchTarget, service: str, color: str, version: str) -> list[str]:
+    """The command, as a plan names it; nothing where there is none."""
+    command = filled(target.settings.smoke, template_values(target, service, color, version))
+    return [f"smoke    {shlex.join(command)}"] if command else []
 
 
 def template_values(target: SwitchTarget, service: str, color: str, version: str) -> dict[str, str]:

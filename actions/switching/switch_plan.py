@@ -22,7 +22,7 @@ from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
 from backends.ports import Deployed, SwitchState
-from backends.text import clean, first_line
+from backends.text import clean
 from backends.times import local_words
 from backends.together import together
 
@@ -160,9 +160,7 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     """Health of where traffic would go, and whether the probe proves what is live now: no proof of the present, no
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
     if move.state.live == "unknown":
-        text = f"what is live is unknown: {first_line(move.state.detail) or 'no weights'}"
-        unknown = block(UNKNOWN_TRUTH, text, "look at the control object, then put it right by hand")
-        return Evidence(findings=[unknown])
+        return Evidence(findings=[live_unknown(move.state)])
     if not move.to:  # of a split it is said already
         several = block("to", "several other colors could take the traffic", "say where to: --to COLOR")
         return Evidence(findings=[] if move.state.live == "mixed" else [several])
@@ -238,6 +236,13 @@ def _health_finding(color: str, health: ColorState) -> Finding:
         return Finding(level="ok", code="health", text=f"{color.upper()}{version} is healthy")
     word = "is not known to be healthy" if health.healthy is None else "is unhealthy"
     return block(UNHEALTHY, f"{color.upper()} {word}: {health.detail}", f"make {color.upper()} healthy first")
+
+
+def live_unknown(state: SwitchState) -> Finding:
+    """That nobody knows what is live; its fix is the command that the adapter has for it, where it has one."""
+    why, _, how = state.detail.partition("\n")
+    fix = f"look at the control object, then {how or 'put it right by hand'}"
+    return block(UNKNOWN_TRUTH, f"what is live is unknown: {why or 'no weights'}", fix)
 
 
 def _mixed(request: Request, state: SwitchState) -> Finding:

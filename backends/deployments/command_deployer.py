@@ -147,6 +147,10 @@ class CommandDeployer:
         """The command."""
         return [f"runs     {shlex.join(self._filled(self._deploy, color, version))}"]
 
+    def describe_retire(self, color: str) -> list[str]:
+        """The command."""
+        return [f"runs     {shlex.join(self._filled(self._retire, color, ''))}"] if self._retire else []
+
     async def _run(
         self, command: tuple[str, ...], expected: Deployed, color: str, version: str, stamp: str, what: str
     ) -> Deployed:

@@ -110,11 +110,28 @@ def replace_file(
 
 
 def write_command(path: Path, content: str) -> str:
-    """One line of shell that puts `content` there: written beside, then moved into place."""
+    """One line of shell that puts `content` there: written beside with the mode of what is there, then moved into
+    place."""
     escaped = content.replace("\\", "\\\\").replace("\n", "\\n")
-    beside = shlex.quote(f"{path}.new")
     first = "" if path.parent.is_dir() else f"mkdir -p {shlex.quote(str(path.parent))} && "
-    return f"{first}printf %b {shlex.quote(escaped)} > {beside} && mv {beside} {shlex.quote(str(path))}"
+    return first + _put_command(f"printf %b {shlex.quote(escaped)}", path)
+
+
+def copy_command(source: Path, path: Path) -> str:
+    """As `write_command`, with what is in `source`."""
+    return _put_command(f"cat {shlex.quote(str(source))}", path)
+
+
+def _put_command(says: str, path: Path) -> str:
+    beside, there = shlex.quote(f"{path}.new"), shlex.quote(str(path))
+    like = f"cp -p {there} {beside} && " if path.is_file() else ""
+    return f"{like}{says} > {beside} && mv {beside} {there}"
+
+
+def from_anywhere(directory: Path, *commands: Sequence[str]) -> str:
+    """One line of shell that runs them one after the other where the config's commands run; empty for none."""
+    found = [shlex.join(command) for command in commands if command]
+    return " && ".join([f"cd {shlex.quote(str(directory.absolute()))}", *found]) if found else ""
 
 
 class Problem(str):

@@ -12,10 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.file_store import Problem, locked, read_bounded, replace_file, run_command, write_command
+from backends.deployments.file_store import (
+    Problem,
+    from_anywhere,
+    locked,
+    read_bounded,
+    replace_file,
+    run_command,
+    write_command,
+)
 from backends.deployments.pending import PendingMark, between, in_force
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
@@ -31,6 +40,7 @@ from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
+from backends.text import first_line
 
 _BACK, _BY_HAND = "the old file is back in place", "correct it by hand"
 
@@ -169,7 +179,8 @@ class FileSwitch:
         """Write beside, move into place, check, reload; also how a missing file is begun."""
         content = self._by_hand(weights).decode()
         lines = [write_command(self._path.resolve(), content)]
-        return lines + [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
+        commands = (self._config.validate, self._config.reload)
+        return lines + [from_anywhere(self._base_dir, command) for command in commands if command]
 
     async def aclose(self) -> None:
         """Nothing is held open."""
@@ -186,10 +197,18 @@ class FileSwitch:
 
     def _in_force(self, content: bytes) -> SwitchState:
         mark = PendingMark(self._path.resolve())
-        commands = [shlex.join(command) for command in (self._config.validate, self._config.reload) if command]
-        finish = " && ".join([*commands, f"rm {shlex.quote(str(mark.path))}"])
+        remove = ("rm", str(mark.path.absolute()))
+        finish = from_anywhere(self._base_dir, self._config.validate, self._config.reload, remove)
         armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
-        return in_force(self._form.read(content), mark.read(), armed)
+        file = self._form.read(content)
+        if not file.weights:
+            return replace(file, detail=f"{file.detail}\n{self._anew()}")
+        return in_force(file, mark.read(), armed)
+
+    def _anew(self) -> str:
+        first = self._config.colors[0]
+        full = {color: 100 if color == first else 0 for color in self._config.colors}
+        return f"write it anew, say with {first.upper()}: {' && '.join(self.manual_commands(full))}"
 
     def _by_hand(self, weights: dict[str, int]) -> bytes:
         """What a person would write over the file as it is now: the number of the write goes on."""
@@ -203,7 +222,7 @@ class FileSwitch:
         before = read_bounded(path, MAX_BYTES)
         found = self._in_force(before) if before is not None else None
         if before is None or found is None or not found.weights:
-            why = found.detail if found else "no such file"
+            why = first_line(found.detail) if found else "no such file"
             raise BackendError("conflict", f"{self._path}: {why}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
@@ -255,7 +274,8 @@ class FileSwitch:
             self._put_back(path, content, before, mark, f"reload: {problem}")
             if self._run(self._config.reload) and problem.may_have_worked:
                 message = f"reload: {problem}; ARMED: {_BACK}, and nobody knows which one runs"
-                raise BackendError("unreachable", message, fix=f"see what runs, then {shlex.join(self._config.reload)}")
+                again = from_anywhere(self._base_dir, self._config.reload)
+                raise BackendError("unreachable", message, fix=f"see what runs, then {again}")
             mark.write(earlier)
             raise BackendError("failed", f"reload: {problem}; {_BACK}", fix=_BY_HAND)
         mark.write(None)

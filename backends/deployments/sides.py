@@ -86,7 +86,8 @@ def endpoints_of(control: SwitchState, states: dict[str, ColorState], now: datet
 
 def moves_words(before: SwitchState, weights: dict[str, int], colors: tuple[str, ...]) -> str:
     """`BLUE 100 % → 0 %   GREEN 0 % → 100 %`."""
-    moves = (f"{c.upper()} {before.weights.get(c, 0)} % → {weights.get(c, 0)} %" for c in colors)
+    was = {c: f"{before.weights.get(c, 0)} %" if before.weights else "unknown" for c in colors}
+    moves = (f"{c.upper()} {was[c]} → {weights.get(c, 0)} %" for c in colors)
     return "   ".join(moves)
 
 

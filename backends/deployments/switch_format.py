@@ -198,10 +198,12 @@ class StampedForm:
         )  # fmt: skip
 
     def write(
-        self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = ""
-    ) -> bytes:
-        """As `JsonForm.write`. Raises ValueError for weights that the text can not say."""
-        generation = self.generation(before) + 1
+        self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = "",
+        *, generation: int | None = None,
+    ) -> bytes:  # fmt: skip
+        """As `JsonForm.write`; `generation`: of a write that was, by default the next. Raises ValueError for weights
+        that the text can not say."""
+        generation = self.generation(before) + 1 if generation is None else generation
         body = self._body(weights, stamp, generation)
         made = Stamp(
             weights=weights,

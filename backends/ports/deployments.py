@@ -152,6 +152,9 @@ class Deployer(Protocol):
     def describe_deploy(self, color: str, version: str) -> list[str]:
         """What `deploy` would write, in words, one effect a line."""
 
+    def describe_retire(self, color: str) -> list[str]:
+        """The commands that `retire` would run, one a line; nothing where it runs none."""
+
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):
     """Where a fresh request proves which color answers.

@@ -171,6 +171,9 @@ class FakeDeployer:
     def describe_deploy(self, color: str, version: str) -> list[str]:
         return [f"deploy {version}"]
 
+    def describe_retire(self, color: str) -> list[str]:
+        return [f"retire {color}"]
+
 
 class FakeTargets:
     """`Targets` with the one service `svc`."""

@@ -311,7 +311,7 @@ async def test_what_is_armed_says_how_to_finish_it(
         return
     armed = await adapter.observe()
     assert armed.live == still
-    subprocess.run(armed.detail.partition("Finish: ")[2], shell=True, check=True, cwd=service.directory)
+    subprocess.run(armed.detail.partition("Finish: ")[2], shell=True, check=True, cwd="/")
     assert ((await adapter.observe()).weights, (service.directory / "reloaded").exists()) == (GREEN, True)
 
 
@@ -497,4 +497,23 @@ def test_manual_commands_survive_a_shell(tmp_path: Path) -> None:
     first, *rest = adapter.manual_commands(GREEN)
     subprocess.run(first, shell=True, check=True)
     assert json.loads((tmp_path / "it's here" / "switch.json").read_text())["weights"] == GREEN
-    assert [shlex.split(line) for line in rest] == [["echo", "a b"]]
+    assert [shlex.split(line) for line in rest] == [["cd", str(tmp_path), "&&", "echo", "a b"]]
+
+
+async def test_a_file_edited_by_hand_says_how_it_is_written_anew_from_any_directory(
+    service: TwoColors, http: Http
+) -> None:
+    form = {"path": "t.conf", "format": "template", "template": TEMPLATE}
+    adapter = switch_of(service, http, reload=["sh", "-c", "touch reloaded"], **form)
+    subprocess.run(adapter.manual_commands(GREEN)[0], shell=True, check=True)
+    file = service.directory / "t.conf"
+    file.chmod(0o640)
+    file.write_text(file.read_text().replace("10.0.0.1", "10.0.0.9"))
+    unknown = await adapter.observe()
+    why, _, how = unknown.detail.partition("\n")
+    assert (unknown.weights, "edited by hand" in why, how.split(": ")[0]) == ({}, True, "write it anew, say with BLUE")
+    assert "BLUE unknown → 100 %" in adapter.describe_shift(unknown, BLUE)[1]
+    assert "\n" not in (await error_of(adapter)).message
+    subprocess.run(how.partition(": ")[2], shell=True, check=True, cwd="/")
+    assert ((await adapter.observe()).weights, (service.directory / "reloaded").exists()) == (BLUE, True)
+    assert file.stat().st_mode & 0o777 == 0o640

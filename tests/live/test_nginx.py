@@ -365,3 +365,39 @@ def test_a_config_that_could_write_anything_into_nginx_is_refused(
     }  # fmt: skip
     with pytest.raises(BackendError, match=words):
         build("deployments", "nginx", entry, AdapterContext("analytics", tmp_path, tmp_path, Http()))
+
+
+@pytest.mark.parametrize("kept", ["gone", "of another write", "what runs"])
+async def test_an_undo_leads_to_what_nginx_runs_and_keeps_the_mode(
+    adapter: NginxSwitch, server: Nginx, kept: str
+) -> None:
+    """It moved the file before the last write into place, whatever nginx ran, and with a mode of its own."""
+    runs = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    server.include.chmod(0o644)
+    previous = server.include.with_name(server.include.name + ".previous")
+    if kept == "gone":
+        previous.unlink()
+    if kept == "what runs":
+        previous.write_bytes(server.include.read_bytes())
+        previous.chmod(0o600)
+    server.include.write_bytes(form_of(adapter).write(b"", BLUE, "hand:1", datetime.now(UTC)))
+    armed = await adapter.observe()
+    assert (armed.live, str(previous) in armed.detail) == ("mixed", kept == "what runs")
+    mark = "undo: " if kept == "what runs" else "which runs: "
+    await asyncio.to_thread(subprocess.run, armed.detail.partition(mark)[2], shell=True, check=True, cwd="/")
+    after = await adapter.observe()
+    assert (after.live, after.detail, after.stamp) == ("green", "", runs.stamp)
+    assert server.include.stat().st_mode & 0o777 == 0o644
+
+
+async def test_an_include_edited_by_hand_says_how_it_is_written_anew_with_what_runs(
+    adapter: NginxSwitch, server: Nginx
+) -> None:
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    server.include.write_text(server.include.read_text() + "# by hand\n")
+    unknown = await adapter.observe()
+    how = unknown.detail.partition("\n")[2]
+    assert (unknown.weights, how.split(": ")[0]) == ({}, "write it anew, say with GREEN")
+    await asyncio.to_thread(subprocess.run, how.partition(": ")[2], shell=True, check=True, cwd="/")
+    await settled(adapter)
+    assert (await adapter.observe()).live == "green"

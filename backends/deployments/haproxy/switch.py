@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem, live_color
+from backends.deployments.file_store import from_anywhere
 from backends.deployments.haproxy.memory import Memory
 from backends.deployments.haproxy.nodes import Nodes, Rates, Reading, endpoints_of
 from backends.deployments.haproxy.preflight import findings, refuse_a_side_that_is_down
@@ -252,7 +253,8 @@ class HaproxySwitch:
                 kept = shlex.quote(str(self._nodes.state_file))
                 lines.append(f"echo 'show servers state' | socat stdio {shlex.quote(node.socat)} > {kept}")
             elif self._nodes.command:
-                lines.append(shlex.join(word.replace("{node}", state.node) for word in self._nodes.command))
+                words = [word.replace("{node}", state.node) for word in self._nodes.command]
+                lines.append(from_anywhere(self._nodes.base_dir, words))
         return lines
 
     async def aclose(self) -> None:

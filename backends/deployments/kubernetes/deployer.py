@@ -132,6 +132,10 @@ class KubernetesDeployer:
             image = "the image that is recorded"
         return [f"deploy   Deployment {self._deployments[color]}: {container}: {image}"]
 
+    def describe_retire(self, color: str) -> list[str]:
+        """No command: the plan's own line says it all."""
+        return []
+
     # ---- inside
 
     async def _read(self, color: str) -> Workload:

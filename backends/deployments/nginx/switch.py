@@ -25,6 +25,8 @@ from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import (
     Problem,
+    copy_command,
+    from_anywhere,
     locked_beside,
     read_bounded,
     replace_file,
@@ -190,7 +192,8 @@ class NginxSwitch:
             text = f"nginx refuses its configuration as it is, before any change: {problem}"
             return [Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
         if found.detail:
-            return [Finding(level="warning", code="nginx-armed", text=found.detail, fix="reload, or restore the file")]
+            fix = "reload, or restore the file"
+            return [Finding(level="warning", code="nginx-armed", text=first_line(found.detail), fix=fix)]
         text = f"nginx takes its configuration, and {self._config.stamp_url} proves {found.live.upper()}"
         return [Finding(level="ok", code="nginx-config", text=text)]
 
@@ -241,7 +244,7 @@ class NginxSwitch:
             before = b""
         fence = self._form.read(before).fence
         content = self._form.write(before, self._full(weights), "manual", datetime.now(UTC), fence).decode()
-        commands = [shlex.join(self._config.validate), shlex.join(self._config.reload)]
+        commands = [from_anywhere(self._base_dir, one) for one in (self._config.validate, self._config.reload)]
         ask = f"curl -s {shlex.quote(self._config.stamp_url)}"
         return [write_command(self._path.resolve(), content), *commands, ask]
 
@@ -252,22 +255,44 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}")
+            runs_on = SwitchState(weights=runs.shares, revision="").live
+            side = runs_on if runs_on in self._config.colors else self._config.colors[0]
+            commands = self.manual_commands({color: 100 if color == side else 0 for color in self._config.colors})
+            anew = f"write it anew, say with {side.upper()}: {' && '.join(commands[:-1])}"
+            return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}\n{anew}")
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
             return replace(file, revision=revision)
-        path = self._path.resolve()
-        undo = shlex.join(["mv", f"{path}.previous", str(path)])
         words = (
             f"ARMED: {self._path} says {shares_words(file.weights)} (gen {says[1]}), nginx runs "
             f"{shares_words(runs.shares)} (gen {runs.generation}): any reload completes it. Finish: "
-            f"{shlex.join(self._config.reload)}; or undo: {undo}"
+            f"{from_anywhere(self._base_dir, self._config.reload)}{self._undo(file, runs)}"
         )
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
             file = replace(file, stamp=runs.stamp, fence=0, journal="", ended=False)
         return replace(file, weights=mean, revision=revision, detail=words)
+
+    def _undo(self, file: SwitchState, runs: Running) -> str:
+        """The command after which the file says what nginx runs: the one before where it says that, else made anew;
+        empty where it can not be made."""
+        path = self._path.resolve()
+        previous = path.with_name(path.name + ".previous")
+        try:
+            kept = read_bounded(previous, MAX_BYTES) or b""
+        except BackendError:
+            kept = b""
+        found = self._form.read(kept)
+        if (found.weights, self._form.generation(kept), found.stamp) == (runs.shares, runs.generation, runs.stamp):
+            return f"; or undo: {copy_command(previous, path)}"
+        try:
+            at = datetime.fromtimestamp(path.stat().st_mtime, UTC)  # the same words each time that it is read
+            made = self._form.write(b"", runs.shares, runs.stamp, at, file.fence, generation=runs.generation)
+        except (OSError, ValueError):
+            return ""
+        live = SwitchState(weights=runs.shares, revision="").live
+        return f"; the undo is below\nundo, back to {live.upper()}, which runs: {write_command(path, made.decode())}"
 
     async def _as_expected(self, expected: SwitchState) -> tuple[bytes, SwitchState]:
         before = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
@@ -275,9 +300,9 @@ class NginxSwitch:
             raise BackendError("conflict", f"{self._path}: no such file: not written over")
         found = self._both(before, await running(self._config.stamp_url, self._config.colors))
         if not found.weights:
-            raise BackendError("conflict", f"{found.detail}: not written over")
+            raise BackendError("conflict", f"{first_line(found.detail)}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
-            said = found.detail or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            said = first_line(found.detail) or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
             raise BackendError("conflict", f"{self._path}: {said}: changed")
         return before, found
 
@@ -337,9 +362,8 @@ class NginxSwitch:
                 "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
             )
         message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
-        return BackendError(
-            "unreachable", message, fix=f"see nginx's error log, then {shlex.join(self._config.reload)}"
-        )
+        reload = from_anywhere(self._base_dir, self._config.reload)
+        return BackendError("unreachable", message, fix=f"see nginx's error log, then {reload}")
 
     async def _unproven(self, content: bytes, old_workers: set[int]) -> str:
         """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds."""
