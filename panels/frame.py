@@ -161,8 +161,6 @@ class PanelBox(Vertical):
         words: Line = []
         if body.filter:
             words.append(Cell(f"/{body.filter}  {len(body.rows.shown)} of {len(body.rows)}", "strong"))
-        if body.rows.marks:
-            words.append(Cell(f"{'  ' if words else ''}{len(body.rows.marks)} marked", "strong"))
         return words
 
     def _hidden_words(self) -> Line:

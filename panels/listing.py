@@ -37,8 +37,6 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         Binding("g,home", "first", "first", id="list.first", show=False),
         Binding("G,end", "last", "last", id="list.last", show=False),
         Binding("enter", "select", "open", id="list.open", key_display="⏎"),
-        Binding("space", "mark", "mark", id="list.mark", show=False),
-        Binding("asterisk", "mark_all", "mark all", id="list.mark_all", show=False),
     ]
 
     class Highlighted(Message):
@@ -129,11 +127,6 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     def filter(self) -> str:
         """What the rows that are shown have to match."""
         return self.rows.filter
-
-    @property
-    def marked(self) -> list[Any]:
-        """The marked items, in order."""
-        return [self.kind.item(row.item) for row in self.rows.shown if row.key in self.rows.marks]
 
     @property
     def narrowed(self) -> bool:
@@ -248,10 +241,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     def _sign(self, row: Row[T], index: int) -> Cell:
         cursor = index == self.rows.at and (self.has_focus or self.always_focused)
-        marked = row.key in self.rows.marks
         plain = self.moment.symbols.arrow.isascii()
-        if marked:
-            return Cell("*" if plain else "●", "strong")
         return Cell(("=" if plain else "▌") if cursor else " ", "strong")
 
     def _cells(self, row: Row[T], line: int) -> Line:
@@ -330,21 +320,6 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self._touch()
         if (item := self.current) is not None:
             self.opened(item)
-
-    def action_mark(self) -> None:
-        row = self.rows.current
-        if row is not None:
-            self.rows.marks ^= {row.key}
-            self.action_move(1)
-            self.repaint()
-
-    def action_mark_all(self) -> None:
-        self._touch()
-        keys = {row.key for row in self.rows.shown}
-        marks = self.rows.marks
-        self.rows.marks = marks - keys if keys <= marks else marks | keys
-        self.repaint()
-        self.post_message(self.Changed(self))
 
 
 def _inset(line: Line) -> Line:

@@ -46,7 +46,6 @@ class Rows(Generic[T]):
         self.kind = kind
         self.follow = kind.newest_last
         self.filter = ""
-        self.marks: set[str] = set()
         self.shown: list[Row[T]] = []
         self.late: list[Row[T]] = []
         self.total = 0
@@ -78,7 +77,6 @@ class Rows(Generic[T]):
             self._order.sort(key=_SORT)
             self.late = []
         self._known = known
-        self.marks &= known.keys()
         self.version += 1
 
     def thaw(self) -> None:

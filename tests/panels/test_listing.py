@@ -125,7 +125,7 @@ async def test_order_is_frozen_while_touched_and_new_rows_are_announced() -> Non
         assert "new" not in app.box.caption
 
 
-async def test_keys_move_mark_and_open() -> None:
+async def test_keys_move_and_open() -> None:
     items = runs(50)
     async with panel(PIPELINES, items) as (app, pilot):
         await pilot.press("G")
@@ -134,10 +134,6 @@ async def test_keys_move_mark_and_open() -> None:
         assert app.selected == [items[1]]
         await pilot.press("pagedown")
         assert app.listing.cursor > 5
-        await pilot.press("g", "space", "space")
-        assert app.listing.marked == items[:2]
-        await pilot.press("asterisk")
-        assert len(app.listing.marked) == 50
 
 
 async def test_an_unchanged_refresh_draws_nothing() -> None:

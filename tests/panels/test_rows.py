@@ -114,14 +114,12 @@ def test_one_key_given_twice_is_two_rows() -> None:
     assert len(rows.shown) == 2
 
 
-def test_filter_marks_and_counts() -> None:
+def test_filter_and_counts() -> None:
     items = [*runs(3), run("bad", "1", "failed")]
     rows = rows_of(items)
-    rows.marks = {"airflow/bad/1", "airflow/gone/1"}
     rows.filter = "state:failed"
     update(rows, items)
     assert names(rows) == ["bad"]
-    assert rows.marks == {"airflow/bad/1"}
     assert len(rows) == 4
     amounts, distrusted = rows.count()
     assert amounts["ok", ""] == 3

@@ -80,7 +80,7 @@ async def test_help_is_made_from_the_bindings_of_what_has_focus() -> None:
         in_a_list = {key.id for key in keys_of(app.screen)}
         await pilot.press("5")
         in_the_logs = {key.id for key in keys_of(app.screen)}
-        assert "list.mark" in in_a_list - in_the_logs
+        assert "list.open" in in_a_list - in_the_logs
         assert "logs.follow" in in_the_logs - in_a_list
         assert {"zoom.1", "help", "palette", "filter"} <= in_a_list & in_the_logs
         await pilot.press("question_mark")
