@@ -144,9 +144,10 @@ def _take_back(
 
 
 def _by_mark(state: SwitchState, colors: Sequence[str]) -> Move | None:
-    """Where this journal knows nothing: what the mark of another says; None where that is nothing."""
+    """Where this journal knows nothing: what the mark of another says; None where that is nothing. An action that has
+    ended left all traffic on one side, and its mark does not say which: a hand may have moved it since."""
     back = back_by_mark(state, colors)
-    if state.live == "unknown" or not (back.to or back.already):
+    if state.live == "unknown" or not (back.to or back.already) or (state.ended and not back.already):
         return None
     found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
     return Move(state=state, to=state.live if back.already else back.to, already=back.already, findings=(found,))

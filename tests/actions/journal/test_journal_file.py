@@ -158,9 +158,9 @@ def test_ids_sort_by_time_and_times_by_text() -> None:
     ],
 )
 def test_where_the_journal_is(
-    configured: str | None, env: dict[str, str], url: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+    configured: str | None, env: dict[str, str], url: str, shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actions.journal.location.SHARED_DIR", Path("/nonexistent"))
+    monkeypatch.setattr("actions.journal.location.SHARED_DIR", tmp_path / "absent")
     found = journal_location(configured, env)
     assert (found.url, found.shared, found.finding is None) == (url, shared, shared)
 

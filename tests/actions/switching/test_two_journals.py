@@ -168,14 +168,21 @@ async def test_an_empty_journal_finds_what_another_took_back_and_names_nothing(m
     assert (plan.already, plan.to, [one.code for one in plan.findings]) == (True, "blue", ["by-the-mark"])
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"stamp": "X:shift"},  # of a program that marked its way back alike
+        {"stamp": "X:shift", "journal": "other", "ended": "X:shift"},  # it may have gone to either side
+    ],
+)
 async def test_the_flip_that_is_named_where_the_mark_says_nothing_is_one_that_is_taken(
-    mine: House, service: TwoColors
+    mine: House, service: TwoColors, mark: dict[str, str]
 ) -> None:
-    service.write(GREEN, stamp="X:shift")  # of a program that marked its way back alike
+    service.write(GREEN, **mark)
     with pytest.raises(Refused) as caught:
         await mine.gate.plan(ANALYTICS_ROLLBACK)
-    fix = "teal deploy flip analytics --to BLUE --override other-journal --reason WHY"
-    assert (caught.value.exit_code, caught.value.error.fix) == (5, fix)
+    past = "" if "ended" in mark else " --override other-journal --reason WHY"
+    assert (caught.value.exit_code, caught.value.error.fix) == (5, f"teal deploy flip analytics --to BLUE{past}")
     assert (await mine.order(ANYWAY, BECAUSE)).status == "succeeded"
 
 
