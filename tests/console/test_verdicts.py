@@ -76,7 +76,7 @@ def test_a_green_run_that_wrote_bad_data(teal_in: Teal, tmp_path: Path) -> None:
     assert "✗ bad data" in line
     assert WHY in line
     assert WHY in teal_in("status")[1]
-    assert f"success: it ended well, and wrote bad data: {WHY}" in teal_in("timeline")[1]
+    assert f"bad data: it ended well, and wrote bad data: {WHY}" in teal_in("timeline")[1]
     assert f"and wrote bad data: {WHY}".replace("<", "\\<") in teal_in("report")[1]
 
 

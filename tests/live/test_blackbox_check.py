@@ -60,7 +60,7 @@ async def build_blackbox(exporter: str, system: FaultyServer, tmp_path: Path) ->
     http = Http()
 
     def factory(**config: Any) -> BlackboxCheck:
-        config = {"url": exporter, "target": f"{system.url}/?token={TOKEN}", **config}
+        config = {"url": exporter, "target": f"{system.url}/?session={TOKEN}", **config}
         check: BlackboxCheck = build("checks", "blackbox", config, AdapterContext("mine", tmp_path, tmp_path, http))
         return check
 
