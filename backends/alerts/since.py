@@ -10,6 +10,9 @@ import msgspec
 from backends.json_text import decode_text
 from backends.state_file import StateFile
 
+KEPT_S = 30 * 86400.0
+"""A rule that nobody asks about any more is forgotten then; until then it may be another config's."""
+
 
 class SinceFile:
     """`{rule: {fingerprint: first seen}}`. Replaced whole and atomically, under a lock, only where it changes."""
@@ -21,8 +24,9 @@ class SinceFile:
     def update(self, seen: Mapping[str, Sequence[str]], blind: set[str], now: datetime) -> dict[str, datetime]:
         """When each fingerprint of `seen` (by rule) was seen first: `now` for a new one. Blocks for 2 s at most.
 
-        What is gone is forgotten, except of the rules in `blind`, which nobody could look at. Where the file cannot
-        be written, `trouble` says why and the new ones are left out.
+        What is gone is forgotten, except of the rules in `blind`, which nobody could look at, and of those that are in
+        neither: another config, of a context of the same name, has them. Where the file cannot be written, `trouble`
+        says why and the new ones are left out.
         """
         self.trouble = ""
         try:
@@ -58,7 +62,12 @@ class SinceFile:
 def _merge(
     before: Mapping[str, Mapping[str, float]], seen: Mapping[str, Sequence[str]], blind: set[str], now: datetime
 ) -> dict[str, dict[str, float]]:
-    after = {rule: dict(before[rule]) for rule in blind if rule in before}
+    young = now.timestamp() - KEPT_S
+    after = {
+        rule: dict(found)
+        for rule, found in before.items()
+        if rule in blind or (rule not in seen and max(found.values(), default=0.0) > young)
+    }
     for rule, fingerprints in seen.items():
         known = before.get(rule, {})
         if fingerprints:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from backends import state_file
 from backends.alerts.rules import RuleAlerts, fill, fingerprint_of
+from backends.alerts.since import SinceFile
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Alert
@@ -228,6 +229,23 @@ async def test_a_lock_that_is_held_is_not_waited_for_forever(warehouse: Path, mo
         alert = await only(alerts_in(warehouse))
     assert (alert.since, "locked by another process" in alert.summary) == (None, True)
     assert (await only(alerts_in(warehouse))).since is not None
+
+
+async def test_another_config_of_the_same_context_costs_no_age(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    since = (await only(alerts_in(warehouse))).since
+    await once(alerts_in(warehouse, RULE | {"name": "Other"}))
+    assert (await only(alerts_in(warehouse))).since == since
+
+
+def test_a_rule_that_nobody_asks_about_is_forgotten_in_time(tmp_path: Path) -> None:
+    file, then = SinceFile(tmp_path / "since.json"), datetime(2026, 1, 1, tzinfo=UTC)
+    file.update({"old": ["a"]}, set(), then)
+    file.update({"new": ["b"]}, set(), then + timedelta(days=29))
+    assert file.update({"old": ["a"]}, set(), then + timedelta(days=29)) == {"a": then}
+    late = then + timedelta(days=90)
+    file.update({"new": ["b"]}, set(), late)
+    assert file.update({"old": ["a"]}, set(), late) == {"a": late}
 
 
 async def test_processes_agree_on_since_when(warehouse: Path) -> None:
