@@ -21,7 +21,7 @@ from backends.redaction import quoted, redact_url, redacted, request_secrets
 from backends.retrying import ATTEMPTS, PASSING_STATUS, retried
 from backends.stopwatch import Stopwatch
 from backends.text import clean
-from backends.urls import port_problem
+from backends.urls import refuse_port
 
 if TYPE_CHECKING:
     import httpx
@@ -145,7 +145,7 @@ class Http:
         import httpx
 
         where = redact_url(url)
-        _refuse_port(url)
+        refuse_port(url)
         secrets = request_secrets(url, headers, auth)
         if json is not None:
             content = msgspec.json.encode(json)
@@ -189,7 +189,7 @@ class Http:
         import httpx
 
         where = redact_url(url)
-        _refuse_port(url)
+        refuse_port(url)
         secrets = request_secrets(url, headers, None)
         patience = httpx.Timeout(idle_s, connect=CONNECT_TIMEOUT_S)
         began = time.monotonic()
@@ -250,12 +250,6 @@ class Http:
         headers = {"user-agent": self._user_agent, "accept-encoding": "gzip"}
         named = self._proxy_named if self._proxy else "proxy of the environment"
         return httpx.AsyncClient(headers=headers, transport=Routes(tls, self._route, named))
-
-
-def _refuse_port(url: str) -> None:
-    """Raises BackendError(config)."""
-    if why := port_problem(url):
-        raise BackendError("config", f"{redact_url(url)}: {why}", fix="correct the URL")
 
 
 @contextlib.contextmanager
