@@ -14,6 +14,7 @@ from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since, ways_out
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
+from actions.switching.moved_since import found_bad, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
@@ -43,6 +44,12 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         offer = _of_the_open(deployment, occupied)
     elif change is not None:
         offer = await _offer(deployment, change, targets)
+    moved, bad = "", None
+    if occupied is None:
+        shares = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
+        versions = {color: side.version or "" for color, side in deployment.colors.items()}
+        moved = await moved_since(journal, context, service, change, shares, versions)
+        bad = await found_bad(journal, context, deployment, policy.zone, moved=bool(moved))
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
@@ -53,6 +60,8 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last_switch=last,
         rollback=offer or deployment.rollback,
         freeze=frozen,
+        changed_since="; ".join(filter(None, (moved, bad.text if bad and bad.level != "block" else ""))) or None,
+        rejected=f"live {bad.text}" if bad is not None and bad.level == "block" else None,
         verified_version=await verified_version(journal, context, service, deployment.live),
     )
 

@@ -15,14 +15,15 @@ from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
 from actions.switching.conditions import conditions
-from actions.switching.other_journal import other_journal
+from actions.switching.moved_since import moved_since
+from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
 from actions.targets import SwitchTarget
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
 from backends.ports import Deployed, SwitchState
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.times import local_words
 from backends.together import together
 
@@ -97,7 +98,8 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
 
 
 async def in_the_way(policy: Policy, journal: Journal, service: str, state: SwitchState) -> list[Finding]:
-    """What of the past forbids anything new: an open action, a rollback that failed, another journal at work."""
+    """What of the past forbids anything new: an open action, a rollback that failed, another journal at work; and that
+    somebody moved the traffic outside, which only is told."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is not None:
         return [block("open-action", held_words(occupied, policy.zone), command("action watch", occupied.id or ""))]
@@ -106,7 +108,10 @@ async def in_the_way(policy: Policy, journal: Journal, service: str, state: Swit
         text = f"the rollback of {change.action} failed: {change.error}"
         fix = "see that production is as it should be"
         return [Finding(level="block", code="rollback-failed", text=text, fix=fix, overridable=True)]
-    return await other_journal(journal, state)
+    found = await other_journal(journal, state)
+    if not found and (words := await moved_since(journal, policy.context, service, change, state.weights, {})):
+        found = [Finding(level="warning", code=CHANGED_SINCE, text=first_line(words), fix="see who changed it")]
+    return found
 
 
 def shares_of(request: Request, target: SwitchTarget, state: SwitchState) -> tuple[tuple[int, ...], list[Finding]]:

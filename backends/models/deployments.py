@@ -102,6 +102,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     may be at work. `orphaned_since`: the last sign of its runner, where nobody runs it, and `ways_out` the commands
     that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
+    `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
+    line of its own; `rejected`: why a version that has traffic should have none.
     """
 
     ref: str
@@ -119,6 +121,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     ways_out: str = ""
     action_unknown: str = ""
     verified_version: str | None = None
+    changed_since: str | None = None
+    rejected: str | None = None
 
     @property
     def unverified(self) -> str:
@@ -131,10 +135,16 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs, a live version that nobody verified, requests that fail, unknown or mixed truth
-        is worst; then an unhealthy side that takes traffic, then no proof or no way back."""
+        """An action that nobody runs, a live version that nobody verified or that was rejected, requests that fail,
+        unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic that somebody moved
+        outside, no proof or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
-        if self.orphaned_since is not None or self.unverified or any(color.failing for color in taking):
+        if (
+            self.orphaned_since is not None
+            or self.unverified
+            or self.rejected
+            or any(color.failing for color in taking)
+        ):
             return "critical"
         if self.live == "unknown":
             return "unknown"
@@ -145,4 +155,5 @@ class Deployment(Struct, frozen=True, kw_only=True):
         if any(color.healthy is None for color in taking):
             return "unknown"
         proven = self.truth.data.value != "unknown"
-        return "ok" if proven and all(color.healthy for color in self.colors.values()) else "warning"
+        well = proven and self.changed_since is None
+        return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"

@@ -12,7 +12,7 @@ from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
 from console.ports.store import SourceKey
-from panels.kinds.deployments import why_not_well
+from panels.kinds.deployments import against, why_not_well
 
 OPEN_ACTION_INTERVAL_S = 1.0
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
@@ -58,8 +58,8 @@ def _against(findings: list[Finding]) -> Iterator[Finding]:
 def _says(item: Deployment) -> str:
     because = f", {why}" if (why := why_not_well(item)) else ""
     nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
-    changed = f", {item.unverified}" if item.unverified else ""
-    return f"{item.service} live {item.live}{because}{nobody}{changed}"
+    known = "".join(f", {first_line(words)}" for _, words in against(item))
+    return f"{item.service} live {item.live}{because}{nobody}{known}"
 
 
 DEPLOYMENTS: Port[Switch, Deployment] = Port(

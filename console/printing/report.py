@@ -15,8 +15,10 @@ from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
+from backends.text import first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
+from panels.kinds.deployments import against
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline import Event
 from panels.words import UNICODE, ago, clock, zone_name
@@ -200,7 +202,8 @@ def _evidence(facts: Facts) -> list[str]:
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"
-                lines.append(f"- service `{item.service}` live {item.live.upper()} ({layers})")
+                words = "".join(f"; {_plain(first_line(said))}" for _, said in against(item))
+                lines.append(f"- service `{item.service}` live {item.live.upper()} ({layers}){words}")
             case _:
                 pass
     return lines

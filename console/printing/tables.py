@@ -10,10 +10,11 @@ from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import since_words, ways_out
 from actions.telling import cause, is_noop, outcome
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
+from backends.text import first_line
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import frozen_words, why_in_full
+from panels.kinds.deployments import against, frozen_words, why_in_full
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -106,7 +107,8 @@ def _colors(deployment: Deployment, view: View) -> str:
 
 def _live(deployment: Deployment, view: View) -> str:
     words = f"{deployment.live.upper()} {frozen_words(deployment, view.now)}".rstrip()
-    return f"{words}; {UNICODE.critical} {deployment.unverified}" if deployment.unverified else words
+    marks = [f"{UNICODE.of(word)} {first_line(said)}" for word, said in against(deployment)]
+    return "; ".join([words, *marks])
 
 
 def _truth(deployment: Deployment, view: View) -> str:
@@ -251,6 +253,7 @@ def reasons(deployments: Sequence[Deployment]) -> list[str]:
     """Why each service that is not well is not, at full length, with the command that begins what is missing on a line
     of its own, and why a way back is not at once: below the table, since a column would cut it."""
     bad = [(found.service, why_in_full(found)) for found in deployments if found.health != "ok"]
+    bad += [(found.service, words) for found in deployments for _, words in against(found)]
     bad += [(found.service, _why_not_back(found)) for found in deployments]
     return ["\n  ".join(f"{service}: {why}".splitlines()) for service, why in bad if why]
 

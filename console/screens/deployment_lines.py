@@ -11,7 +11,7 @@ from actions.models import Action
 from actions.telling import doing, outcome, short_title, standing, way
 from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
-from panels.kinds.deployments import is_split, no_way_back
+from panels.kinds.deployments import against, is_split, no_way_back
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -53,6 +53,11 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
     if unread:
         rows.append(row(mark("unknown", of), f"not known: {', '.join(unread)}", style_of("unknown")))
     return rows
+
+
+def known_against(deployment: Deployment, of: Symbols) -> list[Row]:
+    """What the journal knows against the traffic as it is, each with how it is put right."""
+    return [row(mark(word, of), "; ".join(words.splitlines()), style_of(word)) for word, words in against(deployment)]
 
 
 def truth_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> list[Row]:

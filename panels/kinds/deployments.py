@@ -39,6 +39,14 @@ def why_in_full(item: Deployment) -> str:
     return said or next((_ill(name, side) for name, side in item.colors.items() if not side.healthy), "")
 
 
+def against(item: Deployment) -> list[tuple[Health, str]]:
+    """What the journal knows against the traffic as it is, whatever health says: how bad it is, and what; further lines
+    are how that is put right."""
+    critical = [item.unverified, item.rejected or ""]
+    found: list[tuple[Health, str]] = [("critical", words) for words in critical if words]
+    return found + ([("warning", item.changed_since)] if item.changed_since else [])
+
+
 def failures(item: Deployment) -> list[str]:
     """Each side with traffic that is not healthy, or whose requests fail although its health check passes."""
     taking = {name: side for name, side in _ordered(item) if side.takes_traffic or name == item.live}
@@ -252,6 +260,7 @@ def _open_action(deployment: Deployment, moment: Moment) -> Line:
 def _warnings(deployment: Deployment) -> list[tuple[Health, str]]:
     """What is said below its name, never left out: how bad it is, and what."""
     said: list[tuple[Health, str]] = [("critical", words) for words in failures(deployment)]
+    said += [(word, first_line(words)) for word, words in against(deployment) if words != deployment.unverified]
     said += [("critical", words)] if (words := disagreement(deployment)) else []
     return said + ([("unknown", words)] if (words := unread(deployment)) else [])
 

@@ -18,6 +18,8 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
+from console.ports.deployments import DEPLOYMENTS as PORT
+from console.printing.tables import reasons
 from panels.columns import Kind, Line, Moment, counts, fit, row, text_of
 from panels.kinds import alerts, deployments, pipelines, quality, timeline
 from panels.widths import display_width
@@ -289,3 +291,19 @@ def test_who_does_what_stands_in_the_block_and_one_that_nobody_runs_is_loud() ->
     lines = block(alone, 60)
     assert lines[0].startswith("✗ analytics")
     assert lines[-1].strip() == f"✗ nobody runs it: {about}"
+
+
+def test_what_the_journal_knows_against_the_traffic_is_said_below_the_name() -> None:
+    moved = "changed since: live is GREEN 2.4.1, root's flip left BLUE 2.4.0"
+    item = deployment(changed_since=f"{moved}\nwhere that is meant: teal deploy flip analytics --to GREEN")
+    lines = block(item, 100)
+    assert (item.health, lines[1]) == ("warning", f"▲ {moved}")
+    bad = replace(item, rejected="live 2.4.1 was rejected by alice")
+    assert (bad.health, block(bad, 100)[1:3]) == ("critical", ["✗ live 2.4.1 was rejected by alice", f"▲ {moved}"])
+    assert len(block(bad, 100)) == deployments.DEPLOYMENTS.height(bad, True)
+    assert PORT.reading is not None
+    assert PORT.reading.says is not None
+    assert PORT.reading.says(bad) == f"analytics live green, live 2.4.1 was rejected by alice, {moved}"
+    assert [line for line in reasons([bad]) if moved in line] == [
+        f"analytics: {moved}\n  where that is meant: teal deploy flip analytics --to GREEN"
+    ]
