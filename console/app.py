@@ -327,6 +327,10 @@ class TealApp(Opening, inherit_bindings=False):
 
         self.push_screen(actions_screen(self))
 
+    def action_silences(self) -> None:
+        """What keeps alerts quiet; from an alert, what hides it."""
+        self.open_silences()
+
     def action_note(self) -> None:
         """A sentence into the audit and the timeline."""
         from console.screens.note import NotePrompt

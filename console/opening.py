@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from backends.models import Alert, TimelineEvent
@@ -43,6 +44,18 @@ class Opening(Host):
         from console.screens.plan import PlanScreen
 
         self.push_screen(PlanScreen(self.session, request))
+
+    def open_plans(self, requests: Sequence[Request], verb: str, noun: str) -> None:
+        """What would be done of each; nothing is until it is pressed there."""
+        from console.screens.several import SeveralPlans
+
+        self.push_screen(SeveralPlans(self.session, requests, verb, noun))
+
+    def open_silences(self, alert: Alert | None = None) -> None:
+        """What keeps alerts quiet, or what hides `alert`."""
+        from console.screens.silences import SilencesScreen
+
+        self.push_screen(SilencesScreen(self, alert))
 
     def open_action(self, action_id: str) -> None:
         """An action while it runs, or as it ended."""

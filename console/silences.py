@@ -23,16 +23,17 @@ def silencers(session: Session) -> list[str]:
 
 async def read_silences(session: Session) -> list[Snapshot]:
     """The silences of each of them, also expired ones; never raises: what cannot be read says why."""
+    return list(await asyncio.gather(*(silences_of(session, name) for name in silencers(session))))
 
-    async def one(name: str) -> Snapshot:
-        entry = session.adapters.entry("alerts", name)
-        key = SourceKey("alerts", name)
-        try:
-            with collected() as lost:
-                items = await silencer(session.adapters, name).silences()
-        except BackendError as error:
-            return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
-        parts = tuple(map(SourceError.of, lost))
-        return Snapshot(key=key, type=entry.type, items=tuple(items), missing=parts, fetched_at=moment.utc_now())
 
-    return list(await asyncio.gather(*map(one, silencers(session))))
+async def silences_of(session: Session, name: str, *, hiding: str | None = None) -> Snapshot:
+    """Those of one source, or only those that hide the alert of that fingerprint now; never raises either."""
+    entry = session.adapters.entry("alerts", name)
+    key = SourceKey("alerts", name)
+    try:
+        with collected() as lost:
+            items = await silencer(session.adapters, name).silences(hiding=hiding)
+    except BackendError as error:
+        return Snapshot(key=key, type=entry.type, error=SourceError.of(error))
+    parts = tuple(map(SourceError.of, lost))
+    return Snapshot(key=key, type=entry.type, items=tuple(items), missing=parts, fetched_at=moment.utc_now())

@@ -28,6 +28,7 @@ class AlertDetail(ItemDetail):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu"),
         Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
+        Binding("S", "silences", "silences", id="silences.here", tooltip="what silences this alert, as a list"),
     ]
 
     def __init__(self, session: Session, alert: Alert) -> None:
@@ -96,6 +97,13 @@ class AlertDetail(ItemDetail):
         rows = [row(silence.state, f"{who}, hides {silence.matches}")]
         rows += [row("", silence.comment)] if silence.comment else []
         return [*rows, row("", " ".join(map(str, silence.matchers)), MUTED), row("", silence.id, MUTED)]
+
+    def action_silences(self) -> None:
+        """What hides it now, to be extended or ended; where its source only reads, that."""
+        if why_not := why_not_silenced(self.session.adapters, self.alert.backend):
+            self.app.say(why_not)
+        else:
+            self.app.open_silences(self.alert)
 
     def _until(self, at: datetime | None) -> str:
         if at is None:

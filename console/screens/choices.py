@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actions.journal.steering import possible_orders
 from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
-from backends.models import Alert, Deployment, Item, PipelineRun
+from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
 
@@ -38,7 +38,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     pauses: bool = False
 
 
-def choices(item: Item | Action, session: Session) -> list[Choice]:
+def choices(item: Item | Action | Silence, session: Session) -> list[Choice]:
     """Everything that the menu lists for `item`, in the order of their keys; none for what is only looked at."""
     match item:
         case Action():
@@ -49,6 +49,8 @@ def choices(item: Item | Action, session: Session) -> list[Choice]:
             found = _deployment_choices(item, session)
         case Alert():
             found = _alert_choices(item, session)
+        case Silence():
+            found = _silence_choices(item, session)
         case _:
             found = []
     keymap = session.context.keymap
@@ -280,6 +282,22 @@ def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
             form=place.form,
         )
         for kind, place in _places("alerts")
+    ]
+
+
+def _silence_choices(silence: Silence, session: Session) -> list[Choice]:
+    labels = {"extend": "extend it to 1h from now", "unsilence": "end it: what it hides is shown again"}
+    over = "it has ended" if silence.state == "expired" else ""
+    return [
+        Choice(
+            id=place.id,
+            key=place.key,
+            label=labels[kind.name],
+            reason=_forbidden(kind, session) or why_not_silenced(session.adapters, silence.backend) or over,
+            request=Request(kind=kind.name, service=silence.ref, ref=silence.ref),
+        )
+        for kind, place in _places("alerts")
+        if kind.name in labels
     ]
 
 

@@ -75,6 +75,14 @@ class Host(App[None]):
         """What would be done; nothing is until it is pressed there."""
         raise NotImplementedError
 
+    def open_plans(self, requests: Sequence[Request], verb: str, noun: str) -> None:
+        """What would be done of each; nothing is until it is pressed there."""
+        raise NotImplementedError
+
+    def open_silences(self, alert: Alert | None = None) -> None:
+        """What keeps alerts quiet, or what hides `alert`."""
+        raise NotImplementedError
+
     def open_action(self, action_id: str) -> None:
         """An action while it runs, or as it ended."""
         raise NotImplementedError

@@ -26,6 +26,7 @@ from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
+from panels.sources import Source
 from panels.words import NOTHING, ago, amount
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ class ListScreen(Screen[None], inherit_bindings=False):
         """Read and write the list anew."""
         moment = Moment(self.app.now(), self.app.session.context.zone, self.app.symbols)
         self.list.apply(self._read(), moment)
-        self.box.show(moment, (), extra=self.extra())
+        self.box.show(moment, self.sources(moment), extra=self.extra())
+
+    def sources(self, moment: Moment) -> Sequence[Source]:
+        """Where the items come from, if they are read from anywhere."""
+        return ()
 
     def extra(self) -> Sequence[Cell]:
         """What the upper edge says more."""

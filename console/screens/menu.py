@@ -16,8 +16,9 @@ from textual.widgets.option_list import Option
 from actions.kinds import TABLE
 from actions.models import Action, Refused, Request
 from actions.telling import title
+from backends.alerts.matchers import in_words
 from backends.errors import BackendError
-from backends.models import Alert, Deployment, Item, PipelineRun
+from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.pipelines import PIPELINES
 from console.screens.choices import Choice, choices
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
@@ -37,7 +38,7 @@ _KEYS = (
 )  # fmt: skip
 
 
-def name_of(item: Item | Action) -> str:
+def name_of(item: Item | Action | Silence) -> str:
     """What a menu or a title calls it."""
     match item:
         case Action():
@@ -48,6 +49,8 @@ def name_of(item: Item | Action) -> str:
             return item.service
         case Alert():
             return item.name
+        case Silence():
+            return in_words(item.matchers)
         case _:
             return getattr(item, "ref", "")
 
@@ -75,7 +78,7 @@ class ActionMenu(ModalScreen[None]):
     }
     """
 
-    def __init__(self, session: Session, item: Item | Action) -> None:
+    def __init__(self, session: Session, item: Item | Action | Silence) -> None:
         super().__init__()
         self.session = session
         self.item = item

@@ -133,6 +133,7 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
                 item = listing.kind.item(row)
                 words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
                 commands.append(Command(len(commands), words, "open", item=item))
+    commands.append(Command(len(commands), "silences: what keeps alerts quiet", "", "app.silences", screen))
     for name in THEMES:
         commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     return commands

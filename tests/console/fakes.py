@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
 from typing import Any
 
 from msgspec import Struct
 
 from actions.models import Action, Consent, OpenConsole, Plan, Request
+from backends.alerts.matchers import may_match
 from backends.errors import BackendError
 from backends.models import (
     Acknowledgement,
@@ -90,12 +92,23 @@ class FakeSystem:
             raise self._session.silences
         return list(self._session.silences)
 
+    async def matching(self, matchers: Any) -> list[Alert]:
+        found: list[Alert] = self._session.store.items("alerts")
+        return [alert for alert in found if may_match(matchers, alert.labels)]
+
 
 class FakeAdapters:
     """All of one session are one; `why_not` of the session says why there is none."""
 
     def __init__(self, session: "FakeSession") -> None:
         self._session = session
+
+    @property
+    def context(self) -> Any:
+        return SimpleNamespace(entries={"alerts": [self.entry("alerts", name) for name in self._session.alert_sources]})
+
+    def entry(self, port: str, name: str) -> Any:
+        return SimpleNamespace(name=name, type="alertmanager")
 
     def of(self, port: Any, name: str) -> FakeSystem:
         if self._session.why_not:
@@ -119,6 +132,7 @@ class FakeSession:
         self.adapters = FakeAdapters(self)
         self.why_not = ""
         self.silences: Any = ()
+        self.alert_sources: tuple[str, ...] = ("am",)
 
     def start(self) -> None:
         self.calls.append(("start", None))

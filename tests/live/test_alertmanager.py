@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,17 @@ import pytest
 
 from backends.alerts.alertmanager.alerts import Alertmanager
 from backends.http import Http
+from backends.models import Matcher
 from backends.registry import AdapterContext, build
 from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts, Raised
 from backends.testing.silences import SilencerContract, in_hours
+from console.app import TealApp
 from console.cli.commands import teal
 from console.cli.ending import run_command
+from console.config.selection import select
+from console.screens.several import SeveralPlans
+from console.session import Session
+from tests.console.screen_fakes import text_of
 from tests.live.alertmanager import Cluster, alertmanagers
 
 pytestmark = pytest.mark.live
@@ -274,3 +280,36 @@ def test_a_lost_peer_makes_the_document_partial(cluster: Cluster, teal_alert: Te
     document = teal_alert("alert", "list")[1]
     assert document["partial"] is True
     assert [cluster.urls[0] in error["message"] for error in document["errors"]] == [True]
+
+
+async def test_two_silences_are_ended_together_from_the_console_each_as_its_own_action(
+    cluster: Cluster, adapter: Alertmanager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(CONFIG.format(urls=json.dumps(cluster.urls)))
+    config.chmod(0o600)
+    monkeypatch.setenv("TEAL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cluster.fire([(CUSTOMERS, {}), (TRANSACTIONS, {})])
+    for labels in (CUSTOMERS, TRANSACTIONS):
+        matchers = (Matcher(name="dataset", value=labels["dataset"]),)
+        await adapter.silence(matchers, until=in_hours(0.1), by="mia", comment="late", ack=False)
+    session = Session(select(str(config), None))
+    app = TealApp(session)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_silences()
+        await settles(pilot, lambda: "2 ends soon" in text_of(app))
+        await pilot.press("asterisk", "u")
+        await settles(pilot, lambda: isinstance(app.screen, SeveralPlans) and app.screen.focused is not None)
+        await pilot.press("enter", "enter")
+        await settles(pilot, lambda: "2 of 2 done" in text_of(app))
+        ended = [action.kind for action in await session.actions()]
+        assert (ended, cluster.peers[1].silences()) == (["unsilence", "unsilence"], [])
+
+
+async def settles(pilot: Any, is_so: Callable[[], bool]) -> None:
+    """Wait for it, a minute at most."""
+    ends = time.monotonic() + 60.0
+    while not is_so():
+        assert time.monotonic() < ends, text_of(pilot.app)
+        await pilot.pause(0.1)

@@ -1,0 +1,281 @@
+"""Several plans agreed to with one press: each is guarded, recorded and carried out as an action of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.events import Key
+from textual.widgets import Button, Input, Static
+
+from actions.models import Action, Consent, Plan, Refused, Request
+from actions.telling import outcome, standing
+from backends.errors import BackendError
+from backends.text import counted
+from console.screens import plan_words as words
+from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Page, Paragraphs, Row, mark, row, seconds_since
+from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
+from panels.keybar import KeyBar
+
+if TYPE_CHECKING:
+    from console.session import Session
+
+AT_A_TIME = 4  # a plan asks its system several things, and a system has other users
+
+
+class Each:
+    """One of them: its request, its plan or why there is none, and what became of it."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.plan: Plan | None = None
+        self.wrong: list[Row] = []
+        self.action: Action | None = None
+        self.key = f"console-{secrets.token_hex(8)}"
+
+    @property
+    def open(self) -> bool:
+        """Whether something would be done that nobody has ordered yet."""
+        return self.plan is not None and not (self.plan.blocked or self.plan.already or self.action or self.wrong)
+
+
+class SeveralPlans(Page):
+    """Requests of one kind whose plans need no name typed (guard classes 1 and 2).
+
+    The button does all that can be done; what can not is said beside it and left out. A plan that is old, and differs
+    when it is made anew, is shown again instead.
+    """
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
+    ]
+    DEFAULT_CSS = """
+    SeveralPlans {
+        #each-scroll { height: 1fr; margin-bottom: 1; }
+        .field { height: 1; }
+        .field > Static { width: 10; height: 1; color: $text-muted; }
+        .field > Input { width: 1fr; height: 1; background: $panel; }
+        .field > Input:focus { background-tint: $foreground 10%; }
+        #said { height: auto; max-height: 4; }
+        #buttons { height: 1; margin-top: 1; }
+        #buttons Button { min-width: 0; width: auto; height: 1; margin-right: 3; background: transparent; }
+        #buttons Button:focus { text-style: reverse bold; }
+    }
+    """
+
+    def __init__(self, session: Session, requests: Sequence[Request], verb: str, noun: str) -> None:
+        """`verb` and `noun`: what is done to what, as in `Extend` 3 `silence`s."""
+        super().__init__(session)
+        self.verb, self.noun = verb, noun
+        self.each = [Each(request) for request in requests]
+        self._planned = self._ordered = self._ready = False
+        self._typed_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Frame(title=self._title, id="frame"):
+            with VerticalScroll(id="each-scroll"):
+                yield Paragraphs(2, id="each")
+            with Horizontal(classes="field", id="reason-field"):
+                yield Static("Reason", markup=False)
+                yield Input(id="reason", placeholder="_" * 48, compact=True, max_length=REASON_CHARS)
+            yield Paragraphs(2, id="said")
+            with Horizontal(id="buttons"):
+                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                yield Button(Content(), id="go", compact=True)
+        yield KeyBar(KEY_ORDER)
+
+    def on_mount(self) -> None:
+        self.query_one("#reason", Input).cursor_blink = False
+        self.redraw()
+        self._make()
+
+    @property
+    def _title(self) -> str:
+        return f"{self.verb} {counted(len(self.each), self.noun)}"
+
+    def on_key(self, event: Key) -> None:
+        if not self._ready and event.key != "escape":
+            self._typed_at = time.monotonic()
+            event.stop()
+
+    # ---- planning
+
+    @work(group="plan", exclusive=True)
+    async def _make(self) -> None:
+        few = asyncio.Semaphore(AT_A_TIME)
+
+        async def one(each: Each) -> None:
+            async with few:
+                await self._plan(each)
+            self.redraw()
+
+        await asyncio.gather(*map(one, self.each))
+        self._planned = True
+        self.redraw()
+        self.call_after_refresh(self.set_timer, SEEN_S, self._take_keys)
+
+    async def _plan(self, each: Each) -> None:
+        try:
+            async with asyncio.timeout(PLAN_TIMEOUT_S):
+                each.plan, each.wrong = await self.session.plan(each.request), []
+        except (Refused, BackendError, TimeoutError) as error:
+            each.wrong = words.refusal(error, self.of)
+
+    def _take_keys(self) -> None:
+        """What was typed before anybody can have read it is for something else."""
+        if time.monotonic() - self._typed_at < SEEN_S:
+            self.set_timer(SEEN_S, self._take_keys)
+        elif self.is_attached:
+            self._ready = True
+            self.query_one("#reason" if self._offered else "#cancel").focus(scroll_visible=False)
+
+    # ---- what is shown
+
+    @property
+    def _must_arm(self) -> bool:
+        return not self.armed and any(
+            each.plan.protected and each.plan.guard_class != "1" for each in self.each if each.plan
+        )
+
+    @property
+    def _why_reason(self) -> str:
+        plans = [each.plan for each in self.each if each.plan is not None and each.open]
+        if any(plan.protected and plan.guard_class != "1" for plan in plans):
+            return "a reason is needed in a protected context"
+        return next((plan.needs_reason for plan in plans if plan.needs_reason), "")
+
+    @property
+    def _offered(self) -> bool:
+        return self._planned and not self._ordered and not self._must_arm and any(each.open for each in self.each)
+
+    def redraw(self) -> None:
+        if not self.is_attached:
+            return
+        self.query_one("#each", Paragraphs).show([line for each in self.each for line in self._lines(each)])
+        open_ones = sum(each.open for each in self.each)
+        offered = self._offered
+        self.query_one("#go").display = self.query_one("#reason-field").display = offered
+        self.query_one("#go", Button).label = Content(f"[ {self.verb} {counted(open_ones, self.noun)} ]")
+        if self._ordered:
+            self.query_one("#cancel", Button).label = Content("[ Back ]")
+        self.query_one(Frame).titles(self._title, Content.assemble(self._progress(), "  ", self.place()))
+        if self._must_arm and not self._ordered:
+            self._say("this console is read-only: press ! to arm it")
+
+    def _progress(self) -> str:
+        if not self._planned:
+            return f"planned {sum(bool(each.plan or each.wrong) for each in self.each)} of {len(self.each)}"
+        if not self._ordered:
+            return f"{sum(each.open for each in self.each)} of {len(self.each)} can be done"
+        ended = [each.action for each in self.each if each.action is not None and not each.action.open]
+        done = sum(action.status == "succeeded" for action in ended)
+        return f"{done} of {len(self.each)} done"
+
+    def _lines(self, each: Each) -> list[Row]:
+        plan, action = each.plan, each.action
+        subject = words.plan_subject(plan, self.of) if plan else words.request_subject(each.request, self.of)
+        if action is not None:
+            why = f": {action.error.message}" if action.error else ""
+            stands = standing(action)
+            lead = mark(stands if not action.open else "running", self.of)
+            return [Row(lead, Content.assemble(subject, f"  {outcome(action)}{why}"))]
+        if each.wrong:
+            return [Row(mark("block", self.of), subject), *each.wrong]
+        if plan is None:
+            return [Row(Content(" "), Content.assemble(subject, ("  looking at what is there now…", MUTED)))]
+        if plan.already:
+            return [
+                Row(mark("ok", self.of), Content.assemble(subject, ("  already so: nothing would be written", MUTED)))
+            ]
+        lines = [Row(mark("block" if plan.blocked else "pending", self.of), Content.styled(subject.plain, STRONG))]
+        lines += words.worries(plan.findings, self.of)
+        return lines + [row("", " ".join(effect.split()), MUTED) for effect in plan.summary.effects]
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)] if text else [])
+
+    # ---- agreeing
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one("#go").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_back()
+        elif self._offered:
+            reason = self.query_one("#reason", Input).value.strip()
+            if self._why_reason and not reason:
+                self._say(self._why_reason)
+                self.query_one("#reason").focus()
+                return
+            self._ordered = True
+            self._say("")
+            # The app owns this worker: leaving the screen must not cut orders short half way.
+            self.app.run_worker(self._agree(reason), group="orders")
+
+    async def _agree(self, reason: str) -> None:
+        if not await self._same_again():
+            self._ordered = False
+            self.redraw()
+            if self.is_attached:
+                self._say("the plans changed since you looked: look again")
+            return
+        ordered = [each for each in self.each if each.open]
+        self.redraw()
+        for each in ordered:
+            await self._submit(each, reason)
+            self.redraw()
+        await asyncio.gather(*(self._follow(each) for each in ordered if each.action is not None))
+        self.redraw()
+        if self.is_attached:
+            self.query_one("#cancel").focus()
+
+    async def _same_again(self) -> bool:
+        """Make those anew that are old; False where what would be done, or what is to be said of it, has changed."""
+        same = True
+        for each in self.each:
+            agreed = each.plan
+            if agreed is None or not each.open or (seconds_since(agreed.made_at) or 0.0) <= MAX_AGE_S:
+                continue
+            await self._plan(each)
+            same = same and each.open and each.plan is not None and not words.changed(agreed, each.plan, self.of)
+        return same
+
+    async def _submit(self, each: Each, reason: str) -> None:
+        plan = each.plan
+        assert plan is not None
+        consent = Consent(
+            confirmed=True, interactive=True, armed=self.armed, reason=reason, plan_hash=plan.hash,
+            idempotency_key=each.key,
+        )  # fmt: skip
+        order = asyncio.ensure_future(self.session.submit(plan, consent))
+        order.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            async with asyncio.timeout(SUBMIT_TIMEOUT_S):
+                each.action = await asyncio.shield(order)
+        except TimeoutError:
+            text = "not answered yet: it may have begun; `teal action list --open` shows it"
+            each.wrong = [row(mark("warning", self.of), text)]
+        except (Refused, BackendError) as error:
+            each.wrong = words.refusal(error, self.of)
+
+    async def _follow(self, each: Each) -> None:
+        assert each.action is not None
+        try:
+            if each.action.id is not None:
+                async for action in self.session.watch(each.action.id):
+                    each.action = action
+                    self.redraw()
+        except (Refused, BackendError) as error:
+            each.wrong = words.refusal(error, self.of)
