@@ -18,7 +18,7 @@ from actions.switching.moved_since import found_bad, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
-from actions.telling import who_does_what
+from actions.telling import over_at, what_it_does
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer
 
@@ -54,7 +54,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     return replace(
         deployment,
         action=occupied.id if occupied else None,
-        action_about=who_does_what(occupied, short=True) if occupied else elsewhere,
+        action_about=what_it_does(occupied) if occupied else elsewhere,
+        action_by=occupied.actor.login if occupied and occupied.actor else "",
+        action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
         ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,

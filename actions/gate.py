@@ -136,7 +136,7 @@ class Gate:
     # ---- reading
 
     async def action(self, wanted: str) -> Action:
-        """The action of that id or unique prefix. Raises Refused (5) for none or several."""
+        """The action whose id is, begins or ends so. Raises Refused (5) for none or several."""
         found = await self.journal.action(self.policy.context, wanted) if wanted else []
         exact = [action for action in found if action.id == wanted.upper()]
         if len(exact or found) == 1:

@@ -1,5 +1,6 @@
 """What was ordered and what came of it in words: the same in tables, timeline, report, notices and on screens."""
 
+from datetime import datetime
 from typing import Literal
 
 from actions.kinds import kind_of
@@ -13,6 +14,33 @@ _CAUSES = {
     "health_failed": "its health check", "shift_failed": "a failed write", "deadline": "its time limit",
     "unproven": "missing proof",
 }  # fmt: skip
+_PHASES = {
+    "plan": "planning", "preflight": "checking first", "deploy": "deploying", "health": "waiting for health",
+    "smoke": "smoke-testing", "shift": "moving traffic", "verify": "verifying", "analyse": "judging", "bake": "baking",
+    "retire": "retiring", "shift-back": "moving traffic back", "verify-back": "verifying the way back",
+}  # fmt: skip
+_WATCHES = ("analyse", "bake")
+"""The phases that take their time: when they are over is known. Others say only when they are given up."""
+
+
+def phase_words(phase: str) -> str:
+    """A phase as people say it: `judging` for `analyse[25]`; one that is not known here as it is."""
+    name = phase.partition("[")[0]
+    return _PHASES.get(name, name)
+
+
+def share_words(phase: str) -> str:
+    """`25 %` of `shift[25]`; empty for a phase of no stage."""
+    number = phase.partition("[")[2].removesuffix("]")
+    return f"{number} %" if number.isdigit() else ""
+
+
+def over_at(action: Action) -> datetime | None:
+    """When the phase in which it only watches is over; None in any other, and where nobody runs it or it is held."""
+    if action.status != "running" or action.orphaned_since is not None or action.hold is not None:
+        return None
+    watching = (step for step in action.steps if step.status == "running" and step.name.partition("[")[0] in _WATCHES)
+    return next((step.until for step in watching if step.until is not None), None)
 
 
 def title(of: Action | Plan) -> str:
@@ -48,20 +76,34 @@ def standing(action: Action) -> Standing:
 
 
 def doing(action: Action) -> str:
-    """What it does now, or what came of it: `bake`, `rolling back`, `held: no requests`; of one that nobody runs,
+    """What it does now, or what came of it: `baking`, `rolling back`, `held: no requests`; of one that nobody runs,
     that."""
     if action.orphaned_since is not None:
         state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
         return f"{state}nobody runs it"
     if action.open and action.hold is not None:
         return f"held: {action.hold.why}"
-    return action.phase if action.status == "running" and action.phase else outcome(action)
+    return phase_words(action.phase) if action.status == "running" and action.phase else outcome(action)
 
 
-def who_does_what(action: Action, arrow: str = "→", *, short: bool = False) -> str:
-    """`alice: flip analytics BLUE → GREEN, bake`; `short`: where the service stands above."""
+def who_does_what(action: Action, arrow: str = "→") -> str:
+    """`alice: flip analytics BLUE → GREEN, baking`, `alice: canary analytics 25 %, judging`."""
     who = f"{action.actor.login}: " if action.actor else ""
-    return f"{who}{short_title(action) if short else title(action)}{way(action, arrow)}, {doing(action)}"
+    return f"{who}{move(action, arrow)}, {doing(action)}"
+
+
+def what_it_does(action: Action) -> str:
+    """The same where the service stands above, without who: `canary 25 %, judging`."""
+    return f"{move(action, short=True)}, {doing(action)}"
+
+
+def move(action: Action, arrow: str = "→", *, short: bool = False) -> str:
+    """What was asked and where it goes: `flip analytics BLUE → GREEN`; in a stage how far it is: `canary analytics
+    25 %`. `short`: without the service."""
+    if action.open and (share := share_words(action.phase)):
+        words = [action.strategy or action.kind, *([] if short else [action.named]), share]
+        return " ".join(words)
+    return f"{short_title(action) if short else title(action)}{way(action, arrow)}"
 
 
 def is_noop(action: Action) -> bool:

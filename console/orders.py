@@ -112,7 +112,7 @@ class Orders:
             yield action
 
     async def action(self, wanted: str) -> Action:
-        """The action of that id or unique prefix. Raises Refused (5)."""
+        """The action whose id is, begins or ends so. Raises Refused (5) for none or several."""
 
         async def ask() -> Action:
             return await (await self._opened()).action(wanted)

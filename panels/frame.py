@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from panels.columns import Cell, Line, Moment, Tone, count_words, line_width
+from panels.columns import Cell, Line, Moment, Tone, count_words, crop, line_width
 from panels.lines import Lines, ScrollLines, sides
 from panels.listing import Listing
 from panels.sources import Source, age, empty_words, losses
@@ -48,6 +48,9 @@ class Edge(Lines):
         parts = self._right
         while len(parts) > 1 and line_width(left) + line_width(self._joined(parts)) > width:
             parts = [*parts[:-2], parts[-1]] if len(parts) > 2 else parts[:1]
+        if parts and (room := width - line_width(left) - 2) < line_width(parts):
+            # The name of the panel stays, whatever is said beside it.
+            parts = [Cell(crop(parts[0].text, room, self.symbols.ellipsis), parts[0].tone)] if room > 3 else []
         tone: Tone = "focused" if self.focused else "edge"
         inner = sides(left, self._joined(parts), width, Cell(dash, tone))
         return [Cell(corners[0] + dash, tone), *inner, Cell(dash + corners[1], tone)]

@@ -112,7 +112,7 @@ class Journal:
         return await self._do(lambda sql: sql.claim(action_id, what, still, audit))
 
     async def action(self, context: str, wanted: str) -> list[Action]:
-        """The actions whose id begins with `wanted`, at most ten."""
+        """The actions whose id begins with `wanted`, or ends so where that is six characters or more; at most ten."""
         return await self._look([], lambda sql: sql.action(context, wanted))
 
     async def actions(self, context: str, *, open_only: bool = False, limit: int = 50) -> list[Action]:

@@ -55,6 +55,7 @@ from backends.errors import BackendError
 from backends.text import clean
 
 BESIDE_WAITS_S = 0.5  # what can be done by the next who comes keeps nobody waiting
+SHOWN_END = 6  # of an id, by screens
 
 
 class SqlJournal:
@@ -171,11 +172,13 @@ class SqlJournal:
             return True
 
     def action(self, context: str, wanted: str) -> list[Action]:
-        """The action of that id, or up to ten of which `wanted` is a prefix (any case)."""
+        """The action of that id, or up to ten whose id begins with `wanted` (any case); of six characters and more also
+        those that end with it, since screens show the end."""
         if not wanted.isalnum():
             return []
         table = tables.actions
-        query = select(table).where(table.c.context == context, table.c.id.like(f"{wanted.upper()}%")).limit(10)
+        alike = [f"{wanted.upper()}%"] + ([f"%{wanted.upper()}"] if len(wanted) >= SHOWN_END else [])
+        query = select(table).where(table.c.context == context, or_(*map(table.c.id.like, alike))).limit(10)
         with self._database.reading() as connection:
             found = connection.execute(query).mappings()
             return [undoable(connection, looked_at(connection, row), row) for row in found]

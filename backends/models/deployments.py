@@ -98,8 +98,9 @@ class Freeze(Struct, frozen=True, kw_only=True):
 class Deployment(Struct, frozen=True, kw_only=True):
     """A service with its colors. `live` is a color only when all layers that can be read agree.
 
-    `action_about`: who does what with the open action, in words; where `action` is null, that one of another journal
-    may be at work. `orphaned_since`: the last sign of its runner, where nobody runs it, and `ways_out` the commands
+    `action_about`: what the open action does, in words, `action_by` who ordered it, `action_until` when the phase in
+    which it only watches is over; where `action` is null, `action_about` says that one of another journal may be at
+    work. `orphaned_since`: the last sign of its runner, where nobody runs it, and `ways_out` the commands
     that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
@@ -115,6 +116,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     rollback: RollbackOffer | None = None
     action: str | None = None
     action_about: str = ""
+    action_by: str = ""
+    action_until: datetime | None = None
     last_switch: LastSwitch | None = None
     freeze: Freeze | None = None
     orphaned_since: datetime | None = None

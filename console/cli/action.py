@@ -52,7 +52,7 @@ def list_(common: Common, open_only: bool) -> int:
 @common_options()
 @click.argument("action_id", metavar="ID")
 def show(common: Common, action_id: str) -> int:
-    """One action with its steps. ID may be a unique prefix."""
+    """One action with its steps. ID may be its beginning, or its last six characters as screens show them."""
 
     async def answer(session: Session) -> Answer:
         found = await session.orders.action(action_id)

@@ -97,7 +97,7 @@ def _lines(session: Session, acting: Acting, on: Sequence[OpenConsole], common: 
     if logs:
         lines += ["", "Logs"] + [f"  {log_line(entry, view.zone)}" for entry in logs[-LOG_LINES:]]
     if on:
-        lines += ["", "On  " + ", ".join(on_words(console, view.zone) for console in on)]
+        lines += ["", f"On  {on_words(on, view.zone)}"]
     if acting.unknown:
         lines += ["", "Open actions", f"  {UNICODE.unknown} {acting.unknown}"]
     elif acting.actions:

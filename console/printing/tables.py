@@ -14,7 +14,7 @@ from backends.text import first_line
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import against, frozen_words, why_in_full
+from panels.kinds.deployments import action_words, against, frozen_words, why_in_full
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -90,10 +90,20 @@ def _ends(silence: Silence, view: View) -> str:
     return f"in {took(left)}" if left >= 0 else f"{ago(-left)} ago"
 
 
-def on_words(console: OpenConsole, zone: tzinfo) -> str:
-    """`alice@bastion-1 since 14:02`, and whether that console may write."""
-    armed = " ARMED" if console.armed else ""
-    return f"{console.actor}{armed} since {clock(console.opened_at, zone)}"
+def on_words(consoles: Sequence[OpenConsole], zone: tzinfo) -> str:
+    """`alice@bastion-1 ARMED since 14:02:11, root@vm ×3`: who has a console open, and whether one of theirs may
+    write; since when, of one alone."""
+    of: dict[str, list[OpenConsole]] = {}
+    for console in consoles:
+        of.setdefault(str(console.actor), []).append(console)
+    return ", ".join(_on(who, theirs, zone) for who, theirs in of.items())
+
+
+def _on(who: str, theirs: Sequence[OpenConsole], zone: tzinfo) -> str:
+    armed = " ARMED" if any(console.armed for console in theirs) else ""
+    if len(theirs) > 1:
+        return f"{who} ×{len(theirs)}{armed}"
+    return f"{who}{armed} since {clock(theirs[0].opened_at, zone)}"
 
 
 def _colors(deployment: Deployment, view: View) -> str:
@@ -130,7 +140,9 @@ def _open_action(deployment: Deployment, view: View) -> str:
     if deployment.action_unknown:
         return f"{UNICODE.unknown} {deployment.action_unknown}"
     if deployment.action is None or deployment.orphaned_since is None:
-        return " ".join(filter(None, (deployment.action, deployment.action_about))) or NOTHING
+        if deployment.action is None:
+            return deployment.action_about or NOTHING
+        return f"{deployment.action} {action_words(deployment, view.now)}"
     return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {deployment.ways_out}"
 
 

@@ -43,7 +43,7 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
         else:
             words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
-        if action.open and doing(action) != action.phase:
+        if action.open and (action.hold is not None or action.orphaned_since is not None):
             words += f": {doing(action)}"
         stands = standing(action)
         health: Health = "ok" if stands == "running" else stands

@@ -38,6 +38,7 @@ from console.screens.parts import (
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
 from panels.keybar import KeyBar
+from panels.kinds.deployments import action_words
 from panels.words import ago
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class DeploymentDetail(Detail):
         title = "what was done to it" if ids else "nothing was done to it from here yet: x lists what can be"
         style = MUTED
         if self.deployment.action:
-            about = self.deployment.action_about or f"action {self.deployment.action}"
+            about = action_words(self.deployment, now_of(self.app))
             title, style = f"open: {about}; Enter shows it", ""
         if self.deployment.orphaned_since is not None:
             style = style_of("critical")

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
-from msgspec.structs import replace
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,19 +14,19 @@ from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
 from actions.orphans import since_words
-from actions.telling import Standing, standing, title, who_does_what
+from actions.telling import Standing, doing, move, over_at, standing, title
 from backends.errors import BackendError
 from backends.models import severity_rank
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
 from console.screens.prompt import Prompt
 from console.session import who_acts
-from panels.columns import Cell, Column, Kind, Moment, Tone
+from panels.columns import EXTRA, Cell, Column, Kind, Moment, Tone
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
 from panels.sources import Source
-from panels.words import NOTHING, ago, amount
+from panels.words import NOTHING, ago, amount, short_id, took
 
 if TYPE_CHECKING:
     from console.screens.host import Host
@@ -246,29 +245,60 @@ def sources_screen(app: Host) -> ListScreen:
 # ---- actions
 
 
-def _action_words(action: Action, moment: Moment) -> Cell:
+def _came_of_it(action: Action, moment: Moment) -> Cell:
     if action.orphaned_since is not None:
-        words = who_does_what(replace(action, orphaned_since=None), moment.symbols.arrow)
-        return Cell(f"{words}, {since_words(action.orphaned_since, moment.zone)}", "critical")
-    words = who_does_what(action, moment.symbols.arrow)
-    return Cell(words, "strong" if action.open else "")
+        return Cell(since_words(action.orphaned_since, moment.zone), "critical")
+    until = over_at(action)
+    left_s = (until - moment.now).total_seconds() if until is not None else 0.0
+    left = f", {took(left_s)} left" if left_s > 0 else ""
+    return Cell(doing(action) + left, _tone(action))
+
+
+def _tone(action: Action) -> Tone:
+    tones: dict[Standing, Tone] = {"ok": "", "running": "strong"}
+    found = standing(action)
+    return tones.get(found, found)
 
 
 def _action_symbol(action: Action, moment: Moment) -> Cell:
-    found = standing(action)
-    tones: dict[Standing, Tone] = {"ok": "", "running": "strong"}
-    return Cell(moment.symbols.of(found), tones.get(found, found))
+    return Cell(moment.symbols.of(standing(action)), _tone(action))
 
 
+def _action_took(action: Action, moment: Moment) -> Cell:
+    if action.ended_at is None or action.started_at is None:
+        return Cell(took(moment.since(action.started_at)), "muted")
+    return Cell(took((action.ended_at - action.started_at).total_seconds()), "muted")
+
+
+# What came of it stands first: it is what is looked for, and so what is cut last.
 ACTIONS: Kind[Action] = Kind(
     name="actions",
     columns=(
         Column(title="", cell=_action_symbol, max_width=1),
-        Column(title="ACTION", cell=_action_words, min_width=24, max_width=100, flex=True),
+        Column(title="OUTCOME", cell=_came_of_it, min_width=20, max_width=44, flex=True),
         Column(
-            title="REASON", cell=lambda action, _: Cell(action.reason or NOTHING, "muted"), max_width=32, priority=2
+            title="ACTION",
+            cell=lambda action, moment: Cell(move(action, moment.symbols.arrow), "strong" if action.open else ""),
+            min_width=27,
+            max_width=60,
+            flex=True,
         ),
-        Column(title="ID", cell=lambda action, _: Cell(action.id or NOTHING, "muted"), max_width=26, priority=3),
+        Column(
+            title="BY",
+            cell=lambda action, _: Cell(action.actor.login if action.actor else NOTHING),
+            max_width=12,
+            priority=2,
+        ),
+        Column(
+            title="REASON",
+            cell=lambda action, _: Cell(action.reason or NOTHING, "muted"),
+            min_width=8,
+            max_width=48,
+            flex=True,
+            priority=EXTRA,
+        ),
+        Column(title="ID", cell=lambda action, _: Cell(short_id(action.id or ""), "muted"), max_width=6, priority=4),
+        Column(title="TOOK", cell=_action_took, min_width=5, max_width=7, align="right", priority=3),
         Column(
             title="AGO",
             cell=lambda action, moment: Cell(ago(moment.since(action.started_at)), "muted"),
@@ -280,7 +310,7 @@ ACTIONS: Kind[Action] = Kind(
     key=lambda action: action.id or action.plan_hash,
     health=standing,
     sort_key=lambda action: (not action.open, -(action.started_at.timestamp() if action.started_at else 0.0)),
-    text=lambda action: f"{title(action)} {action.service} {action.status} {action.reason}",
+    text=lambda action: f"{title(action)} {action.service} {action.status} {action.reason} {action.id}",
     fields=lambda action: {"state": action.status, "service": action.service, "kind": action.kind},
     empty="No actions yet: x on a run or a service shows what can be done",
 )
@@ -321,7 +351,7 @@ class ActionsScreen(ListScreen):
         zone = self.app.session.context.zone
         if self._unknown:
             return [Cell(self._unknown, "unknown")]
-        return [Cell(f"on: {', '.join(on_words(console, zone) for console in self._on)}", "muted")] if self._on else []
+        return [Cell(f"on: {on_words(self._on, zone)}", "muted")] if self._on else []
 
     def action_menu(self) -> None:
         """What can be ordered of the action under the cursor."""

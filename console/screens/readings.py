@@ -15,6 +15,7 @@ from console.ports.table import reading_of, readings
 from console.reading.health import panel_health
 from panels.columns import Tone
 from panels.header import Trouble
+from panels.kinds.deployments import action_words as deployment_action
 from panels.kinds.timeline import Event, events
 from panels.sources import Source
 from panels.words import Symbols, ago
@@ -136,8 +137,7 @@ def troubles(
     orders.sort(key=lambda order: order.tone == "strong")
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
-            about = item.action_about or f"action {item.action} is open"
-            orders.append(Trouble("strong", "@", f"{item.service}: {about}"))
+            orders.append(Trouble("strong", "@", f"{item.service}: {deployment_action(item, now)}"))
     if blind := blind or who_acts_unknown(store):
         orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]

@@ -18,7 +18,7 @@ from panels.columns import (
     line_width,
     row,
 )
-from panels.words import NOTHING, ago, amount
+from panels.words import NOTHING, ago, amount, short_id, took
 
 _INDENT = "  "
 
@@ -246,9 +246,17 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     return lines
 
 
+def action_words(deployment: Deployment, now: datetime) -> str:
+    """What the open action does, what is left of that, and who ordered it: `canary 25 %, judging, 4m32s left, root`."""
+    about = deployment.action_about or f"action {short_id(deployment.action or '')} is open"
+    left_s = (deployment.action_until - now).total_seconds() if deployment.action_until is not None else 0.0
+    left = f"{took(left_s)} left" if left_s > 0 else ""
+    return ", ".join(filter(None, (about, left, deployment.action_by)))
+
+
 def _open_action(deployment: Deployment, moment: Moment) -> Line:
-    """Who does what to it; loud where nobody goes on with it."""
-    about = deployment.action_about or f"action {deployment.action} is open: @ shows it"
+    """The same, loud where nobody goes on with it."""
+    about = action_words(deployment, moment.now)
     if moment.symbols.arrow.isascii():
         about = about.replace("→", "->")
     if deployment.orphaned_since is not None:

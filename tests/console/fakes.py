@@ -394,7 +394,10 @@ def incident(context: FakeContext | None = None) -> FakeSession:
         deployment(
             "fraud-model",
             "mixed",
-            action="8A1",
+            action="01M8K9950GW6VSCWXD3VQT48A1",
+            action_about="canary 5 %, judging",
+            action_by="alice",
+            action_until=NOW + timedelta(minutes=4, seconds=32),
             truth=Truth(control=layer, endpoints=layer, data=layer),
             colors={
                 "blue": ColorState(

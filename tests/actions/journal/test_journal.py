@@ -135,6 +135,8 @@ async def test_an_id_is_found_by_any_prefix_and_case(journal: Journal) -> None:
     action = await journal.begin(draft())
     assert action.id is not None
     assert [found.id for found in await journal.action("test", action.id[:20].lower())] == [action.id]
+    assert [found.id for found in await journal.action("test", action.id[-6:].lower())] == [action.id]
+    assert await journal.action("test", action.id[-5:]) == []  # less is what many end with
     assert await journal.action("another", action.id) == []
     assert await journal.action("test", "%") == []
     assert await journal.action("test", "0'; DROP TABLE actions; --") == []

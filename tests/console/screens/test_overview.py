@@ -105,7 +105,7 @@ async def test_the_strip_is_there_only_when_something_is_wrong() -> None:
         strip = app.screen.query_one(Strip)
         assert strip.display
         assert strip.text.split("   ") == [
-            "@ fraud-model: action 8A1 is open",
+            "@ fraud-model: canary 5 %, judging, 4m32s left, alice",
             "✗ warehouse connection refused",
             "? logs loki stale 3m: no answer in 10 s",
         ]
@@ -344,7 +344,7 @@ async def test_quitting_names_the_actions_that_go_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(TealApp, "exit", lambda self, *args, message=None, **more: said.append(message))
     async with console(session) as (app, _, pilot):
         await pilot.pause(0.2)
-        assert "flip analytics BLUE → GREEN, bake" in app.screen.query_one(Strip).text
+        assert "flip analytics BLUE → GREEN, baking" in app.screen.query_one(Strip).text
         await pilot.press("q")
     assert "7F3  flip analytics: running" in str(said[0])
 
