@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.artifacts.storage import Artifact, Closed, Content, refuse_large
-from backends.aws.access import AwsAccess, aws_client, aws_error
+from backends.aws.access import AwsAccess, aws_client
+from backends.aws.errors import aws_error
 from backends.errors import BackendError
 from backends.text import clean
 
@@ -83,7 +84,7 @@ class Bucket:
                     self._keys, self._client = None, None
             raise
         except (boto.BotoCoreError, boto.ClientError) as error:
-            failed = aws_error(error, self.where)
+            failed = aws_error(error, self.where, service="s3", profile=self._access.profile)
             if failed.kind == "auth":
                 with self._opening:
                     self._keys, self._client = None, None  # a rotated key is resolved anew

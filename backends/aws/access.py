@@ -1,43 +1,30 @@
-"""Clients of AWS services and of what speaks their API (MinIO, Ceph): how they are reached, and what went wrong.
+"""How AWS services, and what speaks their API (MinIO, Ceph), are reached: as whom, and whether that is the right one.
 
 ```toml
-aws = { region = "eu-central-1", profile = "data-oncall" }
+aws = { region = "eu-central-1", profile = "data-oncall", account = "123456789012" }
+aws = { region = "eu-central-1", role_arn = "arn:aws:iam::123456789012:role/oncall", external_id = "teal" }
 aws = { endpoint_url = "http://minio:9000", access_key_id = { env = "KEY_ID" }, secret_access_key = { env = "KEY" } }
 ```
 Without any of it the credentials are those that the AWS command line would use here.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from backends.aws.errors import aws_error
 from backends.credentials import refuse_bad_url
-from backends.errors import BackendError, ErrorKind
-from backends.http import connection_words
+from backends.errors import BackendError
 from backends.proxies import has_proxy, proxy_for
-from backends.redaction import learn, quoted
+from backends.redaction import learn
 from backends.settings import Secret, reveal
+from backends.text import clean
 
 CONNECT_TIMEOUT_S = 3.0
-_KIND_OF_CODE: dict[str, ErrorKind] = {
-    "NoSuchBucket": "not_found", "NoSuchKey": "not_found", "404": "not_found", "ResourceNotFound": "not_found",
-    "ResourceNotFoundException": "not_found",
-    "AccessDenied": "auth", "403": "auth", "401": "auth", "ExpiredToken": "auth", "InvalidAccessKeyId": "auth",
-    "SignatureDoesNotMatch": "auth", "InvalidToken": "auth", "AccessDeniedException": "auth",
-    "UnrecognizedClientException": "auth", "InvalidClientTokenId": "auth", "ExpiredTokenException": "auth",
-    "SlowDown": "rate_limited", "Throttling": "rate_limited", "ThrottlingException": "rate_limited",
-    "TooManyRequestsException": "rate_limited", "RequestLimitExceeded": "rate_limited", "429": "rate_limited",
-    "PreconditionFailed": "conflict", "PermanentRedirect": "config", "AuthorizationHeaderMalformed": "config",
-    "IllegalLocationConstraintException": "config",
-    # What the config asks for cannot be.
-    "InvalidParameterValue": "config", "InvalidParameterCombination": "config", "MissingParameter": "config",
-    "ValidationError": "config", "ValidationException": "config", "InvalidBucketName": "config",
-}  # fmt: skip
-_FIX: dict[ErrorKind, str] = {
-    "auth": "check the AWS credentials of this process (profile, role, environment) and what they may do",
-    "config": "correct what the config asks for, or region, profile and endpoint_url under `aws`",
-}
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_ROLE = re.compile(r"arn:aws[\w-]*:iam::([0-9]{12}):role/[\w+=,.@/-]+", re.ASCII)
 
 
 class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +32,9 @@ class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     region: as `eu-central-1`.
     profile: a profile of the AWS configuration.
+    role_arn: a role that is taken with what the profile, the keys or the environment give.
+    external_id: what the role's trust policy wants to hear.
+    account: the account that this must be, 12 digits: the caller of another one is refused before anything is read.
     endpoint_url: where something else speaks the API: MinIO, Ceph.
     access_key_id: with `secret_access_key`, instead of what boto3 finds.
     secret_access_key: of that key.
@@ -53,6 +43,9 @@ class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     region: str = ""
     profile: str = ""
+    role_arn: str = ""
+    external_id: str = ""
+    account: str = ""
     endpoint_url: str = ""
     access_key_id: Secret | None = None
     secret_access_key: Secret | None = None
@@ -65,9 +58,18 @@ class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("aws: access_key_id and secret_access_key belong together")
         if self.access_key_id is not None and self.profile:
             raise ValueError("aws: a profile, or keys, not both")
+        if self.account and not _ACCOUNT.fullmatch(self.account):
+            raise ValueError("aws: account: 12 digits, in quotes")
+        role = _ROLE.fullmatch(self.role_arn)
+        if self.role_arn and role is None:
+            raise ValueError("aws: role_arn: wanted: arn:aws:iam::123456789012:role/NAME")
+        if self.external_id and role is None:
+            raise ValueError("aws: external_id belongs to a role_arn")
+        if role and self.account and role[1] != self.account:
+            raise ValueError(f"aws: role_arn is of account {role[1]}, and account says {self.account}")
 
     async def keys(self, base_dir: Path | None = None) -> dict[str, str]:
-        """The keys as `client` takes them. Raises SecretError."""
+        """The keys as `aws_session` takes them. Raises SecretError."""
         if self.access_key_id is None or self.secret_access_key is None:
             return {}
         found = {
@@ -79,92 +81,121 @@ class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return found
 
 
-def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout_s: float, attempts: int = 2) -> Any:
-    """A client of boto3, which is imported here: 0.3 s, so call this in a thread. `attempts` in all: 1 for writes.
+class Caller(Struct, frozen=True):
+    """Who AWS says we are: the `arn` of a user or an assumed role, and its account."""
 
-    Raises BackendError(config).
+    account: str
+    arn: str
+
+
+class AwsSession:
+    """A session of boto3, and the clients made from it. To be used in a thread: it blocks.
+
+    Raises BackendError: `config`, and `auth` where the caller is of another account than the config says.
     """
-    import boto3  # type: ignore[import-untyped]
-    import botocore.config  # type: ignore[import-untyped]
-    import botocore.exceptions  # type: ignore[import-untyped]
-    import botocore.session  # type: ignore[import-untyped]
 
-    from backends.aws.quiet import never_ask
+    def __init__(self, access: AwsAccess, keys: dict[str, str], *, timeout_s: float) -> None:
+        import boto3.session  # type: ignore[import-untyped]  # 0.3 s
+        import botocore.exceptions  # type: ignore[import-untyped]
+        import botocore.session  # type: ignore[import-untyped]
 
-    how = botocore.config.Config(
-        connect_timeout=min(CONNECT_TIMEOUT_S, timeout_s),
-        read_timeout=timeout_s,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        user_agent_extra="tealdeck",
-        # Checksums that only AWS itself always knows break what speaks its API.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    try:
+        from backends.aws.quiet import never_ask, take_role
+
+        self._access = access
+        self._timeout_s = timeout_s
+        self._caller: Caller | None = None
         core = botocore.session.get_session()
-        session = boto3.session.Session(
-            profile_name=access.profile or None, region_name=access.region or None, botocore_session=core, **keys
+        try:
+            self._session = boto3.session.Session(
+                profile_name=access.profile or None, region_name=access.region or None, botocore_session=core, **keys
+            )
+            if not keys:
+                never_ask(core)
+            if access.role_arn:
+                core = take_role(core, access.role_arn, access.external_id, self._made)
+                self._session = boto3.session.Session(
+                    region_name=access.region or self._session.region_name, botocore_session=core
+                )
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise aws_error(error, "AWS", profile=access.profile) from None
+        if access.account:
+            self._must_be(access.account)
+
+    @property
+    def region(self) -> str:
+        """The one that calls go to; empty where none is known."""
+        return str(self._session.region_name or "")
+
+    @property
+    def credentials(self) -> Any:
+        """botocore's, or None. Raises BackendError(auth)."""
+        import botocore.exceptions
+
+        try:
+            return self._session.get_credentials()
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
+
+    def caller(self) -> Caller:
+        """Asked once. Raises BackendError."""
+        import botocore.exceptions
+
+        if self._caller is None:
+            try:
+                found = self.client("sts", attempts=2).get_caller_identity()
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
+            self._caller = Caller(clean(str(found.get("Account", "")), 20), clean(str(found.get("Arn", "")), 300))
+        return self._caller
+
+    def client(self, service: str, *, attempts: int) -> Any:
+        """A new client; `attempts` in all: 1 for writes. Raises BackendError(config)."""
+        import botocore.exceptions
+
+        try:
+            client = self._made(self._session.client, service, attempts)
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise aws_error(error, service, profile=self._access.profile) from None
+        client.meta.events.register("before-send", _learn_token)
+        return client
+
+    def _made(self, make: Any, service: str, attempts: int, **keys: Any) -> Any:
+        import botocore.config  # type: ignore[import-untyped]
+
+        how = botocore.config.Config(
+            connect_timeout=min(CONNECT_TIMEOUT_S, self._timeout_s),
+            read_timeout=self._timeout_s,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            user_agent_extra="tealdeck",
+            # Checksums that only AWS itself always knows break what speaks its API.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
         )
-        if not keys:
-            never_ask(core)
-        client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
+        endpoint = self._access.endpoint_url or None
+        region = {"region_name": self._access.region} if self._access.region else {}
+        client = make(service, endpoint_url=endpoint, config=how, **region, **keys)
         if has_proxy():  # botocore reads them by rules of its own: no ranges, no ports
             proxy = proxy_for(client.meta.endpoint_url)
             if proxy is not None and proxy.startswith("socks"):
                 words = f"{service}: botocore knows no SOCKS proxy"
                 raise BackendError("config", words, fix="an HTTP proxy in HTTPS_PROXY, or its host in NO_PROXY")
             how = how.merge(botocore.config.Config(proxies=dict.fromkeys(("http", "https"), proxy) if proxy else {}))
-            client = session.client(service, endpoint_url=access.endpoint_url or None, config=how)
-        client.meta.events.register("before-send", _learn_token)
+            client = make(service, endpoint_url=endpoint, config=how, **region, **keys)
         return client
-    except (botocore.exceptions.BotoCoreError, ValueError) as error:
-        raise aws_error(error, service) from None
+
+    def _must_be(self, account: str) -> None:
+        caller = self.caller()
+        if caller.account != account:
+            words = f"AWS: {caller.arn} is of account {caller.account}, and `account` says {account}: nothing was read"
+            raise BackendError("auth", words, fix=f"a profile or role_arn of account {account} under `aws`")
+
+
+def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout_s: float, attempts: int = 2) -> Any:
+    """A client of a session of its own, made in a thread. Raises BackendError as `AwsSession`."""
+    return AwsSession(access, keys, timeout_s=timeout_s).client(service, attempts=attempts)
 
 
 def _learn_token(request: Any, **_: Any) -> None:
     """A session's token crosses the wire as it is; who echoes the request echoes it."""
     token = request.headers.get("X-Amz-Security-Token")
     learn(token.decode() if isinstance(token, bytes) else token)
-
-
-def aws_error(error: Exception, where: str) -> BackendError:
-    """What boto3 raised, as the one error: no keys in it, the service's own words where it said some."""
-    import botocore.exceptions as boto
-
-    if isinstance(error, boto.ClientError):
-        said = error.response.get("Error", {})
-        code = str(said.get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        kind = _KIND_OF_CODE.get(code) or _KIND_OF_CODE.get(str(status))
-        if kind is None:
-            kind = "unreachable" if isinstance(status, int) and status >= 500 else "malformed"
-        words = ": ".join(filter(None, (code, str(said.get("Message") or ""))))
-        return _failed(kind, where, words or f"HTTP {status}", status)
-    if isinstance(error, boto.RefreshWithMFAUnsupportedError):
-        words = "the session of an MFA code has ended"
-        return BackendError("auth", f"{where}: {words}", fix="run an `aws sts` command with this profile first")
-    if isinstance(error, boto.SSOError | boto.SSOTokenLoadError | boto.UnauthorizedSSOTokenError):
-        return BackendError("auth", f"{where}: {quoted(str(error))}", fix="run `aws sso login` with this profile first")
-    if isinstance(
-        error,
-        boto.NoCredentialsError
-        | boto.PartialCredentialsError
-        | boto.TokenRetrievalError
-        | boto.CredentialRetrievalError,
-    ):
-        return _failed("auth", where, str(error))
-    if isinstance(error, boto.ProfileNotFound | boto.NoRegionError | boto.InvalidRegionError | ValueError):
-        return _failed("config", where, str(error))
-    if isinstance(error, boto.ReadTimeoutError | boto.ConnectTimeoutError):
-        return _failed("timeout", where, "no answer in time")
-    if isinstance(
-        error, boto.HTTPClientError | boto.ConnectionError
-    ):  # the answer broke off, TLS, a proxy, no such host
-        return _failed("unreachable", where, connection_words(error))
-    if isinstance(error, boto.BotoCoreError):  # an answer that is none of the service
-        return _failed("malformed", where, str(error))
-    return _failed("internal", where, type(error).__name__)
-
-
-def _failed(kind: ErrorKind, where: str, words: str, status: int | None = None) -> BackendError:
-    return BackendError(kind, f"{where}: {quoted(words)}", fix=_FIX.get(kind, ""), status=status)

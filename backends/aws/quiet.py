@@ -4,23 +4,31 @@ Where a role wants an MFA code, the session that the AWS command line keeps for 
 """
 
 import os
+import pwd
+import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from botocore.credentials import (  # type: ignore[import-untyped]
+    AssumeRoleCredentialFetcher,
     AssumeRoleProvider,
     CanonicalNameCredentialSourcer,
+    CredentialProvider,
+    DeferredRefreshableCredentials,
     EnvProvider,
     JSONFileCache,
     ProcessProvider,
     ProfileProviderBuilder,
 )
+from botocore.session import get_session  # type: ignore[import-untyped]
 
 from backends.errors import BackendError
 from backends.text import clean
 
+_NO_SOURCE_FIX = "a profile or keys under `aws`, or credentials where the AWS command line finds them"
 # A `credential_process` is a command of somebody else, and may ask as well.
 _AWAY_FROM_THE_TERMINAL = partial(subprocess.Popen, stdin=subprocess.DEVNULL, start_new_session=True)
 
@@ -43,6 +51,46 @@ def never_ask(core: Any) -> None:
     )
     resolver.insert_before(AssumeRoleProvider.METHOD, roles)
     resolver.insert_before(ProcessProvider.METHOD, _process(core, profile))
+
+
+def take_role(core: Any, role_arn: str, external_id: str, made: Callable[..., Any]) -> Any:
+    """A session of botocore whose credentials are those of the role, taken with those of `core` and again before they
+    end. `made`: makes a client of a service, given what creates one. The role's sessions are named for the login, which
+    is what CloudTrail shows. Raises BackendError(auth) where there is nothing to take it with."""
+    source = core.get_credentials()
+    if source is None:
+        raise BackendError("auth", f"AWS: no credentials to take {clean(role_arn, 200)} with", fix=_NO_SOURCE_FIX)
+    named = {"RoleSessionName": _session_name()} | ({"ExternalId": external_id} if external_id else {})
+    fetcher = AssumeRoleCredentialFetcher(
+        lambda service, **keys: made(core.create_client, service, 2, **keys),
+        source, role_arn, extra_args=named, mfa_prompter=partial(_refuse, role_arn),
+    )  # fmt: skip
+    taken = DeferredRefreshableCredentials(method=AssumeRoleProvider.METHOD, refresh_using=fetcher.fetch_credentials)
+    session = get_session()
+    session.get_component("credential_provider").providers.insert(0, _Taken(taken))
+    return session
+
+
+class _Taken(CredentialProvider):  # type: ignore[misc]
+    """Credentials that are there already."""
+
+    METHOD = "tealdeck-role"
+
+    def __init__(self, credentials: Any) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> Any:
+        """They."""
+        return self._credentials
+
+
+def _session_name() -> str:
+    try:
+        login = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        login = str(os.getuid())
+    return re.sub(r"[^\w+=,.@-]", "-", f"tealdeck-{login}", flags=re.ASCII)[:64]
 
 
 def mfa_fix(profile: str) -> str:

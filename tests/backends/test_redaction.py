@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from backends import redaction
-from backends.aws.access import aws_client, aws_error
+from backends.aws.access import aws_client
+from backends.aws.errors import aws_error
 from backends.checks.findings import Findings, critical
 from backends.commands import run_bounded
 from backends.credentials import ServerAccess

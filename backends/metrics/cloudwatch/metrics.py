@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from backends.aws.access import AwsAccess, aws_client, aws_error
+from backends.aws.access import AwsAccess, aws_client
+from backends.aws.errors import aws_error
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
 from backends.ports import Point, Sample, Series
@@ -139,7 +140,7 @@ class CloudWatchMetrics:
                 self._client = None
             raise
         except (boto.BotoCoreError, boto.ClientError) as error:
-            found = aws_error(error, self.where)
+            found = aws_error(error, self.where, service="cloudwatch", profile=self._access.profile)
             if found.kind == "auth":
                 self._client = None  # its keys may be others by now
             raise BackendError(found.kind, found.message, fix=found.fix, status=found.status) from None

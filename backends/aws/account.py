@@ -1,0 +1,180 @@
+"""Calls to the services of one AWS account, from threads of its own: reads that are tried again, writes that are sent
+once. All adapters of a process that are given the same access share it, with its clients and the look at who calls.
+
+```python
+account = account_of(config.aws, context.base_dir, timeout_s=10)
+found = await account.read("elbv2", "describe_rules", RuleArns=[arn])
+await account.write("elbv2", "modify_rule", RuleArn=arn, Actions=actions)
+```
+"""
+
+import asyncio
+import random
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from backends.aws.access import AwsAccess, AwsSession, Caller
+from backends.aws.errors import aws_error, right_of, unknown_call
+from backends.errors import BackendError
+from backends.models import Finding
+from backends.text import clean
+from backends.threads import DaemonThreads
+
+LANES = 4
+READS = 3  # in all, with jitter between them: botocore's mode "standard"
+SENDS = 3  # of a write that AWS did not take because there were too many
+SEND_AGAIN_S = 0.4
+MAX_PAGES = 50
+SETTLES_S = 15.0
+"""After how many seconds a write that was not answered takes effect no more: AWS says nothing of it, and its load
+balancers give a request up long before."""
+_NOT_RENEWED = frozenset({"env", "sso", "login"})
+"""How botocore calls the ways whose credentials, when they end, want something of a person."""
+T = TypeVar("T")
+
+_known: "weakref.WeakValueDictionary[tuple[AwsAccess, Path, float], Account]" = weakref.WeakValueDictionary()
+
+
+def account_of(access: AwsAccess, base_dir: Path, *, timeout_s: float) -> "Account":
+    """The one of this process that is reached so. No I/O, and no import of boto3."""
+    key = (access, base_dir, timeout_s)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = Account(access, base_dir, timeout_s=timeout_s)
+    return found
+
+
+class Account:
+    """The services of one account in one region. Nothing is to be closed: threads and connections go with it."""
+
+    def __init__(self, access: AwsAccess, base_dir: Path, *, timeout_s: float) -> None:
+        self._access = access
+        self._base_dir = base_dir
+        self._timeout_s = timeout_s
+        self.where = f"AWS {access.region}".strip()
+        self._threads = DaemonThreads(LANES, "aws")
+        self._opening = threading.Lock()
+        self._keys: dict[str, str] | None = None
+        self._session: AwsSession | None = None
+        self._clients: dict[tuple[str, int], Any] = {}
+
+    async def read(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        """One answer, tried again where it may help. `service` and `operation` as boto3 calls them
+        (`describe_rules`).
+
+        Raises BackendError: `auth` naming the right that is missing, `config` where this botocore has no such call.
+        """
+        return await self._call(partial(self._ask, service, operation, READS, request))
+
+    async def pages(self, service: str, operation: str, key: str, **request: Any) -> list[Any]:
+        """What all pages of a read have under `key`. Raises BackendError."""
+        found: list[Any] = []
+        token: dict[str, Any] = {}
+        for _ in range(MAX_PAGES):
+            answer = await self.read(service, operation, **request, **token)
+            found += answer.get(key, ())
+            more = {"Marker": answer.get("NextMarker"), "nextToken": answer.get("nextToken")}
+            token = {name: value for name, value in more.items() if value}
+            if not token:
+                return found
+        raise BackendError("malformed", f"{self.where}: {operation}: more than {MAX_PAGES} pages")
+
+    async def write(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        """One answer to what is sent once. What AWS refused for too many calls was not taken, and goes again after a
+        while of random length.
+
+        Raises BackendError: `timeout` and `unreachable` where nobody knows what came of it, for `SETTLES_S`; others
+        are an answer.
+        """
+        for sent in range(1, SENDS + 1):
+            try:
+                return await self._call(partial(self._ask, service, operation, 1, request), grace_s=self._timeout_s)
+            except BackendError as error:
+                if error.kind != "rate_limited" or sent == SENDS:
+                    if error.kind == "malformed" and error.status is not None and 400 <= error.status < 500:
+                        raise BackendError("failed", error.message, fix=error.fix, status=error.status) from None
+                    raise
+                await asyncio.sleep(SEND_AGAIN_S * 2**sent * random.uniform(0.5, 1.0))
+        raise AssertionError
+
+    async def caller(self) -> Caller:
+        """Who AWS says we are; asked once. Raises BackendError."""
+        return await self._call(lambda: self._opened().caller())
+
+    async def region(self) -> str:
+        """The region of the config, or the one that boto3 found. Raises BackendError."""
+        return await self._call(lambda: self._opened().region)
+
+    async def lifetime(self, needed_s: float) -> list[Finding]:
+        """Whether the credentials last for `needed_s`: what ends before and can not be renewed forbids a way forward.
+        Raises BackendError."""
+        credentials = await self._call(lambda: self._opened().credentials)
+        needed = f"{needed_s / 60:.0f} min"
+        if self._keys and self._access.session_token is not None and not self._access.role_arn:
+            text = f"the keys are temporary (session_token), and nobody knows whether they last for {needed}"
+            return [Finding(level="warning", code="credentials-end", text=text, fix="see when they end; or a role_arn")]
+        ends = getattr(credentials, "refresh_needed", None)
+        method = clean(str(getattr(credentials, "method", "")), 40)
+        if ends is None or not ends(refresh_in=int(needed_s)) or method not in _NOT_RENEWED:
+            return []
+        text = f"the credentials ({method}) end before {needed} are over, and nothing renews them"
+        fix = "get new ones that last, and start again; or a role_arn, or a profile that renews them"
+        return [Finding(level="block", code="credentials-end", text=text, fix=fix, overridable=True)]
+
+    async def _call(self, work: Callable[[], T], grace_s: float = 0.0) -> T:
+        if self._keys is None:
+            self._keys = await self._access.keys(self._base_dir)
+        within_s = self._timeout_s + grace_s
+        try:
+            async with asyncio.timeout(within_s):
+                return await asyncio.wrap_future(self._threads.submit(partial(self._guarded, work)))
+        except TimeoutError:
+            raise BackendError("timeout", f"{self.where}: no answer in {within_s:g} s") from None
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except BackendError as error:
+            if error.kind == "auth" and " no right " not in error.message:
+                self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """A key that was rotated is resolved anew."""
+        with self._opening:
+            self._keys, self._session, self._clients = None, None, {}
+
+    def _opened(self) -> AwsSession:
+        with self._opening:
+            if self._session is None:
+                self._session = AwsSession(self._access, self._keys or {}, timeout_s=self._timeout_s)
+            return self._session
+
+    def _client(self, service: str, attempts: int) -> Any:
+        session = self._opened()
+        with self._opening:
+            key = (service, attempts)
+            if key not in self._clients:
+                self._clients[key] = session.client(service, attempts=attempts)
+            return self._clients[key]
+
+    def _ask(self, service: str, operation: str, attempts: int, request: dict[str, Any]) -> dict[str, Any]:
+        import botocore.exceptions as boto  # type: ignore[import-untyped]
+
+        client = self._client(service, attempts)
+        call = getattr(client, operation, None)
+        if call is None:
+            raise unknown_call(self.where, right_of(service, operation))
+        try:
+            answer: dict[str, Any] = call(**request)
+        except (boto.BotoCoreError, boto.ClientError, RuntimeError) as error:
+            raise aws_error(error, self.where, service=service, profile=self._access.profile) from None
+        # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            words = f"{self.where}: an answer that is none of {service} ({type(error).__name__})"
+            raise BackendError("malformed", words, fix="check `aws.endpoint_url`") from None
+        return answer
