@@ -11,7 +11,7 @@ from actions.journal.journal import Journal
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, owner_file, release, take
 from actions.journal.steering import STOPPING, begun_back
 from actions.kinds import kind_of
-from actions.models import ENDED, Action, Owner, Plan
+from actions.models import ENDED, Action, ActionStatus, Owner, Plan
 from actions.notices import Notices
 from actions.switching.recorded import must_make_sense
 from actions.targets import Build, Sources
@@ -101,7 +101,12 @@ async def _run_owned(
     action_id = hold.action_id
     history = await journal.history(action_id)
     (begun,) = await journal.action(plan.context, action_id)
-    work = Work(journal, hold, plan, history, park=park, stopped=lambda why: notices.held(begun, why))
+
+    def stopped(why: str) -> None:
+        if not _is_told(begun, begun.status, why):
+            notices.held(begun, why)
+
+    work = Work(journal, hold, plan, history, park=park, stopped=stopped)
     ended = False
     try:
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
@@ -109,10 +114,15 @@ async def _run_owned(
         await doing.run(work, replace(ground, reason=begun.reason))
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
-        if found:
+        if found and not _is_told(begun, found[0].status, found[0].error.message if found[0].error else ""):
             notices.ended(found[0])
     finally:
         await work.stop(ended=ended)
+
+
+def _is_told(begun: Action, status: ActionStatus, why: str) -> bool:
+    """Whether an earlier runner has left it standing like this, and said so: who looks again finds no news."""
+    return begun.open and begun.status == status and begun.error is not None and begun.error.message == why
 
 
 async def _must_go_back(plan: Plan, action_id: str, journal: Journal) -> None:

@@ -19,6 +19,7 @@ from panels.words import UNICODE
 
 MOMENT_S = 1.0
 OVERDUE_S = 20.0
+LOOKS_S = 3.0
 _ENDING = ("restore", "untouched")
 
 
@@ -72,6 +73,18 @@ async def _watched(
     except TimeoutError:
         return action, True
     return action, False
+
+
+async def looked_around(session: Session, action: Action) -> Action:
+    """The action once the runner that goes on with it has looked at what is true: an edit from outside ends it within
+    `LOOKS_S`. Sooner where it has ended, or stands where a person must look."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOKS_S):
+            async for seen in session.watch(action.id or ""):
+                action = seen
+                if seen.orphaned_since is not None or needs_a_page(seen):
+                    break
+    return action
 
 
 def first(*at: float | None) -> float | None:

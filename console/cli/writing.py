@@ -18,7 +18,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
-from console.cli.following import as_runner, first, follow, not_taken
+from console.cli.following import as_runner, first, follow, looked_around, needs_a_page, not_taken
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -96,6 +96,8 @@ async def _act(
                 _print_action(common, session, action, [NOT_AGREED] if no else refusal_lines(refusal))
                 return refusal.exit_code
             try:
+                if request.order in STEERING and not writing.foreground and not (writing.detach and action.open):
+                    return await _steered(common, session, action, plan)
                 return await _follow(common, writing, session, action, request, wait_for_run, consent, due)
             finally:
                 await session.orders.run_out()
@@ -157,9 +159,6 @@ async def _follow(
         _print_action(common, session, action, (f"{title(action)} goes on as {action.id}",))
         return EXIT_STILL_OPEN
     deadline = None if writing.wait_timeout_s is None else time.monotonic() + writing.wait_timeout_s
-    if request.order in STEERING and not writing.foreground:
-        _print_action(common, session, action, (f"{request.order}: {action_lines(action)[0]}", *_watch_line(action)))
-        return 0
     ordered = "rollback" if request.order in ("abort", "rollback") else request.kind
     back = kind_of(ordered).back
     action = await _watched(common, writing, session, action, deadline, due, back)
@@ -174,6 +173,18 @@ async def _follow(
     if code == 0 and wait_for_run and action.ref:
         return await _wait_for_run(session, action.ref, first(deadline, due))
     return code
+
+
+async def _steered(common: Common, session: Session, action: Action, plan: Plan) -> int:
+    """An order that is done when it is obeyed. A runner that was started for it looks at what is true first: what it
+    finds in the way is what became of the order."""
+    order = plan.request.order
+    if order == "takeover" or (order != "abandon" and any(each.code == "orphaned" for each in plan.findings)):
+        action = await looked_around(session, action)
+    stuck = action.orphaned_since is not None or action.status in ("conflict", "in_doubt") or needs_a_page(action)
+    lines = action_lines(action)
+    _print_action(common, session, action, [f"{order}: {lines[0]}", *(lines[1:] if stuck else _watch_line(action))])
+    return exit_code(action) if stuck or not action.open else 0
 
 
 async def _watched(
