@@ -11,7 +11,7 @@ from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
-from actions.orphans import orphaned_since, ways_out
+from actions.orphans import orphaned_since, ways_out, why_orphaned
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, moved_since
@@ -58,6 +58,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         action_by=occupied.actor.login if occupied and occupied.actor else "",
         action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
+        orphaned_why=why_orphaned(occupied) if occupied is not None and alone is not None else "",
         ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,
         rollback=offer or deployment.rollback,

@@ -23,7 +23,7 @@ from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, R
 from actions.orders.freeze_and_reject import held_back
 from actions.orders.records import command_entry, entry_of, override_entries, request_hash
 from actions.orders.steering_plan import of_the_same_entry, plan_order
-from actions.orphans import judged, orphaned_since, since_words, ways_out
+from actions.orphans import judged, orphaned_since, since_words, ways_out, why_orphaned
 from actions.starting import Launch, obeyed, start
 from actions.switching.left_running import with_its_commands
 from actions.switching.switch_plan import PAGE_SOMEONE, held_words
@@ -387,7 +387,8 @@ class Gate:
     def _held(self, occupied: Action) -> ActionError:
         since = orphaned_since(occupied, self.journal.location)
         if since is not None:
-            words = f"{held_words(occupied, self.policy.zone)}; {since_words(since, self.policy.zone)}"
+            alone = since_words(since, self.policy.zone, why_orphaned(occupied))
+            words = f"{held_words(occupied, self.policy.zone)}; {alone}"
             return ActionError(kind="held", message=words, fix=ways_out(occupied))
         fix = command("action watch", occupied.id or "")
         if not kind_of(occupied.kind).one_order:

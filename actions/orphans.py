@@ -14,7 +14,7 @@ from actions.described import Described
 from actions.ids import now
 from actions.journal.audit import AuditEntry
 from actions.journal.journal import Journal
-from actions.journal.lease import LeaseTimes, is_held, owner_file
+from actions.journal.lease import LeaseTimes, is_held, last_words, owner_file
 from actions.journal.location import JournalLocation
 from actions.journal.steering import possible_orders
 from actions.kinds import kind_of
@@ -30,7 +30,7 @@ STARTS_WITHIN_S = 5.0
 """A runner of this host locks the file of its action as soon as it lives; until then it is only being started."""
 STARTS_ELSEWHERE_S = 15.0
 TOLD_AFTER_S = 15.0
-TOLD = "orphan-told"
+TOLD, CODE = "orphan-told", "orphaned"
 _TOLD_BY_ITS_RUNNER = frozenset({"conflict", "in_doubt"})
 
 
@@ -60,9 +60,23 @@ def frozen_words(action: Action) -> str:
     return f"its process is stopped (kill -CONT {pid}, here); {late}: then {ways_out(action)}"
 
 
-def since_words(since: datetime, zone: tzinfo) -> str:
-    """`nobody runs it since 12:03 CET`, with the date where that was not today."""
-    return f"nobody runs it since {local_words(since, zone)}"
+def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
+    """`nobody runs it since 12:03 CET`, with the date where that was not today, and `why` its runner ended."""
+    return f"nobody runs it since {local_words(since, zone)}" + (f" ({why})" if why else "")
+
+
+def orphan_words(action: Action, zone: tzinfo) -> str:
+    """The same of an action that was `judged`, with why."""
+    told = next((finding.text for finding in action.findings if finding.code == CODE), "")
+    return told or (since_words(action.orphaned_since, zone) if action.orphaned_since is not None else "")
+
+
+def why_orphaned(action: Action) -> str:
+    """Why its last runner of this host ended before it, in its own words; empty where it left none: it was killed."""
+    owner = action.owner
+    if owner is None or owner.host != host_name() or not owner.lock:
+        return ""
+    return last_words(Path(owner.lock))
 
 
 def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
@@ -70,7 +84,8 @@ def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
     since = orphaned_since(action, location)
     if since is None:
         return action
-    finding = Finding(level="warning", code="orphaned", text=since_words(since, zone), fix=ways_out(action))
+    words = since_words(since, zone, why_orphaned(action))
+    finding = Finding(level="warning", code=CODE, text=words, fix=ways_out(action))
     return replace(action, orphaned_since=since, findings=(finding, *action.findings))
 
 
@@ -101,8 +116,7 @@ async def tell(
     for action in actions:
         if action.id is None or not _is_news(action) or not notify:
             continue
-        assert action.orphaned_since is not None
-        words = f"{since_words(action.orphaned_since, zone)}: {ways_out(action)}"
+        words = f"{orphan_words(action, zone)}: {ways_out(action)}"
         entry = AuditEntry(
             kind="note", action=action.id, order=action.kind, target=action.service, actor=actor, result="orphaned",
             detail=words,

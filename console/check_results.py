@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from actions.orphans import frozen_words, is_frozen, since_words, ways_out
+from actions.orphans import frozen_words, is_frozen, orphan_words, ways_out
 from actions.telling import title
 from backends.models import (
     Alert,
@@ -55,11 +55,7 @@ def check_results(session: Session) -> list[CheckResult]:
 def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
     """The open actions: critical where nobody runs one, unknown where the journal can not be read."""
     alone = [action for action in acting.actions if action.orphaned_since is not None]
-    words = [
-        f"{title(action)} {action.status}, {since_words(since, zone)}: {ways_out(action)}"
-        for action in alone
-        if (since := action.orphaned_since) is not None
-    ]
+    words = [f"{title(action)} {action.status}, {orphan_words(action, zone)}: {ways_out(action)}" for action in alone]
     frozen = [action for action in acting.actions if action not in alone and is_frozen(action)]
     words += [f"{title(action)} {action.status}: {frozen_words(action)}" for action in frozen]
     state: Health = "critical" if alone or frozen else "unknown" if acting.unknown else "ok"

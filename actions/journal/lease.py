@@ -4,6 +4,7 @@ A pid is used again and a clock may jump; a lock ends with the process that hold
 file proves that the owner is dead, whatever the lease says; from another host only an expired lease does.
 """
 
+import contextlib
 import os
 import time
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from msgspec.structs import replace
 from actions.journal.location import make_directory
 from actions.models import Owner
 from backends.file_locks import is_locked, locked_or_closed
-from backends.files import open_plain
+from backends.files import open_plain, read_regular
 from backends.processes import boot_id
+from backends.text import clean
 
 TAKE_WAIT_S = 1.0
+LAST_WORDS_BYTES = 256
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # it goes on while the host sleeps
 
 
@@ -93,8 +96,26 @@ def take(path: Path) -> int | None:
     """The descriptor of the locked file; None where another process keeps it locked. Blocks up to 1 s. Raises
     OSError."""
     make_directory(path.parent)
-    descriptor = open_plain(path, os.O_RDWR, 0o660, exact=True)  # or the umask keeps the other operators out
-    return locked_or_closed(descriptor, TAKE_WAIT_S)  # a reader that looks holds it shared for an instant
+    opened = open_plain(path, os.O_RDWR, 0o660, exact=True)  # or the umask keeps the other operators out
+    descriptor = locked_or_closed(opened, TAKE_WAIT_S)  # a reader that looks holds it shared for an instant
+    if descriptor is not None:
+        leave_words(descriptor, "")  # room for its own, on a disk that may be full by then
+    return descriptor
+
+
+def leave_words(descriptor: int, words: str) -> None:
+    """Why its owner ends before its action, in the locked file itself: what it could not write anywhere else. Nothing
+    is raised where there is no room for it either."""
+    with contextlib.suppress(OSError):
+        os.pwrite(descriptor, words.encode()[:LAST_WORDS_BYTES].ljust(LAST_WORDS_BYTES), 0)
+
+
+def last_words(path: Path) -> str:
+    """What the last owner left there; empty where that is nothing, or can not be read."""
+    try:
+        return clean(read_regular(path, LAST_WORDS_BYTES).decode(errors="ignore"), LAST_WORDS_BYTES).strip()
+    except OSError:
+        return ""
 
 
 def release(descriptor: int, path: Path, *, ended: bool) -> None:

@@ -100,8 +100,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     `action_about`: what the open action does, in words, `action_by` who ordered it, `action_until` when the phase in
     which it only watches is over; where `action` is null, `action_about` says that one of another journal may be at
-    work. `orphaned_since`: the last sign of its runner, where nobody runs it, and `ways_out` the commands
-    that go on with it or end it; `action_unknown`: why nobody
+    work. `orphaned_since`: the last sign of its runner, where nobody runs it, `orphaned_why` what its runner said last,
+    and `ways_out` the commands that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
     line of its own; `rejected`: why a version that has traffic should have none.
@@ -121,6 +121,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     last_switch: LastSwitch | None = None
     freeze: Freeze | None = None
     orphaned_since: datetime | None = None
+    orphaned_why: str = ""
     ways_out: str = ""
     action_unknown: str = ""
     verified_version: str | None = None

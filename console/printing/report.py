@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from actions.journal.audit import AuditRecord
 from actions.models import Action
-from actions.orphans import since_words, ways_out
+from actions.orphans import orphan_words, ways_out
 from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
@@ -137,7 +137,7 @@ def _of_rejection(action: Action, facts: Facts) -> OpenItem:
 def _of_action(action: Action, zone: tzinfo) -> OpenItem:
     words = f"{title(action)}{way(action)}: {outcome(action)}, {action.phase or 'no step yet'}"
     if action.orphaned_since is not None:
-        words += f"; {since_words(action.orphaned_since, zone)}: {ways_out(action)}"
+        words += f"; {orphan_words(action, zone)}: {ways_out(action)}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
-from actions.orphans import since_words, ways_out
+from actions.orphans import orphan_words, since_words, ways_out
 from actions.telling import cause, is_noop, outcome
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from backends.text import first_line
@@ -143,7 +143,8 @@ def _open_action(deployment: Deployment, view: View) -> str:
         if deployment.action is None:
             return deployment.action_about or NOTHING
         return f"{deployment.action} {action_words(deployment, view.now)}"
-    return f"{UNICODE.critical} {since_words(deployment.orphaned_since, view.zone)}: {deployment.ways_out}"
+    alone = since_words(deployment.orphaned_since, view.zone, deployment.orphaned_why)
+    return f"{UNICODE.critical} {alone}: {deployment.ways_out}"
 
 
 def _status(action: Action, view: View) -> str:
@@ -153,7 +154,7 @@ def _status(action: Action, view: View) -> str:
         if is_starting(action):
             return f"{action.status}, not started yet"
         return " ".join(filter(None, (action.status, cause(action))))
-    return f"{UNICODE.critical} {action.status}, {since_words(action.orphaned_since, view.zone)}: {ways_out(action)}"
+    return f"{UNICODE.critical} {action.status}, {orphan_words(action, view.zone)}: {ways_out(action)}"
 
 
 FIELDS: dict[type, tuple[Field, ...]] = {

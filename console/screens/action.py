@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
-from actions.orphans import since_words
+from actions.orphans import orphan_words
 from actions.telling import is_noop, outcome
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
@@ -152,7 +152,7 @@ class ActionScreen(Page):
         word = action.status.replace("_", " ")
         said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
         if action.orphaned_since is not None:
-            said = f"{since_words(action.orphaned_since, self.session.context.zone)}, in {action.phase or word}"
+            said = f"{orphan_words(action, self.session.context.zone)}, in {action.phase or word}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
         self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])

@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from actions.models import Action, OpenConsole
-from actions.orphans import since_words
+from actions.orphans import orphan_words
 from actions.telling import Standing, doing, move, over_at, standing, title
 from backends.errors import BackendError
 from backends.models import severity_rank
@@ -247,7 +247,7 @@ def sources_screen(app: Host) -> ListScreen:
 
 def _came_of_it(action: Action, moment: Moment) -> Cell:
     if action.orphaned_since is not None:
-        return Cell(since_words(action.orphaned_since, moment.zone), "critical")
+        return Cell(orphan_words(action, moment.zone), "critical")
     until = over_at(action)
     left_s = (until - moment.now).total_seconds() if until is not None else 0.0
     left = f", {took(left_s)} left" if left_s > 0 else ""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -18,9 +19,12 @@ from actions.models import Action, ActionStatus, Request
 from actions.orphans import orphaned_since, since_words, tell, ways_out
 from actions.who import current_actor
 from backends.errors import BackendError
+from console.check_results import of_actions
 from console.runners import build_described
+from console.session import Acting
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.orders.test_orders import in_phase, order
+from tests.actions.switching.test_rollback import dies_unobserved
 from tests.actions.test_notices import told, webhook
 from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
@@ -62,6 +66,28 @@ async def test_it_says_since_when_and_the_two_ways_out(tmp_path: Path, service: 
         deployment = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
         assert (deployment.orphaned_since, deployment.health) == (found.orphaned_since, "critical")
         assert (await house.order(ANALYTICS_ROLLBACK)).orphaned_since is None
+
+
+async def test_a_runner_that_could_not_write_its_journal_says_so_where_nobody_runs_its_action(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full takes no record of why; the file that its runner keeps locked has room for it."""
+    async with House(tmp_path / "state", service) as house:
+        found = await dies_unobserved(house, monkeypatch)
+        assert found.orphaned_since is not None
+        words = since_words(found.orphaned_since, UTC, "journal: disk full")
+        assert words.endswith(" (journal: disk full)")
+        assert [finding.text for finding in found.findings if finding.code == "orphaned"] == [words]
+        deployment = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
+        assert deployment.orphaned_why == "journal: disk full"
+        acting = Acting(actions=[found])
+        assert words in of_actions(acting, UTC).message
+        ended = await house.order(order_to(found, "resume"))
+        assert (ended.status, [each.code for each in ended.findings if each.level != "ok"]) == ("succeeded", [])
+
+
+def order_to(action: Action, word: Any) -> Request:
+    return Request(kind=action.kind, service=action.service, ref=str(action.id), order=word)
 
 
 async def test_one_that_ended_between_the_looks_at_its_row_and_at_its_runner_is_no_orphan(
