@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import select
 import signal
 import sys
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from textual.driver import Driver
 
     from actions.models import Action
+    from console.attention import Attention
     from console.session import Session
 
 WATCH_INPUT_S = 1.0
@@ -89,6 +91,7 @@ class TealApp(Opening, inherit_bindings=False):
         self.now = now
         self._first = item
         self.arming = Arming(clock)
+        self._attention: Attention | None = None
         self._settling: Timer | None = None
         self._held: events.Resize | None = None
         self._resized_at = 0.0
@@ -239,6 +242,36 @@ class TealApp(Opening, inherit_bindings=False):
         """Back to reading, in a protected context."""
         self.arming.disarm()
         self._show_place()
+
+    def attend(self, open_actions: Sequence[Action]) -> None:
+        """Ring the terminal for those that need a person, of these and of those that have ended since the last call."""
+        if not (self._rings and (open_actions or self._attention)):
+            return
+        if self._attention is None:
+            from console.attention import Attention
+
+            self._attention = Attention(self.session.context.name)
+        over = self._attention.over(open_actions)
+        self._ring(open_actions)
+        if over:
+            self._attend_ended(over)
+
+    @work(group="attend", exit_on_error=False)
+    async def _attend_ended(self, over: set[str]) -> None:
+        """A way back that failed is open no more, and needs somebody all the same."""
+        with contextlib.suppress(BackendError):
+            self._ring([action for action in await self.session.actions() if action.id in over])
+
+    @property
+    def _rings(self) -> bool:
+        return self.to_terminal is not None and self.session.context.notify_terminal
+
+    def _ring(self, actions: Sequence[Action]) -> None:
+        from console.attention import sequence
+
+        if self.to_terminal is not None and self._attention is not None:
+            for words in self._attention.news(actions):
+                self.to_terminal(sequence(words, os.environ))
 
     def say(self, text: str) -> None:
         """Tell the operator something in the line of keys; where a screen has none, as a notification."""

@@ -67,6 +67,7 @@ class ContextInfo(Struct, frozen=True):
     keymap: dict[str, str]
     identity: str
     theme: str = ""
+    notify_terminal: bool = True
 
 
 class Acting(Struct, frozen=True):
@@ -111,6 +112,7 @@ class Session:
             keymap=selection.keymap,
             identity=self.orders.identity,
             theme=selection.theme,
+            notify_terminal=selection.notify_terminal and self._config.notify_terminal,
         )
         self.armed = not self._config.protected
         self.since = since

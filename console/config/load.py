@@ -79,6 +79,7 @@ class Config(msgspec.Struct, frozen=True):
     contexts: dict[str, Context]
     problems: tuple[Problem, ...]
     theme: str = ""
+    notify_terminal: bool = True
 
 
 def search_path(explicit: str | None) -> list[Path]:
@@ -165,7 +166,8 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
         problems.append(main.problem(("default_context",), message, _known(contexts)))
     keymap = {key: value for key, value in _dict(data.get("keymap")).items() if isinstance(value, str)}
     theme = next((name for name in get_args(ThemeName) if name == data.get("theme")), "")
-    return Config(path, default, keymap, contexts, tuple(problems), theme)
+    rings = data.get("notify_terminal") is not False
+    return Config(path, default, keymap, contexts, tuple(problems), theme, rings)
 
 
 def pick_context(config: Config, name: str | None) -> Context:

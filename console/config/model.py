@@ -28,6 +28,7 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     timezone: zone of the times that are shown, and of `freeze`; by default that of the host.
     freeze: windows in which nothing goes forward, as `Fri 16:00 - Mon 08:00`.
     watchdog: the alert that always fires; where it is missing, nobody would be told of any other.
+    notify_terminal: whether an action of this context that needs a person rings the terminal (bell, OSC 9 and 777).
     links: what belongs together: pipeline, datasets, services, owner, channel.
     """
 
@@ -40,6 +41,7 @@ class ContextConfig(Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str = ""
     freeze: tuple[str, ...] = ()
     watchdog: str = ""
+    notify_terminal: bool = True
     links: Links = Links()
 
     def paced(self, interval_s: float) -> float:
@@ -69,11 +71,13 @@ class ConfigFile(Struct, frozen=True, forbid_unknown_fields=True):
 
     default_context: the context that is meant where neither `-C` nor TEAL_CONTEXT names one.
     theme: how the console looks; empty is `dark`.
+    notify_terminal: whether an action that needs a person rings the terminal (bell, OSC 9 and 777), in all contexts.
     keymap: keys by the id of a binding, as Textual's `App.set_keymap` takes them; `?` in the console shows the ids.
     contexts: the contexts by name; one may have a file of its own, `contexts/NAME.toml`.
     """
 
     default_context: str = ""
     theme: ThemeName = ""
+    notify_terminal: bool = True
     keymap: dict[str, str] = field(default_factory=dict)
     contexts: dict[str, dict[str, Any]] = field(default_factory=dict)

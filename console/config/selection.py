@@ -14,12 +14,13 @@ SANDBOX = "sandbox"
 
 
 class Selection(Struct, frozen=True):
-    """The context, the keymap and the theme of its file, and the problems that disable single entries."""
+    """The context, what its file says of this terminal, and the problems that disable single entries."""
 
     context: Context
     keymap: dict[str, str]
     problems: tuple[Problem, ...]
     theme: str = ""
+    notify_terminal: bool = True
 
 
 class NoConfig(CommandError):
@@ -74,7 +75,7 @@ def _usable(config: Config, context: Context) -> Selection:
         more = f" (and {len(fatal) - 1} more: `teal config validate`)" if len(fatal) > 1 else ""
         raise ConfigError(f"{fatal[0]}{more}", fix="correct it, then run `teal config validate`")
     own = tuple(problem for problem in config.problems if problem.context == context.name and problem.entry)
-    return Selection(context, config.keymap, own, config.theme)
+    return Selection(context, config.keymap, own, config.theme, config.notify_terminal)
 
 
 def _sandbox(start: bool, check_entries: bool, on_progress: Callable[[str], None] | None) -> Selection:

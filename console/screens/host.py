@@ -24,6 +24,8 @@ class Host(App[None]):
     session: Session
     symbols: Symbols
     now: Callable[[], datetime]
+    to_terminal: Callable[[str], None] | None = None
+    """Writes to the terminal beside what is drawn; None where there is none."""
 
     @property
     def place(self) -> Place:
@@ -37,6 +39,10 @@ class Host(App[None]):
 
     def begin(self) -> None:
         """The first screen has been painted: now there may be I/O."""
+        raise NotImplementedError
+
+    def attend(self, open_actions: Sequence[Action]) -> None:
+        """Ring the terminal for those that need a person, of these and of those that have ended since the last call."""
         raise NotImplementedError
 
     def say(self, text: str) -> None:

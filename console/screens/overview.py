@@ -205,6 +205,7 @@ class Overview(Screen[None], inherit_bindings=False):
             self._changed(before, found)
         if blind != was_blind or before != found:
             self._show_top()
+        self.app.attend(found)
 
     def _changed(self, before: list[Action], found: list[Action]) -> None:
         """Read what an action changes: while it goes on its service, once it has ended everything."""

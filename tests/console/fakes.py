@@ -49,6 +49,7 @@ class FakeContext(Struct, frozen=True, kw_only=True):
     keymap: dict[str, str] = {}
     identity: str = "oncall@bastion-1"
     theme: str = ""
+    notify_terminal: bool = True
 
 
 class FakeOrders:

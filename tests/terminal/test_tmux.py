@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from console.attention import sequence
 from tests.live.require import program
 from tests.terminal.conftest import TEAL, Sandbox
+from tests.terminal.harness import Terminal
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("terminal")]
 PATIENCE_S = 30.0
@@ -88,3 +90,24 @@ def test_the_end_of_its_window_ends_it(tmux: Tmux, tmp_path: Path) -> None:
     while console.exists() and "State:\tZ" not in (console / "status").read_text():
         assert time.monotonic() < until, "it outlived its terminal"
         time.sleep(0.05)
+
+
+def test_a_notification_passes_a_tmux_that_lets_it(tmp_path: Path) -> None:
+    written = sequence("c: held", {"TERM": "tmux-256color", "TMUX": "yes"})
+    file = tmp_path / "written"
+    file.write_text(written)
+    inside = f"printf ready; read go; cat {shlex.quote(str(file))}; sleep 30"
+    command = [program("tmux"), "-S", str(tmp_path / "s"), "-f", "/dev/null", "new-session", inside]
+    passes = [";", "set-option", "-g", "allow-passthrough", "on"]
+    env = {name: value for name, value in os.environ.items() if name != "TMUX"} | {"TERM": "xterm-256color"}
+    try:
+        with Terminal([*command, *passes], env) as outside:
+            outside.shows("ready")
+            outside.send("\r")
+            ends = time.monotonic() + PATIENCE_S
+            while b"\x1b]777;notify;teal;c: held\a" not in outside.raw:
+                assert time.monotonic() < ends, bytes(outside.raw)
+                outside.pump(0.1)
+            assert b"\x1b]9;teal c: held\a" in outside.raw
+    finally:
+        subprocess.run([program("tmux"), "-S", str(tmp_path / "s"), "kill-server"], check=False, capture_output=True)
