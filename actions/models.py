@@ -226,10 +226,18 @@ class GateView(Struct, frozen=True, kw_only=True):
     last: tuple[float | None, ...] = ()
 
 
+class Pause(Struct, frozen=True, kw_only=True):
+    """Who paused an open action, when and why."""
+
+    by: str
+    since: datetime
+    reason: str = ""
+
+
 class Action(Struct, frozen=True, kw_only=True):
     """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
     the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it. `about`: as of
-    its plan."""
+    its plan. `paused`: by whom it stands, where a person ordered that."""
 
     id: str | None
     kind: ActionKind
@@ -259,6 +267,7 @@ class Action(Struct, frozen=True, kw_only=True):
     error: ActionError | None = None
     orphaned_since: datetime | None = None
     about: str = ""
+    paused: Pause | None = None
 
     @property
     def named(self) -> str:

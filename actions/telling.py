@@ -1,11 +1,13 @@
 """What was ordered and what came of it in words: the same in tables, timeline, report, notices and on screens."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Literal
 
 from actions.kinds import kind_of
 from actions.models import Action, Plan
 from backends.settings import Duration
+from backends.text import clean
+from backends.times import local_words
 
 Standing = Literal["ok", "warning", "critical", "running"]
 
@@ -124,7 +126,16 @@ def outcome(action: Action) -> str:
     """The status as people say it, with the `cause`; of what had nothing to do, that nothing changed."""
     if is_noop(action):
         return f"{_already(action)}, nothing changed"
-    return " ".join(filter(None, (action.status.replace("_", " "), cause(action))))
+    status = f"paused by {action.paused.by}" if action.paused is not None else action.status.replace("_", " ")
+    return " ".join(filter(None, (status, cause(action))))
+
+
+def pause_words(action: Action, zone: tzinfo) -> str:
+    """`paused by alice since 14:02 CET: asks the team`; empty where nobody has paused it."""
+    if (paused := action.paused) is None:
+        return ""
+    reason = f": {clean(paused.reason, 300)}" if paused.reason else ""
+    return f"paused by {paused.by or 'somebody'} since {local_words(paused.since, zone)}{reason}"
 
 
 def cause(action: Action) -> str:

@@ -114,6 +114,7 @@ class Header(Lines):
                 line += [Cell(f", was {item.live.upper()}{version}", "muted")]
                 continue
             line += [Cell(f"   live {service}", "muted"), Cell(item.live.upper(), tone), Cell(version)]
+            line += [Cell(f" FROZEN by {item.freeze.by.partition('@')[0]}", "warning")] if item.freeze else []
         return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
 
 

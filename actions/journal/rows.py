@@ -27,6 +27,7 @@ from actions.models import (
     Hold,
     OrderWord,
     Owner,
+    Pause,
     Plan,
     Step,
     StepStatus,
@@ -223,6 +224,7 @@ def action_of(row: Mapping[Any, Any], history: Iterable[StoredEvent]) -> Action:
         plan=plan.summary, undo=_undo(row), ref=row["ref"], error=_read(row["error"], ActionError),
         version=plan.request.version, strategy=plan.request.strategy, for_s=plan.request.for_s,
         hold=None if row["ended_at"] else hold_of(told_lines), gates=gates_of(told_lines), about=plan.about,
+        paused=pause_of(told_lines) if row["status"] == "paused" else None,
     )  # fmt: skip
 
 
@@ -295,6 +297,21 @@ def hold_of(history: Iterable[StoredEvent]) -> Hold | None:
         if line.event.kind == "held":
             found = Hold(why=line.event.detail, since=time_of(line.at), until=time_of(line.event.data.get("until")))
         elif line.event.kind == "released":
+            found = None
+    return found
+
+
+def pause_of(history: Iterable[StoredEvent]) -> Pause | None:
+    """The pause that a person ordered and nobody has ended; None where there is none."""
+    found: Pause | None = None
+    for line in history:
+        event, at = line.event, time_of(line.at)
+        if event.kind != "order":
+            continue
+        word = event.data["word"]
+        if word == "pause" and at is not None:
+            found = Pause(by=str(event.data.get("by", "")), since=at, reason=str(event.data.get("reason", "")))
+        elif word != "accept":
             found = None
     return found
 

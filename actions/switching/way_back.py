@@ -3,8 +3,11 @@
 import asyncio
 import time
 
+from msgspec.structs import replace
+
 from actions.endings import Conflict, Failed, PartialWrite, PreconditionFailed
 from actions.models import ActionError
+from actions.switching.impact import impact_words
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
@@ -61,7 +64,12 @@ class WayBack:
         except (PreconditionFailed, Failed) as failure:
             await self._stuck(f"{error.message}; and the way back failed: {failure}", error)
         else:
-            await work.finish("rolled_back", error=error)
+            await work.finish("rolled_back", error=error if by_hand else await self._with_impact(error))
+
+    async def _with_impact(self, error: ActionError) -> ActionError:
+        """With who was hit, once traffic is back: nothing waits for it."""
+        words = impact_words(self._work.history, self._work.plan.to, await self._proof.counts())
+        return replace(error, message=f"{error.message}; {words}") if words else error
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:
         """Whether somebody else has done it; the action has ended then."""

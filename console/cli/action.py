@@ -10,7 +10,7 @@ from actions.ids import now
 from actions.journal.errors import JournalError
 from actions.models import Action, OrderWord, Request
 from actions.outcome import exit_code
-from actions.telling import title
+from actions.telling import pause_words, title
 from backends.models import worst
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
@@ -183,6 +183,7 @@ def _lines(session: Session, found: Action) -> list[str]:
     who = f"{found.actor.login}@{found.actor.host}" if found.actor else ""
     lines = [*action_lines(found), f"by {who}  at {clock(found.started_at, zone)}  plan {found.plan_hash}"]
     lines += [f"reason: {found.reason}"] if found.reason else []
+    lines += [words] if (words := pause_words(found, zone)) else []
     for step in found.steps:
         at = clock(step.ended_at or step.started_at, zone)
         lines.append(f"{UNICODE.of(step.status)} {step.name:10} {at}  {step.detail}".rstrip())

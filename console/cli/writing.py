@@ -302,7 +302,7 @@ def action_lines(action: Action) -> list[str]:
     change = "" if action.changed or action.open or is_noop(action) else " (nothing changed)"
     arrow = way(action, capitals=False)
     orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
-    status = action.status if not is_noop(action) else outcome(action)
+    status = outcome(action) if is_noop(action) or action.paused is not None else action.status
     if orphaned is not None and action.open:
         status = f"{status}, {orphaned.text}"
     if orphaned is None and action.id is not None and is_starting(action):

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import orphan_words, since_words, ways_out
-from actions.telling import cause, is_noop, outcome
+from actions.telling import cause, is_noop, outcome, pause_words
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from backends.text import first_line
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import action_words, against, frozen_words, why_in_full
+from panels.kinds.deployments import action_words, against, freeze_words, why_in_full
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -116,7 +116,8 @@ def _colors(deployment: Deployment, view: View) -> str:
 
 
 def _live(deployment: Deployment, view: View) -> str:
-    words = f"{deployment.live.upper()} {frozen_words(deployment, view.now)}".rstrip()
+    words = deployment.live.upper()
+    words += f" {freeze_words(deployment.freeze, view.zone)}" if deployment.freeze is not None else ""
     marks = [f"{UNICODE.of(word)} {first_line(said)}" for word, said in against(deployment)]
     return "; ".join([words, *marks])
 
@@ -153,7 +154,7 @@ def _status(action: Action, view: View) -> str:
             return outcome(action)
         if is_starting(action):
             return f"{action.status}, not started yet"
-        return " ".join(filter(None, (action.status, cause(action))))
+        return pause_words(action, view.zone) or " ".join(filter(None, (action.status, cause(action))))
     return f"{UNICODE.critical} {action.status}, {orphan_words(action, view.zone)}: {ways_out(action)}"
 
 

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
-from actions.telling import is_noop, outcome
+from actions.telling import is_noop, outcome, pause_words
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
 from console.ports.derive import latest_runs
@@ -147,7 +147,7 @@ class ActionScreen(Page):
     # ---- what is shown
 
     def _show(self, action: Action) -> None:
-        self.action = action
+        self.action, zone = action, self.session.context.zone
         style = style_of("critical" if is_orphaned(action) else action.status)
         word = action.status.replace("_", " ")
         said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
@@ -155,7 +155,9 @@ class ActionScreen(Page):
             said = f"{orphan_words(action, self.session.context.zone)}, in {action.phase or word}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
-        self.query_one("#by", Paragraphs).show([row("", who(action), MUTED)])
+        self.query_one("#by", Paragraphs).show(
+            [row("", "; ".join(filter(None, (who(action), pause_words(action, zone)))), MUTED)]
+        )
         self._show_end()
         self._show_steps()
         self.query_one("#gates", Paragraphs).show(stages.gate_rows(action, self.of))

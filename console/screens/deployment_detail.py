@@ -157,9 +157,8 @@ class DeploymentDetail(Detail):
         subject = self.query_one("#subject", Static)
         width = subject.content_size.width or self.app.size.width - 4
         subject.update(sides(lines.live_line(deployment, of, known=known), self.place(), width))
-        self.query_one("#trouble", Paragraphs).show(
-            [*lines.known_against(deployment, of), *lines.disagreement(deployment, of), *stale]
-        )
+        against = lines.known_against(deployment, of, self.session.context.zone)
+        self.query_one("#trouble", Paragraphs).show([*against, *lines.disagreement(deployment, of), *stale])
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
         self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of, known=known))
         back = lines.back_row(deployment, of, self.session.context.zone)

@@ -11,7 +11,7 @@ from actions.models import Action
 from actions.telling import doing, outcome, short_title, standing, way
 from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
-from panels.kinds.deployments import against, is_split, no_way_back
+from panels.kinds.deployments import against, freeze_words, is_split, no_way_back
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -55,9 +55,13 @@ def disagreement(deployment: Deployment, of: Symbols) -> list[Row]:
     return rows
 
 
-def known_against(deployment: Deployment, of: Symbols) -> list[Row]:
-    """What the journal knows against the traffic as it is, each with how it is put right."""
-    return [row(mark(word, of), "; ".join(words.splitlines()), style_of(word)) for word, words in against(deployment)]
+def known_against(deployment: Deployment, of: Symbols, zone: tzinfo) -> list[Row]:
+    """What the journal knows against the traffic as it is, each with how it is put right; and who has frozen it."""
+    frozen = deployment.freeze
+    told = against(deployment)
+    if frozen is not None:
+        told.append(("warning", freeze_words(frozen, zone)))
+    return [row(mark(word, of), "; ".join(words.splitlines()), style_of(word)) for word, words in told]
 
 
 def truth_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> list[Row]:

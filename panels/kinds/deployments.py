@@ -1,10 +1,11 @@
 """Services as blocks: which color is live, what each side serves and how it does, and the way back."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from backends.command_line import command
-from backends.models import ColorState, Deployment, Health, severity_rank
+from backends.models import ColorState, Deployment, Freeze, Health, severity_rank
 from backends.text import first_line
+from backends.times import local_words
 from panels.columns import (
     Cell,
     Column,
@@ -102,6 +103,14 @@ def frozen_words(deployment: Deployment, now: datetime) -> str:
     if freeze is None:
         return ""
     return "FROZEN" if freeze.until is None else f"FROZEN for {ago((freeze.until - now).total_seconds())}"
+
+
+def freeze_words(freeze: Freeze, zone: tzinfo) -> str:
+    """`FROZEN by alice@b1 since 14:02 CET until 16:02 CET: year end`."""
+    since = f" since {local_words(freeze.since, zone)}" if freeze.since is not None else ""
+    until = f" until {local_words(freeze.until, zone)}" if freeze.until is not None else ""
+    reason = f": {first_line(freeze.reason)}" if freeze.reason else ""
+    return f"FROZEN by {freeze.by or 'somebody'}{since}{until}{reason}"
 
 
 def is_split(deployment: Deployment) -> bool:
