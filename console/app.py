@@ -34,6 +34,7 @@ from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
 from panels.header import Place
 from panels.keybar import KeyBar
+from panels.links import NoLinks
 from panels.themes import DEFAULT, THEMES
 from panels.words import UNICODE, Symbols
 
@@ -57,7 +58,7 @@ _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": 
 class TealApp(Opening, inherit_bindings=False):
     """The console of one session. `armed` and `symbols` are for every screen; `say` tells the operator something.
 
-    `item`: what it opens on.
+    `links`: whether the terminal takes links (OSC 8). `item`: what it opens on.
     """
 
     TITLE = "teal"
@@ -79,12 +80,14 @@ class TealApp(Opening, inherit_bindings=False):
         session: Session,
         *,
         symbols: Symbols = UNICODE,
+        links: bool = True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         item: Item | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        self._ascii_only = AsciiOnly() if symbols.arrow.isascii() else None
+        self._plainly: list[LineFilter] = [AsciiOnly()] if symbols.arrow.isascii() else []
+        self._plainly += [] if links else [NoLinks()]
         super().__init__(driver_class=driver_class)
         self.session = session
         self.symbols = symbols
@@ -103,14 +106,13 @@ class TealApp(Opening, inherit_bindings=False):
     # ---- how it is drawn
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Where there is only ASCII, nothing else gets through, whichever widget drew it."""
-        filters = super().get_line_filters()
-        return [*filters, self._ascii_only] if self._ascii_only else filters
+        """Where there is only ASCII, or no link, nothing else gets through, whichever widget drew it."""
+        return [*super().get_line_filters(), *self._plainly]
 
     def get_key_display(self, binding: Binding) -> str:
         """The name of a key, in ASCII where nothing else is shown."""
         shown = super().get_key_display(binding)
-        return _KEY_WORDS.get(shown, shown) if self._ascii_only else shown
+        return _KEY_WORDS.get(shown, shown) if self.symbols.arrow.isascii() else shown
 
     # ---- life
 

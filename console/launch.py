@@ -55,10 +55,12 @@ def run_console(
         os.environ["NO_COLOR"] = "1"
     from console.app import TealApp
     from console.driver import TerminalDriver
+    from panels.links import takes_links
 
     symbols = ASCII if ascii_only else terminal_symbols(os.environ, locale.getpreferredencoding(False))
     session.show_kept()
-    app = TealApp(session, symbols=symbols, item=item, driver_class=TerminalDriver)
+    links = takes_links(os.environ)
+    app = TealApp(session, symbols=symbols, links=links, item=item, driver_class=TerminalDriver)
     _end_with_the_terminal()
     app.run(mouse=mouse)
     return app.return_code or 0

@@ -44,10 +44,11 @@ class Moment(Struct, frozen=True):
 
 
 class Cell(Struct, frozen=True):
-    """A piece of a line: text as data (never markup) and the tone that it is written in."""
+    """A piece of a line: text as data (never markup), the tone that it is written in, and the URL that it leads to."""
 
     text: str = ""
     tone: Tone = ""
+    link: str = ""
 
 
 Line = list[Cell]

@@ -6,6 +6,7 @@ from textual.timer import Timer
 
 from panels.columns import Cell, Line, Tone, line_width
 from panels.lines import Lines
+from panels.links import urls
 from panels.words import UNICODE, Symbols
 
 SAID_S = 6.0
@@ -21,7 +22,7 @@ class KeyBar(Lines):
         self._order = order
         self.plain = False
         self._keys: Line = []
-        self._said: Cell | None = None
+        self._said: Line = []
         self._timer: Timer | None = None
 
     def on_mount(self) -> None:
@@ -33,7 +34,7 @@ class KeyBar(Lines):
 
     def say(self, text: str, tone: Tone = "strong") -> None:
         """Say something for a few seconds."""
-        self._said = Cell(text, tone)
+        self._said = linked(text, tone)
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(SAID_S, self.hush)
@@ -41,7 +42,7 @@ class KeyBar(Lines):
 
     def hush(self) -> None:
         """Show the keys again."""
-        self._said = None
+        self._said = []
         self.repaint()
 
     @property
@@ -50,8 +51,8 @@ class KeyBar(Lines):
         return "".join(cell.text for cell in self.line(0))
 
     def line(self, y: int) -> Line:
-        if self._said is not None:
-            return [Cell(" "), self._said]
+        if self._said:
+            return [Cell(" "), *self._said]
         line: Line = [Cell(" ")]
         for cell in range(0, len(self._keys), 2):
             pair = self._keys[cell : cell + 2]
@@ -79,3 +80,12 @@ class KeyBar(Lines):
                 Cell(f" {binding.description}", "muted"),
             ]
         self.repaint()
+
+
+def linked(text: str, tone: Tone = "") -> Line:
+    """The text in pieces, its URLs as links."""
+    cells, at = [], 0
+    for link in urls(text):
+        cells += [Cell(text[at : link.start], tone), Cell(text[link.start : link.end], tone, link.target)]
+        at = link.end
+    return [*cells, Cell(text[at:], tone)]

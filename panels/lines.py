@@ -76,7 +76,9 @@ class Lines(Widget):
         room, styles = self.size.width - (edge is not None), self._styles
         base = self._base + self.line_style(y)
         cells = [*_fitted(self.line(y), room, self.cut), *([] if edge is None else [edge])]
-        segments = [Segment(cell.text, base + styles.style(cell.tone)) for cell in cells if cell.text]
+        segments = [
+            Segment(cell.text, base + _linked(styles.style(cell.tone), cell.link)) for cell in cells if cell.text
+        ]
         return Strip(segments, self.size.width)  # told, not counted anew: see `panels.widths`
 
 
@@ -158,11 +160,15 @@ def sides(left: Sequence[Cell], right: Sequence[Cell], width: int, fill: Cell | 
         room = space - line_width(kept)
         if display_width(cell.text) > room:
             if room > 3:
-                kept.append(Cell(beginning(cell.text, room - 1) + "…", cell.tone))
+                kept.append(Cell(beginning(cell.text, room - 1) + "…", cell.tone, cell.link))
             break
         kept.append(cell)
     between = width - line_width(kept) - line_width(right)
     return [*kept, Cell(filler.text * max(0, between), filler.tone), *right]
+
+
+def _linked(style: Style, target: str) -> Style:
+    return style.update_link(target) if target else style
 
 
 def _fitted(line: Sequence[Cell], width: int, cut: str) -> Line:
@@ -173,7 +179,7 @@ def _fitted(line: Sequence[Cell], width: int, cut: str) -> Line:
     room = width - display_width(mark.text)
     kept: Line = []
     for cell in line:
-        kept.append(Cell(beginning(cell.text, room), cell.tone))
+        kept.append(Cell(beginning(cell.text, room), cell.tone, cell.link))
         room -= display_width(kept[-1].text)
         if kept[-1].text != cell.text:
             break

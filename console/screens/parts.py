@@ -14,8 +14,10 @@ from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.style import Style
 from textual.widget import Widget
 
+from panels.links import urls
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
@@ -140,12 +142,20 @@ class Row(NamedTuple):
 
 
 def row(lead: str | Content, body: str | Content, style: str = "", *, tail: str = "") -> Row:
-    """A row of plain strings; `style` for the whole body."""
+    """A row of plain strings; `style` for the whole body, whose URLs are links."""
     return Row(
         lead if isinstance(lead, Content) else Content.styled(lead, MUTED),
-        body if isinstance(body, Content) else Content.styled(body, style),
+        body if isinstance(body, Content) else linked(body, style),
         Content.styled(tail, MUTED),
     )
+
+
+def linked(text: str, style: str = "") -> Content:
+    """The text in a style, its URLs as links."""
+    content = Content.styled(text, style)
+    for link in urls(text):
+        content = content.stylize(Style(link=link.target), link.start, link.end)
+    return content
 
 
 class Paragraphs(Widget):
