@@ -52,10 +52,14 @@ ADAPTERS: dict[str, str] = {
     "checks.redis": "backends.checks.redis:RedisCheck",
     "checks.blackbox": "backends.checks.blackbox:BlackboxCheck",
     "checks.freshness": "backends.checks.freshness:FreshnessCheck",
-    "checks.backup": "backends.checks.backup:BackupCheck",
+    "checks.backup": "backends.checks.backup.check:BackupCheck",
+    "checks.kinesis": "backends.checks.kinesis:KinesisCheck",
+    "checks.lambda": "backends.checks.lambda_function:LambdaCheck",
+    "checks.sqs": "backends.checks.sqs:SqsCheck",
     "notify.slack": "backends.notify.slack:SlackNotifier",
     "notify.webhook": "backends.notify.webhook:WebhookNotifier",
     "notify.email": "backends.notify.email:EmailNotifier",
+    "notify.sns": "backends.notify.sns:SnsNotifier",
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 

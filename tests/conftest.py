@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from backends.http import Http
     from tests.live.kubernetes import Cluster
+    from tests.live.moto import MotoServer
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -49,3 +50,14 @@ def kube(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Cluster]":
 
     with cluster(tmp_path_factory.mktemp("kube")) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MotoServer]":
+    """One for all tests of the group `moto`, which run in one process: each begins with `reset()`."""
+    from tests.live.moto import moto
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "20")  # of a page: a thousand objects take long to write
+        with moto(tmp_path_factory.mktemp("moto")) as found:
+            yield found

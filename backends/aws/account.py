@@ -26,6 +26,7 @@ from backends.threads import DaemonThreads
 
 LANES = 4
 READS = 3  # in all, with jitter between them: botocore's mode "standard"
+OPENING_S = 15.0  # for the import of boto3, the credentials and the clients: no time of a service
 SENDS = 3  # of a write that AWS did not take because there were too many
 SEND_AGAIN_S = 0.4
 MAX_PAGES = 50
@@ -36,25 +37,28 @@ _NOT_RENEWED = frozenset({"env", "sso", "login"})
 """How botocore calls the ways whose credentials, when they end, want something of a person."""
 T = TypeVar("T")
 
-_known: "weakref.WeakValueDictionary[tuple[AwsAccess, Path, float], Account]" = weakref.WeakValueDictionary()
+_known: "weakref.WeakValueDictionary[tuple[AwsAccess, Path, float, int], Account]" = weakref.WeakValueDictionary()
+_TOKENS = {"NextMarker": "Marker", "nextToken": "nextToken", "NextToken": "NextToken"}
 
 
-def account_of(access: AwsAccess, base_dir: Path, *, timeout_s: float) -> "Account":
-    """The one of this process that is reached so. No I/O, and no import of boto3."""
-    key = (access, base_dir, timeout_s)
+def account_of(access: AwsAccess, base_dir: Path, *, timeout_s: float, reads: int = READS) -> "Account":
+    """The one of this process that is reached so; `reads`: how often a read is tried in all. No I/O, and no import of
+    boto3."""
+    key = (access, base_dir, timeout_s, reads)
     found = _known.get(key)
     if found is None:
-        found = _known[key] = Account(access, base_dir, timeout_s=timeout_s)
+        found = _known[key] = Account(access, base_dir, timeout_s=timeout_s, reads=reads)
     return found
 
 
 class Account:
     """The services of one account in one region. Nothing is to be closed: threads and connections go with it."""
 
-    def __init__(self, access: AwsAccess, base_dir: Path, *, timeout_s: float) -> None:
+    def __init__(self, access: AwsAccess, base_dir: Path, *, timeout_s: float, reads: int = READS) -> None:
         self._access = access
         self._base_dir = base_dir
         self._timeout_s = timeout_s
+        self._reads = reads
         self.where = f"AWS {access.region}".strip()
         self._threads = DaemonThreads(LANES, "aws")
         self._opening = threading.Lock()
@@ -62,13 +66,23 @@ class Account:
         self._session: AwsSession | None = None
         self._clients: dict[tuple[str, int], Any] = {}
 
+    async def open(self, *services: str) -> None:
+        """Make what reads of these services need, without asking them: whoever takes their time does so before. Raises
+        BackendError."""
+
+        def opened() -> None:
+            for service in services:
+                self._client(service, self._reads)
+
+        await self._call(opened, grace_s=OPENING_S)
+
     async def read(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
         """One answer, tried again where it may help. `service` and `operation` as boto3 calls them
         (`describe_rules`).
 
         Raises BackendError: `auth` naming the right that is missing, `config` where this botocore has no such call.
         """
-        return await self._call(partial(self._ask, service, operation, READS, request))
+        return await self._call(partial(self._ask, service, operation, self._reads, request))
 
     async def pages(self, service: str, operation: str, key: str, **request: Any) -> list[Any]:
         """What all pages of a read have under `key`. Raises BackendError."""
@@ -77,8 +91,7 @@ class Account:
         for _ in range(MAX_PAGES):
             answer = await self.read(service, operation, **request, **token)
             found += answer.get(key, ())
-            more = {"Marker": answer.get("NextMarker"), "nextToken": answer.get("nextToken")}
-            token = {name: value for name, value in more.items() if value}
+            token = {asked: answer[told] for told, asked in _TOKENS.items() if answer.get(told)}
             if not token:
                 return found
         raise BackendError("malformed", f"{self.where}: {operation}: more than {MAX_PAGES} pages")

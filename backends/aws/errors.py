@@ -23,7 +23,7 @@ _KIND_OF_CODE: dict[str, ErrorKind] = {
     "InvalidParameterException": "config",
     "ValidationError": "config", "ValidationException": "config", "InvalidBucketName": "config",
 }  # fmt: skip
-_MISSING = re.compile(r"(NotFound|NotFoundException|DoesNotExist|DoesNotExistException)$")
+_MISSING = re.compile(r"(NotFound|NotFoundException|DoesNotExist|DoesNotExistException|NonExistentQueue)$")
 _FIX: dict[ErrorKind, str] = {
     "auth": "check the AWS credentials of this process (profile, role, environment) and what they may do",
     "config": "correct what the config asks for, or region, profile and endpoint_url under `aws`",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backends.checks.backup import BackupCheck
+from backends.checks.backup.check import BackupCheck
 from backends.checks.freshness import FreshnessCheck
 from backends.errors import BackendError
 from backends.http import Http
@@ -180,7 +180,7 @@ async def test_a_directory_that_may_not_be_read(tmp_path: Path) -> None:
 
 async def test_a_file_system_that_hangs_is_bounded_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backup(tmp_path, "w.dump", age_s=HOUR, size=10)
-    monkeypatch.setattr("backends.checks.backup._file", lambda path: time.sleep(1))
+    monkeypatch.setattr("backends.checks.backup.files._file", lambda path: time.sleep(1))
     began = time.monotonic()
     with pytest.raises(BackendError, match="no answer in 200ms"):
         await asyncio.wait_for(look(built("backup", tmp_path, path="w.dump", timeout="200ms")), 5)

@@ -23,6 +23,20 @@ REGION = "eu-central-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "correct-horse", "AWS_DEFAULT_REGION": REGION}
 
 
+def client_of(service: str, endpoint_url: str, **config: Any) -> Any:
+    """A client of boto3, as a plain script makes one."""
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        **config,
+    )
+
+
 class MotoServer(Struct, frozen=True):
     """Where it is: `endpoint_url` for every service."""
 
@@ -30,15 +44,7 @@ class MotoServer(Struct, frozen=True):
 
     def client(self, service: str) -> Any:
         """A client of the test's own, to put things there."""
-        import boto3
-
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )
+        return client_of(service, self.endpoint_url)
 
     def reset(self) -> None:
         """Everything gone, in every service."""
