@@ -19,12 +19,12 @@ from backends.commands import filled, run_bounded
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked, replace_file
 from backends.errors import BackendError
-from backends.files import read_regular
 from backends.json_text import decode_text
 from backends.models import ColorState, Finding
 from backends.ownership import command_problem
 from backends.ports import Deployed, Rollout, SwitchState
 from backends.registry import AdapterContext
+from backends.state_file import StateFile, state_file
 from backends.together import together
 
 DEPLOY_S = 600.0
@@ -49,10 +49,10 @@ def command_deployer(
     adapter."""
     if not config.deploy:
         return None
+    notes = state_file(context.state_dir, context.name, config.writes(context.base_dir), "deployed.json")
     return CommandDeployer(
-        context.name, config.deploy, retire=config.retire, directory=context.base_dir,
-        notes=context.state_dir / f"{context.name}.deployed.json", health=health, observe=observe, urls=config.health,
-        env=config.env,
+        context.name, config.deploy, retire=config.retire, directory=context.base_dir, notes=notes, health=health,
+        observe=observe, urls=config.health, env=config.env,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class CommandDeployer:
         *,
         retire: tuple[str, ...],
         directory: Path,
-        notes: Path,
+        notes: StateFile,
         health: Callable[[str], Awaitable[ColorState]],
         observe: Callable[[], Awaitable[SwitchState]],
         urls: dict[str, str],
@@ -173,22 +173,23 @@ class CommandDeployer:
 
     def _read(self) -> dict[str, _Note]:
         try:
-            content = read_regular(self._notes, MAX_BYTES)
-        except FileNotFoundError:
-            return {}
+            content = self._notes.read(MAX_BYTES)
         except OSError as error:
-            raise BackendError("unreachable", f"{self._notes}: {error.strerror}") from None
+            raise BackendError("unreachable", f"{self._notes.path}: {error.strerror}") from None
+        if content is None:
+            return {}
         try:
             return decode_text(content, dict[str, _Note])
         except msgspec.DecodeError as error:
             fix = "take the file away: what is deployed is then what the health URLs say"
-            raise BackendError("malformed", f"{self._notes}: {error}", fix=fix) from None
+            raise BackendError("malformed", f"{self._notes.path}: {error}", fix=fix) from None
 
     def _write(self, color: str, note: _Note) -> None:
         try:
-            self._notes.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self._notes):
+            path = self._notes.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(path):
                 notes = {**self._read(), color: note}
-                replace_file(self._notes, json.dumps(msgspec.to_builtins(notes)).encode(), mode=0o644)
+                replace_file(path, json.dumps(msgspec.to_builtins(notes)).encode(), mode=0o644)
         except OSError as error:
-            raise BackendError("unreachable", f"{self._notes}: {error.strerror}") from None
+            raise BackendError("unreachable", f"{self._notes.path}: {error.strerror}") from None

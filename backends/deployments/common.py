@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -76,6 +77,11 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def colors(self) -> tuple[str, ...]:
         """The two sides, in the order of the config."""
         return tuple(self.health) or tuple(self.exposition) or DEFAULT_COLORS
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """What a switch by this entry writes, each in words: entries that share one move the same traffic. Empty where
+        the entry alone does not say. Nothing is asked. Raises BackendError(config) for a path that can be none."""
+        return frozenset()
 
 
 class SharedSettings(DeploymentConfig, frozen=True, kw_only=True):

@@ -70,6 +70,10 @@ class FileSwitchConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
         if self.format == "json" and self.template:
             raise ValueError('template needs format = "template"')
 
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The file, by its true name."""
+        return frozenset({f"file {path_of(self.path, base_dir).resolve()}"})
+
 
 class FileSwitch:
     """The `Switch` of one service whose weights are in a file of this host."""

@@ -22,6 +22,7 @@ from actions.judging.metric_gates import gates_of
 from actions.judging.stages import stages_of
 from backends.deployments.common import DeploymentConfig, shared_settings
 from backends.errors import BackendError
+from backends.literals import without_literals
 from backends.ownership import command_problem
 from backends.paths import path_of, path_problem
 from backends.registry import adapter_class
@@ -80,6 +81,7 @@ def look_at(context: Context) -> Look:
 def lint(contexts: Iterable[Context], problems: Iterable[Problem]) -> list[Problem]:
     """What can be seen to be wrong in these contexts and is not among `problems`. Blocks: it looks at files."""
     found: list[Problem] = []
+    looks: list[Look] = []
     said = {problem.path for problem in problems}
     for context in contexts:
         try:
@@ -87,8 +89,34 @@ def lint(contexts: Iterable[Context], problems: Iterable[Problem]) -> list[Probl
         except ConfigError as error:
             found.append(Problem(context.source, None, context.name, error.message, error.fix, context=context.name))
             continue
+        looks.append(look)
         found += [problem for rule in RULES for problem in rule(look) if problem.path not in said]
-    return found
+    return found + list(_same_switch(looks))
+
+
+def _same_switch(looks: Sequence[Look]) -> Iterator[Problem]:
+    """Entries that move the same traffic: what one of them has begun the other takes for somebody else's edit. Two
+    contexts may be two views of one platform: that is a warning, and nothing where one of them writes nothing."""
+    first: dict[str, tuple[Look, Entry]] = {}
+    for look in looks:
+        for entry in () if look.context.config.read_only else look.context.entries["deployments"]:
+            shared = sorted(what for what in _writes(look, entry) if what in first)
+            first |= {what: (look, entry) for what in _writes(look, entry) if what not in first}
+            if shared:
+                there, other = first[shared[0]]
+                told = there.of(other, (), "")
+                words = f"it moves the same traffic as {other.name} ({told.file}:{told.line}): {shared[0]}"
+                fix = "keep one of them, or give each a switch of its own"
+                yield look.of(entry, (), words, fix, warning=there is not look)
+
+
+def _writes(look: Look, entry: Entry) -> frozenset[str]:
+    try:
+        shape = adapter_class(entry.port, entry.type).Config
+        config = msgspec.convert(without_literals(entry.data), shape, dec_hook=decode_hook)
+        return config.writes(look.context.base_dir) if isinstance(config, DeploymentConfig) else frozenset()
+    except (BackendError, msgspec.ValidationError):
+        return frozenset()  # said
 
 
 def _settings(look: Look) -> Iterator[Problem]:

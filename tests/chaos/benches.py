@@ -154,7 +154,8 @@ def forget_deployed(directory: Path, service: str) -> None:
     """Nothing was ever deployed by a command."""
     for color in COLORS:
         (directory / f"{color}.version").unlink(missing_ok=True)
-    (directory / "state" / f"{service}.deployed.json").unlink(missing_ok=True)
+    for notes in (directory / "state").glob(f"{service}*deployed.json"):
+        notes.unlink()
 
 
 async def failed(colors: TwoColors, color: str) -> None:

@@ -17,6 +17,7 @@ from backends.deployments.switch_format import percent
 from backends.errors import BackendError
 from backends.files import open_plain
 from backends.json_text import decode_text
+from backends.state_file import StateFile
 from backends.text import clean
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -37,8 +38,9 @@ class _Remembered(Struct, frozen=True):
 class Memory:
     """A file of this host beside the adapter's state: the mark that was last written to each node."""
 
-    def __init__(self, directory: Path, service: str) -> None:
-        self.path = directory / f"{service}.haproxy.json"
+    def __init__(self, file: StateFile) -> None:
+        self._file = file
+        self.path = file.path
 
     def make(self) -> None:
         """The directory and the file. Raises OSError."""
@@ -48,9 +50,9 @@ class Memory:
     def read(self) -> _Remembered:
         """What is remembered; nothing where there is none. `damage` says that nobody knows what was."""
         try:
-            return decode_text(read_bounded(self.path, MAX_BYTES) or b"{}", _Remembered)
-        except BackendError as error:
-            return _Remembered(damage=f"{self.path}: {error.message}")
+            return decode_text(self._file.read(MAX_BYTES) or b"{}", _Remembered)
+        except OSError as error:
+            return _Remembered(damage=f"{self.path}: {error.strerror}")
         except msgspec.DecodeError:
             return _Remembered(damage=f"{self.path} is damaged")
 

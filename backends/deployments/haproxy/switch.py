@@ -15,6 +15,7 @@ import asyncio
 import shlex
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -35,6 +36,7 @@ from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
+from backends.state_file import state_file
 from backends.text import clean
 from backends.together import together
 
@@ -75,6 +77,12 @@ class HaproxyConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_
         """As the servers are grouped."""
         return tuple(self.servers)
 
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The weight of each server on each node."""
+        names = [name for side in self.servers.values() for name in side]
+        nodes = [Node(address).socat for address in self.nodes]
+        return frozenset(f"server {self.backend}/{name} at {node}" for node in nodes for name in names)
+
 
 class HaproxySwitch:
     """The `Switch` of one backend on one or more HAProxy nodes."""
@@ -85,7 +93,8 @@ class HaproxySwitch:
     def __init__(self, config: HaproxyConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        memory = Memory(context.state_dir, context.name)
+        written = config.writes(context.base_dir)
+        memory = Memory(state_file(context.state_dir, context.name, written, "haproxy.json"))
         self._nodes = Nodes(config.nodes, config.backend, config.servers, memory)
         self._nodes.base_dir = context.base_dir
         if isinstance(config.persist, str):

@@ -17,6 +17,7 @@ image = "your-registry/analytics"      # default: the repository of the image th
 
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -43,6 +44,7 @@ from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.kubernetes.wire import Service
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.paths import path_of
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean
@@ -82,6 +84,12 @@ class KubernetesConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
     def colors(self) -> tuple[str, ...]:
         """As the Deployments are called."""
         return tuple(self.deployments) or super().colors
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The Service, as the entry names its cluster: two names of one cluster are not told from two clusters."""
+        file = path_of(self.kubeconfig, base_dir).resolve() if self.kubeconfig else "the default kubeconfig"
+        namespace, of = self.namespace or "(its namespace)", self.kube_context or "(current)"
+        return frozenset({f"Service {namespace}/{self.service} of context {of} in {file}"})
 
 
 class KubernetesSwitch:

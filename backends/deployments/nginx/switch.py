@@ -18,6 +18,7 @@ import re
 import shlex
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -96,6 +97,10 @@ class NginxConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fi
     def colors(self) -> tuple[str, ...]:
         """As the servers are grouped."""
         return tuple(self.servers)
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The include, by its true name."""
+        return frozenset({f"file {path_of(self.include, base_dir).resolve()}"})
 
     def made(self) -> Include:
         """What the file is made from."""

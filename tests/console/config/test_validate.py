@@ -385,10 +385,10 @@ def test_a_lost_peer_of_two_is_named(validate: Validate, receiver: tuple[str, li
 
 def test_a_command_that_it_prints_names_the_context_that_it_is_about(validate: Validate) -> None:
     dead = (
-        '[[contexts.%s.deployments]]\nname = "web"\ntype = "haproxy"\nnodes = ["unix:/gone.sock"]\nbackend = "m"\n'
+        '[[contexts.%s.deployments]]\nname = "web"\ntype = "haproxy"\nnodes = ["unix:/%s.sock"]\nbackend = "m"\n'
         'servers = { blue = ["b"], green = ["g"] }\n'
     )
-    text = 'default_context = "c"\n[contexts.c]\n[contexts.d]\n' + dead % "c" + dead % "d"
+    text = 'default_context = "c"\n[contexts.c]\n[contexts.d]\n' + dead % ("c", "gone") + dead % ("d", "away")
     code, found = validate(text)
     assert code == 7
     assert {each["path"]: each["fix"] for each in found} == {
@@ -437,7 +437,7 @@ NO_PATH = [
     ('[[contexts.c.checks]]\ntype = "backup"\nname = "bad"\nwarn = "1d"\npath = %s', "path"),
     ('[[contexts.c.notify]]\ntype = "slack"\nname = "bad"\nwebhook = { file = %s }', "webhook.file"),
     ('[[contexts.c.logs]]\ntype = "kubernetes"\nname = "bad"\nkubeconfig = %s', "kubeconfig"),
-    (SERVICE.replace("web", "bad") + "deploy = [%s]", "deploy[0]"),
+    (SERVICE.replace("web", "bad").replace("switch.json", "other.json") + "deploy = [%s]", "deploy[0]"),
 ]
 
 
@@ -583,3 +583,49 @@ def test_an_entry_that_names_no_other_is_told_of_once(validate: Validate) -> Non
     entry = '[[contexts.c.logs]]\ntype = "runs"\npipelines = "locl"\n'
     _, found = validate(HEAD + entry)
     assert [(each["line"], each["path"]) for each in found] == [(5, "contexts.c.logs[0].pipelines")], found
+
+
+SAME = {
+    "file": (
+        'type = "file-switch"\npath = "switch.json"\n',
+        'type = "file-switch"\npath = "linked.json"\n',
+        "file ",
+    ),
+    "nginx": (
+        'type = "file-switch"\npath = "switch.json"\n',
+        'type = "nginx"\ninclude = "./switch.json"\nupstream = "u"\nstamp_url = "http://127.0.0.1:9/c"\n'
+        'servers = { blue = ["127.0.0.1:1"], green = ["127.0.0.1:2"] }\n',
+        "file ",
+    ),
+    "haproxy": (
+        'type = "haproxy"\nnodes = ["unix:/s"]\nbackend = "app"\nservers = { blue = ["b1"], green = ["g1"] }\n',
+        'type = "haproxy"\nnodes = ["h:1", "/s"]\nbackend = "app"\nservers = { blue = ["b2"], green = ["g1"] }\n',
+        "server app/g1 at unix-connect:/s",
+    ),
+    "kubernetes": (
+        'type = "kubernetes"\nservice = "api"\nnamespace = "x"\nkube_context = "prod"\n',
+        'type = "kubernetes"\nservice = "api"\nnamespace = "x"\nkube_context = "prod"\ncolor_label = "side"\n',
+        "Service x/api of context prod",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_two_entries_that_move_the_same_traffic_are_named_with_both_lines(
+    validate: Validate, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "linked.json").symlink_to("switch.json")
+    entry, other = (
+        f'[[contexts.c.deployments]]\nname = "{name}"\n{text}' for name, text in zip("ab", SAME[kind], strict=False)
+    )
+    line = HEAD.count("\n") + entry.count("\n") + 1
+    code, items = validate(HEAD + entry + other, "--offline")
+    (told,) = [item for item in items if "moves the same traffic" in item["message"]]
+    assert (code, told["line"], told["path"]) == (2, line, "contexts.c.deployments[1]")
+    assert f"as a ({tmp_path / 'config.toml'}:{HEAD.count(chr(10)) + 1}): {SAME[kind][2]}" in told["message"]
+    apart = other.replace("linked", "own").replace("./switch", "own").replace('"app"', '"web"').replace('"api"', '"w"')
+    assert validate(HEAD + entry + apart, "--offline")[1] == []
+    second = entry.replace("contexts.c", "contexts.d")
+    code, (told,) = validate(HEAD + entry + "[contexts.d]\n" + second, "--offline")
+    assert (code, told["level"], told["path"]) == (0, "warning", "contexts.d.deployments[0]")
+    assert validate(HEAD + entry + "[contexts.d]\nread_only = true\n" + second, "--offline")[1] == []
