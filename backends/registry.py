@@ -34,6 +34,7 @@ ADAPTERS: dict[str, str] = {
     "alerts.alertmanager": "backends.alerts.alertmanager.alerts:Alertmanager",
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
+    "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "deployments.haproxy": "backends.deployments.haproxy.switch:HaproxySwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes.switch:KubernetesSwitch",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_COLORS = ("blue", "green")
-_NAMING_SIDES = ("deployments", "servers")
+_NAMING_SIDES = ("deployments", "servers", "target_groups")
 HEALTH_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 2.0
 _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})

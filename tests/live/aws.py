@@ -96,10 +96,16 @@ class AwsLab(Struct, frozen=True):
         return arn
 
     def balancer(
-        self, ports: Mapping[str, int], *, listeners: int = 1, weights: Mapping[str, int] | None = None
+        self,
+        ports: Mapping[str, int],
+        *,
+        listeners: int = 1,
+        weights: Mapping[str, int] | None = None,
+        wait: bool = True,
     ) -> Balancer:
         """A new load balancer with `listeners` listeners, each with a rule over a group for each color, whose one
-        target is 127.0.0.1 at that color's port. Their default actions answer 404. Returns when all are healthy."""
+        target is 127.0.0.1 at that color's port. Their default actions answer 404. Returns when all are healthy, with
+        `wait`."""
         vpc, subnets = self.network()
         elb = self.client("elbv2")
         name = f"lb-{uuid.uuid4().hex[:8]}"
@@ -120,7 +126,8 @@ class AwsLab(Struct, frozen=True):
             )["Rules"][0]["RuleArn"]  # fmt: skip
             made.append(listener)
             rules.append(rule)
-        until(lambda: all(self.states(group) == ["healthy"] for group in groups.values()), "targets healthy")
+        if wait:
+            until(lambda: all(self.states(group) == ["healthy"] for group in groups.values()), "targets healthy")
         return Balancer(found["LoadBalancerArn"], name, vpc, made, rules, groups)
 
     def states(self, group: str) -> list[str]:

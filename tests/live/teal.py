@@ -9,9 +9,10 @@ from typing import Any
 
 
 class CommandLine:
-    """`entry` is the deployment of the config, as plain data; its service is called `analytics`."""
+    """`entry` is the deployment of the config, as plain data; its service is called `analytics`. `env`: what its
+    commands find in their environment besides."""
 
-    def __init__(self, home: Path, entry: dict[str, Any]) -> None:
+    def __init__(self, home: Path, entry: dict[str, Any], env: dict[str, str] | None = None) -> None:
         lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
         named = {"name": "analytics", **entry}
         config = home / "config.toml"
@@ -20,7 +21,7 @@ class CommandLine:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._env = {
             "PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "TEAL_CONFIG": str(config),
-            "LANG": "C.UTF-8",
+            "LANG": "C.UTF-8", **(env or {}),
         }  # fmt: skip
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:

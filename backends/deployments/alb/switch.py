@@ -1,0 +1,342 @@
+"""Target groups behind an Application Load Balancer: traffic moves by the weights in rules and default actions.
+
+```toml
+[[contexts.production.deployments]]
+name = "model"
+type = "alb"
+aws = { region = "eu-central-1", profile = "data-oncall", account = "123456789012" }
+rules = ["arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/model/50dc6c49/f2f7dc8e/9683b2d0"]
+listeners = []                       # listeners whose default action is moved too
+target_groups = { blue = "arn:…:targetgroup/model-blue/73e2d6bc", green = "arn:…:targetgroup/model-green/22ca1f6e" }
+```
+Rights, limits and a first ten minutes: docs/aws.md.
+"""
+
+import json
+import shlex
+import time
+from datetime import UTC, datetime
+
+from msgspec import field
+from msgspec.structs import replace
+
+from backends.aws.access import AwsAccess
+from backends.aws.account import SETTLES_S, account_of
+from backends.deployments.alb.board import WATCHED_S, board_of
+from backends.deployments.alb.deployer import Patient
+from backends.deployments.alb.forwarding import Action, rewritten
+from backends.deployments.alb.health import Group, endpoints_of, read_group
+from backends.deployments.alb.leaving import read_attributes, refuse_while_clients_stay
+from backends.deployments.alb.owners import owners
+from backends.deployments.alb.places import Place, place_of
+from backends.deployments.alb.preflight import identity, of_rules, of_targets, of_times
+from backends.deployments.alb.rules import Rule, combine, read_rules, read_tags
+from backends.deployments.alb.writer import Writer
+from backends.deployments.command_deployer import command_deployer
+from backends.deployments.common import DeploymentConfig, colors_problem, live_color
+from backends.deployments.sides import UrlSides, moves_words, shares_words
+from backends.deployments.switch_format import check_weights, refuse_older_fence
+from backends.errors import BackendError
+from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.ports import Deployer, SwitchState
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean
+from backends.together import together
+
+
+class AlbConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules and default actions of an Application Load Balancer, and a target group for each of two colors.
+
+    rules: the ARNs of the listener rules that are moved.
+    listeners: the ARNs of the listeners whose default action is moved.
+    target_groups: the ARN of each color's target group, which gives the colors their names.
+    min_healthy: a side with fewer healthy targets gets no traffic.
+    aws: region, profile, role and account.
+    timeout: of one call.
+    """
+
+    rules: tuple[str, ...] = ()
+    listeners: tuple[str, ...] = ()
+    target_groups: dict[str, str] = field(default_factory=dict)
+    min_healthy: int = 1
+    aws: AwsAccess = AwsAccess()
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.rules and not self.listeners:
+            raise ValueError("rules or listeners: at least one ARN of what moves the traffic")
+        if len(self.target_groups) != 2:
+            raise ValueError(f"target_groups: two, one for each color (there are {len(self.target_groups)})")
+        if self.min_healthy < 1:
+            raise ValueError("min_healthy: at least 1: an ALB without a healthy target sends to all of them")
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+        everything = [*self.places, *self.group_places.values()]
+        for place in everything:
+            if sum(place.arn == other.arn for other in everything) > 1:
+                raise ValueError(f"{clean(place.arn, 120)}: named twice")
+            for key, own, wanted in (
+                ("region", place.region, self.aws.region or everything[0].region),
+                ("account", place.account, self.aws.account or everything[0].account),
+            ):
+                if own != wanted:
+                    raise ValueError(f"{clean(place.arn, 120)}: of {key} {own}, and the rest is of {wanted}")
+        if problem := colors_problem(self.health, self.target_groups, "target_groups"):
+            raise ValueError(problem)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What is written. Raises ValueError for an ARN that is none."""
+        rules = (place_of("rules", arn, "listener-rule") for arn in self.rules)
+        return (*rules, *(place_of("listeners", arn, "listener") for arn in self.listeners))
+
+    @property
+    def group_places(self) -> dict[str, Place]:
+        """The target group of each color. Raises ValueError for an ARN that is none."""
+        return {
+            color: place_of(f"target_groups.{color}", arn, "targetgroup") for color, arn in self.target_groups.items()
+        }
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """As the target groups are called."""
+        return tuple(self.target_groups)
+
+
+class AlbSwitch:
+    """The `Switch` of a set of rules and default actions."""
+
+    api = 1
+    Config = AlbConfig
+
+    def __init__(self, config: AlbConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._places = config.places
+        self._groups = config.group_places
+        self._region, self._account_id = self._places[0].region, self._places[0].account
+        access = replace(config.aws, region=config.aws.region or self._region)
+        self._account = account_of(access, context.base_dir, timeout_s=float(config.timeout))
+        self._board = board_of(self._account)
+        self._writer = Writer(self._account, config.target_groups)
+        self._sides = UrlSides(config, context.http)
+        commands = command_deployer(config, context, health=self.color_health, observe=self.observe)
+        self._deployer = Patient(commands, self._may_go) if commands is not None else None
+        self._last: dict[str, list[Action]] = {}
+        self._shown_at = float("-inf")
+
+    @property
+    def object_id(self) -> str:
+        """The ARNs, which name account and region."""
+        return ", ".join(sorted(place.arn for place in self._places))
+
+    @property
+    def can_split(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def write_settles_s(self) -> float:
+        """As long as a call that was cut off may still be on its way."""
+        return SETTLES_S
+
+    @property
+    def deployer(self) -> Deployer | None:
+        """The commands `deploy` and `retire`, where the config has them: a load balancer puts no version anywhere."""
+        return self._deployer
+
+    async def deployment(self) -> Deployment:
+        """Rules, targets, both sides and one fresh request. Rules may be 5 s old and targets 30 s, with their age,
+        while nobody asks each second. Raises BackendError where the rules can not be read."""
+        watched = time.monotonic() - self._shown_at < WATCHED_S
+        self._shown_at = time.monotonic()
+        (rules, at), groups, data = await together(
+            self._board.rules(self._places, self._config.target_groups, watched=watched),
+            together(*(self._board.group(place, watched=watched) for place in self._groups.values())),
+            self._sides.data(),
+        )
+        control = combine(rules, self._config.colors)
+        by_color = dict(zip(self._config.colors, groups, strict=True))
+        told = await self._sides.states(control)
+        sides = {color: self._side(by_color[color], side, color) for color, side in told.items()}
+        said = "; ".join(filter(None, (self._where(), shares_words(control.weights), control.detail)))
+        truth = Truth(
+            control=TruthLayer(value=control.live, detail=said, at=at),
+            endpoints=endpoints_of(control.weights, by_color, self._config.min_healthy, control.live),
+            data=data,
+        )
+        return Deployment(
+            ref=f"{self._name}/{self._name}", backend=self._name, service=self._name, live=live_color(truth),
+            colors=sides, truth=truth,
+        )  # fmt: skip
+
+    async def observe(self) -> SwitchState:
+        """All rules with their marks, now. Raises BackendError."""
+        return combine(await self._read(), self._config.colors)
+
+    async def endpoints(self) -> TruthLayer:
+        """The targets of both groups, now."""
+        rules, groups = await together(self._read(), self._targets())
+        control = combine(rules, self._config.colors)
+        return endpoints_of(control.weights, groups, self._config.min_healthy, control.live)
+
+    async def color_health(self, color: str) -> ColorState:
+        """The targets of its group, and the color's own word. Never raises."""
+        if color not in self._groups:
+            known = ", ".join(self._config.colors)
+            return ColorState(healthy=None, detail=f'no color "{clean(color, 64)}" here (known: {known})')
+        told, group = await together(self._sides.health(color), self._target(self._groups[color]))
+        return self._side(group, told, color)
+
+    async def request_counts(self) -> dict[str, int]:
+        """Of the `exposition` of the config. What CloudWatch counts comes minutes late, and is for gates."""
+        return await self._sides.request_counts()
+
+    async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
+        """Who we are, for how long, the rules as they are, other owners, healthy targets, and what keeps clients back.
+
+        Raises BackendError(auth) naming the right that is missing to look.
+        """
+        self._check(weights)
+        needed_s = self._longest_s(weights)
+        who = identity(await self._account.caller(), self._account_id, self._region)
+        lasting = await self._account.lifetime(needed_s)
+        rules, groups = await together(self._read(), self._targets())
+        attributes, tags = await together(
+            read_attributes(self._account, self._groups),
+            read_tags(self._account, [place.arn for place in self._groups.values()]),
+        )
+        tags |= {rule.place.arn: rule.tags for rule in rules}
+        before = combine(rules, self._config.colors)
+        attach = self._command(rules[0].place, before.weights or {self._config.colors[0]: 100}, rules[0].actions)
+        return [
+            who,
+            *lasting,
+            *of_rules(rules),
+            *owners([*self._places, *self._groups.values()], tags),
+            *of_targets(groups, before.weights, weights, self._config.min_healthy, attach),
+            *of_times(rules, attributes),
+        ]
+
+    async def shift(
+        self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
+    ) -> SwitchState:
+        """Marks are announced in tags; then, rule by rule, it is read again, and both colors go in one call.
+
+        Raises BackendError: `config` for weights or actions that can not be sent, `conflict` where a rule is not as
+        expected or the side that gains has too few healthy targets, `auth`; `timeout` and `unreachable` where nobody
+        knows what came of it. What was written before a failure stays, with its mark: the same shift goes on with it.
+        """
+        self._check(weights)
+        async with self._writer.lock:
+            rules = await self._read()
+            found = combine(rules, self._config.colors)
+            self._must_be(found, expected)
+            refuse_older_fence(self._where(), found, stamp, fence, journal)
+            await self._refuse_a_side_that_is_down(found.weights, weights)
+            try:
+                await self._writer.write(rules, weights, stamp=stamp, fence=fence, journal=journal)
+            finally:
+                self._board.forget()
+            after = await self.observe()
+        if after.weights != weights or after.stamp != stamp:
+            said = after.detail or shares_words(after.weights)
+            raise BackendError("conflict", f"{self._where()}: somebody wrote in the same moment: {said}")
+        return after
+
+    async def mark_ended(self, expected: SwitchState) -> None:
+        """The tag of each rule. Read before, not compared in the same call: AWS has none that does."""
+        async with self._writer.lock:
+            rules = await self._read()
+            self._must_be(combine(rules, self._config.colors), expected)
+            await self._writer.mark_ended(rules)
+
+    def describe_shift(self, before: SwitchState, weights: dict[str, int]) -> list[str]:
+        """One line for all with account and region, one for the shares, one for each rule."""
+        to = SwitchState(weights=weights, revision="").live
+        lines = [f"control  {self._where()}: {before.live} → {to}"]
+        lines.append(f"traffic  {moves_words(before, weights, self._config.colors)}")
+        return lines + [f"rule     {place.arn}" for place in self._places]
+
+    def manual_commands(self, weights: dict[str, int]) -> list[str]:
+        """Each rule by the AWS command line, with all its actions as they were read last."""
+        return [self._command(place, weights, self._last.get(place.arn)) for place in self._places]
+
+    async def aclose(self) -> None:
+        """Nothing is held open but what all of this process share."""
+
+    async def _read(self) -> list[Rule]:
+        rules = await read_rules(self._account, self._places, self._config.target_groups)
+        self._last = {rule.place.arn: rule.actions for rule in rules}
+        return rules
+
+    async def _target(self, place: Place) -> Group:
+        try:
+            return await read_group(self._account, place)
+        except BackendError as error:
+            return Group(place=place, at=datetime.now(UTC), problem=error.message)
+
+    async def _targets(self) -> dict[str, Group]:
+        """Of both colors, now. Raises BackendError for a group that is not there, or that may not be looked at."""
+        found = await together(*(read_group(self._account, place) for place in self._groups.values()))
+        return dict(zip(self._groups, found, strict=True))
+
+    def _side(self, group: Group, told: ColorState, color: str) -> ColorState:
+        """Its targets and its own word: each can say no, and only both say yes."""
+        own = group.state(self._config.min_healthy)
+        if color not in self._config.health:
+            return replace(own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms)
+        healthy = told.healthy if own.healthy else own.healthy
+        if own.healthy is None and told.healthy is False:
+            healthy = False
+        return replace(
+            told, healthy=healthy, ready=own.ready, desired=own.desired, detail=f"{told.detail}, {own.detail}"
+        )
+
+    async def _refuse_a_side_that_is_down(self, before: dict[str, int], weights: dict[str, int]) -> None:
+        for color, place in self._groups.items():
+            if weights.get(color, 0) <= before.get(color, 0):
+                continue
+            group = await read_group(self._account, place)
+            if group.healthy < self._config.min_healthy:
+                wanted = self._config.min_healthy
+                words = f"{color.upper()} has {group.words}, at least {wanted} wanted: no traffic is sent there"
+                raise BackendError("conflict", words, fix=f"make {color.upper()} healthy first")
+
+    async def _may_go(self, color: str) -> None:
+        rules, attributes = await together(self._read(), read_attributes(self._account, self._groups))
+        refuse_while_clients_stay(rules, attributes[color], color)
+
+    def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
+        if not found.weights:
+            raise BackendError("conflict", f"{found.detail}: not written over", fix="put the rule right by hand")
+        if (found.weights, found.revision) != (expected.weights, expected.revision):
+            said = found.detail or shares_words(found.weights)
+            raise BackendError("conflict", f"{self._where()}: it says {said}, stamp {found.stamp or 'none'}: changed")
+
+    def _check(self, weights: dict[str, int]) -> None:
+        if problem := check_weights(weights, self._config.colors):
+            fix = "weights in percent, summing to 100"
+            raise BackendError("config", f"{self._where()}: refused: {problem}", fix=fix)
+
+    def _longest_s(self, weights: dict[str, int]) -> float:
+        """As long as an action that starts with this shift may take by its stages and its bake."""
+        split = sum(weight > 0 for weight in weights.values()) > 1
+        stages = max((len(shares) for shares in self._config.stages.values()), default=5) if split else 0
+        return stages * float(self._config.stage_time) + float(self._config.bake)
+
+    def _where(self) -> str:
+        names = ", ".join(dict.fromkeys(place.name for place in self._places))
+        count = len(self._places)
+        what = self._places[0].words if count == 1 else f"{count} rules of {names}"
+        return f"ALB {what} (account {self._account_id}, {self._region})"
+
+    def _command(self, place: Place, weights: dict[str, int], actions: list[Action] | None) -> str:
+        known: list[Action] = actions or [{"Type": "forward"}]
+        text = json.dumps(rewritten(known, self._config.target_groups, weights))
+        words = ["aws", "elbv2", "--region", self._region]
+        words += ["--profile", self._config.aws.profile] if self._config.aws.profile else []
+        if place.kind == "listener":
+            return shlex.join([*words, "modify-listener", "--listener-arn", place.arn, "--default-actions", text])
+        return shlex.join([*words, "modify-rule", "--rule-arn", place.arn, "--actions", text])

@@ -1,0 +1,116 @@
+"""Weights into rules and default actions, one after the other.
+
+The API has no compare-and-swap. What stands for it is the lease, a lock for the writers of this process, and reading
+each rule right before and after its write: between that read and the write there is one round trip in which somebody
+else's change is written over. Both colors go in one call, so a rule is never half of anything; a set of rules is, until
+its last one is written.
+"""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from backends.aws.account import Account
+from backends.deployments.alb.forwarding import digest_of, rewritten
+from backends.deployments.alb.marks import BEFORE, MARK, Mark, announced, now
+from backends.deployments.alb.rules import Rule, read_rules
+from backends.errors import BackendError
+from backends.together import together
+
+LOOK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)
+
+
+class Writer:
+    """Writes to the rules of one service. `groups`: the ARN of each color's target group."""
+
+    def __init__(self, account: Account, groups: dict[str, str]) -> None:
+        self._account = account
+        self._groups = groups
+        self.lock = asyncio.Lock()
+
+    async def write(self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str) -> None:
+        """Every rule that this very write has not reached yet. `rules`: as they are now.
+
+        Raises BackendError, with what was written before it in the message; `conflict` where a rule is not as in
+        `rules`; `timeout` and `unreachable` where nobody knows what came of the last one.
+        """
+        for rule in rules:
+            if why := rule.unwritable():
+                raise BackendError("config", f"{rule.place.words}: {why}", fix="see docs/aws.md: what is refused")
+        number = 1 + max((mark.number for rule in rules if (mark := rule.mark)), default=0)
+        writes = [
+            (rule, Mark(
+                number=number, digest=digest_of(rewritten(rule.actions, self._groups, weights)),
+                stamp=stamp, fence=fence, journal=journal, at=now(),
+            ))
+            for rule in rules
+            if not is_done(rule, weights, stamp)
+        ]  # fmt: skip
+        await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
+        written: list[str] = []
+        for rule, mark in writes:
+            try:
+                await self._write(rule, weights, mark)
+            except BackendError as error:
+                done = f"; written before it: {', '.join(written)}" if written else ""
+                words = f"{rule.place.words}: {error.message}{done}"
+                raise BackendError(error.kind, words, fix=error.fix, status=error.status) from None
+            written.append(rule.place.words)
+
+    async def mark_ended(self, rules: list[Rule]) -> None:
+        """Note on each that the action of its mark is over. Raises BackendError."""
+        open_ = [(rule, mark) for rule in rules if (mark := rule.mark) is not None and not mark.ended]
+        await together(
+            *(
+                self._tag(rule, [{
+                    "Key": MARK if mark is rule.marks.latest else BEFORE, "Value": replace(mark, ended=True).text(),
+                }])
+                for rule, mark in open_
+            )
+        )  # fmt: skip
+
+    async def _tag(self, rule: Rule, tags: list[dict[str, str]]) -> None:
+        await self._account.write("elbv2", "add_tags", ResourceArns=[rule.place.arn], Tags=tags)
+
+    async def _write(self, rule: Rule, weights: dict[str, int], mark: Mark) -> None:
+        again = await self._read(rule)
+        if (again.digest, again.limits, again.marks.latest) != (rule.digest, rule.limits, mark):
+            words = f"it was changed in this moment: {again.words}"
+            raise BackendError("conflict", words, fix="see who writes it, then plan anew")
+        try:
+            await self._send(rule, weights)
+        except BackendError as error:
+            if not await self._arrived(rule, mark, error):
+                raise
+
+    async def _send(self, rule: Rule, weights: dict[str, int]) -> None:
+        actions = rewritten(rule.actions, self._groups, weights)
+        if rule.place.kind == "listener":
+            await self._account.write("elbv2", "modify_listener", ListenerArn=rule.place.arn, DefaultActions=actions)
+        else:
+            await self._account.write("elbv2", "modify_rule", RuleArn=rule.place.arn, Actions=actions)
+
+    async def _arrived(self, rule: Rule, mark: Mark, error: BackendError) -> bool:
+        """Whether a write that failed is there all the same: looked for a few times where AWS did not answer it."""
+        if error.status is not None and error.status < 500:
+            return False
+        for wait_s in LOOK_AGAIN_S:
+            await asyncio.sleep(wait_s)
+            try:
+                again = await self._read(rule)
+            except BackendError:
+                continue
+            if again.digest == mark.digest and again.marks.latest == mark:
+                return True
+            if again.digest != rule.digest:
+                return False
+        return False
+
+    async def _read(self, rule: Rule) -> Rule:
+        return (await read_rules(self._account, (rule.place,), self._groups))[0]
+
+
+def is_done(rule: Rule, weights: dict[str, int], stamp: str) -> bool:
+    """Whether the write with this stamp has reached it."""
+    mark = rule.mark
+    return mark is not None and (rule.shares, mark.stamp, mark.digest) == (weights, stamp, rule.digest)
