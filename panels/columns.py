@@ -4,10 +4,12 @@ Never imports Textual: the console's lists and the headless tables are laid out 
 terminal cells; nothing ever wraps.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -24,19 +26,21 @@ Align = Literal["left", "right"]
 Counted = tuple[str, Tone]
 
 GAP = 2
+_WORDS = re.compile(r"\s*\S+|\s+")
 MEASURED_ROWS = 200
 EXTRA = 5
 
 
 class Moment(Struct, frozen=True):
     """What a row is written for: the time, the operator's zone, the symbols of the terminal, `roomy` or terse.
-    `known`: whether what it says is so now, as far as its source still answers."""
+    `known`: whether what it says is so now, as far as its source still answers. `lines`: how many a text may take."""
 
     now: datetime
     zone: tzinfo = UTC
     symbols: Symbols = UNICODE
     roomy: bool = True
     known: bool = True
+    lines: int = 1
 
     def since(self, at: datetime | None) -> float | None:
         """Seconds from `at` until now, never negative; None where `at` is."""
@@ -87,6 +91,40 @@ def crop(text: str, width: int, ellipsis: str = "…") -> str:
     if width <= 0:
         return ""
     return beginning(text, width - display_width(ellipsis)).rstrip() + ellipsis
+
+
+@lru_cache(1024)
+def wrapped(text: str, width: int, most: int = 1, ellipsis: str = "…") -> tuple[str, ...]:
+    """`text` in at most `most` lines of `width` cells, broken between words; what is left over is cut in the last."""
+    lines: list[str] = []
+    rest = text
+    while len(lines) < most - 1 and display_width(rest) > width > 0:
+        line = beginning(rest, width + 1)
+        end = line.rfind(" ")
+        line = rest[:end] if end > 0 else beginning(rest, width)
+        lines.append(line.rstrip())
+        rest = rest[len(line) :].lstrip()
+    return (*lines, crop(rest, width, ellipsis))
+
+
+def broken(line: Line, width: int, most: int, indent: int) -> list[Line]:
+    """A line of cells in at most `most` lines of `width`, broken between words; those after the first are indented. The
+    last one is as long as it is."""
+    if most == 1 or line_width(line) <= width:
+        return [line]
+    lines: list[Line] = [[]]
+    used = 0
+    for cell in line:
+        for word in _WORDS.findall(cell.text):
+            wide = display_width(word)
+            if used > indent and used + wide > width and len(lines) < most:
+                lines.append([Cell(" " * indent)])
+                used = indent
+                word = word.lstrip()
+                wide = display_width(word)
+            lines[-1].append(Cell(word, cell.tone))
+            used += wide
+    return lines
 
 
 def pad(text: str, width: int, align: Align = "left", ellipsis: str = "…") -> str:
@@ -192,10 +230,11 @@ def text_of(line: Sequence[Cell]) -> str:
 class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     """How one kind of thing is listed: its columns, its order, what stands below a row and in the title.
 
-    `reason` is the line below a row ("" for none); `block` replaces row and reason by lines of its own for a given
-    width, as many as `height` says. `counted` gives the words that a row is counted under, in the title in
-    `count_order`. `fold` makes rows of items, `item` gives back what a row stands for. `empty` is said where there are
-    none, `none` of a source that had none when it was last seen.
+    `reason` is said below a row ("" for none), in one line, or more where there is room; `block` replaces row and
+    reason by lines of its own for a given width, as many as `height` says where no text takes more than one. `counted`
+    gives the words that a row is counted under, in the title in `count_order`. `fold` makes rows of items, `item` gives
+    back what a row stands for. `empty` is said where there are none, `none` of a source that had none when it was last
+    seen.
     """
 
     name: str

@@ -11,15 +11,15 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, crop, fit, heading, text_of
+from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, fit, heading, text_of
 from panels.columns import row as line_of
 from panels.lines import ScrollLines
-from panels.rows import Row, Rows, source_name
+from panels.rows import INDENT, Row, Rows, source_name
 
 T = TypeVar("T")
 FROZEN_S = 3.0
 GUTTER = 1
-INDENT = 4
+HEADED = 4  # lines, below which the titles of columns are one too many
 
 
 class Listing(ScrollLines, Generic[T], inherit_bindings=False):
@@ -162,12 +162,22 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.moment = moment
         self.repaint()
 
+    def wanted(self, width: int, most: int) -> int:
+        """How many lines of `width` it would take to say everything that is listed; not counted beyond `most`."""
+        titled = self.kind.block is None and self.moment.roomy and any(column.title for column in self.kind.columns)
+        lines = self.rows.wanted(width - 2 * GUTTER, self.moment, most) + titled if self.rows.shown else 0
+        return len(self.notices) + (lines or len(self._empty_lines))
+
     # ---- arranging
 
     def _arrange(self) -> None:
         rows = self.rows
         line_of_cursor = rows.start(rows.at) - self.top
-        moved = rows.arrange(roomy=self.moment.roomy, room=self.size.height - len(self.notices))
+        room = self.size.height - len(self.notices)
+        titled = self.kind.block is None and self.moment.roomy and room >= HEADED
+        moved = rows.arrange(
+            roomy=self.moment.roomy, room=room - titled, width=self.size.width - 2 * GUTTER, moment=self.moment
+        )
         self._place()
         self._restore_view(line_of_cursor)
         if moved:
@@ -185,10 +195,23 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.top = max(0, min(self.top, self.total - self.page))
         if self.has_focus:
             self._reveal()
+        self._begin_with_a_row()
         self.repaint()
 
     def _reveal(self) -> None:
         self.reveal(self.rows.start(self.rows.at), self.rows.height(self.rows.at) if self.rows.shown else 1)
+
+    def scroll_to_line(self, top: int) -> None:
+        self.top = max(0, min(top, self.total - self.page))
+        self._begin_with_a_row()
+        self.repaint()
+
+    def _begin_with_a_row(self) -> None:
+        """A row that is cut at the top shows a reason without what it is the reason of."""
+        rows = self.rows
+        cut = rows.row_at(self.top) if rows.shown else 0
+        if rows.start(cut) < self.top:
+            self.top = rows.start(cut + 1) if cut < rows.at else rows.start(cut)
 
     def _place(self) -> None:
         width = self.size.width - 2 * GUTTER
@@ -228,7 +251,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     def head(self) -> Sequence[Line]:
         notices = [_inset(line) for line in self.notices]
         titled = self.kind.block is None and any(place.column.title for place in self._placed)
-        if not self.moment.roomy or not titled or not self.rows.shown or self.size.height < 4:
+        if not self.moment.roomy or not titled or not self.rows.shown or self.size.height < HEADED:
             return notices
         return [*notices, _inset(heading(self._placed))]
 
@@ -249,7 +272,8 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         kind, moment = self.kind, self.moment
         distrusted = self._is_distrusted(row)
         if kind.block is not None:
-            lines = kind.block(row.item, replace(moment, roomy=self.rows.roomy, known=not distrusted), width)
+            said = replace(moment, roomy=self.rows.roomy, known=not distrusted, lines=self.rows.lines)
+            lines = kind.block(row.item, said, width)
             cells = lines[line] if line < len(lines) else []
             return (
                 [Cell(cell.text, cell.tone if cell.tone == "unknown" else "muted") for cell in cells]
@@ -257,9 +281,9 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
                 else cells
             )
         if line:
-            words = crop(row.reason, width - INDENT, moment.symbols.ellipsis)
+            words = self.rows.reason_lines(row, width, replace(moment, lines=self.rows.lines))
             loud = kind.health(row.item) in ("critical", "unknown") and not distrusted
-            return [Cell(" " * (INDENT - GUTTER) + words, "" if loud else "muted")]
+            return [Cell(" " * INDENT + words[line - 1], "" if loud else "muted")] if line <= len(words) else []
         cells = line_of(self._placed, row.item, moment)
         if distrusted and cells:
             return [Cell(moment.symbols.unknown, "unknown"), *[Cell(cell.text, "muted") for cell in cells[1:]]]
@@ -289,6 +313,9 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.refresh()
 
     def on_blur(self) -> None:
+        """What nobody is at shows its top, where the worst is."""
+        if not self.rows.follow:
+            self.top = 0
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:

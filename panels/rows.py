@@ -11,12 +11,16 @@ from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
-from panels.columns import Counted, Kind, matches
+from msgspec.structs import replace
+
+from panels.columns import Counted, Kind, Moment, matches, wrapped
 
 T = TypeVar("T")
 _SORT = attrgetter("sort")
 _LINES = attrgetter("lines")
 _COUNTED = attrgetter("counted")
+INDENT = 3  # of a reason below its row
+MOST_LINES = 3
 _STALE: Counted = ("stale", "unknown")
 
 
@@ -51,6 +55,7 @@ class Rows(Generic[T]):
         self.total = 0
         self.at = 0
         self.roomy = True
+        self.lines = 1
         self.version = 0
         self._known: dict[str, Row[T]] = {}
         self._order: list[Row[T]] = []
@@ -117,20 +122,47 @@ class Rows(Generic[T]):
 
     # ---- arranging
 
-    def arrange(self, *, roomy: bool, room: int) -> bool:
+    def arrange(self, *, roomy: bool, room: int, width: int = 0, moment: Moment | None = None) -> bool:
         """Filter, count lines and put the cursor back on its item; True where it had to go to another one.
 
-        Reasons are shown where it is `roomy` or all fits into `room` lines; else only that of the first row.
+        Reasons are shown where it is `roomy` or all fits into `room` lines, and take more than one line of `width`
+        where all fits then too; else only that of the first row is.
         """
         if self.filter:
             self.shown = [row for row in self._order if self._matches(row)]
         else:
             self.shown = list(self._order)
-        self.roomy = roomy or (len(self.shown) <= room and sum(self._heights(True)) <= room)
-        starts = list(accumulate(self._heights(self.roomy), initial=0))
+        fits = len(self.shown) <= room
+        self.lines, heights = self._in_full(room, width, moment) if fits and moment is not None else (1, [])
+        self.roomy = self.lines > 1 or roomy or (fits and sum(self._heights(True)) <= room)
+        starts = list(accumulate(heights or self._heights(self.roomy), initial=0))
         self.total = starts.pop()
         self._starts = starts
         return self._restore()
+
+    def _in_full(self, room: int, width: int, moment: Moment) -> tuple[int, list[int]]:
+        """How many lines a text may take where all fits into `room`, and how many each row takes then; else 1."""
+        for lines in range(MOST_LINES, 1, -1):
+            heights = self._wrapped(width, replace(moment, roomy=True, lines=lines))
+            if sum(heights) <= room:
+                return lines, heights
+        return 1, []
+
+    def wanted(self, width: int, moment: Moment, most: int) -> int:
+        """How many lines it would take to say everything; not counted beyond `most`."""
+        if len(self.shown) >= most:
+            return most
+        return min(most, sum(self._wrapped(width, replace(moment, roomy=True, lines=MOST_LINES))))
+
+    def _wrapped(self, width: int, moment: Moment) -> list[int]:
+        block = self.kind.block
+        if block is not None:
+            return [len(block(row.item, moment, width)) for row in self.shown]
+        return [1 + len(self.reason_lines(row, width, moment)) for row in self.shown]
+
+    def reason_lines(self, row: Row[T], width: int, moment: Moment) -> tuple[str, ...]:
+        """What is said below a row in lines of `width`."""
+        return wrapped(row.reason, width - INDENT, moment.lines, moment.symbols.ellipsis) if row.reason else ()
 
     def _heights(self, roomy: bool) -> Iterable[int]:
         height = self.kind.height

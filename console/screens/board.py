@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.events import Resize
 
 from backends.models import severity_rank
 from console.ports.record import Port, loaded
@@ -15,6 +17,7 @@ from console.ports.store import Store
 from console.ports.table import PORTS, reading_of
 from console.ports.table import readings as read_ports
 from console.screens import readings
+from console.screens.shares import shares
 from panels.columns import Cell, Moment
 from panels.frame import PanelBox
 from panels.kinds.timeline import TIMELINE
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
     from console.reading.past import Past
 
 TIMELINE_KEY = "6"
+TALL = 34  # lines of the terminal, from which there is room for the timeline, headings and reasons
+STACKED = 76  # columns, below which one panel stands below the other
+EDGES = 2
+LEAST, LEAST_STACKED, LEAST_OF_LOGS = 6, 3, 8
+WIDE, WIDER = 0.58, ("pipelines", "quality")
 
 
 def names() -> tuple[str, ...]:
@@ -64,6 +72,12 @@ class Board(Vertical):
         #pipelines, #quality { width: 58fr; }
         #deployments, #alerts { width: 42fr; }
     }
+    Board.-stacked {
+        #upper, #lower { layout: vertical; }
+        #pipelines, #quality, #deployments, #alerts { width: 100%; }
+    }
+    Board.-tall #timeline { display: block; }
+    Board.-no-logs #logs { display: none; }
     Board.-zoomed { #upper, #lower, #timeline, #logs { height: 1fr; display: block; } }
     Board > .-alone { display: none; }
     Board.-zoomed > .-alone { display: block; }
@@ -80,6 +94,7 @@ class Board(Vertical):
         self._card = card
         self.since = timedelta(hours=1)
         self.zoomed = ""
+        self._given: dict[str, int] = {}
         self.counts: Callable[[], tuple[int, int, int]] | None = None  # late, gaps, missing, where logs are followed
         self.logs = LogView(id="log-lines")
         timeline = PanelBox(Listing(TIMELINE), key=TIMELINE_KEY, title="Timeline", id="timeline", needs_source=False)
@@ -120,6 +135,60 @@ class Board(Vertical):
         bodies = [box.body for name, box in self.boxes.items() if name != "timeline"]
         return [body for body in bodies if isinstance(body, Listing)]
 
+    # ---- room
+
+    def on_resize(self, event: Resize) -> None:
+        self._given.clear()
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Give rows to where there is something to say. A panel shrinks only where another one needs its rows, so that
+        nothing jumps; a new size, or a zoom, begins anew."""
+        height, width = self.size.height, self.size.width
+        if not height or self.zoomed:
+            return
+        stacked, tall = width < STACKED, self._is_tall
+        self.set_class(stacked, "-stacked")
+        self.set_class(tall, "-tall")
+        rows = {row: self._in_row(row) for row in ("upper", "lower")}
+        slots = {name: [name] for row in rows.values() for name in row} if stacked else dict(rows)
+        slots |= {"timeline": ["timeline"]} if tall else {}
+        wanted = {
+            slot: max(self._wanted(name, width, height, stacked=stacked) for name in boxes)
+            for slot, boxes in slots.items()
+        }
+        least = [LEAST_STACKED if stacked else LEAST] * len(slots)
+        of_logs = (0, 0) if stacked else (height, LEAST_OF_LOGS)
+        kept = {slot: max(lines, self._given.get(slot, 0)) for slot, lines in wanted.items()}
+        given = shares(height, [*kept.values(), of_logs[0]], [*least, of_logs[1]])
+        if any(has < wants for has, wants in zip(given, wanted.values(), strict=False)):
+            given = shares(height, [*wanted.values(), of_logs[0]], [*least, of_logs[1]])
+        *others, logs = given
+        if logs <= EDGES:
+            others[0] += logs
+        self.set_class(logs <= EDGES, "-no-logs")
+        self._given = dict(zip(slots, others, strict=True))
+        for slot, lines in self._given.items():
+            self.query_one(f"#{slot}").styles.height = lines
+        for row, names in rows.items() if stacked else ():
+            self.query_one(f"#{row}").styles.height = sum(self._given[name] for name in names)
+        for name in chain.from_iterable(rows.values()) if not stacked else ():
+            self.boxes[name].styles.height = None
+
+    @property
+    def _is_tall(self) -> bool:
+        return self.app.size.height >= TALL
+
+    def _wanted(self, name: str, width: int, most: int, *, stacked: bool) -> int:
+        share = 1.0 if stacked or name == "timeline" else WIDE if name in WIDER else 1 - WIDE
+        return EDGES + self.listing(name).wanted(int(width * share) - EDGES, most)
+
+    def _let_go(self) -> None:
+        """Heights are those of the style sheet again."""
+        self._given.clear()
+        for name in ("upper", "lower", *self.boxes):
+            self.query_one(f"#{name}").styles.height = None
+
     # ---- data
 
     def show(self, names: set[str]) -> None:
@@ -127,6 +196,7 @@ class Board(Vertical):
         for name in self.boxes:
             if name in names or (name == "timeline" and names & set(_of_timeline())):
                 self._show(name)
+        self._share_out()
 
     def tick(self) -> None:
         """Time has passed: write ages."""
@@ -227,6 +297,7 @@ class Board(Vertical):
     def zoom(self, name: str) -> None:
         """Give one panel the whole place; an empty name gives it back."""
         self.zoomed = name
+        self._let_go()
         self.set_class(bool(name), "-zoomed")
         for other, box in self.boxes.items():
             box.set_class(bool(name) and other != name, "-hidden")

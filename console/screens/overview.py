@@ -17,7 +17,7 @@ from console.clipboard import save_text
 from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, time_of, url_of
-from console.screens.board import SANDBOX_CARD, Board, names
+from console.screens.board import SANDBOX_CARD, TALL, Board, names
 from console.screens.clock import Clock
 from console.screens.prompt import Prompt
 from console.screens.too_small import TooSmall
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 FLUSH_S = 0.1
 TICK_S = 5.0
 ACTIONS_S = 1.0  # what another console begins is on the screen within two seconds
-TALL = 34
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
 KEY_ORDER = (
     "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
@@ -53,13 +52,6 @@ class Overview(Screen[None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
-    Overview.-tall Board {
-        #upper { height: 11fr; }
-        #lower { height: 9fr; }
-        #timeline { display: block; height: 7fr; }
-        #logs { height: 10fr; }
-    }
-    Overview.-tall Board.-zoomed { #upper, #lower, #timeline, #logs { height: 1fr; } }
     Overview #too-small { display: none; height: 1fr; }
     Overview.-slim, Overview.-low {
         Header, Strip, Board, KeyBar, Prompt { display: none; }

@@ -14,6 +14,7 @@ from panels.columns import (
     Line,
     Moment,
     Tone,
+    broken,
     crop,
     fit,
     line_width,
@@ -22,6 +23,7 @@ from panels.columns import (
 from panels.words import NOTHING, ago, amount, short_id, took
 
 _INDENT = "  "
+_BACK_CHARS = 60
 
 
 def why_not_well(item: Deployment) -> str:
@@ -143,21 +145,25 @@ def unread(deployment: Deployment) -> str:
     return " · ".join(details) or "no layer could be read"
 
 
-def way_back(deployment: Deployment, now: datetime) -> Line:
-    """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none, as `back already: …`."""
+def way_back(deployment: Deployment, now: datetime, width: int) -> Line:
+    """`back to BLUE 2.4.0: ready, at once  (12m ago)`, or why there is none, as `back already: …`. Where that is wider
+    than `width` the verdict comes first: `back: not ready, HTTP 503, to BLUE 2.4.0`."""
     offer = deployment.rollback
     if offer is None or offer.to is None:
         return [Cell(no_way_back(deployment), "muted")]
     state = deployment.colors.get(offer.to)
     version = f" {state.version}" if state and state.version else ""
-    head = [Cell("back to ", "muted"), Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
+    side = [Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
+    verdict = [Cell("ready, at once" if offer.instant else "ready, not proven")]
     if not offer.ready:
-        return [*head, Cell(": not ready", "warning"), Cell(f", {offer.reason}" if offer.reason else "", "warning")]
-    words = ": ready, at once" if offer.instant else ": ready, not proven"
-    switched = ""
-    if deployment.last_switch is not None:
-        switched = f"  ({ago((now - deployment.last_switch.at).total_seconds())} ago)"
-    return [*head, Cell(words), Cell(switched, "muted")]
+        verdict = [Cell("not ready" + (f", {offer.reason}" if offer.reason else ""), "warning")]
+    at = deployment.last_switch.at if deployment.last_switch and offer.ready else None
+    switched = f"  ({ago((now - at).total_seconds())} ago)" if at else ""
+    told = [Cell("back to ", "muted"), *side, Cell(": ", verdict[0].tone), *verdict, Cell(switched, "muted")]
+    if line_width(told) <= width:
+        return told
+    short = [Cell("ready")] if offer.ready and offer.instant else verdict
+    return [Cell("back: ", "muted"), *short, Cell(", to ", "muted"), *side]
 
 
 def no_way_back(deployment: Deployment) -> str:
@@ -168,7 +174,7 @@ def no_way_back(deployment: Deployment) -> str:
     if deployment.action_unknown:
         return "what to go back to is not known without the journal: b looks at the switch"
     if deployment.last_switch is None:
-        return "nothing to go back to: no switch yet"
+        return "no way back: no switch yet"
     words = "nothing to go back to"
     ready = [color for color, side in deployment.colors.items() if color != deployment.live and side.healthy]
     return f"{words}; {command('deploy flip', deployment.service, to=ready[0].upper())}" if len(ready) == 1 else words
@@ -244,14 +250,16 @@ def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
     head = [*head, Cell(crop(deployment.service, max(4, room)), "strong")]
     gap = width - line_width(head) - line_width(words)
     lines: list[Line] = [[*head, Cell(" " * max(1, gap)), *words]]
-    lines += [[Cell(f"{moment.symbols.of(word)} {said}", word)] for word, said in _warnings(deployment)]
+    for word, said in _warnings(deployment):
+        lines += broken([Cell(f"{moment.symbols.of(word)} {said}", word)], width, moment.lines, len(_INDENT))
     sides = [_Side(name, state, state.takes_traffic) for name, state in _ordered(deployment)]
     placed = fit(_SIDE_COLUMNS, width, sides, moment)
     lines += [row(placed, side, moment) for side in sides]
     if deployment.action or deployment.action_about:
-        lines.append(_open_action(deployment, moment))
+        lines += broken(_open_action(deployment, moment), width, moment.lines, 2 * len(_INDENT))
     elif moment.roomy:
-        lines.append([Cell(_INDENT), *way_back(deployment, moment.now)])
+        back = [Cell(_INDENT), *way_back(deployment, moment.now, width - len(_INDENT))]
+        lines += broken(back, width, moment.lines, 2 * len(_INDENT))
     return lines
 
 
@@ -324,8 +332,8 @@ DEPLOYMENTS: Kind[Deployment] = Kind(
         Column(title="WEIGHTS", cell=_weights, max_width=32, priority=1),
         Column(
             title="BACK",
-            cell=lambda item, moment: Cell("".join(cell.text for cell in way_back(item, moment.now))),
-            max_width=60,
+            cell=lambda item, moment: Cell("".join(cell.text for cell in way_back(item, moment.now, _BACK_CHARS))),
+            max_width=_BACK_CHARS,
             priority=3,
         ),
     ),

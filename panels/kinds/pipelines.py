@@ -10,6 +10,7 @@ from panels.words import NOTHING, ago, took
 
 HISTORY = 12
 _DATED = re.compile(r"[^_]+__(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)")
+_CLASS = re.compile(r"(?<![\w.])(?:\w+\.)*[A-Z]\w*(?:Error|Exception): (?=\S+ \S+ \S)")
 _COUNTED = ("failed", "bad data", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
 
 
@@ -36,7 +37,7 @@ def run_name(run_id: str, zone: tzinfo = UTC) -> str:
 def reason(run: PipelineRun) -> str:
     """What went wrong, in one line; nothing where all is well."""
     if run.state == "failed":
-        return " · ".join(filter(None, (run.error, run.note))) or "failed; Enter shows its tasks and log"
+        return " · ".join(filter(None, (_in_words(run.error), run.note))) or "failed; Enter shows its tasks and log"
     if run.state == "unknown":
         return f'state "{run.raw_state}" is not known here' if run.raw_state else "nobody knows its state"
     if run.late:
@@ -46,6 +47,11 @@ def reason(run: PipelineRun) -> str:
     if run.state == "success" and run.data in ("critical", "warning"):
         return f"it ended well, and wrote bad data: {run.data_reason or 'Enter shows it'}"
     return run.error or (run.note if run.state in ("queued", "running") else "")
+
+
+def _in_words(error: str | None) -> str:
+    """An error without the name of its class, where a sentence follows."""
+    return _CLASS.sub("", error or "")
 
 
 def _symbol(run: PipelineRun, moment: Moment) -> Cell:

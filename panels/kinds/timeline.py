@@ -27,7 +27,7 @@ def sign_of(kind: str, health: str, *, going_on: bool) -> str:
 
 class Event(Struct, frozen=True):
     """Something that happened: when, to what, in words. `t0` marks the first trouble after the last moment at which all
-    was well; `before` says how long before that another one was."""
+    was well; `before` says how long before that another one was. `times`: how often in a row it was so."""
 
     ref: str
     at: datetime
@@ -37,6 +37,7 @@ class Event(Struct, frozen=True):
     kind: str
     t0: bool = False
     before: str = ""
+    times: int = 1
 
     @property
     def sign(self) -> str:
@@ -190,8 +191,40 @@ def _tone(event: Event) -> Tone:
     return event.health if event.health in ("critical", "warning", "unknown") else "muted"  # type: ignore[return-value]
 
 
+def folded(found: Sequence[Event]) -> list[Event]:
+    """What went wrong again and again, with nothing between, as one row of the newest."""
+    rows: list[Event] = []
+    for event in found:
+        last = rows[-1] if rows else None
+        if last is not None and not (last.t0 or event.t0) and _story(last) == _story(event) != ():
+            rows[-1] = replace(event, ref=last.ref, times=last.times + 1)
+        else:
+            rows.append(event)
+    return rows
+
+
+def _story(event: Event) -> tuple[str, ...]:
+    """What two events have in common that tell of the same thing; nothing of those that are told one by one."""
+    if event.health == "ok":
+        return ()
+    match event.item:
+        case PipelineRun() as run:
+            return event.kind, event.health, run.backend, run.pipeline, state_words(run)
+        case Alert() as alert:
+            return event.kind, event.health, event.text, alert.backend
+        case _:
+            return ()
+
+
+def _when(event: Event, _: Moment) -> Cell:
+    """`T0`, or how long before it: `-16m`."""
+    return Cell("T0", "strong") if event.t0 else Cell(f"-{event.before.split()[0]}" if event.before else "", "muted")
+
+
 def _what(event: Event, moment: Moment) -> Cell:
-    text = event.text.replace("→", "->").replace("×", "x") if moment.symbols.arrow.isascii() else event.text
+    what, colon, why = event.text.partition(": ")
+    text = f"{what} ×{event.times}{colon}{why}" if event.times > 1 else event.text
+    text = text.replace("→", "->").replace("×", "x") if moment.symbols.arrow.isascii() else text
     return Cell(text, "" if event.health == "ok" else "strong" if event.t0 else "")
 
 
@@ -200,15 +233,15 @@ TIMELINE: Kind[Event] = Kind(
     columns=(
         Column(title="", cell=lambda event, moment: Cell(clock(event.at, moment.zone), "muted"), max_width=8),
         Column(title="", cell=lambda event, moment: Cell(moment.symbols.of(event.sign), _tone(event)), max_width=1),
-        Column(title="", cell=lambda event, _: Cell("T0" if event.t0 else "", "strong"), min_width=2, max_width=2),
+        Column(title="", cell=_when, min_width=2, max_width=5),
         Column(title="", cell=_what, min_width=20, max_width=200, flex=True),
-        Column(title="", cell=lambda event, _: Cell(event.before, "muted"), max_width=12, align="right", priority=1),
     ),
     key=lambda event: event.ref,
     health=lambda event: event.health,
     sort_key=lambda event: (event.at, event.ref),
     text=lambda event: event.text,
     fields=lambda event: {"state": event.health},
+    fold=folded,
     item=lambda event: event.item,
     newest_last=True,
     empty="Nothing happened yet",
