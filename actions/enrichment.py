@@ -38,9 +38,11 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         by = change.by.partition("@")[0]
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere = None, ""
-    if occupied is None and deployment.live == "mixed":
+    if occupied is None and deployment.live == "mixed" and deployment.controller is None:
         elsewhere = await _elsewhere(journal, service, targets)
-    if occupied is not None and kind_of(occupied.kind).forward:
+    if deployment.controller is not None:
+        offer = _of_the_controller(deployment, change)
+    elif occupied is not None and kind_of(occupied.kind).forward:
         offer = _of_the_open(deployment, occupied)
     elif change is not None:
         offer = await _offer(deployment, change, targets)
@@ -65,8 +67,19 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         freeze=frozen,
         changed_since="; ".join(filter(None, (moved, bad.text if bad and bad.level != "block" else ""))) or None,
         rejected=f"live {bad.text}" if bad is not None and bad.level == "block" else None,
-        verified_version=await verified_version(journal, context, service, deployment.live),
+        verified_version=None
+        if deployment.controller is not None
+        else await verified_version(journal, context, service, deployment.live),
     )
+
+
+def _of_the_controller(deployment: Deployment, change: Change | None) -> RollbackOffer | None:
+    """What it offers itself, unless our newest change was the way back to what is stable."""
+    offer, view = deployment.rollback, deployment.controller
+    stable = view.stable.words if view is not None and view.stable is not None else ""
+    if offer is None or offer.instant or change is None or not change.back or change.moved[1] != stable:
+        return offer
+    return RollbackOffer(to=None, ready=False, reason=f"back already: {change.kind} {change.action} went back")
 
 
 async def _elsewhere(journal: Journal, service: str, targets: Targets) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from backends.models import Matcher
+from backends.json_text import decode_text
+from backends.models import Matcher, OrderName
 from backends.ports import Deployed
 
 
@@ -63,6 +64,17 @@ class SwitchExpected(Expected, frozen=True, kw_only=True):
         return {"weights": self.weights, "revision": self.revision}
 
 
+class ControlExpected(SwitchExpected, frozen=True, kw_only=True):
+    """Of an order to a controller. Its sides are versions: `weights`, `to_weights` and `versions` go by them;
+    `revision` is that of its state. `order`: what is ordered first; `operation`: what was under way; `home`: the
+    revision that the way back goes to, as the system calls it."""
+
+    order: OrderName
+    operation: str = ""
+    home: str = ""
+    stages: tuple[int, ...] = ()
+
+
 class RunExpected(Expected, frozen=True, kw_only=True):
     """Of a run that is made: the id that it will have."""
 
@@ -100,3 +112,14 @@ class KnownSilence(SilenceExpected, frozen=True, kw_only=True):
     """Of one that is there; UNSET where none is, and nothing is to be done."""
 
     silence_id: str | UnsetType = UNSET
+
+
+class _Told(Struct):
+    order: str = ""
+
+
+def expected_from(text: bytes, family: type[Expected]) -> Expected:
+    """What a journal keeps of a plan of that family; an order to a controller says so itself, whatever its kind.
+    Raises msgspec.DecodeError."""
+    ordered = issubclass(family, SwitchExpected) and decode_text(text, _Told).order
+    return decode_text(text, ControlExpected if ordered else family)

@@ -8,9 +8,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from actions import outcome
+from actions.controlling.back_plan import without_journal
+from actions.controlling.steering import to_its_controller
 from actions.described import Described, KeptEntry
 from actions.doing import Blind, Desk, doing_of
 from actions.enrichment import enriched
+from actions.expected import ControlExpected
 from actions.guards import Policy, must_be_named, refusal
 from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
@@ -76,7 +79,9 @@ class Gate:
         if request.order:
             action = await self.action(request.ref)
             edited = await self._edited(action) if request.order == "abandon" and not action.open else ""
-            order = plan_order(request, self.policy, action, orphaned=self.orphaned(action), edited=edited)
+            orphaned = self.orphaned(action)
+            order = plan_order(request, self.policy, action, orphaned=orphaned, edited=edited)
+            order = await to_its_controller(order, action, self.journal, self._targets, orphaned=orphaned)
             if not self.orphaned(action):
                 return order
             order = await with_its_commands(order, self.journal, action)
@@ -321,12 +326,17 @@ class Gate:
                 word = "takeover" if is_back else "rollback"
                 await self._enqueue(plan, consent, action_id, word, entry, wait_s=WAY_BACK_WAITS_S)
         except JournalError as error:
-            target = await self._targets.switch(plan.service)
-            direct = await plan_without_journal(plan.request, self.policy, self.journal, target, error)
+            direct = await self._planned_without_journal(plan, error)
             if not direct.already:
                 self._guard(direct, consent)
             return await self._begin(direct, consent, launch, without_journal)
         return await start(action_id, launch, self.journal, self.action) if alone else occupied
+
+    async def _planned_without_journal(self, plan: Plan, error: JournalError) -> Plan:
+        if isinstance(plan.expected, ControlExpected):
+            return without_journal(plan, error)
+        target = await self._targets.switch(plan.service)
+        return await plan_without_journal(plan.request, self.policy, self.journal, target, error)
 
     async def _order(self, plan: Plan, consent: Consent, launch: Launch) -> Action:
         """An order to an open action, which its runner obeys; where nobody runs it, a new one is started for it."""

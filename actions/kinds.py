@@ -31,6 +31,7 @@ class Kind(Struct, frozen=True, kw_only=True):
         verb: the first word of its plan; button: what pressing it does; leave: what not pressing it does, where
         "Cancel" could mean both.
     help: of its command, where that takes a REF and nothing else; one that takes more is written in `console/cli/`.
+    command: what that is called, where another port has a kind of that name.
     doing: finds its `actions.doing.Doing`. expects: finds what its plans go by (`actions.expected`); here, since the
         journal reads it of every kind and needs nothing else of how one is done.
     traffic: which way it moves any. deploys: a version is put on the side first. held_back: a freeze forbids it, and so
@@ -51,6 +52,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     leave: str = ""
     label: str = ""
     help: str = ""
+    command: str = ""
     menu: tuple[Place, ...] = ()
     traffic: Literal["", "forward", "back"] = ""
     deploys: bool = False
@@ -89,8 +91,16 @@ def _at(module: str, name: str) -> Callable[[], Any]:
 
 def _switch(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
     return Kind(
-        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.switching.doing", name.upper()),
+        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.moving", name.upper()),
         expects=_at(_EXPECTED, "SwitchExpected"), verb=verb, menu=menu, **more,
+    )  # fmt: skip
+
+
+def _control(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
+    return Kind(
+        name=name, port="deployments", guard_class=guard_class,
+        doing=_at("actions.moving", name.replace("-", "_").upper()), expects=_at(_EXPECTED, "ControlExpected"),
+        verb=verb, menu=menu, **more,
     )  # fmt: skip
 
 
@@ -132,6 +142,26 @@ TABLE: dict[str, Kind] = {
             "rollback", "Roll back", Place("deploy.rollback", "b"), label="roll back", guard_class="R", traffic="back",
         ),
         _switch("retire", "Retire", held_back=True, way=False, side=True),
+        _control(
+            "promote", "Promote", held_back=True, button="Promote",
+            help="Of a service with a controller: go on from where it waits.",
+        ),
+        _control(
+            "abort", "Abort", guard_class="R", traffic="back", button="Abort",
+            help="Of a service with a controller: end what it does, back to the stable version.",
+        ),
+        _control(
+            "retry-release", "Retry", command="retry", held_back=True, button="Retry",
+            help="Of a service with a controller: try what was aborted again.",
+        ),
+        _control(
+            "pause-release", "Pause", command="pause", guard_class="R", button="Pause",
+            help="Of a service with a controller: stop where it is.",
+        ),
+        _control(
+            "resume-release", "Resume", command="resume", held_back=True, button="Resume",
+            help="Of a service with a controller: go on after a pause.",
+        ),
         _standing(
             "freeze", "Freeze", Place("deploy.freeze", "h"),
             label="freeze it: nothing new goes out, a rollback still does",
@@ -196,6 +226,11 @@ def moving() -> tuple[str, ...]:
 def forward() -> tuple[str, ...]:
     """The names of those that move it forward."""
     return tuple(kind.name for kind in TABLE.values() if kind.forward)
+
+
+def commands_of(port: OrderPort) -> dict[str, Kind]:
+    """Those of a port that have a command which takes a REF and nothing else, by its name."""
+    return {kind.command or kind.name: kind for kind in TABLE.values() if kind.port == port and kind.help}
 
 
 def of_port(port: OrderPort) -> list[Kind]:

@@ -2,14 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from actions.described import Described, KeptEntry
-from backends.deployments.common import DeploymentConfig, ProbeResult, fresh_probe, shared_settings
+from backends.command_line import command
+from backends.deployments.common import (
+    DeploymentConfig,
+    ProbeResult,
+    fresh_probe,
+    fresh_version,
+    shared_settings,
+)
 from backends.errors import BackendError
-from backends.ports import Pipelines, Silencer, Switch
+from backends.models import CONTROLLER_SIDES
+from backends.ports import Controller, Pipelines, Silencer, Switch
+
+A = TypeVar("A")
 
 Ask = Callable[[str, str], Awaitable[Any]]
 """The adapter of a port and a name that an action may ask, as its metrics. Raises BackendError: not_found, or what is
@@ -24,11 +35,11 @@ async def nobody(port: str, name: str) -> Any:
     raise BackendError("not_found", f'no {port} source "{name}" was handed to this action')
 
 
-class SwitchTarget(Struct, frozen=True):
-    """The switch of one service, and its entry; `ask` hands out what it is judged by.
+class ServiceTarget(Struct, Generic[A], frozen=True):
+    """What moves the traffic of one service, and its entry; `ask` hands out what it is judged by.
     `edited`: the entry is not the one that the action was agreed to with, so no command of it is run."""
 
-    adapter: Switch
+    adapter: A
     entry: Described
     ask: Ask = nobody
     edited: bool = False
@@ -38,12 +49,32 @@ class SwitchTarget(Struct, frozen=True):
         """Colors, probe and times of its config entry. Raises BackendError(config)."""
         return shared_settings(self.entry.config)
 
+
+class SwitchTarget(ServiceTarget[Switch], frozen=True):
+    """The switch of one service."""
+
     async def probe(self) -> ProbeResult | None:
         """One fresh request through the load balancer; None where no probe is configured."""
         settings = self.settings
         if settings.probe is None:
             return None
         return await fresh_probe(settings.probe, float(settings.probe_timeout))
+
+
+class ControllerTarget(ServiceTarget[Controller], frozen=True):
+    """The controller of one service."""
+
+    @property
+    def settings(self) -> DeploymentConfig:
+        """As of any service; its colors are the sides of a controller."""
+        return shared_settings(self.entry.config, CONTROLLER_SIDES)
+
+    async def probe(self) -> ProbeResult | None:
+        """Which version answers one fresh request, as its color; None where no probe is configured."""
+        settings = self.settings
+        if settings.probe is None:
+            return None
+        return await fresh_version(settings.probe, float(settings.probe_timeout))
 
 
 class PipelinesTarget(Struct, frozen=True):
@@ -59,6 +90,9 @@ class SilencerTarget(Struct, frozen=True):
     adapter: Silencer
     entry: Described
     watchdog: str = ""
+
+
+_AnyTarget = ServiceTarget[Any] | PipelinesTarget | SilencerTarget
 
 
 class Sources:
@@ -91,7 +125,10 @@ class Targets(Protocol):
     """Where the gate gets its adapters from. Raises BackendError(not_found) naming what there is."""
 
     async def switch(self, service: str) -> SwitchTarget:
-        """The switch of that service."""
+        """The switch of that service. Raises BackendError(config) where it has a controller."""
+
+    async def controller(self, service: str) -> ControllerTarget | None:
+        """Its controller; None where it has a switch."""
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """The pipelines backend of that name."""
@@ -100,10 +137,23 @@ class Targets(Protocol):
         """The system of alerts of that name. Raises BackendError(config) for one that cannot silence."""
 
 
+async def mover(targets: Targets, service: str) -> SwitchTarget | ControllerTarget:
+    """What moves the traffic of that service: its controller, or we over its switch."""
+    return await targets.controller(service) or await targets.switch(service)
+
+
+def moved_by_itself(service: str, kind: str) -> BackendError:
+    """That it has no switch, since a controller of that type moves its traffic."""
+    words = f"the traffic of {service} is moved by {kind} itself: nothing else writes where it goes"
+    return BackendError(
+        "config", words, fix=f"{command('deploy release', service)}, promote, abort and rollback order it"
+    )
+
+
 async def described(targets: Targets, row: KeptEntry) -> Described:
     """What `targets` have for a row of the journal. Raises BackendError."""
-    asked: dict[str, Callable[[str], Awaitable[SwitchTarget | PipelinesTarget | SilencerTarget]]] = {
-        "deployments": targets.switch, "pipelines": targets.pipelines, "alerts": targets.silencer,
+    asked: dict[str, Callable[[str], Awaitable[_AnyTarget]]] = {
+        "deployments": partial(mover, targets), "pipelines": targets.pipelines, "alerts": targets.silencer,
     }  # fmt: skip
     if row.port not in asked:
         raise BackendError("config", f"nothing of {row.port} is ever ordered", fix="look at the journal")

@@ -1,12 +1,13 @@
 """What the orders of one context drive: its adapters, and the descriptions of its entries that a journal keeps."""
 
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 
 from actions.described import Described
-from actions.targets import PipelinesTarget, SilencerTarget, SwitchTarget
+from actions.targets import ControllerTarget, PipelinesTarget, SilencerTarget, SwitchTarget, moved_by_itself
 from backends.errors import BackendError
+from backends.ports import Controller, Switch, is_controller
 from console.config.evidence import around, sources
 from console.config.load import Context
 from console.ports.alerts import silencer
@@ -23,15 +24,29 @@ class ConfigTargets:
         self._context, self._adapters = context, adapters
 
     async def switch(self, service: str) -> SwitchTarget:
-        """The `Targets` of the gate. Raises BackendError(not_found) with the services that there are."""
-        entry = self._adapters.entry("deployments", service)
-        told = replace(
+        """The `Targets` of the gate. Raises BackendError: not_found with the services that there are; config."""
+        adapter = self._adapters.of(DEPLOYMENTS, service)
+        if is_controller(adapter):
+            raise moved_by_itself(service, self._adapters.entry("deployments", service).type)
+        return SwitchTarget(cast(Switch, adapter), self._moved(service), self._ask)
+
+    async def controller(self, service: str) -> ControllerTarget | None:
+        """As `switch`."""
+        adapter = self._adapters.of(DEPLOYMENTS, service)
+        if not is_controller(adapter):
+            return None
+        return ControllerTarget(cast(Controller, adapter), self._moved(service), self._ask)
+
+    def _moved(self, service: str) -> Described:
+        return replace(
             self._driven("deployments", service),
             moves=self._adapters.of(DEPLOYMENTS, service).object_id,
-            sources=tuple(self._with_metrics(asked) for asked in sources(self._context, entry)),
+            sources=tuple(
+                self._with_metrics(asked)
+                for asked in sources(self._context, self._adapters.entry("deployments", service))
+            ),
             around=around(self._context, service),
         )
-        return SwitchTarget(self._adapters.of(DEPLOYMENTS, service), told, self._ask)
 
     async def pipelines(self, backend: str) -> PipelinesTarget:
         """As `switch`."""

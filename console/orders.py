@@ -8,13 +8,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec.structs import replace
 
 from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
+from backends.ports import Switch
 from console.config.load import Context
 from console.patience import LATE_S, waited_for
 from console.ports.deployments import DEPLOYMENTS
@@ -229,13 +230,13 @@ class Orders:
     async def _judged(self, deployment: Deployment) -> Deployment:
         """With the way back as the switch itself sees it, where its rights are those that an order would have."""
         offer = deployment.rollback
-        if offer is None or not offer.ready:
+        if offer is None or not offer.ready or deployment.controller is not None:
             return deployment
         if self.unasked:
             return replace(deployment, rollback=unproven(offer, self.unasked))
         wait_s = min(WAIT_S, self.patience_s)
         return await self._ways_back.judged(
-            deployment, lambda: self._adapters.of(DEPLOYMENTS, deployment.backend), wait_s=wait_s
+            deployment, lambda: cast(Switch, self._adapters.of(DEPLOYMENTS, deployment.backend)), wait_s=wait_s
         )
 
     @property

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Deployment, LogEntry, Panel, PipelineRun, TaskRun
-from backends.ports import LogQuery, Logs
+from backends.ports import LogQuery, Logs, Switch, is_controller
 from backends.text import clean
 from console import moment
 from console.config.selection import Selection
@@ -210,6 +210,10 @@ class Session:
         except BackendError as error:
             why = f"{error.message}; {error.fix}" if error.fix else error.message
             return ReleaseOptions(no_deployer=why, no_split=why)
+        if is_controller(switch):
+            moves = "its controller moves the traffic, in stages of its own; d releases a version"
+            return ReleaseOptions(strategies=("",), no_split=moves)
+        switch = cast(Switch, switch)
         none = "nothing puts a version on it: no `deploy` in its config"
         return ReleaseOptions(
             strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.can_split else STRATEGIES[:1],

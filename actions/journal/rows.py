@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from actions.described import kept_entry
+from actions.expected import expected_from
 from actions.ids import canonical, time_of
 from actions.journal.audit import AuditEntry
 from actions.journal.errors import NO_SENSE
@@ -154,7 +155,7 @@ def plan_from(text: str) -> Plan:
     """The inverse of `kept_plan`, also of what another version kept: of a kind that only a later one knows, without
     what it goes by. Raises msgspec.DecodeError."""
     plan, kept = decode_text(text, Plan), decode_text(text, _Kept)
-    expected = decode_text(bytes(kept.expected), kind_of(plan.kind).expects())
+    expected = expected_from(bytes(kept.expected), kind_of(plan.kind).expects())
     return replace(plan, expected=expected, target=kept_entry(bytes(kept.target)))
 
 

@@ -20,6 +20,7 @@ from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.rejections import Candidate, rejected_by_hand, rejection_of, rejections
+from actions.targets import mover
 from backends.command_line import command
 from backends.models import Freeze
 from backends.settings import Duration
@@ -52,7 +53,7 @@ _Look = Callable[[Request, Policy, Journal], Awaitable[_Record]]
 
 async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
     """A freeze, its end, or the rejection of a version. Raises Refused (2) for what can not be meant."""
-    await desk.targets.switch(request.service)  # there is such a service
+    await mover(desk.targets, request.service)  # there is such a service
     policy, guard_class = desk.policy, kind_of(request.kind).guard_class
     record = await look(request, policy, desk.journal)
     against = () if record.already else context_findings(replace(policy, freeze=()), guard_class, now())

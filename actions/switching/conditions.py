@@ -1,6 +1,7 @@
 """What the config of a service makes a change of it depend on: its gates and what it requires of the platform."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from actions.models import Finding, Plan, Request
 from actions.switching.requirements import requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
-from actions.targets import SwitchTarget
+from actions.targets import ServiceTarget, SwitchTarget
 from backends.errors import BackendError
 from backends.ports import Metrics
 
@@ -24,7 +25,7 @@ GATE_CODES = frozenset({BROKEN, SERIES_OVERRIDE, SOURCE_OVERRIDE, BASELINE_OVERR
 
 
 async def conditions(
-    target: SwitchTarget, request: Request, live: str, to: str, first_share: int, versions: dict[str, str]
+    target: ServiceTarget[Any], request: Request, live: str, to: str, first_share: int, versions: dict[str, str]
 ) -> list[Finding]:
     """What the way from `live` to `to` depends on, looked at now. `versions` are those of the sides, of `to` the one
     that it will run. Never raises BackendError."""
@@ -73,13 +74,13 @@ def _firsts(target: SwitchTarget) -> list[FirstStage]:
     return [msgspec.structs.replace(_first(target, share), of=", ".join(of)) for share, of in names.items()]
 
 
-def _first(target: SwitchTarget, share: int) -> FirstStage:
+def _first(target: ServiceTarget[Any], share: int) -> FirstStage:
     """One of all traffic is judged by the bake alone."""
     settings = target.settings
     return FirstStage(share, float(settings.bake if share == 100 else settings.stage_time))
 
 
-async def requirements(target: SwitchTarget, service: str) -> list[Finding]:
+async def requirements(target: ServiceTarget[Any], service: str) -> list[Finding]:
     """What the config requires of the rest of the platform, looked at now. Never raises BackendError."""
     written = target.settings.requires
     if not written:
@@ -94,17 +95,21 @@ def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
     """The judge of a plan that moves traffic forward; None where its config has no gates. Raises BackendError."""
     if not kind_of(plan.kind).forward or plan.from_ not in target.settings.colors:
         return None
+    return judge_between(plan, target, plan.from_, plan.to, plan.expecting(SwitchExpected).versions)
+
+
+def judge_between(
+    plan: Plan, target: ServiceTarget[Any], live: str, to: str, versions: dict[str, str]
+) -> GateJudge | None:
+    """The judge of `to` against `live`; None where its config has no gates. Raises BackendError."""
     gates = gates_in(target)
     if not gates:
         return None
-    versions = plan.expecting(SwitchExpected).versions
-    candidate, production = (
-        _subject(target, plan.service, color, versions.get(color, "")) for color in (plan.to, plan.from_)
-    )
+    candidate, production = (_subject(target, plan.service, color, versions.get(color, "")) for color in (to, live))
     return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides)
 
 
-def gates_in(target: SwitchTarget) -> tuple[MetricGate, ...]:
+def gates_in(target: ServiceTarget[Any]) -> tuple[MetricGate, ...]:
     """The gates of its config entry. Raises BackendError(config)."""
     settings = target.settings
     return gates_of(
@@ -113,11 +118,11 @@ def gates_in(target: SwitchTarget) -> tuple[MetricGate, ...]:
     )  # fmt: skip
 
 
-def _subject(target: SwitchTarget, service: str, color: str, version: str) -> Subject:
+def _subject(target: ServiceTarget[Any], service: str, color: str, version: str) -> Subject:
     return msgspec.convert(template_values(target, service, color, version), Subject)
 
 
-def _finder(target: SwitchTarget) -> Find:
+def _finder(target: ServiceTarget[Any]) -> Find:
     async def find(name: str) -> Metrics:
         found: Metrics = await target.ask("metrics", name)
         return found

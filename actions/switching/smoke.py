@@ -1,10 +1,11 @@
 """The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
 
 import shlex
+from typing import Any
 from urllib.parse import urlsplit
 
 from actions.switching.commands import Commands
-from actions.targets import SwitchTarget
+from actions.targets import ServiceTarget, SwitchTarget
 from backends.commands import CommandEnd, filled, run_bounded
 
 SMOKE_S = 600.0
@@ -40,7 +41,7 @@ def smoke_lines(target: SwitchTarget, service: str, color: str, version: str) ->
     return [f"smoke    {shlex.join(command)}"] if command else []
 
 
-def template_values(target: SwitchTarget, service: str, color: str, version: str) -> dict[str, str]:
+def template_values(target: ServiceTarget[Any], service: str, color: str, version: str) -> dict[str, str]:
     """What a command of the config may name. `url` is the base URL of the color."""
     health = urlsplit(target.settings.health.get(color, ""))
     url = f"{health.scheme}://{health.netloc}" if health.netloc else ""

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ DEFAULT_COLORS = ("blue", "green")
 _NAMING_SIDES = ("deployments", "servers", "target_groups")
 HEALTH_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 2.0
+_VERSION_BYTES = 65_536
 _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
 
 
@@ -98,10 +99,11 @@ class SharedSettings(DeploymentConfig, frozen=True, kw_only=True):
 _SHARED = frozenset(found.encode_name for found in msgspec.structs.fields(DeploymentConfig))
 
 
-def shared_settings(data: dict[str, Any]) -> DeploymentConfig:
-    """The fields of `DeploymentConfig` in the entry of any adapter. Raises BackendError(config)."""
+def shared_settings(data: dict[str, Any], sides: Sequence[str] = ()) -> DeploymentConfig:
+    """The fields of `DeploymentConfig` in the entry of any adapter; `sides`: of one that always has the same. Raises
+    BackendError(config)."""
     shared = {key: value for key, value in data.items() if key in _SHARED}
-    sides = next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
+    sides = sides or next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
     try:
         return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
@@ -217,6 +219,36 @@ async def fresh_probe(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -
     return _read_probe(target, response, began)
 
 
+async def fresh_version(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
+    """As `fresh_probe`, of a service that has a controller: `color` is the version that answers. Never raises."""
+    began, where = time.monotonic(), redact_url(target.url)
+    try:
+        response, body = await fresh_request(
+            target.url, read=_VERSION_BYTES if target.version_json else 0, timeout_s=timeout_s
+        )
+    except BackendError as error:
+        return _failed(began, error.message, reached=error.kind != "unreachable")
+    told = response.headers.get(target.names_version, "")
+    if target.version_json:
+        told = _named_in(body, target.version_json)
+    version = clean(told, 128).strip()
+    if problem := _no_proof(response, where):
+        return _failed(began, problem, named=version)
+    if not version:
+        named = f'"{target.version_json}" in its JSON' if target.version_json else f"header {target.names_version}"
+        return _failed(began, f"{where}: no {named} (wanted: HTTP 200 with the version in it)")
+    now = time.monotonic()
+    return ProbeResult(color=version, at=now, seconds=now - began)
+
+
+def _named_in(body: bytes, key: str) -> str:
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any]).get(key)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    return str(found) if isinstance(found, str | int | float) else ""
+
+
 async def fresh_request(
     url: str, *, read: int = 0, timeout_s: float = PROBE_TIMEOUT_S
 ) -> "tuple[httpx.Response, bytes]":
@@ -279,15 +311,20 @@ def live_color(truth: Truth) -> str:
 def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -> ProbeResult:
     where = redact_url(target.url)
     color = clean(response.headers.get(target.header, ""), 64).strip().casefold()
-    if response.status_code != 200:
-        return _failed(began, f"{where}: HTTP {response.status_code}", named=color)
-    age = response.headers.get("age", "0").strip()
-    if age != "0":
-        return _failed(began, f"{where}: answered from a cache (Age: {clean(age, 16)})")
+    if problem := _no_proof(response, where):
+        return _failed(began, problem, named=color if response.status_code != 200 else "")
     if not color:
         return _failed(began, f"{where}: no header {target.header} (wanted: HTTP 200 with the color in it)")
     now = time.monotonic()
     return ProbeResult(color=color, at=now, seconds=now - began)
+
+
+def _no_proof(response: "httpx.Response", where: str) -> str:
+    """Why an answer proves nothing, whatever it names; empty where it does."""
+    if response.status_code != 200:
+        return f"{where}: HTTP {response.status_code}"
+    age = response.headers.get("age", "0").strip()
+    return "" if age == "0" else f"{where}: answered from a cache (Age: {clean(age, 16)})"
 
 
 def _failed(began: float, error: str, *, named: str = "", reached: bool = True) -> ProbeResult:

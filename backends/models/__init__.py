@@ -6,6 +6,14 @@ A `ref` is unique over all backends of a context and is what every command and k
 
 from backends.models.alerts import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
 from backends.models.checks import CheckResult, PerfDatum
+from backends.models.controllers import (
+    CONTROLLER_SIDES,
+    ControllerPhase,
+    ControllerView,
+    OrderName,
+    OrderOffer,
+    Revision,
+)
 from backends.models.deployments import (
     ColorState,
     Deployment,
@@ -25,11 +33,14 @@ from backends.models.quality import FailedExpectation, Freshness, QualityScore, 
 from backends.models.timeline import TimelineEvent
 
 __all__ = [
+    "CONTROLLER_SIDES",
     "Acknowledgement",
     "Alert",
     "AlertState",
     "CheckResult",
     "ColorState",
+    "ControllerPhase",
+    "ControllerView",
     "Deployment",
     "FailedExpectation",
     "Finding",
@@ -42,10 +53,13 @@ __all__ = [
     "LogEntry",
     "LogLevel",
     "Matcher",
+    "OrderName",
+    "OrderOffer",
     "Panel",
     "PerfDatum",
     "PipelineRun",
     "QualityScore",
+    "Revision",
     "RollbackOffer",
     "RunState",
     "Silence",

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from backends.models.controllers import ControllerView
 from backends.models.health import Health
 
 FindingLevel = Literal["block", "warning", "ok"]
@@ -105,6 +106,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
     line of its own; `rejected`: why a version that has traffic should have none.
+    `controller`: what moves the traffic itself, and is ordered; null where we move it.
     """
 
     ref: str
@@ -127,6 +129,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     verified_version: str | None = None
     changed_since: str | None = None
     rejected: str | None = None
+    controller: ControllerView | None = None
 
     @property
     def unverified(self) -> str:
@@ -152,12 +155,21 @@ class Deployment(Struct, frozen=True, kw_only=True):
             return "critical"
         if self.live == "unknown":
             return "unknown"
-        if self.live == "mixed":
-            return "warning" if self.action else "critical"  # a split is somebody's plan, or nobody's
+        if self.controller is not None and self.controller.phase == "unknown":
+            return "unknown"
+        if self.live == "mixed":  # a split is somebody's plan, or nobody's
+            return "warning" if self.action or self._moves_itself else "critical"
         if any(color.healthy is False for color in taking):
             return "critical"
         if any(color.healthy is None for color in taking):
             return "unknown"
         proven = self.truth.data.value != "unknown"
         well = proven and self.changed_since is None
+        if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
+            return "warning"
         return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"
+
+    @property
+    def _moves_itself(self) -> bool:
+        """Whether the controller is in the midst of a change."""
+        return self.controller is not None and self.controller.phase in ("progressing", "paused", "rolling_back")

@@ -8,6 +8,7 @@ by `backends.registry` and closed once with `aclose()`.
 from backends.ports.alerts import Alerts, Silencer, SilenceResult
 from backends.ports.checks import Check
 from backends.ports.closable import Closable
+from backends.ports.controllers import Controller, ControllerState, Operation, Order, Pause, is_controller
 from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout, Switch, SwitchState
 from backends.ports.logs import LogQuery, Logs
 from backends.ports.metrics import Metrics, Point, Sample, Series
@@ -21,6 +22,8 @@ __all__ = [
     "Approval",
     "Check",
     "Closable",
+    "Controller",
+    "ControllerState",
     "Deployed",
     "Deployer",
     "EventKind",
@@ -28,7 +31,10 @@ __all__ = [
     "Logs",
     "Metrics",
     "Notifier",
+    "Operation",
+    "Order",
     "ParamType",
+    "Pause",
     "PipelineInfo",
     "PipelineParam",
     "Pipelines",
@@ -42,4 +48,5 @@ __all__ = [
     "Silencer",
     "Switch",
     "SwitchState",
+    "is_controller",
 ]

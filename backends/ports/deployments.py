@@ -7,6 +7,8 @@ from msgspec import Struct
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.ports.closable import Closable
 
+COLOR_HEADER = "X-Environment"
+
 
 class SwitchState(Struct, frozen=True, kw_only=True):
     """What the control object says: weights in percent by color, and a token that changes with every write to it.
@@ -161,7 +163,17 @@ class ProbeTarget(Struct, frozen=True, kw_only=True):
 
     url: asked through the load balancer, on a new connection each time.
     header: the response header that names the color.
+    version_header: of a service that has a controller, the response header that names the version; `header` is taken
+        for it, else X-Version.
+    version_json: the same as a key of the JSON in the body.
     """
 
     url: str
-    header: str = "X-Environment"
+    header: str = COLOR_HEADER
+    version_header: str = ""
+    version_json: str = ""
+
+    @property
+    def names_version(self) -> str:
+        """The header that names the version."""
+        return self.version_header or ("X-Version" if self.header == COLOR_HEADER else self.header)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from actions.kinds import TABLE, OrderPort, of_port
+from actions.kinds import OrderPort, commands_of
 from backends.models import Panel
 from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.writing import RequestMaker, act
@@ -28,12 +28,12 @@ class OrderGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All of them, by name."""
-        return sorted({*super().list_commands(ctx), *(kind.name for kind in of_port(self._port) if kind.help)})
+        return sorted({*super().list_commands(ctx), *commands_of(self._port)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Its own, or that of a record; None for an unknown name."""
-        kind = TABLE.get(cmd_name)
-        if kind is None or kind.port != self._port or not kind.help:
+        kind = commands_of(self._port).get(cmd_name)
+        if kind is None:
             return super().get_command(ctx, cmd_name)
 
         @click.command(cmd_name, help=kind.help)
@@ -41,6 +41,6 @@ class OrderGroup(click.Group):
         @writing_options
         @click.argument("name", metavar=self._metavar)
         def order(common: Common, writing: Writing, name: str) -> int:
-            return act(common, writing, self._request_on(common, cmd_name, name), panels=self._panels)
+            return act(common, writing, self._request_on(common, kind.name, name), panels=self._panels)
 
         return order

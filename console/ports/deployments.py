@@ -1,12 +1,12 @@
 """Services whose traffic can be moved. The name of an entry is that of its service."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Truth
-from backends.ports import Switch
+from backends.ports import Controller, Switch, is_controller
 from backends.text import first_line
 from console.ports.asking import warning
 from console.ports.entry import Entry
@@ -32,7 +32,8 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
         fix = f"`{command('deploy status', entry.name)}` shows it"
         raise BackendError("not_found", first_line(truth.control.detail) or "what is live can not be read", fix=fix)
     found = list(_unproven(truth))
-    if hasattr(switch, "shift") and not adapters.read_only:
+    if not is_controller(switch) and hasattr(switch, "shift") and not adapters.read_only:
+        switch = cast(Switch, switch)
         now = await switch.observe()
         most = max(now.weights, key=lambda color: now.weights[color], default="")
         if most:  # of a split, what every switch can write: all to the side that has most of it
@@ -62,7 +63,7 @@ def _says(item: Deployment) -> str:
     return f"{item.service} live {item.live}{because}{nobody}{known}"
 
 
-DEPLOYMENTS: Port[Switch, Deployment] = Port(
+DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
     name="deployments",
     about="the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.",
     protocol=Switch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actions.journal.steering import possible_orders
 from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
-from backends.models import Alert, Deployment, Item, PipelineRun, Silence
+from backends.models import Alert, ControllerView, Deployment, Item, PipelineRun, Silence
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
 
@@ -102,8 +102,31 @@ def _deployment_choices(deployment: Deployment, session: Session) -> list[Choice
             request=None if place.form else Request(kind=kind.name, service=deployment.service),
             form=place.form,
         )
+        if deployment.controller is not None and place.id in ("deploy.flip", "deploy.weights"):
+            continue  # its controller moves the traffic, in stages of its own
         found += own[place.id](choice, deployment, session) if place.id in own else [choice]
-    return found
+    return found + (_of_controller(deployment.controller, deployment, session) if deployment.controller else [])
+
+
+def _of_controller(view: ControllerView, deployment: Deployment, session: Session) -> list[Choice]:
+    """What is ordered of its controller; of an open action of ours, there."""
+    ours = f"action {deployment.action} is open on it; @ shows it" if deployment.action else ""
+    return [
+        Choice(
+            id=f"deploy.{name}",
+            key=key,
+            label=f"{name}: {label}",
+            reason=_forbidden(kind_of(name), session) or ours or view.offer(name).why,
+            request=Request(kind=name, service=deployment.service),
+        )
+        for name, key, label in _CONTROLLER_ORDERS
+    ]
+
+
+_CONTROLLER_ORDERS: tuple[tuple[Literal["promote", "abort"], str, str], ...] = (
+    ("promote", "g", "go on from where its controller waits"),
+    ("abort", "k", "end what its controller does, back to the stable version"),
+)
 
 
 def _idle(deployment: Deployment) -> list[str]:
@@ -150,6 +173,8 @@ def _rollback(choice: Choice, deployment: Deployment, session: Session) -> list[
 
 def _held(deployment: Deployment) -> str:
     """Why nothing can be moved forward whatever the sides are."""
+    if deployment.controller is not None and not deployment.action:
+        return deployment.controller.offer("release").why
     if deployment.action:
         return f"action {deployment.action} is open on it; @ shows it"
     if deployment.live == "unknown":

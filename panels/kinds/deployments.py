@@ -36,6 +36,8 @@ def why_in_full(item: Deployment) -> str:
     way back then; empty where there is nothing to say. Further lines are how that is put right."""
     if said := next(iter(failures(item)), ""):
         return said
+    if said := controller_words(item):
+        return said
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
     unsure = item.live in ("unknown", "mixed")
     said = next((layer.detail for layer in layers if (unsure or layer.value != item.live) and layer.detail), "")
@@ -48,6 +50,16 @@ def against(item: Deployment) -> list[tuple[Health, str]]:
     critical = [item.unverified, item.rejected or ""]
     found: list[tuple[Health, str]] = [("critical", words) for words in critical if words]
     return found + ([("warning", item.changed_since)] if item.changed_since else [])
+
+
+def controller_words(item: Deployment) -> str:
+    """What its controller is in the midst of, or stands at: `PAUSED POST_SCALE_UP: …`; empty where it rests."""
+    view = item.controller
+    if view is None or view.phase == "healthy":
+        return ""
+    stage = f" {view.stage}" if view.stage else ""
+    steps = f" ({view.step} of {view.steps_total})" if view.step and view.steps_total else ""
+    return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {view.message}" if view.message else "")
 
 
 def failures(item: Deployment) -> list[str]:
@@ -81,6 +93,8 @@ def health(deployment: Deployment) -> str:
     runs = deployment.action is not None and deployment.orphaned_since is None
     if runs and deployment.live == "mixed" and not disagreement(deployment):
         return "running"
+    if deployment.controller is not None and deployment.controller.phase == "progressing":
+        return "running" if deployment.health in ("ok", "warning") else deployment.health
     return deployment.health
 
 
@@ -287,7 +301,13 @@ def _warnings(deployment: Deployment) -> list[tuple[Health, str]]:
     said: list[tuple[Health, str]] = [("critical", words) for words in failures(deployment)]
     said += [(word, first_line(words)) for word, words in against(deployment) if words != deployment.unverified]
     said += [("critical", words)] if (words := disagreement(deployment)) else []
+    said += [(_phase_word(deployment), words)] if (words := controller_words(deployment)) else []
     return said + ([("unknown", words)] if (words := unread(deployment)) else [])
+
+
+def _phase_word(deployment: Deployment) -> Health:
+    view = deployment.controller
+    return "ok" if view is not None and view.phase == "progressing" else "warning"
 
 
 def height(deployment: Deployment, roomy: bool) -> int:

@@ -18,6 +18,7 @@ from actions.models import Action, Actor, Consent, Plan, Request
 from actions.targets import PipelinesTarget, SilencerTarget
 from backends.models import Alert, Matcher, PipelineRun, Silence
 from backends.ports import Approval, PipelineInfo
+from tests.actions.fake_controller import ControllerTargets, FakeController
 from tests.actions.fake_switch import FakeSwitch, FakeTargets
 from tests.actions.journals import here, owner
 from tests.fixtures.journals.record import CONFIG, fair
@@ -32,6 +33,11 @@ REQUESTS = [
     Request(kind="release", service="svc", version="2.0", strategy="gradual"),
     Request(kind="rollback", service="svc"),
     Request(kind="retire", service="svc"),
+    Request(kind="promote", service="ctl"),
+    Request(kind="abort", service="ctl"),
+    Request(kind="retry-release", service="ctl"),
+    Request(kind="pause-release", service="ctl"),
+    Request(kind="resume-release", service="ctl"),
     Request(kind="freeze", service="svc", for_s=3600.0),
     Request(kind="unfreeze", service="svc"),
     Request(kind="reject", service="svc", version="2.0"),
@@ -89,6 +95,15 @@ class _Silencer:
 
 
 class _Targets(FakeTargets):
+    def __init__(self, switch: FakeSwitch, config: dict[str, Any]) -> None:
+        super().__init__(switch, config)
+        self._controller = FakeController()
+        self._controller.begin("2.0")
+        self._controller.wait()
+
+    async def controller(self, service: str) -> Any:
+        return await ControllerTargets(self._controller, {}).controller(service) if service == "ctl" else None
+
     async def pipelines(self, backend: str) -> PipelinesTarget:
         return PipelinesTarget(_Pipelines(), _told("pipelines", "airflow", backend))  # type: ignore[arg-type]
 

@@ -182,6 +182,9 @@ class FakeTargets:
         self._switch = switch
         self._config = config
 
+    async def controller(self, service: str) -> Any:
+        return None
+
     async def switch(self, service: str) -> Any:
         return FakeTarget(self._switch, self._config)
 

@@ -19,7 +19,7 @@ from actions.journal.rows import Changes, Event
 from actions.models import Action, Consent, Request
 from actions.runner import run_action
 from actions.starting import Launch
-from actions.targets import PipelinesTarget, SilencerTarget, Sources, SwitchTarget
+from actions.targets import ControllerTarget, PipelinesTarget, SilencerTarget, Sources, SwitchTarget
 from actions.who import current_actor
 from backends.deployments.file_switch import FileSwitch
 from backends.errors import BackendError
@@ -49,6 +49,9 @@ class OneService:
         self.around = RelatedSources()
         self.asked: list[Sources] = []
         self.wrap: Callable[[FileSwitch], Any] = lambda adapter: adapter
+
+    async def controller(self, service: str) -> ControllerTarget | None:
+        return None
 
     async def switch(self, service: str) -> SwitchTarget:
         if service != "analytics":

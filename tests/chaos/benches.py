@@ -61,6 +61,9 @@ class ConfiguredTargets:
         if self._adapter is not None:
             await self._adapter.aclose()
 
+    async def controller(self, service: str) -> None:
+        return None
+
     async def switch(self, service: str) -> SwitchTarget:
         """The switch."""
         if self._adapter is None:

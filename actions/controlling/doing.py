@@ -1,0 +1,51 @@
+"""How orders to controllers are planned and carried out."""
+
+from collections.abc import Awaitable, Callable
+
+from actions.controlling.back_plan import plan_abort, plan_back
+from actions.controlling.control_plan import (
+    PAUSE,
+    PROMOTE,
+    RESUME,
+    RETIRE,
+    RETRY,
+    plan_release,
+    refuse_flip,
+)
+from actions.controlling.machine import FOLLOWED_WORDS, Controlling
+from actions.described import Described
+from actions.doing import Ground
+from actions.expected import ControlExpected
+from actions.guards import Policy
+from actions.journal.journal import Journal
+from actions.kinds import kind_of
+from actions.models import Plan, Request
+from actions.switching.conditions import judge_between
+from actions.targets import ControllerTarget
+from actions.work import Work
+
+Planner = Callable[[Request, Policy, Journal, ControllerTarget], Awaitable[Plan]]
+
+PLANNERS: dict[str, Planner] = {
+    "flip": refuse_flip, "release": plan_release, "rollback": plan_back, "abort": plan_abort, "retire": RETIRE,
+    "promote": PROMOTE, "retry-release": RETRY, "pause-release": PAUSE, "resume-release": RESUME,
+}  # fmt: skip
+"""By the kind of action."""
+
+
+def steps(plan: Plan, entry: Described) -> tuple[str, ...]:
+    """Those that an order will go through, in order."""
+    word = plan.expecting(ControlExpected).order
+    if word not in FOLLOWED_WORDS:
+        return ("preflight", word)
+    return ("preflight", word, "follow", *(("verify",) if entry.config.get("probe") else ()))
+
+
+async def run(work: Work, on: Ground) -> None:
+    """As `Doing.run`."""
+    target = ControllerTarget(on.adapter, on.entry, on.sources, on.edited)
+    judge = None
+    if kind_of(work.plan.kind).forward:
+        versions = {"stable": work.plan.from_, "candidate": work.plan.to}
+        judge = judge_between(work.plan, target, "stable", "candidate", versions)
+    await Controlling(work, target, judge).run()

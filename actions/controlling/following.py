@@ -1,0 +1,129 @@
+"""Following a change that a controller makes, to its end: its stages, its pauses, what is ordered meanwhile."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC
+
+from actions.controlling.giving import Orders
+from actions.endings import Failed, PreconditionFailed
+from actions.ids import now
+from actions.journal.rows import StoredEvent
+from actions.judging.stages import Judge, StageJudge
+from actions.models import ActionError
+from actions.switching.probing import Prober
+from actions.targets import ControllerTarget
+from actions.work import Work
+from backends.command_line import command
+from backends.errors import BackendError
+from backends.ports import Operation, Order, Pause
+from backends.times import local_words
+
+LOOK_S = 0.5
+TELL_S = 10.0
+
+
+class Following:
+    """One change of one action. `forward`: people and gates may steer it."""
+
+    def __init__(
+        self, work: Work, target: ControllerTarget, orders: Orders, prober: Prober, judge: Judge | None = None
+    ) -> None:
+        self._work = work
+        self._target = target
+        self._adapter = target.adapter
+        self._orders = orders
+        self._prober = prober
+        self._judge = judge
+        self._stage: StageJudge | None = None
+        self._share = 0
+        self._told: tuple[str, float] = ("", 0.0)
+        self._paused = ""
+
+    async def run(self, step: str, operation: str, *, forward: bool) -> Operation:
+        """Returns the operation as it ended. Raises Failed where a metric gate says no."""
+        work = self._work
+        await work.begin(step, operation)
+        while True:
+            try:
+                found = await self._adapter.operation(operation)
+            except BackendError as error:
+                await self._tell(step, f"{operation}: {error.message}")
+            else:
+                await self._tell(step, found.detail)
+                if not found.open:
+                    await work.released("it goes on")
+                    return found
+                if forward:
+                    work.all_there = found.shares.get("candidate", 0) == 100
+                    await self._look(step, found)
+            await asyncio.sleep(LOOK_S)
+
+    async def _look(self, step: str, found: Operation) -> None:
+        await self._judged(step, found)
+        if self._work.steering.promoted:
+            await self._promote(found)
+        await self._stand(found)
+
+    async def _promote(self, found: Operation) -> None:
+        if found.pause is not None:
+            with contextlib.suppress(PreconditionFailed):  # it may have gone on by itself: the next look says
+                await self._orders.give("promote", Order(order="promote", operation=found.id))
+        self._work.steering.next_stage()
+
+    async def _stand(self, found: Operation) -> None:
+        """A pause of the controller is a hold of the action: until when, and what comes then, is told to everybody."""
+        work, pause = self._work, found.pause
+        if pause is None:
+            if self._paused:
+                self._paused = ""
+                await work.released("it goes on")
+            await work.stand()
+            return
+        words = pause_words(pause)
+        if self._paused != pause.id:
+            if work.hold_left_s() is not None:
+                await work.released("it goes on")
+            self._paused = pause.id
+            left_s = (pause.until - now()).total_seconds() if pause.until and pause.then == "rollback" else None
+            await work.held(words, left_s)
+        promote, back = command("action promote", work.action_id), command("deploy rollback", work.plan.service)
+        await work.stand(ActionError(kind="held", message=f"held: {words}", fix=f"{promote}, or {back}"))
+
+    async def _judged(self, step: str, found: Operation) -> None:
+        """Metric gates, beside what the controller judges by itself, while its candidate has traffic."""
+        share = found.shares.get("candidate", 0)
+        if self._judge is None or not share:
+            return
+        if self._stage is None or share != self._share:
+            self._share = share
+            seconds = float(self._target.settings.bake if share == 100 else self._target.settings.stage_time)
+            self._stage = self._judge.stage(share, seconds, _baseline(self._work.history))
+        if self._stage.due_s > 0:
+            return
+        verdict = await self._stage.look()
+        await self._work.progress(step, f"{found.detail}; {verdict.detail}", data=verdict.data)
+        if verdict.word == "fail":
+            raise Failed(verdict.detail, "gate_failed")
+
+    async def _tell(self, step: str, detail: str) -> None:
+        before, at = self._told
+        if detail != before or (self._prober.running and time.monotonic() - at >= TELL_S):
+            self._told = (detail, time.monotonic())
+            plan = self._work.plan
+            report = self._prober.report(plan.from_, plan.to) if self._prober.running else None
+            await self._work.progress(step, detail, report)
+
+
+def pause_words(pause: Pause) -> str:
+    """`POST_SCALE_UP waits since 03:10; it PROMOTES ITSELF at 03:40 UTC`."""
+    since = f" since {local_words(pause.since, UTC)}" if pause.since else ""
+    if pause.until is None:
+        return f"{pause.why} waits{since}"
+    then = {"promote": "PROMOTES ITSELF", "rollback": "rolls back by itself"}.get(pause.then, "goes on by itself")
+    return f"{pause.why} waits{since}; it {then} at {local_words(pause.until, UTC)}"
+
+
+def _baseline(history: list[StoredEvent]) -> dict[str, object]:
+    verdicts = (line.event for line in reversed(history) if line.event.step == "preflight")
+    return next((dict(event.data["baseline"]) for event in verdicts if "baseline" in event.data), {})

@@ -1,0 +1,150 @@
+"""Giving an order to a controller: intent, compare and order, observation; and what came of one in doubt.
+
+As for a switch (`actions.switching.traffic`): an order without an answer is never repeated blindly but looked for.
+"""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import msgspec
+
+from actions.endings import InDoubt, PreconditionFailed
+from actions.ids import now, time_of
+from actions.journal.rows import Changes
+from actions.targets import ControllerTarget
+from actions.work import Work, uninterrupted
+from backends.errors import BackendError, ErrorKind
+from backends.ports import ControllerState, Operation, Order
+from backends.ports.controllers import shows
+
+READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5)
+LOOK_S = 0.25
+GIVE_TRIES = 3
+_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
+"""Errors that are an answer: it was not ordered, and will not be."""
+
+
+class NotOrdered(Exception):
+    """The controller did not take it, and is as it was."""
+
+    def __init__(self, error: BackendError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Orders:
+    """The orders of one action to one controller."""
+
+    def __init__(self, work: Work, target: ControllerTarget) -> None:
+        self._work = work
+        self._adapter = target.adapter
+
+    async def give(self, step: str, order: Order, expected: str | None = None) -> Operation:
+        """Give it as `step`, once; returns the operation that it is about. `expected`: the revision that the controller
+        must still have; None: as it is now. Raises PreconditionFailed where nothing was ordered, InDoubt."""
+        try:
+            return await uninterrupted(self._given(step, order, expected))
+        except NotOrdered as no:
+            raise PreconditionFailed(no.error.kind, no.error.message, no.error.fix) from None
+
+    def operation_of(self, *steps: str) -> str:
+        """The id of the operation that the newest of these orders is about; empty where none was taken."""
+        for line in reversed(self._work.history):
+            event = line.event
+            if event.step in steps and event.kind == "observed" and event.data.get("result") == "applied":
+                return str(event.data["after"].get("operation", ""))
+        return ""
+
+    def in_doubt(self, step: str) -> bool:
+        """Whether it was intended, and nobody knows what came of it."""
+        return self._work.unseen(step) is not None
+
+    async def settle(self, step: str) -> str:
+        """The operation of an order that an earlier runner gave and did not live to see the end of; empty where nothing
+        came of it."""
+        line = self._work.unseen(step)
+        if line is None:
+            return self.operation_of(step)
+        data = line.event.data
+        before = msgspec.convert(data["before"]["state"], ControllerState)
+        order = msgspec.convert(data["requested"]["order"], Order)
+        late_s = max(0.0, self._adapter.order_settles_s - (now() - time_of(line.at)).total_seconds())
+        lost = BackendError("internal", "the runner that ordered it died")
+        try:
+            found = await self._settled(lost, order, before, data["requested"]["stamp"], late_s)
+        except NotOrdered:
+            await self._work.observed(step, data["before"], "not applied")
+            return ""
+        return (await self._seen(step, found)).id
+
+    async def state(self) -> ControllerState:
+        """What it says now, asked a few times. Raises BackendError."""
+        for wait_s in READ_AGAIN_S[:3]:
+            with contextlib.suppress(BackendError):
+                return await self._adapter.observe()
+            await asyncio.sleep(wait_s)
+        return await self._adapter.observe()
+
+    async def _given(self, step: str, order: Order, expected: str | None) -> Operation:
+        work, stamp = self._work, f"{self._work.action_id}:{step}"
+        try:
+            before = await self.state()
+        except BackendError as error:
+            raise NotOrdered(error) from None
+        if expected is not None and before.revision != expected:
+            words = f"the controller has changed since: {before.view.message or before.view.phase}"
+            raise NotOrdered(BackendError("conflict", words, fix="look again, then plan anew"))
+        plain = {"state": msgspec.to_builtins(before), **_plain(before)}
+        requested = {"order": msgspec.to_builtins(order), "stamp": stamp}
+        await work.intent(step, plain, requested, late_s=self._adapter.order_settles_s)
+        try:
+            found = await self._adapter.order(before, order, stamp=stamp)
+        except BackendError as error:
+            late_s = 0.0 if error.kind in _ANSWERED else self._adapter.order_settles_s
+            try:
+                found = await self._settled(error, order, before, stamp, late_s)
+            except NotOrdered:
+                await work.observed(step, _plain(before), "not applied")
+                raise
+        return await self._seen(step, found)
+
+    async def _seen(self, step: str, found: ControllerState) -> Operation:
+        undone = self._work.plan.expected.undoes or None
+        await self._work.observed(step, _plain(found), "applied", changes=Changes(changed=True), undone=undone)
+        if found.newest is None:
+            raise PreconditionFailed("malformed", "the controller took the order, and shows no change under way")
+        return found.newest
+
+    async def _settled(
+        self, error: BackendError, order: Order, before: ControllerState, stamp: str, late_s: float
+    ) -> ControllerState:
+        """What shows that an order was taken whose answer was lost. For `late_s` it may still come. Raises NotOrdered,
+        and InDoubt where nobody can look."""
+        until, reads, unread = time.monotonic() + late_s, iter(READ_AGAIN_S), ""
+        while True:
+            try:
+                found = await self._adapter.observe()
+                unread = ""
+                if shows(order, before, found, stamp):
+                    return found
+            except BackendError as again:
+                unread = again.message
+            if unread:
+                wait_s = next(reads, None)
+                if wait_s is None:
+                    raise InDoubt(f"{error.message}; and it can not be read: {unread}")
+                await asyncio.sleep(wait_s)
+                continue
+            if time.monotonic() >= until:
+                raise NotOrdered(error)
+            await asyncio.sleep(LOOK_S)
+
+
+def _plain(found: ControllerState) -> dict[str, Any]:
+    newest = found.newest
+    return {
+        "revision": found.revision, "phase": found.view.phase, "operation": newest.id if newest else "",
+        "detail": newest.detail if newest else "",
+    }  # fmt: skip

@@ -1,0 +1,332 @@
+"""Orders to a controller: given once, watched, proven by fresh requests on the version, and taken back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from actions import targets
+from actions.controlling import following, giving, machine
+from actions.gate import Gate
+from actions.guards import Policy
+from actions.journal.journal import Journal
+from actions.journal.location import journal_location
+from actions.models import Action, Actor, Consent, Refused, Request
+from actions.outcome import exit_code
+from actions.runner import run_action
+from actions.switching import probing
+from tests.actions.fake_controller import ControllerTargets, FakeController
+from tests.actions.fake_switch import Killed
+
+YES = Consent(confirmed=True, reason="a test")
+PROBED = {"probe": {"url": "http://127.0.0.1:1/", "version_header": "X-Version"}}
+RELEASE = Request(kind="release", service="svc", version="2.0")
+ROLLBACK = Request(kind="rollback", service="svc")
+QUICK = ((following, "LOOK_S", 0.01), (probing, "RATE_PER_S", 2000.0), (machine, "VERIFY_S", 1.0),
+         (machine, "AGAIN_S", 0.01), (giving, "LOOK_S", 0.02))  # fmt: skip
+
+
+class Desk:
+    """A gate over one controller; runners of this process, which a fault may kill."""
+
+    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
+        self.controller = FakeController()
+        self.journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(directory)}))
+        given: Any = ControllerTargets(self.controller, config)
+        self.gate = Gate(Policy(context="c", zone=UTC), self.journal, given, Actor(login="alice"), self._launch)
+        self.runners: list[asyncio.Task[None]] = []
+
+    async def _launch(self, action_id: str, digest: str) -> None:
+        self.runners.append(asyncio.create_task(self._run(action_id, digest)))
+
+    async def _run(self, action_id: str, digest: str) -> None:
+        async def build(_: Any) -> FakeController:
+            return self.controller
+
+        with contextlib.suppress(Killed):
+            await run_action(action_id, self.journal, build, self.gate.own, digest=digest)
+
+    async def begin(self, request: Request) -> Action:
+        return await self.gate.submit(await self.gate.plan(request), YES)
+
+    async def order(self, action: Action, word: Any) -> Action:
+        return await self.begin(Request(kind=action.kind, service="svc", ref=action.id or "", order=word))
+
+    async def ended(self, action: Action) -> Action:
+        async with asyncio.timeout(20):
+            async for seen in self.gate.watch(action.id or ""):
+                action = seen
+        return action
+
+    async def until(self, action: Action, holds: Callable[[Action], bool]) -> Action:
+        async with asyncio.timeout(20):
+            while not holds(found := await self.gate.action(action.id or "")):
+                await asyncio.sleep(0.01)
+        return found
+
+
+@contextlib.asynccontextmanager
+async def _desk(directory: Path, config: dict[str, Any]) -> AsyncIterator[Desk]:
+    at = Desk(directory, config)
+    with contextlib.ExitStack() as patches:
+        for module, name, value in QUICK:
+            patches.enter_context(mock.patch.object(module, name, value))
+        if config.get("probe"):
+            probe = mock.patch.object(targets.ControllerTarget, "probe", side_effect=at.controller.probe)
+            patches.enter_context(probe)
+        try:
+            yield at
+        finally:
+            for runner in at.runners:
+                runner.cancel()
+            await asyncio.gather(*at.runners, return_exceptions=True)
+            await at.journal.aclose()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with _desk(tmp_path, PROBED) as at:
+        yield at
+
+
+async def released(desk: Desk) -> Action:
+    """A release that the controller brings to its end."""
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(100)
+    desk.controller.complete()
+    return await desk.ended(action)
+
+
+async def test_a_release_is_followed_to_its_end_and_proven(desk: Desk) -> None:
+    plan = await desk.gate.plan(RELEASE)
+    assert (plan.from_, plan.to, plan.guard_class) == ("1.0", "2.0", "3")
+    ended = await released(desk)
+    assert (ended.status, ended.changed, exit_code(ended)) == ("succeeded", True, 0)
+    assert [step.name for step in ended.steps if step.status == "succeeded"] == [
+        "preflight", "release", "follow", "verify",
+    ]  # fmt: skip
+    assert ended.switch is not None
+    assert ended.switch.requests >= 20
+    assert ended.switch.first_new_s is not None
+    assert desk.controller.ordered == [("release", "2.0")]
+    assert (await desk.gate.verify_audit()).intact
+
+
+async def test_what_runs_already_is_released_already(desk: Desk) -> None:
+    plan = await desk.gate.plan(Request(kind="release", service="svc", version="1.0"))
+    assert plan.already
+    assert (await desk.gate.submit(plan, YES)).changed is False
+
+
+async def test_without_a_probe_the_end_is_unproven(tmp_path: Path) -> None:
+    async with _desk(tmp_path, {}) as at:
+        ended = await released(at)
+    assert (ended.status, ended.switch) == ("succeeded", None)
+    assert "unproven" in [finding.code for finding in ended.findings]
+    assert "verify" not in [step.name for step in ended.steps]
+
+
+async def test_an_end_that_fresh_requests_do_not_show_goes_back(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.lying = "1.0"
+    desk.controller.shift(100)
+    desk.controller.complete()
+    await desk.until(action, lambda seen: seen.phase == "follow-back")
+    desk.controller.complete()
+    ended = await desk.ended(action)
+    assert ended.status == "rolled_back", ended
+    assert [word for word, _ in desk.controller.ordered] == ["release", "rollback"]
+    assert desk.controller.stable == "1.0"
+
+
+async def test_a_pause_of_the_controller_is_told_with_its_end_and_promoted(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.wait()
+    held = await desk.until(action, lambda seen: seen.hold is not None)
+    assert held.hold is not None
+    assert "PROMOTES ITSELF at" in held.hold.why
+    assert held.hold.until is None  # nothing goes back then
+    await desk.order(held, "promote")
+    await desk.until(action, lambda seen: seen.hold is None)
+    assert [word for word, _ in desk.controller.ordered] == ["release", "promote"]
+    desk.controller.shift(100)
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "succeeded"
+
+
+@pytest.mark.parametrize("word", ["pause", "promote", "accept"])
+async def test_an_order_that_the_controller_does_not_take_says_what_it_has(desk: Desk, word: str) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    with pytest.raises(Refused) as no:
+        await desk.order(action, word)
+    assert no.value.exit_code == 3
+    assert word in no.value.error.message
+    assert desk.controller.ordered == [("release", "2.0")]
+
+
+@pytest.mark.parametrize("word", ["abort", "rollback"])
+async def test_an_open_release_is_taken_back_by_an_abort(desk: Desk, word: str) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(50)
+    await desk.order(action, word)
+    ended = await desk.ended(action)
+    assert (ended.status, exit_code(ended, ordered="rollback")) == ("rolled_back", 0)
+    assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
+    assert next(step for step in ended.steps if step.name == "verify-back").status == "succeeded"
+
+
+async def test_a_rollback_is_queued_to_the_open_release(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    plan = await desk.gate.plan(ROLLBACK)
+    assert plan.expected.queued_to == action.id
+    assert (plan.from_, plan.to) == ("2.0", "1.0")
+    assert any("at once" in finding.text for finding in plan.findings)
+    queued = await desk.gate.submit(plan, YES)
+    assert (await desk.ended(queued)).status == "rolled_back"
+
+
+async def test_after_the_end_a_rollback_is_a_new_change_and_says_so(desk: Desk) -> None:
+    await released(desk)
+    plan = await desk.gate.plan(ROLLBACK)
+    assert (plan.from_, plan.to, plan.expected.queued_to) == ("2.0", "1.0", "")
+    assert any("not instant" in finding.text and "42s" in finding.text for finding in plan.findings)
+    action = await desk.gate.submit(plan, YES)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.complete()
+    ended = await desk.ended(action)
+    assert (ended.status, exit_code(ended)) == ("succeeded", 0)
+    again = await desk.gate.plan(ROLLBACK)
+    assert again.already
+    assert (await desk.gate.submit(again, YES)).changed is False
+    assert [each for each, _ in desk.controller.ordered] == ["release", "rollback"]
+
+
+@pytest.mark.parametrize("why", ["hook POST_SCALE_UP failed", "alarm errors-high", "stopped by bob"])
+async def test_what_goes_back_by_itself_is_the_outcome(desk: Desk, why: str) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(50)
+    desk.controller.go_back(why)
+    ended = await desk.ended(action)
+    assert (ended.status, exit_code(ended)) == ("rolled_back", 1)
+    assert ended.error is not None
+    assert why in ended.error.message
+    assert (await desk.gate.plan(ROLLBACK)).already
+
+
+async def test_a_change_of_somebody_else_locks_it_and_is_steered_by_name(desk: Desk) -> None:
+    desk.controller.begin("3.0", by="bob since 03:10")
+    with pytest.raises(Refused) as held:
+        await desk.gate.plan(RELEASE)
+    assert (held.value.exit_code, held.value.error.kind) == (6, "held")
+    assert "bob since 03:10" in held.value.error.message
+    desk.controller.wait()
+    promoted = await desk.ended(await desk.begin(Request(kind="promote", service="svc")))
+    assert (promoted.status, promoted.from_, promoted.to) == ("succeeded", "1.0", "3.0")
+    desk.controller.shift(50)
+    aborted = await desk.ended(await desk.begin(Request(kind="abort", service="svc")))
+    assert (aborted.status, aborted.to) == ("succeeded", "1.0")
+    assert desk.controller.stable == "1.0"
+
+
+@pytest.mark.parametrize("kind", ["pause-release", "resume-release", "retry-release", "promote", "retire"])
+async def test_an_order_that_does_not_exist_is_one_line(desk: Desk, kind: str) -> None:
+    plan = await desk.gate.plan(Request(kind=kind, service="svc"))
+    block = next(finding for finding in plan.findings if finding.level == "block")
+    assert "\n" not in block.text
+    with pytest.raises(Refused) as no:
+        await desk.gate.submit(plan, YES)
+    assert no.value.exit_code == 3
+    assert desk.controller.ordered == []
+
+
+async def test_nothing_is_flipped_and_nothing_aborted_where_nothing_is_under_way(desk: Desk) -> None:
+    with pytest.raises(Refused) as flip:
+        await desk.gate.plan(Request(kind="flip", service="svc"))
+    assert flip.value.exit_code == 3
+    with pytest.raises(Refused) as abort:
+        await desk.gate.plan(Request(kind="abort", service="svc"))
+    assert abort.value.exit_code == 5
+
+
+async def test_a_lost_answer_is_looked_for_and_not_given_again(desk: Desk) -> None:
+    desk.controller.fault = "lost"
+    ended = await released(desk)
+    assert ended.status == "succeeded"
+    assert desk.controller.ordered == [("release", "2.0")]
+
+
+async def test_what_was_refused_changed_nothing(desk: Desk) -> None:
+    desk.controller.fault = "refused"
+    ended = await desk.ended(await desk.begin(RELEASE))
+    assert (ended.status, ended.changed, exit_code(ended)) == ("aborted", False, 7)
+
+
+async def test_a_change_between_the_look_and_the_order_is_a_conflict(desk: Desk) -> None:
+    desk.controller.fault = "external"
+    ended = await desk.ended(await desk.begin(RELEASE))
+    assert (ended.status, exit_code(ended)) == ("aborted", 6)
+    assert desk.controller.ordered == []
+
+
+@pytest.mark.parametrize("fault", ["killed before", "killed after"])
+async def test_a_runner_that_dies_at_the_order_gives_it_once(desk: Desk, fault: str) -> None:
+    desk.controller.fault = fault
+    action = await desk.begin(RELEASE)
+    orphan = await desk.until(action, lambda seen: seen.orphaned_since is not None)
+    await desk.order(orphan, "resume")
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(100)
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "succeeded"
+    assert desk.controller.ordered == [("release", "2.0")]
+
+
+@pytest.mark.parametrize("phase", ["follow", "verify"])
+async def test_a_runner_that_dies_later_is_gone_on_with_or_taken_back(desk: Desk, phase: str) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    if phase == "verify":
+        desk.controller.lying = "1.0"
+        desk.controller.complete()
+        await desk.until(action, lambda seen: seen.phase == "verify")
+    desk.runners[-1].cancel()
+    orphan = await desk.until(action, lambda seen: seen.orphaned_since is not None)
+    await desk.gate.submit(await desk.gate.plan(ROLLBACK), YES)
+    if phase == "verify":
+        await desk.until(orphan, lambda seen: seen.phase == "follow-back")
+        desk.controller.complete()
+    ended = await desk.ended(await desk.gate.action(action.id or ""))
+    assert ended.status == "rolled_back", ended
+    assert desk.controller.stable == "1.0"
+
+
+async def test_out_of_time_it_is_aborted(desk: Desk) -> None:
+    action = await desk.begin(Request(kind="release", service="svc", version="2.0", timeout_s=1.0))
+    ended = await desk.ended(action)
+    assert ended.status == "rolled_back"
+    assert ended.error is not None
+    assert ended.error.kind == "deadline"
+    assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
+
+
+async def test_an_abandoned_release_goes_on_by_itself_and_is_said(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.runners[-1].cancel()
+    orphan = await desk.until(action, lambda seen: seen.orphaned_since is not None)
+    await desk.order(orphan, "abandon")
+    ended = await desk.until(action, lambda seen: not seen.open)
+    assert ended.status == "abandoned"
+    assert [each for each, _ in desk.controller.ordered] == ["release"]
