@@ -166,6 +166,7 @@ def test_what_needs_a_confirmation_is_what_changes_something():
         *(f"run {word}" for word in ("trigger", "retry", "cancel", "approve", "pause", "unpause")),
         *(f"alert {word}" for word in ("ack", "silence", "extend", "unsilence")),
         *(f"deploy {word}" for word in ("flip", "release", "rollback", "retire", "freeze", "unfreeze", "reject")),
+        *(f"deploy {word}" for word in ("promote", "abort", "retry", "pause", "resume")),
         *(f"action {word}" for word in ORDERS),
     }
 
