@@ -50,7 +50,8 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     if occupied is None:
         shares = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
         versions = {color: side.version or "" for color, side in deployment.colors.items()}
-        moved = await moved_since(journal, context, service, change, shares, versions)
+        if deployment.controller is None:  # what a controller does is its own, whoever ordered it
+            moved = await moved_since(journal, context, service, change, shares, versions)
         bad = await found_bad(journal, context, deployment, policy.zone, moved=bool(moved))
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
