@@ -53,6 +53,13 @@ def literals(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
         yield from literals(value, (*path, key))
 
 
+def literal_at(data: Any, path: KeyPath) -> str:
+    """The text at a path that `literals` found."""
+    for key in path:
+        data = data[key]
+    return str(data)
+
+
 def without_literals(data: Any) -> Any:
     """`data` without what `literals` finds, to see what else is wrong with it."""
 

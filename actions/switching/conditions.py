@@ -18,6 +18,7 @@ from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.errors import BackendError
+from backends.literals import USE_REFERENCE, KeyPath, literals
 from backends.ports import Metrics
 
 BROKEN = "gates"
@@ -40,10 +41,18 @@ async def conditions(
     except BackendError as error:
         broken = Finding(level="block", code=BROKEN, text=error.message, fix=error.fix)
         return [broken, *await required]
+    written_out = [
+        Finding(level="block", code="literal-secret", text=f"{_dotted(at)}: {words}", fix=USE_REFERENCE)
+        for at, words in literals(target.entry.config)
+    ]
     first = _first(target, first_share)
     judged = await gate_findings(gates, asked, _finder(target), [first])
     fit = fit_findings(gates, first.seconds, float(target.settings.bake))
-    return [*judged, *fit, *await required]
+    return [*written_out, *judged, *fit, *await required]
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))
 
 
 async def unjudged(target: SwitchTarget) -> list[Finding]:

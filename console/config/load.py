@@ -11,8 +11,9 @@ import msgspec
 
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
-from backends.literals import USE_REFERENCE, literals, without_literals
+from backends.literals import USE_REFERENCE, literal_at, literals, without_literals
 from backends.paths import path_problem
+from backends.redaction import learn
 from backends.registry import adapter_class
 from backends.settings import decode_hook
 from backends.text import clean
@@ -21,6 +22,7 @@ from console.config.model import MIN_REFRESH_S, ConfigFile, ContextConfig, Theme
 from console.config.names import FIX, is_dangerous, name_problem, names_in, safe_name
 from console.config.shapes import (
     FORWARD_COMMANDS,
+    LOOKS,
     fitting_fields,
     judging_problems,
     once,
@@ -240,8 +242,12 @@ def _load_entry(
     name = safe_name(name)
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
+    forward: list[Problem] = []
     for at, words in literals(data):
-        problem(words, USE_REFERENCE, (*where, *at))
+        learn(literal_at(data, at))
+        # One in what only looks forbids the way forward, as the plan says, and is in no rollback's way.
+        into = forward if port == "deployments" and at[0] in LOOKS else problems
+        into.append(source.problem((*where, *at), words, USE_REFERENCE))
     if check:
         try:
             shape = adapter_class(port, kind).Config
@@ -251,9 +257,8 @@ def _load_entry(
             problems += struct_problems(source, without_literals(data), shape, where)
     problems = once(problems)
     said = {found.path for found in problems}
-    forward: list[Problem] = []
     for key, value in data.items():
-        into = forward if port == "deployments" and key in FORWARD_COMMANDS else problems
+        into = forward if port == "deployments" and key in {*FORWARD_COMMANDS, *LOOKS} else problems
         into += [found for found in path_problems(source, value, (*where, key)) if found.path not in said]
         if check:
             into += unsafe_problems(source, value, key, (*where, key))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Keys that hold a command. One that only a way forward needs stops no rollback.
 COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "validate", "reload"})
 FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
+LOOKS = frozenset({"probe", "health", "exposition"})
+"""What only looks at a service: it moves nothing."""
 _FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
 _NEVER_ZERO = ("timeout", "probe_timeout")
 _NOTHING = re.compile(r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+")
