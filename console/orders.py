@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     # The gate costs 7 ms to import, and the console's first paint needs none.
     from actions.gate import Gate, RunUnjournalled
     from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head
+    from actions.journal.episodes import Book, Episode
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
@@ -58,6 +59,7 @@ class Orders:
         """Why no switch is asked whether it would take a rollback; empty: each is."""
         self._ways_back = WaysBack()
         self._hanging: asyncio.Future[Any] | None = None
+        self._beside: Journal | None = None
 
     @cached_property
     def actor(self) -> Actor:
@@ -181,6 +183,28 @@ class Orders:
 
         return await self._soon(ask())
 
+    async def episodes(self, since: datetime, until: datetime) -> Book:
+        """What the journal has kept of what was wrong between the two."""
+
+        async def ask() -> Book:
+            return await (await self._opened()).journal.episodes(self._context.name, since, until)
+
+        return await self._soon(ask())
+
+    async def keep(self, news: Sequence[Episode]) -> bool:
+        """Keep what began and what ended, beside all else that is asked of the journal: no order waits for it. False
+        where nothing may be written from here, or there is no journal."""
+        if self._adapters.read_only:
+            return False
+        if self._beside is None:
+            self._beside = (await self._opened()).journal.another()
+        return await self._beside.keep(self._context.name, news)
+
+    async def say_looked(self) -> None:
+        """Keep that somebody without a console looked; makes a journal where there is none. Raises BackendError."""
+        if not self._adapters.read_only:
+            await (await self._opened()).journal.looked(self._context.name)
+
     async def who_is_on(self) -> list[OpenConsole]:
         """The consoles that are open on this context."""
 
@@ -258,6 +282,8 @@ class Orders:
         for task in caring if hangs else ():
             task.cancel()
         await asyncio.gather(*caring, return_exceptions=True)
+        if self._beside is not None:
+            await self._beside.aclose(wait=False)
         if self._gate is not None:
             if self._console_id is not None and not hangs:
                 with contextlib.suppress(BackendError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
@@ -29,11 +30,13 @@ from console.ports.logs import LOGS
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.adapters import Adapters
+from console.reading.episode_file import EpisodeFile
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
+from console.reading.remembering import Remembering
 from console.reading.snapshots import SnapshotFiles
+from console.reading.timeline_feeds import EPISODES, TimelineSources
 from console.reading.timeline_feeds import INTERVAL_S as TIMELINE_INTERVAL_S
-from console.reading.timeline_feeds import TimelineSources
 from console.zones import zone_of
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ FOLLOWED_LINES = 2000  # so many of each log source are there at first when they
 # The first reads import what their adapters need, and that would keep the screen from showing the kept data.
 KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
+LAST_READ_S = 0.5
 
 ReadLogs = Callable[[Logs], Awaitable[list[LogEntry]]]
 
@@ -97,7 +101,10 @@ class Session:
         since: timedelta = timedelta(hours=1),
         until: datetime | None = None,
         read_logs: ReadLogs = last_lines,
+        keeps: bool = False,
     ) -> None:
+        """`keeps`: what begins and ends is kept in the journal, by `start` or when `memory` is told to look; else
+        beside the snapshots, with each read."""
         self._selection = selection
         self._config = selection.context.config
         self.adapters = Adapters(selection.context)
@@ -119,8 +126,14 @@ class Session:
         self.until = until
         self._read_logs = read_logs
         self.store = Store()
-        self._rememberers = TimelineSources(selection.context.entries, self.adapters, self.orders)
         panels = tuple(name for name, _ in readings()) if panels is None else panels
+        self._keeps = keeps
+        self.memory = Remembering(
+            self.store, selection.context.entries, lambda: EpisodeFile(self._files.directory),
+            ask=self.orders.episodes if keeps or "timeline" in panels else None,
+            write=self.orders.keep if keeps else None,
+        )  # fmt: skip
+        self._rememberers = TimelineSources(selection.context.entries, self.adapters, self.orders, self.memory.episodes)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}
         self.logs = LogFeed(
             {
@@ -159,11 +172,19 @@ class Session:
         loop = asyncio.get_running_loop()
         if self._kept is not None:
             self._kept.add_done_callback(lambda _: loop.call_soon_threadsafe(self.show_kept))
-        self._tasks = [asyncio.create_task(self._run_feeds(), name="feeds")]
+        self.memory.changed = lambda: self.refresh("timeline")
+        running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
+        self._tasks = [asyncio.create_task(work, name=name) for name, work in running.items()]
 
     async def read(self, *, deadline_s: float | None = None) -> bool:
         """Read every source once, side by side. False where the deadline came first."""
-        return await read_all(list(self._feeds.values()), deadline_s=deadline_s)
+        began = time.monotonic()
+        last = self._feeds.get(EPISODES)  # they need what all others say
+        in_time = await read_all([feed for feed in self._feeds.values() if feed is not last], deadline_s=deadline_s)
+        if not self._keeps:
+            await self.memory.look()
+        left_s = None if deadline_s is None else max(LAST_READ_S, deadline_s - (time.monotonic() - began))
+        return await read_all([last] if last is not None else [], deadline_s=left_s) and in_time
 
     def refresh(self, panel: Panel | None = None) -> None:
         """Read a panel's sources, or all, now."""

@@ -6,10 +6,11 @@ minutes. From when to when it was open is kept for a month.
 
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, desc, insert, select, update
 
 from actions.ids import canonical, time_of, time_text
 from actions.journal.engines import database_now
+from actions.journal.episodes import UNWATCHED
 from actions.journal.tables import consoles, watches
 from actions.models import Actor, OpenConsole, Watch
 from backends.json_text import decode_text
@@ -33,6 +34,19 @@ def gone(connection: Connection, console_id: str) -> None:
     mine = consoles.c.id == console_id
     connection.execute(update(consoles).where(mine).values(seen_at=time_text(database_now(connection))))
     _close(connection, mine)
+
+
+def looked(connection: Connection, context: str) -> None:
+    """Somebody without a console looked, as `teal check --record` does again and again: looks that are close are one
+    watch."""
+    at = database_now(connection)
+    close = select(watches.c.id).where(watches.c.context == context, watches.c.closed_at >= time_text(at - UNWATCHED))
+    last = connection.execute(close.order_by(desc(watches.c.closed_at)).limit(1)).scalar()
+    if last is None:
+        values = {"context": context, "opened_at": time_text(at), "closed_at": time_text(at)}
+        connection.execute(insert(watches).values(values))
+    else:
+        connection.execute(update(watches).where(watches.c.id == last).values(closed_at=time_text(at)))
 
 
 def watched(connection: Connection, context: str) -> list[Watch]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from actions.ids import new_id
 from actions.journal.audit import EMPTY, AuditEntry, AuditRecord, AuditVerdict, Head
+from actions.journal.episodes import Book, Episode
 from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_sense
 from actions.journal.lease import Hold, LeaseTimes, steady_clock
 from actions.journal.location import JournalLocation
@@ -48,6 +49,10 @@ class Journal:
     def is_loaded(self) -> bool:
         """Whether the database itself could be asked by now: its library is loaded by the first who asks."""
         return self._sql is not None or self._lost is not None
+
+    def another(self) -> "Journal":
+        """The same one with a thread and a connection of its own, for what nothing here may wait for."""
+        return Journal(self.location, self.times, lost=self._lost)
 
     async def aclose(self, *, wait: bool = True) -> None:
         """Close the database, behind what is asked of it; safe to call twice. Without `wait` what hangs is left."""
@@ -237,6 +242,10 @@ class Journal:
         """It is closed."""
         await self._look(None, lambda sql: sql.gone(console_id))
 
+    async def looked(self, context: str) -> None:
+        """Somebody without a console looked, and was told to record it: it is made where there is none."""
+        await self._do(lambda sql: sql.looked(context))
+
     async def who_is_on(self, context: str) -> list[OpenConsole]:
         """The consoles that are open on a context, the longest open first."""
         return await self._look([], lambda sql: sql.who_is_on(context))
@@ -244,6 +253,19 @@ class Journal:
     async def watched(self, context: str) -> list[Watch]:
         """When consoles of a context were open, in the last month."""
         return await self._look([], lambda sql: sql.watched(context))
+
+    # ---- what was wrong
+
+    async def keep(self, context: str, news: Sequence[Episode]) -> bool:
+        """Keep what began and what ended; False where there is no journal yet, or no room in it. Waits for no other
+        writer for longer than half a second."""
+        if self._lost is None and not self.location.exists():
+            return False
+        return await self._do(lambda sql: sql.keep(context, news))
+
+    async def episodes(self, context: str, since: datetime, until: datetime) -> Book:
+        """What was wrong at some time between the two, oldest first."""
+        return await self._look(Book(), lambda sql: sql.episodes(context, since, until))
 
     # ---- audit
 

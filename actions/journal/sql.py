@@ -11,7 +11,7 @@ from sqlalchemy import and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from actions.ids import canonical, now, time_text
-from actions.journal import consoles, events_sql, tables
+from actions.journal import consoles, episodes_sql, events_sql, tables
 from actions.journal.actions_sql import (
     events_of,
     keyed,
@@ -28,6 +28,7 @@ from actions.journal.actions_sql import (
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
 from actions.journal.audit_sql import append, head_of, links
+from actions.journal.episodes import Book, Episode
 from actions.journal.late_sql import add_late
 from actions.journal.lease import Hold
 from actions.journal.lease_sql import acquire, check, expire, lock_entry, marked, newest_fence, renew
@@ -357,6 +358,11 @@ class SqlJournal:
         with self._database.writing() as connection:
             consoles.gone(connection, console_id)
 
+    def looked(self, context: str) -> None:
+        """Somebody without a console looked."""
+        with self._database.writing() as connection:
+            consoles.looked(connection, context)
+
     def who_is_on(self, context: str) -> list[OpenConsole]:
         """The open consoles of a context."""
         with self._database.reading() as connection:
@@ -366,6 +372,18 @@ class SqlJournal:
         """When consoles of a context were open, in the last month."""
         with self._database.reading() as connection:
             return consoles.watched(connection, context)
+
+    # ---- what was wrong
+
+    def keep(self, context: str, news: Sequence[Episode]) -> bool:
+        """Keep what began and what ended; False where the schema has no room for it yet."""
+        with self._database.writing(BESIDE_WAITS_S) as connection:
+            return episodes_sql.keep(connection, context, news)
+
+    def episodes(self, context: str, since: datetime, until: datetime) -> Book:
+        """What was wrong at some time between the two, oldest first."""
+        with self._database.reading() as connection:
+            return episodes_sql.between(connection, context, since, until)
 
     # ---- audit
 

@@ -5,7 +5,7 @@ Times are UTC texts of fixed form, so that they sort and compare in every databa
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text, text
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 OLDEST_SERVED = "0004"
 """The oldest schema that the statements are right for as it is: it is not changed while an action is open."""
 
@@ -119,6 +119,28 @@ watches = Table(
     Column("closed_at", Text, nullable=False),
 )
 Index("watches_by_time", watches.c.context, watches.c.closed_at)
+
+episodes = Table(
+    "episodes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("context", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("seen_at", Text, nullable=False),
+    Column("until", Text),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+Index(
+    "one_episode",
+    *(episodes.c[name] for name in ("context", "source", "ref", "state", "since")),
+    unique=True,
+)
+Index("episodes_by_time", episodes.c.context, episodes.c.since)
 
 identity = Table(
     "identity",

@@ -11,7 +11,7 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     """Something that happened in an outside system: `kind` is its word for it (`trigger`, `paused`, `deployment`),
     `ref` what it happened to (a run, or `backend/pipeline`), `text` says it in one line, with who did it where known.
     `until` is the end of what lasted; `made` is what came of it (the silence of an acknowledgement); `going_on`: it has
-    not ended.
+    not ended. `subject`: what is wrong by its name, where something was; `over`: that it is well again.
     """
 
     at: datetime
@@ -23,3 +23,5 @@ class TimelineEvent(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     made: str = ""
     going_on: bool = False
+    subject: str = ""
+    over: bool = False

@@ -68,7 +68,7 @@ class CheckCommand(click.Command):
 @click.option("--list", "list_only", is_flag=True, help="The names that can be checked.")
 @click.option("--warning", type=RangeType(), metavar="RANGE", help="Warn where the first value of NAME is outside.")
 @click.option("--critical", type=RangeType(), metavar="RANGE", help="The same, critical.")
-@click.option("--record", is_flag=True, help="Keep changes of state in the journal.")
+@click.option("--record", is_flag=True, help="Keep in the journal what changed, began and ended.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def check(
     common: Common,
@@ -134,7 +134,8 @@ async def _check(
     entries = {**entries, **{name: tuple(entry for entry in entries[name] if entry.name in wanted) for name in each}}
     zone = zone_of(selection.context.config.timezone)
     selection = replace(selection, context=replace(selection.context, entries=entries))
-    async with opened(Session(selection, panels=tuple(dict.fromkeys((*each, *panels))))) as session:
+    session = Session(selection, panels=tuple(dict.fromkeys((*each, *panels))), keeps=record)
+    async with opened(session):
         deadline_s = max(SHORTEST_READ_S, min(common.timeout_s or READ_S, READ_S, ending.left_s() - TELLING_S))
         session.orders.patience_s = patience_s(deadline_s)
         session.orders.unasked = "a check does not show it"  # a preflight of each switch would be up to 2 s
@@ -177,6 +178,8 @@ async def _record(session: Session, results: list[CheckResult]) -> None:
 
     try:
         await record_changes(session.orders, session.context.name, results)
+        await session.orders.say_looked()
+        await session.memory.look()
     except BackendError as error:
         say(f"teal: not recorded: {error.message} ({error.fix})")
 

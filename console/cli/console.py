@@ -28,6 +28,6 @@ def open_console(
 
     # Each entry is checked when its adapter is built, after the first paint; its panel says what is wrong with it.
     selection = select(config, context, start_sandbox=True, check_entries=False, on_progress=say)
-    session = Session(selection, panels=(*(name for name, _ in readings()), "timeline"))
+    session = Session(selection, panels=(*(name for name, _ in readings()), "timeline"), keeps=True)
     session.preload()
     return run_console(session, ascii_only=ascii_only, mouse=mouse, color=color, item=item)

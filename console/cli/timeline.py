@@ -15,7 +15,7 @@ from console.typed_times import TypedTime
 from panels.kinds.timeline import Event, events, sign_of
 from panels.words import UNICODE, clock, zone_name
 
-PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "timeline")
+PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "timeline")
 
 
 class Change(Struct, frozen=True, kw_only=True):

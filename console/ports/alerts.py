@@ -1,5 +1,6 @@
 """Alerts, one that two sources have shown once, and who can keep them quiet."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -10,8 +11,13 @@ from backends.ports import Alerts, Silencer
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import Snapshot
+from panels.kinds.alerts import called, fold
+
+ONE_BY_ONE = 20
+"""So many alerts of one name and group are kept one by one."""
+_QUIET = ("silenced", "inhibited")
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[Alert, ...]:
@@ -32,6 +38,25 @@ def _then(desk: Desk, _: Snapshot) -> None:
             items = without_arrived(snapshot.items, arrived, moment.utc_now())
             if items != snapshot.items:
                 desk.store.put(replace(snapshot, items=items))
+
+
+def _problems(alerts: Sequence[Alert]) -> list[Problem]:
+    """Each alert that fires, also once it is acknowledged; those of a large group as one."""
+    found = []
+    for group in fold([alert for alert in alerts if alert.state != "pending" and alert.severity != "none"]):
+        several = len(group.alerts) > ONE_BY_ONE
+        for alert in group.alerts[:1] if several else group.alerts:
+            fires = replace(alert, state="firing") if alert.state == "acknowledged" else alert
+            state = fires.state if fires.state in _QUIET else fires.health
+            words = f"{alert.name}{f' ×{len(group.alerts)}' if several else ''} {fires.state}"
+            found.append(
+                Problem(
+                    kind="alert", ref=alert.ref, state=state, subject=called(alert.name, alert.labels),
+                    text=words + (f": {alert.summary}" if alert.summary else ""),
+                    since=alert.hidden_since if state in _QUIET else alert.since,
+                )
+            )  # fmt: skip
+    return found
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -75,6 +100,7 @@ ALERTS: Port[Alerts, Alert] = Port(
         single="alert",
         says=lambda alert: f"{alert.name} {alert.summary}".strip(),
         at=lambda alert: alert.since,
+        problems=_problems,
         empty="No alerts firing",
     ),
     noun=Noun(name="alert", help="Alerts:", command="console.cli.alert:alert"),

@@ -1,6 +1,6 @@
 """Services whose traffic can be moved. The name of an entry is that of its service."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from backends.command_line import command
@@ -10,9 +10,10 @@ from backends.ports import Controller, Switch, is_controller
 from backends.text import first_line
 from console.ports.asking import warning
 from console.ports.entry import Entry
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import SourceKey
 from panels.kinds.deployments import against, why_not_well
+from panels.kinds.deployments import health as severity_of
 
 OPEN_ACTION_INTERVAL_S = 1.0
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
@@ -63,6 +64,14 @@ def _says(item: Deployment) -> str:
     return f"{item.service} live {item.live}{because}{nobody}{known}"
 
 
+def _problems(items: Sequence[Deployment]) -> list[Problem]:
+    """Each service that is not well, but for a split that somebody is at."""
+    return [
+        Problem(kind="service", ref=item.ref, state=item.health, subject=item.service, text=_says(item))
+        for item in items if severity_of(item) not in ("ok", "running")
+    ]  # fmt: skip
+
+
 DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
     name="deployments",
     about="the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.",
@@ -77,6 +86,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         single="service",
         title=lambda deployment: deployment.service,
         says=_says,
+        problems=_problems,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,
     ),
     noun=Noun(name="deploy", help="Deployments:", command="console.cli.deploy:deploy"),

@@ -1,18 +1,21 @@
 """Runs of pipelines, judged by the scores of what they wrote."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
+from actions.journal.episodes import Episode
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun
 from backends.ports import Pipelines
 from console.ports.derive import judge_quality, judge_runs, latest_runs
 from console.ports.entry import Entry
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, Then, everything
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading, Then, everything
 from console.ports.store import Snapshot
 from panels.kinds.pipelines import reason
+from panels.kinds.timeline import ended
 
 RUN_LIMIT = 200
 PAST_LIMIT = 1000
@@ -47,6 +50,33 @@ def _then(desk: Desk, _: Snapshot) -> None:
             desk.wake(snapshot.key)
 
 
+def _problems(runs: Sequence[PipelineRun]) -> list[Problem]:
+    """Each run that did not end well, up to the next good one of its pipeline, and each that is late."""
+    return [
+        Problem(
+            kind="run", ref=run.ref, state=run.health, subject=run.pipeline,
+            text=f"{run.pipeline} {ended(run) if run.ended_at is not None else reason(run)}",
+            since=run.ended_at, until=_good_after(runs, run.pipeline, run.ended_at) if run.ended_at else None,
+        )
+        for run in runs if run.health != "ok"
+    ]  # fmt: skip
+
+
+def _good_after(runs: Sequence[PipelineRun], pipeline: str, at: datetime) -> datetime | None:
+    """When the first good run of a pipeline ended after that."""
+    good = [run.ended_at for run in runs if run.pipeline == pipeline and run.state == "success" and run.health == "ok"]
+    return min((ended_at for ended_at in good if ended_at is not None and ended_at > at), default=None)
+
+
+def _over(runs: Sequence[PipelineRun], episode: Episode, read_at: datetime) -> datetime | None:
+    """When a later run of its pipeline, or its own next try, ended well; one that waited or was late, once it does not.
+    That it is not told of any more says nothing: the window moves on."""
+    own = next((run for run in runs if run.ref == episode.ref), None)
+    if own is not None and own.ended_at is None and episode.state == "warning":
+        return read_at
+    return _good_after(runs, episode.subject, episode.since)
+
+
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
     await adapters.of(PIPELINES, entry.name).runs(limit=1)
     return []
@@ -76,6 +106,8 @@ PIPELINES: Port[Pipelines, PipelineRun] = Port(
         at=lambda run: run.ended_at or run.started_at,
         past=_past,
         began=lambda run: run.started_at,
+        problems=_problems,
+        over=_over,
         empty="No runs",
     ),
     noun=Noun(name="run", help="Pipeline runs:", command="console.cli.run:run"),

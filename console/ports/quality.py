@@ -1,9 +1,12 @@
 """Scores of datasets, judged by the runs that write them."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
 
+from actions.journal.episodes import Episode
 from backends.models import QualityScore
 from backends.ports import Quality
 from console import moment
@@ -11,9 +14,10 @@ from console.ports.asking import warning
 from console.ports.derive import judge_quality, judge_runs
 from console.ports.entry import Entry
 from console.ports.metrics import METRICS
-from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading
+from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import Snapshot
 from panels.kinds.quality import why
+from panels.kinds.timeline import breached_since, scored
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[QualityScore, ...]:
@@ -27,6 +31,25 @@ def _then(desk: Desk, _: Snapshot) -> None:
         items = tuple(judge_runs(list(snapshot.items), desk.store.items("quality"), desk.links))
         if items != snapshot.items:
             desk.store.put(replace(snapshot, items=items))
+
+
+def _problems(scores: Sequence[QualityScore]) -> list[Problem]:
+    """Each score below a limit; one that nobody knows is no news of the data."""
+    return [
+        Problem(
+            kind="quality", ref=score.ref, state=score.state, subject=score.dataset, text=scored(score),
+            since=breached_since(score),
+        )
+        for score in scores if score.state in ("critical", "warning") and score.score is not None
+    ]  # fmt: skip
+
+
+def _over(scores: Sequence[QualityScore], episode: Episode, read_at: datetime) -> datetime | None:
+    """When it was measured that it is well again; not as long as it is unknown."""
+    score = next((score for score in scores if score.ref == episode.ref), None)
+    if score is None:
+        return read_at
+    return None if score.state == "unknown" else score.evaluated_at or read_at
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -58,6 +81,8 @@ QUALITY: Port[Quality, QualityScore] = Port(
         title=lambda score: score.dataset,
         says=why,
         at=lambda score: score.evaluated_at,
+        problems=_problems,
+        over=_over,
     ),
     noun=Noun(
         name="quality",

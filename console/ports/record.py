@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
+from actions.journal.episodes import Episode
 from backends.models import Deployment, LogEntry
 from backends.ports import Logs
 from console.ports.entry import Entry
@@ -72,6 +73,30 @@ class Then(Struct, frozen=True):
     until: datetime
 
 
+class Problem(Struct, frozen=True, kw_only=True):
+    """Something that is not well, as the timeline keeps it: `subject` is its name, `text` how it began, in a line.
+    `state`: a health, or the word of what asks for nobody; `since` and, of what is over, `until` where its source knows
+    them."""
+
+    kind: str
+    ref: str
+    state: str
+    subject: str
+    text: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def no_problems(_: Sequence[Any]) -> Sequence[Problem]:
+    """Of what is neither well nor ill."""
+    return ()
+
+
+def over_when_gone(_: Sequence[Any], __: Episode, read_at: datetime) -> datetime | None:
+    """What a source does not tell of any more was over when it was read."""
+    return read_at
+
+
 def everything(snapshots: Sequence[Snapshot]) -> list[Any]:
     """The items of all of them."""
     return [item for snapshot in snapshots for item in snapshot.items]
@@ -109,6 +134,9 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     past: what a source can say of a time of the past. Raises BackendError.
     began: since when it is there; of a time of the past those stand that had begun.
     empty: what is said where there are none; `No` with the port's name where it is left out.
+    problems: what of one read is not well, for the timeline.
+    over: since when what is no problem any more is well, by the items of a read and when that was; None where they do
+        not say so.
     """
 
     item: type[I]
@@ -126,6 +154,8 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     past: Callable[[Adapters, str, Then], Awaitable[tuple[I, ...]]] | None = None
     began: Callable[[I], datetime | None] = no_time
     empty: str = ""
+    problems: Callable[[Sequence[I]], Sequence[Problem]] = no_problems
+    over: Callable[[Sequence[I], Episode, datetime], datetime | None] = over_when_gone
 
 
 class Noun(Struct, frozen=True, kw_only=True):

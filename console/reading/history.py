@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from actions.journal.episodes import UNWATCHED
 from actions.telling import cause, doing, is_noop, outcome, standing, title, way
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
+from panels.kinds.alerts import called
 from panels.words import ago, took
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ STEPS_S = (15, 30, 60, 90, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 432
 LOOKBACK_S = 300  # of Prometheus: how old a sample may be to count
 FINE_STEPS = 40  # looks within one step, at most
 MOST_ALERTS = 500
-UNWATCHED = timedelta(minutes=10)
 _CHECKED: dict[str, Health] = {"warning": "warning", "critical": "critical", "unknown": "unknown"}
 _ABOUT = ("service", "pipeline", "dag_id", "dataset", "instance")
 
@@ -79,6 +80,7 @@ def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -
                     health=health,
                     until=changed.get(record.seq),
                     going_on=health != "ok" and record.seq not in changed,
+                    subject=record.target.partition(":")[2],
                 )
             )
     return found
@@ -105,7 +107,7 @@ def of_watches(watched: Iterable[Watch], since: datetime, until: datetime) -> li
         if seen_until is not None:
             begin, end = max(seen_until, since), min(opened, until)
             if end - begin >= UNWATCHED:
-                words = f"no console was open for {took((end - begin).total_seconds())}"
+                words = f"nobody looked for {took((end - begin).total_seconds())}"
                 found.append(TimelineEvent(at=begin, kind="unwatched", ref="consoles", text=words, until=end))
         seen_until = closed if seen_until is None else max(seen_until, closed)
     return found
@@ -151,7 +153,15 @@ def _spells(
                 text = clean(f"{subject} fired for {ago((ended - began + fine).total_seconds())}", 300)
                 ref = f"{source}/{name}/{about}"
                 found.append(
-                    TimelineEvent(at=began, kind="alert", ref=ref, text=text, health=health, until=ended + fine)
+                    TimelineEvent(
+                        at=began,
+                        kind="alert",
+                        ref=ref,
+                        text=text,
+                        health=health,
+                        until=ended + fine,
+                        subject=called(name, labels),
+                    )
                 )
     return found
 

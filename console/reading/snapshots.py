@@ -50,7 +50,7 @@ class SnapshotFiles:
     """One file a source, below a directory that is named for the context and the digest of its config."""
 
     def __init__(self, context: str, digest: str, root: Path | None = None) -> None:
-        self._dir = (root or cache_dir()) / f"{context}-{digest}"
+        self.directory = (root or cache_dir()) / f"{context}-{digest}"
 
     def save(self, snapshot: Snapshot) -> None:
         """Write it atomically; a disk that is full or read-only costs the cache, nothing else."""
@@ -64,7 +64,7 @@ class SnapshotFiles:
             msgspec.Raw(msgspec.msgpack.encode(snapshot.items)),
         )
         with contextlib.suppress(OSError):
-            self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             target = self._file(snapshot.key)
             temporary = target.with_suffix(f".{os.getpid()}")
             write_plain(temporary, msgspec.msgpack.encode(record))
@@ -92,4 +92,4 @@ class SnapshotFiles:
 
     def _file(self, key: SourceKey) -> Path:
         name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in key.name)
-        return self._dir / f"{key.panel}.{name}.msgpack"
+        return self.directory / f"{key.panel}.{name}.msgpack"

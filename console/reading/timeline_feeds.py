@@ -15,10 +15,12 @@ from console.reading.feeds import Source
 
 if TYPE_CHECKING:
     from actions.journal.audit import AuditRecord
+    from actions.journal.episodes import Book
     from actions.models import Action, Watch
 
 ACTION_LIMIT = 200
 INTERVAL_S = 30.0
+EPISODES = SourceKey("timeline", "episodes")
 
 Window = Callable[[], tuple[datetime, datetime]]
 _Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
@@ -40,12 +42,21 @@ class JournalReader(Protocol):
 class TimelineSources:
     """The sources of the timeline, each asked for a window: from when to when."""
 
-    def __init__(self, entries: Mapping[str, Sequence[Entry]], adapters: Adapters, journal: JournalReader) -> None:
-        self._entries, self._adapters, self._reader = entries, adapters, journal
+    def __init__(
+        self,
+        entries: Mapping[str, Sequence[Entry]],
+        adapters: Adapters,
+        journal: JournalReader,
+        episodes: Callable[[datetime, datetime], "Awaitable[Book]"],
+    ) -> None:
+        self._entries, self._adapters, self._reader, self._episodes = entries, adapters, journal, episodes
 
     def sources(self, window: Window) -> list[Source]:
-        """One for the journal, one for each backend of pipelines and of metrics."""
-        found = [Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window))]
+        """One for the journal, one for what was wrong, one for each backend of pipelines and of metrics."""
+        found = [
+            Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window)),
+            Source(EPISODES, "journal", partial(self._wrong, window)),
+        ]
         asked: tuple[tuple[str, _Fetch], ...] = (("pipelines", self._events), ("metrics", self._firings))
         for port, fetch in asked:
             found += [
@@ -66,6 +77,12 @@ class TimelineSources:
             *history.of_notes(records, since, until),
             *history.of_watches(watched, since, until),
         )
+
+    async def _wrong(self, window: Window) -> tuple[Item, ...]:
+        from console.reading.told_episodes import of_episodes
+
+        since, until = window()
+        return tuple(of_episodes(await self._episodes(since, until), since, until))
 
     async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
         return tuple(await self._adapters.of(PIPELINES, name).events(*window()))

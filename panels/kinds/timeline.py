@@ -10,6 +10,7 @@ from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, 
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import reason, run_name, state_words
+from panels.kinds.timeline_once import told_once
 from panels.words import ago, clock
 
 _SAID = ("note", "unwatched")
@@ -59,7 +60,7 @@ def events(items: Iterable[Item], since: datetime, until: datetime | None = None
     found += _of_alerts([item for item in everything if isinstance(item, Alert)], made)
     found += _recoveries([item for item in everything if isinstance(item, PipelineRun)], zone)
     found = sorted(
-        (event for event in found if since <= event.at and (until is None or event.at <= until)),
+        (event for event in told_once(found, everything) if since <= event.at and (until is None or event.at <= until)),
         key=lambda event: (event.at, event.ref),
     )
     wrong = [event for event in found if event.health in ("critical", "unknown") and not _is_hushed(event.item)]
@@ -114,16 +115,11 @@ def _of(item: Item, told: Set[str], zone: tzinfo) -> Iterable[Event]:
     """`told`: actions that tell of themselves, so that the switch they made is not told twice."""
     match item:
         case PipelineRun() if item.ended_at is not None and item.health != "ok":
-            why = item.error or (reason(item) if item.state == "success" or item.late else "")
-            # What ended well and wrote bad data did not succeed for whom its data is.
-            state = state_words(item) if state_words(item) != item.state else item.raw_state or item.state
-            words = f"{_run(item, zone)} {state}" + (f": {why}" if why else "")
+            words = f"{_run(item, zone)} {ended(item)}"
             yield Event(f"{item.ref}#end", item.ended_at, item.health, words, item, "run")
         case QualityScore() if item.state in ("critical", "warning") and item.score is not None:
-            if (began := _breached_since(item)) is not None:
-                yield Event(
-                    f"{item.ref}#quality", began, item.state, f"{item.dataset} scored {item.score:.2f}", item, "quality"
-                )
+            if (began := breached_since(item)) is not None:
+                yield Event(f"{item.ref}#quality", began, item.state, scored(item), item, "quality")
         case TimelineEvent():
             yield Event(
                 f"{item.ref}#{item.kind}@{item.at.timestamp()}", item.at, item.health, item.text, item, item.kind
@@ -174,11 +170,25 @@ def _recoveries(runs: Sequence[PipelineRun], zone: tzinfo) -> Iterable[Event]:
         before[run.backend, run.pipeline] = run
 
 
+def ended(run: PipelineRun) -> str:
+    """How a run that is not well ended, and why."""
+    why = run.error or (reason(run) if run.state == "success" or run.late else "")
+    # What ended well and wrote bad data did not succeed for whom its data is.
+    state = state_words(run) if state_words(run) != run.state else run.raw_state or run.state
+    return state + (f": {why}" if why else "")
+
+
 def _run(run: PipelineRun, zone: tzinfo) -> str:
     return f"{run.pipeline} {run_name(run.run_id, zone)}"
 
 
-def _breached_since(score: QualityScore) -> datetime | None:
+def scored(score: QualityScore) -> str:
+    """A score below its limit as an event."""
+    return f"{score.dataset} scored {score.score:.2f}"
+
+
+def breached_since(score: QualityScore) -> datetime | None:
+    """When the first of its newest measurements below the limit was made, as far as the trend goes back."""
     began = score.evaluated_at
     for point in reversed(score.trend):
         if point.score >= score.warn:

@@ -21,6 +21,7 @@ from actions.journal.location import JournalLocation
 from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied, kept_plan
 from actions.who import runner_owner
 from backends.errors import BackendError
+from tests.actions.journal.test_episodes import at, episode
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won
 
 
@@ -97,8 +98,11 @@ async def test_no_migration_while_an_action_is_open(journal: Journal) -> None:
     hold = await begun(journal)
     await journal.aclose()
     execute(journal.location, "UPDATE alembic_version SET version_num = '0004'")
-    execute(journal.location, "DROP TABLE identity")
+    for table in ("identity", "episodes"):
+        execute(journal.location, f"DROP TABLE {table}")
     early = Journal(journal.location)
+    assert not await early.keep("test", [episode()])
+    assert not (await early.episodes("test", at(-60), at(60))).episodes
     assert (await early.actions("test"))[0].open
     assert await early.identity() == ""
     taken = await early.acquire(hold.action_id, owner())

@@ -68,7 +68,7 @@ def test_what_nobody_watched_is_said_from_the_first_watch_on_that_is_known() -> 
     assert gaps((58, 30), (50, 45), (22, 0)) == [], "eight minutes are a coffee"
     assert gaps((55, 50), (52, 35), (20, 0)) == [(ago(35), ago(20))]
     (event,) = of_watches([Watch(ago(300), ago(252))], NOW - timedelta(hours=6), NOW)
-    assert event.text == "no console was open for 4h12m"
+    assert event.text == "nobody looked for 4h12m"
 
 
 def test_notes_say_who_wrote_them_and_recorded_checks_what_changed() -> None:

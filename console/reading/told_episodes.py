@@ -1,0 +1,83 @@
+"""What was wrong, as the timeline tells it: where it began, and where it was well again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from datetime import datetime
+
+from actions.journal.episodes import KEPT, UNWATCHED, Book, Episode
+from backends.models import Health, TimelineEvent
+from backends.text import clean
+from console import moment
+from panels.words import took
+
+_HEALTH: dict[str, Health] = {"critical": "critical", "warning": "warning", "unknown": "unknown"}
+_OVER = {"alert": "stopped firing", "source": "answers again"}
+
+
+def of_episodes(book: Book, since: datetime, until: datetime) -> list[TimelineEvent]:
+    """Where each began, and where it ended; what is so in several ways ends once. What was forgotten is said."""
+    found = [_begun(several) for several in _folded(book.episodes) if since <= several[0].since <= until]
+    found += [_ended(stretch) for stretch in _stretches(book.episodes) if _ends_within(stretch, since, until)]
+    whole_from = max(filter(None, (book.whole_from, moment.utc_now() - KEPT)))
+    if since < whole_from:
+        words = "what was wrong before is not known any more: a month is kept, and the newest 5,000"
+        found.append(TimelineEvent(at=since, kind="unwatched", ref="episodes", text=words, until=whole_from))
+    return found
+
+
+def _begun(several: Sequence[Episode]) -> TimelineEvent:
+    first = several[0]
+    until = None if any(each.until is None for each in several) else max(each.until for each in several if each.until)
+    return TimelineEvent(
+        at=first.since, kind=first.kind, ref=first.ref, health=_HEALTH.get(first.state, "ok"), subject=first.subject,
+        text=clean(first.text + (f" (×{len(several)})" if len(several) > 1 else ""), 500),
+        until=until, going_on=until is None,
+    )  # fmt: skip
+
+
+def _ended(stretch: Sequence[Episode]) -> TimelineEvent:
+    last = max(stretch, key=_end)
+    lasted = took((_end(last) - stretch[0].since).total_seconds())
+    words = f"{last.subject} {_OVER.get(last.kind, 'is well again')} after {lasted}"
+    if (gap := _end(last) - last.seen_at) >= UNWATCHED:
+        words += f", at some time in {took(gap.total_seconds())} in which nobody looked"
+    return TimelineEvent(
+        at=_end(last), kind=last.kind, ref=last.ref, text=clean(words, 500), subject=last.subject, over=True
+    )
+
+
+def _end(episode: Episode) -> datetime:
+    return episode.until or episode.seen_at
+
+
+def _ends_within(stretch: Sequence[Episode], since: datetime, until: datetime) -> bool:
+    return all(each.until is not None for each in stretch) and since <= max(map(_end, stretch)) <= until
+
+
+def _folded(episodes: Iterable[Episode]) -> list[list[Episode]]:
+    """Alerts of one subject and state that overlap, as the panel folds them; all others by themselves."""
+    return _together(episodes, lambda each: (each.kind, each.subject, each.state, "" if each.kind == "alert" else each))
+
+
+def _stretches(episodes: Iterable[Episode]) -> list[list[Episode]]:
+    """What is wrong with one subject without a break: in other words, of other sources, run after run."""
+    return _together(episodes, lambda each: (each.kind, each.subject))
+
+
+def _together(episodes: Iterable[Episode], by: Callable[[Episode], Hashable]) -> list[list[Episode]]:
+    """Those that are the same `by` something and touch in time."""
+    found: list[list[Episode]] = []
+    newest: dict[Hashable, list[Episode]] = {}
+    for episode in sorted(episodes, key=lambda each: each.since):
+        together = newest.get(by(episode))
+        if together is not None and _touches(together, episode):
+            together.append(episode)
+        else:
+            newest[by(episode)] = [episode]
+            found.append(newest[by(episode)])
+    return found
+
+
+def _touches(together: Sequence[Episode], episode: Episode) -> bool:
+    return any(each.until is None or each.until >= episode.since for each in together)

@@ -1,0 +1,124 @@
+"""What began to be wrong and what ended, seen by one look after the other at the same sources. No I/O."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from actions.journal.episodes import Episode
+from backends.models import severity_rank
+from console.ports.record import Problem
+from console.ports.store import Snapshot, SourceKey
+from console.ports.table import reading_of
+
+AT_ONCE = 200
+"""So many problems of one source are kept one by one; the rest is counted."""
+REMEMBERED = 2000
+
+
+class Turning:
+    """Compares each snapshot with what was wrong before it. What lies on disk from an earlier start says nothing: only
+    what is read from `began` on counts."""
+
+    def __init__(self, began: datetime) -> None:
+        self._began = began
+        self._open: dict[tuple[str, str, str], Episode] = {}
+        self._over: dict[tuple[str, str, str, datetime | None], None] = {}
+        self._failing: dict[SourceKey, datetime] = {}
+
+    def know(self, episodes: Iterable[Episode]) -> None:
+        """What is open by the books, so that its end is seen here."""
+        for episode in episodes:
+            if episode.until is None and episode.key not in self._over:
+                self._open.setdefault(episode.thing, episode)
+
+    def look(self, snapshot: Snapshot, now: datetime, *, sure: bool) -> list[Episode]:
+        """What began (no end) and what ended. `sure`: all is known by which its items are judged; an end is not seen
+        else."""
+        source = f"{snapshot.key.panel}.{snapshot.key.name}"
+        read_at = snapshot.fetched_at
+        if snapshot.error is not None:
+            return self._compare(source, self._lost(snapshot, now), now, lambda _: None)
+        if read_at is None or read_at < self._began:
+            return []
+        self._failing.pop(snapshot.key, None)
+        reading = reading_of(snapshot.key.panel)
+        found = _some(source, reading.problems(snapshot.items)) if reading is not None else []
+        whole = sure and not snapshot.missing
+
+        def over(episode: Episode) -> datetime | None:
+            if episode.kind == "source":
+                return read_at
+            return reading.over(snapshot.items, episode, read_at) if whole and reading is not None else None
+
+        return self._compare(source, found, read_at, over)
+
+    def _lost(self, snapshot: Snapshot, now: datetime) -> list[Problem]:
+        """A source that gives no answer is lost once what it said is stale."""
+        since = self._failing.setdefault(snapshot.key, now)
+        if snapshot.trust(now) == "ok" or snapshot.error is None:
+            return []
+        name = f"{snapshot.key.panel} {snapshot.key.name}"
+        words = f"{name} gives no answer: {snapshot.error.message}"
+        return [
+            Problem(kind="source", ref=str(snapshot.key.name), state="unknown", subject=name, text=words, since=since)
+        ]
+
+    def _compare(
+        self, source: str, problems: list[Problem], at: datetime, over: Callable[[Episode], datetime | None]
+    ) -> list[Episode]:
+        news: list[Episode] = []
+        seen = set()
+        for problem in problems:
+            thing = (source, problem.ref, problem.state)
+            seen.add(thing)
+            before = self._open.get(thing)
+            if problem.until is not None:
+                news += self._past(source, problem, before, problem.until)
+                continue
+            if before is not None and (problem.since is None or problem.since <= before.seen_at):
+                self._open[thing] = replace(before, seen_at=at)
+                continue
+            if before is not None and problem.since is not None:  # it was well in between, and nobody looked
+                news.append(self._end(before, problem.since))
+            news.append(self._begin(source, problem, at))
+        for thing, episode in list(self._open.items()):
+            if thing[0] == source and thing not in seen and (until := over(episode)) is not None:
+                news.append(self._end(episode, until))
+        return news
+
+    def _past(self, source: str, problem: Problem, before: Episode | None, until: datetime) -> list[Episode]:
+        """What is over already when it is told."""
+        if before is None and (source, problem.ref, problem.state, problem.since) in self._over:
+            return []
+        return [self._end(before or self._begin(source, problem, until), until)]
+
+    def _begin(self, source: str, problem: Problem, at: datetime) -> Episode:
+        episode = Episode(
+            source=source, kind=problem.kind, ref=problem.ref, state=problem.state, subject=problem.subject,
+            text=problem.text, since=min(problem.since or at, at), seen_at=at,
+        )  # fmt: skip
+        if episode.key in self._over:  # it began anew, and its source says since when it was so at first
+            episode = replace(episode, since=at)
+        self._open[episode.thing] = episode
+        return episode
+
+    def _end(self, episode: Episode, until: datetime) -> Episode:
+        del self._open[episode.thing]
+        self._over[episode.key] = None
+        while len(self._over) > REMEMBERED:
+            del self._over[next(iter(self._over))]
+        return replace(episode, until=max(until, episode.since), seen_at=min(episode.seen_at, until))
+
+
+def _some(source: str, problems: Iterable[Problem]) -> list[Problem]:
+    """The worst; of how many others there are only the number."""
+    found = sorted(problems, key=lambda problem: severity_rank(problem.state))
+    if len(found) <= AT_ONCE:
+        return found
+    rest = found[AT_ONCE:]
+    more = Problem(
+        kind=rest[0].kind, ref=f"{source}/more", state=rest[0].state, subject=f"more of {source}",
+        text=f"{len(rest):,} more of {source}",
+    )  # fmt: skip
+    return [*found[:AT_ONCE], more]

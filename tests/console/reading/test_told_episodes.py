@@ -1,0 +1,125 @@
+"""What was wrong, as the timeline tells it: once, with its end, beside what is so now."""
+
+from datetime import timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from actions.journal.audit import AuditRecord
+from actions.journal.episodes import Book, Episode
+from backends.models import TimelineEvent
+from backends.ports import Point, Series
+from console.reading.history import of_metrics, of_notes
+from console.reading.told_episodes import of_episodes
+from panels.kinds.timeline import Event, events
+from tests.actions.journal.test_episodes import at, episode
+from tests.console.reading.test_turning import alert, run
+
+
+def told(*episodes: Episode, items: Any = (), more: Any = (), since: float = -60) -> list[str]:
+    return [event.text for event in timeline(*episodes, items=items, more=more, since=since)]
+
+
+def timeline(*episodes: Episode, items: Any = (), more: Any = (), since: float = -60) -> list[Event]:
+    found = of_episodes(Book(episodes=episodes), at(since), at(60))
+    return events([*items, *found, *more], at(since), at(60))
+
+
+def test_each_beginning_and_each_end_is_an_event() -> None:
+    began, ended = timeline(episode(0, 6, seen_at=at(5.9)))
+    assert (began.text, began.health, began.sign) == ("Down firing", "critical", "critical")
+    assert (ended.text, ended.health, ended.at) == ("Down stopped firing after 6m00s", "ok", at(6))
+    (going_on,) = timeline(episode())
+    assert isinstance(going_on.item, TimelineEvent)
+    assert going_on.item.going_on
+
+
+def test_an_end_that_nobody_saw_says_how_long_nobody_looked() -> None:
+    assert told(episode(0, 30, seen_at=at(3)))[1] == (
+        "Down stopped firing after 30m00s, at some time in 27m00s in which nobody looked"
+    )
+
+
+def test_t0_is_the_first_trouble_after_the_last_moment_at_which_all_was_well() -> None:
+    """A12: with every row of both incidents kept."""
+    first = [episode(0, 6), episode(1, 8, ref="am/2", subject="Late", text="Late firing")]
+    second = [episode(20, None), episode(21, None, ref="am/2", subject="Late", text="Late firing")]
+    assert [event.at for event in timeline(*first, *second) if event.t0] == [at(20)]
+    assert [event.at for event in timeline(*first) if event.t0] == [at(0)]
+    assert [event.at for event in timeline(*first, episode(7, 9, ref="am/3")) if event.t0] == [at(0)]
+    acked = episode(20, None, state="silenced")
+    assert [event.at for event in timeline(*first, acked) if event.t0] == [at(0)]
+
+
+def test_several_of_one_subject_end_once_and_a_silence_is_no_end() -> None:
+    several = [episode(number, 9, ref=f"am/{number}") for number in range(3)]
+    assert told(*several) == ["Down firing (×3)", "Down stopped firing after 9m00s"]
+    silenced = episode(5, None, state="silenced", text="Down silenced")
+    assert told(episode(0, 5), silenced) == ["Down firing", "Down silenced"]
+
+
+def test_what_is_so_now_is_told_by_itself_with_the_thing_to_open() -> None:
+    fires = alert(1)
+    assert fires.since is not None
+    window = (fires.since - timedelta(hours=1), fires.since + timedelta(hours=1))
+    row = Episode(
+        source="alerts.am", kind="alert", ref=fires.ref, state="critical", subject="Down web", text="Down firing",
+        since=fires.since, seen_at=fires.since,
+    )  # fmt: skip
+    assert [event.item for event in events([fires, *of_episodes(Book(episodes=[row]), *window)], *window)] == [fires]
+    over = replace(row, until=fires.since + timedelta(minutes=1))
+    again = replace(fires, since=fires.since + timedelta(minutes=9))
+    texts = [event.text for event in events([again, *of_episodes(Book(episodes=[over]), *window)], *window)]
+    assert texts == ["Down firing", "Down web stopped firing after 1m00s", "Down firing: no answer"]
+
+
+def test_a_recovery_is_told_by_the_run_that_is_known_still() -> None:
+    bad, good = run(1, 0), run(2, 4, "success")
+    assert bad.ended_at is not None
+    assert good.ended_at is not None
+    row = Episode(
+        source="pipelines.local", kind="run", ref=bad.ref, state="critical", subject="etl", text="etl failed",
+        since=bad.ended_at, seen_at=bad.ended_at, until=good.ended_at,
+    )  # fmt: skip
+    window = (bad.ended_at - timedelta(hours=1), good.ended_at + timedelta(hours=1))
+    rows = of_episodes(Book(episodes=[row]), *window)
+    assert [event.text for event in events([good, bad, *rows], *window)] == ["etl #1 failed", "etl #2 succeeded again"]
+    assert [event.text for event in events([good, *rows], *window)] == ["etl failed", "etl is well again after 4m00s"]
+
+
+async def test_what_a_metric_remembers_and_a_check_noted_is_not_told_again() -> None:
+    class Metric:
+        async def range(self, query: str, *, start: Any, end: Any, step: float) -> list[Series]:
+            points = tuple(Point(at=start + timedelta(seconds=step * n), value=None) for n in range(20, 24))
+            return [Series(labels={"alertname": "Down"}, points=points)]
+
+    (spell,) = await of_metrics(Metric(), "prom", at(-60), at(60))  # type: ignore[arg-type]
+    assert spell.until is not None
+    row = Episode(
+        source="alerts.am", kind="alert", ref="am/1", state="warning", subject="Down", text="Down firing",
+        since=spell.at, seen_at=spell.until, until=spell.until,
+    )  # fmt: skip
+    assert len(told(row, more=[spell])) == 2
+    check = episode(0, 9, source="checks.router", kind="check", ref="router", subject="router", text="check router")
+    notes = [_note(1, "critical", 0.1), _note(2, "ok", 9.1), _note(3, "critical", 30), _note(4, "ok", 31, "other")]
+    kept = told(check, more=of_notes(notes, at(-60), at(60)))
+    assert kept == ["check router", "router is well again after 9m00s", "router critical: 502", "other ok: 502"]
+
+
+def _note(seq: int, state: str, minutes: float, name: str = "router") -> AuditRecord:
+    when = at(minutes).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return AuditRecord(kind="note", seq=seq, at=when, target=f"check:{name}", result=state, detail="502")
+
+
+def test_what_was_forgotten_is_said_and_no_more_than_that() -> None:
+    found = of_episodes(Book(episodes=[episode(0, 1)], whole_from=at(0)), at(-60), at(60))
+    assert [(event.at, event.until, event.kind) for event in found if event.ref == "episodes"] == [
+        (at(-60), at(0), "unwatched")
+    ]
+    month = timedelta(days=40)
+    assert [each.ref for each in of_episodes(Book(), at(0) - month, at(0))] == ["episodes"]
+    assert of_episodes(Book(), at(-60), at(60)) == []
+
+
+def test_what_another_wrote_into_the_journal_is_words_only() -> None:
+    assert "\x1b" not in told(episode(text="\x1b[31mDown\nfiring"))[0]

@@ -1,0 +1,196 @@
+"""What began and what ended, by one snapshot after the other."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from actions.journal.episodes import Episode
+from backends.models import Alert, CheckResult, Deployment, PipelineRun, QualityScore, TrendPoint, Truth, TruthLayer
+from console.ports.store import Snapshot, SourceError, SourceKey
+from console.reading.turning import AT_ONCE, Turning
+
+NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+
+
+def at(minutes: float) -> datetime:
+    return NOW + timedelta(minutes=minutes)
+
+
+def alert(number: int = 1, since: float | None = -2, **fields: Any) -> Alert:
+    return Alert(
+        **{
+            "ref": f"am/{number}", "backend": "am", "fingerprint": str(number), "name": "Down", "severity": "critical",
+            "state": "firing", "since": None if since is None else at(since), "labels": {"service": "web"},
+            "summary": "no answer", **fields,
+        }
+    )  # fmt: skip
+
+
+def run(number: int, ended: float | None, state: str = "failed", **fields: Any) -> PipelineRun:
+    return PipelineRun(
+        ref=f"local/etl/{number}", backend="local", pipeline="etl", run_id=str(number), state=state,  # type: ignore[arg-type]
+        started_at=at(-50), ended_at=None if ended is None else at(ended), **fields,
+    )  # fmt: skip
+
+
+def score(value: float | None, evaluated: float, state: str, trend: Sequence[tuple[float, float]] = ()) -> QualityScore:
+    points = tuple(TrendPoint(at=at(minute), score=point) for minute, point in trend)
+    return QualityScore(
+        ref="q/orders", backend="q", dataset="orders", score=value, warn=0.95, crit=0.8, state=state,  # type: ignore[arg-type]
+        evaluated_at=at(evaluated), passed=0, total=0, failures=(), trend=points,
+    )  # fmt: skip
+
+
+def check(state: str) -> CheckResult:
+    return CheckResult(ref="router", name="router", state=state, message="502")  # type: ignore[arg-type]
+
+
+class Look:
+    """One source, read each minute."""
+
+    def __init__(self, panel: str, *, began: float = 0) -> None:
+        self.key, self.turning = SourceKey(panel, "am"), Turning(at(began))
+
+    def __call__(
+        self, minute: float, *items: Any, error: str = "", read: float | None = None, sure: bool = True
+    ) -> list[tuple[str, str, datetime, datetime | None]]:
+        found = SourceError("unreachable", error, "") if error else None
+        snapshot = Snapshot(
+            key=self.key, type="fake", items=items, fetched_at=at(minute if read is None else read), error=found
+        )
+        return [
+            (each.ref, each.state, each.since, each.until)
+            for each in self.turning.look(snapshot, at(minute), sure=sure)
+        ]
+
+
+def test_a_check_began_when_it_was_seen_and_ended_when_it_was_seen_well() -> None:
+    look = Look("checks")
+    assert look(1, check("ok")) == []
+    assert look(2, check("critical")) == [("router", "critical", at(2), None)]
+    assert look(3, check("critical")) == []
+    assert look(4, check("ok")) == [("router", "critical", at(2), at(4))]
+    assert look(5, check("ok")) == []
+
+
+def test_another_state_of_the_same_is_another_episode() -> None:
+    look = Look("checks")
+    look(1, check("warning"))
+    assert look(2, check("critical")) == [
+        ("router", "critical", at(2), None), ("router", "warning", at(1), at(2)),
+    ]  # fmt: skip
+
+
+def test_an_alert_began_when_its_source_says_and_its_ack_ends_nothing() -> None:
+    look = Look("alerts")
+    assert look(1, alert()) == [("am/1", "critical", at(-2), None)]
+    assert look(2, alert(state="acknowledged")) == []
+    assert look(3, alert(state="silenced", hidden_since=at(2.5))) == [
+        ("am/1", "silenced", at(2.5), None), ("am/1", "critical", at(-2), at(3)),
+    ]  # fmt: skip
+    assert look(4) == [("am/1", "silenced", at(2.5), at(4))]
+
+
+def test_one_that_began_anew_between_two_looks_ended_before() -> None:
+    look = Look("alerts")
+    look(1, alert())
+    assert look(5, alert(since=4)) == [("am/1", "critical", at(-2), at(4)), ("am/1", "critical", at(4), None)]
+
+
+def test_one_that_is_back_with_its_old_time_began_anew_when_it_was_seen() -> None:
+    look = Look("alerts")
+    look(1, alert())
+    look(2)
+    assert look(3, alert()) == [("am/1", "critical", at(3), None)]
+
+
+@pytest.mark.parametrize("quiet", [alert(state="pending"), alert(severity="none")])
+def test_what_asks_for_nobody_yet_is_no_episode(quiet: Alert) -> None:
+    assert Look("alerts")(1, quiet) == []
+
+
+def test_a_flood_of_one_group_is_one_and_of_many_names_so_many_and_a_count() -> None:
+    look = Look("alerts")
+    assert len(look(1, *(alert(number, group="g") for number in range(500)))) == 1
+    many = Look("alerts")(1, *(alert(number, name=f"Down{number}") for number in range(500)))
+    assert len(many) == AT_ONCE + 1
+    assert many[-1][0] == "alerts.am/more"
+
+
+def test_a_run_is_over_with_the_next_good_one_and_not_when_the_window_leaves_it_behind() -> None:
+    look = Look("pipelines")
+    assert look(1, run(1, 0)) == [("local/etl/1", "critical", at(0), None)]
+    assert look(2) == []
+    assert look(3, run(2, 2.5, "running")) == []
+    assert look(5, run(2, 4, "success")) == [("local/etl/1", "critical", at(0), at(4))]
+
+
+def test_a_retry_of_the_same_run_that_ended_well_is_its_end() -> None:
+    look = Look("pipelines")
+    look(1, run(1, 0))
+    assert look(2, run(1, None, "running")) == []
+    assert look(3, run(1, 2.5, "success")) == [("local/etl/1", "critical", at(0), at(2.5))]
+
+
+def test_runs_that_failed_before_the_good_one_are_told_once_with_their_end() -> None:
+    look = Look("pipelines")
+    runs = (run(3, -1, "success", data="ok"), run(2, -5), run(1, -9))
+    assert look(1, *runs) == [("local/etl/2", "critical", at(-5), at(-1)), ("local/etl/1", "critical", at(-9), at(-1))]
+    assert look(2, *runs) == []
+    look(3, run(4, 2), *runs)
+    assert look(4, run(5, 3, "success"), run(4, 2), *runs) == [("local/etl/4", "critical", at(2), at(3))]
+
+
+def test_bad_data_of_a_green_run_is_over_with_the_next_good_run() -> None:
+    look = Look("pipelines")
+    assert look(1, run(1, 0, "success", data="critical")) == [("local/etl/1", "critical", at(0), None)]
+    later = (run(2, 4, "success", data="ok"), run(1, 0, "success"))
+    assert look(5, *later) == [("local/etl/1", "critical", at(0), at(4))]
+
+
+def test_a_score_began_with_its_first_bad_measurement_and_ended_with_the_first_good_one() -> None:
+    look = Look("quality")
+    assert look(1, score(0.7, 0.5, "critical", [(-9, 0.99), (-2, 0.7), (0.5, 0.7)])) == [
+        ("q/orders", "critical", at(-2), None)
+    ]
+    assert look(2, score(0.7, 0.5, "unknown")) == []  # nobody knows: that is no recovery
+    assert look(3, score(0.99, 2.5, "ok")) == [("q/orders", "critical", at(-2), at(2.5))]
+
+
+def test_a_source_is_lost_once_what_it_said_is_stale_and_answers_again() -> None:
+    look = Look("alerts")
+    look(1, alert())
+    assert look(1.1, alert(), error="refused", read=1) == []
+    assert look(3, alert(), error="refused", read=1) == [("am", "unknown", at(1.1), None)]
+    assert look(4, alert(), error="refused", read=1) == []
+    assert look(5, alert()) == [("am", "unknown", at(1.1), at(5))]
+
+
+def test_what_is_not_sure_begins_and_does_not_end() -> None:
+    look = Look("quality")
+    look(1, score(0.7, 0.5, "critical"), sure=False)
+    assert look(2, score(0.99, 1.5, "ok"), sure=False) == []
+    assert look(3, score(0.99, 1.5, "ok")) == [("q/orders", "critical", at(0.5), at(1.5))]
+
+
+def test_what_lay_on_disk_says_nothing_and_what_is_in_the_books_is_ended() -> None:
+    look = Look("checks", began=10)
+    look.turning.know([
+        Episode(
+            source="checks.am", kind="check", ref="router", state="critical", subject="router", text="check router",
+            since=at(2), seen_at=at(5),
+        )
+    ])  # fmt: skip
+    assert look(11, check("ok"), read=9) == []
+    assert look(12, check("ok")) == [("router", "critical", at(2), at(12))]
+
+
+def test_a_split_that_somebody_is_at_is_no_trouble_and_one_of_nobodys_is() -> None:
+    layer = TruthLayer(value="mixed")
+    truth = Truth(control=layer, endpoints=layer, data=layer)
+    split = Deployment(ref="d/web", backend="d", service="web", live="mixed", colors={}, truth=truth, action="A")
+    assert Look("deployments")(1, split) == []
+    alone = Deployment(ref="d/web", backend="d", service="web", live="mixed", colors={}, truth=truth)
+    assert Look("deployments")(1, alone) == [("d/web", "critical", at(1), None)]
