@@ -39,6 +39,7 @@ ADAPTERS: dict[str, str] = {
     "deployments.haproxy": "backends.deployments.haproxy.switch:HaproxySwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes.switch:KubernetesSwitch",
     "deployments.nginx": "backends.deployments.nginx.switch:NginxSwitch",
+    "logs.cloudwatch": "backends.logs.cloudwatch.logs:CloudWatchLogs",
     "logs.elasticsearch": "backends.logs.elasticsearch.logs:ElasticsearchLogs",
     "logs.files": "backends.logs.files:FileLogs",
     "logs.journald": "backends.logs.journald:JournaldLogs",

@@ -27,27 +27,34 @@ class Found(Struct, frozen=True):
 
 class Polled(Struct, frozen=True):
     """How the system `name` is asked. `last(query)`: as `Logs.query`, with identities, oldest first. `after(ns)`: all
-    lines from a nanosecond on, oldest first, and gaps as entries in between; not filtered."""
+    lines from a nanosecond on, oldest first, and gaps as entries in between; not filtered. `overlap_ns`: how late a
+    line may be shown and still be seen."""
 
     name: str
     last: Callable[[LogQuery], Awaitable[list[Found]]]
     after: Callable[[int], Awaitable[list[Found | LogEntry]]]
     now_ns: Callable[[], int]
     interval_s: float
+    overlap_ns: int = OVERLAP_NS
 
 
 class Seen:
     """What was handed out already, as far back as the overlap reaches."""
 
-    def __init__(self, begins_ns: int) -> None:
+    def __init__(self, begins_ns: int, overlap_ns: int = OVERLAP_NS) -> None:
         self.newest_ns = begins_ns
+        self._overlap_ns = overlap_ns
         self._identities: dict[Hashable, int] = {}
         self._said: set[str] = set()
 
     @property
     def from_ns(self) -> int:
         """From where to ask next."""
-        return max(0, self.newest_ns - OVERLAP_NS)
+        return max(0, self.newest_ns - self._overlap_ns)
+
+    def asks_from(self, now_ns: int) -> int:
+        """The same, not ahead of the clock: one line of the future must not hide all that are written until then."""
+        return max(0, min(self.newest_ns, now_ns) - self._overlap_ns)
 
     def is_new(self, found: Found) -> bool:
         """Whether a line was not seen before; it is from now on."""
@@ -74,18 +81,22 @@ async def follow(system: Polled, query: LogQuery) -> AsyncIterator[LogEntry]:
     """As the port says. Raises BackendError."""
     wanted = line_filter(structs.replace(query, since=None), system.name)
     anchor = await system.last(LogQuery(limit=1))
-    seen = Seen(anchor[-1].ns if anchor and anchor[-1].ns else system.now_ns())
-    for item in await system.after(seen.from_ns):
+    seen = Seen(anchor[-1].ns if anchor and anchor[-1].ns else system.now_ns(), system.overlap_ns)
+    for item in await system.after(seen.asks_from(system.now_ns())):
         if isinstance(item, Found):
             seen.is_new(item)
+    shown_ns = 0
     for found in await system.last(query) if query.limit > 0 else []:
         seen.is_new(found)
+        shown_ns = max(shown_ns, found.ns)
         yield found.entry
     while True:
         await asyncio.sleep(system.interval_s)
-        for item in seen.news(await system.after(seen.from_ns)):
+        from_ns, shown_before_ns = seen.asks_from(system.now_ns()), shown_ns
+        for item in seen.news(await system.after(from_ns)):
             if not isinstance(item, Found):
                 yield item
             elif wanted.takes(item.raw, item.entry, item.entry.source):
-                yield item.entry
-        seen.prune()
+                shown_ns = max(shown_ns, item.ns)
+                yield structs.replace(item.entry, late=True) if 0 < item.ns < shown_before_ns else item.entry
+        seen.prune(from_ns)

@@ -13,8 +13,8 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical", "unknown"]
 class LogEntry(Struct, frozen=True, kw_only=True):
     """One line of a log. `at_ns` is the time in nanoseconds as a string, since JSON numbers lose it.
 
-    Both are null for a line without a time of its own: a time is never made up. `late`: it was merged with the lines of
-    other sources, and came when younger ones had been handed out already.
+    Both are null for a line without a time of its own: a time is never made up. `late`: it came when younger ones
+    had been handed out already, of its own source or of those that it is merged with.
     """
 
     at: datetime | None

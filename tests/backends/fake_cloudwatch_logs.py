@@ -1,0 +1,68 @@
+"""CloudWatch Logs as it is where moto is too kind: pages of it are empty though more follow, events arrive late and out
+of order, and it reads backwards only what is not older than 2024. Put before moto with `answer_by`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fake_aws import FakeAws, Refused
+
+EARLIEST_MS = 1_704_067_200_000
+
+
+@dataclass
+class FakeLogs:
+    """Its groups; `page` is the most that a page has, and each `empty`th page has nothing."""
+
+    groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    page: int = 10_000
+    empty: int = 0
+    on_read: Callable[[], None] = lambda: None
+    pages_read: int = 0
+
+    def answer_by(self, aws: FakeAws) -> "FakeLogs":
+        """From now on."""
+        aws.answers["logs.FilterLogEvents"] = self.filter_log_events
+        return self
+
+    def put(self, group: str, at_ms: int, message: str, stream: str = "main") -> str:
+        """One event that arrives now; its id."""
+        events = self.groups.setdefault(group, [])
+        events.append(
+            {
+                "eventId": f"{group}-{len(events)}", "timestamp": at_ms, "message": message,
+                "logStreamName": stream, "ingestionTime": at_ms,
+            }
+        )  # fmt: skip
+        return str(events[-1]["eventId"])
+
+    def filter_log_events(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self.on_read()
+        self.pages_read += 1
+        if ("logGroupName" in asked) == ("logGroupIdentifier" in asked):
+            raise Refused("InvalidParameterException", "one of logGroupName and logGroupIdentifier")
+        group = asked.get("logGroupName") or asked["logGroupIdentifier"]
+        if group not in self.groups:
+            raise Refused("ResourceNotFoundException", "The specified log group does not exist.")
+        start, end = asked.get("startTime", 0), asked.get("endTime", 2**62)
+        backwards = asked.get("startFromHead") is False
+        if backwards and start < EARLIEST_MS:
+            raise Refused("InvalidParameterException", "startFromHead is false, and startTime before 2024")
+        word = asked.get("filterPattern", "").strip('"')
+        found = [
+            event
+            for event in self.groups[group]
+            if start <= event["timestamp"] <= end
+            and event["logStreamName"].startswith(asked.get("logStreamNamePrefix", ""))
+            and word in event["message"]
+        ]
+        found.sort(key=lambda event: event["timestamp"])
+        found = found[::-1] if backwards else found
+        # A token stands behind an event, whatever arrived meanwhile.
+        last = asked.get("nextToken", "").rpartition(" ")
+        begin = next((n + 1 for n, event in enumerate(found) if event["eventId"] == last[2]), 0)
+        if self.empty and self.pages_read % self.empty == 0 and found[begin:]:
+            return {"events": [], "searchedLogStreams": [], "nextToken": f"{self.pages_read} {last[2]}"}
+        page = found[begin : begin + min(self.page, asked.get("limit", 10_000))]
+        more = {"nextToken": f"{self.pages_read} {page[-1]['eventId']}"} if found[begin + len(page) :] else {}
+        return {"events": page, "searchedLogStreams": [], **more}
