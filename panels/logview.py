@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from backends.models import LogEntry
-from panels.columns import Moment
+from panels.columns import Cell, Moment
 from panels.loglines import tone
 from panels.logrows import LogRows
 from panels.logstore import MAX_BYTES, with_text, with_words
@@ -57,6 +58,8 @@ class LogView(LogRows, inherit_bindings=False):
         self.follow = True
         self.opened: Callable[[LogEntry], object] = lambda _: None  # with a line that is wanted alone
         self._seen = 0  # lines from this number on are new since following was left
+        self._sought: LogEntry | None = None  # where the cursor was before the same lines were read anew
+        self._newest: datetime | None = None  # of the lines that were there then
 
     # ---- what is shown
 
@@ -84,13 +87,23 @@ class LogView(LogRows, inherit_bindings=False):
         """Show what has come, behind what is there."""
         self.moment = moment
         top = self._top_number
+        begun = self.store.end
         self.store.append(entries)
         if not self.follow:
             self.top = self.store.position(max(top, self.store.first))
+            self._seek(max(begun, self.store.first))
         self._settle()
+
+    def reread(self) -> None:
+        """Forget every line; they come again, perhaps with others, and the cursor goes back to the one where it is."""
+        sought = None if self.follow else self.current or self._sought
+        newest = self.store[self.store.end - 1].at if len(self.store) else self._newest
+        self.reset()
+        self._sought, self._newest = sought, newest
 
     def reset(self) -> None:
         """Forget every line."""
+        self._sought, self._newest = None, None
         self.store.clear()
         self._marks.clear()
         self._unfolded.clear()
@@ -167,6 +180,21 @@ class LogView(LogRows, inherit_bindings=False):
 
     # ---- inside
 
+    def _seek(self, begun: int) -> None:
+        """After `reread`: the cursor back on its line, or as near as what has come is; what was there is not new."""
+        for number in range(begun, self.store.end):
+            entry, sought = self.store[number], self._sought
+            if self._newest is not None and (entry.at is None or entry.at <= self._newest):
+                self._seen = number + 1
+            else:
+                self._newest = None
+            if sought is None:
+                continue
+            if entry == sought or entry.at is None or sought.at is None or entry.at <= sought.at:
+                self._at = number
+                self.top = max(0, self.store.position(number) - self.page // 2)
+            self._sought = None if entry == sought else sought
+
     def _settle(self) -> None:
         """After lines came or went: the cursor on a line that is there, the end in sight where it is followed."""
         shown = self.store.shown
@@ -202,6 +230,7 @@ class LogView(LogRows, inherit_bindings=False):
         if not shown:
             self.follow = self.follow if follow is None else follow
             return
+        self._sought = None
         position = max(0, min(position, len(shown) - 1))
         self._at = shown[position]
         was = self.follow
@@ -232,51 +261,72 @@ class LogView(LogRows, inherit_bindings=False):
 
     # ---- keys
 
+    # One that has not acted raises SkipAction: whoever is next may say so.
+
     def action_move(self, by: int) -> None:
-        self._move_to(self.store.position(self._at) + by)
+        self._move_or_skip(self.store.position(self._at) + by)
 
     def action_page(self, by: int) -> None:
-        self._move_to(self.store.position(self._at) + by * self.page)
+        self._move_or_skip(self.store.position(self._at) + by * self.page)
 
     def action_first(self) -> None:
-        self._move_to(0, follow=False)
+        self._move_or_skip(0, follow=False)
 
     def action_last(self) -> None:
+        self._move_or_skip(len(self.store.shown) - 1, follow=True)
+
+    def to_end(self) -> None:
+        """Follow again."""
         self._move_to(len(self.store.shown) - 1, follow=True)
 
+    def _move_or_skip(self, position: int, *, follow: bool | None = None) -> None:
+        before = self._at, self.follow
+        self._move_to(position, follow=follow)
+        if (self._at, self.follow) == before:
+            raise SkipAction
+
     def action_select(self) -> None:
-        if self.current is not None:
-            self.opened(self.current)
+        self.opened(self._here())
 
     def action_unfold(self) -> None:
-        if self.current is not None:
-            self._unfolded ^= {self._at}
-            self.reveal(self.store.position(self._at))
+        if len(self._layout().rows(self._here(), bar=Cell(" "), unfolded=True)) == 1:
+            self.action_select()  # it is whole already
+            return
+        self._unfolded ^= {self._at}
+        self.reveal(self.store.position(self._at))
 
     def action_mark(self) -> None:
-        if self.current is not None:
-            self._marks ^= {self._at}
-            self.action_move(1)
+        self._here()
+        self._marks ^= {self._at}
+        self._move_to(self.store.position(self._at) + 1)
+        self.repaint()
+
+    def _here(self) -> LogEntry:
+        if self.current is None:
+            raise SkipAction
+        return self.current
 
     def action_next_mark(self) -> None:
         marks = sorted(self._marks)
-        self._go(self.store.next_of(marks, self._at, 1) if marks and marks[-1] > self._at else next(iter(marks), None))
+        after = self.store.next_of(marks, self._at, 1)
+        if not self._go(after if after is not None else next(iter(marks), None)):
+            raise SkipAction
 
     def action_follow(self) -> None:
         shown = self.store.shown
         self._move_to(len(shown) - 1 if not self.follow else self.store.position(self._at), follow=not self.follow)
 
     def action_level(self, level: str, step: int) -> None:
-        if level == "error":
-            self._go(self.store.next_of(self.store.errors, self._at, step))
-        else:
+        if level != "error":
             self._find(step, lambda entry: entry.level == level)
+        elif not self._go(self.store.next_of(self.store.errors, self._at, step)):
+            raise SkipAction
 
     def action_minute(self, step: int) -> None:
-        current = self.current
-        if current is None or current.at is None:
-            return
-        target = current.at + timedelta(minutes=step)
+        at = self._here().at
+        if at is None:
+            raise SkipAction
+        target = at + timedelta(minutes=step)
         later = step > 0
         self._find(step, lambda entry: entry.at is not None and (entry.at >= target if later else entry.at <= target))
 
@@ -288,6 +338,7 @@ class LogView(LogRows, inherit_bindings=False):
                 self._go(shown[position])
                 return
             position += step
+        raise SkipAction
 
     def action_wrap(self) -> None:
         self.wrap = not self.wrap

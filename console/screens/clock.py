@@ -57,8 +57,9 @@ class Clock:
             self._session.refresh("logs")
             for name in dated():
                 self._dirty(name)
-        self._board.logs.action_last()
-        self._board.listing("timeline").action_last()
+        self._board.logs.to_end()
+        timeline = self._board.listing("timeline")
+        timeline.move_to(len(timeline.items) - 1)
 
     def said(self, now: Moment) -> list[Trouble]:
         """That it does not stand at now, for the strip."""

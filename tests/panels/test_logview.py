@@ -230,3 +230,22 @@ async def test_keys_on_a_view_without_lines_do_nothing() -> None:
         for key in ("j", "k", "g", "G", "enter", "e", "E", "w", "m", "apostrophe", "z", "T", "f", "v", "pageup"):
             await pilot.press(key)
         assert app.text()[0].strip() == "No log lines"
+
+
+async def test_lines_that_are_read_anew_keep_the_place_and_what_was_there_is_not_new() -> None:
+    """As `[` and `]` do: more of the past, or less of it, and in batches."""
+    async with view(lines(60)) as (app, pilot):
+        await pilot.press("g", *["j"] * 30)
+        assert app.view.current == lines(60)[30]
+        older = [log(2000 - n, "info", "app", f"older {n}") for n in range(40)]
+        app.view.reread()
+        for batch in (older, lines(60)[:20], lines(60)[20:]):
+            app.view.extend(batch, MOMENT)
+        assert app.view.current == lines(60)[30]
+        assert app.view.new == 0
+        app.view.extend([log(1, "info", "app", "newer")], MOMENT)
+        assert app.view.new == 1
+        app.view.reread()
+        app.view.extend(lines(60)[45:], MOMENT)  # its line is gone: the nearest is the first
+        assert app.view.current == lines(60)[45]
+        assert not app.view.follow
