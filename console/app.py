@@ -29,6 +29,7 @@ from backends.models import Item
 from console.arming import Arming
 from console.opening import Opening
 from console.ports.table import dated
+from console.screens import everywhere
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
@@ -65,6 +66,7 @@ class TealApp(Opening, inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
+        *everywhere.bindings(),
         Binding("colon", "palette", "command", id="palette", tooltip="find a command or a thing by name"),
         Binding("question_mark", "help", "help", id="help", tooltip="the keys that work here"),
         Binding("r", "refresh_now", "read every source now", id="refresh", show=False),
@@ -312,14 +314,17 @@ class TealApp(Opening, inherit_bindings=False):
 
     def go_to(self, at: datetime, panel: str = "") -> None:
         """Leave all that lies over the overview, and show `panel` there, or all that has a time, as it was at `at`."""
+        self.to_overview(lambda overview: overview.go_to(at, panel))
+
+    def to_overview(self, then: Callable[[Overview], object]) -> None:
+        """Leave all that lies over the overview."""
         while len(self.screen_stack) > 1:
             if not self.screen.is_mounted:
-                self.screen.call_later(self.go_to, at, panel)
+                self.screen.call_later(self.to_overview, then)
                 return
             self.pop_screen()
-        overview = self.screen
-        if isinstance(overview, Overview):
-            overview.go_to(at, panel)
+        if isinstance(self.screen, Overview):
+            then(self.screen)
 
     def _pop(self, leaving: Screen[Any]) -> None:
         if self.screen is leaving:
@@ -333,6 +338,31 @@ class TealApp(Opening, inherit_bindings=False):
         if isinstance(field, TextLine) and event.is_printable and event.character:
             event.prevent_default()
             field.insert_text_at_cursor(event.character)
+
+    def action_not_here(self, name: str) -> None:
+        """Say why a key has done nothing."""
+        self.say(everywhere.why_not(name, self.screen))
+
+    def action_panel(self, name: str) -> None:
+        """A panel alone, from wherever we are; none: the overview. What is written on a form or plan is not left so."""
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        self.to_overview(lambda overview: overview.board.zoom(name))
+
+    @work(group="way back", exclusive=True, exit_on_error=False)
+    async def action_way_back(self) -> None:
+        """Plan the rollback of what the screen is about, else of the action that is open, else of the only service."""
+        from console.screens.way_back import way_back
+
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        request, why_not = await way_back(everywhere.subject_of(self.screen), self.session)
+        if request is None:
+            self.say(why_not)
+        else:
+            self.open_plan(request)
 
     def action_palette(self) -> None:
         from console.screens.palette import Command, Palette

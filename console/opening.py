@@ -33,11 +33,16 @@ class Opening(Host):
         if (run := next(known, None)) is not None:
             self.open_item(run)
 
+    @property
+    def _alike(self) -> int:
+        """Of how many things in one row the one under the cursor is the first."""
+        return getattr(self.screen, "alike", 1)
+
     def open_menu(self, item: Any) -> None:
         """What can be done with an item."""
         from console.screens.menu import ActionMenu
 
-        self.push_screen(ActionMenu(self.session, item))
+        self.push_screen(ActionMenu(self.session, item, alike=self._alike))
 
     def open_plan(self, request: Request) -> None:
         """What would be done; nothing is until it is pressed there."""
@@ -77,7 +82,7 @@ class Opening(Host):
         """The plan of an acknowledgement, or why there is none."""
         from console.screens.choices import acknowledgement
 
-        choice = acknowledgement(alert, self.session)
+        choice = acknowledgement(alert, self.session, alike=self._alike)
         if choice.reason or choice.request is None:
             self.say(choice.reason)
         else:

@@ -232,9 +232,9 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
 
     `reason` is said below a row ("" for none), in one line, or more where there is room; `block` replaces row and
     reason by lines of its own for a given width, as many as `height` says where no text takes more than one. `counted`
-    gives the words that a row is counted under, in the title in `count_order`. `fold` makes rows of items, `item` gives
-    back what a row stands for. `empty` is said where there are none, `none` of a source that had none when it was last
-    seen.
+    gives the words that a row is counted under, in the title in `count_order`. `fold` makes rows of items, `apart` one
+    of each where `v` shows them so; `item` gives back what a row stands for, `amount` how many there are of it. `empty`
+    is said where there are none, `none` of a source that had none when it was last seen.
     """
 
     name: str
@@ -250,7 +250,9 @@ class Kind(Struct, Generic[T], frozen=True, kw_only=True):
     block: Callable[[T, Moment, int], list[Line]] | None = None
     height: Callable[[T, bool], int] | None = None
     fold: Callable[[Sequence[Any]], Sequence[T]] = lambda items: items
+    apart: Callable[[Sequence[Any]], Sequence[T]] | None = None
     item: Callable[[T], Any] = lambda row: row
+    amount: Callable[[T], int] = lambda _: 1
     newest_last: bool = False
     empty: str = ""
     none: str = "none"

@@ -164,6 +164,8 @@ class PanelBox(Vertical):
         words: Line = []
         if body.filter:
             words.append(Cell(f"/{body.filter}  {len(body.rows.shown)} of {len(body.rows)}", "strong"))
+        if body.rows.unfolded:
+            words.append(Cell(f"{'  ' if words else ''}each by itself (v)", "strong"))
         return words
 
     def _hidden_words(self) -> Line:

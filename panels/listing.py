@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from msgspec.structs import replace
 from rich.style import Style
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
@@ -37,6 +38,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         Binding("g,home", "first", "first", id="list.first", show=False),
         Binding("G,end", "last", "last", id="list.last", show=False),
         Binding("enter", "select", "open", id="list.open", key_display="⏎"),
+        Binding("v", "view", "groups, or each by itself", id="list.view", show=False),
     ]
 
     class Highlighted(Message):
@@ -70,7 +72,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.rows: Rows[T] = Rows(kind)
         self.moment = Moment(datetime.now(UTC))
         self.empty = kind.empty
-        self.opened: Callable[[T], object] = lambda _: None
+        self.opened: Callable[[T], object] | None = None
         self.untrusted: frozenset[str] = frozenset()
         self.stale: frozenset[str] = frozenset()
         self.always_focused = False
@@ -111,6 +113,12 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         """The item under the cursor."""
         row = self.rows.current
         return None if row is None else self.kind.item(row.item)
+
+    @property
+    def amount(self) -> int:
+        """How many items the row under the cursor stands for."""
+        row = self.rows.current
+        return 0 if row is None else self.kind.amount(row.item)
 
     @property
     def current_text(self) -> str:
@@ -327,26 +335,41 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
                 self.action_select()
 
     def action_move(self, by: int) -> None:
-        self._touch()
-        self.move_to(self.rows.at + by)
+        self._go(self.rows.at + by)
 
     def action_page(self, by: int) -> None:
-        self._touch()
         line = self.rows.start(self.rows.at) + by * self.page
-        self.move_to(self.rows.row_at(max(0, min(line, self.rows.total - 1))))
+        self._go(self.rows.row_at(max(0, min(line, self.rows.total - 1))))
 
     def action_first(self) -> None:
-        self._touch()
-        self.move_to(0)
+        self._go(0)
 
     def action_last(self) -> None:
+        self._go(len(self.rows.shown) - 1)
+
+    def _go(self, index: int) -> None:
+        """Raises SkipAction where that is no other row: the key has not acted, and whoever is next may say so."""
         self._touch()
-        self.move_to(len(self.rows.shown) - 1)
+        before = self.rows.at
+        self.move_to(index)
+        if self.rows.at == before:
+            raise SkipAction
 
     def action_select(self) -> None:
         self._touch()
-        if (item := self.current) is not None:
-            self.opened(item)
+        if self.opened is None or (item := self.current) is None:
+            raise SkipAction
+        self.opened(item)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The key of another view is there where the kind has one."""
+        return action != "view" or self.kind.apart is not None
+
+    def action_view(self) -> None:
+        """Groups, or each of their members by itself."""
+        self._touch()
+        self.rows.unfold(not self.rows.unfolded)
+        self._arrange()
 
 
 def _inset(line: Line) -> Line:

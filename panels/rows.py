@@ -50,6 +50,7 @@ class Rows(Generic[T]):
         self.kind = kind
         self.follow = kind.newest_last
         self.filter = ""
+        self.unfolded = False
         self.shown: list[Row[T]] = []
         self.late: list[Row[T]] = []
         self.total = 0
@@ -57,6 +58,7 @@ class Rows(Generic[T]):
         self.roomy = True
         self.lines = 1
         self.version = 0
+        self._items: Sequence[Any] = ()
         self._known: dict[str, Row[T]] = {}
         self._order: list[Row[T]] = []
         self._starts: list[int] = []
@@ -70,7 +72,9 @@ class Rows(Generic[T]):
 
     def apply(self, items: Sequence[Any], *, frozen: bool) -> None:
         """Take a whole new list. `frozen`: the order stays as it is, rows that are new wait in `late`."""
-        known = self._keyed(self.kind.fold(items))
+        self._items = items
+        apart = self.kind.apart if self.unfolded else None
+        known = self._keyed((apart or self.kind.fold)(items))
         if frozen:
             kept = self._kept(known)
             self.late = self._others(known, kept)
@@ -83,6 +87,11 @@ class Rows(Generic[T]):
             self.late = []
         self._known = known
         self.version += 1
+
+    def unfold(self, unfolded: bool) -> None:
+        """Show each item by itself, or those that belong together as one row."""
+        self.unfolded = unfolded
+        self.apply(self._items, frozen=False)
 
     def thaw(self) -> None:
         """Put every row where it belongs."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from textual.actions import SkipAction
+
 from backends.command_line import command
 from backends.models import TimelineEvent
 from console.ports.table import port_of
@@ -37,16 +39,16 @@ def command_of(item: Any, context: str) -> str:
 
 
 def go_there(app: Host, item: Any, panel: str) -> None:
-    """To the time of an item: `panel`, or all that has a time."""
+    """To the time of an item: `panel`, or all that has a time. Raises SkipAction where it has none."""
     at = time_of(item)
     if at is None:
-        app.say("this has no time to go to")
-    else:
-        app.go_to(at, panel)
+        raise SkipAction
+    app.go_to(at, panel)
 
 
 def copy_command_of(app: Host, item: Any) -> None:
-    """Copy the command that shows an item, where there is one."""
+    """Copy the command that shows an item. Raises SkipAction where there is none."""
     shown_by = command_of(item, app.session.context.name)
-    if shown_by:
-        app.copy(shown_by)
+    if not shown_by:
+        raise SkipAction
+    app.copy(shown_by)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
@@ -23,6 +22,7 @@ from console.ports.store import Snapshot, Store
 from console.ports.table import readings
 from console.screens import stage_lines as stages
 from console.screens.choices import is_orphaned
+from console.screens.moving import Scroll
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
@@ -85,7 +85,7 @@ class ActionScreen(Page):
         with Frame(title="Action", id="frame"):
             yield Static(id="subject", markup=False)
             yield Paragraphs(0, id="by")
-            with VerticalScroll(id="body"):
+            with Scroll(id="body"):
                 yield Paragraphs(2, id="end")
                 yield Paragraphs(stages.GATE_WIDTH, id="gates")
                 yield Paragraphs(stages.STEP_WIDTH, id="steps")
@@ -210,6 +210,11 @@ class ActionScreen(Page):
         self.query_one("#facts", Paragraphs).show(rows)
 
     # ---- keys
+
+    @property
+    def subject(self) -> Action | None:
+        """The action, once it has been read."""
+        return self.action
 
     def action_menu(self) -> None:
         """What can be ordered of it."""

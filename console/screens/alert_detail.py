@@ -14,6 +14,7 @@ from backends.models import Alert, Silence
 from console.ports.alerts import silencer, why_not_silenced
 from console.screens.item_detail import ItemDetail, heading
 from console.screens.parts import MUTED, Row, mark, row, style_of
+from panels.kinds.alerts import is_alike
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class AlertDetail(ItemDetail):
         rows = [row("summary", alert.summary or "none given")]
         rows.append(row("state", self._state(alert), style_of(alert.health)))
         rows.append(row("since", self.when(alert.since)))
+        if others := sum(is_alike(other, alert) for other in self.session.store.items("alerts")) - 1:
+            rows.append(row("one of", f"{others + 1:,} in one row: v in the list shows each"))
         if ack := alert.ack:
             rows.append(row("acknowledged", f"by {ack.by}{self._until(ack.until)}"))
             rows += [row("", ack.reason)] if ack.reason else []

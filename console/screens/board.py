@@ -49,6 +49,12 @@ def _of_timeline() -> list[str]:
     return [*(name for name, reading in read_ports() if reading.checked == "whole"), "timeline"]
 
 
+def keyed_names() -> tuple[str, ...]:
+    """Those with a key of their own, in the order of their keys."""
+    keyed = [name for name, port in PORTS.items() if port.place and port.place.key]
+    return tuple(name for name in names() if name in keyed or name == "timeline")
+
+
 SANDBOX_CARD = """\
 SANDBOX: a small data platform that really runs, on this host only. Nothing here can hurt anybody.
 In another terminal   teal sandbox break bad-data   lowers a score and fires an alert; watch them here
@@ -236,6 +242,8 @@ class Board(Vertical):
     def log_words(self) -> list[Cell]:
         """What is said of the logs: filter, search, following."""
         words = []
+        if self.logs.wrap:
+            words.append(Cell("wrapped", "muted"))
         if self.logs.filter:
             shown, known = self.logs.amounts
             words.append(Cell(f"&{self.logs.filter}  {shown} of {known}", "strong"))
@@ -278,6 +286,12 @@ class Board(Vertical):
         return view.current if view is not None else None
 
     @property
+    def amount(self) -> int:
+        """How many items the row under the cursor of the panel that has focus stands for."""
+        view = self._view
+        return view.amount if isinstance(view, Listing) else 1
+
+    @property
     def row_text(self) -> str:
         """What is written under the cursor of the panel that has focus."""
         view = self._view
@@ -306,6 +320,11 @@ class Board(Vertical):
         if name:
             self.screen.set_focus(self.boxes[name].body)
         self.show(set(self.boxes))
+
+    def zoom_next(self, step: int) -> None:
+        """The panel behind the one that has the whole place; those without a key only from one of them."""
+        names = [name for name in self.boxes if name not in self.alone or name == self.zoomed]
+        self.zoom(names[(names.index(self.zoomed) + step) % len(names)])
 
     def focus_worst(self) -> None:
         """Put focus on the panel whose first row is worst; pipelines where nothing is wrong."""

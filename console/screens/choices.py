@@ -38,8 +38,9 @@ class Choice(Struct, frozen=True, kw_only=True):
     pauses: bool = False
 
 
-def choices(item: Item | Action | Silence, session: Session) -> list[Choice]:
-    """Everything that the menu lists for `item`, in the order of their keys; none for what is only looked at."""
+def choices(item: Item | Action | Silence, session: Session, *, alike: int = 1) -> list[Choice]:
+    """Everything that the menu lists for `item`, in the order of their keys; none for what is only looked at. `alike`:
+    of how many in one row it is the first."""
     match item:
         case Action():
             found = _action_choices(item, session)
@@ -48,7 +49,7 @@ def choices(item: Item | Action | Silence, session: Session) -> list[Choice]:
         case Deployment():
             found = _deployment_choices(item, session)
         case Alert():
-            found = _alert_choices(item, session)
+            found = _alert_choices(item, session, alike)
         case Silence():
             found = _silence_choices(item, session)
         case _:
@@ -285,12 +286,12 @@ def _no_way_back(action: Action) -> str:
     return "" if action.status == "succeeded" or unsure else f"it has ended: {action.status.replace('_', ' ')}"
 
 
-def acknowledgement(alert: Alert, session: Session) -> Choice:
+def acknowledgement(alert: Alert, session: Session, *, alike: int = 1) -> Choice:
     """The choice to acknowledge `alert`, which `a` takes without the menu."""
-    return next(choice for choice in _alert_choices(alert, session) if choice.id == "alert.acknowledge")
+    return next(choice for choice in _alert_choices(alert, session, alike) if choice.id == "alert.acknowledge")
 
 
-def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
+def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
     nothing = "nothing silences it" if alert.state in _NOT_HIDDEN and alert.ack is None else ""
     why_not = {"extend": nothing, "unsilence": nothing}
     notes = {"ack": f"acknowledged by {alert.ack.by} already" if alert.ack is not None else ""}
@@ -301,7 +302,8 @@ def _alert_choices(alert: Alert, session: Session) -> list[Choice]:
             label=kind.label,
             reason=_forbidden(kind, session)
             or why_not_silenced(session.adapters, alert.backend)
-            or why_not.get(kind.name, ""),
+            or why_not.get(kind.name, "")
+            or ("" if alike == 1 or place.form else f"{alike:,} alerts are one row: v shows each, and it acts on one"),
             note=notes.get(kind.name, ""),
             request=None if place.form else Request(kind=kind.name, service=alert.ref, ref=alert.ref),
             form=place.form,

@@ -24,6 +24,7 @@ from console.screens import readings
 from console.screens.action import ActionScreen
 from console.screens.detail import Detail
 from console.screens.menu import ActionMenu
+from console.screens.moving import Options
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
@@ -89,7 +90,7 @@ class DeploymentDetail(Detail):
                 yield Paragraphs(lines.SIDE_INDENT, id="sides")
                 yield Paragraphs(7, id="way")
             yield Static("what was done to it", id="actions-title", markup=False)
-            yield OptionList(id="actions", markup=False)
+            yield Options(id="actions", markup=False)
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
@@ -215,5 +216,6 @@ class DeploymentDetail(Detail):
 
     def action_refresh(self) -> None:
         """Read the service and its actions again now."""
+        self.app.say("reading it again")
         self.session.refresh("deployments")
         self._read()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 
 from backends.models import Alert, CheckResult, LogEntry, QualityScore
 from console.ports.table import port_of
 from console.screens import readings
 from console.screens.detail import Detail
+from console.screens.moving import Scroll
 from console.screens.parts import KEY_ORDER, STRONG, Frame, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
 from panels.kinds.quality import freshness_words, score_words, trend
@@ -33,10 +32,6 @@ LEAD = 14
 class ItemDetail(Detail):
     """Keeps up with the store: the item is looked up again by its ref with each snapshot."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "copy", id="copy.row", show=False),
-    ]
-
     app: Host
 
     def __init__(self, session: Session, item: Any) -> None:
@@ -48,7 +43,7 @@ class ItemDetail(Detail):
         return self.item
 
     def compose(self) -> ComposeResult:
-        with Frame(title=title_of(self.item), id="item"), VerticalScroll():
+        with Frame(title=title_of(self.item), id="item"), Scroll():
             yield Paragraphs(LEAD, id="lines")
         yield KeyBar(KEY_ORDER)
 
@@ -147,9 +142,6 @@ class ItemDetail(Detail):
         zone = self.session.context.zone
         age = (self.app.now() - at).total_seconds()
         return f"{at.astimezone(zone):%Y-%m-%d} {clock(at, zone)} {zone_name(at, zone)}, {ago(age)} ago"
-
-    def action_copy(self) -> None:
-        self.app.copy(self.query_one("#lines", Paragraphs).text)
 
 
 def heading(text: str) -> list[Row]:

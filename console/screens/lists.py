@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
 from textual import work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -81,6 +82,11 @@ class ListScreen(Screen[None], inherit_bindings=False):
         """Where the items come from, if they are read from anywhere."""
         return ()
 
+    @property
+    def subject(self) -> Any:
+        """The row under the cursor."""
+        return self.list.current
+
     def extra(self) -> Sequence[Cell]:
         """What the upper edge says more."""
         return ()
@@ -107,6 +113,7 @@ class ListScreen(Screen[None], inherit_bindings=False):
 class KeyHelp(Struct, frozen=True):
     """A key, what it does, and where that is so."""
 
+    CALLED: ClassVar[str] = "a key"
     order: int
     keys: str
     does: str
@@ -163,6 +170,7 @@ def help_screen(app: Host) -> ListScreen:
 class SourceRow(Struct, frozen=True):
     """A source and how it answers."""
 
+    CALLED: ClassVar[str] = "a source"
     snapshot: Snapshot
     now: datetime
 
@@ -321,6 +329,7 @@ class ActionsScreen(ListScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu", tooltip="what can be ordered of this action"),
+        Binding("b", "app.way_back", "roll back", id="rollback", tooltip="plan the way back of this action"),
     ]
 
     def __init__(self, app: Host) -> None:
@@ -355,8 +364,9 @@ class ActionsScreen(ListScreen):
 
     def action_menu(self) -> None:
         """What can be ordered of the action under the cursor."""
-        if self.list.current is not None:
-            self.app.open_menu(self.list.current)
+        if self.list.current is None:
+            raise SkipAction
+        self.app.open_menu(self.list.current)
 
 
 def actions_screen(app: Host) -> ListScreen:

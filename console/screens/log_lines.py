@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import ClassVar
 
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Resize
@@ -15,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from backends.models import LogEntry
+from console.screens.moving import can_scroll
 from console.screens.parts import MUTED, style_of
 from panels.words import clock
 
@@ -106,10 +108,13 @@ class LogLines(ScrollView, can_focus=True):
         """The entry that was jumped to."""
         return self._entries[self._marked] if 0 <= self._marked < len(self._entries) else None
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return can_scroll(self, action)
+
     def action_error(self, step: int) -> None:
         """Jump to the next error, or the one before; around at the ends."""
         if not self._errors:
-            return
+            raise SkipAction
         unseen = 0 if step > 0 else -1
         here = self._errors.index(self._marked) + step if self._marked in self._errors else unseen
         self._marked = self._errors[here % len(self._errors)]

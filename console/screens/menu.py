@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -21,6 +22,8 @@ from backends.errors import BackendError
 from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.pipelines import PIPELINES
 from console.screens.choices import Choice, choices
+from console.screens.everywhere import panel_keys
+from console.screens.moving import Options
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
 from console.screens.plan_words import refusal
@@ -30,6 +33,7 @@ from console.screens.trigger import TriggerForm
 
 if TYPE_CHECKING:
     from console.session import Session
+    from panels.words import Symbols
 
 _KEYS = (
     *((place.key, place.id) for kind in TABLE.values() for place in kind.menu),
@@ -55,6 +59,11 @@ def name_of(item: Item | Action | Silence) -> str:
             return getattr(item, "ref", "")
 
 
+def times(amount: int, of: Symbols) -> str:
+    """` ×3` of three; nothing of one."""
+    return "" if amount == 1 else f" {'x' if of.arrow.isascii() else '×'}{amount:,}"
+
+
 class ActionMenu(ModalScreen[None]):
     """Lists every choice for `item`; one that cannot be taken says why. A letter or Enter opens the plan."""
 
@@ -63,6 +72,8 @@ class ActionMenu(ModalScreen[None]):
         Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
         Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
         Binding("escape,q,backspace,x", "back", "back", id="menu.back", show=False),
+        Binding("up,down,home,end,pageup,pagedown,tab,shift+tab", "no_other", "move", id="menu.no_other", show=False),
+        *panel_keys("app."),
     ]
     DEFAULT_CSS = """
     ActionMenu {
@@ -78,24 +89,25 @@ class ActionMenu(ModalScreen[None]):
     }
     """
 
-    def __init__(self, session: Session, item: Item | Action | Silence) -> None:
+    def __init__(self, session: Session, item: Item | Action | Silence, *, alike: int = 1) -> None:
         super().__init__()
+        self._alike = alike
         self.session = session
         self.item = item
         self.choices: list[Choice] = []
 
     def compose(self) -> ComposeResult:
         armed(self.app, self.session)  # asking brings the session in step with the app, whose word counts
-        self.choices = choices(self.item, self.session)
+        self.choices = choices(self.item, self.session, alike=self._alike)
         with Vertical(id="box"):
-            yield OptionList(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
+            yield Options(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
             yield Paragraphs(2, id="said")
 
     def on_mount(self) -> None:
         of = symbols(self.app)
         box = self.query_one("#box")
         box.set_class(of.arrow == "->", "-ascii")
-        box.border_title = Content(name_of(self.item))
+        box.border_title = Content(f"{name_of(self.item)}{times(self._alike, of)}")
         box.border_subtitle = Content("Enter plans it   q back")
         if not self.choices:
             self.query_one("#said", Paragraphs).show([row("", "there is nothing to do with this from here", MUTED)])
@@ -150,6 +162,20 @@ class ActionMenu(ModalScreen[None]):
     def _go(self, screen: Screen[None]) -> None:
         if self.is_current:
             self.app.switch_screen(screen)
+
+    def on_key(self, event: Key) -> None:
+        """Nothing lies beneath that would say it of a key that means nothing here."""
+        if event.key not in self.active_bindings:
+            event.stop()
+            shown = event.character if event.is_printable and event.character else event.key
+            self._say(f"{shown} is no choice of this menu; Esc goes back")
+
+    def action_no_other(self) -> None:
+        """After a list that has not moved."""
+        self._say("there is no other choice")
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Paragraphs).show([row("", text, MUTED)])
 
     def action_back(self) -> None:
         """Close the menu."""

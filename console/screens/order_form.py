@@ -23,6 +23,7 @@ class OrderForm(Page):
     """Fields, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order` returns."""
 
     AUTO_FOCUS = ""
+    WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
     ]

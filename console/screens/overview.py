@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from backends.errors import BackendError
@@ -17,8 +18,9 @@ from console.clipboard import save_text
 from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, time_of, url_of
-from console.screens.board import SANDBOX_CARD, TALL, Board, names
+from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
+from console.screens.overview_keys import KEY_ORDER, KEYS
 from console.screens.prompt import Prompt
 from console.screens.too_small import TooSmall
 from console.session import who_acts
@@ -37,10 +39,6 @@ FLUSH_S = 0.1
 TICK_S = 5.0
 ACTIONS_S = 1.0  # what another console begins is on the screen within two seconds
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
-KEY_ORDER = (
-    "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
-    "logs.error", "logs.follow", "logs.here", "timeline.here",
-)  # fmt: skip
 
 
 class Overview(Screen[None], inherit_bindings=False):
@@ -58,34 +56,7 @@ class Overview(Screen[None], inherit_bindings=False):
         #too-small { display: block; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),
-        *(
-            Binding(str(number), f"zoom('{name}')", f"{name} alone", id=f"zoom.{number}", show=False)
-            for number, name in enumerate(names(), 1) if number > 1
-        ),
-        Binding("0", "unzoom", "all panels", id="zoom.0", show=False),
-        Binding("tab", "app.focus_next", "next panel", id="panel.next", show=False),
-        Binding("shift+tab", "app.focus_previous", "previous panel", id="panel.previous", show=False),
-        Binding("escape,backspace", "back", "back", id="back", key_display="Esc"),
-        Binding("q", "leave", "back; on the overview: quit", id="quit", show=False),
-        Binding("slash", "filter", "filter", id="filter", tooltip="filter this list; search the logs"),
-        Binding("ampersand", "filter_logs", "only log lines with …", id="logs.filter", show=False),
-        Binding("n", "match(1)", "next match", id="match.next", show=False),
-        Binding("N", "match(-1)", "previous match", id="match.previous", show=False),
-        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this"),
-        Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
-        Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
-        Binding("l", "logs_here", "logs", id="logs.here", tooltip="logs at the time of this"),
-        Binding("t", "timeline_here", "timeline", id="timeline.here", tooltip="timeline at the time of this"),
-        Binding("comma", "all_here", "runs, logs and timeline at the time of this", id="all.here", show=False),
-        Binding("full_stop", "now", "runs, logs and timeline: back to now", id="now", show=False),
-        Binding("left_square_bracket", "since(-1)", "look back less", id="since.less", show=False),
-        Binding("right_square_bracket", "since(1)", "look back more", id="since.more", show=False),
-        Binding("y", "copy", "copy this row", id="copy.row", show=False),
-        Binding("Y", "copy_command", "copy the teal command that shows this", id="copy.command", show=False),
-        Binding("o", "url", "show the URL of this", id="url", show=False),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     app: Host
 
@@ -136,6 +107,16 @@ class Overview(Screen[None], inherit_bindings=False):
         self.set_interval(ACTIONS_S, self.read_actions)
         self.app.begin()
 
+    @property
+    def subject(self) -> Any:
+        """The thing under the cursor."""
+        return self.board.current
+
+    @property
+    def alike(self) -> int:
+        """How many are in one row with it."""
+        return self.board.amount
+
     # ---- data
 
     def redraw(self) -> None:
@@ -157,7 +138,7 @@ class Overview(Screen[None], inherit_bindings=False):
         if self.clock.past is not None:
             return  # what is followed meanwhile is followed anew when the clock is back at now
         if batch is None:
-            self.board.logs.reset()
+            self.board.logs.reread()
         else:
             self.board.logs.extend(batch, self.moment("logs"))
 
@@ -292,7 +273,7 @@ class Overview(Screen[None], inherit_bindings=False):
         if action not in ("back", "menu", "acknowledge", "rollback", "logs_here", "timeline_here", "url"):
             return True
         if action == "back":
-            return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.past)
+            return self._can_go_back
         item = self.board.current if self.is_mounted else None
         match action:
             case "menu":
@@ -310,7 +291,16 @@ class Overview(Screen[None], inherit_bindings=False):
         self.board.zoom("" if self.board.zoomed == name else name)
 
     def action_unzoom(self) -> None:
+        if not self.board.zoomed:
+            self.app.say("this is the overview")
         self.board.zoom("")
+
+    def action_next_panel(self, step: int) -> None:
+        """To the next panel; where one is alone, the next one is."""
+        if self.board.zoomed:
+            self.board.zoom_next(step)
+        else:
+            self.focus_next() if step > 0 else self.focus_previous()
 
     def action_back(self) -> None:
         """Out of a filter, then out of a zoom, then back to now; nothing else is left to leave but by q."""
@@ -322,16 +312,21 @@ class Overview(Screen[None], inherit_bindings=False):
             self.clock.back()
         self.refresh_bindings()
 
+    @property
+    def _can_go_back(self) -> bool:
+        return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.past)
+
     def action_leave(self) -> None:
-        if self.board.zoomed:
-            self.board.zoom("")
+        """Back, as Esc; where there is nothing to go back to, out."""
+        if self._can_go_back:
+            self.action_back()
         else:
             self.app.leave(self._open_actions)
 
     def action_filter(self) -> None:
         name = self.board.focused
         if not name:
-            return
+            raise SkipAction
         back = self.board.boxes[name].body
         if name == "logs":
             self.prompt.ask("/", f"search:{name}", self.board.logs.search, back=back)
@@ -343,8 +338,8 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def action_match(self, step: int) -> None:
         if self.board.focused == "logs":
-            if self.board.logs.search and not self.board.logs.next_match(step):
-                self.app.say("no further match")
+            if not self.board.logs.next_match(step):
+                self.app.say("no further match" if self.board.logs.search else "nothing is searched: / asks for what")
         elif name := self.board.focused:
             self.board.listing(name).action_move(step)
 
@@ -398,9 +393,9 @@ class Overview(Screen[None], inherit_bindings=False):
         self.app.say(f"looking back {ago(self.board.since.total_seconds())}")
 
     def action_copy(self) -> None:
-        name = self.board.focused
-        if name:
-            self.app.copy(self.board.row_text)
+        if not self.board.row_text:
+            raise SkipAction
+        self.app.copy(self.board.row_text)
 
     def action_copy_command(self) -> None:
         copy_command_of(self.app, self.board.current)

@@ -23,7 +23,20 @@ from panels.themes import THEMES
 if TYPE_CHECKING:
     from console.screens.host import Host
 
-_HIDDEN = ("palette", "list.", "logs.up", "logs.down", "logs.page", "panel.", "prompt.")
+_HIDDEN = (
+    "palette",
+    "list.up",
+    "list.down",
+    "list.page",
+    "list.first",
+    "list.last",
+    "list.open",
+    "logs.up",
+    "logs.down",
+    "logs.page",
+    "panel.",
+    "prompt.",
+)
 
 
 class Command(Struct, frozen=True):

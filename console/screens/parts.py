@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from textual.actions import SkipAction
 from textual.await_remove import AwaitRemove
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -211,7 +212,12 @@ class Page(Screen[None]):
         Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
         Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
         Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
+        Binding("g", "app.simulate_key('home')", "to the top", id="top", show=False),
+        Binding("G", "app.simulate_key('end')", "to the end", id="bottom", show=False),
+        Binding("tab", "move_focus(1)", "next", id="panel.next", show=False),
+        Binding("shift+tab", "move_focus(-1)", "previous", id="panel.previous", show=False),
     ]
+    WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host
     DEFAULT_CSS = "Page { layout: vertical; }"
 
@@ -275,6 +281,13 @@ class Page(Screen[None]):
         self.workers.cancel_node(self)
         self.stop_listening()
         return super().remove()
+
+    def action_move_focus(self, step: int) -> None:
+        """To the next thing that takes keys. Raises SkipAction where there is no other."""
+        before = self.focused
+        self.focus_next() if step > 0 else self.focus_previous()
+        if self.focused is before:
+            raise SkipAction
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""

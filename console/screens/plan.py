@@ -56,6 +56,7 @@ class PlanScreen(Page):
     """
 
     AUTO_FOCUS = ""
+    WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
         Binding("v", "view", "all checks", id="plan.view"),

@@ -24,6 +24,7 @@ from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.log_lines import LogLines
 from console.screens.menu import ActionMenu
+from console.screens.moving import Options
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
@@ -109,7 +110,7 @@ class RunDetail(Detail):
             yield Paragraphs(8, id="about")
             with Container(id="split"):
                 with Container(id="task-side"):
-                    yield OptionList(id="tasks", markup=False)
+                    yield Options(id="tasks", markup=False)
                 with Container(id="log-side"):
                     yield Static(id="log-title", markup=False)
                     yield LogLines(self.session.context.zone, id="log")
@@ -312,15 +313,22 @@ class RunDetail(Detail):
 
     def action_view(self) -> None:
         """Bars over time, or the list."""
+        if not self.tasks:
+            self.app.say("it has no tasks to draw")
         self.gantt = not self.gantt
         self._show_tasks()
 
     def action_error(self, step: int) -> None:
         """To the next error of the log, from wherever the focus is."""
-        self.query_one(LogLines).action_error(step)
+        log = self.query_one(LogLines)
+        if log.errors:
+            log.action_error(step)
+        else:
+            self.app.say("no line of this log looks like an error")
 
     def action_refresh(self) -> None:
         """Read tasks and log again now."""
+        self.app.say("reading it again")
         self.session.refresh("pipelines")
         self._read()
 

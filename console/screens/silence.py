@@ -24,6 +24,7 @@ from backends.errors import BackendError
 from backends.models import Alert, Matcher
 from backends.settings import Duration
 from console.ports.alerts import silencer
+from console.screens.moving import Options
 from console.screens.order_form import OrderForm
 from console.screens.parts import KEY_ORDER, MUTED, Frame, Paragraphs, Row, mark, now, row, style_of
 from console.screens.plan_words import refusal, worries
@@ -104,7 +105,7 @@ class SilenceForm(OrderForm):
     def compose(self) -> ComposeResult:
         with Frame(title=f"Silence {self.alert.name}", id="frame"):
             yield Static("What it matches, all of them; Space ticks", classes="hint", markup=False)
-            yield OptionList(id="labels")
+            yield Options(id="labels")
             yield from self._field("others", "and", "", "NAME=VALUE != =~ !~ …")
             yield from self._field("for", "for", FOR, "1h, 2h, 8h, 3d or until 18:30")
             yield from self._field("count", "count", "", "type it to hide them all")

@@ -1,4 +1,4 @@
-"""Alerts as rows: those of one name, group and state are one row; what asks for nobody is counted below."""
+"""Alerts as rows: those of one name, group and state are one row, or each its own; who asks for nobody is counted."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,13 +36,29 @@ class AlertGroup(Struct, frozen=True):
         return worst([alert.health for alert in self.alerts])
 
 
-def fold(alerts: Sequence[Alert]) -> list[AlertGroup]:
-    """One row for alerts of the same name, group, severity and state. Those without a group stay by themselves."""
+def fold(alerts: Sequence[Alert], *, by_name: bool = True) -> list[AlertGroup]:
+    """One row for alerts of the same name, group, severity and state; those without a group are of their source, or,
+    where not `by_name`, each by itself."""
     groups: dict[tuple[str, ...], list[Alert]] = {}
     for alert in alerts:
-        own = (alert.group, alert.name) if alert.group else (alert.ref, alert.name)
-        groups.setdefault((*own, alert.state, alert.severity), []).append(alert)
+        alone = () if alert.group or by_name else (alert.ref,)
+        groups.setdefault((*alone, *_of_one_row(alert)), []).append(alert)
     return [AlertGroup(tuple(sorted(group, key=_began))) for group in groups.values()]
+
+
+def _of_one_row(alert: Alert) -> tuple[str, ...]:
+    own = ("group", alert.group) if alert.group else ("source", alert.backend)
+    return (*own, alert.name, alert.state, alert.severity)
+
+
+def is_alike(alert: Alert, other: Alert) -> bool:
+    """Whether both are in one row."""
+    return alert.name == other.name and _of_one_row(alert) == _of_one_row(other)
+
+
+def apart(alerts: Sequence[Alert]) -> list[AlertGroup]:
+    """One row for each alert."""
+    return [AlertGroup((alert,)) for alert in alerts]
 
 
 def _began(alert: Alert) -> float:
@@ -94,8 +110,13 @@ def _about(group: AlertGroup, moment: Moment) -> Cell:
 
 
 def reason(group: AlertGroup) -> str:
-    """The summary, for what fires."""
-    return group.first.summary if group.first.state in ("firing", "unknown") else ""
+    """The summary, for what fires; where they differ, of the first one."""
+    if group.first.state not in ("firing", "unknown"):
+        return ""
+    summary, others = group.first.summary, len(group.alerts) - 1
+    if not summary or all(alert.summary == summary for alert in group.alerts):
+        return summary
+    return f"{summary}; {others:,} more: v shows each"
 
 
 def counted(group: AlertGroup) -> tuple[Counted, ...]:
@@ -151,7 +172,9 @@ ALERTS: Kind[AlertGroup] = Kind(
         "source": group.first.backend,
     },
     fold=fold,
+    apart=apart,
     item=lambda group: group.first,
+    amount=lambda group: len(group.alerts),
     empty="No alerts firing",
     none="none firing",
 )

@@ -139,7 +139,7 @@ _BEFORE_IT_WAS_HIDDEN = {"acknowledged": "firing", "silenced": "firing", "inhibi
 def _of_alerts(alerts: Sequence[Alert], made: Set[str]) -> Iterable[Event]:
     """What is so now did not begin all at once: an alert fires, and is acknowledged or silenced later. `made`: the
     silences of actions that tell of themselves."""
-    for group in fold(alerts):
+    for group in fold(alerts, by_name=False):
         first = group.first
         several = f" ×{len(group.alerts)}" if len(group.alerts) > 1 else ""
         if first.since is not None:

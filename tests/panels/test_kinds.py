@@ -124,9 +124,11 @@ def test_alerts_of_one_name_group_and_state_are_one_row() -> None:
     assert [line.split()[0] for line in lines] == ["✗", "✗", "▲", "◌", "◌"]
 
 
-def test_alerts_without_a_group_and_of_other_state_stay_apart() -> None:
+def test_alerts_without_a_group_are_one_row_by_their_source_and_of_other_state_stay_apart() -> None:
     one, two = alert("A", "critical", 1, fingerprint="1"), alert("A", "critical", 2, fingerprint="2")
-    assert len(alerts.fold([one, two])) == 2
+    assert len(alerts.fold([one, two])) == 1
+    assert len(alerts.fold([one, replace(two, backend="other")])) == 2
+    assert [group.alerts for group in alerts.apart([one, two])] == [(one,), (two,)]
     grouped = [alert("A", "critical", 1, fingerprint=name, group="g", state=state) for name, state in
                (("1", "firing"), ("2", "firing"), ("3", "silenced"))]  # fmt: skip
     assert sorted(len(group.alerts) for group in alerts.fold(grouped)) == [1, 2]

@@ -34,8 +34,7 @@ def bindings(owner: type[DOMNode]) -> Iterator[Binding]:
 def test_every_binding_resolves_to_an_action_and_has_an_id(owner: type[DOMNode]) -> None:
     for binding in bindings(owner):
         assert binding.id, binding
-        target, _, name = binding.action.rpartition(".")
-        name = name.partition("(")[0]
+        target, _, name = binding.action.partition("(")[0].rpartition(".")
         node: Any = TealApp if target == "app" else owner
         assert hasattr(node, f"action_{name}"), binding
 

@@ -224,6 +224,30 @@ async def test_zoom_filter_and_the_way_back(size: tuple[int, int]) -> None:
         assert overview.board.boxes["logs"].display
 
 
+async def test_v_shows_each_alert_of_a_group_by_itself_and_folds_them_again() -> None:
+    session = FakeSession(FakeContext())
+    session.put("alerts", "am", *(alert("Many", "warning", n, fingerprint=f"f{n}", group="g") for n in range(1, 6)))
+    async with console(session) as (app, overview, pilot):
+        await pilot.press("3")
+        listing = overview.board.listing("alerts")
+        assert "Many ×5" in text(app)
+        await pilot.press("a")
+        assert "5 alerts are one row: v shows each" in text(app)
+        assert not [call for call in session.calls if call[0] == "plan"]
+        await pilot.press("v", "j", "j")
+        assert "each by itself (v)" in text(app)
+        assert len(listing.items) == 5
+        assert listing.current.fingerprint != listing.items[0].first.fingerprint
+        session.put("alerts", "am", *(alert("Many", "warning", n, fingerprint=f"f{n}", group="g") for n in range(1, 5)))
+        await pilot.pause(0.3)
+        assert {len(row.alerts) for row in listing.items} == {1}
+        await pilot.press("v")
+        assert "each by itself" not in text(app)
+        assert [len(row.alerts) for row in listing.items] == [4]
+        await pilot.press("1", "v")
+        assert not overview.board.listing("pipelines").rows.unfolded
+
+
 async def test_the_timeline_has_a_place_of_its_own_where_there_is_none_on_the_overview() -> None:
     async with console(incident(), (80, 24)) as (_, overview, pilot):
         assert not overview.board.boxes["timeline"].region.area
