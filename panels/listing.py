@@ -332,7 +332,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             self._touch()
             self.move_to(self.rows.row_at(line))
             if event.chain > 1:
-                self.action_select()
+                self.open_current()
 
     def action_move(self, by: int) -> None:
         self._go(self.rows.at + by)
@@ -356,10 +356,16 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             raise SkipAction
 
     def action_select(self) -> None:
+        if not self.open_current():
+            raise SkipAction
+
+    def open_current(self) -> bool:
+        """Open what is under the cursor; False where there is nothing, or nothing opens."""
         self._touch()
         if self.opened is None or (item := self.current) is None:
-            raise SkipAction
+            return False
         self.opened(item)
+        return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The key of another view is there where the kind has one."""

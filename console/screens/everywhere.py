@@ -11,7 +11,7 @@ from msgspec import Struct
 from textual.binding import Binding
 from textual.screen import Screen
 
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, TimelineEvent
+from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TimelineEvent
 from console.screens.about import time_of
 from console.screens.board import keyed_names
 
@@ -83,6 +83,7 @@ _WHY = {key.id: key.why for key in KEYS}
 _CALLED: tuple[tuple[type[Any], str], ...] = (
     (PipelineRun, "a run"), (QualityScore, "a score"), (Alert, "an alert"), (Deployment, "a service"),
     (LogEntry, "a log line"), (CheckResult, "a check"), (TimelineEvent, "a row of the timeline"),
+    (Silence, "a silence"),
 )  # fmt: skip
 
 

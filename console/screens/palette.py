@@ -111,7 +111,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self._list.action_select()
+        self._list.open_current()
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is self:

@@ -55,6 +55,7 @@ class SeveralPlans(Page):
     """
 
     AUTO_FOCUS = ""
+    WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
     ]

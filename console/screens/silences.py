@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
 from actions.models import Request
@@ -127,13 +128,13 @@ class SilencesScreen(ListScreen):
         """Order about this one together with others."""
         current = self.list.current
         if current is None:
-            return
+            raise SkipAction
         if standing(current, self.app.now()) == "ended":
             self.app.say("it has ended: there is nothing to extend or end")
             return
         self._ticked ^= {current.ref}
         self.show()
-        self.list.action_move(1)
+        self.list.move_to(self.list.cursor + 1)
 
     def action_tick_all(self) -> None:
         """All that the filter shows and that have not ended; where all are ticked, none."""
@@ -153,10 +154,14 @@ class SilencesScreen(ListScreen):
 
     def action_menu(self) -> None:
         """What can be ordered of the silence under the cursor."""
-        if self.list.current is not None:
-            self.app.open_menu(self.list.current)
+        if self.list.current is None:
+            raise SkipAction
+        self.app.open_menu(self.list.current)
 
     def action_copy(self) -> None:
+        """What the row under the cursor says."""
+        if self.list.current is None:
+            raise SkipAction
         self.app.copy(self.list.current_text)
 
     def _chosen(self, choice_id: str) -> list[Request]:
