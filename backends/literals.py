@@ -4,7 +4,8 @@ A header, a URL and a key are told by their names; what else is one is known by 
 """
 
 import re
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -27,7 +28,13 @@ _IN_TEXT = (
     (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {STARS}"),
     (r"(?i)([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@", rf"\1:{STARS}@"),
     (rf"(?i)((?:{_HOLDER})[\w-]*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", rf"\1{STARS}"),
-)
+    (rf"(?i)((?:^|\s)(?!-+no-)--?[\w-]*(?:{_HOLDER})(?!\S*-(?:file|path|env|name|command|stdin)\s)[\w-]*\s+)"
+     r"('[^']*'|\"[^\"]*\"|[^\s-]\S*)", rf"\1{STARS}"),
+)  # fmt: skip
+# An option whose value is the next word; what names where a secret is holds none.
+_OPTION = rf"(?i)(?!-+no-)--?[\w-]*(?:{_HOLDER})[\w-]*(?<!-file)(?<!-path)(?<!-env)(?<!-name)(?<!-command)(?<!-stdin)"
+_NO_PASSWORD = r"[\d:.]*|-.*|\{.*|.*/.*"  # of `-p`: a port, an option, a template or a patch, a path
+_WITH_P = r"(?:mysql|mariadb)[\w-]*"  # the password stands behind `-p` without a space
 
 
 def is_secret_header(name: str) -> bool:
@@ -76,20 +83,76 @@ def masked(data: Any, said: Callable[[KeyPath], bool]) -> Any:
     References stay as they are."""
 
     def shown(text: str, path: KeyPath) -> str:
+        if path and isinstance(path[-1], int) and text == STARS:
+            return text  # a word of a command
         names = [key for key in path if isinstance(key, str)]
         if len(names) > 1 and names[-2] == "env":  # a variable with its value
             return STARS
         if _in_secret_header(path) or said(path) or _is_secret_key(path):
             return STARS
-        if re.match(_URL, text):
-            text = re.sub(_PASSWORD, rf"\1:{STARS}@", text)
-            text = re.sub(_USER, rf"\1{STARS}@", text)
-            return _parameters(text, STARS)
-        for pattern, stars in _IN_TEXT:
-            text = re.sub(pattern, stars, text)
-        return text
+        return _masked_text(text)
 
-    return _mapped(data, (), shown)
+    return _mapped(_with_masked_commands(data), (), shown)
+
+
+def shown_command(command: Sequence[str]) -> str:
+    """A command to be read: its words quoted for a shell, with stars for what is a secret by its place or its looks."""
+    return shlex.join([_masked_text(word) for word in masked_words(command)])
+
+
+def masked_words(command: Sequence[str]) -> list[str]:
+    """The words of a command with stars for what an option before them makes a secret."""
+    found: list[str] = []
+    program, before = command[0].rpartition("/")[2] if command else "", ""
+    for word in command:
+        named = re.fullmatch(_OPTION, before) and not word.startswith(("-", "{"))
+        if named or (before == "-p" and not re.fullmatch(_NO_PASSWORD, word)):
+            found.append(STARS)
+        elif before in ("-u", "--user") and ":" in word:
+            found.append(f"{word.partition(':')[0]}:{STARS}")
+        elif word.startswith("-p") and len(word) > 2 and re.fullmatch(_WITH_P, program):
+            found.append(f"-p{STARS}")
+        else:
+            found.append(word)
+        before = word
+    return found
+
+
+def secrets_in_command(command: Sequence[str]) -> Iterator[str]:
+    """What `shown_command` hides of a command."""
+    for word, shown in zip(command, masked_words(command), strict=True):
+        masked = _masked_text(shown)
+        if word != masked:
+            begins = _alike(word, masked)
+            ends = _alike(word[begins:][::-1], masked[begins:][::-1])
+            yield word[begins : len(word) - ends]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+
+
+def _masked_text(text: str) -> str:
+    if re.match(_URL, text):
+        text = re.sub(_PASSWORD, rf"\1:{STARS}@", text)
+        text = re.sub(_USER, rf"\1{STARS}@", text)
+        return _parameters(text, STARS)
+    for pattern, stars in _IN_TEXT:
+        text = re.sub(pattern, stars, text)
+    return text
+
+
+def _with_masked_commands(data: Any) -> Any:
+    """`data` with each list of words as `masked_words` shows it."""
+    if isinstance(data, dict):
+        return {key: _with_masked_commands(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        if data and all(isinstance(word, str) for word in data):
+            return masked_words(data)
+        return [_with_masked_commands(value) for value in data]
+    return data
 
 
 def _literal(text: str, path: KeyPath) -> str:

@@ -1,12 +1,12 @@
 """The smoke test: a command of the config that is pointed at the idle color before traffic gets there."""
 
-import shlex
 from typing import Any
 from urllib.parse import urlsplit
 
 from actions.switching.commands import Commands
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.commands import CommandEnd, filled, run_bounded
+from backends.literals import shown_command
 
 SMOKE_S = 600.0
 
@@ -38,7 +38,7 @@ class Smoke:
 def smoke_lines(target: SwitchTarget, service: str, color: str, version: str) -> list[str]:
     """The command, as a plan names it; nothing where there is none."""
     command = filled(target.settings.smoke, template_values(target, service, color, version))
-    return [f"smoke    {shlex.join(command)}"] if command else []
+    return [f"smoke    {shown_command(command)}"] if command else []
 
 
 def template_values(target: ServiceTarget[Any], service: str, color: str, version: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ What was deployed here, and by which action, is kept in a file beside the other 
 
 import asyncio
 import json
-import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.deployments.file_store import locked, replace_file
 from backends.errors import BackendError
 from backends.json_text import decode_text
+from backends.literals import shown_command
 from backends.models import ColorState, Finding
 from backends.ownership import command_problem
 from backends.ports import Deployed, Rollout, SwitchState
@@ -145,11 +145,11 @@ class CommandDeployer:
 
     def describe_deploy(self, color: str, version: str) -> list[str]:
         """The command."""
-        return [f"runs     {shlex.join(self._filled(self._deploy, color, version))}"]
+        return [f"runs     {shown_command(self._filled(self._deploy, color, version))}"]
 
     def describe_retire(self, color: str) -> list[str]:
         """The command."""
-        return [f"runs     {shlex.join(self._filled(self._retire, color, ''))}"] if self._retire else []
+        return [f"runs     {shown_command(self._filled(self._retire, color, ''))}"] if self._retire else []
 
     async def _run(
         self, command: tuple[str, ...], expected: Deployed, color: str, version: str, stamp: str, what: str

@@ -21,6 +21,7 @@ from backends.environment import command_environment
 from backends.errors import BackendError, ErrorKind
 from backends.file_locks import lock_within
 from backends.files import NotRegular, Planted, open_plain, read_regular
+from backends.literals import shown_command
 from backends.ownership import refuse_unsafe_command
 from backends.redaction import redacted
 from backends.text import clean
@@ -130,7 +131,7 @@ def _put_command(says: str, path: Path) -> str:
 
 def from_anywhere(directory: Path, *commands: Sequence[str]) -> str:
     """One line of shell that runs them one after the other where the config's commands run; empty for none."""
-    found = [shlex.join(command) for command in commands if command]
+    found = [shown_command(command) for command in commands if command]
     return " && ".join([f"cd {shlex.quote(str(directory.absolute()))}", *found]) if found else ""
 
 

@@ -6,7 +6,6 @@ What is live is proven by fresh requests: that the file was written says nothing
 
 import asyncio
 import os
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -36,6 +35,7 @@ from backends.deployments.switch_format import (
     template_problem,
 )
 from backends.errors import BackendError
+from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
@@ -176,7 +176,7 @@ class FileSwitch:
         lines = [f"control  {self._path}: {before.live} → {SwitchState(weights=weights, revision='').live}"]
         lines.append(f"traffic  {moves_words(before, weights, self._config.colors)}")
         for name, command in (("validate", self._config.validate), ("reload", self._config.reload)):
-            lines += [f"{name}  {shlex.join(command)}"] if command else []
+            lines += [f"{name}  {shown_command(command)}"] if command else []
         return lines
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
-from backends.literals import USE_REFERENCE, literal_at, literals, without_literals
+from backends.literals import USE_REFERENCE, literal_at, literals, secrets_in_command, without_literals
 from backends.paths import path_problem
 from backends.redaction import learn
 from backends.registry import adapter_class
@@ -23,6 +23,7 @@ from console.config.names import FIX, is_dangerous, name_problem, names_in, safe
 from console.config.shapes import (
     FORWARD_COMMANDS,
     LOOKS,
+    commands_in,
     fitting_fields,
     judging_problems,
     once,
@@ -242,6 +243,7 @@ def _load_entry(
     name = safe_name(name)
     if any(other.name == name for other in others):
         problem(f'a second {port} entry named "{name}"', "give it a name of its own", (*where, "name"))
+    learn(*(secret for command in commands_in(data) for secret in secrets_in_command(command)))
     forward: list[Problem] = []
     for at, words in literals(data):
         learn(literal_at(data, at))

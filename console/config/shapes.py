@@ -180,6 +180,18 @@ def unsafe_problems(source: ConfigText, value: Any, key: str, where: KeyPath) ->
     return []
 
 
+def commands_in(data: Any) -> list[list[str]]:
+    """Every command that an entry names."""
+    pairs = data.items() if isinstance(data, dict) else [("", each) for each in data] if isinstance(data, list) else ()
+    found = []
+    for key, value in pairs:
+        if key in COMMANDS and isinstance(value, list) and all(isinstance(word, str) for word in value):
+            found.append(value)
+        else:
+            found += commands_in(value)
+    return found
+
+
 def path_problems(source: ConfigText, value: Any, where: KeyPath) -> list[Problem]:
     """Texts of an entry that are no path and no URL, whatever their key: a zero byte is in no text at all, who begins
     with `~` means a home, and nobody listens on port 99999."""

@@ -32,6 +32,7 @@ from backends.deployments.haproxy.writer import STATIC_WORDS, Writer, goes_back
 from backends.deployments.sides import UrlSides, moves_words
 from backends.deployments.switch_format import check_weights, refuse_older_fence
 from backends.errors import BackendError
+from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
@@ -245,7 +246,7 @@ class HaproxySwitch:
             lines.append(f"node     {state.node}: {', then '.join(parts) or 'nothing to change'}")
         if config.persist:
             lines.append(
-                f"persist  {config.persist if isinstance(config.persist, str) else shlex.join(config.persist)}"
+                f"persist  {config.persist if isinstance(config.persist, str) else shown_command(config.persist)}"
             )
         return lines
 

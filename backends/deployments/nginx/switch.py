@@ -45,6 +45,7 @@ from backends.deployments.switch_format import (
     revision_of,
 )
 from backends.errors import BackendError
+from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, TruthLayer
 from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
@@ -236,8 +237,8 @@ class NginxSwitch:
         return [
             f"control  {self._path}: {before.live} → {to}",
             f"traffic  {moves_words(before, weights, config.colors)}",
-            f"validate  {shlex.join(config.validate)}",
-            f"reload  {shlex.join(config.reload)}",
+            f"validate  {shown_command(config.validate)}",
+            f"reload  {shown_command(config.reload)}",
             f"proof  {config.stamp_url}",
         ]
 
@@ -386,7 +387,7 @@ class NginxSwitch:
                     return ""
                 said = "an old worker still takes connections"
             await asyncio.sleep(_POLL_S)
-        return f"nginx kept what it ran after {shlex.join(self._config.reload)}: {said}"
+        return f"nginx kept what it ran after {shown_command(self._config.reload)}: {said}"
 
     async def _workers(self) -> set[int]:
         return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
@@ -394,4 +395,4 @@ class NginxSwitch:
     async def _run(self, command: tuple[str, ...]) -> Problem:
         problem = await asyncio.to_thread(run_command, command, self._base_dir, self._config.env)
         found = _EMERGENCY.search(problem)
-        return Problem(f"{shlex.join(command)}: {found[0]}") if found else problem
+        return Problem(f"{shown_command(command)}: {found[0]}") if found else problem
