@@ -2,18 +2,27 @@
 action, and what only a load balancer does."""
 
 import asyncio
+import json
+import shlex
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.aws.account import Account
+from backends.deployments.alb.rules import Rule
 from backends.deployments.alb.switch import AlbSwitch
+from backends.deployments.alb.writer import Writer
+from backends.errors import BackendError
 from backends.http import Http
+from backends.ports import SwitchState
 from backends.registry import AdapterContext, build
-from backends.testing.deployments import Meddle, Sicken, SwitchContract
-from tests.live.alb import Bench, alb_bench
+from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
+from tests.live.alb import TAGS, Bench, alb_bench
+from tests.live.aws import AwsLab
 from tests.live.moto import KEYS
+from tests.live.process import until
 from tests.two_colors import TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
@@ -38,10 +47,12 @@ async def service(tmp_path: Path, bench: Bench) -> AsyncIterator[TwoColors]:
         yield service
 
 
-def switch_of(bench: Bench, service: TwoColors, http: Http, *, rules: int = 1, **more: Any) -> AlbSwitch:
+def switch_of(bench: Bench, service: TwoColors, http: Http, *, rules: Any = 1, **more: Any) -> AlbSwitch:
     base = service.directory
     context = AdapterContext("model", base, base / "own", http)
-    found: AlbSwitch = build("deployments", "alb", bench.entry(service, rules=rules, **more), context)
+    given = more if isinstance(rules, int) else {**more, "rules": rules}
+    entry = {**bench.entry(service, rules=rules if isinstance(rules, int) else 1), **given}
+    found: AlbSwitch = build("deployments", "alb", entry, context)
     return found
 
 
@@ -76,3 +87,396 @@ class TestOneRule(_OverRules):
 
 class TestTwoRules(_OverRules):
     rules = 2
+
+
+async def error_of(
+    adapter: AlbSwitch, weights: dict[str, int] = GREEN, before: SwitchState | None = None, stamp: str = "A:shift"
+) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        await adapter.shift(before or await adapter.observe(), weights, stamp=stamp)
+    assert "\n" not in caught.value.message + caught.value.fix
+    return caught.value
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What was asked of AWS from now on."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    ask = Account._ask
+
+    def noted(self: Account, service: str, operation: str, attempts: int, request: dict[str, Any]) -> dict[str, Any]:
+        found.append((operation, request))
+        return ask(self, service, operation, attempts, request)
+
+    monkeypatch.setattr(Account, "_ask", noted)
+    return found
+
+
+def names(called: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    return [operation for operation, _ in called]
+
+
+# ---- what is sent
+
+
+def login(lab: AwsLab) -> dict[str, Any]:
+    oidc = {
+        "Issuer": "https://id.example.com", "AuthorizationEndpoint": "https://id.example.com/a",
+        "TokenEndpoint": "https://id.example.com/t", "UserInfoEndpoint": "https://id.example.com/u",
+        "ClientId": "teal", "ClientSecret": "correct-horse", "Scope": "openid", "SessionTimeout": 3600,
+        "OnUnauthenticatedRequest": "authenticate",
+    }  # fmt: skip
+    return {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": oidc}
+
+
+async def test_the_rest_of_the_action_list_stays_and_no_secret_is_sent(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    tuples = [{"TargetGroupArn": arn, "Weight": int(c == "blue")} for c, arn in bench.balancer.groups.items()]
+    stay = {"Enabled": True, "DurationSeconds": 90}
+    both = {"Type": "forward", "Order": 2, "ForwardConfig": {
+        "TargetGroups": tuples, "TargetGroupStickinessConfig": stay,
+    }}  # fmt: skip
+    bench.elb.modify_rule(RuleArn=bench.balancer.rules[0], Actions=[login(bench.lab), both])
+    before = bench.rule()
+    adapter = switch_of(bench, service, http)
+    await adapter.shift(await adapter.observe(), {"blue": 75, "green": 25}, stamp="A:shift[25]")
+    after = bench.rule()
+    assert bench.weights() == {"blue": 75, "green": 25}
+    assert after["Conditions"] == before["Conditions"]
+    (oidc, forward), (was, _) = after["Actions"], before["Actions"]
+    hidden = "UseExistingClientSecret"
+    same = {key: value for key, value in oidc["AuthenticateOidcConfig"].items() if key != hidden}
+    assert (same, oidc["Order"], forward["Order"]) == (was["AuthenticateOidcConfig"], 1, 2)
+    assert forward["ForwardConfig"]["TargetGroupStickinessConfig"] == stay
+    (sent,) = (request for operation, request in called if operation == "modify_rule")
+    assert set(sent) == {"RuleArn", "Actions"}
+    config = sent["Actions"][0]["AuthenticateOidcConfig"]
+    assert (config[hidden], "ClientSecret" in config) == (True, False)
+    findings = {finding.code: finding for finding in await adapter.preflight(await adapter.observe(), GREEN)}
+    assert "90 s" in findings["stickiness"].text
+
+
+async def test_a_default_action_moves_by_its_listener(bench: Bench, service: TwoColors, http: Http) -> None:
+    listener = bench.balancer.listeners[0]
+    groups = [{"TargetGroupArn": arn, "Weight": int(c == "blue")} for c, arn in bench.balancer.groups.items()]
+    bench.elb.modify_listener(
+        ListenerArn=listener, DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+    )
+    adapter = switch_of(bench, service, http, rules=1, listeners=[listener])
+    before = await adapter.observe()
+    assert before.weights == BLUE
+    assert (await adapter.deployment()).truth.control.value == "blue"
+    after = await adapter.shift(before, GREEN, stamp="A:shift", fence=3, journal="j1")
+    assert (after.weights, after.stamp, after.fence) == (GREEN, "A:shift", 3)
+    actions = bench.listener(listener)["DefaultActions"]
+    assert [each["Weight"] for each in actions[0]["ForwardConfig"]["TargetGroups"]] == [0, 100]
+    assert set(bench.tags(listener)) == set(TAGS)
+    assert "modify-listener" in adapter.manual_commands(BLUE)[1]
+
+
+async def test_a_rule_that_names_one_group_gets_both(bench: Bench, service: TwoColors, http: Http) -> None:
+    rule, blue = bench.balancer.rules[0], bench.balancer.groups["blue"]
+    bench.elb.modify_rule(RuleArn=rule, Actions=[{"Type": "forward", "TargetGroupArn": blue}])
+    adapter = switch_of(bench, service, http)
+    before = await adapter.observe()
+    assert before.weights == BLUE
+    after = await adapter.shift(before, {"blue": 50, "green": 50}, stamp="A:shift[50]")
+    assert after.weights == {"blue": 50, "green": 50}
+    assert "TargetGroupArn" not in bench.rule()["Actions"][0]
+
+
+# ---- what is refused
+
+
+def raw(bench: Bench, actions: list[dict[str, Any]]) -> None:
+    """Past simecs, which refuses what AWS refuses: AWS may have it from other times."""
+    bench.lab.moto.client("elbv2").modify_rule(RuleArn=bench.balancer.rules[0], Actions=actions)
+
+
+def weighed(bench: Bench, *weights: int, also: str = "") -> list[dict[str, Any]]:
+    groups = [*bench.balancer.groups.values(), *([also] if also else [])]
+    tuples = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in zip(groups, weights, strict=True)]
+    return [{"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}]
+
+
+NOWHERE = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}
+
+
+@pytest.mark.parametrize("odd", ["no forward action", "also forwards to", "weights are 0/0"])
+async def test_a_rule_that_says_no_shares_is_refused_before_any_effect(
+    bench: Bench, service: TwoColors, http: Http, odd: str, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    expected = await switch_of(bench, service, http).observe()
+    third = bench.lab.target_group(bench.balancer.vpc, 9) if odd.startswith("also") else ""
+    actions = {"no": [NOWHERE], "al": weighed(bench, 1, 0, 0, also=third) if third else [], "we": weighed(bench, 0, 0)}
+    raw(bench, actions[odd[:2]])
+    adapter = switch_of(bench, service, http)
+    found = await adapter.observe()
+    assert (found.weights, odd in found.detail, len(found.detail.splitlines())) == ({}, True, 2)
+    findings = [each for each in await adapter.preflight(found, GREEN) if each.code == "rule"]
+    assert [(each.level, odd in each.text, bool(each.fix)) for each in findings] == [("block", True, True)]
+    refused = await error_of(adapter, before=expected)
+    assert (refused.kind, odd in refused.message) == ("conflict", True)
+    assert (await adapter.deployment()).live == "unknown"
+    assert not {"modify_rule", "add_tags"} & set(names(called))
+
+
+async def test_what_is_not_there_names_its_key(bench: Bench, service: TwoColors, http: Http) -> None:
+    gone = bench.balancer.rules[0][:-4] + "0000"
+    adapter = switch_of(bench, service, http, rules=[gone])
+    for look in (adapter.observe, adapter.deployment):
+        with pytest.raises(BackendError) as caught:
+            await look()
+        assert (caught.value.kind, "`rules`" in caught.value.fix) == ("not_found", True)
+    group = bench.balancer.groups["green"][:-4] + "0000"
+    adapter = switch_of(bench, service, http, target_groups={**bench.balancer.groups, "green": group})
+    refused = await error_of(adapter)
+    assert (refused.kind, "correct `target_groups`" in refused.fix) == ("conflict", True)
+    with pytest.raises(BackendError) as caught:
+        await adapter.preflight(await adapter.observe(), GREEN)
+    assert (caught.value.kind, group in caught.value.message) == ("not_found", True)
+    assert "`target_groups`" in caught.value.fix
+
+
+async def test_the_default_rule_is_no_rule(bench: Bench, service: TwoColors, http: Http) -> None:
+    found = bench.elb.describe_rules(ListenerArn=bench.balancer.listeners[0])["Rules"]
+    default = next(rule["RuleArn"] for rule in found if rule["IsDefault"])
+    adapter = switch_of(bench, service, http, rules=[default])
+    findings = await adapter.preflight(await adapter.observe(), GREEN)
+    assert [each.level for each in findings if each.code == "rule"] == ["block"]
+
+
+async def test_a_rule_of_an_ingress_controller_is_told_with_its_type(
+    bench: Bench, service: TwoColors, http: Http
+) -> None:
+    rule = bench.balancer.rules[0]
+    bench.elb.add_tags(ResourceArns=[rule], Tags=[{"Key": "elbv2.k8s.aws/cluster", "Value": "prod"}])
+    try:
+        adapter = switch_of(bench, service, http)
+        findings = await adapter.preflight(await adapter.observe(), GREEN)
+    finally:
+        bench.elb.remove_tags(ResourceArns=[rule], TagKeys=["elbv2.k8s.aws/cluster"])
+    assert [(each.level, each.code) for each in findings if each.level == "block"] == [("block", "owner-ingress")]
+
+
+async def test_the_caller_of_another_account_reads_nothing(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    role = {"role_arn": "arn:aws:iam::111122223333:role/oncall"}
+    adapter = switch_of(bench, service, http, aws={**bench.lab.access, **role})
+    with pytest.raises(BackendError) as caught:
+        await adapter.preflight(SwitchState(weights=BLUE, revision="x"), GREEN)
+    assert (caught.value.kind, "111122223333" in caught.value.message) == ("auth", True)
+    assert called == []
+
+
+# ---- health of the targets
+
+
+async def test_no_weight_for_a_side_with_too_few_healthy_targets(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    adapter = switch_of(bench, service, http, min_healthy=2)
+    findings = {each.code: each for each in await adapter.preflight(await adapter.observe(), GREEN)}
+    assert (findings["capacity"].level, "1 of 1 targets healthy" in findings["capacity"].text) == ("block", True)
+    refused = await error_of(adapter)
+    assert (refused.kind, "at least 2" in refused.message) == ("conflict", True)
+    assert (await adapter.color_health("green")).healthy is False
+    assert not {"modify_rule", "add_tags"} & set(names(called))
+
+
+async def test_targets_that_fail_their_checks_are_named(bench: Bench, service: TwoColors, http: Http) -> None:
+    service.faults["green"].status = 503
+    group = bench.balancer.groups["green"]
+    await asyncio.to_thread(until, lambda: bench.lab.states(group) == ["unhealthy"], "unhealthy")
+    adapter = switch_of(bench, service, http, health={})
+    health = await adapter.color_health("green")
+    assert (health.healthy, health.ready, health.desired) == (False, 0, 1)
+    assert f"127.0.0.1:{bench.ports['green']} is unhealthy" in health.detail
+    assert "503" in health.detail
+    assert (await error_of(adapter)).kind == "conflict"
+    layer = await adapter.endpoints()
+    assert (layer.value, layer.ready) == ("blue", 1)
+
+
+async def test_a_group_that_no_rule_names_is_attached_by_the_printed_command(
+    bench: Bench, service: TwoColors, http: Http
+) -> None:
+    rule, blue = bench.balancer.rules[0], bench.balancer.groups["blue"]
+    for each in bench.balancer.rules:
+        bench.elb.modify_rule(RuleArn=each, Actions=[{"Type": "forward", "TargetGroupArn": blue}])
+    green = bench.balancer.groups["green"]
+    await asyncio.to_thread(until, lambda: bench.lab.states(green) == ["unused"], "unused")
+    adapter = switch_of(bench, service, http)
+    health = await adapter.color_health("green")
+    assert (health.healthy, "no rule forwards to its group" in health.detail) == (False, True)
+    findings = {each.code: each for each in await adapter.preflight(await adapter.observe(), GREEN)}
+    assert findings["unattached"].level == "block"
+    command = findings["unattached"].fix.partition(": ")[2]
+    _, actions = command.split(" --actions ")
+    bench.elb.modify_rule(RuleArn=rule, Actions=json.loads(shlex.split(actions)[0]))
+    assert bench.weights() == {"blue": 100, "green": 0}
+    await asyncio.to_thread(until, lambda: bench.lab.states(green) == ["healthy"], "healthy")
+    assert (await adapter.color_health("green")).healthy is True
+
+
+# ---- writes that fail
+
+
+async def test_a_write_whose_answer_is_lost_is_found(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    for operation in ("ModifyRule", "AddTags"):
+        adapter = switch_of(bench, service, http)
+        before = await adapter.observe()
+        to = GREEN if before.live == "blue" else BLUE
+        called.clear()
+        bench.lab.fault(operation, "drop-after-commit")
+        after = await adapter.shift(before, to, stamp="A:shift")
+        assert (after.weights, after.stamp) == (to, "A:shift")
+        assert (names(called).count("modify_rule"), names(called).count("add_tags")) == (1, 1)
+
+
+async def test_a_write_that_never_came_is_no_write(bench: Bench, service: TwoColors, http: Http) -> None:
+    adapter = switch_of(bench, service, http)
+    before = await adapter.observe()
+    bench.lab.fault("ModifyRule", "error")
+    failed = await error_of(adapter)
+    assert failed.kind == "unreachable"
+    assert await adapter.observe() == before  # announced, and not written
+    after = await adapter.shift(before, GREEN, stamp="A:shift")
+    assert after.weights == GREEN
+
+
+async def test_what_aws_refuses_for_too_many_calls_goes_again(bench: Bench, service: TwoColors, http: Http) -> None:
+    adapter = switch_of(bench, service, http)
+    bench.lab.fault("ModifyRule", "throttle")
+    assert (await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")).weights == GREEN
+
+
+async def test_a_set_that_is_half_written_is_mixed_and_the_same_shift_goes_on_with_it(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]], monkeypatch: Any
+) -> None:
+    adapter = switch_of(bench, service, http, rules=2)
+    before = await adapter.observe()
+    sent = Writer._send
+
+    async def once(self: Writer, rule: Rule, weights: dict[str, int]) -> None:
+        if rule.place.arn == bench.balancer.rules[1]:
+            raise BackendError("auth", "no right elasticloadbalancing:ModifyRule", status=403)
+        await sent(self, rule, weights)
+
+    monkeypatch.setattr(Writer, "_send", once)
+    failed = await error_of(adapter, stamp="A:shift")
+    assert (failed.kind, "written before it: rule" in failed.message) == ("auth", True)
+    half = await adapter.observe()
+    assert (half.weights, half.live, half.stamp) == ({"blue": 50, "green": 50}, "mixed", "A:shift")
+    assert "the rules differ" in half.detail
+    assert [each.code for each in await adapter.preflight(half, GREEN) if each.level == "warning"] == ["rules-differ"]
+    assert await conflicts_with(adapter, before)
+    monkeypatch.undo()
+    called.clear()
+    after = await switch_of(bench, service, http, rules=2).shift(half, GREEN, stamp="A:shift")
+    assert (after.weights, after.stamp) == (GREEN, "A:shift")
+    back = await adapter.shift(after, BLUE, stamp="A:shift-back")
+    assert (back.weights, bench.live()) == (BLUE, {"blue"})
+
+
+async def conflicts_with(adapter: AlbSwitch, before: SwitchState) -> bool:
+    return (await error_of(adapter, before=before)).kind == "conflict"
+
+
+async def test_an_edit_between_the_look_and_the_write_is_not_written_over(
+    bench: Bench, service: TwoColors, http: Http, monkeypatch: Any
+) -> None:
+    adapter = switch_of(bench, service, http)
+    tag = Writer._tag
+
+    async def then_edited(self: Writer, rule: Rule, tags: list[dict[str, str]]) -> None:
+        await tag(self, rule, tags)
+        bench.lab.weigh(rule.place.arn, bench.balancer.groups, {"blue": 70, "green": 30})
+
+    monkeypatch.setattr(Writer, "_tag", then_edited)
+    refused = await error_of(adapter)
+    assert (refused.kind, "BLUE 70 %" in refused.message) == ("conflict", True)
+    assert bench.weights() == {"blue": 70, "green": 30}
+
+
+async def test_a_condition_that_changed_is_a_conflict_too(bench: Bench, service: TwoColors, http: Http) -> None:
+    adapter = switch_of(bench, service, http)
+    before = await adapter.observe()
+    rule, was = bench.balancer.rules[0], bench.rule()["Conditions"]
+    bench.elb.modify_rule(RuleArn=rule, Conditions=[{"Field": "path-pattern", "Values": ["/model/*"]}])
+    try:
+        assert await conflicts_with(adapter, before)
+    finally:
+        kept = [{"Field": each["Field"], "Values": each["Values"]} for each in was]
+        bench.elb.modify_rule(RuleArn=rule, Conditions=kept)
+
+
+async def test_a_mark_that_is_none_is_odd(bench: Bench, service: TwoColors, http: Http) -> None:
+    rule = bench.balancer.rules[0]
+    bench.elb.add_tags(ResourceArns=[rule], Tags=[{"Key": "tealdeck:mark", "Value": "of a newer program"}])
+    found = await switch_of(bench, service, http).observe()
+    assert (found.weights, "of a newer program" in found.odd_mark) == (BLUE, True)
+
+
+# ---- retiring
+
+
+async def test_a_side_is_retired_when_no_client_can_be_left(bench: Bench, service: TwoColors, http: Http) -> None:
+    commands = {"deploy": ["true"], "retire": ["sh", "-c", ": > $0.version", "{color}"]}
+    adapter = switch_of(bench, service, http, **commands)
+    deployer = adapter.deployer
+    assert deployer is not None
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    with pytest.raises(BackendError) as caught:
+        await deployer.retire(await deployer.deployed("blue"), "blue", stamp="B:retire")
+    assert (caught.value.kind, "300 s" in caught.value.message) == ("conflict", True)
+    assert service.version("blue")
+    for arn in bench.balancer.groups.values():
+        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
+        bench.elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+    await deployer.retire(await deployer.deployed("blue"), "blue", stamp="B:retire")
+    assert not service.version("blue")
+
+
+# ---- what it costs
+
+
+async def test_a_refresh_costs_three_calls_and_health_is_looked_at_each_half_minute(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    adapter = switch_of(bench, service, http)
+    first = await adapter.deployment()
+    assert sorted(names(called)) == ["describe_rules", "describe_target_health", "describe_target_health"]
+    adapter._shown_at -= 10  # as the console asks while nothing is open
+    await asyncio.sleep(1.1)
+    called.clear()
+    second = await adapter.deployment()
+    assert names(called) == []  # within 5 s
+    assert second.truth.endpoints.at == first.truth.endpoints.at
+    assert "s ago" in second.truth.endpoints.detail
+    await adapter.deployment()  # as it asks each second while an action is open
+    assert sorted(names(called)) == ["describe_rules", "describe_target_health", "describe_target_health"]
+
+
+async def test_twenty_services_of_one_balancer_are_read_in_one_call(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    listener, rules = bench.balancer.listeners[0], []
+    try:
+        for number in range(19):
+            made = bench.elb.create_rule(
+                ListenerArn=listener, Priority=100 + number, Actions=weighed(bench, 1, 0),
+                Conditions=[{"Field": "path-pattern", "Values": [f"/{number}"]}],
+            )  # fmt: skip
+            rules.append(made["Rules"][0]["RuleArn"])
+        adapters = [switch_of(bench, service, http, rules=[arn]) for arn in [*rules, bench.balancer.rules[0]]]
+        found = await asyncio.gather(*(adapter.deployment() for adapter in adapters))
+    finally:
+        for arn in rules:
+            bench.elb.delete_rule(RuleArn=arn)
+    assert [one.live for one in found] == ["blue"] * 20
+    assert sorted(names(called)) == ["describe_rules", "describe_target_health", "describe_target_health"]

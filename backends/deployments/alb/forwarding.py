@@ -26,27 +26,31 @@ def unknown_type(actions: list[Action]) -> str:
     return next((clean(str(a.get("Type")), 60) for a in actions if a.get("Type") not in KNOWN), "")
 
 
-def shares_in(actions: list[Action], groups: dict[str, str]) -> tuple[dict[str, int], str]:
-    """Percent by color; or nothing, and why nobody can tell. `groups`: the ARN of each color's target group."""
+class Unclear(ValueError):
+    """Nobody can tell the shares: why, and in `fix` what to do."""
+
+    def __init__(self, why: str, fix: str) -> None:
+        super().__init__(why)
+        self.fix = fix
+
+
+def shares_in(actions: list[Action], groups: dict[str, str]) -> dict[str, int]:
+    """Percent by color. `groups`: the ARN of each color's target group. Raises Unclear."""
     forward = _forward(actions)
     if forward is None:
         kinds = ", ".join(clean(str(a.get("Type")), 60) for a in actions) or "nothing"
-        return {}, f"it has no forward action ({kinds})"
+        raise Unclear(f"it has no forward action ({kinds})", "name a rule or listener that forwards to `target_groups`")
     weights = _weights(forward)
     strangers = [arn for arn in weights if arn not in groups.values()]
     if strangers:
         also = "" if len(weights) == 1 else "also "
-        return {}, f"it {also}forwards to {_short(strangers[0])}, which is none of `target_groups`"
+        why = f"it {also}forwards to {_short(strangers[0])}, which is none of `target_groups`"
+        raise Unclear(why, "correct `target_groups`, or take that group out of the rule")
     found = {color: weights.get(arn, 0) for color, arn in groups.items()}
     if not sum(found.values()):
-        return {}, f"its weights are {'/'.join(str(weight) for weight in found.values())}: it sends nobody anywhere"
-    return percent(found), ""
-
-
-def attached(actions: list[Action]) -> set[str]:
-    """The ARNs of the target groups that it forwards to, also with weight 0."""
-    forward = _forward(actions)
-    return set(_weights(forward)) if forward is not None else set()
+        why = f"its weights are {'/'.join(str(weight) for weight in found.values())}: it sends nobody anywhere"
+        raise Unclear(why, "give the color that shall have the traffic a weight, by `aws elbv2`")
+    return percent(found)
 
 
 def stickiness_s(actions: list[Action]) -> int:

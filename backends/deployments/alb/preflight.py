@@ -25,7 +25,7 @@ def of_rules(rules: list[Rule]) -> list[Finding]:
     found = []
     for rule in rules:
         if why := rule.problem or rule.unwritable():
-            fix = "see docs/aws.md: what is refused, and what to do there"
+            fix = rule.fix or "see docs/aws.md: what is refused, and what to do there"
             found.append(Finding(level="block", code="rule", text=f"{rule.place.words}: {why}", fix=fix))
     known = [rule for rule in rules if rule.shares]
     if any(rule.shares != known[0].shares for rule in known):

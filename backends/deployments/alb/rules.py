@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.aws.account import Account
-from backends.deployments.alb.forwarding import Action, digest_of, shares_in, stickiness_s, unknown_type
+from backends.deployments.alb.forwarding import Action, Unclear, digest_of, shares_in, stickiness_s, unknown_type
 from backends.deployments.alb.marks import Mark, Marks, read_marks
 from backends.deployments.alb.places import Place
 from backends.deployments.switch_format import percent
@@ -20,13 +20,15 @@ TAGGED_AT_ONCE = 20  # ARNs that one DescribeTags takes
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """One of them. `shares`: percent by color; empty where nobody can tell, with the reason in `problem`. `digest`: of
-    the actions; `limits`: of the conditions and transforms; `priority`: `default` for a default action."""
+    """One of them. `shares`: percent by color; empty where nobody can tell, with the reason in `problem` and what to do
+    in `fix`. `digest`: of the actions; `limits`: of the conditions and transforms; `priority`: `default` for a default
+    action."""
 
     place: Place
     actions: list[Action]
     shares: dict[str, int]
     problem: str = ""
+    fix: str = ""
     digest: str = ""
     limits: str = ""
     priority: str = ""
@@ -82,10 +84,15 @@ async def read_tags(account: Account, arns: list[str]) -> dict[str, dict[str, st
 def rule_of(place: Place, answer: dict[str, Any], groups: dict[str, str], tags: dict[str, str] | None = None) -> Rule:
     """From what DescribeRules or DescribeListeners says of it."""
     actions = answer.get("Actions") or answer.get("DefaultActions") or []
-    shares, problem = shares_in(actions, groups)
+    shares: dict[str, int] = {}
+    problem = fix = ""
+    try:
+        shares = shares_in(actions, groups)
+    except Unclear as unclear:
+        problem, fix = str(unclear), unclear.fix
     limits = [answer.get("Conditions") or [], answer.get("Transforms") or []]
     return Rule(
-        place=place, actions=actions, shares=shares, problem=problem, digest=digest_of(actions),
+        place=place, actions=actions, shares=shares, problem=problem, fix=fix, digest=digest_of(actions),
         limits=hashlib.sha256(msgspec.json.encode(limits, order="deterministic")).hexdigest()[:16],
         priority="default" if answer.get("IsDefault") else clean(str(answer.get("Priority", "default")), 20),
         marks=read_marks(tags or {}), tags=tags or {},
@@ -103,10 +110,12 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
     marks = [rule.mark for rule in rules]
     newest = max(marks, key=lambda mark: mark.number if mark else 0)
     odd = next((f"{rule.place.words}: {rule.marks.odd}" for rule in rules if rule.marks.odd), "")
-    unclear = [f"{rule.place.words}: {rule.problem}" for rule in rules if not rule.shares]
+    unclear = [rule for rule in rules if not rule.shares]
     weights: dict[str, int] = {}
-    detail = "; ".join(unclear)
-    if not unclear:
+    detail = "; ".join(f"{rule.place.words}: {rule.problem}" for rule in unclear)
+    if unclear:
+        detail += f"\n{unclear[0].fix}"
+    else:
         weights = rules[0].shares
         if any(rule.shares != weights for rule in rules):
             weights = percent({color: sum(rule.shares[color] for rule in rules) for color in colors})

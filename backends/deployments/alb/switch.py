@@ -41,7 +41,7 @@ from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.settings import Duration
-from backends.text import clean
+from backends.text import clean, first_line
 from backends.together import together
 
 
@@ -241,7 +241,7 @@ class AlbSwitch:
                 self._board.forget()
             after = await self.observe()
         if after.weights != weights or after.stamp != stamp:
-            said = after.detail or shares_words(after.weights)
+            said = first_line(after.detail) or shares_words(after.weights)
             raise BackendError("conflict", f"{self._where()}: somebody wrote in the same moment: {said}")
         return after
 
@@ -310,9 +310,10 @@ class AlbSwitch:
 
     def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         if not found.weights:
-            raise BackendError("conflict", f"{found.detail}: not written over", fix="put the rule right by hand")
+            why, _, fix = found.detail.partition("\n")
+            raise BackendError("conflict", f"{why}: not written over", fix=fix)
         if (found.weights, found.revision) != (expected.weights, expected.revision):
-            said = found.detail or shares_words(found.weights)
+            said = first_line(found.detail) or shares_words(found.weights)
             raise BackendError("conflict", f"{self._where()}: it says {said}, stamp {found.stamp or 'none'}: changed")
 
     def _check(self, weights: dict[str, int]) -> None:

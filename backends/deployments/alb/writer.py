@@ -14,9 +14,10 @@ from backends.aws.account import Account
 from backends.deployments.alb.forwarding import digest_of, rewritten
 from backends.deployments.alb.marks import BEFORE, MARK, Mark, announced, now
 from backends.deployments.alb.rules import Rule, read_rules
-from backends.errors import BackendError
+from backends.errors import BackendError, ErrorKind
 from backends.together import together
 
+_ANSWERS: frozenset[ErrorKind] = frozenset({"auth", "config", "conflict", "failed", "not_found", "rate_limited"})
 LOOK_AGAIN_S = (0.2, 0.5, 1.0, 2.0)
 
 
@@ -70,7 +71,15 @@ class Writer:
         )  # fmt: skip
 
     async def _tag(self, rule: Rule, tags: list[dict[str, str]]) -> None:
-        await self._account.write("elbv2", "add_tags", ResourceArns=[rule.place.arn], Tags=tags)
+        """Without an answer it is looked for; it moves no traffic, and so goes once more where it is not there."""
+        try:
+            await self._account.write("elbv2", "add_tags", ResourceArns=[rule.place.arn], Tags=tags)
+        except BackendError as error:
+            if _is_answer(error):
+                raise
+            own = (await self._read(rule)).tags
+            if any(own.get(tag["Key"]) != tag["Value"] for tag in tags):
+                await self._account.write("elbv2", "add_tags", ResourceArns=[rule.place.arn], Tags=tags)
 
     async def _write(self, rule: Rule, weights: dict[str, int], mark: Mark) -> None:
         again = await self._read(rule)
@@ -92,7 +101,7 @@ class Writer:
 
     async def _arrived(self, rule: Rule, mark: Mark, error: BackendError) -> bool:
         """Whether a write that failed is there all the same: looked for a few times where AWS did not answer it."""
-        if error.status is not None and error.status < 500:
+        if _is_answer(error):
             return False
         for wait_s in LOOK_AGAIN_S:
             await asyncio.sleep(wait_s)
@@ -108,6 +117,11 @@ class Writer:
 
     async def _read(self, rule: Rule) -> Rule:
         return (await read_rules(self._account, (rule.place,), self._groups))[0]
+
+
+def _is_answer(error: BackendError) -> bool:
+    """Whether AWS itself said no: then nothing came of it, and nothing will."""
+    return error.kind in _ANSWERS or (error.status is not None and error.status < 500)
 
 
 def is_done(rule: Rule, weights: dict[str, int], stamp: str) -> bool:
