@@ -72,6 +72,8 @@ class LogFeed:
         try:
             async with aclosing(tail.batches()) as batches:
                 async for batch in batches:
+                    if not self._recent:
+                        self._put_followed(tail)
                     self._recent.extend(batch)
                     for listener in tuple(self._listeners):
                         try:
@@ -84,13 +86,18 @@ class LogFeed:
     async def _put_states(self, tail: Tail) -> None:
         while True:
             await asyncio.sleep(self._interval_s)
-            for name in self._sources:
-                if tail.states[name].followed_since is not None:
-                    self._put(tail, name)
+            self._put_followed(tail)
+
+    def _put_followed(self, tail: Tail) -> None:
+        for name in self._sources:
+            if tail.states[name].followed_since is not None:
+                self._put(tail, name)
 
     def _put(self, tail: Tail, name: str) -> None:
-        """What is known of a source: as fresh as its stream is open, whether or not anything is written."""
+        """What is known of a source: as fresh as its stream is open, whether or not anything is written; nothing new
+        before all that was there is out."""
         state, key = tail.states[name], SourceKey("logs", name)
+        is_at_now = state.followed_since is not None and (tail.begun or not state.lines)
         before = self._store.get(key)
         heard: Any = before.fetched_at if before else None
         self._store.put(
@@ -98,7 +105,7 @@ class LogFeed:
                 key=key,
                 type=self._sources[name][0],
                 items=tuple(self._recent) if len(self._sources) == 1 else (),
-                fetched_at=moment.utc_now() if state.followed_since is not None else heard,
+                fetched_at=moment.utc_now() if is_at_now else heard,
                 error=state.error,
                 interval_s=self._interval_s,
             )

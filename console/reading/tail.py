@@ -20,7 +20,9 @@ from console.ports.store import SourceError
 FLUSH_S = 0.1
 BUSY_FLUSH_S = 0.25  # a screen that changes wholly each time: four frames a second leave the loop to the keys
 BUSY_LINES = 500
-BEGIN_S = 0.15
+BEGIN_S = 0.15  # a source that says nothing for so long has said what was there
+UNHEARD_S = 1.5  # so long those that have lines wait at first for one that may have none
+AT_NOW_S = 2.0
 MAX_WAITING = 20_000
 TURN_LINES = 200  # after so many lines of one source, others and the keys get their turn
 OVERLAP_S = 5.0
@@ -32,12 +34,18 @@ Identity = tuple[str, str, str]
 
 
 class TailState(Struct, kw_only=True):
-    """How one source is doing: since when it is followed (None: it is not), why not, when it was heard of last."""
+    """How one source is doing: since when it is followed (None: it is not), why not, when it was heard of last, the
+    time of its newest line."""
 
     followed_since: datetime | None = None
     error: SourceError | None = None
     heard_at: datetime | None = None
+    newest_at: datetime | None = None
     lines: int = 0
+
+    def is_at(self, now: datetime) -> bool:
+        """Whether its newest line was written just now."""
+        return self.newest_at is not None and abs((now - self.newest_at).total_seconds()) <= AT_NOW_S
 
 
 class Tail:
@@ -56,8 +64,11 @@ class Tail:
         self.merger = Merger(WINDOW_S if len(sources) > 1 else 0.0)
         self._room = asyncio.Event()
         self._news = asyncio.Event()
-        self._began_at: dict[str, float] = {}
-        self._begun = False
+        self._pushed_at: dict[str, float] = {}
+        self._looked: Counter[str] = Counter()
+        self._started = time.monotonic()
+        self.begun = False
+        """Whether all that was there is out: before, what is shown as the newest would be minutes old."""
 
     async def batches(self) -> AsyncGenerator[list[LogEntry], None]:
         """Lines in order of time, those of the queries first, then what is written; at most ten batches a second."""
@@ -78,13 +89,26 @@ class Tail:
             await asyncio.gather(*pumps, return_exceptions=True)
 
     def _due(self) -> list[LogEntry]:
-        """What the window lets out; once, at the beginning, all that every source has had to say so far."""
+        """What the window lets out; at the beginning nothing, and then at once all that was there."""
         now = time.monotonic()
-        if not self._begun and len(self._began_at) == len(self._sources):
-            self._begun = now - max(self._began_at.values()) >= BEGIN_S
-            if self._begun:
-                return self.merger.flush()
-        return self.merger.pop(now)
+        if self.begun:
+            return self.merger.pop(now)
+        caught_up = [self._caught_up(name, now) for name in self._sources]
+        self._looked = Counter({name: state.lines for name, state in self.states.items()})
+        if not all(caught_up):
+            return []
+        self.begun = True
+        return self.merger.flush()
+
+    def _caught_up(self, name: str, now: float) -> bool:
+        """Whether a source has said all that was there before: so many lines as were asked for, one of now, or nothing
+        more since the last look."""
+        state = self.states[name]
+        if name not in self._pushed_at:
+            return now - self._started >= UNHEARD_S
+        if state.error is not None or state.lines >= self._queries[name].limit or state.is_at(moment.utc_now()):
+            return True
+        return state.lines == self._looked[name] and now - self._pushed_at[name] >= BEGIN_S
 
     async def _pump(self, name: str) -> None:
         """Follow one source for ever; what ends it is said, and it is begun again after a growing while."""
@@ -101,7 +125,7 @@ class Tail:
                 error = BackendError("internal", f"{type(failure).__name__} in {name}: {clean(str(failure), 200)}")
             failures = 0 if state.lines > lines else failures
             state.error, state.followed_since = SourceError.of(error), None
-            self._began_at.setdefault(name, time.monotonic())
+            self._pushed_at.setdefault(name, time.monotonic())
             self._news.set()
             self._changed(name)
             await asyncio.sleep(backoff_s(failures, *BACKOFF_S))
@@ -119,19 +143,20 @@ class Tail:
         quiet = asyncio.get_running_loop().call_later(QUIET_S, self._open, name, state)
         try:
             async for entry in stream:
-                self._open(name, state)
                 if newest is not None and entry.at is not None and entry.at > newest:
                     known.clear()
                 identity = _identity(entry)
                 if known.get(identity, 0) > 0:
                     known[identity] -= 1
                     again += 1
+                    self._open(name, state)
                     continue
                 if resumed and not again:
                     self._push(name, state, gap(name, None, "it was lost, and taken up again behind its last line"))
                 resumed = False
                 seen.add(entry, identity)
                 self._push(name, state, entry)
+                self._open(name, state)
                 while self.merger.held >= MAX_WAITING:
                     self._room.clear()
                     await self._room.wait()
@@ -149,8 +174,8 @@ class Tail:
     def _push(self, name: str, state: TailState, entry: LogEntry) -> None:
         state.lines += 1
         state.heard_at = moment.utc_now()
-        now = time.monotonic()
-        self._began_at.setdefault(name, now)
+        state.newest_at = entry.at or state.newest_at
+        now = self._pushed_at[name] = time.monotonic()
         self.merger.push(name, entry, now)
         self._news.set()
 

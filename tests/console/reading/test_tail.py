@@ -13,7 +13,9 @@ from backends.logs.lines import nanoseconds
 from backends.logs.merging import is_gap
 from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
+from console.ports.store import Store
 from console.reading import tail as tail_module
+from console.reading.log_feed import LogFeed
 from console.reading.tail import Tail
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -83,6 +85,36 @@ async def test_what_is_there_comes_at_once_and_in_order() -> None:
     assert [entry.message for entry in found] == [f"{'ab'[n % 2]}{n}" for n in range(300)]
     assert tail.merger.late == 0
     assert (one.closed, two.closed) == (1, 1)
+
+
+class Slow(Scripted):
+    """A source that says its lines one at a time, and lets the reader look in between."""
+
+    async def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
+        async for entry in super().follow(query):
+            await asyncio.sleep(0.002)
+            yield entry
+
+
+async def test_a22_what_was_there_is_out_at_once_and_never_shown_as_the_newest_while_more_comes() -> None:
+    slow = Slow([line(n, f"line {n}") for n in range(200)])
+    tail = followed({"one": of(slow)}, LogQuery())
+    async with asyncio.timeout(PATIENCE_S), aclosing(tail.batches()) as batches:
+        assert not tail.begun
+        first = await anext(batches)
+    assert (len(first), first[-1].message, tail.begun) == (200, "line 199", True)
+
+
+@pytest.mark.parametrize("query", [LogQuery(limit=50), LogQuery(limit=0)])
+async def test_a22_what_comes_behind_the_lines_that_were_asked_for_is_news(query: LogQuery) -> None:
+    tail = followed({"one": of(Slow([line(n, f"line {n}") for n in range(200)]))}, query)
+    async with asyncio.timeout(PATIENCE_S), aclosing(tail.batches()) as batches:
+        assert query.limit <= len(await anext(batches)) < 200
+
+
+async def test_a22_a_source_without_lines_holds_the_others_back_for_a_moment_only() -> None:
+    sources = {"one": of(Scripted([line(1, "fine")])), "silent": of(Scripted([]))}
+    assert [entry.message for entry in await read(followed(sources, LogQuery()), 1)] == ["fine"]
 
 
 async def test_a_lost_source_is_taken_up_again_and_nothing_comes_twice() -> None:
@@ -180,3 +212,23 @@ async def test_late_lines_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = await read(tail, 3)
     assert [(entry.message, entry.late) for entry in found] == [("early", False), ("young", False), ("late", True)]
     assert tail.merger.late == 1
+
+
+async def test_a22_the_log_panel_has_no_age_before_the_tail_is_there() -> None:
+    store, seen = Store(), list[tuple[int, bool]]()
+    feed = LogFeed({"one": ("files", of(Slow([line(n, f"line {n}") for n in range(100)])))}, store, 60.0)
+    shown = 0
+    full = asyncio.Event()
+
+    def lines(batch: list[LogEntry] | None) -> None:
+        nonlocal shown
+        shown += len(batch or ())
+        if shown == 100:
+            full.set()
+
+    feed.listen(lines)
+    store.listen(lambda snapshot: seen.append((shown, snapshot.fetched_at is not None)))
+    feed.start(lambda _: LogQuery())
+    await asyncio.wait_for(full.wait(), PATIENCE_S)
+    await feed.aclose()
+    assert seen == [(0, False), (0, True)]  # opened; then as the lines come, all at once
