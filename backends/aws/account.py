@@ -30,7 +30,7 @@ OPENING_S = 15.0  # for the import of boto3, the credentials and the clients: no
 SENDS = 3  # of a write that AWS did not take because there were too many
 SEND_AGAIN_S = 0.4
 MAX_PAGES = 50
-SETTLES_S = 15.0
+SETTLES_S = 10.0
 """After how many seconds a write that was not answered takes effect no more: AWS says nothing of it, and its load
 balancers give a request up long before."""
 _NOT_RENEWED = frozenset({"env", "sso", "login"})

@@ -373,9 +373,19 @@ async def kubernetes_bench(directory: Path) -> AsyncIterator[Bench]:
             yield bench
 
 
+@contextlib.asynccontextmanager
+async def alb_bench(directory: Path) -> AsyncIterator[Bench]:
+    """Two listeners of a load balancer of AWS."""
+    from tests.chaos.alb import over_alb
+
+    async with over_alb(directory) as bench:
+        yield bench
+
+
 BENCHES: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
     "file-switch": file_bench,
     "haproxy": haproxy_bench,
     "nginx": nginx_bench,
     "kubernetes": kubernetes_bench,
+    "alb": alb_bench,
 }

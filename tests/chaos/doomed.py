@@ -2,10 +2,10 @@
 
 python -P -m tests.chaos.doomed ACTION_ID DIGEST INSTANT COUNTED [TTL_S]
 
-The instants are before and after each transaction of the journal and each write to the system, in the order of their
-coming; `kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live.
-What was reached is appended to the file COUNTED, a line each. With TTL_S its lease lasts so long, and it stops itself
-instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for each job of `tests.chaos.runners`.
+The instants are before and after each transaction of the journal, each write to the system and each call that such a
+write makes to AWS, in the order of their coming; `kill -9` falls exactly there: nothing of what would follow is done,
+and no `finally` runs. 0 lets it live. What was reached is appended to the file COUNTED, a line each. With TTL_S its
+lease lasts so long, and it stops itself instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for each job of `tests.chaos.runners`.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from actions.journal.lease import LeaseTimes
 from actions.journal.location import journal_location
 from actions.journal.sql import SqlJournal
 from actions.runner import run_action
+from backends.aws.account import Account
 from console.runners import JOURNAL_VARIABLE, build_described
 from tests.chaos.runners import Job, Told
 
@@ -84,6 +85,15 @@ async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes
         return done
 
     SqlJournal.write = write  # type: ignore[method-assign]
+    call = Account.write
+
+    async def called(self: Account, service: str, operation: str, **request: Any) -> dict[str, Any]:
+        instants.reach(f"before {operation}")
+        answer = await call(self, service, operation, **request)
+        instants.reach(f"after {operation}")
+        return answer
+
+    Account.write = called  # type: ignore[method-assign]
 
     async def build(entry: Described) -> Any:
         return Watched(await build_described(entry), instants)

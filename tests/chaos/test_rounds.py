@@ -14,8 +14,9 @@ from tests.live.kubernetes import Cluster
 SEED = int(os.environ.get("TEAL_CHAOS_SEED", "143"))  # its first six rounds are of six kinds
 ROUNDS = int(os.environ.get("TEAL_CHAOS_ROUNDS", "6"))
 KUBERNETES_ROUNDS = int(os.environ.get("TEAL_KUBE_CHAOS_ROUNDS", "2"))
+ALB_ROUNDS = int(os.environ.get("TEAL_ALB_CHAOS_ROUNDS", "2"))
 MINUTES = 0.3
-"""No round of a switch is begun after that: all four take less than 90 seconds on two cores."""
+"""No round of a switch is begun after that: all five take less than 90 seconds on two cores."""
 LIVE = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
 
 
@@ -24,6 +25,14 @@ LIVE = [pytest.mark.live, pytest.mark.xdist_group("proxies")]
 )
 async def test_a_sample_breaks_no_promise(tmp_path: Path, switch: str, capsys: pytest.CaptureFixture[str]) -> None:
     await sampled(switch, BENCHES[switch](tmp_path), tmp_path, ROUNDS, capsys)
+
+
+@pytest.mark.live
+@pytest.mark.xdist_group("aws")
+async def test_a_sample_on_a_load_balancer_breaks_no_promise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await sampled("alb", BENCHES["alb"](tmp_path), tmp_path, ALB_ROUNDS, capsys)
 
 
 @pytest.mark.live

@@ -1,0 +1,33 @@
+"""kill -9 of a runner at an instant that is named, on two listeners of a load balancer."""
+
+from pathlib import Path
+
+import pytest
+
+from actions.models import Request
+from tests.chaos.benches import BENCHES
+from tests.chaos.harness import Chaos
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
+
+FLIP = Request(kind="flip", service="analytics")
+
+
+@pytest.mark.parametrize("instant", ["after add_tags", "after modify_rule"])
+async def test_a_set_of_rules_that_is_half_written_converges(tmp_path: Path, instant: str) -> None:
+    """Announced and not written; one rule of two written: gone on with, or taken back."""
+    async with BENCHES["alb"](tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        resumed, back = await chaos.both_rescues(FLIP, instant)
+        assert (resumed.killed_at, resumed.status) == (instant, "succeeded")
+        assert (back.killed_at, back.status in ("rolled_back", "aborted")) == (instant, True)
+        await chaos.aclose()
+
+
+async def test_a_write_that_nobody_recorded_is_known_for_what_it_is(tmp_path: Path) -> None:
+    async with BENCHES["alb"](tmp_path) as bench:
+        chaos = Chaos(bench, tmp_path / "journal")
+        resumed, back = await chaos.both_rescues(FLIP, "after shift")
+        assert (resumed.killed_at, resumed.status) == ("after shift", "succeeded")
+        assert back.status == "rolled_back"
+        await chaos.aclose()
