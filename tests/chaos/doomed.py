@@ -5,7 +5,8 @@ python -P -m tests.chaos.doomed ACTION_ID DIGEST INSTANT COUNTED [TTL_S]
 The instants are before and after each transaction of the journal, each write to the system and each call that such a
 write makes to AWS, in the order of their coming; `kill -9` falls exactly there: nothing of what would follow is done,
 and no `finally` runs. 0 lets it live. What was reached is appended to the file COUNTED, a line each. With TTL_S its
-lease lasts so long, and it stops itself instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for each job of `tests.chaos.runners`.
+lease lasts so long, and it stops itself instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for
+each job of `tests.chaos.runners`.
 """
 
 import asyncio
