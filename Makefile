@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench chaos shots clean
+.PHONY: run test lint bench chaos drills shots clean
 
 run: .venv/.run
 	@$(BIN)/teal
@@ -25,6 +25,10 @@ bench: .venv/.test
 # make chaos CHAOS="--switch nginx --seed 3 --first 17 --rounds 1"
 chaos: .venv/.test
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+# Plays docs/drills.md on a sandbox of its own, with exactly those keys at 80×24: how many keys, how many seconds.
+drills: .venv/.test
+	$(BIN)/python -m tests.terminal.drills
 
 shots: .venv/.test
 	$(BIN)/python -m docs.shots

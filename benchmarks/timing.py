@@ -106,6 +106,7 @@ def environment(state: Path, **more: str) -> dict[str, str]:
     """A clean environment with a state directory of its own."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     base = {"PATH": path, "HOME": str(state), "TEAL_STATE_DIR": str(state), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    base["TEAL_SANDBOX_BAKE"] = "2s"
     return {**base, **more}
 
 

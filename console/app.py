@@ -52,7 +52,7 @@ SETTLE_S = 0.3
 SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
 CARE_S = 15.0
-
+EXIT_INTERNAL = 70
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
 
@@ -211,12 +211,12 @@ class TealApp(Opening, inherit_bindings=False):
 
     def _fatal_error(self) -> None:
         """One line and the name of a crash file. Textual would print local variables, and those hold secrets."""
-        from console.crash import of_defect
+        from console.crash import write_crash_file
 
         error = sys.exc_info()[1] or RuntimeError("unknown")
-        told = of_defect(error)
-        self.panic(Text(f"teal: {told.message} ({told.fix}). Open actions go on."))
-        self._return_code = told.exit_code
+        place = write_crash_file(error)
+        self.panic(Text(f"teal: {type(error).__name__}: this is a defect; report it with {place}. Open actions go on."))
+        self._return_code = EXIT_INTERNAL
 
     # ---- what every screen asks for
 

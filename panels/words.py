@@ -36,6 +36,21 @@ class Symbols(Struct, frozen=True):
         """The symbol for a health, a run state, an alert state or a step status; a word that is not known is `?`."""
         return getattr(self, _SYMBOL_NAME.get(word, "unknown"))  # type: ignore[no-any-return]
 
+    def legend(self) -> list[tuple[str, str]]:
+        """Each symbol with what it says, wherever it stands."""
+        return [
+            (self.ok, "well: ok, succeeded, healthy"),
+            (self.warning, "a warning: late, cancelled, held, paused, something to know"),
+            (self.critical, "wrong: critical, failed, down"),
+            (self.unknown, "not known: no answer, too old, or nobody could look"),
+            (self.running, "goes on: running, waiting"),
+            (self.acknowledged, "quiet: acknowledged, silenced, inhibited"),
+            (self.not_yet, "not yet, or left out: queued, pending, skipped"),
+            (self.live, "live: has the traffic"),
+            ("@", "an open action: @ shows it"),
+            (self.bars[0] + self.bars[-1], "a trend, from low to high, the newest at the right"),
+        ]
+
 
 UNICODE = Symbols()
 ASCII = Symbols(".", "!", "X", "?", "~", "a", ">", "-", "_.:-=+*#", "~", "->", "-")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from backends.environment import Variable
 from backends.errors import BackendError
@@ -19,6 +20,7 @@ from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url
 from backends.settings import Duration, decode_hook
+from backends.stopwatch import Stopwatch
 from backends.text import clean
 from backends.urls import port_problem
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_COLORS = ("blue", "green")
 _NAMING_SIDES = ("deployments", "servers", "target_groups")
 HEALTH_TIMEOUT_S = 3.0
+SLOW_S = 0.5
 PROBE_TIMEOUT_S = 2.0
 _VERSION_BYTES = 65_536
 _NOBODY_COULD_LOOK = frozenset({"config", "auth", "internal"})
@@ -160,17 +163,22 @@ async def color_health(
 ) -> ColorState:
     """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`.
 
-    `healthy` is False where it said no or is not there, None where the answer proves nothing. Never raises.
+    `healthy` is False where it said no or is not there, None where the answer proves nothing. One that took `SLOW_S`
+    says so: nobody else measures a side without traffic. Never raises.
     """
     try:
-        answer = await http.request(
-            "GET", url, timeout=timeout_s, accept_errors=True,
-            # A connection that is kept stays with the process it met, also when a balancer has long left that.
-            headers={"cache-control": "no-cache", "connection": "close"},
-        )  # fmt: skip
+        with Stopwatch() as watch:
+            answer = await http.request(
+                "GET", url, timeout=timeout_s, accept_errors=True,
+                # A connection that is kept stays with the process it met, also when a balancer has long left that.
+                headers={"cache-control": "no-cache", "connection": "close"},
+            )  # fmt: skip
+            took_s = watch.took().seconds
     except BackendError as error:
         return ColorState(healthy=None if error.kind in _NOBODY_COULD_LOOK else False, detail=error.message)
-    return _judge(answer, color, header)
+    found = _judge(answer, color, header)
+    slow = f"{found.detail} in {took_s * 1000:.0f} ms" if found.healthy and took_s >= SLOW_S else found.detail
+    return replace(found, detail=slow)
 
 
 def _judge(answer: Answer, color: str, header: str) -> ColorState:

@@ -198,7 +198,9 @@ def _tell_unable(common: Common, error: CommandError, ending: Ending) -> None:
 
 
 def _defect(error: Exception) -> CommandError:
-    from console.crash import of_defect
+    from console.crash import write_crash_file
 
-    told = of_defect(error)
-    return CommandError(EXIT_UNKNOWN, told.kind, told.message, fix=told.fix)
+    path = write_crash_file(error)
+    return CommandError(
+        EXIT_UNKNOWN, "internal", f"{type(error).__name__}: this is a defect", fix=f"report it with {path}"
+    )

@@ -1,6 +1,7 @@
 """The config of context `sandbox`, in the same words as any other config."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ PIPELINES = "local"
 PRODUCTION = "production_data_pipeline"
 MONITORING = "monitoring_and_alerting"
 SERVICE = "analytics"
+BAKE = "10s"  # so long a flip is watched: what a drill does meanwhile is typed by hand
 
 _WAREHOUSE_URL = f"sqlite:///{files.WAREHOUSE}"
 _WAIT = ["wait_for_source_files"]
@@ -120,7 +122,7 @@ def _deployment(directory: Path, ports: dict[str, int]) -> dict[str, Any]:
         "retire": [*_release(directory), "{color}", "--retire"],
         "smoke": [sys.executable, "-P", "-m", "console.sandbox.smoke", "{url}"],
         "env": sorted(files.import_path()),
-        "bake": "2s",
+        "bake": os.environ.get("TEAL_SANDBOX_BAKE", BAKE),
         "rollback_window": "30m",
     }
 

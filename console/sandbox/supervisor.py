@@ -2,7 +2,8 @@
 
 One per directory, by a lock that it holds for its life. It takes the lock, then goes to the background: whoever started
 it knows by the exit status (0: it lives; `ALREADY`: another one does) and is not bound to it. For tests,
-`TEAL_SANDBOX_SPEED` divides the intervals of the schedules and `TEAL_SANDBOX_UNUSED_S` says how long it lives unused.
+`TEAL_SANDBOX_SPEED` divides the intervals of the schedules, `TEAL_SANDBOX_UNUSED_S` says how long it lives unused and
+`TEAL_SANDBOX_BAKE` how long a flip bakes.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from console.ports.table import port_of
 from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.moving import Scroll
-from console.screens.parts import KEY_ORDER, STRONG, Frame, Paragraphs, Row, mark, row, style_of
+from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, style_of
+from panels.chart import LONGEST, chart
 from panels.keybar import KeyBar
 from panels.kinds.quality import freshness_words, score_words, trend
 from panels.rows import source_name
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
 TREND_WIDTH = 48
 LEAD = 14
+CHART_WIDTH = 60
+MARGIN = 6  # what the frame and its scroll bar take
 
 
 class ItemDetail(Detail):
@@ -112,7 +116,21 @@ class ItemDetail(Detail):
         if score.errors:
             rows += heading("Checks without a verdict")
             rows += [row(mark("unknown", self.of), f"{error.check}: {error.detail}") for error in score.errors]
-        return rows
+        return rows + self._chart(score)
+
+    def _chart(self, score: QualityScore) -> list[Row]:
+        """How it went in the last 24 hours, in the hue of what it meant then."""
+        points = [(point.at, point.score) for point in score.trend]
+        room = min(CHART_WIDTH, self.app.size.width - LEAD - MARGIN)
+        lines = chart(points, self.app.now(), self.session.context.zone, room, (score.warn, score.crit))
+        return (
+            [
+                *heading(f"The last {_span(points, self.app.now())}"),
+                *(row("", line.text, _of_value(line.value, score)) for line in lines),
+            ]
+            if lines
+            else []
+        )
 
     def _check(self, check: CheckResult) -> list[Row]:
         rows = [row("says", check.message, style_of(check.state)), row("took", amount(check.latency_ms, " ms"))]
@@ -142,6 +160,17 @@ class ItemDetail(Detail):
         zone = self.session.context.zone
         age = (self.app.now() - at).total_seconds()
         return f"{at.astimezone(zone):%Y-%m-%d} {clock(at, zone)} {zone_name(at, zone)}, {ago(age)} ago"
+
+
+def _span(points: Sequence[tuple[datetime, float]], now: datetime) -> str:
+    recent = (at for at, _ in points if at >= now - LONGEST)
+    return ago(min((now - next(recent, now)).total_seconds(), LONGEST.total_seconds()))
+
+
+def _of_value(value: float | None, score: QualityScore) -> str:
+    if value is None:
+        return MUTED
+    return style_of("critical" if value < score.crit else "warning" if value < score.warn else "ok")
 
 
 def heading(text: str) -> list[Row]:

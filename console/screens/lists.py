@@ -159,8 +159,9 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
 
 
 def help_screen(app: Host) -> ListScreen:
-    """The keys of the screen that is open."""
+    """The keys of the screen that is open, then what the symbols say."""
     keys = keys_of(app.screen)
+    keys += [KeyHelp(len(keys) + n, sign, says, "symbol", "") for n, (sign, says) in enumerate(app.symbols.legend())]
     return ListScreen("Keys that work here", KEYS, lambda: keys)
 
 

@@ -1,5 +1,6 @@
 """Health with proof of identity, fresh probes, and traffic out of an exposition."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backends.deployments import common
 from backends.deployments.common import color_health, fresh_probe, shared_settings
 from backends.deployments.exposition import Exposition, Traffic
 from backends.errors import BackendError
@@ -20,6 +22,19 @@ from tests.two_colors import TwoColors
 async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
     async with TwoColors(tmp_path) as service:
         yield service
+
+
+async def test_a_healthy_side_that_answers_late_says_how_late(
+    service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "SLOW_S", 0.0)
+    http, url = Http(), f"http://127.0.0.1:{service.ports['green']}/health"
+    late = await color_health(http, "green", url)
+    service.faults["green"].word = "degraded"
+    unwell = await color_health(http, "green", url)
+    await http.aclose()
+    assert re.fullmatch(r"healthy in \d+ ms", late.detail)
+    assert " ms" not in unwell.detail
 
 
 @pytest.mark.parametrize(

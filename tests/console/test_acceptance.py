@@ -21,7 +21,7 @@ class Teal:
     def __init__(self, home: Path) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self.env = {"PATH": path, "HOME": str(home), "TEAL_STATE_DIR": str(home / "state"), "LANG": "C.UTF-8"}
-        self.env["TEAL_CONTEXT"] = "sandbox"
+        self.env |= {"TEAL_CONTEXT": "sandbox", "TEAL_SANDBOX_BAKE": "2s"}
 
     def run(self, *arguments: str, config: str = "") -> subprocess.CompletedProcess[str]:
         env = {**self.env, **({"TEAL_CONFIG": config} if config else {})}

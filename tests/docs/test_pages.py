@@ -6,10 +6,10 @@ from jsonschema import Draft202012Validator
 from backends.ports import ProbeTarget
 from console.config.keys import words_of
 from console.config.schema import config_schema
-from docs import capabilities, config_keys
+from docs import capabilities, config_keys, drills
 
 
-@pytest.mark.parametrize("writer", [config_keys, capabilities])
+@pytest.mark.parametrize("writer", [config_keys, capabilities, drills])
 def test_a_page_is_up_to_date(writer):
     written = writer.PAGE.read_text(encoding="utf-8")
     assert written == writer.page(), f"run `python -m {writer.__name__}`"

@@ -22,11 +22,13 @@ Opener = Callable[..., Terminal]
 class Sandbox:
     """A sandbox in a state directory of its own."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, bake: str = "") -> None:
+        """`bake`: how long a flip bakes; empty: as long as in any sandbox."""
         self.state = state
         kept = {name: os.environ[name] for name in _FROM_OUTSIDE if name in os.environ}
         self.env = {**kept, "HOME": str(state), "LANG": "C.UTF-8", "TERM": "xterm-256color"}
         self.env |= {"TEAL_STATE_DIR": str(state), "COLORTERM": "truecolor", "TEAL_CONTEXT": "sandbox"}
+        self.env |= {"TEAL_SANDBOX_BAKE": bake} if bake else {}
 
     def teal(self, *arguments: str, code: int = 0) -> str:
         """Run `teal` without a terminal; what it printed."""
@@ -51,7 +53,7 @@ class Sandbox:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A running sandbox that the tests share; whoever changes it restores it."""
-    found = Sandbox(tmp_path_factory.mktemp("state"))
+    found = Sandbox(tmp_path_factory.mktemp("state"), bake="2s")
     found.teal("sandbox", "start")
     yield found
     found.teal("sandbox", "stop")

@@ -144,6 +144,12 @@ class Terminal:
         while self.pump(quiet_s) and time.monotonic() < deadline:
             pass
 
+    def rest(self, seconds: float) -> None:
+        """Read what comes for so long, and type nothing."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.pump(left)
+
     def until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> float:
         """Read until `condition` is true; the seconds that it took. AssertionError with the screen when too late."""
         began = time.monotonic()

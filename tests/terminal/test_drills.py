@@ -1,25 +1,24 @@
-"""The drills of docs/drills.md, played on a sandbox of their own: something breaks; the screen says what and where."""
+"""The drills of docs/drills.md, played with exactly its keys at 80×24: the screen says what broke and where."""
 
-import os
-import signal
-import subprocess
+import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.terminal.conftest import TEAL, Opener, Sandbox
+from docs.drills import ANEW, DRILLS, FLIP, MOST_KEYS, Drill
+from tests.terminal.conftest import TEAL, Sandbox
+from tests.terminal.drills import clear, inject, live, play
+from tests.terminal.harness import Terminal
 
 pytestmark = pytest.mark.xdist_group("drills")
-LONG_S = 60.0  # a busy machine draws late; nothing here is about speed
-ANEW = ("--override", "rejected", "--reason", "a drill")  # of the version that an earlier drill has found bad
+LONG_S = 60.0  # a busy machine draws late; `make drills` is about speed
 
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    found = Sandbox(tmp_path_factory.mktemp("drills"))
+    found = Sandbox(tmp_path_factory.mktemp("drills"), bake="2m")
     found.teal("sandbox", "start")
     yield found
     found.teal("sandbox", "stop")
@@ -28,19 +27,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 @pytest.fixture
 def broken(sandbox: Sandbox) -> Iterator[Sandbox]:
     yield sandbox
-    sandbox.teal("sandbox", "fix")
+    clear(sandbox)
 
 
-@pytest.fixture
-def long_bake(sandbox: Sandbox) -> str:
-    """The sandbox's own config, with time to break something while a flip is watched."""
-    config = sandbox.state / "sandbox" / "config.toml"
-    text = config.read_text()
-    assert 'bake = "2s"' in text
-    copy = config.with_name("drill.toml")
-    copy.write_text(text.replace('bake = "2s"', 'bake = "10m"'))
-    copy.chmod(0o600)
-    return str(copy)
+def drill_of(name: str) -> Drill:
+    return next(drill for drill in DRILLS if drill.name == name)
 
 
 def action_of(sandbox: Sandbox, *words: str, code: int) -> dict[str, Any]:
@@ -49,93 +40,45 @@ def action_of(sandbox: Sandbox, *words: str, code: int) -> dict[str, Any]:
     return items[0]
 
 
-def live(sandbox: Sandbox) -> str:
-    weights: dict[str, int] = msgspec.json.decode(sandbox.switch)["weights"]
-    return next(color for color, weight in weights.items() if weight == 100)
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.name)
+def test_a_drill_is_played_with_its_documented_keys(drill: Drill, broken: Sandbox) -> None:
+    inject(broken, drill)
+    play(broken, drill)
+    assert drill.strokes <= MOST_KEYS
 
 
-def test_a_task_fails(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "failing-task")
-    with console() as screen:
-        screen.shows("production_data_pipeline", "validate_transactions_data", timeout_s=LONG_S)
-        screen.send("1\r")
-        screen.shows("validate_transactions_data", "failed", timeout_s=LONG_S)
-
-
-def test_bad_data_behind_a_green_run(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "bad-data")
-    with console() as screen:
-        screen.shows("transactions", "< 0.80", "DataQualityDegradation", timeout_s=LONG_S)
-        screen.send("2\r")
-        screen.shows("transactions", "transaction_amount", timeout_s=LONG_S)
-
-
-def test_a_bad_release_before_a_flip(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "bad-release")
-    before = broken.switch
-    with console() as screen:
-        screen.shows("Deployments", "analytics", timeout_s=LONG_S)
-        screen.send("4")
-        screen.hides("1 Pipelines", timeout_s=LONG_S)
-        screen.shows("down", timeout_s=LONG_S)
-        screen.send("x")
-        screen.shows("GREEN is not healthy", timeout_s=LONG_S)
+def test_a_bad_release_is_refused_on_the_command_line_too(broken: Sandbox) -> None:
+    inject(broken, drill_of("A bad release before a flip"))
     action_of(broken, "deploy", "flip", "analytics", "-y", code=3)
-    assert broken.switch == before
+    assert live(broken) == "blue"
 
 
-def test_a_bad_release_after_a_flip_goes_back_by_itself(broken: Sandbox, long_bake: str) -> None:
-    before = live(broken)
-    begun = action_of(broken, "deploy", "flip", "analytics", "-y", "-c", long_bake, "--detach", code=8)
+def test_a_bad_release_after_a_flip_goes_back_by_itself(broken: Sandbox) -> None:
+    flip = drill_of("A bad release after a flip").inject[0]
+    begun = action_of(broken, *shlex.split(f"{flip} {ANEW}")[1:], code=8)
     wait_for(broken, begun["id"], "bake")
     broken.teal("sandbox", "break", "crash-color:live")
-    ended = action_of(broken, "action", "watch", begun["id"], "-c", long_bake, code=1)
-    assert (ended["status"], live(broken)) == ("rolled_back", before)
+    ended = action_of(broken, "action", "watch", begun["id"], code=1)
+    assert (ended["status"], live(broken)) == ("rolled_back", "blue")
 
 
-def test_a_slow_color_is_said(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "slow-color")
-    with console() as screen:
-        screen.shows("over 500ms", timeout_s=LONG_S)
+def test_of_two_operators_the_other_is_told(broken: Sandbox) -> None:
+    words = shlex.split(f"{FLIP} {ANEW}")[1:]
+    action_of(broken, *words, code=8)
+    error = action_of(broken, *words, code=6)["error"]
+    assert ("flip" in error["message"], "teal -C sandbox action watch" in error["fix"]) == (True, True)
 
 
-def test_a_dead_backend_is_never_green(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "dead-backend")
-    with console() as screen:
-        screen.shows("? scores", "? rules", timeout_s=LONG_S)  # stale, or without data where nothing was read before
-        screen.send("s")
-        screen.shows("Sources", "scores", timeout_s=LONG_S)
-
-
-def test_five_thousand_alerts_are_one_row(broken: Sandbox, console: Opener) -> None:
-    broken.teal("sandbox", "break", "alert-flood")
-    with console() as screen:
-        screen.shows("DeadLetters ×5000", timeout_s=LONG_S)
-        screen.send("3")
-        screen.shows("DeadLetters", timeout_s=LONG_S)
-
-
-def test_of_two_operators_one_wins_and_the_other_is_told(sandbox: Sandbox, long_bake: str) -> None:
-    words = [TEAL, "deploy", "flip", "analytics", "-y", *ANEW, "-c", long_bake, "--detach", "-o", "json"]
-    both = [subprocess.Popen(words, env=sandbox.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) for _ in "ab"]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert sorted(process.returncode for process in both) == [6, 8]
-    (lost,) = (text for process, text in zip(both, said, strict=True) if process.returncode == 6)
-    error = msgspec.json.decode(lost)["items"][0]["error"]
-    assert ("flip" in error["message"], f"teal -c {long_bake} action watch" in error["fix"]) == (True, True)
-    action_of(sandbox, "deploy", "rollback", "analytics", "-y", "-c", long_bake, code=0)
-
-
-def test_a_killed_runner_is_seen_and_taken_over(sandbox: Sandbox, long_bake: str, console: Opener) -> None:
-    before = live(sandbox)
-    begun = action_of(sandbox, "deploy", "flip", "analytics", "-y", *ANEW, "-c", long_bake, "--detach", code=8)
-    wait_for(sandbox, begun["id"], "bake")
-    owner = action_of(sandbox, "action", "show", begun["id"], code=0)["owner"]
-    os.kill(owner["pid"], signal.SIGKILL)
-    with console() as screen:
-        screen.shows("flip analytics", timeout_s=LONG_S)
-    ended = action_of(sandbox, "deploy", "rollback", "analytics", "-y", "-c", long_bake, code=0)
-    assert (ended["status"], live(sandbox)) == ("rolled_back", before)
+def test_a_killed_runner_rings_the_terminal_once_and_is_taken_over(broken: Sandbox) -> None:
+    inject(broken, drill_of("The runner is killed"))
+    told = b"\x1b]777;notify;teal;sandbox: flip analytics: nobody runs it\a"
+    with Terminal([TEAL], broken.env, columns=80, rows=24) as screen:
+        screen.until(lambda: told in screen.raw, LONG_S)
+        screen.rest(2.5)
+        assert screen.raw.count(told) == 1
+        assert screen.raw.count(b"\x1b]9;teal sandbox: flip analytics: nobody runs it\a") == 1
+    ended = action_of(broken, "deploy", "rollback", "analytics", "-y", code=0)
+    assert (ended["status"], live(broken)) == ("rolled_back", "blue")
 
 
 def wait_for(sandbox: Sandbox, action_id: str, phase: str) -> None:
@@ -145,8 +88,8 @@ def wait_for(sandbox: Sandbox, action_id: str, phase: str) -> None:
     raise AssertionError(f"{action_id} never came to {phase}")
 
 
-def test_the_page_names_every_fault() -> None:
+def test_the_drills_break_everything_that_can_be_broken() -> None:
     from console.sandbox.control import FAULTS
 
-    page = (Path(__file__).parents[2] / "docs" / "drills.md").read_text()
-    assert [fault for fault in FAULTS if f"`teal sandbox break {fault}" not in page] == []
+    injected = " ".join(command for drill in DRILLS for command in drill.inject)
+    assert [fault for fault in FAULTS if f"teal sandbox break {fault}" not in injected] == []
