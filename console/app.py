@@ -19,7 +19,7 @@ from textual import events, work
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter
+from textual.filter import LineFilter, Monochrome
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -33,10 +33,11 @@ from console.screens import everywhere
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.ascii import AsciiOnly
+from panels.colorless import Colorless
 from panels.header import Place
 from panels.keybar import KeyBar
 from panels.links import NoLinks
-from panels.themes import DEFAULT, THEMES
+from panels.themes import THEMES, default_theme
 from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class TealApp(Opening, inherit_bindings=False):
         self._plainly: list[LineFilter] = [AsciiOnly()] if symbols.arrow.isascii() else []
         self._plainly += [] if links else [NoLinks()]
         super().__init__(driver_class=driver_class)
+        self._plainly += [Colorless()] if self.no_color else []
         self.session = session
         self.symbols = symbols
         self.now = now
@@ -103,13 +105,13 @@ class TealApp(Opening, inherit_bindings=False):
         self.animation_level = "none"
         for theme in THEMES.values():
             self.register_theme(theme)
-        self.theme = THEMES[session.context.theme or DEFAULT].name
+        self.action_look(session.context.theme or default_theme(os.environ))
 
     # ---- how it is drawn
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Where there is only ASCII, or no link, nothing else gets through, whichever widget drew it."""
-        return [*super().get_line_filters(), *self._plainly]
+        """Where there is only ASCII, no link or no color, nothing else gets through, whichever widget drew it."""
+        return [*(each for each in super().get_line_filters() if not isinstance(each, Monochrome)), *self._plainly]
 
     def get_key_display(self, binding: Binding) -> str:
         """The name of a key, in ASCII where nothing else is shown."""
@@ -403,8 +405,9 @@ class TealApp(Opening, inherit_bindings=False):
         self.push_screen(NotePrompt())
 
     def action_look(self, name: str) -> None:
-        """Take on the theme of that name, until the console is left; `theme` in the config keeps it."""
-        self.theme = THEMES[name].name
+        """Take on the theme of that name, until the console is left; `theme` in the config keeps it. Without color
+        there is but one."""
+        self.theme = THEMES["mono" if self.no_color else name].name
 
     def action_refresh_now(self) -> None:
         self.session.refresh()

@@ -5,10 +5,13 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from backends.models import Deployment, Health
-from panels.columns import Cell, Line, Moment, Tone, line_width
+from panels.columns import Cell, Line, Moment, Tone, crop, line_width
 from panels.kinds.deployments import color_tone
 from panels.lines import Lines, sides
-from panels.words import UNICODE, zone_name
+from panels.widths import display_width
+from panels.words import UNICODE, Symbols, zone_name
+
+ENOUGH = 22
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -135,6 +138,10 @@ class Strip(Lines):
         super().__init__(id=id)
         self._troubles: tuple[Trouble, ...] = ()
 
+    def on_mount(self) -> None:
+        symbols = getattr(self.app, "symbols", UNICODE)
+        self.cut = symbols.ellipsis if isinstance(symbols, Symbols) else self.cut
+
     def show(self, troubles: Sequence[Trouble]) -> None:
         """Replace what is said; nothing hides the line."""
         self._troubles = tuple(troubles)
@@ -147,13 +154,27 @@ class Strip(Lines):
         return "   ".join(f"{trouble.symbol} {trouble.text}" for trouble in self._troubles)
 
     def line(self, y: int) -> Line:
-        line: Line = [Cell(" ")]
-        for index, trouble in enumerate(self._troubles):
-            words = [Cell(f"{trouble.symbol} ", trouble.tone), Cell(trouble.text)]
-            rest = len(self._troubles) - index
-            more = [Cell(f"+{rest} more", "muted")]
-            room = self.size.width - line_width(line) - (line_width(more) if rest > 1 else 1)
-            if line_width(words) > room and index:
-                return [*line, *more]
-            line += [*words, Cell("   ")]
+        total, width = len(self._troubles), self.size.width
+        for shown in range(total, 0, -1):
+            more = [Cell(f"   +{total - shown} more", "muted")] if shown < total else []
+            room = width - 1 - 3 * (shown - 1) - line_width(more)
+            first, *others = self._troubles[:shown]
+            if not others or room >= 2 + display_width(first.text) + sum(map(_least, others)):
+                return [Cell(" "), *self._first(shown, room), *more]
+        return []
+
+    def _first(self, shown: int, room: int) -> Line:
+        """The first ones in `room` cells: the first as it is, the others as far as the least of those after them
+        allows."""
+        line: Line = []
+        for index, trouble in enumerate(self._troubles[:shown]):
+            later = sum(map(_least, self._troubles[index + 1 : shown]))
+            words = crop(trouble.text, room - later - 2, self.cut)
+            room -= display_width(words) + 2
+            line += [Cell("   " if line else ""), Cell(f"{trouble.symbol} ", trouble.tone), Cell(words)]
         return line
+
+
+def _least(trouble: Trouble) -> int:
+    """How many cells say enough of it: what it is about and how it is come first."""
+    return 2 + min(display_width(trouble.text), ENOUGH)

@@ -74,10 +74,13 @@ class Lines(Widget):
     def _strip(self, y: int) -> Strip:
         edge = self.right_edge(y)
         room, styles = self.size.width - (edge is not None), self._styles
-        base = self._base + self.line_style(y)
+        under = self.line_style(y)
+        base, on_cursor = self._base + under, bool(under)
         cells = [*_fitted(self.line(y), room, self.cut), *([] if edge is None else [edge])]
         segments = [
-            Segment(cell.text, base + _linked(styles.style(cell.tone), cell.link)) for cell in cells if cell.text
+            Segment(cell.text, base + _linked(styles.style(cell.tone, on_cursor=on_cursor), cell.link))
+            for cell in cells
+            if cell.text
         ]
         return Strip(segments, self.size.width)  # told, not counted anew: see `panels.widths`
 

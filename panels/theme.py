@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from rich.color import Color as RichColor
+from rich.color import ColorType
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -64,17 +65,20 @@ _CURSOR = ("block-cursor-foreground", "block-cursor-background")
 class Styles:
     """The styles of all tones in one theme, worked out once: as CSS rules of each widget they cost 0.2 s at start."""
 
-    __slots__ = ("cursor", "of")
+    __slots__ = ("cursor", "of", "on_cursor")
 
     def __init__(self, colors: tuple[str, ...], cursor: tuple[str, ...]) -> None:
         given = zip(_TONES.items(), colors, strict=True)
         self.of = {tone: _style(color, wanted=name, text_style=style) for (tone, (name, style)), color in given}
         foreground, background = (_rich(color) for color in cursor)
         self.cursor = Style(color=foreground, bgcolor=background)
+        # On the cursor of a terminal's own colors neither gray nor yellow can be read: there weight has to do.
+        own = background is not None and background.type is not ColorType.TRUECOLOR
+        self.on_cursor = {tone: _weight(style) for tone, style in self.of.items()} if own else self.of
 
-    def style(self, tone: Tone) -> Style:
+    def style(self, tone: Tone, *, on_cursor: bool = False) -> Style:
         """The style of a tone; none for what is fine."""
-        return self.of.get(tone, _NULL)
+        return (self.on_cursor if on_cursor else self.of).get(tone, _NULL)
 
 
 _NULL = Style.null()
@@ -98,6 +102,10 @@ def _style(color: str, *, wanted: str, text_style: str) -> Style:
     dim = bool(wanted) and found is None
     own = None if found is None or found.is_default else found
     return Style(color=own, bold=text_style == "bold" or None, reverse=text_style == "reverse" or None, dim=dim or None)
+
+
+def _weight(style: Style) -> Style:
+    return Style(bold=style.bold, reverse=style.reverse)
 
 
 def _rich(color: str) -> RichColor | None:

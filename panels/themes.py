@@ -4,6 +4,8 @@
 none at all, for terminals whose own colors are the readable ones.
 """
 
+from collections.abc import Mapping
+
 from textual.theme import Theme
 
 from panels.theme import TEAL
@@ -78,4 +80,11 @@ MONO = _terminal(
 )  # fmt: skip
 
 DEFAULT = "dark"
+_SIXTEEN_COLORS = ("linux", "ansi", "cons25", "xterm-16color", "screen-16color")
 THEMES: dict[str, Theme] = {DEFAULT: TEAL, "light": LIGHT, "color-blind": COLOR_BLIND, "ansi": ANSI, "mono": MONO}
+
+
+def default_theme(environ: Mapping[str, str]) -> str:
+    """The theme where none is configured: `ansi` on a terminal of sixteen colors, which would make white of GREEN."""
+    few = environ.get("TERM", "") in _SIXTEEN_COLORS and not environ.get("COLORTERM")
+    return "ansi" if few else DEFAULT

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize, ScreenResume, Unmount
 from textual.widgets import Static
@@ -58,6 +59,7 @@ _NEEDS_HANDS = frozenset({"rollback_failed", "conflict", "in_doubt", "abandoned"
 class ActionScreen(Page):
     """One action as its journal tells it. Nothing is ticked that was not observed; ended ones stay as they ended."""
 
+    WRITES = True
     AUTO_FOCUS = "#body"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu"),
@@ -67,7 +69,6 @@ class ActionScreen(Page):
     ActionScreen {
         #subject { height: 1; }
         #by { height: auto; margin-bottom: 1; }
-        #body { height: 1fr; }
         #end, #gates, #steps { margin-bottom: 1; }
         #way { height: auto; max-height: 3; }
     }
@@ -82,16 +83,17 @@ class ActionScreen(Page):
         self._left_off = False
 
     def compose(self) -> ComposeResult:
-        with Frame(title="Action", id="frame"):
-            yield Static(id="subject", markup=False)
-            yield Paragraphs(0, id="by")
+        with Frame(title="Action", id="frame", fitted=True):
+            with Vertical(classes="top"):
+                yield Static(id="subject", markup=False)
+                yield Paragraphs(0, id="by")
             with Scroll(id="body"):
                 yield Paragraphs(2, id="end")
                 yield Paragraphs(stages.GATE_WIDTH, id="gates")
                 yield Paragraphs(stages.STEP_WIDTH, id="steps")
                 yield Paragraphs(10, id="facts")
                 yield Paragraphs(2, id="findings")
-            yield Paragraphs(5, id="way")
+            yield Paragraphs(5, id="way", classes="bottom")
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:

@@ -47,7 +47,7 @@ class ItemDetail(Detail):
         return self.item
 
     def compose(self) -> ComposeResult:
-        with Frame(title=title_of(self.item), id="item"), Scroll():
+        with Frame(title=title_of(self.item), id="item", fitted=True), Scroll():
             yield Paragraphs(LEAD, id="lines")
         yield KeyBar(KEY_ORDER)
 

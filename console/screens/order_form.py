@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class OrderForm(Page):
     """Fields, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order` returns."""
 
+    WRITES = True
     AUTO_FOCUS = ""
     WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
 MUTED = "dim"
 STRONG = "bold"
+LOUD = "bold reverse $text-error"
 
 _STYLE = {
     "critical": "bold $text-error", "failed": "bold $text-error", "rollback_failed": "bold $text-error",
@@ -92,15 +93,23 @@ def sides(left: Content, right: Content, width: int) -> Content:
 
 
 class Frame(Vertical):
-    """A box whose upper edge carries a title and, at its right end, what is to be known about the age or phase."""
+    """A box whose upper edge carries a title and, at its right end, what is to be known about the age or phase.
+
+    With the class `-fitted` it is as tall as what it holds: a VerticalScroll gives way where that is more than there
+    is room for, and children of the classes `top` and `bottom` never do.
+    """
 
     DEFAULT_CSS = """
     Frame { border: round $foreground 35%; border-title-color: $foreground; padding: 0 1; height: 1fr; }
     Frame.-ascii { border: ascii $foreground 35%; }
+    Frame.-fitted { height: auto; max-height: 100%; }
+    Frame.-fitted > VerticalScroll { height: auto; max-height: 1fr; }
+    Frame.-fitted > .top { dock: top; height: auto; }
+    Frame.-fitted > .bottom { dock: bottom; height: auto; }
     """
 
-    def __init__(self, *children: Widget, title: str, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(*children, id=id)
+    def __init__(self, *children: Widget, title: str, id: str | None = None, fitted: bool = False) -> None:  # noqa: A002
+        super().__init__(*children, id=id, classes="-fitted" if fitted else None)
         self._left, self._right = Content.styled(title, STRONG), Content()
 
     def titles(self, left: str | Content | None = None, right: str | Content | None = None) -> None:
@@ -125,7 +134,7 @@ class Frame(Vertical):
             self.border_title = self._left
             return
         right = self._right.truncate(room - 2, ellipsis=True)
-        line = "-" if self.has_class("-ascii") else "─"
+        line = "-" if self.has_class("-ascii") else "━" if self.styles.border_top[0] == "heavy" else "─"
         fill = Content.styled(line * (room - right.cell_length - 2), "$foreground 35%")
         self.border_title = Content.assemble(self._left, " ", fill, " ", right)
 
@@ -206,8 +215,10 @@ class Paragraphs(Widget):
 
 
 class Page(Screen[None]):
-    """A full screen about one thing, with the way back."""
+    """A full screen about one thing, with the way back. `WRITES`: something may come to be written here, so that a
+    protected context is the loudest thing on it."""
 
+    WRITES: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="q"),
         Binding("j", "app.simulate_key('down')", "down", id="down", show=False),
@@ -219,7 +230,11 @@ class Page(Screen[None]):
     ]
     WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host
-    DEFAULT_CSS = "Page { layout: vertical; }"
+    DEFAULT_CSS = """
+    Page { layout: vertical; KeyBar { dock: bottom; } }
+    Page.-protected Frame { border: heavy $text-error; }
+    Page.-protected Frame.-ascii { border: ascii $text-error; }
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -229,6 +244,7 @@ class Page(Screen[None]):
 
     def on_mount(self) -> None:
         self._armed_as_shown = self.armed
+        self.set_class(self.WRITES and self.session.context.protected, "-protected")
         self.set_interval(1.0, self._watch_arming)
 
     def redraw(self) -> None:
@@ -256,7 +272,8 @@ class Page(Screen[None]):
         limits = "read-only" if context.read_only else ""
         if context.protected and not context.read_only:
             limits = "armed" if self.armed else "read-only (! arms)"
-        return Content.assemble((name, STRONG), (f"  {limits}" if limits else "", MUTED))
+        loud = (f" {name} ", LOUD) if context.protected else (name, STRONG)
+        return Content.assemble(loud, (f"  {limits}" if limits else "", MUTED))
 
     def listen(self, listener: Callable[[Snapshot], None]) -> None:
         """Hear of each snapshot until this screen goes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Key, Resize, ScreenResume
 from textual.widget import Widget
@@ -55,6 +55,7 @@ class PlanScreen(Page):
     shown again instead where it changed. The way on is an ActionScreen in place of this one.
     """
 
+    WRITES = True
     AUTO_FOCUS = ""
     WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,8 +65,8 @@ class PlanScreen(Page):
     DEFAULT_CSS = """
     PlanScreen {
         #subject { height: 1; margin-bottom: 1; }
-        #worries-scroll { height: auto; max-height: 40%; margin-bottom: 1; }
-        #details { height: 1fr; min-height: 3; }
+        #worries-scroll { height: auto; margin-bottom: 1; }
+        #reason-field { margin-top: 1; }
         #assurances { margin-bottom: 1; }
         .field { height: 1; }
         .field > Static { width: 10; height: 1; color: $text-muted; }
@@ -101,27 +102,29 @@ class PlanScreen(Page):
     # ---- layout
 
     def compose(self) -> ComposeResult:
-        with Frame(title="Plan", id="frame"):
-            yield Static(id="subject", markup=False)
-            with VerticalScroll(id="worries-scroll", can_focus=False):
-                yield Paragraphs(2, id="worries")
+        with Frame(title="Plan", id="frame", fitted=True):
+            with Vertical(classes="top"):
+                yield Static(id="subject", markup=False)
+                with VerticalScroll(id="worries-scroll", can_focus=False):
+                    yield Paragraphs(2, id="worries")
             with VerticalScroll(id="details", can_focus=False):
                 yield Paragraphs(2, id="assurances")
                 yield Paragraphs(10, id="effects")
-            with Horizontal(classes="field", id="reason-field"):
-                yield Static("Reason", markup=False)
-                yield self._input("reason")
-                yield Static(id="reason-hint", classes="hint", markup=False)
-            with Horizontal(classes="field", id="context-field"):
-                yield Static("Context", markup=False)
-                yield self._input("context")
-                yield Static(id="context-hint", classes="hint", markup=False)
-            yield Paragraphs(2, id="said")
-            with Horizontal(id="buttons"):
-                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content(f"[ {words.button(self.request)} ]"), id="go", compact=True)
-                yield Static(id="hash", markup=False)
+            with Vertical(classes="bottom"):
+                yield from self._fields()
+                yield Paragraphs(2, id="said")
+                with Horizontal(id="buttons"):
+                    yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                    yield Button(Content(f"[ {words.button(self.request)} ]"), id="go", compact=True)
+                    yield Static(id="hash", markup=False)
         yield KeyBar(KEY_ORDER)
+
+    def _fields(self) -> ComposeResult:
+        for name in ("reason", "context"):
+            with Horizontal(classes="field", id=f"{name}-field"):
+                yield Static(name.capitalize(), markup=False)
+                yield self._input(name)
+                yield Static(id=f"{name}-hint", classes="hint", markup=False)
 
     @staticmethod
     def _input(name: str) -> Input:
@@ -139,6 +142,7 @@ class PlanScreen(Page):
         self.set_interval(1.0, self._tick)
 
     def on_resize(self, event: Resize) -> None:
+        self.query_one("#worries-scroll").styles.max_height = max(3, event.size.height * 2 // 5)
         self._show_subject()
 
     def on_screen_resume(self, event: ScreenResume) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from actions.models import Action
 
 WHY_CHARS = 34  # what is to be done about it must fit beside it on 80 columns
+_URGENT: tuple[Tone, ...] = ("critical", "unknown", "strong", "warning")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -117,9 +118,9 @@ def troubles(
     over: Collection[str | None] = (),
     blind: str = "",
 ) -> list[Trouble]:
-    """Which actions are open, what is not ok among checks and sources, worst first, and what is said of the journal.
-    Snapshots may be older than the journal: of actions that are `over` nothing is said. `blind`: why it can not be
-    read."""
+    """What is not ok among open actions, checks and sources, the worst first, and what is said of the journal; an
+    action that goes on comes before what only warns. Snapshots may be older than the journal: of actions that are
+    `over` nothing is said. `blind`: why it can not be read."""
     found: list[tuple[int, Trouble]] = []
     for snapshot in store.snapshots():
         source = source_of(snapshot, now)
@@ -134,14 +135,17 @@ def troubles(
     found.sort(key=lambda pair: pair[0])
     listed = {*(action.id for action in open_actions), *over}
     orders = [_of_action(action, now, symbols) for action in open_actions]
-    orders.sort(key=lambda order: order.tone == "strong")
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: {deployment_action(item, now)}"))
     if blind := blind or who_acts_unknown(store):
         orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]
-    return orders + [trouble for _, trouble in found] + said
+    return sorted(orders + [trouble for _, trouble in found], key=_urgency) + said
+
+
+def _urgency(trouble: Trouble) -> int:
+    return _URGENT.index(trouble.tone) if trouble.tone in _URGENT else len(_URGENT)
 
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Key
 from textual.widgets import Button, Input, Static
@@ -54,6 +54,7 @@ class SeveralPlans(Page):
     when it is made anew, is shown again instead.
     """
 
+    WRITES = True
     AUTO_FOCUS = ""
     WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,7 +62,7 @@ class SeveralPlans(Page):
     ]
     DEFAULT_CSS = """
     SeveralPlans {
-        #each-scroll { height: 1fr; margin-bottom: 1; }
+        #reason-field { margin-top: 1; }
         .field { height: 1; }
         .field > Static { width: 10; height: 1; color: $text-muted; }
         .field > Input { width: 1fr; height: 1; background: $panel; }
@@ -82,16 +83,17 @@ class SeveralPlans(Page):
         self._typed_at = 0.0
 
     def compose(self) -> ComposeResult:
-        with Frame(title=self._title, id="frame"):
+        with Frame(title=self._title, id="frame", fitted=True):
             with VerticalScroll(id="each-scroll"):
                 yield Paragraphs(2, id="each")
-            with Horizontal(classes="field", id="reason-field"):
-                yield Static("Reason", markup=False)
-                yield Input(id="reason", placeholder="_" * 48, compact=True, max_length=REASON_CHARS)
-            yield Paragraphs(2, id="said")
-            with Horizontal(id="buttons"):
-                yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-                yield Button(Content(), id="go", compact=True)
+            with Vertical(classes="bottom"):
+                with Horizontal(classes="field", id="reason-field"):
+                    yield Static("Reason", markup=False)
+                    yield Input(id="reason", placeholder="_" * 48, compact=True, max_length=REASON_CHARS)
+                yield Paragraphs(2, id="said")
+                with Horizontal(id="buttons"):
+                    yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                    yield Button(Content(), id="go", compact=True)
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:

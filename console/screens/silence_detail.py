@@ -50,7 +50,7 @@ class SilenceDetail(Page):
         self._lost = ""
 
     def compose(self) -> ComposeResult:
-        with Frame(title=self._title, id="item"), VerticalScroll():
+        with Frame(title=self._title, id="item", fitted=True), VerticalScroll():
             yield Paragraphs(LEAD, id="lines")
         yield KeyBar(KEY_ORDER)
 

@@ -105,9 +105,9 @@ async def test_the_strip_is_there_only_when_something_is_wrong() -> None:
         strip = app.screen.query_one(Strip)
         assert strip.display
         assert strip.text.split("   ") == [
-            "@ fraud-model: canary 5 %, judging, 4m32s left, alice",
             "✗ warehouse connection refused",
             "? logs loki stale 3m: no answer in 10 s",
+            "@ fraud-model: canary 5 %, judging, 4m32s left, alice",
         ]
     session = FakeSession()
     session.put("pipelines", "airflow", run("fine", "1", "success"))
