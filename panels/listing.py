@@ -79,6 +79,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self._clock = clock
         self._touched_at = float("-inf")
         self._placed: list[Placed[T]] = []
+        self._placed_for = 0
         self._thawing = False
 
     # ---- data
@@ -226,6 +227,14 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         if width > 0 and self.kind.block is None:
             shown = [row.item for row in self.rows.shown[:MEASURED_ROWS]]
             self._placed = fit(self.kind.columns, width, shown, self.moment)
+            self._placed_for = self.size.width
+
+    @property
+    def _columns(self) -> Sequence[Placed[T]]:
+        """The columns for the width that it has: it may be drawn before it hears of a new one."""
+        if self._placed_for != self.size.width:
+            self._place()
+        return self._placed
 
     def _thaw_later(self) -> None:
         if self._thawing or not self.is_attached:
@@ -258,10 +267,10 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     @property
     def head(self) -> Sequence[Line]:
         notices = [_inset(line) for line in self.notices]
-        titled = self.kind.block is None and any(place.column.title for place in self._placed)
+        titled = self.kind.block is None and any(place.column.title for place in self._columns)
         if not self.moment.roomy or not titled or not self.rows.shown or self.size.height < HEADED:
             return notices
-        return [*notices, _inset(heading(self._placed))]
+        return [*notices, _inset(heading(self._columns))]
 
     def content_line(self, y: int) -> Line:
         if not self.rows.shown:
@@ -292,7 +301,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             words = self.rows.reason_lines(row, width, replace(moment, lines=self.rows.lines))
             loud = kind.health(row.item) in ("critical", "unknown") and not distrusted
             return [Cell(" " * INDENT + words[line - 1], "" if loud else "muted")] if line <= len(words) else []
-        cells = line_of(self._placed, row.item, moment)
+        cells = line_of(self._columns, row.item, moment)
         if distrusted and cells:
             return [Cell(moment.symbols.unknown, "unknown"), *[Cell(cell.text, "muted") for cell in cells[1:]]]
         return cells

@@ -175,7 +175,8 @@ class DeploymentDetail(Detail):
 
     def _show_actions(self) -> None:
         listed = self.query_one("#actions", OptionList)
-        width = listed.scrollable_content_region.width or 40
+        heading = self.query_one("#actions-title", Static)  # as wide, also while there is no list to be seen
+        width = listed.scrollable_content_region.width or heading.content_size.width
         shown = [lines.action_line(action, width, self.of) for action in self.history]
         ids = [action.id for action in self.history]
         if self._listed != ids:
@@ -196,7 +197,7 @@ class DeploymentDetail(Detail):
         if self.deployment.orphaned_since is not None:
             style = style_of("critical")
             title = title if "nobody runs it" in title else title.replace("; Enter", ", nobody runs it; Enter")
-        self.query_one("#actions-title", Static).update(Content.styled(title, style))
+        heading.update(Content.styled(title, style))
 
     # ---- keys
 

@@ -338,6 +338,7 @@ class ActionsScreen(ListScreen):
         self._on: list[OpenConsole] = []
         self._unknown = ""
         super().__init__("Actions", ACTIONS, lambda: self._known, opened=lambda action: app.open_action(action.id))
+        self.box.empty = "Reading the journal: nothing is known of it yet"
 
     def on_mount(self) -> None:
         self._ask()
@@ -351,9 +352,10 @@ class ActionsScreen(ListScreen):
         try:
             self._known = await self.app.session.actions()
             self._on = await self.app.session.orders.who_is_on()
-            self._unknown = ""
+            self._unknown, self.box.empty = "", ACTIONS.empty
         except BackendError as error:
             self._unknown = who_acts(error)
+            self.box.empty = "Unknown: the journal can not be read"
         self.show()
 
     def extra(self) -> Sequence[Cell]:
