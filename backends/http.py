@@ -336,6 +336,8 @@ def refusal(
 
 def connection_words(error: BaseException) -> str:
     """Why a connection failed, in the words of the field (`connection refused`, `no such host`, `certificate …`)."""
+    while isinstance(error, BaseExceptionGroup):  # of whoever tries several addresses side by side
+        error = error.exceptions[0]
     reason: BaseException | None = error
     while reason is not None:
         if isinstance(reason, ssl.SSLCertVerificationError):

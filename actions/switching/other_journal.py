@@ -42,11 +42,6 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
     ]
 
 
-async def other_journal_forbids(journal: Journal, state: SwitchState) -> bool:
-    """Whether a way forward would be refused for it."""
-    return any(each.level == "block" for each in await other_journal(journal, state))
-
-
 def by_hand_since(state: SwitchState) -> str:
     """What of the weights is not what the step in the mark writes, in words; empty where they may be its own. After a
     way back any weights may be: it goes to what was there before, split or not."""

@@ -27,7 +27,7 @@ from actions.switching.switch_plan import (
 )
 from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
-from backends.ports import SwitchState
+from backends.ports import SwitchState, retire_lines
 from backends.settings import Duration
 from backends.text import clean
 from backends.together import together
@@ -108,7 +108,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     what = found.version or found.artifact or "what runs there"
     effect = f"retire   {to.upper()} ({what}): {found.desired if found.desired is not None else '?'} → 0"
     summary = PlanSummary(
-        effects=() if already else (effect, *deployer.describe_retire(to)),
+        effects=() if already else (effect, *retire_lines(deployer, to)),
         preconditions=(f"{to.upper()} takes no traffic when it is written",),
         undo="",  # a rollback brings the side up again, and then moves the traffic there
     )

@@ -19,7 +19,7 @@ from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import orphaned_since
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
-from actions.switching.other_journal import other_journal, other_journal_forbids
+from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.recorded import must_make_sense
 from actions.switching.switch_plan import (
     CAPACITY,
@@ -64,7 +64,9 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     change = await newest_change(journal, policy.context, request.service)
     await _must_know_the_mark(journal, state, change)
     marked = _by_mark(state, target.settings.colors) if change is None else None
-    past = "--override other-journal --reason WHY" if await other_journal_forbids(journal, state) else ""
+    others = await other_journal(journal, state, forward=False)
+    forbidden = any(each.code == OTHER_JOURNAL for each in others)
+    past = "--override other-journal --reason WHY" if forbidden else ""
     move = marked or _take_back(change, state, target.settings, request, past)
     findings = list(move.findings)
     if move.already and (down := await live_is_down(target, state)) is not None:
@@ -73,7 +75,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:
             move, evidence = await _as_it_was_left(request, policy, journal, target, move, change, evidence)
-        findings += [*await other_journal(journal, state, forward=False), *evidence.findings]
+        findings += [*others, *evidence.findings]
     return make_plan(request, policy, target, move, findings)
 
 

@@ -287,8 +287,10 @@ async def fresh_request(
             return response, body[:read]
     except (TimeoutError, httpx.TimeoutException):
         raise BackendError("timeout", f"{redact_url(url)}: no answer in {timeout_s:g} s") from None
-    except ExceptionGroup:  # of whoever tries several addresses side by side
-        raise BackendError("unreachable", f"{redact_url(url)}: {port_problem(url) or 'no connection'}") from None
+    except ExceptionGroup as group:
+        raise BackendError(
+            "unreachable", f"{redact_url(url)}: {port_problem(url) or connection_words(group)}"
+        ) from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         raise BackendError("unreachable", f"{redact_url(url)}: {connection_words(error)}") from None
 

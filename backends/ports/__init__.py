@@ -9,7 +9,7 @@ from backends.ports.alerts import Alerts, Silencer, SilenceResult
 from backends.ports.checks import Check
 from backends.ports.closable import Closable
 from backends.ports.controllers import Controller, ControllerState, Operation, Order, Pause, is_controller
-from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout, Switch, SwitchState
+from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout, Switch, SwitchState, retire_lines
 from backends.ports.logs import LogQuery, Logs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, Notifier
@@ -49,4 +49,5 @@ __all__ = [
     "Switch",
     "SwitchState",
     "is_controller",
+    "retire_lines",
 ]

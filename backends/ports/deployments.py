@@ -1,5 +1,6 @@
 """The switch of a service, and how a version gets onto one of its sides."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -156,6 +157,12 @@ class Deployer(Protocol):
 
     def describe_retire(self, color: str) -> list[str]:
         """The commands that `retire` would run, one a line; nothing where it runs none."""
+
+
+def retire_lines(deployer: Deployer, color: str) -> list[str]:
+    """What `describe_retire` says; nothing of a deployer that was written before there was one."""
+    describe: Callable[[str], list[str]] | None = getattr(deployer, "describe_retire", None)
+    return [] if describe is None else describe(color)
 
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):

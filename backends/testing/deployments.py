@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment
-from backends.ports import Switch, SwitchState
+from backends.ports import Switch, SwitchState, retire_lines
 
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 
@@ -105,6 +105,15 @@ class SwitchContract:
         assert (found.live, found.health) == ("blue", "ok")
         assert found.ref == f"{found.backend}/{found.service}"
         assert {color: side.weight_pct for color, side in found.colors.items()} == {"blue": 100.0, "green": 0.0}
+
+    async def test_what_a_deployer_would_do_is_said_a_line_each_and_nothing_is_done(self, adapter: Switch) -> None:
+        deployer = adapter.deployer
+        if deployer is None:
+            return
+        before = await adapter.observe()
+        for lines in (deployer.describe_deploy("green", "2.5.0"), retire_lines(deployer, "green")):
+            assert all(isinstance(line, str) and line and "\n" not in line for line in lines)
+        assert await adapter.observe() == before
 
     async def test_a_sick_live_side_is_critical_and_a_sick_idle_one_a_warning(
         self, adapter: Switch, sicken: Sicken

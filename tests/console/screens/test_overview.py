@@ -395,13 +395,11 @@ async def test_the_lines_of_screens_that_were_left_are_not_kept() -> None:
         kept = []
         for _ in range(6):
             await pilot.press("question_mark")
-            await pilot.pause()
-            assert len(app.screen_stack) == 2
+            await until(pilot, lambda: len(app.screen_stack) == 2, "the help is shown")
             await pilot.press("escape")
-            await pilot.pause()
-            assert len(app.screen_stack) == 1
+            await until(pilot, lambda: len(app.screen_stack) == 1, "the help is left")
             kept.append(drawn())
-        assert kept[-1] - kept[2] < 10
+        await until(pilot, lambda: drawn() - kept[2] < 10, "nothing of what was left is kept")
 
 
 BLIND = "who acts is unknown: journal /j.db: file is not a database"
