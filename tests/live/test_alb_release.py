@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.live.alb import LAG_S, Bench, alb_bench
-from tests.live.moto import KEYS
+from tests.live.aws import ACCOUNT
+from tests.live.moto import KEYS, REGION
 from tests.live.teal import CommandLine
 from tests.load import Load
 from tests.two_colors import TwoColors
@@ -34,10 +35,10 @@ async def colors(tmp_path: Path, bench: Bench) -> AsyncIterator[TwoColors]:
         yield service
 
 
-def teal_of(bench: Bench, colors: TwoColors, *, rules: int = 2, **more: Any) -> CommandLine:
+def teal_of(bench: Bench, colors: TwoColors, **more: Any) -> CommandLine:
     commands = {key: value for key, value in colors.config().items() if key in ("deploy", "retire")}
-    given = {"bake": "1s", **commands, **more}
-    return CommandLine(colors.directory, {"type": "alb", **bench.entry(colors, rules=rules, **given)}, KEYS)
+    given = {"bake": "1s", **commands}
+    return CommandLine(colors.directory, {"type": "alb", **bench.entry(colors, rules=2, **given), **more}, KEYS)
 
 
 async def test_a_release_and_its_rollback_lose_no_request(
@@ -65,3 +66,55 @@ async def test_a_release_and_its_rollback_lose_no_request(
         print(f"the command took {took:.2f} s", end=" ")
     code, _, complaints = await teal.run("audit", "verify")
     assert code == 0, complaints
+
+
+FLIP = ("deploy", "flip", "analytics", "--to", "green", "--reason", "go")
+
+
+async def test_an_edit_between_plan_and_write_is_a_conflict(bench: Bench, colors: TwoColors) -> None:
+    teal = teal_of(bench, colors)
+    planned = await teal.action(*FLIP, "--dry-run")
+    assert (planned["exit"], planned["status"]) == (0, "planned"), planned
+    (who,) = (each["text"] for each in planned["findings"] if each["code"] == "identity")
+    assert f"in account {ACCOUNT}, {REGION}" in who
+    assert f"account {ACCOUNT}, {REGION}" in planned["plan"]["effects"][0]
+    bench.lab.weigh(bench.balancer.rules[1], bench.balancer.groups, {"blue": 50, "green": 50})
+    refused = await teal.action(*FLIP, "-y", "--plan-hash", planned["plan_hash"])
+    assert refused["exit"] == 6, refused
+    assert (bench.weights(0), bench.weights(1)) == ({"blue": 1, "green": 0}, {"blue": 50, "green": 50})
+
+
+async def test_a_gradual_release_goes_through_its_shares_and_a_sick_one_gets_none(
+    bench: Bench, colors: TwoColors
+) -> None:
+    teal = teal_of(bench, colors, stages={"gradual": [20, 100]}, stage_time="1s")
+    release = ("deploy", "release", "analytics", "-y", "--reason", "go", "--version")
+    async with Load(f"{bench.urls[0]}/health", RPS) as load:
+        sick = await teal.action(*release, "2.5.0-sick", "--timeout", "20s")
+        assert (sick["exit"], sick["status"], bench.live()) == (1, "aborted", {"blue"}), sick
+        assert set(load.colors()) == {"blue"}
+        ended = await teal.action(*release, "2.5.1", "--strategy", "gradual")
+        assert (ended["exit"], ended["status"], bench.live()) == (0, "succeeded", {"green"}), ended
+    assert load.lost == []
+    steps = {step["name"]: step["status"] for step in ended["steps"]}
+    assert steps["shift[20]"] == steps["verify[20]"] == steps["shift[100]"] == "succeeded"
+
+
+async def test_what_can_not_be_has_the_exit_code_of_its_kind(bench: Bench, colors: TwoColors) -> None:
+    """Each in one line with what to do, and nothing written."""
+    access, rule = bench.lab.access, bench.balancer.rules[0]
+    cases = {
+        "another region": ({"aws": {**access, "region": "us-east-1"}}, 2, f"of region {REGION}"),
+        "another account": ({"aws": {**access, "account": "111122223333"}}, 2, f"of account {ACCOUNT}"),
+        "another caller": ({"aws": {**access, "role_arn": "arn:aws:iam::111122223333:role/x"}}, 4, "111122223333"),
+        "no such rule": ({"rules": [rule[:-4] + "0000"]}, 5, "RuleNotFound"),
+        "no such profile": ({"aws": {**access, "profile": "nobody"}}, 2, "nobody"),
+    }
+    for name, (more, code, said) in cases.items():
+        refused = await teal_of(bench, colors, **more).action(*FLIP, "-y")
+        assert (refused["exit"], bool(refused["errors"])) == (code, True), (name, refused)
+        (error,) = refused["errors"][:1]
+        assert said in error["message"], (name, error)
+        assert error["fix"], name
+        assert "\n" not in error["message"]
+    assert (bench.weights(), bench.tags(rule)) == ({"blue": 1, "green": 0}, {})

@@ -15,7 +15,9 @@ Rights, limits and a first ten minutes: docs/aws.md.
 import json
 import shlex
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from msgspec import field
 from msgspec.structs import replace
@@ -43,6 +45,8 @@ from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean, first_line
 from backends.together import together
+
+T = TypeVar("T")
 
 
 class AlbConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,7 +156,7 @@ class AlbSwitch:
         watched = time.monotonic() - self._shown_at < WATCHED_S
         self._shown_at = time.monotonic()
         (rules, at), groups, data = await together(
-            self._board.rules(self._places, self._config.target_groups, watched=watched),
+            self._ours(self._board.rules(self._places, self._config.target_groups, watched=watched)),
             together(*(self._board.group(place, watched=watched) for place in self._groups.values())),
             self._sides.data(),
         )
@@ -266,8 +270,18 @@ class AlbSwitch:
     async def aclose(self) -> None:
         """Nothing is held open but what all of this process share."""
 
+    async def _ours(self, reading: Awaitable[T]) -> T:
+        """What was read. Where that may not be, or is not there, the caller may be of another account: that is said
+        instead. Raises BackendError."""
+        try:
+            return await reading
+        except BackendError as error:
+            if error.kind in ("auth", "not_found"):
+                identity(await self._account.caller(), self._account_id, self._region)
+            raise
+
     async def _read(self) -> list[Rule]:
-        rules = await read_rules(self._account, self._places, self._config.target_groups)
+        rules = await self._ours(read_rules(self._account, self._places, self._config.target_groups))
         self._last = {rule.place.arn: rule.actions for rule in rules}
         return rules
 
