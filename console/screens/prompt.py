@@ -1,14 +1,20 @@
 """The line to type a filter or a search into: what is typed takes effect at once."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import events
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
+
+
+def has_text_focus(app: App[Any]) -> bool:
+    """Whether letters are text now, and no commands."""
+    return bool(app.screen_stack) and isinstance(app.screen.focused, Input)
 
 
 class TextLine(Input):

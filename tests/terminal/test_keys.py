@@ -82,6 +82,22 @@ def test_keys_read_at_once_go_where_the_first_of_them_led(console: Opener, burst
     assert "Plan" not in terminal.text
 
 
+@pytest.mark.parametrize("apart_s", [0.0, 0.05, 0.1, 0.15])
+def test_esc_and_the_key_behind_it_are_both_heard(console: Opener, apart_s: float) -> None:
+    """A byte that begins every sequence of a terminal, and a fast typist."""
+    terminal = console()
+    terminal.shows(*PANELS, "live BLUE", "transactions")
+    for key, words in (("4", "Esc back"), ("b", "Plan"), ("?", "Keys"), ("]", "looking back"), ("/", "Enter keeps")):
+        terminal.send("2\r")
+        terminal.shows("Quality of ")
+        terminal.send(b"\x1b")
+        time.sleep(apart_s)
+        terminal.send(key)
+        terminal.shows(words)
+        terminal.hides("Quality of ")
+        home(terminal)
+
+
 def test_what_is_left_in_the_read_that_opened_it_is_left(console: Opener) -> None:
     terminal = console()
     terminal.shows(*PANELS, "live BLUE", "transactions", "products")
