@@ -82,10 +82,13 @@ class Acting(Struct, frozen=True):
 
 
 class ReleaseOptions(Struct, frozen=True, kw_only=True):
-    """How a service can be moved forward: by which strategies; why no version can be put on a side of it, and why its
-    traffic can not be split (empty where they can)."""
+    """How a service can be moved forward: by which strategies, each with its shares in percent, and how long each of
+    those is judged; why no version can be put on a side of it, and why its traffic can not be split (empty where they
+    can)."""
 
     strategies: tuple[str, ...] = ()
+    stages: dict[str, tuple[int, ...]] = {}
+    stage_s: float = 0.0
     no_deployer: str = ""
     no_split: str = ""
 
@@ -222,12 +225,12 @@ class Session:
 
     def ways(self, backend: str) -> ReleaseOptions:
         """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
-        from actions.judging.stages import STRATEGIES
+        from actions.judging.stages import DEFAULT_STAGES, STRATEGIES
         from backends.deployments.common import shared_settings
 
         try:
             switch = self.adapters.of(DEPLOYMENTS, backend)
-            stages = shared_settings(self.adapters.entry("deployments", backend).data).stages
+            common = shared_settings(self.adapters.entry("deployments", backend).data)
         except BackendError as error:
             why = f"{error.message}; {error.fix}" if error.fix else error.message
             return ReleaseOptions(no_deployer=why, no_split=why)
@@ -237,7 +240,9 @@ class Session:
         switch = cast(Switch, switch)
         none = "nothing puts a version on it: no `deploy` in its config"
         return ReleaseOptions(
-            strategies=tuple(dict.fromkeys([*STRATEGIES, *stages])) if switch.can_split else STRATEGIES[:1],
+            strategies=tuple(dict.fromkeys([*STRATEGIES, *common.stages])) if switch.can_split else STRATEGIES[:1],
+            stages={**DEFAULT_STAGES, **common.stages},
+            stage_s=common.stage_time,
             no_deployer="" if switch.deployer is not None else none,
             no_split="" if switch.can_split else "its switch moves all traffic at once; f flips it",
         )

@@ -24,8 +24,8 @@ _NOT_HIDDEN = ("firing", "pending")
 class Choice(Struct, frozen=True, kw_only=True):
     """One entry of the menu. `reason` says why it cannot be done (empty: it can); `note` what to know before.
 
-    What it opens: a plan of `request`; the form of a trigger, a release or a silence (`form`); or, where `pauses`, a
-    plan to pause or unpause.
+    What it opens: a plan of `request`, where `lasts` after the question for how long; the form of a trigger, a release
+    or a silence (`form`); or, where `pauses`, a plan to pause or unpause.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     request: Request | None = None
     form: bool = False
     pauses: bool = False
+    lasts: bool = False
 
 
 def choices(item: Item | Action | Silence, session: Session, *, alike: int = 1) -> list[Choice]:
@@ -196,7 +197,7 @@ def _frozen(deployment: Deployment, session: Session) -> str:
 def _freeze(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
     """Or unfreeze, where a person has frozen it."""
     if deployment.freeze is None or deployment.freeze.by == "config":
-        return [choice]
+        return [replace(choice, lasts=True)]
     reason = _forbidden(kind_of("unfreeze"), session)
     request = Request(kind="unfreeze", service=deployment.service)
     return [replace(choice, label=kind_of("unfreeze").label, reason=reason, request=request)]

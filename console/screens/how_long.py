@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from console.screens.parts import now_of
 from console.screens.prompt import TextLine
 from console.screens.silence import lasting
 
@@ -20,7 +21,10 @@ USUAL = "1h"
 
 
 class HowLong(ModalScreen[None]):
-    """Enter hands `chosen` the seconds from now, and closes; Escape closes. What is no time is said and stays."""
+    """Enter hands `chosen` the seconds from now, and closes; Escape closes. What is no time is said and stays.
+
+    `endless`: until when it lasts where nothing is written; `chosen` gets None then.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="how_long.back")]
     DEFAULT_CSS = """
@@ -32,13 +36,17 @@ class HowLong(ModalScreen[None]):
     """
     app: Host
 
-    def __init__(self, question: str, chosen: Callable[[float], None], usual: str = USUAL) -> None:
+    def __init__(
+        self, question: str, chosen: Callable[[float | None], None], usual: str = USUAL, *, endless: str = ""
+    ) -> None:
         super().__init__()
-        self._question, self._chosen, self._usual = question, chosen, usual
+        self._question, self._chosen, self._usual, self._endless = question, chosen, usual, endless
 
     def compose(self) -> ComposeResult:
-        yield Static(f"{self._question} 1h, 3d, until 18:30   Enter plans it, Esc leaves", id="asks", markup=False)
-        yield TextLine(placeholder=self._usual)
+        ends = f"; empty: {self._endless}" if self._endless else ""
+        asks = f"{self._question} 1h, 3d, until 18:30{ends}   Enter plans it, Esc leaves"
+        yield Static(asks, id="asks", markup=False)
+        yield TextLine(placeholder=self._endless or self._usual)
 
     def on_mount(self) -> None:
         self.query_one(TextLine).value = self._usual
@@ -46,8 +54,10 @@ class HowLong(ModalScreen[None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         zone = self.app.session.context.zone
+        written = event.value.strip()
         try:
-            seconds = lasting(event.value or self._usual, self.app.now(), zone)
+            endless = self._endless and not written
+            seconds = None if endless else lasting(written or self._usual, now_of(self.app), zone)
         except ValueError as error:
             self.query_one("#asks", Static).update(str(error))
             return

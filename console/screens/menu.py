@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,7 +15,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from actions.kinds import TABLE
+from actions.kinds import TABLE, kind_of
 from actions.models import Action, Refused, Request
 from actions.telling import title
 from backends.alerts.matchers import in_words
@@ -23,6 +24,7 @@ from backends.models import Alert, Deployment, Item, PipelineRun, Silence
 from console.ports.pipelines import PIPELINES
 from console.screens.choices import Choice, choices
 from console.screens.everywhere import panel_keys
+from console.screens.how_long import HowLong
 from console.screens.moving import Options
 from console.screens.parts import MUTED, Paragraphs, armed, mark, row, style_of, symbols
 from console.screens.plan import PlanScreen
@@ -32,6 +34,7 @@ from console.screens.silence import SilenceForm
 from console.screens.trigger import TriggerForm
 
 if TYPE_CHECKING:
+    from console.screens.host import Host
     from console.session import Session
     from panels.words import Symbols
 
@@ -89,6 +92,8 @@ class ActionMenu(ModalScreen[None]):
     }
     """
 
+    app: Host
+
     def __init__(self, session: Session, item: Item | Action | Silence, *, alike: int = 1) -> None:
         super().__init__()
         self._alike = alike
@@ -144,8 +149,21 @@ class ActionMenu(ModalScreen[None]):
             self._go(ReleaseForm(self.session, self.item, flips=choice.id == "deploy.weights"))
         elif choice.pauses and isinstance(self.item, PipelineRun):
             self._pause(self.item)
+        elif choice.lasts and choice.request is not None:
+            self._ask_how_long(choice.request)
         elif choice.request is not None:
             self._go(PlanScreen(self.session, choice.request))
+
+    def _ask_how_long(self, request: Request) -> None:
+        kind = kind_of(request.kind)
+        self._go(
+            HowLong(
+                f"{kind.verb} {request.service} for how long?",
+                lambda for_s: self.app.open_plan(replace(request, for_s=for_s)),
+                usual="",
+                endless="until somebody ends it",
+            )
+        )
 
     @work(exclusive=True)
     async def _pause(self, run: PipelineRun) -> None:

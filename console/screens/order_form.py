@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class OrderForm(Page):
-    """Fields, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order` returns."""
+    """Fields, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order` returns. Enter goes
+    from field to field, and from the last one to the button that goes on."""
 
     WRITES = True
     AUTO_FOCUS = ""
@@ -72,11 +73,19 @@ class OrderForm(Page):
         try:
             request = self.order()
         except ValueError as error:
-            self.query_one("#said", Paragraphs).show([row(mark("critical", self.of), str(error))])
+            self._say(str(error))
             return
-        self.query_one("#said", Paragraphs).show([])
+        self._say("")
         self._planned = PlanScreen(self.session, request)
         self.app.push_screen(self._planned)
+
+    def _say(self, text: str) -> None:
+        """What is wrong with what is written; nothing."""
+        self.query_one("#said", Paragraphs).show([row(mark("critical", self.of), text)] if text else [])
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.go_on_from(event.input)
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """A form whose order was given has done its work: the way back passes it."""

@@ -17,6 +17,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
+from textual.widgets import Input
 
 from panels.links import urls
 from panels.words import UNICODE, Symbols
@@ -305,6 +306,15 @@ class Page(Screen[None]):
         self.focus_next() if step > 0 else self.focus_previous()
         if self.focused is before:
             raise SkipAction
+
+    def go_on_from(self, field: Input) -> None:
+        """Enter in a line of text: to the next one, behind the last to the button that goes on."""
+        fields = [each for each in self.query(Input) if all(node.display for node in each.ancestors_with_self
+                  if isinstance(node, Widget))]  # fmt: skip
+        following = fields[fields.index(field) + 1 :]
+        button = self.query_one("#go")
+        if following or button.display:
+            self.set_focus(following[0] if following else button)  # at once: the next key of the same read is for it
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""

@@ -50,9 +50,10 @@ REASON_CHARS = 500
 class PlanScreen(Page):
     """Plans a request, shows it, and submits it only when its button is pressed.
 
-    No letter executes; Enter presses what has focus, which starts on the reason (a rollback: on Cancel). Keys typed
-    before the form was on screen are dropped. A plan older than `MAX_AGE_S` is made anew before it is submitted, and
-    shown again instead where it changed. The way on is an ActionScreen in place of this one.
+    No letter executes; Enter presses what has focus, which starts on the reason (a rollback: on Cancel), and goes from
+    there to the button, which takes no second Enter of the same half second. Keys typed before the form was on screen
+    are dropped. A plan older than `MAX_AGE_S` is made anew before it is submitted, and shown again instead where it
+    changed. The way on is an ActionScreen in place of this one.
     """
 
     WRITES = True
@@ -91,6 +92,8 @@ class PlanScreen(Page):
         self._all_checks = False
         self._open = False
         self._typed_at = 0.0
+        self._asked = False
+        self._reached_at = 0.0
         self._key = ""
         self._action_id = ""
 
@@ -273,36 +276,57 @@ class PlanScreen(Page):
         if self._must_arm and not self.plan.blocked:
             text = "this console is read-only: press ! to arm it"
             rows.append(row(mark("block", self.of), text, style_of("block")))
-        return rows + words.worries(self.plan.findings, self.of)
+        rows += words.worries(self.plan.findings, self.of)
+        past = words.all_the_same(self.plan, self.session.context.name)
+        return [*rows, row("", past, MUTED)] if past else rows
 
     def _say(self, text: str) -> None:
         self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)] if text else [])
 
     # ---- agreeing
 
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.go_on_from(event.input)
+        if self.focused is self.query_one("#go"):
+            self._reached_at = time.monotonic()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """What was asked for is no longer lacking once it stands there."""
+        event.stop()
+        if self._asked:
+            lacking = self._lacking()
+            self._asked = lacking is not None
+            self._say(lacking[1] if lacking else "")
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
         if event.button.id == "cancel":
             self.action_back()
-        elif not self.submitting and self._offered and not self._lacking():
+        elif not self.submitting and self._offered:
+            if time.monotonic() - self._reached_at < SEEN_S:  # a second Enter of the same finger
+                self._reached_at = time.monotonic()
+                self._say("Enter came here at once from the line above: press it again to go on")
+                return
+            if (lacking := self._lacking()) is not None:
+                name, text = lacking
+                self._asked = True
+                self._say(text)
+                self.query_one(f"#{name}").focus()
+                return
             self.submitting = True
             self._say("")
             self._show_age()
             # The app owns this worker: leaving the screen must not cut an order short half way.
             self.app.run_worker(self._agree(), group="orders")
 
-    def _lacking(self) -> bool:
-        """True where something is still to be typed; it gets the focus."""
+    def _lacking(self) -> tuple[str, str] | None:
+        """The field in which something is still to be typed, and what."""
         if self._why_reason and not self._value("reason"):
-            return self._ask("reason", self._why_reason)
+            return "reason", self._why_reason
         if self._must_type and self._value("context") != self.session.context.name:
-            return self._ask("context", f"type {self.session.context.name} into Context to confirm")
-        return False
-
-    def _ask(self, name: str, text: str) -> bool:
-        self._say(text)
-        self.query_one(f"#{name}").focus()
-        return True
+            return "context", f"type {self.session.context.name} into Context to confirm"
+        return None
 
     def _value(self, name: str) -> str:
         return self.query_one(f"#{name}", Input).value.strip()

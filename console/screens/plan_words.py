@@ -7,6 +7,7 @@ from textual.content import Content
 from actions.facts import digits
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
+from backends.command_line import command
 from backends.errors import BackendError
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
 from panels.words import Symbols
@@ -64,6 +65,22 @@ def worries(findings: tuple[Finding, ...], of: Symbols) -> list[Row]:
             if finding.level == level:
                 rows.append(Row(mark(level, of), _with_fix(finding.text, finding.fix, style_of(level))))
     return rows
+
+
+def all_the_same(plan: Plan, context: str) -> str:
+    """The command that overrides what forbids the plan, where it may be; no key of the console does."""
+    blocks = [finding for finding in plan.findings if finding.level == "block"]
+    if not blocks or not all(finding.overridable for finding in blocks) or plan.request.order:
+        return ""
+    request = plan.request
+    given = {"to": request.to, "version": request.version, "strategy": request.strategy}
+    overrides = " ".join(f"--override {code}" for code in dict.fromkeys(finding.code for finding in blocks))
+    kind, service = request.kind, request.service
+    told = command(
+        f"deploy {kind}", service, context=context, flags=f'{overrides} --reason "…"',
+        **{name: value for name, value in given.items() if value},
+    )  # fmt: skip
+    return f"all the same: {told}"
 
 
 def assurances(findings: tuple[Finding, ...], of: Symbols, *, all_of_them: bool) -> list[Row]:

@@ -263,7 +263,11 @@ class FakeSession:
         self.task_reads = 0
         self.adapters = FakeAdapters(self)
         self.why_not = ""
-        self.forward = ReleaseOptions(strategies=("blue-green", "gradual", "canary", "slow"))
+        self.forward = ReleaseOptions(
+            strategies=("blue-green", "gradual", "canary", "slow"),
+            stages={"blue-green": (100,), "gradual": (10, 50, 100), "canary": (5, 25, 100), "slow": (1, 100)},
+            stage_s=600,
+        )
         self.silences: list[Silence] | BackendError = []
 
     def put(self, panel: Any, *items: Any) -> None:

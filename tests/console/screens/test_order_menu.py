@@ -119,15 +119,23 @@ async def test_x_d_asks_for_version_and_strategy_and_plans_a_release() -> None:
         go = form.query_one("#go", Button)
         await until(pilot, lambda: form.focused is form.query_one("#version"), "the version has focus")
         assert outside(form, "Button, Input, KeyBar") == []
-        assert "blue-green, gradual, canary, slow" in text_of(pilot.app)
+        assert "gradual      10 → 50 → 100 %, 10m each" in text_of(pilot.app)
+        assert "blue-green   all at once" in text_of(pilot.app)
         go.press()
         await until(pilot, lambda: "a version is needed" in said(form, "#said"), "said")
-        await pilot.press(*"2.5.0", "enter", *"canarry", "enter")
-        go.press()
+        await pilot.press(*"2.5.0", "enter", *"canarry")
+        await until(pilot, lambda: 'no strategy "canarry"' in said(form, "#said"), "said at once")
+        await pilot.press("enter", "enter")
         await until(pilot, lambda: 'no strategy "canarry"' in said(form, "#said"), "said")
         assert session.requests == []
-        form.query_one("#strategy", Input).value = "canary"
-        go.press()
+        form.query_one("#strategy", Input).value = "blue"
+        form.query_one("#strategy", Input).focus()
+        await pilot.press("down", "down")
+        assert form.query_one("#strategy", Input).value == "canary"
+        assert said(form, "#said") == ""
+        await pilot.press("enter")
+        assert form.focused is go
+        await pilot.press("enter")
         await until(pilot, lambda: session.requests, "planned")
         assert session.requests == [Request(kind="release", service="analytics", version="2.5.0", strategy="canary")]
         await until(pilot, lambda: "Release analytics 2.5.0  BLUE → GREEN" in text_of(pilot.app), "the plan is open")
@@ -152,6 +160,19 @@ async def test_x_w_plans_a_flip_in_stages() -> None:
         form.query_one("#go", Button).press()
         await until(pilot, lambda: session.requests, "planned")
         assert session.requests == [Request(kind="flip", service="analytics", strategy="gradual")]
+
+
+@pytest.mark.parametrize(("written", "for_s"), [("", None), ("2h", 7200.0)])
+async def test_x_h_asks_for_how_long_and_plans_a_freeze(written: str, for_s: float | None) -> None:
+    session = FakeSession()
+    async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:  # type: ignore[arg-type]
+        await pilot.press("h")
+        await until(pilot, lambda: "for how long" in text_of(pilot.app), "it is asked")
+        await pilot.press(*"soon", "enter")
+        assert session.requests == []
+        await pilot.press(*["backspace"] * 4, *written, "enter")
+        await until(pilot, lambda: session.requests, "planned")
+        assert session.requests == [Request(kind="freeze", service="analytics", for_s=for_s)]
 
 
 async def test_an_order_from_the_action_screen_comes_back_to_it_and_follows_again() -> None:

@@ -42,10 +42,42 @@ async def test_focus_starts_on_the_reason_and_enter_there_submits_nothing() -> N
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)
         assert screen.focused is screen.query_one("#reason")
+        await pilot.press(*"yf", "enter")
+        assert screen.focused is screen.query_one("#go")
         await pilot.press("enter", "y", "enter", "f", "enter")
         await pilot.pause()
         assert session.submits == []
+        assert "press it again" in said(screen, "#said")
         assert screen.query_one("#reason", Input).value == "yf"
+
+
+async def test_what_was_lacking_is_no_longer_asked_for_once_it_stands_there() -> None:
+    session = FakeSession(protected=True)
+    screen = a_screen(session)
+    async with Holder(screen).run_test(size=SIZE) as pilot:
+        await opened(pilot, screen)
+        await pilot.press(*"go", "enter")
+        assert screen.focused is screen.query_one("#context")
+        screen.query_one("#go", Button).press()
+        await until(pilot, lambda: "type production into Context" in said(screen, "#said"), "it is asked for")
+        await pilot.press(*"produc")
+        assert "type production into Context" in said(screen, "#said")
+        await pilot.press(*"tion")
+        await until(pilot, lambda: said(screen, "#said") == "", "it stands there")
+        assert session.submits == []
+
+
+async def test_a_plan_that_may_be_overridden_names_the_command_that_does_it() -> None:
+    frozen = Finding(level="block", code="freeze", text="frozen by alice", fix="wait", overridable=True)
+    owned = Finding(level="block", code="owner", text="it is Helm's")
+    for findings, named in (((frozen,), True), ((frozen, owned), False)):
+        session = FakeSession()
+        session.plans = [a_plan(findings=findings)]
+        screen = a_screen(session)
+        async with Holder(screen).run_test(size=SIZE) as pilot:
+            await opened(pilot, screen)
+            told = 'deploy flip analytics --to green --override freeze --reason "…"'
+            assert (told in said(screen, "#worries")) is named
 
 
 async def test_a_rollback_starts_on_cancel_and_enter_there_leaves() -> None:
