@@ -32,6 +32,7 @@ ADAPTERS: dict[str, str] = {
     "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",
     "quality.sql": "backends.quality.sql:SqlQuality",
     "alerts.alertmanager": "backends.alerts.alertmanager.alerts:Alertmanager",
+    "alerts.cloudwatch": "backends.alerts.cloudwatch.alarms:CloudWatchAlarms",
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",

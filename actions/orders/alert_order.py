@@ -46,6 +46,7 @@ class AlertOrder:
         self.plan = work.plan
         self.expected = work.plan.expecting(SilenceExpected)
         self.comment = on.reason.strip() or unsaid
+        self.action_id = work.action_id
         self._work = work
         self._send_it, self._makes = send, makes
         self._backend = work.plan.service.partition("/")[0]
@@ -132,7 +133,9 @@ async def _acknowledge(order: AlertOrder) -> SilenceResult:
 
 async def _silence(order: AlertOrder, *, ack: bool = False) -> SilenceResult:
     new = order.plan.expecting(NewSilence)
-    return await order.adapter.silence(new.matchers, until=new.until, by=new.by, comment=order.comment, ack=ack)
+    return await order.adapter.silence(
+        new.matchers, until=new.until, by=new.by, comment=order.comment, ack=ack, order=order.action_id
+    )
 
 
 async def _extend(order: AlertOrder) -> SilenceResult:

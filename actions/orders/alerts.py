@@ -136,6 +136,7 @@ async def _new_silence(asked: Asked, *, ack: bool) -> Order:
     alert = _named_by(request.ref, alerts) if request.ref else None
     matchers = request.matchers if alert is None else adapter.ack_matchers(alert)
     matched = await adapter.matching(matchers)
+    besides = await adapter.effects(tuple(matchers), ack=ack)
     same = [silence for silence in await adapter.silences() if set(silence.matchers) == set(matchers)]
     equal = equal_silence(same, by=by, ack=ack)
     told = f"silence  {in_words(matchers)} for {Duration(for_s)} by {by}{', as an acknowledgement' if ack else ''}"
@@ -144,8 +145,12 @@ async def _new_silence(asked: Asked, *, ack: bool) -> Order:
         from_=alert.state if alert else "",
         to="acknowledged" if ack else "silenced",
         effects=(told, longer) if longer else (told,),
-        facts=(f"hides    {_named(matched)} now",),
-        findings=(*_doubts(alert, matched, by, asked.zone), *_reach(matchers, matched, alerts, target.watchdog)),
+        facts=(f"hides    {_named(matched)} now", *(f"note     {words}" for words in besides.says)),
+        findings=(
+            *_doubts(alert, matched, by, asked.zone),
+            *_reach(matchers, matched, alerts, target.watchdog),
+            *besides.findings,
+        ),
         undo=command("alert unsilence", alert.ref) if alert else "teal alert unsilence REF, which the action will tell",
         about=alert_words(alert) if alert else "",
         already=equal is not None and lasts(equal, asked.until),

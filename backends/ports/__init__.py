@@ -5,7 +5,7 @@ in time by the caller (`asyncio.timeout`) and by the adapter. Reads may be cance
 by `backends.registry` and closed once with `aclose()`.
 """
 
-from backends.ports.alerts import Alerts, Silencer, SilenceResult
+from backends.ports.alerts import Alerts, SilenceEffects, Silencer, SilenceResult
 from backends.ports.checks import Check
 from backends.ports.closable import Closable
 from backends.ports.controllers import Controller, ControllerState, Operation, Order, Pause, is_controller
@@ -44,6 +44,7 @@ __all__ = [
     "Rollout",
     "Sample",
     "Series",
+    "SilenceEffects",
     "SilenceResult",
     "Silencer",
     "Switch",

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from backends.models import Alert, Matcher, Silence
+from backends.models import Alert, Finding, Matcher, Silence
 from backends.ports.closable import Closable
 
 
@@ -30,6 +30,13 @@ class SilenceResult(Struct, frozen=True, kw_only=True):
     lost: dict[str, str] = {}
 
 
+class SilenceEffects(Struct, frozen=True, kw_only=True):
+    """What a silence does in this system besides hiding alerts, a sentence each, and what is to be said against it."""
+
+    says: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
 class Silencer(Alerts, Protocol):
     """A system of alerts that also keeps them quiet. Each order is idempotent, and sent once: where its answer was
     lost, the system is looked at for what it would have made, and only then is it an error."""
@@ -45,11 +52,15 @@ class Silencer(Alerts, Protocol):
         """All that the system still knows, also expired ones; `hiding`: those that hide the alert of that fingerprint
         now. Those that end first come first."""
 
+    async def effects(self, matchers: tuple[Matcher, ...], *, ack: bool) -> SilenceEffects:
+        """What a silence of these matchers would do besides. Nothing is written."""
+
     async def silence(
-        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool
+        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool, order: str = ""
     ) -> SilenceResult:
         """One silence of `matchers` by `by` until about `until`: an active equal one that lasts as long is left as it
-        is, one that ends sooner is extended, else one is made."""
+        is, one that ends sooner is extended, else one is made. `order` names who gives the order, the same each time
+        that it is given: where silences have names, what is made has it in its own."""
 
     async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
         """The silence lasts at least until then. Raises `conflict` for one that has expired."""

@@ -39,7 +39,7 @@ from backends.alerts.matchers import exact_matchers, identity_matchers, may_matc
 from backends.credentials import Authentication, refuse_bad_url, refuse_literal_secrets
 from backends.errors import BackendError
 from backends.models import Alert, Matcher, Silence
-from backends.ports import SilenceResult
+from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
 from backends.together import together
@@ -156,8 +156,12 @@ class Alertmanager:
         found.sort(key=lambda silence: silence.ends_at)
         return [silence_model(self._name, silence, hides[silence.id]) for silence in found]
 
+    async def effects(self, matchers: tuple[Matcher, ...], *, ack: bool) -> SilenceEffects:
+        """None: a silence hides alerts, and that is all."""
+        return SilenceEffects()
+
     async def silence(
-        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool
+        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool, order: str = ""
     ) -> SilenceResult:
         """As the port says."""
         return await self._silences.silence(matchers, until=until, by=by, comment=comment, ack=ack)
