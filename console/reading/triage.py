@@ -4,7 +4,6 @@ The first five minutes go differently for a job that died, a schema that changed
 over bad data, and a platform that fails everybody: each names whom to wake. A hint is not a verdict.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -14,15 +13,22 @@ from msgspec import Struct
 from backends.models import CheckResult, LogEntry, PipelineRun, QualityScore, TaskRun
 from console.ports.derive import written_by
 from console.ports.links import Links
+from console.reading import causes
 from panels.words import took
 
-TriageKind = Literal["died", "schema", "code", "access", "slow", "stale-but-green", "platform"]
+TriageKind = Literal[
+    "died", "schema", "code", "access", "input", "config", "quota", "memory", "slow", "stale-but-green", "platform"
+]
 
 MEANING: dict[TriageKind, str] = {
     "died": "the job itself failed: read its log before you retry",
     "schema": "what it reads has another shape: a retry can not help; ask the owner of the source",
     "code": "its own code is broken: a retry can not help; go back to the version before, or mend it",
     "access": "it may not do what it does: a retry can not help; look at its credentials and rights",
+    "input": "what it reads is not there: a retry can not help until it is; ask who delivers it",
+    "config": "its settings are wrong or missing: a retry can not help; set them right",
+    "quota": "a limit of what it uses is reached: a retry can not help until there is room; ask who owns the account",
+    "memory": "it needs more memory than it may take: a retry can not help; give it more, or less to do at once",
     "slow": "it takes longer than it usually does: look at what it waits for",
     "stale-but-green": "it ended well and the data is bad: stop what consumes it, a retry may repeat it",
     "platform": "not this job: what it runs on; look at the checks before you retry anything",
@@ -30,40 +36,6 @@ MEANING: dict[TriageKind, str] = {
 SIDE_BY_SIDE = timedelta(minutes=15)
 MANY = 3
 MAX_EVIDENCE = 4
-
-
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
-
-
-_SCHEMA = _any_of(
-    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\b(?:does not exist|not found|missing|not present)",
-    r"\b(?:column|field|relation|table|attribute|key)\b.{0,80}\bis (?:not (?:in|part of|a column)|absent|unknown)\b",
-    r"no such (?:column|table)|has no (?:column|field|attribute) named",
-    r"(?:unknown|missing|unexpected|undefined) (?:column|field)|UndefinedColumn|UndefinedTable",
-    r"\bKeyError\b|AnalysisException|SchemaError|ParserError|type mismatch",
-    r"schema (?:mismatch|changed|evolution|validation)|cannot (?:cast|be cast)|could not convert",
-    r"invalid input syntax for|expected \d+ (?:fields|columns)",
-)
-_CODE = _any_of(
-    r"\b(?:SyntaxError|IndentationError|ImportError|ModuleNotFoundError|NameError|UnboundLocalError)\b",
-    r"no module named|command not found|cannot import name",
-)
-_ACCESS = _any_of(
-    r"permission denied|access ?denied|not authori[sz]ed|unauthori[sz]ed|\b40[13]\b (?:forbidden|unauthorized|client)",
-    r"(?:password )?authentication failed|invalid (?:credentials|password|token|api key)|token (?:has )?expired",
-)
-_NAMES_NO_CAUSE = re.compile(r"^(?:\S+: )?(?:.{0,20}\bexit(?:ed)?\b.{0,30}\d+|failed|error)\.?$", re.IGNORECASE)
-_PLATFORM = _any_of(
-    r"out of memory|\bOOM(?:Killed)?\b|MemoryError|SIGKILL|SIGTERM|runner lost|evicted",
-    r"exit(?:ed)?(?: with)?(?: return)?(?: code| status)?:? -?(?:9|137|143)\b",
-    r"no space left|disk (?:is )?full|too many open files|database is locked",
-    r"connection (?:refused|reset)|could not connect|no route to host|name resolution",
-    r"name or service not known|no such host|too many connections|remaining connection slots",
-    r"heartbeat|zombie|worker (?:lost|died)|executor .{0,80}reported that the task instance",
-    r"\b50[234] (?:bad gateway|service unavailable|gateway time-?out)|rate exceeded|throttl",
-)
-_SLOW = re.compile(r"tim(?:ed|e)[ -]?out|deadline exceeded|took too long|statement timeout", re.IGNORECASE)
 
 
 class Triage(Struct, frozen=True):
@@ -108,16 +80,18 @@ def _of_failed(
 ) -> Triage:
     words = _words(run, tasks, log)
     around = _side_by_side(run, runs)
-    own: tuple[tuple[TriageKind, re.Pattern[str]], ...] = (("schema", _SCHEMA), ("code", _CODE), ("access", _ACCESS))
-    for kind, pattern in own:
-        if hits := [line for line in words if pattern.search(line)]:
-            return _found(kind, [*hits, *_note(run)])
-    if around or (hits := [line for line in words if _PLATFORM.search(line)]):
-        hits = [line for line in words if _PLATFORM.search(line)]
+    for kind, hits in causes.own(words):
+        return _found(kind, [*hits, *_note(run)])
+    hits = causes.platform(words)
+    if around:
         return _found("platform", [*around, *hits, *_sick(checks)])
-    if hits := [line for line in words if _SLOW.search(line)]:
-        return _found("slow", [*hits, *_note(run)])
-    if (sick := _sick(checks)) and all(_NAMES_NO_CAUSE.search(line) for line in words):
+    for limit, reached in causes.limits(words):
+        return _found(limit, [*reached, *_note(run)])
+    if hits:
+        return _found("platform", [*hits, *_sick(checks)])
+    if late := causes.slow(words):
+        return _found("slow", [*late, *_note(run)])
+    if (sick := _sick(checks)) and all(causes.names_none(line) for line in words):
         return _found("platform", [*sick, *words])
     return _found("died", [*words, *_note(run)] or [f"{run.pipeline} failed, and nothing says why"])
 

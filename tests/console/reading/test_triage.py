@@ -54,6 +54,40 @@ def score(state: str = "critical", minutes_ago: float = 4, **more: Any) -> Quali
         ("platform", "load: OSError: [Errno 28] No space left on device"),
         ("platform", "load: connection to server failed: Connection refused"),
         ("platform", "load: FATAL: remaining connection slots are reserved"),
+        ("access", "botocore.errorfactory.ClientError: An error occurred (AccessDenied) when calling GetObject"),
+        ("access", "load: PermissionError: [Errno 13] Permission denied: '/data/in/orders.csv'"),
+        ("access", "load: ExpiredToken: the security token included in the request is expired"),
+        ("access", "load: Unable to locate credentials"),
+        ("access", 'load: psycopg.errors.InsufficientPrivilege: must be owner of table "orders"'),
+        ("access", "load: 403: Forbidden for https://api.example.com/v1/orders"),
+        ("input", "load: FileNotFoundError: [Errno 2] No such file or directory: '/data/in/orders.csv'"),
+        ("input", "load: NoSuchKey: The specified key does not exist."),
+        ("input", "load: pyspark.errors: [PATH_NOT_FOUND] Path does not exist: s3://raw/orders/2026-11-28"),
+        ("input", "load: no files found for 2026-11-28"),
+        ("input", "load: the partition ds=2026-11-28 does not exist"),
+        ("config", "load: KeyError: 'WAREHOUSE_URL'"),
+        ("config", "load: environment variable WAREHOUSE_URL is not set"),
+        ("config", "load: WAREHOUSE_URL must be set"),
+        ("config", "load: airflow.exceptions.AirflowNotFoundException: The conn_id `warehouse` isn't defined"),
+        ("config", "load: KeyError: 'Variable orders_path does not exist'"),
+        ("config", "dbt: Runtime Error: Could not find profile named 'analytics'"),
+        ("config", "load: yaml.scanner.ScannerError: mapping values are not allowed here"),
+        ("config", "load.py: error: the following arguments are required: --day"),
+        ("platform", 'load: could not translate host name "warehous" to address: Name or service not known'),
+        ("code", "load: TypeError: unsupported operand type(s) for +: 'int' and 'str'"),
+        ("code", "load: AttributeError: 'NoneType' object has no attribute 'groupby'"),
+        ("code", 'load: sqlalchemy.exc.ProgrammingError: syntax error at or near "SELEC"'),
+        ("quota", "load: Quota exceeded: Your project exceeded quota for free query bytes scanned"),
+        ("quota", "load: ConcurrentRunsExceededException: Concurrent runs exceeded for etl"),
+        ("quota", "load: Warehouse 'ETL' cannot be resumed because resource monitor 'MONTHLY' has exceeded its quota"),
+        ("quota", "load: insufficient_quota: check your plan and billing details"),
+        ("memory", "load: MemoryError: Unable to allocate 7.45 GiB for an array"),
+        ("memory", "load: java.lang.OutOfMemoryError: Java heap space"),
+        ("memory", "load: pod load-7xk2 was OOMKilled"),
+        ("memory", "load: Container killed by YARN for exceeding memory limits. 5.5 GB of 5.5 GB used"),
+        ("platform", "load: ThrottlingException: Rate exceeded"),
+        ("died", "load: urllib3: Max retries exceeded"),
+        ("schema", "load: file orders.csv: column amount is missing"),
         ("slow", "load: timed out after 10m"),
         ("slow", "load: AirflowTaskTimeout: Timeout, PID: 12"),
         ("slow", "load: canceling statement due to statement timeout"),
@@ -78,6 +112,13 @@ def test_many_that_fail_side_by_side_are_the_platform() -> None:
     assert found.evidence[0] == "3 pipelines failed within 15 min: a, b, load"
     long_ago = [run(pipeline=name, minutes_ago=60) for name in ("a", "b")]
     assert triage(run(error="load: exit status 1"), runs=long_ago).kind == "died"  # type: ignore[union-attr]
+
+
+def test_a_limit_that_all_run_into_at_once_is_of_what_they_run_on() -> None:
+    others = [run(pipeline=name, minutes_ago=6) for name in ("a", "b")]
+    killed = run(error="load: OOMKilled")
+    assert triage(killed).kind == "memory"  # type: ignore[union-attr]
+    assert triage(killed, runs=others).kind == "platform"  # type: ignore[union-attr]
 
 
 def test_a_critical_check_makes_it_the_platform_but_not_a_changed_schema() -> None:
@@ -126,12 +167,12 @@ def test_a_failure_without_a_word_is_one() -> None:
     assert (found.kind, found.evidence) == ("died", ("load failed, and nothing says why",))
 
 
-@pytest.mark.parametrize("kind", ["schema", "code", "access"])
-def test_where_a_retry_can_not_help_it_says_so(kind: Any) -> None:
+@pytest.mark.parametrize("kind", ["schema", "code", "access", "input", "config", "quota", "memory"])
+def test_a15_where_a_retry_can_not_help_it_says_so(kind: Any) -> None:
     assert "a retry can not help" in MEANING[kind]
 
 
-def test_a_cause_that_the_log_names_is_not_overruled_and_what_broke_later_is_not_blamed() -> None:
+def test_a15_a_cause_that_the_log_names_is_not_overruled_and_what_broke_later_is_not_blamed() -> None:
     sick = [CheckResult(ref="green", name="analytics-green", state="critical", message="connection refused")]
     named = run(error='column "amount_eur" is not in raw_transactions')
     assert triage(named, checks=sick).kind == "schema"  # type: ignore[union-attr]
