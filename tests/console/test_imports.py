@@ -97,6 +97,29 @@ def test_a_headless_command_loads_nothing_heavy(arguments, tmp_path):
     assert modules & HEAVY == set()
 
 
+AWS_ENTRY = """
+[[contexts.c.deployments]]
+name = "model"
+type = "alb"
+aws = { region = "eu-central-1", endpoint_url = "http://127.0.0.1:1" }
+timeout = "1s"
+rules = ["arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener-rule/app/m/1/2/3"]
+target_groups.blue = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/m-blue/1"
+target_groups.green = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/m-green/1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asks"),
+    [(["config", "show"], False), (["run", "list"], False), (["check", "port"], False), (["deploy", "status"], True)],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_boto3_is_loaded_when_something_of_aws_is_asked_for_and_not_before(arguments, asks, tmp_path, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.CONFIG", CONFIG + AWS_ENTRY)
+    _, modules = loaded_by(arguments, tmp_path)
+    assert ("boto3" in modules) is asks
+
+
 def test_the_version_loads_neither_config_nor_http(tmp_path):
     code, modules = loaded_by(["--version"], tmp_path)
     assert code == 0
