@@ -194,7 +194,7 @@ class Database:
         if database in ("", ":memory:"):
             raise self._error("config", "an SQLite URL without a file", "write it like sqlite:///warehouse.db")
         path = path_of(database, self._base_dir)
-        self.where = clean(path.name, 300)
+        self.where = clean(str(path), 300)
 
         def connect() -> sqlite3.Connection:
             try:

@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from backends.alerts.since import SinceFile
 from backends.errors import BackendError
@@ -157,6 +158,14 @@ class RuleAlerts:
             ]
             if len(outcome) > MAX_ROWS:
                 alerts.append(self._blind_spot(rule, f"more than {MAX_ROWS} rows: the rest is not shown"))
+        return self._with_trouble(alerts)
+
+    def _with_trouble(self, alerts: list[Alert]) -> list[Alert]:
+        """Why nobody knows since when they fire, said by the first that it is true of: it is the same of each."""
+        first = next((at for at, found in enumerate(alerts) if found.since is None and found.state == "firing"), None)
+        if first is not None and self._since.trouble:
+            words = f"{alerts[first].summary} (cannot remember since when: {self._since.trouble})".lstrip()
+            alerts[first] = replace(alerts[first], summary=clean(words, 500))
         return alerts
 
     async def aclose(self) -> None:
@@ -177,8 +186,6 @@ class RuleAlerts:
         held = since is None or (now - since).total_seconds() >= rule.hold
         values = finding.labels if finding.value is None else {**finding.labels, "value": finding.value}
         summary = fill(rule.summary, values)
-        if since is None:
-            summary = f"{summary} (cannot remember since when: {self._since.trouble})".lstrip()
         return Alert(
             ref=f"{self._name}/{finding.fingerprint}",
             backend=self._name,

@@ -38,7 +38,7 @@ class SinceFile:
                     if after != before:
                         self._file.replace(msgspec.json.encode(after))
         except OSError as error:
-            self.trouble = f"{self._file.path.name}: {error.strerror or error}"
+            self.trouble = f"{self._file.path}: {error.strerror or error}"
             after = before = self._read_or_nothing()
         return {
             fingerprint: datetime.fromtimestamp(at, UTC)

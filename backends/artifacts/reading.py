@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from backends.artifacts.storage import Artifact, Closed, Directory, Storage
 from backends.aws.access import AwsAccess
 from backends.errors import BackendError
 from backends.paths import path_of
+from backends.text import clean
 from backends.threads import DaemonThreads
 from backends.together import together
 
@@ -132,7 +133,7 @@ class Artifacts:
         try:
             return Loaded(content.artifact, decode(content.body))
         except BackendError as error:
-            raise _DamagedError(error, content.artifact.modified_at) from None
+            raise _DamagedError(error, f"{self.where}/{clean(name, 200)}", content.artifact.modified_at) from None
 
     def _keep(self, name: str, found: Loaded) -> None:
         self._kept[name] = found
@@ -150,8 +151,10 @@ class Artifacts:
 
 
 class _DamagedError(BackendError):
-    def __init__(self, error: BackendError, modified_at: float) -> None:
-        super().__init__(error.kind, error.message, fix=error.fix)
+    def __init__(self, error: BackendError, file: str, modified_at: float) -> None:
+        fix = "see who writes it, or take it away" if error.kind == "malformed" else error.fix
+        named = PurePosixPath(file).name in error.message
+        super().__init__(error.kind, error.message if named else f"{file}: {error.message}", fix=fix)
         self.modified_at = modified_at
 
 

@@ -90,7 +90,7 @@ async def test_seconds_since_the_epoch_and_times_without_a_zone(tmp_path: Path) 
 async def test_no_data_is_critical(tmp_path: Path, times: tuple[Any, ...]) -> None:
     table(tmp_path / "w.db", *times)
     result = await look(freshness(tmp_path))
-    assert (result.state, result.message) == ("critical", "w.db: there is no data at all")
+    assert (result.state, result.message) == ("critical", f"{tmp_path / 'w.db'}: there is no data at all")
 
 
 @pytest.mark.parametrize(
