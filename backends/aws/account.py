@@ -76,7 +76,7 @@ class Account:
 
         await self._call(opened, grace_s=OPENING_S)
 
-    async def read(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+    async def read(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
         """One answer, tried again where it may help. `service` and `operation` as boto3 calls them
         (`describe_rules`).
 
@@ -84,7 +84,7 @@ class Account:
         """
         return await self._call(partial(self._ask, service, operation, self._reads, request))
 
-    async def pages(self, service: str, operation: str, key: str, **request: Any) -> list[Any]:
+    async def pages(self, service: str, operation: str, key: str, /, **request: Any) -> list[Any]:
         """What all pages of a read have under `key`. Raises BackendError."""
         found: list[Any] = []
         token: dict[str, Any] = {}
@@ -96,7 +96,7 @@ class Account:
                 return found
         raise BackendError("malformed", f"{self.where}: {operation}: more than {MAX_PAGES} pages")
 
-    async def write(self, service: str, operation: str, **request: Any) -> dict[str, Any]:
+    async def write(self, service: str, operation: str, /, **request: Any) -> dict[str, Any]:
         """One answer to what is sent once. What AWS refused for too many calls was not taken, and goes again after a
         while of random length.
 

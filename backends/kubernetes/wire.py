@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from backends.text import clean
+from backends.images import image_repository as image_repository
+from backends.images import image_version as image_version
 
 T = TypeVar("T")
 
@@ -281,17 +282,3 @@ class Autoscaler(Struct):
 
     metadata: Metadata
     spec: AutoscalerSpec
-
-
-def image_version(image: str) -> str | None:
-    """The tag of an image, else the digest it is pinned to; None where it says neither."""
-    name, _, digest = image.partition("@")
-    _, colon, tag = name.rpartition("/")[2].partition(":")
-    return clean(tag if colon else digest, 128) or None
-
-
-def image_repository(image: str) -> str:
-    """The image without tag and digest."""
-    name = image.partition("@")[0]
-    directory, slash, last = name.rpartition("/")
-    return f"{directory}{slash}{last.partition(':')[0]}"

@@ -112,7 +112,7 @@ class AlbSwitch:
     """The `Switch` of a set of rules and default actions."""
 
     api = 1
-    Config = AlbConfig
+    Config: type[AlbConfig] = AlbConfig
 
     def __init__(self, config: AlbConfig, context: AdapterContext) -> None:
         self._config = config

@@ -1,7 +1,6 @@
 """A version onto the Deployment of the side that has no traffic: one JSON patch that tests what it expects."""
 
 import hashlib
-import re
 from typing import Any
 
 import msgspec
@@ -12,16 +11,14 @@ from backends.deployments.kubernetes.preflight import autoscaling, check_rights
 from backends.deployments.kubernetes.rollout import SIZE, judge_rollout
 from backends.deployments.kubernetes.sides import Sides
 from backends.errors import BackendError
+from backends.images import TAG_FIX, image_repository, image_version, version_problem, with_version
 from backends.kubernetes.api import KubernetesApi
-from backends.kubernetes.wire import Container, Service, Workload, image_repository, image_version
+from backends.kubernetes.wire import Container, Service, Workload
 from backends.models import Finding
 from backends.ports import Deployed, Rollout
 from backends.text import clean
 
 DEPLOY_RIGHTS = (("get", "apps", "deployments"), ("patch", "apps", "deployments"), ("list", "", "pods"))
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_TAG_FIX = "a tag: letters, digits, `_`, `.`, `-`, at most 128; or sha256:<64 hex digits>"
 
 
 class KubernetesDeployer:
@@ -58,7 +55,7 @@ class KubernetesDeployer:
         """
         findings = [await check_rights(self._api, DEPLOY_RIGHTS)]
         if problem := version_problem(version):
-            return [*findings, _block("version", problem, _TAG_FIX)]
+            return [*findings, _block("version", problem, TAG_FIX)]
         workload, service = await self._read(color), await self._control.read()
         problems = [_block("deployment", error.message, error.fix) for error in self._unfit(workload, service, color)]
         if problems:
@@ -93,7 +90,7 @@ class KubernetesDeployer:
         `unreachable`.
         """
         if problem := version_problem(version):
-            raise BackendError("config", problem, fix=_TAG_FIX)
+            raise BackendError("config", problem, fix=TAG_FIX)
         workload = await self._expected(expected, color)
         size = max(workload.spec.replicas, replicas or 0)
         if size == 0:
@@ -127,7 +124,7 @@ class KubernetesDeployer:
     def describe_deploy(self, color: str, version: str) -> list[str]:
         """One line: Deployment, container, image."""
         container = f"container {self._container}" if self._container else "its first container"
-        image = _with_version(self._repository, version) if self._repository else f"the same image at {version}"
+        image = with_version(self._repository, version) if self._repository else f"the same image at {version}"
         if not version:
             image = "the image that is recorded"
         return [f"deploy   Deployment {self._deployments[color]}: {container}: {image}"]
@@ -208,7 +205,7 @@ class KubernetesDeployer:
     def _image(self, workload: Workload, version: str) -> str:
         containers = workload.spec.template.spec.containers
         now = next((one.image for one in containers if self._container in ("", one.name)), "")
-        return _with_version(self._repository or image_repository(now), version)
+        return with_version(self._repository or image_repository(now), version)
 
     def _patch(
         self, workload: Workload, *, image: str, replicas: int | None, stamp: str, fence: int
@@ -257,19 +254,6 @@ class KubernetesDeployer:
 
     async def _path(self, color: str) -> str:
         return await self._api.path("apps/v1", "deployments", self._deployments[color])
-
-
-def version_problem(version: str) -> str:
-    """Why `version` is no tag of an image; empty where it is one."""
-    if not version:
-        return "the version is empty"
-    if _TAG.fullmatch(version) or _DIGEST.fullmatch(version):
-        return ""
-    return f'"{clean(version, 64)}" is no tag of an image'
-
-
-def _with_version(repository: str, version: str) -> str:
-    return f"{repository}{'@' if _DIGEST.fullmatch(version) else ':'}{version}"
 
 
 def _block(code: str, text: str, fix: str) -> Finding:

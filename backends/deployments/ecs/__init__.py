@@ -1,0 +1,1 @@
+"""ECS: two services behind two target groups (`ecs`), and services that ECS itself moves (`ecs-native`)."""

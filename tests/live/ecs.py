@@ -1,0 +1,162 @@
+"""Services of ECS on loopback, whose tasks are real HTTP servers: pairs behind an `alb`, services that ECS moves by
+itself, and services of CodeDeploy. A minute of AWS is short there.
+
+```python
+with ecs_lab(directory) as lab:
+    pair = lab.pair("2.4.0")                    # two services, a rule between their target groups
+    native = lab.native("2.4.0", strategy="BLUE_GREEN")
+```
+"""
+
+import contextlib
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from tests.live.aws import AwsLab, aws_lab
+from tests.live.process import accepts, free_port, started, until
+
+MINUTE_S = 1.0
+CLUSTER = "models"
+COLORS = ("blue", "green")
+BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+_FAST = {"SIM_MINUTE": str(MINUTE_S), "SIM_DRAIN": "0.5", "SIM_INSTALL": "10"}
+
+
+class EcsLab:
+    """One cluster behind one load balancer, in one VPC. Names are new each time."""
+
+    def __init__(self, aws: AwsLab) -> None:
+        self.aws = aws
+        self.ecs, self.elb = aws.client("ecs"), aws.client("elbv2")
+        self.ecs.create_cluster(clusterName=CLUSTER)
+        self._vpc, subnets = aws.network()
+        self._balancer = self.elb.create_load_balancer(Name=self.name("lb"), Subnets=subnets)["LoadBalancers"][0]
+        self._ports = iter(range(8000, 9000))
+
+    @staticmethod
+    def name(kind: str) -> str:
+        """A new one."""
+        return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+    def listener(self, *groups: str) -> str:
+        """A new one whose default action sends all to the first of them."""
+        tuples = [{"TargetGroupArn": group, "Weight": 100 if n == 0 else 0} for n, group in enumerate(groups)]
+        made = self.elb.create_listener(
+            LoadBalancerArn=self._balancer["LoadBalancerArn"], Protocol="HTTP", Port=next(self._ports),
+            DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}],
+        )  # fmt: skip
+        return str(made["Listeners"][0]["ListenerArn"])
+
+    def group(self, name: str = "") -> str:
+        """A new target group of IPs that are checked at /health."""
+        arn = self.aws.target_group(self._vpc, 8080, name=name)
+        self.elb.modify_target_group_attributes(
+            TargetGroupArn=arn, Attributes=[{"Key": "deregistration_delay.timeout_seconds", "Value": "5"}]
+        )
+        return arn
+
+    def definition(self, family: str, tag: str, *, color: str = "", **more: Any) -> str:
+        """A new revision whose image has that tag: it says how its tasks are (simecs)."""
+        box: dict[str, Any] = {
+            "name": "app", "image": f"registry/app:{tag}", "cpu": 64, "memory": 64, "essential": True,
+            "portMappings": [{"containerPort": 8080}],
+            "secrets": [{"name": "TOKEN", "valueFrom": "arn:aws:ssm:eu-central-1:123456789012:parameter/token"}],
+            "environment": [{"name": "COLOR", "value": color}] if color else [],
+        }  # fmt: skip
+        side = {"name": "log-router", "image": "registry/router:1", "cpu": 10, "memory": 32, "essential": False}
+        made = self.ecs.register_task_definition(
+            family=family, containerDefinitions=[{**box, **more}, side], tags=[{"key": "team", "value": "models"}],
+            volumes=[{"name": "scratch"}],
+        )  # fmt: skip
+        return str(made["taskDefinition"]["taskDefinitionArn"])
+
+    def service(self, name: str, tag: str, group: str, *, color: str = "", count: int = 1, **more: Any) -> None:
+        """A new one; its first tasks start."""
+        behind = {"targetGroupArn": group, "containerName": "app", "containerPort": 8080}
+        behind |= more.pop("advanced", {})
+        self.ecs.create_service(
+            cluster=CLUSTER, serviceName=name, taskDefinition=self.definition(name, tag, color=color),
+            desiredCount=count, loadBalancers=[behind], **more,
+        )  # fmt: skip
+
+    def look(self, name: str) -> dict[str, Any]:
+        """As AWS describes it."""
+        found: dict[str, Any] = self.ecs.describe_services(cluster=CLUSTER, services=[name], include=["TAGS"])
+        return dict(found["services"][0])
+
+    def steady(self, *names: str) -> None:
+        """Waits until their deployments have completed."""
+
+        def done(name: str) -> bool:
+            found = self.look(name)
+            rollouts = [each["rolloutState"] for each in found["deployments"]]
+            return rollouts == ["COMPLETED"] and found["runningCount"] == found["desiredCount"]
+
+        until(lambda: all(done(name) for name in names), "services are steady")
+
+    def pair(self, tag: str, *, count: int = 1, green: str = "", **more: Any) -> dict[str, Any]:
+        """An entry of the type `ecs`: two services that run, all traffic on blue."""
+        name = self.name("svc")
+        groups = {color: self.group() for color in COLORS}
+        listener = self.listener(groups["blue"], groups["green"])
+        services = {color: f"{name}-{color}" for color in COLORS}
+        for color in COLORS:
+            version = (green or tag) if color == "green" else tag
+            config = more.get("deploymentConfiguration", BREAKER)
+            self.service(
+                services[color], version, groups[color], color=color, count=count, deploymentConfiguration=config
+            )
+        self.steady(*services.values())
+        until(lambda: all("healthy" in self.aws.states(group) for group in groups.values()), "targets are healthy")
+        return {
+            "aws": self.aws.access, "listeners": [listener], "target_groups": groups, "cluster": CLUSTER,
+            "services": services, "timeout": "10s",
+        }  # fmt: skip
+
+    def native(self, tag: str, *, strategy: str = "BLUE_GREEN", count: int = 1, **config: Any) -> dict[str, Any]:
+        """An entry of the type `ecs-native`: a service that ECS moves between two target groups, at rest."""
+        name, groups = self.name("nat"), [self.group(), self.group()]
+        listener = self.listener(*groups)
+        advanced = {
+            "alternateTargetGroupArn": groups[1], "productionListenerRule": listener,
+            "roleArn": "arn:aws:iam::123456789012:role/ecs",
+        }  # fmt: skip
+        self.service(
+            name, tag, groups[0], count=count, advanced={"advancedConfiguration": advanced},
+            deploymentConfiguration={"strategy": strategy, "bakeTimeInMinutes": 1, **config},
+        )  # fmt: skip
+        self.steady(name)
+        return {"aws": self.aws.access, "cluster": CLUSTER, "service": name, "timeout": "10s", "_listener": listener}
+
+    def deployments(self, name: str) -> list[dict[str, Any]]:
+        """The service deployments of a service, the newest first."""
+        found: dict[str, Any] = self.ecs.list_service_deployments(cluster=CLUSTER, service=name)
+        return list(found["serviceDeployments"])
+
+    @contextlib.contextmanager
+    def routed(self, listener: str, directory: Path) -> Iterator[str]:
+        """The data plane of a listener: its URL."""
+        port = free_port()
+        command = [
+            sys.executable, str(self.aws.scripts / "simalb.py"), "--endpoint", self.aws.endpoint_url,
+            "--region", "eu-central-1", "--lag", "0.1", "--poll", "0.2", f"--map={listener}={port}",
+        ]  # fmt: skip
+        with started(command, directory / "simalb.log", lambda: accepts(port)):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def ecs_lab(directory: Path, **environment: str) -> Iterator[EcsLab]:
+    """All of it, gone at the end of the block. Two of them at once have addresses of their own."""
+    net = {"SIM_TASK_NET": str(100 + os.getpid() % 100)}
+    with mock.patch.dict(os.environ, {**_FAST, **net, **environment}), aws_lab(directory) as aws:
+        yield EcsLab(aws)
+
+
+Wait = Callable[[], Any]
+Entry = Mapping[str, Any]

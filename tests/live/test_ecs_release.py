@@ -1,0 +1,83 @@
+"""`teal deploy release`, `rollback` and `retire` of two ECS services whose tasks really serve, under load, by the
+command line."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from tests.live.ecs import EcsLab, ecs_lab
+from tests.live.moto import KEYS
+from tests.live.process import until
+from tests.live.teal import CommandLine
+from tests.load import Load
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
+RPS = 20.0
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
+    with ecs_lab(tmp_path_factory.mktemp("ecs")) as found:
+        yield found
+
+
+class Running(Struct):
+    lab: EcsLab
+    entry: dict[str, Any]
+    url: str
+    teal: CommandLine
+
+    def tag(self, color: str) -> str:
+        arn = self.lab.look(self.entry["services"][color])["taskDefinition"]
+        found = self.lab.ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+        return str(found["containerDefinitions"][0]["image"]).rpartition(":")[2]
+
+
+@pytest.fixture
+async def pair(lab: EcsLab, tmp_path: Path) -> AsyncIterator[Running]:
+    entry = await asyncio.to_thread(lab.pair, "2.4.0")
+    with lab.routed(entry["listeners"][0], tmp_path) as url:
+        await asyncio.to_thread(until, lambda: answers(url), "the load balancer answers")
+        config = {"type": "ecs", **entry, "probe": {"url": f"{url}/health"}, "probe_timeout": "10s", "bake": "1s"}
+        yield Running(lab, entry, url, CommandLine(tmp_path, config, KEYS))
+
+
+def answers(url: str) -> bool:
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+async def test_a_release_a_rollback_and_a_retirement_lose_no_request(pair: Running) -> None:
+    teal = pair.teal
+    async with Load(f"{pair.url}/health", RPS) as load:
+        released = await teal.action("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "go")
+        assert (released["exit"], released["status"]) == (0, "succeeded"), released
+        assert (pair.tag("blue"), pair.tag("green")) == ("2.4.0", "2.5.0")
+        back = await teal.action("deploy", "rollback", "analytics", "-y", "--reason", "slow")
+        assert (back["exit"], back["status"], back["changed"]) == (0, "succeeded", True), back
+        retired = await teal.action("deploy", "retire", "analytics", "-y", "--reason", "done")
+        assert (retired["exit"], retired["status"]) == (0, "succeeded"), retired
+        assert pair.lab.look(pair.entry["services"]["green"])["desiredCount"] == 0
+    assert load.lost == []
+    status = await teal.action("deploy", "status", "analytics")
+    assert status["colors"]["blue"]["version"] == "2.4.0"
+    assert (status["colors"]["green"]["desired"], status["controller"]) == (0, None)
+
+
+@pytest.mark.parametrize(("version", "words"), [("2.5.0-pull", "can not be pulled"), ("2.5.0-oom", "out of memory")])
+async def test_a_version_that_does_not_come_up_moves_no_traffic(pair: Running, version: str, words: str) -> None:
+    ended = await pair.teal.action("deploy", "release", "analytics", "--version", version, "-y", "--reason", "go")
+    assert (ended["exit"], ended["status"]) == (1, "aborted"), ended
+    assert words in ended["error"]["message"]
+    await asyncio.to_thread(pair.lab.steady, pair.entry["services"]["green"])
+    assert (pair.tag("blue"), pair.tag("green")) == ("2.4.0", "2.4.0")
