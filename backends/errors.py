@@ -29,7 +29,7 @@ _WHAT_TO_DO: dict[ErrorKind, str] = {
     "conflict": "somebody else changed it: look again, then plan anew",
     "config": RUN_VALIDATE,
     "failed": "see what the command said, and look at what it was run for",
-    "internal": "this is a defect: report it with the crash file",
+    "internal": "this is a defect: report it with these words",
 }
 
 

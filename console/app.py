@@ -53,7 +53,7 @@ SETTLE_S = 0.3
 SAY_ON_FIRST_S = 5.0  # what is on the screen comes first
 SAY_ON_S = 60.0
 CARE_S = 15.0
-EXIT_INTERNAL = 70
+
 _KEY_WORDS = {"⏎": "Enter", "↑": "Up", "↓": "Down", "←": "Left", "→": "Right", "⇥": "Tab", "⌫": "Backspace"}
 
 
@@ -213,12 +213,12 @@ class TealApp(Opening, inherit_bindings=False):
 
     def _fatal_error(self) -> None:
         """One line and the name of a crash file. Textual would print local variables, and those hold secrets."""
-        from console.crash import write_crash_file
+        from console.crash import of_defect
 
         error = sys.exc_info()[1] or RuntimeError("unknown")
-        place = write_crash_file(error)
-        self.panic(Text(f"teal: {type(error).__name__}: this is a defect; report it with {place}. Open actions go on."))
-        self._return_code = EXIT_INTERNAL
+        told = of_defect(error)
+        self.panic(Text(f"teal: {told.message} ({told.fix}). Open actions go on."))
+        self._return_code = told.exit_code
 
     # ---- what every screen asks for
 

@@ -6,7 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backends.files import write_plain
+from backends.host_limits import limit_of
+from console.errors import EXIT_INTERNAL, EXIT_UNREACHABLE, CommandError
 from console.paths import state_dir
+
+
+def of_defect(error: BaseException) -> CommandError:
+    """What is said of an error that nobody expected: what this host lacks is told as that; all else is a defect, with
+    what to report it with. Exit 7, and 70."""
+    if (limit := limit_of(error)) is not None:
+        return CommandError(EXIT_UNREACHABLE, "unreachable", limit[0], fix=limit[1])
+    path = write_crash_file(error)
+    return CommandError(
+        EXIT_INTERNAL, "internal", f"{type(error).__name__}: this is a defect", fix=f"report it with {path}"
+    )
 
 
 def write_crash_file(error: BaseException) -> Path | str:

@@ -11,6 +11,7 @@ EXIT_AUTH = 4
 EXIT_NOT_FOUND = 5
 EXIT_CONFLICT = 6
 EXIT_UNREACHABLE = 7
+EXIT_INTERNAL = 70
 
 _EXIT_OF_KIND = {
     "auth": EXIT_AUTH, "not_found": EXIT_NOT_FOUND, "conflict": EXIT_CONFLICT, "config": EXIT_USAGE, "internal": 70,

@@ -198,9 +198,7 @@ def _tell_unable(common: Common, error: CommandError, ending: Ending) -> None:
 
 
 def _defect(error: Exception) -> CommandError:
-    from console.crash import write_crash_file
+    from console.crash import of_defect
 
-    path = write_crash_file(error)
-    return CommandError(
-        EXIT_UNKNOWN, "internal", f"{type(error).__name__}: this is a defect", fix=f"report it with {path}"
-    )
+    told = of_defect(error)
+    return CommandError(EXIT_UNKNOWN, told.kind, told.message, fix=told.fix)

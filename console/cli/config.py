@@ -20,7 +20,7 @@ from backends.models import Health
 from backends.text import clean
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
-from console.config.file import dotted
+from console.config.file import ConfigText, dotted
 from console.config.lint import lint, look_at
 from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
 from console.config.schema import config_schema
@@ -92,10 +92,11 @@ def validate(common: Common, offline: bool) -> int:
     said += lint(contexts, said)
     findings = [_finding(problem) for problem in said]
     if not offline:
+        texts: dict[Path, ConfigText] = {}
         for context in contexts:
             named = "" if context.name == loaded.default_context else context.name
             work_on(config=common.config or "", context=named)
-            findings += run_loop(_ask(loaded, context, said))
+            findings += run_loop(_ask(loaded, context, said, texts))
     findings.sort(key=lambda finding: (finding.level, finding.file, finding.line or 0))
     shown = document("config.validate", findings, context=common.context, health=_health(findings))
     show(common, Answer(shown, lambda: [_line(finding) for finding in findings] or [f"{loaded.path}: ok"]))
@@ -144,12 +145,14 @@ def _path(common: Common) -> Path:
     return path
 
 
-async def _ask(loaded: Config, context: Context, said: Sequence[Problem]) -> list[Finding]:
+async def _ask(
+    loaded: Config, context: Context, said: Sequence[Problem], texts: dict[Path, ConfigText]
+) -> list[Finding]:
     """What is found by asking each entry, without what was said of the config already."""
     if any(problem.level == "error" for problem in fatal_problems(loaded, context)):
         return []
     try:
-        session, look = Session(Selection(context, {}, ())), look_at(context)
+        session, look = Session(Selection(context, {}, ())), look_at(context, texts)
     except ConfigError:
         return []  # said already
     strange: list[Finding] = []

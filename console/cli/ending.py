@@ -15,7 +15,7 @@ from console.zones import mend_zone
 if TYPE_CHECKING:
     import click
 
-EXIT_INTERNAL = 70
+
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 EXIT_STILL_OPEN = 8
@@ -139,10 +139,10 @@ def say_why(error: Exception) -> int:
 
     if isinstance(error, Refused):
         return _say(error.exit_code, error.error.kind, error.error.message, error.error.fix)
-    from console.crash import write_crash_file
+    from console.crash import of_defect
 
-    path = write_crash_file(error)
-    return _say(EXIT_INTERNAL, "internal", f"{type(error).__name__}: this is a defect", f"report it with {path}")
+    told = of_defect(error)
+    return _say(told.exit_code, told.kind, told.message, told.fix)
 
 
 def _say(code: int, kind: str, message: str, fix: str) -> int:

@@ -73,19 +73,24 @@ class Look(Struct, frozen=True):
         return (entry for port in PORTS for entry in self.context.entries[port])
 
 
-def look_at(context: Context) -> Look:
-    """Raises ConfigError where the file is gone by now."""
-    return Look(context, ConfigText(context.source), context.prefix)
+def look_at(context: Context, texts: dict[Path, ConfigText] | None = None) -> Look:
+    """Raises ConfigError where the file is gone by now. `texts`: the files that were read already, and this one then:
+    one of many contexts is not read for each."""
+    texts = {} if texts is None else texts
+    if context.source not in texts:
+        texts[context.source] = ConfigText(context.source)
+    return Look(context, texts[context.source], context.prefix)
 
 
 def lint(contexts: Iterable[Context], problems: Iterable[Problem]) -> list[Problem]:
     """What can be seen to be wrong in these contexts and is not among `problems`. Blocks: it looks at files."""
     found: list[Problem] = []
     looks: list[Look] = []
+    texts: dict[Path, ConfigText] = {}
     said = {problem.path for problem in problems}
     for context in contexts:
         try:
-            look = look_at(context)
+            look = look_at(context, texts)
         except ConfigError as error:
             found.append(Problem(context.source, None, context.name, error.message, error.fix, context=context.name))
             continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -30,6 +31,7 @@ LOOKS = frozenset({"probe", "health", "exposition"})
 _FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
 _NEVER_ZERO = ("timeout", "probe_timeout")
 _NOTHING = re.compile(r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+")
+_NO_SUCH_WORD = "Invalid enum value"
 _HOME = re.compile(r"~[\w.-]*(?:/|$)")
 _WORDS = re.compile(r"\w+")
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
@@ -39,10 +41,16 @@ _TYPES = {
 }  # fmt: skip
 
 
+@cache
+def fields_of(shape: type) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a Struct: its types are looked up once, not for each of thousands of contexts."""
+    return msgspec.structs.fields(shape)
+
+
 def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where: KeyPath) -> list[Problem]:
     """Every field of `data` that does not fit `shape`, each on its own, and then what is wrong between the others: one
     bad key does not hide the next."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    fields = {field.encode_name: field for field in fields_of(shape)}
     problems: list[Problem] = []
     fitting, said = dict(data), set[str]()
     for key, value in data.items():
@@ -70,7 +78,7 @@ def _between_fields(
 ) -> list[Problem]:
     """What a Struct says of fields that fit by themselves: it names its first trouble, so it is asked again without
     the fields that it named. What it says of those in `said` may be but the next sign of the same mistake."""
-    required = [field.encode_name for field in msgspec.structs.fields(shape) if field.required]
+    required = [field.encode_name for field in fields_of(shape) if field.required]
     problems: list[Problem] = []
     while all(name in fitting for name in required):
         found = _misfit(source, fitting, shape, where)
@@ -103,11 +111,21 @@ def _value_problems(source: ConfigText, value: Any, kind: Any, where: KeyPath) -
     return inner or _misfit(source, value, kind, where)
 
 
+def _words_of(kind: Any) -> list[str]:
+    """The words that a value may be, of those that its type knows."""
+    args = get_args(kind)
+    if get_origin(kind) is Literal:
+        return [str(each) for each in args if each != ""]
+    return list(dict.fromkeys(word for each in args for word in _words_of(each)))
+
+
 def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[Problem]:
     try:
         msgspec.convert(value, kind, dec_hook=decode_hook)
     except msgspec.ValidationError as error:
         message, _, inside = in_words(str(error)).partition(" - at `$")
+        if message.startswith(_NO_SUCH_WORD) and (words := _words_of(kind)):
+            message = f"{message.removeprefix(_NO_SUCH_WORD).strip()} is none of: {', '.join(words)}"
         named = _FIELDS.match(message)
         if not inside and isinstance(where[-1], int) and isinstance(value, dict) and named and named[1] in value:
             where, message = (*where, named[1]), message.removeprefix(f"{named[1]}: ")
@@ -118,7 +136,7 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
 def fitting_fields(data: Mapping[str, Any], shape: type) -> dict[str, Any]:
     """The fields of `data` that fit `shape`, each by itself."""
     fitting = {}
-    for field in msgspec.structs.fields(shape):
+    for field in fields_of(shape):
         if field.encode_name in data:
             with contextlib.suppress(msgspec.ValidationError):
                 msgspec.convert(data[field.encode_name], field.type, dec_hook=decode_hook)

@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Struct
 
 from backends.errors import BackendError
+from backends.host_limits import unexpected
 from backends.missing import collected
 from backends.retrying import backoff_s
 from backends.stopwatch import Stopwatch
-from backends.text import clean
 from console import moment
 from console.crash import write_crash_file
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
@@ -102,9 +102,7 @@ class Feed:
                 error = failure
             except Exception as failure:
                 # A defect in one adapter must not take the screen with it; its kind and place are said, no data.
-                error = BackendError(
-                    "internal", f"{type(failure).__name__} in {self.source.type}: {clean(str(failure), 200)}"
-                )
+                error = unexpected(failure, self.source.type)
             latency_ms = watch.took().seconds * 1000
         snapshot = self._snapshot(items, error, lost, latency_ms)
         self._failures = self._failures + 1 if error else 0

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from msgspec import Struct, structs
 
 from backends.errors import BackendError
+from backends.host_limits import unexpected
 from backends.logs.merging import WINDOW_S, Merger, gap
 from backends.models import LogEntry
 from backends.ports import LogQuery, Logs
 from backends.retrying import backoff_s
-from backends.text import clean
 from console import moment
 from console.ports.store import SourceError
 
@@ -122,7 +122,7 @@ class Tail:
                 error = failure
             except Exception as failure:
                 # A defect in one adapter must not take the other sources with it; its data is not said.
-                error = BackendError("internal", f"{type(failure).__name__} in {name}: {clean(str(failure), 200)}")
+                error = unexpected(failure, name)
             failures = 0 if state.lines > lines else failures
             state.error, state.followed_since = SourceError.of(error), None
             self._pushed_at.setdefault(name, time.monotonic())

@@ -13,6 +13,7 @@ import pytest
 
 from console.cli.commands import teal
 from console.cli.ending import run_command
+from console.config.file import ConfigText
 from tests.backends.fake_prometheus import FakePrometheus
 
 HEAD = '[contexts.c]\ntitle = "t"\n'
@@ -630,3 +631,31 @@ def test_two_entries_that_move_the_same_traffic_are_named_with_both_lines(
     code, (told,) = validate(HEAD + entry + "[contexts.d]\n" + second, "--offline")
     assert (code, told["level"], told["path"]) == (0, "warning", "contexts.d.deployments[0]")
     assert validate(HEAD + entry + "[contexts.d]\nread_only = true\n" + second, "--offline")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "words"),
+    [
+        ('theme = "drk"\n' + HEAD, 1, "theme", "'drk' is none of: dark, light, color-blind, ansi, mono"),
+        (HEAD + 'lock = "glbal"\n', 3, "contexts.c.lock", "'glbal' is none of: shared, local"),
+        (HEAD + SERVICE + 'format = "xml"\n', LINE_OF_MORE, "contexts.c.deployments[0].format",
+         "'xml' is none of: json, template"),
+    ],
+)  # fmt: skip
+def test_a_word_that_a_key_does_not_take_is_told_with_those_that_it_takes(
+    validate: Validate, text: str, line: int, key: str, words: str
+) -> None:
+    code, (told,) = validate(text, "--offline")
+    assert (code, told["line"], told["path"], told["message"]) == (2, line, key, words)
+
+
+def test_a_file_of_many_contexts_is_read_for_all_of_them_at_once(
+    validate: Validate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read anew for each context, 20,000 of them took two minutes."""
+    read: list[Path] = []
+    told = ConfigText.__init__
+    monkeypatch.setattr(ConfigText, "__init__", lambda self, path: read.append(path) or told(self, path))
+    text = "".join(f'[contexts.c{number}]\ntitle = "t"\n' for number in range(40))
+    assert validate(text) == (0, [])
+    assert len(read) <= 3
