@@ -89,7 +89,7 @@ def validate(common: Common, offline: bool) -> int:
     loaded = load_config(_path(common))
     contexts = [pick_context(loaded, common.context)] if common.context else list(loaded.contexts.values())
     said = [problem for problem in loaded.problems if problem.context in ("", *(each.name for each in contexts))]
-    said += lint(contexts, said)
+    said += lint(contexts, said) + _keymap_problems(loaded)
     findings = [_finding(problem) for problem in said]
     if not offline:
         texts: dict[Path, ConfigText] = {}
@@ -143,6 +143,21 @@ def _path(common: Common) -> Path:
         places = ", ".join(str(place) for place in search_path(None))
         raise ConfigError(f"no config; looked at {places}", fix="`teal config init` writes one")
     return path
+
+
+def _keymap_problems(loaded: Config) -> list[Problem]:
+    """Ids that no key of the console has. Its screens are loaded for that, where a keymap is written."""
+    if not loaded.keymap:
+        return []
+    from console.screens.binding_ids import binding_ids, unknown_id
+
+    known, text = binding_ids(), ConfigText(loaded.path)
+    wrong = [
+        text.problem(("keymap", wanted), f'no key has the id "{clean(wanted, 60)}"', unknown_id(wanted, known))
+        for wanted in loaded.keymap
+        if wanted not in known
+    ]
+    return [replace(each, level="warning") for each in wrong]
 
 
 async def _ask(

@@ -659,3 +659,10 @@ def test_a_file_of_many_contexts_is_read_for_all_of_them_at_once(
     text = "".join(f'[contexts.c{number}]\ntitle = "t"\n' for number in range(40))
     assert validate(text) == (0, [])
     assert len(read) <= 3
+
+
+def test_an_id_of_the_keymap_that_no_key_has_is_told_at_its_line(validate: Validate) -> None:
+    text = '[keymap]\nrollback = "B"\n"logs.folow" = "F"\n"zoom.2" = "8"\n' + HEAD
+    code, (told,) = validate(text, "--offline")
+    assert (code, told["line"], told["level"]) == (0, 3, "warning")
+    assert (told["message"], told["fix"]) == ('no key has the id "logs.folow"', 'did you mean "logs.follow"?')
