@@ -234,11 +234,11 @@ class AlbSwitch:
         """
         self._check(weights)
         async with self._writer.lock:
-            rules = await self._read()
+            rules, groups = await together(self._read(), self._targets(*(c for c in self._groups if weights.get(c))))
             found = combine(rules, self._config.colors)
             self._must_be(found, expected)
             refuse_older_fence(self._where(), found, stamp, fence, journal)
-            await self._refuse_a_side_that_is_down(found.weights, weights)
+            self._refuse_a_side_that_is_down(groups, found.weights, weights)
             try:
                 await self._writer.write(rules, weights, stamp=stamp, fence=fence, journal=journal)
             finally:
@@ -291,10 +291,11 @@ class AlbSwitch:
         except BackendError as error:
             return Group(place=place, at=datetime.now(UTC), problem=error.message)
 
-    async def _targets(self) -> dict[str, Group]:
-        """Of both colors, now. Raises BackendError for a group that is not there, or that may not be looked at."""
-        found = await together(*(read_group(self._account, place) for place in self._groups.values()))
-        return dict(zip(self._groups, found, strict=True))
+    async def _targets(self, *colors: str) -> dict[str, Group]:
+        """Of these, or of both, now. Raises BackendError for a group that is not there, or may not be looked at."""
+        asked = colors or tuple(self._groups)
+        found = await together(*(read_group(self._account, self._groups[color]) for color in asked))
+        return dict(zip(asked, found, strict=True))
 
     def _side(self, group: Group, told: ColorState, color: str) -> ColorState:
         """Its targets and its own word: each can say no, and only both say yes."""
@@ -308,13 +309,12 @@ class AlbSwitch:
             told, healthy=healthy, ready=own.ready, desired=own.desired, detail=f"{told.detail}, {own.detail}"
         )
 
-    async def _refuse_a_side_that_is_down(self, before: dict[str, int], weights: dict[str, int]) -> None:
-        for color, place in self._groups.items():
-            if weights.get(color, 0) <= before.get(color, 0):
-                continue
-            group = await read_group(self._account, place)
-            if group.healthy < self._config.min_healthy:
-                wanted = self._config.min_healthy
+    def _refuse_a_side_that_is_down(
+        self, groups: dict[str, Group], before: dict[str, int], weights: dict[str, int]
+    ) -> None:
+        wanted = self._config.min_healthy
+        for color, group in groups.items():
+            if weights[color] > before.get(color, 0) and group.healthy < wanted:
                 words = f"{color.upper()} has {group.words}, at least {wanted} wanted: no traffic is sent there"
                 raise BackendError("conflict", words, fix=f"make {color.upper()} healthy first")
 
