@@ -32,6 +32,7 @@ from console.ports.table import dated
 from console.screens import everywhere
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
+from console.screens.too_small import TooSmall, is_too_small
 from panels.ascii import AsciiOnly
 from panels.colorless import Colorless
 from panels.header import Place
@@ -126,6 +127,7 @@ class TealApp(Opening, inherit_bindings=False):
 
     def on_mount(self) -> None:
         self.set_keymap(self.session.context.keymap)
+        self.call_later(self._cover)
         self.app_resume_signal.subscribe(self, self._resumed)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -144,6 +146,7 @@ class TealApp(Opening, inherit_bindings=False):
             self.set_interval(every_s, what)
         if self._first is not None:
             self.call_later(self.open_item, self._first)
+            self.call_later(self._cover)
 
     @work(exclusive=True, group="on", exit_on_error=False)
     async def _say_on(self) -> None:
@@ -178,6 +181,7 @@ class TealApp(Opening, inherit_bindings=False):
         older size may have come last."""
         if self._settling is None and event.time >= self._resized_at:
             self._resized_at = event.time
+            self.call_later(self._cover)
         else:
             event.prevent_default()
             if event.time >= self._resized_at:
@@ -185,6 +189,16 @@ class TealApp(Opening, inherit_bindings=False):
         if self._settling is not None:
             self._settling.stop()
         self._settling = self.set_timer(SETTLE_S, self._settle)
+
+    def _cover(self) -> None:
+        """Where there is no room, nothing is to be seen but that, and no key acts beneath it."""
+        if not self.screen_stack:
+            return
+        covered, small = isinstance(self.screen, TooSmall), is_too_small(self.size)
+        if small and not covered:
+            self.push_screen(TooSmall())
+        elif covered and not small:
+            self.pop_screen()
 
     def _settle(self) -> None:
         self._settling = None

@@ -243,7 +243,7 @@ def _action_choices(action: Action, session: Session) -> list[Choice]:
         else _order(action, "p", "pause", "pause at the next safe point; judging goes on", why_not["pause"], session)
     ]
     if not resumes and not why_not["resume"]:
-        found.append(_order(action, "", "resume", "resume it, if it was paused by hand", "", session))
+        found.append(_order(action, "r", "resume", "resume it, if it was paused by hand", "", session))
     found += [_order(action, key, word, label, why_not[word], session) for key, word, label in _ORDERS]
     back = why_not["rollback"] if action.open else _no_way_back(action)
     found.append(
@@ -257,7 +257,7 @@ def _action_choices(action: Action, session: Session) -> list[Choice]:
     )
     if not why_not["abandon"]:
         label = "abandon it as it is: nothing is moved; a reason is asked for"
-        found.append(_order(action, "", "abandon", label, "", session))
+        found.append(_order(action, "d", "abandon", label, "", session))
     return found
 
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _KEYS = (
     *((place.key, place.id) for kind in TABLE.values() for place in kind.menu),
     ("p", "action.pause"), ("g", "action.promote"), ("i", "action.accept"), ("k", "action.abort"),
-    ("t", "action.takeover"), ("b", "action.rollback"), ("g", "deploy.promote"), ("k", "deploy.abort"),
+    ("t", "action.takeover"), ("b", "action.rollback"), ("r", "action.resume"), ("d", "action.abandon"),
+    ("g", "deploy.promote"), ("k", "deploy.abort"),
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,11 +23,10 @@ from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
 from console.screens.overview_keys import KEY_ORDER, KEYS
 from console.screens.prompt import Prompt
-from console.screens.too_small import TooSmall
 from console.session import who_acts
 from panels.columns import Moment
 from panels.header import Header, Strip
-from panels.keybar import KeyBar
+from panels.keybar import SAID_S, KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
 from panels.words import ago
@@ -50,11 +50,6 @@ class Overview(Screen[None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
-    Overview #too-small { display: none; height: 1fr; }
-    Overview.-slim, Overview.-low {
-        Header, Strip, Board, KeyBar, Prompt { display: none; }
-        #too-small { display: block; }
-    }
     """
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
@@ -71,6 +66,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self._asking = False
         self._blind = ""
         self._over: set[str | None] = set()
+        self._warned_at = float("-inf")
 
     # ---- building
 
@@ -87,7 +83,6 @@ class Overview(Screen[None], inherit_bindings=False):
         yield self.board
         yield self.prompt
         yield self.keys
-        yield TooSmall(id="too-small")
 
     def on_mount(self) -> None:
         self._forget = [self.app.session.store.listen(self._on_snapshot)]
@@ -317,9 +312,13 @@ class Overview(Screen[None], inherit_bindings=False):
         return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.past)
 
     def action_leave(self) -> None:
-        """Back, as Esc; where there is nothing to go back to, out."""
+        """Back, as Esc; where there is nothing to go back to, out. With an action open one press is not enough."""
         if self._can_go_back:
             self.action_back()
+        elif self._open_actions and time.monotonic() - self._warned_at > SAID_S:
+            self._warned_at = time.monotonic()
+            what = "an action goes" if len(self._open_actions) == 1 else f"{len(self._open_actions)} actions go"
+            self.app.say(f"q again quits: {what} on without this console (@ shows it)")
         else:
             self.app.leave(self._open_actions)
 

@@ -1,15 +1,52 @@
-"""What stands there when there is no room for anything."""
+"""What lies over every screen while there is no room for it: no key acts on what nobody can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.screen import ModalScreen
 
 from panels.columns import Cell, Line
 from panels.lines import Lines
 
+if TYPE_CHECKING:
+    from console.screens.host import Host
 
-class TooSmall(Lines):
-    """Says how large a terminal has to be."""
+LEAST = Size(60, 16)
 
+
+def is_too_small(size: Size) -> bool:
+    """Whether a terminal of that size has no room for any screen."""
+    return size.width < LEAST.width or size.height < LEAST.height
+
+
+class _Words(Lines):
     def line(self, y: int) -> Line:
         if y == 0:
-            return [Cell("teal needs 60 by 16; this terminal", "strong")]
+            return [Cell(f"teal needs {LEAST.width} by {LEAST.height}; this terminal", "strong")]
         return (
             [Cell(f"is {self.size.width} by {self.size.height}. q quits; or: teal status", "muted")] if y == 1 else []
         )
+
+
+class TooSmall(ModalScreen[None]):
+    """Says how large a terminal has to be, and goes once it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "leave", "quit", id="quit", show=False)]
+    DEFAULT_CSS = "TooSmall { background: $background; }"
+    app: Host
+
+    def compose(self) -> ComposeResult:
+        yield _Words()
+
+    def on_screen_resume(self) -> None:
+        """Another screen was opened over it, and is left."""
+        if not is_too_small(self.app.size):
+            self.app.pop_screen()
+
+    def action_leave(self) -> None:
+        """Quit; what runs goes on."""
+        self.app.leave(getattr(self.app.screen_stack[0], "open_actions", ()))
