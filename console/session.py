@@ -15,14 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import Deployment, LogEntry, Panel, PipelineRun, TaskRun
+from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, TaskRun
 from backends.ports import LogQuery, Logs, Switch, is_controller
 from backends.text import clean
 from console import moment
 from console.config.selection import Selection
 from console.orders import Orders
 from console.ports.deployments import DEPLOYMENTS
-from console.ports.derive import impact
+from console.ports.derive import impact, linked
 from console.ports.entry import Entry
 from console.ports.links import Links
 from console.ports.logs import INTERVAL_S as LOGS_INTERVAL_S
@@ -222,6 +222,13 @@ class Session:
         items = (item for snapshot in self.store.snapshots() for item in snapshot.items)
         found = next((item for item in items if getattr(item, "ref", None) == ref), None)
         return impact(found, self._config.links, self.store.items("quality")) if found is not None else []
+
+    def linked(self, item: Item) -> list[Item]:
+        """What else of the context goes with `item`, by the links of the config, the worst first."""
+        from console.ports.table import readings
+
+        others = [other for panel, reading in readings() if reading.single for other in self.store.items(panel)]
+        return linked(item, self._config.links, others)
 
     def ways(self, backend: str) -> ReleaseOptions:
         """How that deployment can be moved forward, as its config and its adapter say; no I/O."""

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, Item, LogEntry, PipelineRun, QualityScore, worst
+from backends.models import Alert, Deployment, Item, LogEntry, PipelineRun, QualityScore, severity_rank, worst
 from backends.quality.rows import outdated
 from console.ports.links import LinkRow, Links
 from console.ports.store import Snapshot
 from panels.kinds.quality import why
 
 MAX_NAMED = 3
+MAX_LINKED = 20
 
 
 def latest_runs(runs: list[PipelineRun]) -> list[PipelineRun]:
@@ -140,3 +141,26 @@ def impact(item: Item, links: Links, scores: Sequence[QualityScore] = ()) -> lis
         lines += [f"{label} {value}" for label, value in parts if value]
     lines += [f"downstream {name}" for score in scores if score.dataset in linked for name in score.downstream]
     return list(dict.fromkeys(lines))
+
+
+def ref_of(item: Item) -> str:
+    """Its name over all backends; empty where it has none."""
+    return getattr(item, "ref", None) or ""
+
+
+def linked(item: Item, links: Links, others: Sequence[Item]) -> list[Item]:
+    """What of `others` goes with `item`: the run that it names, then what the links name with it, the worst first; of a
+    pipeline its newest run, the first in `others`."""
+    own = item.run_ref if isinstance(item, QualityScore) else None
+    names = names_of(item, links)
+    for row in related(names, links):
+        names |= {row.pipeline, *row.datasets, *row.services}
+    runs = [other for other in others if isinstance(other, PipelineRun)]
+    newest = {run.ref for run in latest_runs(runs)}
+    found = [
+        other for other in others
+        if ref_of(other) != ref_of(item) and (ref_of(other) == own or (
+            names_of(other, links) & names and (not isinstance(other, PipelineRun) or other.ref in newest)
+        ))
+    ]  # fmt: skip
+    return sorted(found, key=lambda other: (ref_of(other) != own, severity_rank(other.health)))[:MAX_LINKED]

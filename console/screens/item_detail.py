@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import to_builtins
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.models import Alert, CheckResult, LogEntry, QualityScore
 from console.ports.table import port_of
 from console.screens import readings
 from console.screens.detail import Detail
+from console.screens.linked import Linked
 from console.screens.moving import Scroll
 from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Paragraphs, Row, mark, row, style_of
 from panels.chart import LONGEST, chart
@@ -36,6 +38,11 @@ MARGIN = 6  # what the frame and its scroll bar take
 class ItemDetail(Detail):
     """Keeps up with the store: the item is looked up again by its ref with each snapshot."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "open", id="list.open", key_display="⏎", tooltip="open what is linked"),
+        Binding("down", "choose(1)", "next linked", id="linked.down", show=False),
+        Binding("up", "choose(-1)", "previous linked", id="linked.up", show=False),
+    ]
     app: Host
 
     def __init__(self, session: Session, item: Any) -> None:
@@ -47,8 +54,10 @@ class ItemDetail(Detail):
         return self.item
 
     def compose(self) -> ComposeResult:
-        with Frame(title=title_of(self.item), id="item", fitted=True), Scroll():
-            yield Paragraphs(LEAD, id="lines")
+        with Frame(title=title_of(self.item), id="item", fitted=True):
+            with Scroll():
+                yield Paragraphs(LEAD, id="lines")
+            yield Linked()
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
@@ -67,6 +76,16 @@ class ItemDetail(Detail):
             gone, self.item = found is None, found or self.item
         self.query_one(Frame).titles(title_of(self.item), self._heading(gone))
         self.query_one("#lines", Paragraphs).show(self.rows())
+        self.query_one(Linked).show(self.session.linked(self.item) if port is not None and ref else [])
+
+    def action_open(self) -> None:
+        """What is chosen of the linked things, from wherever the focus is."""
+        self.query_one(Linked).action_select()
+
+    def action_choose(self, step: int) -> None:
+        """Another one of them, where the text has no further to go."""
+        chosen = self.query_one(Linked)
+        chosen.action_cursor_down() if step > 0 else chosen.action_cursor_up()
 
     def _heading(self, gone: bool) -> Content:
         health = self.item.health

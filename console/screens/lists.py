@@ -239,16 +239,17 @@ SOURCES: Kind[SourceRow] = Kind(
 
 
 def sources_screen(app: Host) -> ListScreen:
-    """Every source, the worst first; Enter reads it again."""
+    """Every source, the worst first; Enter opens one."""
 
     def read() -> list[SourceRow]:
         return [SourceRow(snapshot, app.now()) for snapshot in app.session.sources()]
 
-    def again(row: SourceRow) -> None:
-        app.session.refresh(row.snapshot.key.panel)
-        app.say(f"reading {row.snapshot.key.panel} again")
+    def opened(row: SourceRow) -> None:
+        from console.screens.source_detail import SourceDetail
 
-    return ListScreen("Sources", SOURCES, read, opened=again)
+        app.push_screen(SourceDetail(app.session, row.snapshot))
+
+    return ListScreen("Sources", SOURCES, read, opened=opened)
 
 
 # ---- actions

@@ -125,6 +125,7 @@ class FakeSession:
         self.store = Store()
         self.orders = FakeOrders()
         self.open_ones: list[Action] = []
+        self.linked_ones: list[Any] = []
         self.calls: list[tuple[str, Any]] = []
         self.armed = False
         self.logs = None
@@ -162,6 +163,9 @@ class FakeSession:
 
     def impact(self, item: Any) -> list[str]:
         return []
+
+    def linked(self, item: Any) -> list[Any]:
+        return self.linked_ones
 
     def triage(self, *_: Any) -> None:
         return None

@@ -304,6 +304,9 @@ class FakeSession:
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         return [action for action in self.all_actions if action.open or not open_only]
 
+    def linked(self, item: Any) -> list[Any]:
+        return []
+
     def impact(self, item: Any) -> list[str]:
         return ["customers, transactions are not refreshed", "service analytics reads them"]
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from backends.models import Alert, PipelineRun, QualityScore
-from console.ports.derive import impact, judge_quality, judge_runs, latest_runs, names_of
+from console.ports.derive import impact, judge_quality, judge_runs, latest_runs, linked, names_of
 from console.ports.links import LinkRow, Links
 from console.ports.store import Snapshot, SourceError, SourceKey
 from console.reading.health import panel_health
@@ -126,3 +126,16 @@ def test_labels_that_the_config_leaves_out_keep_their_default():
     assert names_of(alert, Links(labels={"service": ("app",)})) == {"shop", "etl"}
     assert names_of(alert, Links(labels={"dataset": ("table",), "pipeline": ()})) == {"web", "orders"}
     assert Links(labels={"dataset": ("table",)}).alert_labels["service"] == ("service",)
+
+
+def test_what_goes_with_a_thing_is_its_run_then_what_is_worst():
+    bad = Alert(
+        ref="am/1", backend="am", fingerprint="1", name="Bad", severity="critical", state="firing",
+        labels={"dataset": "orders"},
+    )  # fmt: skip
+    old, new, apart = run(60, 50), run(20, 10), run(5, 4, pipeline="other")
+    wrote = replace(score(15), run_ref=old.ref)
+    others = [new, old, apart, wrote, score(15, "unlinked"), bad]
+    assert linked(wrote, LINKS, others) == [old, bad, new]
+    assert linked(bad, LINKS, others) == [new, wrote]
+    assert linked(apart, LINKS, others) == []

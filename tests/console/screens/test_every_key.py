@@ -31,7 +31,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     **{f"overview, panel {number}": (number, "0") for number in "123456"},
     **{f"panel {number} alone": (number,) for number in "123456"},
     "run": ("1", "enter"), "score": ("2", "enter"), "alert": ("3", "enter"), "service": ("4", "enter"),
-    "log line": ("5", "v"), "action": ("at", "enter"), "actions": ("at",), "sources": ("s",),
+    "log line": ("5", "v"), "action": ("at", "enter"), "actions": ("at",), "sources": ("s",), "source": ("s", "enter"),
     "keys": ("question_mark",), "menu": ("4", "x"), "silences": ("colon", *"silences", "enter"),
 }  # fmt: skip
 

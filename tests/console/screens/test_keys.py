@@ -11,12 +11,16 @@ from textual.dom import DOMNode
 from actions.models import Actor, OpenConsole
 from console.app import TealApp
 from console.screens.board import Board
+from console.screens.deployment_detail import DeploymentDetail
 from console.screens.detail import Detail
 from console.screens.item_detail import ItemDetail
 from console.screens.lists import ListScreen, keys_of
 from console.screens.overview import Overview
 from console.screens.palette import Palette, commands_of
+from console.screens.parts import Paragraphs
 from console.screens.prompt import Prompt
+from console.screens.run_detail import RunDetail
+from console.screens.source_detail import SourceDetail
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
@@ -179,3 +183,42 @@ async def test_who_else_is_on_is_said_over_the_actions() -> None:
         async with asyncio.timeout(30):
             while "alice@bastion-1 ARMED since" not in app.screen.query_one(PanelBox).caption:
                 await pilot.pause(0.02)
+
+
+async def test_enter_on_what_is_linked_opens_it_and_back_goes_one_level() -> None:
+    session = incident()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    session.linked_ones = [session.store.items("pipelines")[0], session.store.items("deployments")[0]]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("2", "enter")
+        await pilot.pause()
+        detail = app.screen
+        assert isinstance(detail, ItemDetail)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert isinstance(app.screen, RunDetail)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is detail
+        await pilot.press("tab", "down", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DeploymentDetail)
+
+
+async def test_enter_on_a_source_opens_all_that_it_says() -> None:
+    session = incident()
+    why = "warehouse.db: no such file or directory: " + "x" * 90 + " the end"
+    session.put("quality", "warehouse", error=why)
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("s", "slash", *"warehouse", "enter", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, SourceDetail)
+        assert why in app.screen.query_one("#lines", Paragraphs).text
+        await pilot.press("r")
+        assert ("refresh", "quality") in session.calls
+        await pilot.press("escape", "escape", "escape")
+        await pilot.pause()
+        assert isinstance(app.screen, Overview)
