@@ -119,10 +119,13 @@ async def asked(
     """What each entry answered, side by side; `skews` gets how far their clocks are off."""
     skews = {} if skews is None else skews
     store = Store()
-    sources = []
+    sources: list[Source] = []
     for port in PORTS:
         for entry in adapters.context.entries[port]:
-            key = SourceKey(port, entry.name)
+            # A second one of a name is broken, and has a row of its own.
+            key, count = SourceKey(port, entry.name), 1
+            while key in skews:
+                key, count = SourceKey(port, f"{entry.name} ({count + 1})"), count + 1
             skews[key] = []
             sources.append(Source(key, entry.type, partial(_ask, adapters, entry, skews[key])))
     feeds = [Feed(source, store, interval_s=deadline_s, deadline_s=min(deadline_s, DEADLINE_S)) for source in sources]
@@ -132,6 +135,8 @@ async def asked(
 
 async def _ask(adapters: Adapters, entry: Entry, heard: list[float]) -> tuple[Any, ...]:
     _heard.set(heard)
+    if entry.problem:
+        raise BackendError("config", f"{entry.port}.{entry.name}: {entry.problem}")
     return await ask(adapters, entry)
 
 

@@ -199,3 +199,31 @@ def test_a_system_that_refuses_a_query_of_ours_was_reached(write_config, capsys,
     _, found, _ = diagnosed(capsys)
     assert (found["refused"].health, found["refused"].reachable) == ("critical", True)
     assert (found["local"].health, found["local"].reachable) == ("critical", None)
+
+
+def test_each_entry_that_is_broken_has_a_row_of_its_own(write_config, capsys):
+    write_config(
+        """
+        [[contexts.c.checks]]
+        name = "odd"
+        [[contexts.c.checks]]
+        name = "web"
+        type = "tcp"
+        host = "127.0.0.1"
+        port = 1
+        [[contexts.c.checks]]
+        name = "web"
+        type = "tcp"
+        host = "127.0.0.1"
+        port = 2
+        [[contexts.c.checks]]
+        type = "nonsuch"
+        """
+    )
+    run_command(teal, ["doctor", "-o", "json"])
+    items = json.loads(capsys.readouterr().out)["items"]
+    rows = {item["name"]: item["detail"] for item in items if item["subject"] == "checks"}
+    assert list(rows) == ["odd", "web", "web (2)", "nonsuch"]
+    assert "no type" in rows["odd"]
+    assert 'a second checks entry named "web"' in rows["web (2)"]
+    assert 'no adapter "nonsuch"' in rows["nonsuch"]
