@@ -18,9 +18,10 @@ from backends.settings import Duration, decode_hook
 Unit = Literal["", "share", "s"]
 PRESET_WINDOW_S = 60.0
 LONGEST_EVERY_S = 10.0
-PRESETS = ("error-rate", "latency-p95")
+PRESETS = ("error-rate", "latency-p95", "alb-error-rate", "alb-latency-p95", "alb-5xx")
+ALB_WINDOW_S = 120.0  # CloudWatch has a value a minute, and has it late
 
-_PLACE = re.compile(r"\{(color|version|url|service)\}")
+_PLACE = re.compile(r"\{(color|version|url|service|target_group|load_balancer)\}")
 _UNSAFE = re.compile(r"[\"'`\\\x00-\x1f\x7f]")
 
 
@@ -94,12 +95,15 @@ class Queries(Struct, frozen=True):
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """What the templates are filled with. `url`: the base URL of the color that is meant."""
+    """What the templates are filled with. `url`: the base URL of the color that is meant; `target_group` and
+    `load_balancer`: as CloudWatch calls them, where it is behind one."""
 
     service: str
     color: str
     version: str = ""
     url: str = ""
+    target_group: str = ""
+    load_balancer: str = ""
 
 
 def gates_of(
@@ -144,10 +148,14 @@ def queries(gate: MetricGate, candidate: Subject, production: Subject) -> Querie
 
 
 def render(template: str, subject: Subject) -> str:
-    """`template` with exactly {color} {version} {url} {service} replaced; other braces stay, as PromQL's."""
+    """`template` with exactly {color} {version} {url} {service} {target_group} {load_balancer} replaced; other braces
+    stay, as PromQL's."""
 
     def value(match: re.Match[str]) -> str:
         found: str = getattr(subject, match[1])
+        if not found and match[1] in ("target_group", "load_balancer"):
+            words = f"a gate names {match[0]}, and the deployment has no `target_groups` and `rules`"
+            raise BackendError("config", words, fix="the presets alb-… are for what is behind a load balancer of AWS")
         if _UNSAFE.search(found):
             # A quote would end the string of the query that it stands in, and the rest would be query.
             raise BackendError("config", f"{match[1]} {found!r} cannot stand in a query", fix="no quotes, no backslash")
@@ -177,7 +185,40 @@ def _preset(name: str, stage_time_s: float, labels: Mapping[str, str]) -> Metric
             requests=f"sum(increase({seconds}_count{{{side}}}[{over}]))",
             unit="s", max=2.0, max_ratio=1.5, window=window,
         )  # fmt: skip
+    if name in PRESETS:
+        return _alb_preset(name)
     raise BackendError("config", f'presets: no "{name}"', fix=f"use one of: {', '.join(PRESETS)}")
+
+
+def _alb_preset(name: str) -> MetricGate:
+    """What a load balancer counts of a target group, in CloudWatch: the errors of a side are what its targets answer
+    and the connections that they refuse. What the load balancer itself answers for is of no side, and judged as one
+    number. A period without requests is no data, never zero errors."""
+    side = '{LoadBalancer="{load_balancer}", TargetGroup="{target_group}"}'
+    window, every = Duration(ALB_WINDOW_S), Duration(60)
+
+    def metric(what: str, statistic: str = "Sum", of: str = side) -> str:
+        return f"AWS/ApplicationELB:{what}{of}.{statistic}[2m]"
+
+    requests = metric("RequestCount")
+    if name == "alb-error-rate":
+        errors = ("HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
+        failed = " + ".join(f"({metric(what)} or 0)" for what in errors)
+        return MetricGate(
+            name=name, candidate=f"({failed}) / {requests}", requests=requests, unit="share", max=0.05,
+            max_increase=0.02, window=window, every=every,
+        )  # fmt: skip
+    if name == "alb-latency-p95":
+        return MetricGate(
+            name=name, candidate=metric("TargetResponseTime", "p95"), requests=requests, unit="s", max=2.0,
+            max_ratio=1.5, window=window, every=every,
+        )  # fmt: skip
+    whole = '{LoadBalancer="{load_balancer}"}'
+    asked = metric("RequestCount", of=whole)
+    return MetricGate(
+        name=name, candidate=f"({metric('HTTPCode_ELB_5XX_Count', of=whole)} or 0) / {asked}", requests=asked,
+        unit="share", max=0.05, window=window, every=every,
+    )  # fmt: skip
 
 
 def _promql_seconds(window: Duration) -> str:

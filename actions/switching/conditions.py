@@ -17,6 +17,7 @@ from actions.switching.requirements import requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.targets import ServiceTarget, SwitchTarget
+from backends.deployments.alb.places import dimensions
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, KeyPath, literals
 from backends.ports import Metrics
@@ -128,7 +129,8 @@ def gates_in(target: ServiceTarget[Any]) -> tuple[MetricGate, ...]:
 
 
 def _subject(target: ServiceTarget[Any], service: str, color: str, version: str) -> Subject:
-    return msgspec.convert(template_values(target, service, color, version), Subject)
+    values = template_values(target, service, color, version) | dimensions(target.entry.config, color)
+    return msgspec.convert(values, Subject)
 
 
 def _finder(target: ServiceTarget[Any]) -> Find:

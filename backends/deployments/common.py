@@ -48,7 +48,8 @@ class DeploymentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stage_time: how long each stage is judged.
     bake: how long all traffic is judged before the action ends.
     rollback_window: for how long after a switch the old color is taken to be able to carry the traffic again.
-    presets: gates that are there to be named: `error-rate`, `latency-p95`.
+    presets: gates that are there to be named: `error-rate`, `latency-p95`; of a load balancer of AWS, in CloudWatch,
+        `alb-error-rate`, `alb-latency-p95`, `alb-5xx`.
     metrics: the metrics entry that gates ask unless they name another.
     gates: what each stage and the bake is judged by.
     preset_labels: the label matchers of the presets, with templates.

@@ -39,11 +39,11 @@ from console.ports.table import PORTS
 from console.zones import zone_of
 
 _BRACES = re.compile(r"(?<!\$)\{([A-Za-z_]+)\}")
+_OF_GATES = ("color", "version", "url", "service", "target_group", "load_balancer")
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "deploy": ("color", "version", "service"), "retire": ("color", "service"),
     "smoke": ("color", "version", "url", "service"), "persist": ("node",),
-    "candidate": ("color", "version", "url", "service"), "production": ("color", "version", "url", "service"),
-    "requests": ("color", "version", "url", "service"),
+    "candidate": _OF_GATES, "production": _OF_GATES, "requests": _OF_GATES,
 }  # fmt: skip
 _LABELS = ("pipeline", "dataset", "service")
 

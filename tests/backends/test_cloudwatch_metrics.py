@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from actions.judging.metric_gates import Subject, gates_of, queries
+from backends.deployments.alb.places import dimensions
 from backends.errors import BackendError
 from backends.http import Http
 from backends.metrics.cloudwatch.metrics import CloudWatchMetrics
@@ -187,3 +189,67 @@ async def test_each_fault_is_one_error_in_time_without_a_secret(connect: Connect
 async def test_a_broken_config_is_refused() -> None:
     with pytest.raises(BackendError, match="more than 0s"):
         build("metrics", "cloudwatch", {"timeout": "0s"}, AdapterContext("cw", Path(), Path(), Http()))
+
+
+ELB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:"
+BEHIND = {
+    "rules": [f"{ELB}listener-rule/app/model/50dc6c49/f2f7dc8e/9683b2d0"],
+    "target_groups": {color: f"{ELB}targetgroup/model-{color}/{color[0]}1" for color in ("blue", "green")},
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "wanted"),
+    [("alb-error-rate", 5 / 40), ("alb-5xx", 2 / 100)],
+)
+async def test_the_presets_of_a_load_balancer_ask_what_it_counts(
+    adapter: CloudWatchMetrics, server: MotoServer, preset: str, wanted: float
+) -> None:
+    """Errors of a side are what its targets answer and what they refuse; a counter that has no data point is none."""
+    client, at = server.client("cloudwatch"), now() - timedelta(minutes=1)
+    whole = {"Name": "LoadBalancer", "Value": "app/model/50dc6c49"}
+
+    def put(name: str, value: float, *color: str) -> None:
+        of = [whole, *({"Name": "TargetGroup", "Value": f"targetgroup/model-{c}/{c[0]}1"} for c in color)]
+        # The newest 2 minutes that have ended, whenever this runs.
+        data = [{"MetricName": name, "Timestamp": at - timedelta(minutes=2 * back), "Value": value, "Dimensions": of}
+                for back in (0, 1)]  # fmt: skip
+        client.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=data)
+
+    for name, value, *color in (
+        ("RequestCount", 40, "green"), ("HTTPCode_Target_5XX_Count", 3, "green"),
+        ("TargetConnectionErrorCount", 2, "green"), ("RequestCount", 100), ("HTTPCode_ELB_5XX_Count", 2),
+        ("RequestCount", 60, "blue"),
+    ):  # fmt: skip
+        put(name, value, *color)  # type: ignore[arg-type]
+    (gate,) = gates_of((), [preset], stage_time_s=600, metrics="cw")
+    assert float(gate.window) >= 120
+    sides = [Subject(service="model", color=color, **dimensions(BEHIND, color)) for color in ("green", "blue")]
+    asked = queries(gate, *sides)
+    (sample,) = await adapter.instant(asked.candidate)
+    assert sample.value == pytest.approx(wanted)
+    (counted,) = await adapter.instant(asked.requests)
+    assert counted.value == (100 if preset == "alb-5xx" else 40)
+    if asked.production:
+        (theirs,) = await adapter.instant(asked.production)
+        assert theirs.value == 0.0
+    server.reset()
+    assert await adapter.instant(asked.candidate) == []  # no requests: no data, and not no errors
+
+
+def test_latency_behind_a_load_balancer_is_a_percentile_of_its_side() -> None:
+    """moto has no percentiles."""
+    (gate,) = gates_of((), ["alb-latency-p95"], stage_time_s=600, metrics="cw")
+    sides = [Subject(service="model", color=color, **dimensions(BEHIND, color)) for color in ("green", "blue")]
+    node = parse(queries(gate, *sides).candidate)
+    assert isinstance(node, Metric)
+    assert (node.name, node.statistic, node.period_s) == ("TargetResponseTime", "p95", 120)
+    assert dict(node.dimensions or ())["TargetGroup"] == "targetgroup/model-green/g1"
+
+
+def test_a_gate_of_a_load_balancer_is_none_where_there_is_none() -> None:
+    (gate,) = gates_of((), ["alb-5xx"], stage_time_s=600, metrics="cw")
+    side = Subject(service="model", color="green", **dimensions({"servers": {"green": ["g"]}}, "green"))
+    with pytest.raises(BackendError) as caught:
+        queries(gate, side, side)
+    assert (caught.value.kind, "{load_balancer}" in caught.value.message) == ("config", True)

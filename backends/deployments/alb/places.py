@@ -4,7 +4,7 @@ Source: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load
 """
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -53,6 +53,20 @@ class Place(Struct, frozen=True):
         """As CloudWatch calls it: `app/NAME/ID`, `targetgroup/NAME/ID`."""
         path = self.arn.rpartition(":")[2]
         return path if self.kind == "targetgroup" else "/".join(path.split("/")[1:4])
+
+
+def dimensions(data: dict[str, Any], color: str) -> dict[str, str]:
+    """How CloudWatch calls the target group of `color` and the load balancer, of the entry of any type that has them;
+    nothing for an entry without."""
+    try:
+        group = place_of("target_groups", data["target_groups"][color], "targetgroup")
+        if rules := data.get("rules"):
+            moved = place_of("rules", rules[0], "listener-rule")
+        else:
+            moved = place_of("listeners", data["listeners"][0], "listener")
+    except (IndexError, KeyError, TypeError, ValueError):
+        return {}
+    return {"target_group": group.dimension, "load_balancer": moved.dimension}
 
 
 def place_of(key: str, arn: str, kind: Kind) -> Place:

@@ -214,7 +214,7 @@ metrics = "prom"
         ('gates = [{ name = "e", candidate = "up", max = 1, holds = "1m" }]\n', 15,
          'gates[0].holds: unknown key "holds" (did you mean "hold"?)'),
         ('gates = [{ name = "e", candidate = "up", max = 1, window = "soon" }]\n', 15, 'gates[0].window: "soon" is'),
-        ('presets = ["errors"]\n', 15, 'presets: no "errors" (use one of: error-rate, latency-p95)'),
+        ('presets = ["errors"]\n', 15, 'presets: no "errors" (use one of: error-rate, latency-p95, alb-error-rate, '),
         ('requires = { alerts = "critical", idel = ["x"] }\n', 15, 'requires.idel: unknown key "idel"'),
         ("requires = { quality = { transactions = 95 } }\n", 15, "requires: quality: transactions = 95 is no least"),
     ],
