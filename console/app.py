@@ -386,7 +386,9 @@ class TealApp(Opening, inherit_bindings=False):
         async def chosen(command: Command | None) -> None:
             if command is None:
                 return
-            if command.item is not None:
+            if command.choice is not None:
+                self.take(command.choice, command.item)
+            elif command.item is not None:
                 self.open_item(command.item)
             else:
                 await self.run_action(command.action, command.node)

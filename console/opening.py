@@ -12,6 +12,7 @@ from console.screens.host import Host
 
 if TYPE_CHECKING:
     from actions.models import Request
+    from console.screens.choices import Choice
 
 
 class Opening(Host):
@@ -43,6 +44,17 @@ class Opening(Host):
         from console.screens.menu import ActionMenu
 
         self.push_screen(ActionMenu(self.session, item, alike=self._alike))
+
+    def take(self, choice: Choice, item: Any) -> None:
+        """What a choice of a menu leads to, or why it can not be taken."""
+        from console.screens.menu import screen_of
+
+        if choice.reason:
+            self.say(choice.reason)
+        elif (screen := screen_of(choice, item, self.session, self.open_plan)) is not None:
+            self.push_screen(screen)
+        else:
+            self.open_menu(item)
 
     def open_plan(self, request: Request) -> None:
         """What would be done; nothing is until it is pressed there."""

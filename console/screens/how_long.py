@@ -37,7 +37,7 @@ class HowLong(ModalScreen[None]):
     app: Host
 
     def __init__(
-        self, question: str, chosen: Callable[[float | None], None], usual: str = USUAL, *, endless: str = ""
+        self, question: str, chosen: Callable[[float | None], object], usual: str = USUAL, *, endless: str = ""
     ) -> None:
         super().__init__()
         self._question, self._chosen, self._usual, self._endless = question, chosen, usual, endless

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
@@ -66,6 +67,31 @@ def name_of(item: Item | Action | Silence) -> str:
 def times(amount: int, of: Symbols) -> str:
     """` ×3` of three; nothing of one."""
     return "" if amount == 1 else f" {'x' if of.arrow.isascii() else '×'}{amount:,}"
+
+
+def screen_of(
+    choice: Choice, item: Item | Action | Silence, session: Session, plan: Callable[[Request], object]
+) -> Screen[None] | None:
+    """What a choice leads to: its form, its plan, or the question for how long, whose answer goes to `plan`. None for
+    one that asks the source first."""
+    match item:
+        case PipelineRun() if choice.form:
+            return TriggerForm(session, item.backend, item.pipeline)
+        case Alert() if choice.form:
+            return SilenceForm(session, item)
+        case Deployment() if choice.form:
+            return ReleaseForm(session, item, flips=choice.id == "deploy.weights")
+    request = choice.request
+    if request is None or choice.pauses:
+        return None
+    if not choice.lasts:
+        return PlanScreen(session, request)
+    return HowLong(
+        f"{kind_of(request.kind).verb} {request.service} for how long?",
+        lambda for_s: plan(replace(request, for_s=for_s)),
+        usual="",
+        endless="until somebody ends it",
+    )
 
 
 class ActionMenu(ModalScreen[None]):
@@ -142,29 +168,10 @@ class ActionMenu(ModalScreen[None]):
         if choice.reason:
             of = symbols(self.app)
             self.query_one("#said", Paragraphs).show([row(mark("block", of), choice.reason, style_of("block"))])
-        elif choice.form and isinstance(self.item, PipelineRun):
-            self._go(TriggerForm(self.session, self.item.backend, self.item.pipeline))
-        elif choice.form and isinstance(self.item, Alert):
-            self._go(SilenceForm(self.session, self.item))
-        elif choice.form and isinstance(self.item, Deployment):
-            self._go(ReleaseForm(self.session, self.item, flips=choice.id == "deploy.weights"))
         elif choice.pauses and isinstance(self.item, PipelineRun):
             self._pause(self.item)
-        elif choice.lasts and choice.request is not None:
-            self._ask_how_long(choice.request)
-        elif choice.request is not None:
-            self._go(PlanScreen(self.session, choice.request))
-
-    def _ask_how_long(self, request: Request) -> None:
-        kind = kind_of(request.kind)
-        self._go(
-            HowLong(
-                f"{kind.verb} {request.service} for how long?",
-                lambda for_s: self.app.open_plan(replace(request, for_s=for_s)),
-                usual="",
-                endless="until somebody ends it",
-            )
-        )
+        elif (screen := screen_of(choice, self.item, self.session, self.app.open_plan)) is not None:
+            self._go(screen)
 
     @work(exclusive=True)
     async def _pause(self, run: PipelineRun) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
@@ -14,6 +15,9 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from console.ports.table import port_of
+from console.screens.choices import Choice, choices
+from console.screens.everywhere import is_written_on
+from console.screens.menu import name_of
 from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from panels.columns import Cell, Column, Kind, Moment
@@ -24,23 +28,14 @@ if TYPE_CHECKING:
     from console.screens.host import Host
 
 _HIDDEN = (
-    "palette",
-    "list.up",
-    "list.down",
-    "list.page",
-    "list.first",
-    "list.last",
-    "list.open",
-    "logs.up",
-    "logs.down",
-    "logs.page",
-    "panel.",
-    "prompt.",
-)
+    "palette", "list.up", "list.down", "list.page", "list.first", "list.last", "list.open", "logs.up", "logs.down",
+    "logs.page", "panel.", "prompt.",
+)  # fmt: skip
+MOST_ORDERED = 300  # things of a panel whose orders are listed; the others are opened first
 
 
 class Command(Struct, frozen=True):
-    """Something that can be asked for: an action of a node, or an item to open."""
+    """Something that can be asked for: an action of a node, an item to open, an order to it (`choice`)."""
 
     order: int
     words: str
@@ -48,18 +43,28 @@ class Command(Struct, frozen=True):
     action: str = ""
     node: Any = None
     item: Any = None
+    choice: Choice | None = None
+
+    @property
+    def text(self) -> str:
+        """What is searched in."""
+        return self.words if self.choice is None else f"{self.words} {self.choice.id}"
+
+
+def _words(command: Command, _: Moment) -> Cell:
+    return Cell(command.words, "muted" if command.choice is not None and command.choice.reason else "")
 
 
 COMMANDS: Kind[Command] = Kind(
     name="commands",
     columns=(
-        Column(title="", cell=lambda command, _: Cell(command.words), min_width=20, max_width=80, flex=True),
+        Column(title="", cell=_words, min_width=20, max_width=80, flex=True),
         Column(title="", cell=lambda command, _: Cell(command.key, "muted"), max_width=12, align="right"),
     ),
     key=lambda command: str(command.order),
     health=lambda _: "ok",
     sort_key=lambda command: command.order,
-    text=lambda command: command.words,
+    text=lambda command: command.text,
     fields=lambda _: {},
     empty="Nothing to do here",
 )
@@ -136,20 +141,38 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         Command(order, words, screen.app.get_key_display(Binding(key, "")), action, node)
         for order, (words, key, action, node) in enumerate(found.values())
     ]
-    if isinstance(screen, Overview):
+    below = screen.app.screen_stack[0]
+    if isinstance(below, Overview) and not is_written_on(screen.app.screen_stack):
         commands += [
-            Command(len(commands) + at, f"{name} alone", "", f"zoom('{name}')", screen)
-            for at, name in enumerate(screen.board.alone)
+            Command(len(commands) + at, f"{name} alone", "", f"app.panel('{name}')", screen)
+            for at, name in enumerate(below.board.alone)
         ]
-        for listing in screen.board.listings():
-            for row in listing.rows.everything():
-                item = listing.kind.item(row)
-                words = f"{listing.kind.name.removesuffix('s')} {title_of(item)}"
-                commands.append(Command(len(commands), words, "open", item=item))
+        things = [
+            (f"{listing.kind.name.removesuffix('s')} {title_of(listing.kind.item(row))}", listing.kind.item(row))
+            for listing in below.board.listings()
+            for row in listing.rows.everything()
+        ]
+        commands += [Command(len(commands) + at, words, "open", item=item) for at, (words, item) in enumerate(things)]
+        commands += _orders(below, len(commands))
     commands.append(Command(len(commands), "silences: what keeps alerts quiet", "", "app.silences", screen))
     for name in THEMES:
         commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     return commands
+
+
+def _orders(overview: Overview, first: int) -> Iterator[Command]:
+    """Every order of the menus of what the overview shows, by name."""
+    session = overview.app.session
+    things: list[tuple[Any, int]] = [(action, 1) for action in overview.open_actions]
+    for listing in overview.board.listings():
+        rows = listing.rows.everything()[:MOST_ORDERED]
+        things += [(listing.kind.item(row), listing.kind.amount(row)) for row in rows]
+    for item, alike in things:
+        for choice in choices(item, session, alike=alike):
+            words = f"{name_of(item)}: {choice.label}"
+            words = f"{words} ({choice.reason})" if choice.reason else words
+            yield Command(first, words, "" if choice.reason else "plan", item=item, choice=choice)
+            first += 1
 
 
 def title_of(item: Any) -> str:

@@ -13,14 +13,18 @@ from console.app import TealApp
 from console.screens.board import Board
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.detail import Detail
+from console.screens.how_long import HowLong
 from console.screens.item_detail import ItemDetail
 from console.screens.lists import ListScreen, keys_of
 from console.screens.overview import Overview
 from console.screens.palette import Palette, commands_of
 from console.screens.parts import Paragraphs
+from console.screens.plan import PlanScreen
 from console.screens.prompt import Prompt
+from console.screens.release import ReleaseForm
 from console.screens.run_detail import RunDetail
 from console.screens.source_detail import SourceDetail
+from panels.columns import matches
 from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
@@ -88,7 +92,7 @@ async def test_help_is_made_from_the_bindings_of_what_has_focus() -> None:
         assert {"zoom.1", "help", "palette", "filter"} <= in_a_list & in_the_logs
         await pilot.press("question_mark")
         assert isinstance(app.screen, ListScreen)
-        assert len(app.screen.list.items) == len(in_the_logs)
+        assert {row.id for row in app.screen.list.items if row.id} == in_the_logs
         await pilot.press("q")
         assert isinstance(app.screen, Overview)
 
@@ -135,6 +139,45 @@ async def test_the_palette_offers_nothing_that_cannot_be_done() -> None:
         await pilot.press("4")
         words = [command.words for command in commands_of(app.screen)]
         assert "plan a rollback of this service" in words
+
+
+@pytest.mark.parametrize("path", [(), ("1", "enter"), ("question_mark",)])
+@pytest.mark.parametrize(
+    ("typed", "opens"),
+    [
+        ("flip analytics", "flip"), ("rollback analytics", "rollback"), ("release analytics", ReleaseForm),
+        ("freeze analytics", HowLong), ("silence NodeDiskFull", None), ("retry customer_360", None),
+    ],
+)  # fmt: skip
+async def test_the_palette_finds_every_order_by_name(path: tuple[str, ...], typed: str, opens: Any) -> None:
+    session = incident(FakeContext(protected=False))
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press(*path)
+        await pilot.pause()
+        found = [
+            command for command in commands_of(app.screen) if command.choice and matches(typed, command.text, dict)
+        ]
+        assert found
+        assert {command.choice.id for command in found}
+        if opens is None:
+            return
+        session.plan = never  # type: ignore[method-assign]
+        await pilot.press("colon", *typed)
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        if isinstance(opens, str):
+            assert isinstance(app.screen, PlanScreen), app.screen
+            assert (app.screen.request.kind, app.screen.request.service) == (opens, "analytics")
+        else:
+            assert isinstance(app.screen, opens), app.screen
+
+
+async def never(_: Any) -> Any:
+    """A plan that is not made in this test."""
+    await asyncio.Event().wait()
 
 
 async def test_sources_actions_and_details_open_and_close() -> None:
