@@ -26,6 +26,7 @@ ADAPTERS: dict[str, str] = {
     "metrics.prometheus": "backends.metrics.prometheus.metrics:PrometheusMetrics",
     "pipelines.airflow": "backends.pipelines.airflow.pipelines:AirflowPipelines",
     "pipelines.github-actions": "backends.pipelines.github.pipelines:GitHubActionsPipelines",
+    "pipelines.glue": "backends.pipelines.glue.pipelines:GluePipelines",
     "pipelines.local": "backends.pipelines.local.pipelines:LocalPipelines",
     "quality.dbt": "backends.quality.dbt.quality:DbtQuality",
     "quality.great-expectations": "backends.quality.great_expectations.quality:GreatExpectationsQuality",

@@ -1,0 +1,224 @@
+"""AWS Glue: job runs of many jobs, their attempts as one row, their logs, and orders to them.
+
+```toml
+[[contexts.production.pipelines]]
+type = "glue"
+jobs = ["prod-*"]                       # globs; default: all
+aws = { region = "eu-central-1" }
+```
+Glue has no list over all jobs: what runs, or was started from here, is read each time, other jobs in their turn; a row
+that is older says so. It has no idempotency either: a run that is started from here has its id in the argument
+`--teal_run_id`, by which it is looked for where the answer is lost, and never started again.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from backends.aws.access import AwsAccess
+from backends.aws.account import account_of
+from backends.aws.wire import told
+from backends.errors import BackendError
+from backends.identifiers import as_sent, identifier
+from backends.models import Health, LogEntry, PipelineRun, TaskRun, TimelineEvent
+from backends.pipelines.following import follow_by_reading
+from backends.pipelines.glue.logs import logs_of
+from backends.pipelines.glue.models import model_of, task_of
+from backends.pipelines.glue.orders import GlueOrders
+from backends.pipelines.glue.reading import Known, Reading, newest_first
+from backends.pipelines.glue.wire import Crawler, JobRun, Run, Trigger
+from backends.ports import Approval, PipelineInfo
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean
+
+FOLLOW_S = 3.0
+OLD_S = 60.0
+_CRAWLS: dict[str, Health] = {"FAILED": "critical", "CANCELLED": "warning", "SUCCEEDED": "ok"}
+
+
+class GlueConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which jobs of an account and region.
+
+    jobs: globs of their names.
+    aws: how AWS is reached.
+    timeout: of one request.
+    """
+
+    jobs: tuple[str, ...] = ("*",)
+    aws: AwsAccess = AwsAccess()
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.jobs or not all(self.jobs):
+            raise ValueError("jobs: one or more, none of them empty")
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+
+
+class GluePipelines:
+    """`Pipelines` of the jobs of one account and region."""
+
+    api = 1
+    Config = GlueConfig
+
+    def __init__(self, config: GlueConfig, context: AdapterContext) -> None:
+        self._name = context.name
+        self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout)
+        self._reading = Reading(self._account, config.jobs)
+        self._orders = GlueOrders(self._account, self._reading)
+        self._region = clean(config.aws.region, 40)
+
+    # ---- reading
+
+    async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
+        """The newest `limit` runs, of those of each job that Glue gave last; always what is open, and the last of each
+        job. Attempts of a run are one row."""
+        known = await self._reading.read()
+        found: list[PipelineRun] = []
+        last: set[str] = set()
+        for number, (job, run) in enumerate(newest_first(known.items())):
+            is_last = job not in last
+            last.add(job)
+            after = number < limit if since is None else run.began >= since
+            if is_last or run.is_open or after:
+                found.append(self._model(job, run, known[job]))
+        return found
+
+    async def run(self, pipeline: str, run_id: str) -> PipelineRun:
+        """One run now. Raises `not_found`."""
+        job = as_sent(pipeline)
+        run = await self._reading.run(job, as_sent(run_id))
+        return self._model(job, run, Known(await self._reading.fresh(job), time.monotonic()))
+
+    async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
+        """The runs of other jobs that a trigger waited for, and the job itself: Glue shows nothing inside of a job."""
+        job = as_sent(pipeline)
+        run = await self._reading.run(job, as_sent(run_id))
+        before = await self._before(job, run)
+        names = tuple(identifier(attempt.job_name) for attempt in before)
+        return [*(task_of(each.job_name, each, ()) for each in before), task_of(job, run.last, names)]
+
+    async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        """What the driver wrote to the groups `/output` and `/error`; nothing where the job writes elsewhere."""
+        job = as_sent(pipeline)
+        run = await self._reading.run(job, as_sent(run_id))
+        every = [*await self._before(job, run), *run.attempts]
+        wanted = [each for each in every if task is None or identifier(each.job_name or job) == task]
+        if not wanted:
+            raise BackendError("not_found", clean(f"run {run_id} of {pipeline} has no task {task}"))
+        return await logs_of(self._account, job, wanted)
+
+    def follow_log(self, pipeline: str, run_id: str, task: str | None = None) -> AsyncIterator[LogEntry]:
+        """As the port says; CloudWatch has a line some seconds after it was written."""
+
+        async def ended() -> bool:
+            return not (await self._reading.run(as_sent(pipeline), as_sent(run_id))).is_open
+
+        return follow_by_reading(lambda: self.task_log(pipeline, run_id, task), ended, FOLLOW_S)
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """The last crawl of each crawler: who started and stopped what, only CloudTrail knows."""
+        answer = await self._account.pages("glue", "get_crawlers", "Crawlers")
+        crawls = (self._crawl(crawler) for crawler in told(answer, list[Crawler], self._account.where))
+        within = (event for event in crawls if event is not None and since <= event.at <= until)
+        return sorted(within, key=lambda event: (event.at, event.ref))
+
+    async def pipelines(self) -> list[PipelineInfo]:
+        """All jobs, without their params."""
+        names, triggers = await asyncio.gather(self._reading.jobs(), self._reading.triggers())
+        return [_info(name, triggers) for name in names]
+
+    async def pipeline(self, pipeline: str) -> PipelineInfo:
+        """One job with its default arguments. Raises `not_found`."""
+        job = await self._reading.job(as_sent(pipeline))
+        info = _info(job.name, await self._reading.triggers())
+        return PipelineInfo(
+            pipeline=info.pipeline, schedule=info.schedule, paused=info.paused, params=job.params(), note=job.note()
+        )
+
+    # ---- orders
+
+    async def trigger(self, pipeline: str, run_id: str, params: dict[str, Any]) -> None:
+        """Start the job; `params` become arguments, which are text. Where the answer is lost the run is looked for, and
+        otherwise it is said to be in doubt. Raises `conflict` where as many run as may."""
+        await self._orders.start(as_sent(pipeline), run_id, params)
+
+    async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
+        """The job itself: it runs again as a whole."""
+        job = as_sent(pipeline)
+        run = await self._orders.ended_run(job, as_sent(run_id))
+        return [] if run.last.state == "success" else [identifier(job)]
+
+    async def retry(self, pipeline: str, run_id: str) -> None:
+        """Start the run again as its next attempt, with the arguments that it had."""
+        await self._orders.retry(as_sent(pipeline), as_sent(run_id))
+
+    async def cancel(self, pipeline: str, run_id: str) -> None:
+        """Ask Glue to stop it; it is STOPPING for a while."""
+        await self._orders.stop(as_sent(pipeline), as_sent(run_id))
+
+    async def set_paused(self, pipeline: str, paused: bool) -> None:
+        """Stop or start the triggers that start the job by the clock, and whatever else they start. Raises `config`
+        where there is none."""
+        await self._orders.set_paused(as_sent(pipeline), paused)
+
+    async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
+        """None: nothing in Glue waits for a person. Raises `not_found`."""
+        await self._reading.run(as_sent(pipeline), as_sent(run_id))
+        return []
+
+    async def approve(self, pipeline: str, run_id: str, comment: str) -> None:
+        """Raises `not_found`, else `conflict`: nothing waits."""
+        await self._reading.run(as_sent(pipeline), as_sent(run_id))
+        raise BackendError("conflict", clean(f"nothing in run {run_id} of {pipeline} waits for an approval"))
+
+    async def aclose(self) -> None:
+        """The account is shared; nothing of its own is open."""
+
+    # ---- inside
+
+    def _model(self, job: str, run: Run, known: Known) -> PipelineRun:
+        age_s = time.monotonic() - known.read_at
+        old = f"as of {Duration(round(age_s))} ago" if age_s > OLD_S else ""
+        return model_of(job, run, known.runs, self._name, self._region, datetime.now(UTC), old)
+
+    async def _before(self, job: str, run: Run) -> list[JobRun]:
+        """The runs that a trigger waited for, as far as they can be read."""
+        own = await self._reading.attempt(job, run.last.id)
+        found = []
+        for each in own.predecessor_runs:
+            try:
+                attempt = await self._reading.attempt(each.job_name, each.run_id)
+            except BackendError as error:
+                if error.kind != "not_found":
+                    raise
+                continue
+            found.append(attempt)
+        return found
+
+    def _crawl(self, crawler: Crawler) -> TimelineEvent | None:
+        crawl = crawler.last_crawl
+        if crawl is None or crawl.start_time is None:
+            return None
+        why = f": {crawl.error_message}" if crawl.error_message else ""
+        return TimelineEvent(
+            at=crawl.start_time.astimezone(UTC),
+            kind="crawl",
+            ref=f"{self._name}/{identifier(crawler.name)}",
+            text=clean(f"crawler {crawler.name} {crawl.status.lower()}{why}", 300),
+            health=_CRAWLS.get(crawl.status, "unknown"),
+        )
+
+
+def _info(job: str, triggers: list[Trigger]) -> PipelineInfo:
+    mine = [trigger for trigger in triggers if trigger.starts(job)]
+    return PipelineInfo(
+        pipeline=identifier(job),
+        schedule=clean(", ".join(trigger.schedule for trigger in mine), 200),
+        paused=bool(mine) and all(trigger.rests for trigger in mine),
+    )
