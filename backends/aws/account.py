@@ -24,7 +24,7 @@ from backends.models import Finding
 from backends.text import clean
 from backends.threads import DaemonThreads
 
-LANES = 4
+LANES, WRITE_LANES = 4, 2
 READS = 3  # in all, with jitter between them: botocore's mode "standard"
 OPENING_S = 15.0  # for the import of boto3, the credentials and the clients: no time of a service
 SENDS = 3  # of a write that AWS did not take because there were too many
@@ -61,6 +61,7 @@ class Account:
         self._reads = reads
         self.where = f"AWS {access.region}".strip()
         self._threads = DaemonThreads(LANES, "aws")
+        self._writers = DaemonThreads(WRITE_LANES, "aws-writes")  # no read that hangs stands before a write
         self._opening = threading.Lock()
         self._keys: dict[str, str] | None = None
         self._session: AwsSession | None = None
@@ -105,7 +106,8 @@ class Account:
         """
         for sent in range(1, SENDS + 1):
             try:
-                return await self._call(partial(self._ask, service, operation, 1, request), grace_s=self._timeout_s)
+                work = partial(self._ask, service, operation, 1, request)
+                return await self._call(work, grace_s=self._timeout_s, threads=self._writers)
             except BackendError as error:
                 if error.kind != "rate_limited" or sent == SENDS:
                     if error.kind == "malformed" and error.status is not None and 400 <= error.status < 500:
@@ -138,13 +140,13 @@ class Account:
         fix = "get new ones that last, and start again; or a role_arn, or a profile that renews them"
         return [Finding(level="block", code="credentials-end", text=text, fix=fix, overridable=True)]
 
-    async def _call(self, work: Callable[[], T], grace_s: float = 0.0) -> T:
+    async def _call(self, work: Callable[[], T], grace_s: float = 0.0, threads: DaemonThreads | None = None) -> T:
         if self._keys is None:
             self._keys = await self._access.keys(self._base_dir)
         within_s = self._timeout_s + grace_s
         try:
             async with asyncio.timeout(within_s):
-                return await asyncio.wrap_future(self._threads.submit(partial(self._guarded, work)))
+                return await asyncio.wrap_future((threads or self._threads).submit(partial(self._guarded, work)))
         except TimeoutError:
             raise BackendError("timeout", f"{self.where}: no answer in {within_s:g} s") from None
 

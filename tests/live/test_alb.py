@@ -338,12 +338,15 @@ async def test_a_write_whose_answer_is_lost_is_found(
         assert (names(called).count("modify_rule"), names(called).count("add_tags")) == (1, 1)
 
 
-async def test_a_write_that_never_came_is_no_write(bench: Bench, service: TwoColors, http: Http) -> None:
-    adapter = switch_of(bench, service, http)
+@pytest.mark.parametrize(("mode", "kind"), [("error", "unreachable"), ("hang", "timeout")])
+async def test_a_write_that_never_came_is_no_write(
+    bench: Bench, service: TwoColors, http: Http, mode: str, kind: str
+) -> None:
+    adapter = switch_of(bench, service, http, timeout="3s")
     before = await adapter.observe()
-    bench.lab.fault("ModifyRule", "error")
+    bench.lab.fault("ModifyRule", mode, seconds=6)
     failed = await error_of(adapter)
-    assert failed.kind == "unreachable"
+    assert failed.kind == kind
     assert await adapter.observe() == before  # announced, and not written
     after = await adapter.shift(before, GREEN, stamp="A:shift")
     assert after.weights == GREEN
