@@ -38,6 +38,7 @@ ADAPTERS: dict[str, str] = {
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",
     "deployments.ecs": "backends.deployments.ecs.switch:EcsSwitch",
+    "deployments.ecs-native": "backends.deployments.ecs.native:NativeController",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "deployments.haproxy": "backends.deployments.haproxy.switch:HaproxySwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes.switch:KubernetesSwitch",

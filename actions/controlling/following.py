@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from datetime import UTC
 
 from actions.controlling.giving import Orders
 from actions.endings import Failed, PreconditionFailed
@@ -16,8 +15,7 @@ from actions.targets import ControllerTarget
 from actions.work import Work
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.ports import Operation, Order, Pause
-from backends.times import local_words
+from backends.ports import Operation, Order
 
 LOOK_S = 0.5
 TELL_S = 10.0
@@ -80,7 +78,7 @@ class Following:
                 await work.released("it goes on")
             await work.stand()
             return
-        words = pause_words(pause)
+        words = pause.words
         if self._paused != pause.id:
             if work.hold_left_s() is not None:
                 await work.released("it goes on")
@@ -113,15 +111,6 @@ class Following:
             plan = self._work.plan
             report = self._prober.report(plan.from_, plan.to) if self._prober.running else None
             await self._work.progress(step, detail, report)
-
-
-def pause_words(pause: Pause) -> str:
-    """`POST_SCALE_UP waits since 03:10; it PROMOTES ITSELF at 03:40 UTC`."""
-    since = f" since {local_words(pause.since, UTC)}" if pause.since else ""
-    if pause.until is None:
-        return f"{pause.why} waits{since}"
-    then = {"promote": "PROMOTES ITSELF", "rollback": "rolls back by itself"}.get(pause.then, "goes on by itself")
-    return f"{pause.why} waits{since}; it {then} at {local_words(pause.until, UTC)}"
 
 
 def _baseline(history: list[StoredEvent]) -> dict[str, object]:

@@ -3,13 +3,14 @@
 A service has a `Switch` (we move its traffic) or a `Controller`, whose sides are `stable` and `candidate`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from backends.models import ControllerView, Deployment, Finding, OrderName, Revision
 from backends.ports.closable import Closable
+from backends.times import local_words
 
 OperationState = Literal["open", "succeeded", "rolled_back", "stopped", "failed", "unknown"]
 
@@ -23,6 +24,20 @@ class Pause(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     then: Literal["promote", "rollback", ""] = ""
+
+    @property
+    def words(self) -> str:
+        """`POST_SCALE_UP waits since 03:10 UTC; it PROMOTES ITSELF at 03:40 UTC`."""
+        since = f" since {local_words(self.since, UTC)}" if self.since else ""
+        if self.until is None:
+            return f"{self.why} waits{since}"
+        return f"{self.why} waits{since}; it {self.then_words} at {local_words(self.until, UTC)}"
+
+    @property
+    def then_words(self) -> str:
+        """What the system does at its end."""
+        known = {"promote": "PROMOTES ITSELF", "rollback": "rolls back by itself"}
+        return known.get(self.then, "goes on by itself")
 
 
 class Operation(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from unittest import mock
 from tests.live.aws import AwsLab, aws_lab
 from tests.live.process import accepts, free_port, started, until
 
-MINUTE_S = 1.0
+MINUTE_S = 0.6
 CLUSTER = "models"
 COLORS = ("blue", "green")
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}

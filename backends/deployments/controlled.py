@@ -1,0 +1,100 @@
+"""What all adapters of controllers share: their sides as a panel shows them, their offers, the way back, the probe."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import get_args
+
+from msgspec.structs import replace
+
+from backends.deployments.common import PROBE_TIMEOUT_S, fresh_version, live_color
+from backends.models import ColorState, Deployment, OrderName, OrderOffer, RollbackOffer, Truth, TruthLayer
+from backends.ports import ControllerState, Operation, Order, ProbeTarget
+from backends.settings import Duration
+
+REST = {"stable": 100, "candidate": 0}
+
+
+def offers(why_not: Mapping[OrderName, str]) -> tuple[OrderOffer, ...]:
+    """One for each order there is, from the reasons why it is not taken; empty: it is."""
+    return tuple(OrderOffer(order=name, allowed=not why_not[name], why=why_not[name]) for name in get_args(OrderName))
+
+
+def about(order: Order, state: ControllerState) -> tuple[str, ...]:
+    """What must still be so when `order` is given: of what begins a change all, of what ends or steers one only what
+    it is about, since stages go on by themselves."""
+    open_ = state.open
+    if order.order in ("release", "rollback"):
+        return (state.revision,)
+    pause = open_.pause if open_ is not None else None
+    steers = order.order in ("promote", "retire")
+    return (open_.id if open_ else "", pause.id if pause is not None and steers else "")
+
+
+def shares_of(state: ControllerState) -> dict[str, int]:
+    """Percent by side, as the system says; empty where it does not."""
+    if state.open is not None:
+        return state.open.shares
+    return REST if state.view.phase in ("healthy", "degraded") and state.view.stable else {}
+
+
+def control_layer(state: ControllerState, words: str) -> TruthLayer:
+    """What the system says is live."""
+    taking = [side for side, share in shares_of(state).items() if share > 0]
+    value = taking[0] if len(taking) == 1 else "mixed" if taking else "unknown"
+    return TruthLayer(value=value, detail=f"{words}: {state.view.message}", at=datetime.now(UTC))
+
+
+async def version_layer(
+    state: ControllerState, probe: ProbeTarget | None, timeout_s: float = PROBE_TIMEOUT_S
+) -> TruthLayer:
+    """Which side has the version that one fresh request says. Never raises."""
+    at = datetime.now(UTC)
+    if probe is None:
+        return TruthLayer(value="unknown", detail="no probe in the config", at=at)
+    seen = await fresh_version(probe, timeout_s)
+    at = datetime.now(UTC)
+    if seen.color is None:
+        return TruthLayer(value="unknown", detail=seen.error, at=at)
+    detail = f"a fresh request says {seen.color}, in {seen.seconds * 1000:.0f} ms"
+    for side, revision in (("stable", state.view.stable), ("candidate", state.view.candidate)):
+        if revision is not None and revision.version == seen.color:
+            return TruthLayer(value=side, detail=detail, at=at)
+    return TruthLayer(value="unknown", detail=f"{detail}: neither the stable version nor the candidate", at=at)
+
+
+def deployment_of(name: str, state: ControllerState, sides: Mapping[str, ColorState], truth: Truth) -> Deployment:
+    """The service as a panel shows it. `sides`: what is known of each, besides version and share."""
+    shares, shown = shares_of(state), {}
+    for side, revision in (("stable", state.view.stable), ("candidate", state.view.candidate)):
+        if revision is not None:
+            known = sides.get(side, ColorState())
+            weight = float(shares[side]) if side in shares else None
+            shown[side] = replace(known, version=revision.version, weight_pct=weight)
+    return Deployment(
+        ref=f"{name}/{name}", backend=name, service=name, live=live_color(truth), colors=shown, truth=truth,
+        controller=state.view, rollback=way_back(state),
+    )  # fmt: skip
+
+
+def way_back(state: ControllerState) -> RollbackOffer:
+    """Where a rollback would go now: what is under way is stopped; after that it is a new change, and not instant."""
+    operation, before = state.open, state.before
+    if operation is not None and operation.back:
+        return RollbackOffer(to=None, ready=False, reason=f"on its way back already: {operation.detail}")
+    if operation is not None:
+        to = operation.source.words if operation.source else None
+        return RollbackOffer(to=to, ready=to is not None, instant=to is not None, reason="what is under way is stopped")
+    if state.returned or (state.newest is not None and state.newest.state == "rolled_back"):
+        return RollbackOffer(to=None, ready=False, reason="back already: the newest change went back")
+    if before is None:
+        return RollbackOffer(to=None, ready=False, reason="no version is known that was stable before")
+    return RollbackOffer(
+        to=before.words, ready=True, reason=f"not instant: a new change, with its stages{took(state.newest)}"
+    )
+
+
+def took(operation: Operation | None) -> str:
+    """`; the last one took 12m`; empty where that is not known."""
+    if operation is None or not operation.took_s:
+        return ""
+    return f"; the last one took {Duration(max(1, round(operation.took_s)))}"

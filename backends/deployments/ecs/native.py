@@ -1,0 +1,278 @@
+"""A service whose traffic ECS moves itself (blue/green, canary, linear): it is ordered and watched.
+
+```toml
+[[contexts.production.deployments]]
+name = "model"
+type = "ecs-native"
+aws = { region = "eu-central-1", profile = "data-oncall", account = "123456789012" }
+cluster = "models"
+service = "model"
+container = "model"                  # default: the one behind the load balancer
+probe = { url = "https://model.example.com/health", version_header = "X-Version" }
+```
+Its listener rules are never written: ECS rewrites them with its next step. Rights and limits: docs/aws.md.
+API: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-blue-green.html
+"""
+
+import asyncio
+import shlex
+import time
+
+from backends.aws.access import AwsAccess
+from backends.aws.account import SETTLES_S, account_of
+from backends.deployments.alb.health import endpoints_of, read_group
+from backends.deployments.alb.places import place_of
+from backends.deployments.common import DeploymentConfig
+from backends.deployments.controlled import about, control_layer, deployment_of, shares_of, took, version_layer
+from backends.deployments.ecs.cluster import Cluster, must_have
+from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings
+from backends.deployments.ecs.native_state import NativeReader, Seen
+from backends.deployments.ecs.wire import short_of
+from backends.errors import BackendError
+from backends.images import TAG_FIX, version_problem
+from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.ports import ControllerState, Operation, Order
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean
+from backends.together import together
+
+SEEN_WITHIN_S = 10.0
+LOOK_S = 0.3
+
+
+class NativeConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service whose strategy is not ROLLING.
+
+    cluster: its name or ARN.
+    service: the name of the service.
+    container: whose image is the version; by default the one behind the load balancer.
+    image: the repository of the image; by default that of the image that runs.
+    aws: region, profile, role and account.
+    timeout: of one call.
+    """
+
+    cluster: str
+    service: str
+    container: str = ""
+    image: str = ""
+    aws: AwsAccess = AwsAccess()
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.cluster or not self.service:
+            raise ValueError("cluster and service: neither may be empty")
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+        if self.deploy or self.retire or self.stages or self.health:
+            raise ValueError("deploy, retire, stages, health: ECS moves the traffic itself, in its own stages")
+
+
+class NativeController:
+    """The `Controller` of one service."""
+
+    api = 1
+    Config = NativeConfig
+
+    def __init__(self, config: NativeConfig, context: AdapterContext) -> None:
+        self._config = config
+        self._name = context.name
+        self._account = account_of(config.aws, context.base_dir, timeout_s=float(config.timeout))
+        self._cluster = Cluster(self._account, config.cluster)
+        self._reader = NativeReader(self._cluster, config.service, config.container)
+
+    @property
+    def object_id(self) -> str:
+        """Account and region as far as the config says, cluster and service."""
+        config = self._config
+        return "/".join([config.aws.account, config.aws.region, short_of(config.cluster), config.service])
+
+    @property
+    def order_settles_s(self) -> float:
+        """As long as a call that was cut off may still be on its way."""
+        return SETTLES_S
+
+    async def deployment(self) -> Deployment:
+        """The newest service deployment, tasks and targets of both revisions, and one fresh request. Raises
+        BackendError where ECS itself can not be read."""
+        seen = await self._reader.look()
+        state = seen.state
+        (sides, endpoints), data = await together(
+            self._behind(seen), version_layer(state, self._config.probe, float(self._config.probe_timeout))
+        )
+        truth = Truth(control=control_layer(state, self._where()), endpoints=endpoints, data=data)
+        return deployment_of(self._name, state, sides, truth)
+
+    async def observe(self) -> ControllerState:
+        """The service and its newest deployment now. Raises BackendError: `config` for a service of another type."""
+        return (await self._reader.look()).state
+
+    async def operation(self, operation: str) -> Operation:
+        """A service deployment by its ARN."""
+        return await self._reader.operation(operation)
+
+    async def preflight(self, expected: ControllerState, order: Order) -> list[Finding]:
+        """Who we are, the version and its container, hooks that pause, alarms and circuit breaker. Nothing is
+        written; ECS has no dry run."""
+        caller, region = await together(self._account.caller(), self._account.region())
+        who = Finding(level="ok", code="identity", text=f"as {caller.arn} in account {caller.account}, {region}")
+        if order.order != "release":
+            return [who]
+        if problem := version_problem(order.version):
+            return [who, Finding(level="block", code="version", text=problem, fix=TAG_FIX)]
+        seen = await self._reader.look()
+        definition = await self._cluster.definition(self._from(seen))
+        try:
+            must_have(definition, self._container(seen))
+        except BackendError as error:
+            return [who, Finding(level="block", code="container", text=error.message, fix=error.fix)]
+        config = seen.service.deployment_configuration
+        lasting = await self._account.lifetime(float(self._config.bake))
+        alarms = await alarm_findings(self._account, config)
+        return [who, *lasting, *guard_findings(config), *hook_findings(config), *alarms]
+
+    async def order(self, expected: ControllerState, order: Order, *, stamp: str) -> ControllerState:
+        """A new revision by `update_service`, the hook's CONTINUE, or a stop that goes back. Raises as the port
+        says."""
+        seen = await self._reader.look()
+        if about(order, seen.state) != about(order, expected):
+            raise BackendError("conflict", f"{self._where()}: it has changed: {seen.state.view.message}")
+        offer = seen.state.view.offer(order.order)
+        if not offer.allowed:
+            raise BackendError("config", f"{order.order}: {offer.why}")
+        if order.order in ("release", "rollback"):
+            return await self._begin(seen, order, stamp)
+        assert seen.state.open is not None
+        if order.order == "abort":
+            return await self._stop(seen.state)
+        return await self._continue(seen.state)
+
+    def describe_order(self, expected: ControllerState, order: Order) -> list[str]:
+        """One line for the order, one for what ECS does then."""
+        stable, open_ = expected.view.stable, expected.open
+        live = stable.words if stable else "nothing"
+        if order.order == "release":
+            then = "ECS brings it up beside, moves the traffic by its own stages, bakes, and goes back where it fails"
+            return [f"release  {live} → {order.version}: {self._where()}", f"then     {then}{took(expected.newest)}"]
+        if order.order == "rollback":
+            to = order.version or short_of(order.revision)
+            return [f"rollback {live} → {to}: {self._where()}", "then     as a release: stages, hooks and bake"]
+        what = short_of(open_.id) if open_ else self._where()
+        if order.order == "promote" and open_ is not None and open_.pause is not None:
+            return [f"promote  {open_.pause.why} of {what}: CONTINUE"]
+        return [f"{order.order:<9}{what}: back to {live}"]
+
+    def manual_commands(self, order: Order) -> list[str]:
+        """The same by the AWS command line."""
+        config, ids = self._config, order.operation
+        words = ["aws", "ecs", *(["--region", config.aws.region] if config.aws.region else [])]
+        words += ["--profile", config.aws.profile] if config.aws.profile else []
+        stop = shlex.join(
+            [*words, "stop-service-deployment", "--service-deployment-arn", ids, "--stop-type", "ROLLBACK"]
+        )
+        update = [*words, "update-service", "--cluster", config.cluster, "--service", config.service]
+        update += ["--task-definition", order.revision or "TASK_DEFINITION"]
+        return [*([stop] if ids else []), shlex.join(update)]
+
+    async def aclose(self) -> None:
+        """Nothing is held open but what all of this process share."""
+
+    # ---- inside
+
+    def _where(self) -> str:
+        return f"ECS service {self._config.service} of {short_of(self._config.cluster)}"
+
+    def _container(self, seen: Seen) -> str:
+        behind = next((each.container_name for each in seen.service.load_balancers if each.container_name), "")
+        return self._config.container or behind
+
+    @staticmethod
+    def _from(seen: Seen) -> str:
+        """The task definition that a release starts from: of what is stable."""
+        return seen.stable.task_definition if seen.stable is not None else seen.service.task_definition
+
+    async def _begin(self, seen: Seen, order: Order, stamp: str) -> ControllerState:
+        arn = order.revision
+        if order.order == "release":
+            before = await self._cluster.definition(self._from(seen))
+            container = self._container(seen)
+            arn = (await self._cluster.register(before, container, self._config.image, order.version, stamp=stamp)).arn
+        was = seen.state.newest.id if seen.state.newest else ""
+        try:
+            await self._cluster.update(self._config.service, taskDefinition=arn)
+        except BackendError as error:
+            if error.kind == "config" and await self._begun(was) is not None:
+                words = f"{self._where()}: somebody began a deployment in the same moment"
+                raise BackendError("conflict", words, fix="look again, then plan anew") from None
+            raise
+        until = time.monotonic() + SEEN_WITHIN_S
+        while (found := await self._begun(was)) is None and time.monotonic() < until:  # noqa: ASYNC110 - AWS tells nobody
+            await asyncio.sleep(LOOK_S)
+        if found is None or found.newest is None:
+            raise BackendError("timeout", f"{self._where()}: it took the change, and shows no deployment of it yet")
+        if found.newest.target.id != arn:
+            words = f"{self._where()}: somebody began a deployment in the same moment, to {found.newest.target.words}"
+            raise BackendError("conflict", words, fix="look again, then plan anew")
+        return found
+
+    async def _begun(self, was: str) -> ControllerState | None:
+        """The state, where another deployment than `was` is the newest."""
+        state = (await self._reader.look()).state
+        return state if state.newest is not None and state.newest.id != was else None
+
+    async def _stop(self, state: ControllerState) -> ControllerState:
+        assert state.open is not None
+        await self._steer("stop_service_deployment", serviceDeploymentArn=state.open.id, stopType="ROLLBACK")
+        return await self.observe()
+
+    async def _continue(self, state: ControllerState) -> ControllerState:
+        assert state.open is not None
+        assert state.open.pause is not None
+        pause = state.open.pause
+        await self._steer(
+            "continue_service_deployment", serviceDeploymentArn=state.open.id, hookId=pause.id, action="CONTINUE"
+        )
+        until = time.monotonic() + SEEN_WITHIN_S
+        while time.monotonic() < until:
+            found = await self.observe()
+            if found.open is None or found.open.pause is None or found.open.pause.id != pause.id:
+                return found
+            await asyncio.sleep(LOOK_S)
+        raise BackendError("timeout", f"{self._where()}: {pause.why} was continued, and waits still")
+
+    async def _steer(self, operation: str, **request: str) -> None:
+        try:
+            await self._account.write("ecs", operation, **request)
+        except BackendError as error:
+            if error.kind in ("config", "failed") and error.status == 400:
+                words = f"{self._where()}: {error.message}"
+                raise BackendError("conflict", words, fix="look again: it may have gone on by itself") from None
+            raise
+
+    async def _behind(self, seen: Seen) -> tuple[dict[str, ColorState], TruthLayer]:
+        """The targets of both revisions, as sides and as the layer of endpoints; tasks where no group is known."""
+        known = {"stable": seen.stable, "candidate": seen.candidate}
+        places = {
+            side: place_of("target group", found.group, "targetgroup")
+            for side, found in known.items()
+            if found is not None and found.group
+        }
+        if not places:
+            return {}, TruthLayer(value="unknown", detail="no target group is known yet")
+        try:
+            groups = dict(
+                zip(places, await together(*(read_group(self._account, each) for each in places.values())), strict=True)
+            )
+        except BackendError as error:
+            return {}, TruthLayer(value="unknown", detail=clean(error.message, 300))
+        shares = {side: share for side, share in shares_of(seen.state).items() if side in groups}
+        live = control_layer(seen.state, "").value
+        sides = {side: self._side(group.state(1), side, seen) for side, group in groups.items()}
+        return sides, endpoints_of(shares, groups, 1, live)
+
+    @staticmethod
+    def _side(state: ColorState, side: str, seen: Seen) -> ColorState:
+        """A candidate whose group no rule forwards to yet is checked by nobody: that is no failure of it."""
+        if side == "candidate" and not state.healthy and "no rule forwards" in state.detail:
+            return ColorState(ready=state.ready, desired=state.desired, healthy=None, detail=state.detail)
+        return state
