@@ -26,7 +26,8 @@ Align = Literal["left", "right"]
 Counted = tuple[str, Tone]
 
 GAP = 2
-_WORDS = re.compile(r"\s*\S+|\s+")
+SPREAD = 16
+_WORDS = re.compile(r"\s*\S+(?: %)?|\s+")
 MEASURED_ROWS = 200
 EXTRA = 5
 
@@ -173,6 +174,17 @@ def fit(
         widths[widest] -= 1
         spare += 1
     return [Placed(column, cells) for (column, _), cells in zip(shown, widths, strict=True)]
+
+
+def readable(placed: Sequence[Placed[T]], items: Sequence[T], moment: Moment) -> list[Placed[T]]:
+    """The columns with no more free cells in a flexible one than can be read across; what is over stays free behind the
+    last."""
+
+    def least(column: Column[T], width: int) -> int:
+        shown = (display_width(column.cell(item, moment).text) for item in items[:MEASURED_ROWS])
+        return min(width, max([display_width(column.title), *shown]) + SPREAD)
+
+    return [Placed(p.column, least(p.column, p.width) if p.column.flex else p.width) for p in placed]
 
 
 def _gap(width: int) -> int:

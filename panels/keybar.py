@@ -10,10 +10,13 @@ from panels.links import urls
 from panels.words import UNICODE, Symbols
 
 SAID_S = 6.0
+_GENERAL = ("zoom.1", "filter", "palette", "help")
+_NEVER_LEFT_OUT = "help"
 
 
 class KeyBar(Lines):
-    """Drawn from the active bindings, so that a remapped key is shown as it is. `ORDER` by id; others come after."""
+    """Drawn from the active bindings, so that a remapped key is shown as it is. `order` by id, then others, then those
+    that work everywhere; what has no room is left out, the key of the help never."""
 
     DEFAULT_CSS = "KeyBar { height: 1; }"
 
@@ -21,7 +24,7 @@ class KeyBar(Lines):
         super().__init__(id=id)
         self._order = order
         self.plain = False
-        self._keys: Line = []
+        self._keys: list[tuple[str, Line]] = []
         self._said: Line = []
         self._timer: Timer | None = None
 
@@ -53,12 +56,15 @@ class KeyBar(Lines):
     def line(self, y: int) -> Line:
         if self._said:
             return [Cell(" "), *self._said]
+        room = self.size.width - 1
+        kept = sum(line_width(pair) + 2 for name, pair in self._keys if name == _NEVER_LEFT_OUT) - 2
         line: Line = [Cell(" ")]
-        for cell in range(0, len(self._keys), 2):
-            pair = self._keys[cell : cell + 2]
-            if line_width(line) + line_width(pair) + 1 > self.size.width:
-                break
-            line += [*pair, Cell("  ")]
+        for name, pair in self._keys:
+            wide = line_width(pair) + 2
+            if name == _NEVER_LEFT_OUT or wide <= room - kept:
+                line += [*pair, Cell("  ")]
+                room -= wide
+            kept -= wide if name == _NEVER_LEFT_OUT else 0
         return line
 
     def _read(self, screen: Screen[object]) -> None:
@@ -69,17 +75,17 @@ class KeyBar(Lines):
             binding = active.binding
             if binding.show and active.enabled and binding.description:
                 shown.setdefault(binding.id or binding.action, binding)
-        last = len(self._order)
-        ranked = sorted(shown, key=lambda name: self._order.index(name) if name in self._order else last)
         self._keys = []
-        for name in ranked:
-            binding = shown[name]
-            key = self.app.get_key_display(binding)
-            self._keys += [
-                Cell("Enter" if key == "⏎" and self.plain else key, "strong"),
-                Cell(f" {binding.description}", "muted"),
-            ]
+        for name in sorted(shown, key=self._rank):
+            key = self.app.get_key_display(shown[name])
+            said = Cell("Enter" if key == "⏎" and self.plain else key, "strong")
+            self._keys.append((name, [said, Cell(f" {shown[name].description}", "muted")]))
         self.repaint()
+
+    def _rank(self, name: str) -> tuple[int, int]:
+        if name in _GENERAL:
+            return 2, _GENERAL.index(name)
+        return (0, self._order.index(name)) if name in self._order else (1, 0)
 
 
 def linked(text: str, tone: Tone = "") -> Line:

@@ -12,7 +12,7 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, fit, heading, text_of
+from panels.columns import MEASURED_ROWS, Cell, Kind, Line, Moment, Placed, fit, heading, readable, text_of
 from panels.columns import row as line_of
 from panels.lines import ScrollLines
 from panels.rows import INDENT, Row, Rows, source_name
@@ -226,7 +226,8 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         width = self.size.width - 2 * GUTTER
         if width > 0 and self.kind.block is None:
             shown = [row.item for row in self.rows.shown[:MEASURED_ROWS]]
-            self._placed = fit(self.kind.columns, width, shown, self.moment)
+            placed = fit(self.kind.columns, width, shown, self.moment)
+            self._placed = readable(placed, shown, self.moment) if shown else placed
             self._placed_for = self.size.width
 
     @property

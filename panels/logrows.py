@@ -135,7 +135,7 @@ class LogRows(ScrollLines, inherit_bindings=False):
             if at < len(numbers) and numbers[at] <= last:
                 return mark
         inside = low < self.top + height and high > self.top
-        return Cell("#" if ascii_only else "┃", "focused") if inside else Cell("|" if ascii_only else "│", "edge")
+        return Cell("#" if ascii_only else "┃", "focused") if inside else Cell(" ")
 
     def line_style(self, y: int) -> Style:
         y -= len(self.head)

@@ -22,6 +22,7 @@ from panels.words import clock
 
 MAX_LINES = 5000
 LEAST_ROOM = 20
+MARKED = "$block-cursor-foreground on $block-cursor-background"
 _WRONG = re.compile(r"\b(error|exception|fatal|failed|failure|panic|traceback|critical)\b", re.IGNORECASE)
 _NOT_WRONG = re.compile(
     r"\b(0|no)\s+(error|failure|failed|exception)|\b(errors?|failed|failures)\s*[=:]\s*0\b", re.IGNORECASE
@@ -162,6 +163,6 @@ class LogLines(ScrollView, can_focus=True):
             return Strip.blank(width, base.rich_style)
         number, content = self._rows[at]
         if number >= 0 and number == self._marked:
-            content = content.truncate(width, pad=True).stylize("reverse")
+            content = content.truncate(width, pad=True).stylize(MARKED)
         strip = Strip(content.render_segments(base), content.cell_length)
         return strip.adjust_cell_length(width, base.rich_style)

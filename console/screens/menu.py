@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -33,6 +34,7 @@ from console.screens.plan_words import refusal
 from console.screens.release import ReleaseForm
 from console.screens.silence import SilenceForm
 from console.screens.trigger import TriggerForm
+from panels.columns import wrapped
 
 if TYPE_CHECKING:
     from console.screens.host import Host
@@ -67,6 +69,10 @@ def name_of(item: Item | Action | Silence) -> str:
 def times(amount: int, of: Symbols) -> str:
     """` ×3` of three; nothing of one."""
     return "" if amount == 1 else f" {'x' if of.arrow.isascii() else '×'}{amount:,}"
+
+
+WIDTH, MOST_LINES = 76, 4
+LEAD, BELOW = "   ", "     "
 
 
 def screen_of(
@@ -115,7 +121,9 @@ class ActionMenu(ModalScreen[None]):
         #box.-ascii { border: ascii $foreground 60%; }
         #choices { height: auto; max-height: 16; border: none; padding: 0; background: transparent; }
         #choices > .option-list--option { padding: 0; }
+        #why { margin-bottom: 1; }
         #said { margin-top: 1; }
+        OptionList { scrollbar-size-vertical: 1; }
     }
     """
 
@@ -132,6 +140,7 @@ class ActionMenu(ModalScreen[None]):
         armed(self.app, self.session)  # asking brings the session in step with the app, whose word counts
         self.choices = choices(self.item, self.session, alike=self._alike)
         with Vertical(id="box"):
+            yield Paragraphs(2, id="why")
             yield Options(*(Option(self._line(choice), id=choice.id) for choice in self.choices), id="choices")
             yield Paragraphs(2, id="said")
 
@@ -143,18 +152,36 @@ class ActionMenu(ModalScreen[None]):
         box.border_subtitle = Content("Enter plans it   q back")
         if not self.choices:
             self.query_one("#said", Paragraphs).show([row("", "there is nothing to do with this from here", MUTED)])
+        each = len(self._shared) > 1
+        labels = {
+            reason: ", ".join(choice.key for choice in self.choices if choice.reason == reason and choice.key)
+            for reason in self._shared
+        }
+        self.query_one("#why", Paragraphs).show(
+            row(mark("block", of), f"{labels[reason]}: {reason}" if each else reason) for reason in self._shared
+        )
         listed = self.query_one(OptionList)
         listed.display = bool(self.choices)
         listed.highlighted = next((n for n, choice in enumerate(self.choices) if not choice.reason), 0)
 
     def _line(self, choice: Choice) -> Content:
+        """A choice, and below it, quieter, why it can not be taken where that is not said above of several."""
         style = MUTED if choice.reason else ""
-        line = Content.assemble(
-            (f"{choice.key or ' '}  ", "bold" if not choice.reason else MUTED), (choice.label, style)
-        )
-        for text in filter(None, (choice.reason, choice.note)):
-            line = Content.assemble(line, f"\n     {text}")
+        width = min(WIDTH, self.app.size.width) - 4
+        cut = symbols(self.app).ellipsis
+        label = f"\n{LEAD}".join(wrapped(choice.label, width - len(LEAD), MOST_LINES, cut))
+        line = Content.assemble((f"{choice.key or ' '}  ", "bold" if not choice.reason else MUTED), (label, style))
+        own = "" if choice.reason in self._shared else choice.reason
+        for text in filter(None, (own, choice.note)):
+            for part in wrapped(text, width - len(BELOW), MOST_LINES, cut):
+                line = Content.assemble(line, f"\n{BELOW}", (part, MUTED))
         return line
+
+    @property
+    def _shared(self) -> list[str]:
+        """Why several can not be taken."""
+        reasons = Counter(choice.reason for choice in self.choices if choice.reason)
+        return [reason for reason, times in reasons.items() if times > 1]
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()

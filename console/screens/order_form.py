@@ -60,7 +60,7 @@ class OrderForm(Page):
     def entry(name: str, value: str = "", *, max_length: int = 0) -> Input:
         """A field to write into."""
         entry = Input(
-            value=value, placeholder="_" * 40, id=name, compact=True, max_length=max_length, select_on_focus=False
+            value=value, placeholder="_" * 240, id=name, compact=True, max_length=max_length, select_on_focus=False
         )
         entry.cursor_blink = False
         return entry

@@ -5,8 +5,8 @@ from textual.binding import Binding, BindingType
 from console.screens.board import names
 
 KEY_ORDER = (
-    "back", "zoom.1", "list.open", "logs.open", "filter", "help", "palette", "menu", "acknowledge", "rollback",
-    "logs.error", "logs.follow", "logs.here", "timeline.here",
+    "back", "list.open", "logs.open", "menu", "acknowledge", "rollback", "logs.error", "logs.follow", "logs.here",
+    "timeline.here",
 )  # fmt: skip
 KEYS: list[BindingType] = [
     Binding("1", "zoom('pipelines')", "zoom", id="zoom.1", key_display="1-6", tooltip="pipelines alone"),

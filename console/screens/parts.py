@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from console.session import Session
 
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
+LEAST_BESIDE = 24
+BELOW = 4
+_GLUE = "\ue000"
+_PERCENT = re.compile(r"(?<=\d) %")
 MUTED = "dim"
 STRONG = "bold"
 LOUD = "bold reverse $text-error"
@@ -169,6 +174,11 @@ def linked(text: str, style: str = "") -> Content:
     return content
 
 
+def _plain_arrows(each: Row, arrow: str) -> Row:
+    """Where `>` says what is live, an arrow is two characters."""
+    return Row(*(Content(arrow).join(part.split(UNICODE.arrow, allow_blank=True)) for part in each))
+
+
 class Paragraphs(Widget):
     """Rows of a short lead and a text that wraps beside it, under itself. Data is shown as it is, never as markup."""
 
@@ -183,7 +193,8 @@ class Paragraphs(Widget):
 
     def show(self, rows: Iterable[Row]) -> None:
         """Replace the rows; none at all hides the widget."""
-        new = tuple(rows)
+        arrow = symbols(self.app).arrow
+        new = tuple(rows) if arrow == UNICODE.arrow else tuple(_plain_arrows(each, arrow) for each in rows)
         if len(new) == len(self._rows) and all(a.same(b) for a, b in zip(new, self._rows, strict=True)):
             return
         self._rows, self._wrapped = new, (-1, [])
@@ -203,16 +214,29 @@ class Paragraphs(Widget):
 
     def _lines(self, width: int) -> list[Content]:
         if self._wrapped[0] != width:
-            lines: list[Content] = []
-            for lead, body, tail in self._rows:
-                room = max(8, width - self._indent - (tail.cell_length + 2 if tail else 0))
-                head = fit(lead, self._indent) if body else lead
-                first, *others = body.wrap(room) if body else [Content()]
-                line = head + first
-                lines.append(sides(line, tail, width) if tail else line.truncate(width, ellipsis=True))
-                lines += [Content(" " * self._indent) + text for text in others]
+            lines = [line for each in self._rows for line in self._of_row(each, width)]
             self._wrapped = (width, lines)
         return self._wrapped[1]
+
+    def _of_row(self, each: Row, width: int) -> list[Content]:
+        lead, body, tail = each
+        indent = self._indent
+        room = width - indent - (tail.cell_length + 2 if tail else 0)
+        if body.cell_length > room and room < LEAST_BESIDE < indent:
+            # Beside its lead the text would be a column of words: it stands below.
+            head = [sides(lead, tail, width) if tail else lead.truncate(width, ellipsis=True)]
+            return head + [Content(" " * BELOW) + line for line in _wrapped(body, max(8, width - BELOW))]
+        head_line = fit(lead, indent) if body else lead
+        first, *others = _wrapped(body, max(8, room)) if body else [Content()]
+        line = head_line + first
+        lines = [sides(line, tail, width) if tail else line.truncate(width, ellipsis=True)]
+        return lines + [Content(" " * indent) + text for text in others]
+
+
+def _wrapped(body: Content, width: int) -> list[Content]:
+    """In lines of `width`, broken between words; a number stays with its percent sign."""
+    glued = Content(_PERCENT.sub(_GLUE + "%", body.plain), list(body.spans))
+    return [Content(line.plain.replace(_GLUE, " "), list(line.spans)) for line in glued.wrap(width)]
 
 
 class Page(Screen[None]):
@@ -232,7 +256,7 @@ class Page(Screen[None]):
     WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host
     DEFAULT_CSS = """
-    Page { layout: vertical; KeyBar { dock: bottom; } }
+    Page { layout: vertical; KeyBar { dock: bottom; } VerticalScroll, OptionList { scrollbar-size-vertical: 1; } }
     Page.-protected Frame { border: heavy $text-error; }
     Page.-protected Frame.-ascii { border: ascii $text-error; }
     """

@@ -45,6 +45,8 @@ MAX_AGE_S = 60.0
 AGE_STEP_S = 5
 SEEN_S = 0.5
 REASON_CHARS = 500
+_KEYS = "Tab moves, Enter presses"
+_UNDERLINE = "_" * 240  # as far as the field goes
 
 
 class PlanScreen(Page):
@@ -131,7 +133,7 @@ class PlanScreen(Page):
 
     @staticmethod
     def _input(name: str) -> Input:
-        field = Input(id=name, placeholder="_" * 48, compact=True, max_length=REASON_CHARS, select_on_focus=False)
+        field = Input(id=name, placeholder=_UNDERLINE, compact=True, max_length=REASON_CHARS, select_on_focus=False)
         field.cursor_blink = False
         return field
 
@@ -243,9 +245,16 @@ class PlanScreen(Page):
         self.query_one("#reason-hint", Static).update("" if self._why_reason else Content("may stay empty"))
         name = self.session.context.name
         self.query_one("#context-hint", Static).update(Content.assemble("type ", (name, "bold"), " to confirm"))
-        self.query_one("#hash", Static).update(
-            Content(f"Tab moves, Enter presses   plan {words.short(plan.hash)}" if plan else "")
-        )
+        self.query_one("#hash", Static).update(Content(self._hash_words()))
+
+    def _hash_words(self) -> str:
+        """Which plan it is, and which keys press it where there is room for that."""
+        if self.plan is None:
+            return ""
+        which = f"plan {words.short(self.plan.hash)}"
+        buttons = [each for each in self.query(Button) if each.display]
+        room = self.app.size.width - 6 - sum(len(str(each.label)) + 5 for each in buttons)
+        return f"{_KEYS}   {which}" if len(_KEYS) + 3 + len(which) <= room else which
 
     def _show_subject(self) -> None:
         what = words.plan_subject(self.plan, self.of) if self.plan else words.request_subject(self.request, self.of)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from actions.models import Action
 
 WHY_CHARS = 34  # what is to be done about it must fit beside it on 80 columns
-_URGENT: tuple[Tone, ...] = ("critical", "unknown", "strong", "warning")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -145,7 +144,10 @@ def troubles(
 
 
 def _urgency(trouble: Trouble) -> int:
-    return _URGENT.index(trouble.tone) if trouble.tone in _URGENT else len(_URGENT)
+    """What is critical, an action that waits for a person, what nobody knows, an action that goes on, what warns."""
+    if trouble.symbol == "@" and trouble.tone == "warning":
+        return 1
+    return {"critical": 0, "unknown": 2, "strong": 3}.get(trouble.tone, 4)
 
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:

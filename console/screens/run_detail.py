@@ -18,6 +18,7 @@ from actions.models import Refused
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun, TaskRun
 from backends.ports import Pipelines
+from backends.text import counted
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
 from console.screens import readings
@@ -31,7 +32,6 @@ from console.screens.parts import (
     Frame,
     Paragraphs,
     Row,
-    fit,
     mark,
     now,
     now_of,
@@ -41,9 +41,18 @@ from console.screens.parts import (
     style_of,
 )
 from console.screens.plan_words import refusal
-from console.screens.task_lines import approval_line, first_to_read, gantt_line, list_line, run_line, span
+from console.screens.task_lines import (
+    approval_line,
+    axis_line,
+    first_to_read,
+    gantt_line,
+    list_line,
+    longest,
+    run_line,
+    span,
+)
 from panels.keybar import KeyBar
-from panels.kinds.pipelines import sign, state_words
+from panels.kinds.pipelines import run_name, sign, state_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
@@ -74,7 +83,8 @@ class RunDetail(Detail):
         #split { height: 1fr; }
         #tasks { border: none; padding: 0; background: transparent; height: 1fr; text-wrap: nowrap; }
         #tasks > .option-list--option { text-wrap: nowrap; text-overflow: clip; padding: 0; }
-        #log-title { height: 1; }
+        #axis { height: 1; color: $text-muted; }
+        #log-title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #log { height: 1fr; }
         #task-side, #log-side { height: 1fr; }
         &.-short #about { max-height: 3; margin-bottom: 0; }
@@ -110,6 +120,7 @@ class RunDetail(Detail):
             yield Paragraphs(8, id="about")
             with Container(id="split"):
                 with Container(id="task-side"):
+                    yield Static(id="axis", markup=False)
                     yield Options(id="tasks", markup=False)
                 with Container(id="log-side"):
                     yield Static(id="log-title", markup=False)
@@ -253,7 +264,7 @@ class RunDetail(Detail):
             (f" {said}", style_of(state)),
             "  ",
             (run.pipeline, "bold"),
-            f" #{run.run_id}",
+            f" {run_name(run.run_id, zone)}",
         )
         subject = self.query_one("#subject", Static)
         subject.update(sides(what, self.place(), subject.content_size.width or self.app.size.width - 4))
@@ -284,10 +295,16 @@ class RunDetail(Detail):
         width = listed.scrollable_content_region.width or 40
         at = now()
         begin, seconds = span(self.tasks, self.run_shown, at)
+        wide = longest(self.tasks)
         lines = [
-            gantt_line(task, width, self.of, at, begin, seconds) if self.gantt else list_line(task, width, self.of, at)
+            gantt_line(task, width, self.of, at, begin, seconds, wide)
+            if self.gantt
+            else list_line(task, width, self.of, at)
             for task in self.tasks
         ]
+        axis = self.query_one("#axis", Static)
+        axis.display = self.gantt and bool(self.tasks)
+        axis.update(axis_line(width, seconds, wide))
         names = [task.task for task in self.tasks]
         if self._listed != names:
             at_name = self._log_of
@@ -305,9 +322,8 @@ class RunDetail(Detail):
         log = self.query_one(LogLines)
         errors = f"   {log.errors} to look at (e)" if log.errors else ""
         after = f"   after {', '.join(task.depends_on)}" if task.depends_on else ""
-        title = Content.assemble((task.task, "bold"), (f"   {lines} lines{errors}{after}", MUTED))
-        target = self.query_one("#log-title", Static)
-        target.update(fit(title, target.content_size.width or 40))
+        title = Content.assemble((task.task, "bold"), (f"   {counted(lines, 'line')}{errors}{after}", MUTED))
+        self.query_one("#log-title", Static).update(title)
 
     # ---- keys
 

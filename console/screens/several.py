@@ -89,7 +89,7 @@ class SeveralPlans(Page):
             with Vertical(classes="bottom"):
                 with Horizontal(classes="field", id="reason-field"):
                     yield Static("Reason", markup=False)
-                    yield Input(id="reason", placeholder="_" * 48, compact=True, max_length=REASON_CHARS)
+                    yield Input(id="reason", placeholder="_" * 240, compact=True, max_length=REASON_CHARS)
                 yield Paragraphs(2, id="said")
                 with Horizontal(id="buttons"):
                     yield Button(Content("[ Cancel ]"), id="cancel", compact=True)

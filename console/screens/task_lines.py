@@ -10,9 +10,10 @@ from textual.content import Content
 from backends.models import PipelineRun, TaskRun
 from backends.ports import Approval
 from console.screens.parts import MUTED, fit, mark, seconds_since, style_of
+from panels.widths import display_width
 from panels.words import NOTHING, Symbols, ago, took
 
-LEAST_NAME = 12
+LEAST_NAME, USUAL_NAME, TOOK = 12, 30, 8
 
 
 def first_to_read(tasks: Sequence[TaskRun]) -> int:
@@ -57,10 +58,31 @@ def span(tasks: Sequence[TaskRun], run: PipelineRun, now: datetime) -> tuple[dat
     return begin, max(1.0, (max(ends, default=now) - begin).total_seconds())
 
 
-def gantt_line(task: TaskRun, width: int, of: Symbols, now: datetime, begin: datetime, seconds: float) -> Content:
-    """`✗ validate_transac…        ████████`: the bar of a task that runs is open at its right end."""
-    name_width = max(LEAST_NAME, min(30, width // 3))
-    room = max(4, width - name_width - 4)
+def longest(tasks: Sequence[TaskRun]) -> int:
+    """The width of the longest name."""
+    return max((display_width(task.task) for task in tasks), default=0)
+
+
+def _places(width: int, longest: int) -> tuple[int, int]:
+    """The cells of the names, as wide as they are, as far as half of `width` is left; and those of the bars."""
+    name = max(LEAST_NAME, min(longest, width // 2))
+    return name, max(4, width - name - 4 - TOOK)
+
+
+def axis_line(width: int, seconds: float, longest: int) -> str:
+    """The time over the bars, from the first start: `0s       126s     4m12s`."""
+    name, room = _places(width, longest)
+    middle = took(seconds / 2) if seconds >= 4 else ""
+    left = "0s".ljust(room // 2 - len(middle) // 2) + middle
+    return " " * (name + 3) + left + took(seconds).rjust(room - len(left))
+
+
+def gantt_line(
+    task: TaskRun, width: int, of: Symbols, now: datetime, begin: datetime, seconds: float, longest: int = USUAL_NAME
+) -> Content:
+    """`✗ validate_transactions_data      ████████     1m20s`: the bar of a task that runs is open at its right end.
+    `longest`: the width of the longest name."""
+    name_width, room = _places(width, longest)
     name = fit(task.task, name_width)
     if task.started_at is None:
         return Content.assemble(mark(task.state, of), " ", name.stylize(MUTED))
@@ -71,7 +93,8 @@ def gantt_line(task: TaskRun, width: int, of: Symbols, now: datetime, begin: dat
     bar = of.bars[-1] * length
     if task.state == "running":
         bar = bar[:-1] + of.ellipsis
-    return Content.assemble(mark(task.state, of), " ", name, " " * (left + 1), (bar, style_of(task.state) or MUTED))
+    bars = Content.assemble(" " * (left + 1), (bar, style_of(task.state) or MUTED), " " * (room - left - length))
+    return Content.assemble(mark(task.state, of), " ", name, bars, f"{took(lasted(task, now)):>{TOOK}}")
 
 
 def run_line(run: PipelineRun, zone_clock: str) -> Content:

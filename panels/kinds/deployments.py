@@ -24,6 +24,7 @@ from panels.words import NOTHING, ago, amount, short_id, took
 
 _INDENT = "  "
 _BACK_CHARS = 60
+WIDE = 88
 
 
 def why_not_well(item: Deployment) -> str:
@@ -255,7 +256,8 @@ _SIDE_COLUMNS: tuple[Column[_Side], ...] = (
 
 
 def block(deployment: Deployment, moment: Moment, width: int) -> list[Line]:
-    """The lines of one service in `width` cells."""
+    """The lines of one service in `width` cells, or in as many as can be read across."""
+    width = min(width, WIDE)
     words = live_words(deployment, moment.now)
     word = health(deployment)
     word = word if moment.known or word == "critical" else "unknown"

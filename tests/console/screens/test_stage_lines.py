@@ -214,6 +214,6 @@ def test_the_strip_names_what_waits_for_a_person_first(action: Action, words: st
     running = an_action()
     private = Finding(level="warning", code="private-journal", text="the journal is this user's own")
     found = troubles(FakeSession().store, [running, action], [private], SEEN_AT, UNICODE)
-    assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verify", private.text]
+    assert [trouble.text for trouble in found] == [words, "alice: flip analytics BLUE → GREEN, verifying", private.text]
     assert found[0].tone == ("warning" if action.orphaned_since is None else "critical")
     assert len(words) <= 78

@@ -1,0 +1,38 @@
+"""The last line: what can be done with this comes first, and the way to the rest is never left out."""
+
+import pytest
+
+from panels.keybar import KeyBar
+from tests.console.fakes import incident
+from tests.console.screens.test_overview import console
+
+
+@pytest.mark.parametrize(
+    ("key", "specific"),
+    [
+        ("4", ("Esc back", "⏎ open", "x actions", "b roll back", "l logs", "t timeline")),
+        ("3", ("Esc back", "⏎ open", "x actions", "a ack", "l logs", "t timeline")),
+        ("2", ("Esc back", "⏎ open", "l logs", "t timeline")),
+    ],
+)
+async def test_at_80_columns_the_keys_of_the_thing_come_before_those_of_every_thing(
+    key: str, specific: tuple[str, ...]
+) -> None:
+    async with console(incident(), (80, 24)) as (app, _, pilot):
+        await pilot.press(key)
+        await pilot.pause(0.2)
+        line = app.screen.query_one(KeyBar).text
+        assert [line.index(words) for words in specific] == sorted(line.index(words) for words in specific)
+        assert line.index(specific[-1]) < line.index("? help")
+        assert "1-6" not in line[: line.index(specific[-1])]
+        assert len(line.rstrip()) <= 80
+
+
+async def test_the_way_to_all_keys_is_never_left_out() -> None:
+    async with console(incident(), (60, 20)) as (app, _, pilot):
+        await pilot.press("4")
+        await pilot.pause(0.2)
+        line = app.screen.query_one(KeyBar).text
+        assert line.rstrip().endswith("? help")
+        assert "b roll back" in line
+        assert len(line.rstrip()) <= 60
