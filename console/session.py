@@ -27,6 +27,7 @@ from console.ports.entry import Entry
 from console.ports.links import Links
 from console.ports.logs import INTERVAL_S as LOGS_INTERVAL_S
 from console.ports.logs import LOGS
+from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.adapters import Adapters
@@ -41,6 +42,7 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
+    from console.reading.comparison import Comparison
     from console.reading.past import Past
     from console.reading.triage import Triage
 
@@ -216,6 +218,12 @@ class Session:
             run, tasks=tasks, log=log, runs=self.store.items("pipelines"), scores=self.store.items("quality"),
             checks=self.store.items("checks"), links=self._config.links, well_at=self._well_at,
         )  # fmt: skip
+
+    async def compared(self, run: PipelineRun, tasks: Sequence[TaskRun]) -> Comparison:
+        """`run` beside the last good one of its pipeline; why not, where nobody can say."""
+        from console.reading.comparison import beside_good
+
+        return await beside_good(lambda: self.adapters.of(PIPELINES, run.backend), self.memory, run, tasks)
 
     def impact(self, ref: str) -> list[str]:
         """Who is downstream of what `ref` names, one line each, from the links of the config and the scores."""

@@ -13,7 +13,16 @@ from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout,
 from backends.ports.logs import LogQuery, Logs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, Notifier
-from backends.ports.pipelines import Approval, ParamType, PipelineInfo, PipelineParam, Pipelines
+from backends.ports.pipelines import (
+    Approval,
+    ComparablePipelines,
+    ParamType,
+    PipelineInfo,
+    PipelineParam,
+    Pipelines,
+    RunInputs,
+    comparable,
+)
 from backends.ports.quality import Quality
 
 __all__ = [
@@ -22,6 +31,7 @@ __all__ = [
     "Approval",
     "Check",
     "Closable",
+    "ComparablePipelines",
     "Controller",
     "ControllerState",
     "Deployed",
@@ -42,6 +52,7 @@ __all__ = [
     "ProbeTarget",
     "Quality",
     "Rollout",
+    "RunInputs",
     "Sample",
     "Series",
     "SilenceEffects",
@@ -49,6 +60,7 @@ __all__ = [
     "Silencer",
     "Switch",
     "SwitchState",
+    "comparable",
     "is_controller",
     "retire_lines",
 ]

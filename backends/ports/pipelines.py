@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from msgspec import Struct
 
@@ -100,3 +100,27 @@ class Approval(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     mine: bool = True
     detail: str = ""
+
+
+class RunInputs(Struct, frozen=True, kw_only=True):
+    """What a run was made with: its params (null where the system does not tell them of this one), and the version of
+    its code in words (`version 4 (3f2c1a9)`; empty where nobody knows)."""
+
+    params: dict[str, Any] | None = None
+    code: str = ""
+
+
+class ComparablePipelines(Pipelines, Protocol):
+    """Pipelines whose runs can be held against good ones. An adapter may leave that out."""
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """The newest runs of a pipeline that succeeded and began before that one did, newest first. Raises
+        `not_found`."""
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """What a run was made with. Raises `not_found`."""
+
+
+def comparable(pipelines: Pipelines) -> "ComparablePipelines | None":
+    """`pipelines`, where its runs can be held against good ones."""
+    return cast(ComparablePipelines, pipelines) if hasattr(pipelines, "good_before") else None

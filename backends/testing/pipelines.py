@@ -13,7 +13,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.models import PipelineRun
-from backends.ports import Pipelines
+from backends.ports import Pipelines, comparable
 
 T = TypeVar("T")
 
@@ -186,3 +186,28 @@ class PipelinesContract:
         await adapter.runs()
         await adapter.aclose()
         await adapter.aclose()
+
+    async def test_a_run_can_be_held_against_the_good_ones_before_it(self, adapter: Pipelines, names: Names) -> None:
+        """Where the adapter has `good_before`: newest first, none of another pipeline, none that failed, not itself."""
+        asked = comparable(adapter)
+        if asked is None:
+            pytest.skip("its runs can not be compared")
+        await adapter.trigger(names.succeeds, "r1", {})
+        await ended(adapter, names.succeeds, "r1")
+        await adapter.trigger(names.fails, "f1", {})
+        await ended(adapter, names.fails, "f1")
+        await adapter.trigger(names.succeeds, "r2", {})
+        await ended(adapter, names.succeeds, "r2")
+        await adapter.trigger(names.succeeds, "r3", {})
+        await ended(adapter, names.succeeds, "r3")
+        assert [run.run_id for run in await asked.good_before(names.succeeds, "r3")] == ["r2", "r1"]
+        assert [run.run_id for run in await asked.good_before(names.succeeds, "r3", limit=1)] == ["r2"]
+        assert await asked.good_before(names.succeeds, "r1") == []
+        assert await asked.good_before(names.fails, "f1") == []
+        (good,) = await asked.good_before(names.succeeds, "r2")
+        assert (good.ref, good.state) == (f"{good.backend}/{names.succeeds}/r1", "success")
+        found = await asked.inputs(names.succeeds, "r1")
+        assert found.params is not None
+        assert found == await asked.inputs(names.succeeds, "r2")
+        for question in (asked.good_before(names.succeeds, "nope"), asked.inputs(names.succeeds, "nope")):
+            assert await refused(question) == "not_found"

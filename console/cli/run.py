@@ -26,6 +26,7 @@ from console.session import Session, opened
 from console.typed_times import TypedTime
 
 if TYPE_CHECKING:
+    from console.reading.comparison import Comparison
     from console.reading.triage import Triage
 
 # The scores are read too: a green run may have written what is bad, and its health says so (docs/contract.md, Models).
@@ -164,12 +165,14 @@ async def shown_run(session: Session, found: PipelineRun) -> Answer:
         log = await pipelines.task_log(found.pipeline, found.run_id, failed.task) if failed is not None else []
     hint = session.triage(found, tasks, log)
     approvals = await pipelines.approvals(found.pipeline, found.run_id) if found.state == "waiting" else []
+    beside = await session.compared(found, tasks)
     item = {
         **plain(found), "tasks": [plain(task) for task in tasks],
         "triage": plain(hint) if hint is not None else None, "approvals": [plain(each) for each in approvals],
+        "compared": plain(beside),
     }  # fmt: skip
     shown = document("run.show", [item], context=session.context.name, snapshots=session.sources(), health=found.health)
-    return Answer(shown, lambda: _run_lines(session, found, tasks, hint, approvals))
+    return Answer(shown, lambda: _run_lines(session, found, tasks, hint, approvals, beside))
 
 
 def _set_paused(common: Common, writing: Writing, kind: ActionKind, pipeline: str) -> int:
@@ -186,8 +189,15 @@ def _matches(run: PipelineRun, state: str | None, pipeline: str | None) -> bool:
 
 
 def _run_lines(
-    session: Session, run: PipelineRun, tasks: list[TaskRun], hint: "Triage | None", approvals: list[Approval]
+    session: Session,
+    run: PipelineRun,
+    tasks: list[TaskRun],
+    hint: "Triage | None",
+    approvals: list[Approval],
+    beside: "Comparison",
 ) -> list[str]:
+    from console.printing.comparison_lines import differences, headline
+
     view = View.at_now(session.context.zone)
     lines = [*item_table(PipelineRun, [run], view), "", *item_table(TaskRun, tasks, view)]
     more = [f"note        {run.note}"] if run.note else []
@@ -195,6 +205,8 @@ def _run_lines(
         more += [f"diagnosis   {hint.meaning}", *(f"            {line}" for line in hint.evidence)]
     more += [f"waits       {each.name} {each.detail}".rstrip() for each in approvals]
     more += [f"linked      {line}" for line in session.impact(run.ref)]
+    more += [f"last good   {headline(beside, view.now, view.zone)}"]
+    more += [f"            {heading:<9} {words}" for heading, words in differences(beside)]
     return [*lines, "", *more] if more else lines
 
 

@@ -2,6 +2,7 @@
 
 from backends.models import PipelineRun, TaskRun
 from backends.ports import Approval
+from console.reading.comparison import Comparison
 from console.reading.triage import Triage
 
 
@@ -11,3 +12,4 @@ class RunWithTasks(PipelineRun, frozen=True, kw_only=True):
     tasks: tuple[TaskRun, ...]
     triage: Triage | None = None
     approvals: tuple[Approval, ...] = ()
+    compared: Comparison | None = None

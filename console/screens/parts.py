@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from console.screens.host import Host
     from console.session import Session
 
-KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "plan.view")
+KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "run.compare", "plan.view")
 LEAST_BESIDE = 24
 BELOW = 4
 _GLUE = "\ue000"

@@ -21,6 +21,7 @@ from backends.ports import Pipelines
 from backends.text import counted
 from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot
+from console.printing.comparison_lines import against_good
 from console.screens import readings
 from console.screens.detail import Detail
 from console.screens.log_lines import LogLines
@@ -41,6 +42,7 @@ from console.screens.parts import (
     style_of,
 )
 from console.screens.plan_words import refusal
+from console.screens.run_comparison import RunComparison
 from console.screens.task_lines import (
     approval_line,
     axis_line,
@@ -56,6 +58,7 @@ from panels.kinds.pipelines import run_name, sign, state_words
 from panels.words import ago, clock, zone_name
 
 if TYPE_CHECKING:
+    from console.reading.comparison import Comparison
     from console.session import Session
 
 POLL_S = 2.0
@@ -73,6 +76,7 @@ class RunDetail(Detail):
         Binding("v", "view", "bars", id="run.view"),
         Binding("e", "error(1)", "error", id="run.error"),
         Binding("E", "error(-1)", "error before", id="run.error_before", show=False),
+        Binding("d", "differences", "differences", id="run.compare", tooltip="what differs from the last good run"),
         Binding("r", "refresh", "read again", id="refresh", show=False),
         Binding("x", "menu", "actions", id="menu"),
     ]
@@ -109,6 +113,8 @@ class RunDetail(Detail):
         self._log_try: tuple[object, ...] = ()
         self._listed: list[str] = []
         self._waits: list[Row] = []
+        self._beside: Comparison | None = None
+        self._compared: tuple[object, ...] = ()
 
     @property
     def subject(self) -> PipelineRun:
@@ -175,12 +181,24 @@ class RunDetail(Detail):
         first = not self.tasks
         self.tasks, self._trouble = tasks, []
         self._show()
+        self._compare()
         if first and tasks:
             self.query_one("#tasks", OptionList).highlighted = first_to_read(tasks)
         elif tasks:
             self._read_log(jump=self._is_another_try())
         if self.run_shown.state in RUNNING and tasks and all(task.state not in RUNNING for task in tasks):
             self.session.refresh("pipelines")
+
+    @work(group="compare", exclusive=True, exit_on_error=False)
+    async def _compare(self) -> None:
+        """Look at it beside the last good run, once for each state that it is in."""
+        run = self.run_shown
+        state = run.state, run.ended_at, bool(self.tasks)
+        if state == self._compared:
+            return
+        self._compared = state
+        self._beside = await self.session.compared(run, self.tasks)
+        self._show()
 
     async def _waiting(self) -> list[Row]:
         """What of a run that waits needs a person's yes."""
@@ -281,6 +299,8 @@ class RunDetail(Detail):
             rows.append(row("diagnosis", found.meaning, style_of("warning")))
             shown = (line for line in found.evidence if line not in (run.error, run.note))
             rows += [row("", line, MUTED) for line in shown]
+        if self._beside is not None:
+            rows.append(row("last ok", against_good(self._beside)))
         if lines := self.session.impact(run.ref):
             rows.append(row("impact", "; ".join(lines)))
         self.query_one("#about", Paragraphs).show([*self._trouble, *rows])
@@ -341,6 +361,13 @@ class RunDetail(Detail):
             log.action_error(step)
         else:
             self.app.say("no line of this log looks like an error")
+
+    def action_differences(self) -> None:
+        """To all that differs from the last good run."""
+        if self._beside is None:
+            self.app.say("the last good run is being read")
+        else:
+            self.app.push_screen(RunComparison(self.session, self.run_shown, self._beside))
 
     def action_refresh(self) -> None:
         """Read tasks and log again now."""

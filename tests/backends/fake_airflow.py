@@ -241,6 +241,11 @@ class FakeAirflow(FaultyServer):
                 return {"tasks": self._dag_tasks(self._known(dag))}
             case "GET", ["dags", "~", "dagRuns"]:
                 return self._page("dag_runs", self._window(query, states), query)
+            case "GET", ["dags", dag, "dagRuns"]:
+                of_dag = [run for run in self._window(query, states) if run["dag_id"] == self._known(dag)]
+                before = query.get("start_date_lte", "9")
+                begun = [run for run in of_dag if run["start_date"].replace("Z", "+00:00") <= before]
+                return self._page("dag_runs", begun, query)
             case "POST", ["dags", dag, "dagRuns"]:
                 return self._trigger(self._known(dag), body)
             case "POST", ["dags", dag, "clearTaskInstances"]:

@@ -1,6 +1,6 @@
 """A session without backends: a store, a context, and a record of what was asked of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import SimpleNamespace
 from typing import Any
@@ -32,6 +32,7 @@ from backends.models import (
     TruthLayer,
 )
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
+from console.reading.comparison import Comparison
 from console.session import ReleaseOptions
 
 NOW = datetime(2026, 8, 24, 13, 2, 40, tzinfo=UTC)
@@ -133,8 +134,12 @@ class FakeSession:
         self.now = now
         self.adapters = FakeAdapters(self)
         self.why_not = ""
+        self.beside = Comparison(why="no earlier run of it ended well")
         self.silences: Any = ()
         self.alert_sources: tuple[str, ...] = ("am",)
+
+    async def compared(self, run: PipelineRun, tasks: Sequence[TaskRun]) -> Comparison:
+        return self.beside
 
     def start(self) -> None:
         self.calls.append(("start", None))

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import (
@@ -21,7 +22,7 @@ from backends.models import (
     Truth,
     TruthLayer,
 )
-from backends.ports import LogQuery, PipelineInfo, PipelineParam
+from backends.ports import LogQuery, PipelineInfo, PipelineParam, RunInputs
 from backends.registry import AdapterContext
 
 NOW = datetime(2026, 11, 21, 13, 2, 31, tzinfo=UTC)
@@ -99,6 +100,13 @@ class FixedPipelines(Fixed):
                 error="37 unexpected values",
             ),
         ]
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        run = await self.run(pipeline, run_id)
+        return [replace(run, run_id="1841", ref=f"airflow/{pipeline}/1841", state="success", duration_s=180.0)]
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        return RunInputs(params={"rows": 5000 if run_id == "1842" else 500}, code="version 4")
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         return await FixedLogs.query(self, LogQuery())  # type: ignore[arg-type]

@@ -33,6 +33,7 @@ from backends.models import (
 from backends.ports import Approval, PipelineInfo, PipelineParam
 from console.opening import Opening
 from console.ports.store import Snapshot, SourceKey, Store
+from console.reading.comparison import Comparison
 from console.reading.triage import Triage, triage
 from console.screens.parts import Paragraphs
 from console.session import ReleaseOptions
@@ -263,6 +264,7 @@ class FakeSession:
         self.task_reads = 0
         self.adapters = FakeAdapters(self)
         self.why_not = ""
+        self.beside = Comparison(why="no earlier run of it ended well")
         self.forward = ReleaseOptions(
             strategies=("blue-green", "gradual", "canary", "slow"),
             stages={"blue-green": (100,), "gradual": (10, 50, 100), "canary": (5, 25, 100), "slow": (1, 100)},
@@ -279,6 +281,9 @@ class FakeSession:
 
     def refresh(self, panel: Any = None) -> None:
         pass
+
+    async def compared(self, run: PipelineRun, tasks: Sequence[TaskRun]) -> Comparison:
+        return self.beside
 
     def triage(self, run: PipelineRun, tasks: Sequence[TaskRun], log: Sequence[LogEntry]) -> Triage | None:
         return triage(run, tasks=tasks, log=log)
@@ -321,6 +326,9 @@ class Holder(Opening):
 
     def on_mount(self) -> None:
         self.push_screen(self.first)
+
+    def say(self, text: str) -> None:
+        """There is no line to say it in."""
 
 
 CELL_WIDTH = 12.2

@@ -84,6 +84,14 @@ def changed_code(runs: Iterable[DagRun], bad: DagRun) -> str:
     return f"its code changed since the last good run: version {was.version_number} → {now.version_number}{commit}"
 
 
+def version_words(run: DagRun) -> str:
+    """`version 4 (3f2c1a9)` of the code that ran; empty where Airflow keeps none."""
+    if run.version is None:
+        return ""
+    commit = f" ({clean(run.version.bundle_version, 12)})" if run.version.bundle_version else ""
+    return f"version {run.version.version_number}{commit}"
+
+
 def tasks_of(instances: Sequence[TaskInstance], tasks: Sequence[Task], unread: int = 0) -> list[TaskRun]:
     """The tasks of a run in an order that respects their dependencies; mapped ones beside each other. `unread`: so many
     more there are, of which nobody knows here."""

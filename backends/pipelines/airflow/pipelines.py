@@ -26,7 +26,7 @@ from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.airflow.details import Details
 from backends.pipelines.airflow.events import EventLogs, event_of, versions_of, within
 from backends.pipelines.airflow.http import PAGE, AirflowAccess, AirflowApi, path_of
-from backends.pipelines.airflow.models import models_of, params_of, tasks_of
+from backends.pipelines.airflow.models import models_of, params_of, tasks_of, version_words
 from backends.pipelines.airflow.orders import AirflowOrders
 from backends.pipelines.airflow.task_logs import TaskLogs
 from backends.pipelines.airflow.wire import (
@@ -37,7 +37,7 @@ from backends.pipelines.airflow.wire import (
     Dags,
     ImportErrors,
 )
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.together import together
@@ -111,6 +111,22 @@ class AirflowPipelines:
         by_dag = models_of(self._newest_first(), self._name, await self._server.base(), now)
         model = next(each for each in by_dag[found.dag_id] if each.run_id == identifier(found.dag_run_id))
         return (await self._details.told([found], [model], list(self._seen.values())))[0]
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """The newest successes of the DAG that began before that run. Raises `not_found`."""
+        dag = as_sent(pipeline)
+        run = await self._server.get(path_of("dags", dag, "dagRuns", as_sent(run_id)), DagRun)
+        before = run.began or datetime.now(UTC)
+        query = {"state": ["success"], "order_by": "-start_date", "start_date_lte": before.isoformat()}
+        page = await self._server.get(path_of("dags", dag, "dagRuns"), DagRuns, {**query, "limit": limit + 1})
+        good = [each for each in page.dag_runs if each.dag_run_id != run.dag_run_id and each.mapped == "success"]
+        models = models_of(good[:limit], self._name, await self._server.base(), datetime.now(UTC))
+        return [each for group in models.values() for each in group]
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """Its conf, and the version of its DAG where Airflow keeps versions (3.x). Raises `not_found`."""
+        run = await self._server.get(path_of("dags", as_sent(pipeline), "dagRuns", as_sent(run_id)), DagRun)
+        return RunInputs(params=run.conf or {}, code=version_words(run))
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The tasks of one run. Raises `not_found`."""

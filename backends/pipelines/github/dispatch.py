@@ -115,6 +115,15 @@ class Dispatches:
             await asyncio.sleep(LOOK_EVERY_S)
         return None
 
+    async def inputs_of(self, number: int) -> dict[str, Any] | None:
+        """What the run of that number was dispatched with; None where that was not from here, or is not known."""
+        try:
+            known = await self.all()
+        except BackendError:
+            return None
+        found = next((each for each in known.values() if each.number == number), None)
+        return None if found is None else dict(_without(found.inputs, self._id_input))
+
     async def find(self, dispatch: Dispatch) -> int | None:
         """GitHub's number of its run. Raises `conflict` where more than one could be it."""
         if dispatch.number is not None:

@@ -47,7 +47,7 @@ from backends.pipelines.github.models import (
 from backends.pipelines.github.orders import GitHubOrders
 from backends.pipelines.github.reading import Reading
 from backends.pipelines.github.wire import Job, Run, Workflow
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
@@ -132,6 +132,27 @@ class GitHubActionsPipelines:
             )  # fmt: skip
         self._remember([found])
         return (await self._models([found]))[0]
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """Of the newest hundred of the workflow those that succeeded on the same branch and began before that run.
+        Raises `not_found`."""
+        run = await self._reading.run(pipeline, run_id)
+        good = [
+            each
+            for each in await self._reading.of_workflow(run.workflow_id)
+            if each.state == "success" and each.head_branch == run.head_branch and _began(each) < _began(run)
+        ]
+        self._remember(good)
+        return await self._models(sorted(good, key=_began, reverse=True)[:limit])
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """Its branch and commit; the inputs of a dispatch are known where it was sent from here: GitHub tells none.
+        Raises `not_found`."""
+        run = await self._reading.run(pipeline, run_id)
+        code = clean(f"{run.head_branch or ''} {run.head_sha[:7]}".strip(), 120)
+        if run.event != DISPATCH:
+            return RunInputs(params={}, code=code)
+        return RunInputs(params=await self._dispatches.inputs_of(run.id), code=code)
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """Jobs, each followed by its steps. Raises `not_found`."""

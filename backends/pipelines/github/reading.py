@@ -70,6 +70,11 @@ class Reading:
         params = {"per_page": 1, "exclude_pull_requests": "true"}
         return (await self._server.get(f"/actions/workflows/{workflow.id}/runs", Runs, params)).workflow_runs
 
+    async def of_workflow(self, workflow_id: int) -> Sequence[Run]:
+        """The newest runs of one workflow, by no filter."""
+        params = {"per_page": PAGE, "exclude_pull_requests": "true"}
+        return (await self._server.get(f"/actions/workflows/{workflow_id}/runs", Runs, params)).workflow_runs
+
     async def run(self, pipeline: str, run_id: str) -> Run:
         """Raises `not_found`."""
         found = await self.run_or_none(await self.workflow_of(pipeline, run_id), run_id)

@@ -252,6 +252,13 @@ class History:
                 found[row["pipeline"]].append(dict(row))
         return found
 
+    def good_before(self, pipeline: str, started_at: float, limit: int) -> list[Row]:
+        """The newest successes of a pipeline that began before that time, newest first."""
+        good = (runs.c.pipeline == pipeline, runs.c.state == "success", runs.c.started_at < started_at)
+        query = sa.select(*_LISTED).where(*good).order_by(runs.c.id.desc()).limit(limit)
+        with self._reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
     def tasks_of(self, run: int) -> list[Row]:
         """The tasks of one run, in order."""
         query = sa.select(tasks).where(tasks.c.run == run).order_by(tasks.c.position)

@@ -38,9 +38,9 @@ from backends.pipelines import baseline
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.local.dag import DagConfig, default_param, is_run_id
 from backends.pipelines.local.logs import task_log
-from backends.pipelines.local.rows import number, pipeline_run, run_state, task_run
+from backends.pipelines.local.rows import inputs_of, number, pipeline_run, run_state, task_run
 from backends.pipelines.local.run_processes import RunProcesses, found_run, still_running
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Secret, refuse_password_in_url, reveal
 from backends.text import clean
@@ -113,6 +113,19 @@ class LocalPipelines:
             return [task_run(task, lost) for task in history.tasks_of(row["id"])]
 
         return await self._with_history(read)
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """The newest successes that began before that run. Raises `not_found`."""
+
+        def read(history: "History") -> list[PipelineRun]:
+            began = number(found_run(history, pipeline, run_id)["started_at"]) or time.time()
+            return self._shown(history, history.good_before(pipeline, began, limit), time.time())
+
+        return await self._with_history(read)
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """Its params with those that the DAG had, and which definition that was. Raises `not_found`."""
+        return await self._with_history(lambda history: inputs_of(found_run(history, pipeline, run_id)))
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         """The last `LOG_LINES` lines of all tries of one task, or of all tasks. Raises `not_found`."""

@@ -1,5 +1,7 @@
 """From rows of the history to models."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ import msgspec
 from backends.json_text import decode_text
 from backends.models import PipelineRun, RunState, TaskRun, run_states
 from backends.pipelines.baseline import Baseline
+from backends.ports import RunInputs
 from backends.text import clean
 
 _STATES: dict[str, RunState] = {
@@ -58,6 +61,27 @@ def pipeline_run(
         history=history,
         error=clean(str(row["error"])) if row["error"] else lost,
     )
+
+
+def inputs_of(row: Mapping[str, Any]) -> RunInputs:
+    """What a run was made with: `spec` is the DAG as it was, without its params, which are told by themselves."""
+    spec, given = _object(row["spec"]), _object(row["params"])
+    usual = spec.pop("params", {})
+    params = {**(usual if isinstance(usual, dict) else {}), **given}
+    return RunInputs(params=params, code=f"definition {digest(spec)}")
+
+
+def _object(text: Any) -> dict[str, Any]:
+    try:
+        found = decode_text(str(text), Any)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def digest(value: Any) -> str:
+    """Seven digits by which one definition is told from another."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:7]
 
 
 def task_run(row: Mapping[str, Any], lost: str | None) -> TaskRun:

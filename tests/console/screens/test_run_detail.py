@@ -10,11 +10,13 @@ from backends.errors import BackendError
 from backends.models import LogEntry, TruthLayer
 from backends.ports import Approval
 from console.ports.store import Snapshot, SourceError, SourceKey
+from console.reading.comparison import Comparison, ParamDifference, TaskTimes
 from console.screens.action import ActionScreen
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.deployment_lines import disagreement, truth_rows
 from console.screens.log_lines import LogLines, error_lines
 from console.screens.plan import PlanScreen
+from console.screens.run_comparison import RunComparison
 from console.screens.run_detail import RunDetail
 from console.screens.task_lines import first_to_read, gantt_line, span
 from panels.words import UNICODE
@@ -261,3 +263,29 @@ async def test_hostile_words_of_a_service() -> None:
     async with Holder(screen).run_test(size=(200, 40)) as pilot:
         await until(pilot, lambda: text_of(pilot.app).count(HOSTILE) >= 2, "shown as they are")
         assert "the layers of truth disagree" in said(screen, "#trouble")
+
+
+async def test_a_run_is_shown_beside_the_last_good_one_and_d_tells_all_of_it() -> None:
+    session = FakeSession()
+    session.beside = Comparison(
+        good="local/production_data_pipeline/1841", good_run_id="1841", good_ended_at=ago(1320), duration_s=252,
+        good_s=180, params=(ParamDifference(name="rows", value="5000", good="500"),),
+        tasks=(TaskTimes(task="ingest", duration_s=140, good_s=20), TaskTimes(task="marts", duration_s=None, good_s=9)),
+        code="version 4", good_code="version 3", unknown=("rows",),
+    )  # fmt: skip
+    screen = RunDetail(session, a_run())  # type: ignore[arg-type]
+    async with Holder(screen).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "version 3 → version 4; rows 500 → 5000; ingest slower" in text_of(pilot.app), "so")
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunComparison), "in full")
+        await until(pilot, lambda: "not told" in text_of(pilot.app), "all of it")
+        shown = text_of(pilot.app)
+        for words in ("#1841, 22m ago; this took 4m12s, that 3m00s", "ingest 20s → 2m20s", "–     9.0s  marts"):
+            assert words in shown
+
+
+async def test_where_there_is_no_good_run_the_page_says_so() -> None:
+    session = FakeSession()
+    screen = RunDetail(session, a_run())  # type: ignore[arg-type]
+    async with Holder(screen).run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: "none to compare with: no earlier run" in text_of(pilot.app), "that there is none")
