@@ -295,12 +295,14 @@ class RunDetail(Detail):
         if run.note:
             rows.append(row("note", run.note))
         rows += self._waits
-        if (found := self.session.triage(run, self.tasks, self._log)) is not None:
+        found = self.session.triage(run, self.tasks, self._log)
+        if found is not None:
             rows.append(row("diagnosis", found.meaning, style_of("warning")))
-            shown = (line for line in found.evidence if line not in (run.error, run.note))
-            rows += [row("", line, MUTED) for line in shown]
         if self._beside is not None:
             rows.append(row("last ok", against_good(self._beside)))
+        if found is not None:
+            shown = (line for line in found.evidence if line not in (run.error, run.note))
+            rows += [row("", line, MUTED) for line in shown]
         if lines := self.session.impact(run.ref):
             rows.append(row("impact", "; ".join(lines)))
         self.query_one("#about", Paragraphs).show([*self._trouble, *rows])
