@@ -18,6 +18,7 @@ from backends.deployments.alb.preflight import identity
 from backends.deployments.alb.rules import combine, rule_of
 from backends.deployments.alb.switch import AlbConfig
 from backends.errors import BackendError
+from backends.ports import SwitchState
 from backends.settings import decode_hook
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
@@ -213,6 +214,23 @@ def test_what_is_no_mark_is_odd() -> None:
     assert read_marks({MARK: "", BEFORE: ""}).odd == ""
     assert read_marks({MARK: "of a newer program"}).odd == f"{MARK}=of a newer program"
     assert read_marks({MARK: "of a newer program"}).of("0" * 16) is None
+
+
+def test_a_set_is_told_by_its_newest_mark_and_over_when_every_mark_is() -> None:
+    places = [place_of("rules", RULE[:-1] + end, "listener-rule") for end in "123"]
+    shares = [forward(0, 100)]
+    old = Mark(number=4, digest=digest_of(shares), stamp="A:shift", journal="j1", fence=2, ended=True)
+    new = Mark(number=5, digest=digest_of(shares), stamp="B:shift", journal="j2", fence=1)
+
+    def state(*marks: Mark | None) -> SwitchState:
+        own = [{MARK: mark.text()} if mark else {} for mark in marks]
+        rules = [rule_of(place, {"Actions": shares, "Priority": "1"}, GROUPS, tags)
+                 for place, tags in zip(places, own, strict=False)]  # fmt: skip
+        return combine(rules, ("blue", "green"))
+
+    found = state(old, new, None)
+    assert (found.weights, found.stamp, found.fence, found.journal) == ({"blue": 0, "green": 100}, "B:shift", 1, "j2")
+    assert (found.ended, state(old, None).ended, state(None).ended) == (False, True, False)
 
 
 # ---- who else

@@ -78,7 +78,7 @@ class Board:
 
     async def _listener(self, arn: str) -> dict[str, dict[str, Any]]:
         """Its rules by ARN, and the default one by the listener's."""
-        found = await self._reader().pages("elbv2", "describe_rules", "Rules", ListenerArn=arn)
+        found = await self._reader().pages("elbv2", "describe_rules", "Rules", ListenerArn=arn, PageSize=400)
         return {(arn if each.get("IsDefault") else str(each.get("RuleArn"))): each for each in found}
 
     async def _recent(self, key: str, max_age_s: float, read: Callable[[], Awaitable[T]]) -> tuple[datetime, T]:

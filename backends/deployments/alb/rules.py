@@ -127,7 +127,7 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
         stamp=newest.stamp if newest else "",
         fence=newest.fence if newest else 0,
         journal=newest.journal if newest else "",
-        ended=newest is not None and all(mark is not None and mark.ended for mark in marks),
+        ended=newest is not None and all(mark is None or mark.ended for mark in marks),
         odd_mark=odd,
     )
 
