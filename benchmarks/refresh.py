@@ -22,16 +22,18 @@ ALERT_COUNT = 5_000
 ALERT_NAMES = 200
 ROUNDS = 10
 TABLE_ROUNDS = 3
-LIMIT_MS = 30.0
+RUNS_LIMIT_MS = 30.0
+ALERTS_LIMIT_MS = 20.0
 
 
 class Case(Struct, frozen=True):
-    """A list: what it is called, its kind, its items, and one of them changed in a round."""
+    """A list: what it is called, its kind, its items, one of them changed in a round, and its budget."""
 
     name: str
     kind: Kind[Any]
     items: list[Any]
     changed: Callable[[Any, int], Any]
+    limit_ms: float
 
 
 def report() -> bool:
@@ -39,9 +41,9 @@ def report() -> bool:
     within = True
     for case in (_runs(), _alerts()):
         took_ms = min(asyncio.run(_refresh_times(case))) * 1000
-        verdict = "ok" if took_ms <= LIMIT_MS else "OVER"
+        verdict = "ok" if took_ms <= case.limit_ms else "OVER"
         within = within and verdict == "ok"
-        print(f"{verdict:5} refresh of {case.name:30} {took_ms:11.1f} ms of {LIMIT_MS:g} ms")
+        print(f"{verdict:5} refresh of {case.name:30} {took_ms:11.1f} ms of {case.limit_ms:g} ms")
     took_ms = min(asyncio.run(_table_times(_runs()))) * 1000
     print(f"      the same {RUNS:,} runs in a DataTable        {took_ms:11.1f} ms")
     return within
@@ -111,7 +113,7 @@ def _runs() -> Case:
         )
         for index in range(RUNS)
     ]
-    return Case(f"{RUNS:,} runs", PIPELINES, runs, lambda run, number: replace(run, duration_s=float(number)))
+    return Case(f"{RUNS:,} runs", PIPELINES, runs, lambda run, n: replace(run, duration_s=float(n)), RUNS_LIMIT_MS)
 
 
 def _alerts() -> Case:
@@ -132,5 +134,9 @@ def _alerts() -> Case:
         for index in range(ALERT_COUNT)
     ]
     return Case(
-        f"{ALERT_COUNT:,} alerts, grouped", ALERTS, alerts, lambda alert, number: replace(alert, summary=f"{number} %")
+        f"{ALERT_COUNT:,} alerts, grouped",
+        ALERTS,
+        alerts,
+        lambda alert, n: replace(alert, summary=f"{n} %"),
+        ALERTS_LIMIT_MS,
     )

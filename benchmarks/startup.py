@@ -79,8 +79,8 @@ def _console(env: dict[str, str]) -> list[Measurement]:
         return paint_seconds([sys.executable, "-c", EMPTY_APP], b"nothing here", env)
 
     return [
-        compare("console, first paint : empty app", lambda: paint_seconds(["teal"], b"Pipelines", env), empty, 1.25),
-        compare("console, first data : empty app", lambda: paint_seconds(["teal"], b"customers", env), empty, 1.6),
+        compare("console, first paint : empty app", lambda: paint_seconds(["teal"], b"Pipelines", env), empty, 1.2),
+        compare("console, first data : empty app", lambda: paint_seconds(["teal"], b"customers", env), empty, 1.45),
     ]
 
 

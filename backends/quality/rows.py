@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -133,8 +132,10 @@ def _cadence(times: list[datetime]) -> float | None:
     distinct = sorted(set(times))
     if len(distinct) < POINTS_FOR_CADENCE:
         return None
+    from statistics import median  # decimals and fractions come with it, and the first paint needs none
+
     intervals = [(after - before).total_seconds() for before, after in itertools.pairwise(distinct)]
-    return max(LEAST_CADENCE_S, statistics.median(intervals))
+    return max(LEAST_CADENCE_S, median(intervals))
 
 
 def in_words(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
+from textual.geometry import Size
 
 from backends.models import severity_rank
 from console.ports.record import Port, loaded
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 TIMELINE_KEY = "6"
 TALL = 34  # lines of the terminal, from which there is room for the timeline, headings and reasons
+LINES_AROUND = 2  # header and keys
 STACKED = 76  # columns, below which one panel stands below the other
 EDGES = 2
 LEAST, LEAST_STACKED, LEAST_OF_LOGS = 6, 3, 8
@@ -112,6 +114,9 @@ class Board(Vertical):
         self.logs.opened = opened
 
     def compose(self) -> ComposeResult:
+        # Before there is anything below that a class restyles, which takes 6 ms.
+        self.set_class(self._is_tall, "-tall")
+        self.set_class(self.app.size.width < STACKED, "-stacked")
         for row in ("upper", "lower"):
             with Horizontal(id=row):
                 yield from (self.boxes[name] for name in self._in_row(row))
@@ -150,8 +155,9 @@ class Board(Vertical):
     def _share_out(self) -> None:
         """Give rows to where there is something to say. A panel shrinks only where another one needs its rows, so that
         nothing jumps; a new size, or a zoom, begins anew."""
-        height, width = self.size.height, self.size.width
-        if not height or self.zoomed:
+        size = self.size or self._size_to_come
+        height, width = size.height, size.width
+        if height <= 0 or self.zoomed or not self.query("#upper"):
             return
         stacked, tall = width < STACKED, self._is_tall
         self.set_class(stacked, "-stacked")
@@ -179,7 +185,14 @@ class Board(Vertical):
         for row, names in rows.items() if stacked else ():
             self.query_one(f"#{row}").styles.height = sum(self._given[name] for name in names)
         for name in chain.from_iterable(rows.values()) if not stacked else ():
-            self.boxes[name].styles.height = None
+            if self.boxes[name].styles.inline.has_rule("height"):  # to take none away costs a layout
+                self.boxes[name].styles.height = None
+
+    @property
+    def _size_to_come(self) -> Size:
+        """What the first layout will give: with it all stands where it stays, and is not laid out a second time."""
+        width, height = self.app.size
+        return Size(width, height - LINES_AROUND)
 
     @property
     def _is_tall(self) -> bool:

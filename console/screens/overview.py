@@ -44,8 +44,6 @@ SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 14
 class Overview(Screen[None], inherit_bindings=False):
     """The first screen: header, strip, panels, keys."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (110, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-short"), (TALL, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = ""
     ESCAPE_TO_MINIMIZE = False
     DEFAULT_CSS = """

@@ -1,6 +1,7 @@
 """The line to type a filter or a search into: what is typed takes effect at once."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 from textual import events
@@ -43,8 +44,8 @@ class TextLine(Input):
 
 
 class Prompt(Horizontal):
-    """Empty and hidden until asked, so that the first paint need not know how an Input looks (2 ms of CSS). Enter keeps
-    what was typed, Escape takes it back."""
+    """Empty and hidden until asked, so that the first paint need not know how an Input looks (5 ms to make one and for
+    its CSS). Enter keeps what was typed, Escape takes it back."""
 
     DEFAULT_CSS = """
     Prompt { height: 1; display: none; }
@@ -65,8 +66,14 @@ class Prompt(Horizontal):
         super().__init__()
         self._purpose = ""
         self._back: Widget | None = None
-        self._sign = Static(id="sign", markup=False)
-        self._field = TextLine(placeholder="words, key:value, !not   Enter keeps, Esc clears", entered=self._close)
+
+    @cached_property
+    def _sign(self) -> Static:
+        return Static(id="sign", markup=False)
+
+    @cached_property
+    def _field(self) -> TextLine:
+        return TextLine(placeholder="words, key:value, !not   Enter keeps, Esc clears", entered=self._close)
 
     def ask(self, sign: str, purpose: str, text: str = "", *, back: Widget) -> None:
         """Open with `text`; messages carry `purpose`. `back` has the focus afterwards."""

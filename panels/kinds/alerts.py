@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from backends.models import Alert, Health, severity_rank, worst
+from backends.models import Alert, Health, severity_rank
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import ago
 
@@ -16,7 +16,7 @@ _COUNTED = ("critical", "unknown", "warning", "pending", "acked", "silenced", "i
 
 
 class AlertGroup(Struct, frozen=True):
-    """Alerts shown as one row, oldest first; the first one stands for all."""
+    """Alerts of one name, state and severity, shown as one row, oldest first; the first one stands for all."""
 
     alerts: tuple[Alert, ...]
 
@@ -32,8 +32,8 @@ class AlertGroup(Struct, frozen=True):
 
     @property
     def health(self) -> Health:
-        """The worst of them."""
-        return worst([alert.health for alert in self.alerts])
+        """That of each of them: it follows from state and severity, which all of one row share."""
+        return self.first.health
 
 
 def fold(alerts: Sequence[Alert], *, by_name: bool = True) -> list[AlertGroup]:
