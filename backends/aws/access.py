@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from backends.aws.errors import aws_error
+from backends.aws.lifetime import Ends, ends_before
 from backends.credentials import refuse_bad_url
 from backends.errors import BackendError
 from backends.proxies import has_proxy, proxy_for
@@ -104,6 +105,7 @@ class AwsSession:
         self._access = access
         self._timeout_s = timeout_s
         self._caller: Caller | None = None
+        self._keys_given = bool(keys)
         core = botocore.session.get_session()
         try:
             self._session = boto3.session.Session(
@@ -111,6 +113,7 @@ class AwsSession:
             )
             if not keys:
                 never_ask(core)
+            self._source = core
             if access.role_arn:
                 core = take_role(core, access.role_arn, access.external_id, self._made)
                 self._session = boto3.session.Session(
@@ -126,13 +129,15 @@ class AwsSession:
         """The one that calls go to; empty where none is known."""
         return str(self._session.region_name or "")
 
-    @property
-    def credentials(self) -> Any:
-        """botocore's, or None. Raises BackendError(auth)."""
+    def ends_before(self, needed_s: float) -> Ends | None:
+        """What ends within that time and wants a person to be had again: of what a role is taken with, where one is.
+        Raises BackendError(auth)."""
         import botocore.exceptions
 
+        if self._keys_given:
+            return None
         try:
-            return self._session.get_credentials()
+            return ends_before(self._source, self._access.profile, needed_s)
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
 

@@ -21,7 +21,6 @@ from backends.aws.access import AwsAccess, AwsSession, Caller
 from backends.aws.errors import aws_error, right_of, unknown_call
 from backends.errors import BackendError
 from backends.models import Finding
-from backends.text import clean
 from backends.threads import DaemonThreads
 
 LANES, WRITE_LANES = 4, 2
@@ -33,8 +32,6 @@ MAX_PAGES = 50
 SETTLES_S = 10.0
 """After how many seconds a write that was not answered takes effect no more: AWS says nothing of it, and its load
 balancers give a request up long before."""
-_NOT_RENEWED = frozenset({"env", "sso", "login"})
-"""How botocore calls the ways whose credentials, when they end, want something of a person."""
 T = TypeVar("T")
 
 _known: "weakref.WeakValueDictionary[tuple[AwsAccess, Path, float, int], Account]" = weakref.WeakValueDictionary()
@@ -127,18 +124,15 @@ class Account:
     async def lifetime(self, needed_s: float) -> list[Finding]:
         """Whether the credentials last for `needed_s`: what ends before and can not be renewed forbids a way forward.
         Raises BackendError."""
-        credentials = await self._call(lambda: self._opened().credentials)
+        ends = await self._call(lambda: self._opened().ends_before(needed_s))
         needed = f"{needed_s / 60:.0f} min"
-        if self._keys and self._access.session_token is not None and not self._access.role_arn:
+        if self._keys and self._access.session_token is not None:
             text = f"the keys are temporary (session_token), and nobody knows whether they last for {needed}"
             return [Finding(level="warning", code="credentials-end", text=text, fix="see when they end; or a role_arn")]
-        ends = getattr(credentials, "refresh_needed", None)
-        method = clean(str(getattr(credentials, "method", "")), 40)
-        if ends is None or not ends(refresh_in=int(needed_s)) or method not in _NOT_RENEWED:
+        if ends is None:
             return []
-        text = f"the credentials ({method}) end before {needed} are over, and nothing renews them"
-        fix = "get new ones that last, and start again; or a role_arn, or a profile that renews them"
-        return [Finding(level="block", code="credentials-end", text=text, fix=fix, overridable=True)]
+        text = f"{ends.what}: ends before {needed} are over, and nothing renews it"
+        return [Finding(level="block", code="credentials-end", text=text, fix=ends.fix, overridable=True)]
 
     async def _call(self, work: Callable[[], T], grace_s: float = 0.0, threads: DaemonThreads | None = None) -> T:
         if self._keys is None:

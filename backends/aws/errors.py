@@ -53,9 +53,9 @@ def aws_error(error: Exception, where: str, *, service: str = "", profile: str =
         words = "the session of an MFA code has ended"
         return BackendError("auth", f"{where}: {words}", fix="run an `aws sts` command with this profile first")
     if isinstance(error, boto.SSOError | boto.SSOTokenLoadError | boto.UnauthorizedSSOTokenError):
-        return BackendError("auth", f"{where}: {quoted(str(error))}", fix=f"run `{_login(profile)}` first")
+        return BackendError("auth", f"{where}: {quoted(str(error))}", fix=f"run `{sso_login(profile)}` first")
     if isinstance(error, boto.TokenRetrievalError):
-        return BackendError("auth", f"{where}: {quoted(str(error))}", fix=f"run `{_login(profile)}` first")
+        return BackendError("auth", f"{where}: {quoted(str(error))}", fix=f"run `{sso_login(profile)}` first")
     if isinstance(
         error,
         boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError,
@@ -106,7 +106,8 @@ def _of_an_answer(error: "Exception", where: str, service: str) -> BackendError:
     return _failed(kind, where, words, status)
 
 
-def _login(profile: str) -> str:
+def sso_login(profile: str) -> str:
+    """The command that begins an SSO session."""
     from shlex import quote
 
     return f"aws sso login --profile {quote(profile)}" if profile else "aws sso login"

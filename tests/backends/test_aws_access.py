@@ -1,6 +1,8 @@
 """As whom AWS is reached, and what is said where that is nobody, somebody else, or somebody without the right."""
 
 import asyncio
+import hashlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ import pytest
 from backends.aws.access import AwsAccess, AwsSession
 from backends.aws.account import Account, account_of
 from backends.aws.errors import aws_error
+from backends.aws.lifetime import ends_before
 from backends.errors import BackendError
 from backends.settings import decode_hook
 from tests.backends.faulty_server import FaultyServer, Received
@@ -174,6 +177,51 @@ async def test_credentials_that_end_first_and_nobody_renews_forbid_a_way_forward
     found = await account(server.endpoint_url).lifetime(3600)
     assert [finding.level for finding in found] == ([level] if level else [])
     assert all(finding.overridable and finding.fix for finding in found)
+
+
+class Core:
+    """As much of a session of botocore as `ends_before` asks."""
+
+    def __init__(self, method: str, ends_in_s: float, **config: str) -> None:
+        self.method, self._ends_in_s, self._config = method, ends_in_s, config
+
+    def get_credentials(self) -> "Core":
+        return self
+
+    def get_frozen_credentials(self) -> None:
+        """They are there."""
+
+    def refresh_needed(self, refresh_in: int) -> bool:
+        return self._ends_in_s < refresh_in
+
+    def get_scoped_config(self) -> dict[str, str]:
+        return self._config
+
+
+def test_the_session_of_an_mfa_code_is_renewed_by_nobody() -> None:
+    assert ends_before(Core("assume-role", 600), "p", 3600) is None
+    assert ends_before(Core("assume-role", 7200, mfa_serial="arn"), "p", 3600) is None
+    found = ends_before(Core("assume-role", 600, mfa_serial="arn"), "p", 3600)
+    assert found is not None
+    assert "MFA" in found.what
+
+
+@pytest.mark.parametrize(
+    ("minutes", "more", "ends"), [(20, {}, True), (120, {}, False), (20, {"refreshToken": "r"}, False)]
+)
+def test_the_keys_of_a_login_last_as_long_as_it_does(
+    minutes: int, more: dict[str, str], ends: bool, tmp_path: Path
+) -> None:
+    cache = tmp_path / ".aws" / "sso" / "cache"
+    cache.mkdir(parents=True)
+    until = (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    kept = {"startUrl": "https://corp", "accessToken": "t", "expiresAt": until, **more}
+    (cache / f"{hashlib.sha1(b'corp').hexdigest()}.json").write_text(json.dumps(kept))
+    core = Core("sso", 600, sso_session="corp", sso_start_url="https://corp")
+    found = ends_before(core, "data", 3600)
+    assert (found is not None) is ends
+    assert found is None or "aws sso login --profile data" in found.fix
+    assert ends_before(Core("sso", 600, sso_session="other"), "data", 3600) is None
 
 
 async def test_keys_and_roles_last(server: MotoServer) -> None:
