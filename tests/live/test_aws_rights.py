@@ -15,7 +15,9 @@ from backends.http import Http
 from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN
 from tests.live.aws import AwsLab, Balancer
-from tests.live.moto import MotoServer, moto
+from tests.live.moto import KEYS, MotoServer, moto
+from tests.live.teal import CommandLine
+from tests.two_colors import COLORS, TwoColors
 
 POLICY = re.compile(r"```json\n(\{.*?\n\})\n```", re.DOTALL)
 PAGE = Path(__file__).parents[2] / "docs" / "aws.md"
@@ -117,3 +119,27 @@ async def test_one_right_less_is_named(guarded: Guarded, adapter: AlbSwitch, rig
     assert caught.value.kind == "auth", caught.value.message
     assert f"no right {right}: " in caught.value.message
     assert f"allow {right} " in caught.value.fix
+
+
+@pytest.mark.parametrize("right", ["AddTags", "ModifyRule", "DescribeTargetHealth"])
+async def test_a_flip_without_a_right_is_exit_4_and_changes_nothing(
+    guarded: Guarded, tmp_path: Path, right: str
+) -> None:
+    named = f"elasticloadbalancing:{right}"
+    kept = [{**each, "Action": [action for action in each["Action"] if action != named]} for each in statements()]
+    guarded.allow(kept)
+    lab = AwsLab(guarded.server.endpoint_url, guarded.server, tmp_path)
+    async with TwoColors(tmp_path) as colors:
+        entry = {
+            "type": "alb", "aws": lab.access, **guarded.balancer.config(), "probe_timeout": "20s", "bake": "1s",
+            "probe": {"url": colors.url("router"), "header": "X-Environment"},
+            "health": {color: colors.url(color) for color in COLORS},
+        }  # fmt: skip
+        teal = CommandLine(tmp_path, entry, {**KEYS, **guarded.keys})
+        refused = await teal.action("deploy", "flip", "analytics", "--to", "green", "-y", "--reason", "go")
+    said = json.dumps([refused["errors"], refused.get("error")])
+    assert (refused["exit"], f"no right {named}" in said) == (4, True), refused
+    guarded.control(OFF)
+    (rule,) = guarded.server.client("elbv2").describe_rules(RuleArns=guarded.balancer.rules)["Rules"]
+    weights = [each["Weight"] for each in rule["Actions"][0]["ForwardConfig"]["TargetGroups"]]
+    assert weights == [1, 0]
