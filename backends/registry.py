@@ -28,6 +28,7 @@ ADAPTERS: dict[str, str] = {
     "pipelines.github-actions": "backends.pipelines.github.pipelines:GitHubActionsPipelines",
     "pipelines.glue": "backends.pipelines.glue.pipelines:GluePipelines",
     "pipelines.local": "backends.pipelines.local.pipelines:LocalPipelines",
+    "pipelines.step-functions": "backends.pipelines.stepfunctions.pipelines:StepFunctionsPipelines",
     "quality.dbt": "backends.quality.dbt.quality:DbtQuality",
     "quality.great-expectations": "backends.quality.great_expectations.quality:GreatExpectationsQuality",
     "quality.prometheus": "backends.quality.prometheus:PrometheusQuality",

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ import pytest
 from backends.errors import BackendError
 from backends.pipelines.glue import orders as glue_orders
 from backends.pipelines.glue import pipelines as glue_pipelines
-from backends.pipelines.glue import reading as glue_reading
 from backends.pipelines.glue.pipelines import GluePipelines
 from backends.testing.pipelines import Names, PipelinesContract, ended, in_state, refused
 from tests.backends.aws_fixtures import Connect, aws, connect
@@ -116,8 +116,8 @@ async def test_two_hundred_jobs_cost_few_calls_and_little_of_the_loop(
     await adapter.runs(limit=1000)
 
     clock = [time.monotonic()]
-    monkeypatch.setattr(glue_reading.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(glue_pipelines.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("backends.pipelines.turns.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("backends.pipelines.glue.reading.time", SimpleNamespace(monotonic=lambda: clock[0]))
     ran = [f"job-{number:03}" for number in range(190)]
     read_at = dict.fromkeys(ran, clock[0])
     for _ in range(16):  # four minutes

@@ -34,7 +34,7 @@ class GlueOrders:
                 if any(found.asked.get(name) != value for name, value in wanted.items()):
                     raise BackendError("conflict", clean(f"run {run_id} of {job} is there with other arguments"))
                 return
-            self._reading.started(job)
+            self._reading.touched(job)
             arguments = {**wanted, RUN_ID_ARGUMENT: run_id}
             try:
                 await self._account.write("glue", "start_job_run", JobName=job, Arguments=arguments)
@@ -54,7 +54,7 @@ class GlueOrders:
         run = await self.ended_run(job, run_id)
         if run.last.state == "success":
             return
-        self._reading.started(job)
+        self._reading.touched(job)
         try:
             asked = {"JobName": job, "JobRunId": run.last.id, "Arguments": run.last.arguments}
             await self._account.write("glue", "start_job_run", **asked)
@@ -66,7 +66,7 @@ class GlueOrders:
         run = await self._reading.run(job, run_id)
         if not run.is_open:
             return
-        self._reading.started(job)
+        self._reading.touched(job)
         try:
             answer = await self._account.write("glue", "batch_stop_job_run", JobName=job, JobRunIds=[run.last.id])
         except BackendError as error:

@@ -12,7 +12,6 @@ that is older says so. It has no idempotency either: a run that is started from 
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -29,7 +28,7 @@ from backends.pipelines.following import follow_by_reading
 from backends.pipelines.glue.logs import logs_of
 from backends.pipelines.glue.models import model_of, task_of
 from backends.pipelines.glue.orders import GlueOrders
-from backends.pipelines.glue.reading import Known, Reading, newest_first
+from backends.pipelines.glue.reading import Reading, newest_first
 from backends.pipelines.glue.wire import Crawler, JobRun, Run, Trigger
 from backends.ports import Approval, PipelineInfo
 from backends.registry import AdapterContext
@@ -86,14 +85,14 @@ class GluePipelines:
             last.add(job)
             after = number < limit if since is None else run.began >= since
             if is_last or run.is_open or after:
-                found.append(self._model(job, run, known[job]))
+                found.append(self._model(job, run, known[job], self._reading.turns.age_s(job)))
         return found
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One run now. Raises `not_found`."""
         job = as_sent(pipeline)
         run = await self._reading.run(job, as_sent(run_id))
-        return self._model(job, run, Known(await self._reading.fresh(job), time.monotonic()))
+        return self._model(job, run, await self._reading.fresh(job))
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The runs of other jobs that a trigger waited for, and the job itself: Glue shows nothing inside of a job."""
@@ -182,10 +181,9 @@ class GluePipelines:
 
     # ---- inside
 
-    def _model(self, job: str, run: Run, known: Known) -> PipelineRun:
-        age_s = time.monotonic() - known.read_at
+    def _model(self, job: str, run: Run, group: list[Run], age_s: float = 0.0) -> PipelineRun:
         old = f"as of {Duration(round(age_s))} ago" if age_s > OLD_S else ""
-        return model_of(job, run, known.runs, self._name, self._region, datetime.now(UTC), old)
+        return model_of(job, run, group, self._name, self._region, datetime.now(UTC), old)
 
     async def _before(self, job: str, run: Run) -> list[JobRun]:
         """The runs that a trigger waited for, as far as they can be read."""

@@ -1,8 +1,4 @@
-"""Which jobs there are and what ran: Glue has no list of runs over all jobs, so each job is a call.
-
-What runs or was started from here is read each time, every other job in its turn, and what never ran last of all: at
-most `CALLS` jobs at a time, so that hundreds cost no more than a few. The first look reads them all.
-"""
+"""Which jobs there are and what ran: Glue lists no runs over all jobs, so each job is a call, in its turn."""
 
 import asyncio
 import time
@@ -15,16 +11,14 @@ from backends.aws.account import MAX_PAGES, Account
 from backends.aws.wire import told
 from backends.errors import BackendError
 from backends.pipelines.glue.wire import Job, JobRun, OneJob, OneRun, Run, RunsPage, Trigger, folded
+from backends.pipelines.turns import Turns
 from backends.text import clean
 from backends.together import together
 
-CALLS = 24
 SIDE_BY_SIDE = 4
 RUNS = 50
 ROUNDS = 3  # AWS may have no time for some of them
-IDLE_S, NEVER_S = 30.0, 600.0
 JOBS_EVERY_S, TRIGGERS_EVERY_S = 60.0, 60.0
-OURS_S = 120.0
 SEARCHED_PAGES = 4
 
 
@@ -33,21 +27,14 @@ class _Names(Struct, frozen=True, rename="pascal"):
     next_token: str = ""
 
 
-class Known(Struct):
-    """What was read of one job, and when (seconds of the monotonic clock)."""
-
-    runs: list[Run]
-    read_at: float
-
-
 class Reading:
     """`names`: globs of the jobs that are looked at."""
 
     def __init__(self, account: Account, names: tuple[str, ...]) -> None:
         self._account = account
         self._names = names
-        self._known: dict[str, Known] = {}
-        self._started: dict[str, float] = {}
+        self.turns = Turns()
+        self._known: dict[str, list[Run]] = {}
         self._jobs: tuple[float, list[str]] | None = None
         self._triggers: tuple[float, list[Trigger]] | None = None
 
@@ -82,11 +69,11 @@ class Reading:
             self._triggers = (time.monotonic(), told(found, list[Trigger], self._account.where))
         return self._triggers[1]
 
-    async def read(self) -> dict[str, Known]:
-        """All jobs, of which those that are due are read now. Raises BackendError."""
+    async def read(self) -> dict[str, list[Run]]:
+        """The runs of all jobs, newest first, of which those that are due are read now. Raises BackendError."""
         names = await self.jobs()
-        self._known = {name: known for name, known in self._known.items() if name in set(names)}
-        due = self._due(names)
+        self._known = {name: runs for name, runs in self._known.items() if name in set(names)}
+        due = self.turns.due(names)
         for _ in range(ROUNDS):
             due = await self._read(due)
             if not due:
@@ -109,6 +96,7 @@ class Reading:
                 except BackendError as error:
                     if error.kind == "not_found":  # deleted meanwhile
                         self._known.pop(name, None)
+                        self.turns.forget(name)
                     elif error.kind == "rate_limited":
                         left.append(name)
                     else:
@@ -121,7 +109,8 @@ class Reading:
         """The newest runs of one job now. Raises BackendError, `not_found`."""
         answer = await self._account.read("glue", "get_job_runs", JobName=job, MaxResults=RUNS)
         runs = folded(told(answer, RunsPage, self._account.where).job_runs)
-        self._known[job] = Known(runs, time.monotonic())
+        self._known[job] = runs
+        self.turns.read(job, is_open=any(run.is_open for run in runs), is_empty=not runs)
         return runs
 
     async def run_or_none(self, job: str, run_id: str) -> Run | None:
@@ -160,32 +149,12 @@ class Reading:
         answer = await self._account.read("glue", "get_job_run", JobName=job, RunId=glue_id, PredecessorsIncluded=True)
         return told(answer, OneRun, self._account.where).job_run
 
-    def started(self, job: str) -> None:
-        """Something of that job was started or ended from here: it is read each time for a while."""
-        self._started[job] = time.monotonic()
-
-    def _due(self, names: list[str]) -> list[str]:
-        if not self._known:
-            return names
-        now = time.monotonic()
-        first = [name for name in names if self._is_first(name, now)]
-        rest = [name for name in names if name not in set(first) and now - self._read_at(name) >= self._every(name)]
-        return [*first, *sorted(rest, key=self._read_at)][: max(CALLS, 1)]
-
-    def _is_first(self, name: str, now: float) -> bool:
-        known = self._known.get(name)
-        ours = now - self._started.get(name, -OURS_S) < OURS_S
-        return ours or (known is not None and any(run.is_open for run in known.runs))
-
-    def _read_at(self, name: str) -> float:
-        return self._known[name].read_at if name in self._known else float("-inf")
-
-    def _every(self, name: str) -> float:
-        known = self._known.get(name)
-        return NEVER_S if known is not None and not known.runs else IDLE_S
+    def touched(self, job: str) -> None:
+        """Something of that job was started or ended from here."""
+        self.turns.touched(job)
 
 
-def newest_first(known: Iterable[tuple[str, Known]]) -> list[tuple[str, Run]]:
+def newest_first(known: Iterable[tuple[str, list[Run]]]) -> list[tuple[str, Run]]:
     """All runs of all jobs."""
-    every = [(name, run) for name, of in known for run in of.runs]
+    every = [(name, run) for name, runs in known for run in runs]
     return sorted(every, key=lambda pair: (pair[1].began, pair[1].last.id), reverse=True)

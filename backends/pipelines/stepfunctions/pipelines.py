@@ -1,0 +1,264 @@
+"""AWS Step Functions: executions of state machines, their states as tasks, the state that failed, and orders to them.
+
+```toml
+[[contexts.production.pipelines]]
+type = "step-functions"
+state_machines = ["orders-*", "arn:aws:states:eu-central-1:123456789012:stateMachine:daily"]   # globs of names, or ARNs
+aws = { region = "eu-central-1" }
+```
+An execution is started under the id that it has here as its name, which makes a start idempotent for 90 days. Its
+history is read without data. Express machines keep no executions: what they did is only in their log group, and their
+rows are missing here. A pause is of the EventBridge rules that start a machine; schedules of the Scheduler are not
+seen.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from backends.aws.access import AwsAccess
+from backends.aws.account import account_of
+from backends.errors import BackendError
+from backends.identifiers import as_sent, identifier
+from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
+from backends.pipelines.baseline import Baseline
+from backends.pipelines.following import follow_by_reading
+from backends.pipelines.stepfunctions.history import failing_state, history_of, lines_of, tasks_of
+from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
+from backends.pipelines.stepfunctions.reading import Reading
+from backends.pipelines.stepfunctions.wire import Execution, Machine
+from backends.ports import Approval, PipelineInfo
+from backends.registry import AdapterContext
+from backends.settings import Duration
+from backends.text import clean
+from backends.together import together
+
+FOLLOW_S = 2.0
+OLD_S = 60.0
+HISTORY_LENGTH = 12
+FAILURES = 5
+"""Of so many newest failures the state is named."""
+
+
+class StepFunctionsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which state machines of an account and region.
+
+    state_machines: globs of their names, or ARNs.
+    aws: how AWS is reached.
+    timeout: of one request.
+    """
+
+    state_machines: tuple[str, ...] = ("*",)
+    aws: AwsAccess = AwsAccess()
+    timeout: Duration = Duration(10)
+
+    def __post_init__(self) -> None:
+        if not self.state_machines or not all(self.state_machines):
+            raise ValueError("state_machines: one or more, none of them empty")
+        if self.timeout <= 0:
+            raise ValueError("timeout: more than 0s")
+
+
+class StepFunctionsPipelines:
+    """`Pipelines` of the state machines of one account and region."""
+
+    api = 1
+    Config = StepFunctionsConfig
+
+    def __init__(self, config: StepFunctionsConfig, context: AdapterContext) -> None:
+        self._name = context.name
+        self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout)
+        self._reading = Reading(self._account, config.state_machines)
+        self._orders = StepFunctionsOrders(self._account, self._reading)
+        self._errors: dict[tuple[str, int], str] = {}
+
+    # ---- reading
+
+    async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
+        """The newest `limit` executions, of the newest 100 of each machine; always what is open, and the last of each.
+        What was started from here is there before a list of AWS has it."""
+        known = await self._reading.read()
+        every = [(machine, execution) for machine, executions in known.items() for execution in executions]
+        every.sort(key=lambda pair: (pair[1].began, pair[1].run_id), reverse=True)
+        wanted: list[tuple[Machine, Execution]] = []
+        last: set[str] = set()
+        for number, (machine, execution) in enumerate(every):
+            is_last = machine.state_machine_arn not in last
+            last.add(machine.state_machine_arn)
+            after = number < limit if since is None else execution.began >= since
+            if is_last or execution.is_open or after:
+                wanted.append((machine, execution))
+        failed = [execution for _, execution in wanted if execution.state == "failed"][:FAILURES]
+        await together(*(self._error(execution) for execution in failed))
+        return [
+            self._model(machine, execution, known[machine], self._reading.turns.age_s(machine.state_machine_arn))
+            for machine, execution in wanted
+        ]
+
+    async def run(self, pipeline: str, run_id: str) -> PipelineRun:
+        """One execution now; queued where it was started a moment ago and AWS does not show it yet. Raises
+        `not_found`."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        execution = await self._reading.execution(machine, as_sent(run_id))
+        await self._error(execution)
+        return self._model(machine, execution, await self._reading.fresh(machine))
+
+    async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
+        """The states that were entered, in their order; `depends_on` by the machine's definition as it is now."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        execution = await self._reading.execution(machine, as_sent(run_id))
+        events, before = await together(
+            history_of(self._account, execution.execution_arn), self._reading.before(machine)
+        )
+        error = await self._error(execution)
+        return tasks_of(events, before, execution.state, execution.ended, error, self._account.where)
+
+    async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
+        """The events of its history, a line each, without data; what tasks write themselves is where they run."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        execution = await self._reading.execution(machine, as_sent(run_id))
+        events = await history_of(self._account, execution.execution_arn)
+        found = lines_of(events, identifier(machine.name), self._account.where, task)
+        if task is not None and not found:
+            raise BackendError("not_found", clean(f"run {run_id} of {pipeline} has not entered a state {task}"))
+        return found
+
+    def follow_log(self, pipeline: str, run_id: str, task: str | None = None) -> AsyncIterator[LogEntry]:
+        """As the port says."""
+
+        async def ended() -> bool:
+            machine = await self._reading.machine(as_sent(pipeline))
+            return not (await self._reading.execution(machine, as_sent(run_id))).is_open
+
+        return follow_by_reading(lambda: self.task_log(pipeline, run_id, task), ended, FOLLOW_S)
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """Redrives, of the executions that were read; who started and stopped what, only CloudTrail knows."""
+        found = [
+            TimelineEvent(
+                at=execution.redrive_date.astimezone(UTC), kind="redrive",
+                ref=f"{self._name}/{identifier(machine.name)}/{identifier(execution.run_id)}",
+                text=clean(f"{machine.name} {execution.run_id} redriven ({execution.redrive_count})", 300),
+            )
+            for machine, executions in self._reading.known.items()
+            for execution in executions
+            if execution.redrive_date is not None
+        ]  # fmt: skip
+        return sorted((event for event in found if since <= event.at <= until), key=lambda event: (event.at, event.ref))
+
+    async def pipelines(self) -> list[PipelineInfo]:
+        """All machines, with the rules that start them."""
+        machines = await self._reading.machines()
+        rules = await together(*(self._reading.rules(machine) for machine in machines)) if machines else []
+        return [
+            PipelineInfo(
+                pipeline=identifier(machine.name),
+                schedule=clean(", ".join(rule.schedule_expression for rule in of if rule.schedule_expression), 200),
+                paused=bool(of) and all(rule.rests for rule in of),
+                note="" if machine.type == "STANDARD" else "Express: its executions are only in its log group",
+            )
+            for machine, of in zip(machines, rules, strict=True)
+        ]
+
+    async def pipeline(self, pipeline: str) -> PipelineInfo:
+        """One machine, which declares no params: they are its input, as one JSON object. Raises `not_found`."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        return next(info for info in await self.pipelines() if info.pipeline == identifier(machine.name))
+
+    # ---- orders
+
+    async def trigger(self, pipeline: str, run_id: str, params: dict[str, Any]) -> None:
+        """Start an execution of that name; `params` are its input. Raises `config` for an id that is no name."""
+        await self._orders.start(await self._reading.machine(as_sent(pipeline)), run_id, params)
+
+    async def retry_preview(self, pipeline: str, run_id: str) -> list[str]:
+        """The states that failed or were stopped; those behind them follow."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        execution = await self._orders.ended(machine, as_sent(run_id))
+        if execution.state == "success":
+            return []
+        return [task.task for task in await self.tasks(pipeline, run_id) if task.state != "success"]
+
+    async def retry(self, pipeline: str, run_id: str) -> None:
+        """Redrive the execution from what failed; what succeeded stays. Raises `conflict` where AWS redrives it not."""
+        await self._orders.redrive(await self._reading.machine(as_sent(pipeline)), as_sent(run_id))
+
+    async def cancel(self, pipeline: str, run_id: str) -> None:
+        """Stop the execution; what its tasks have started elsewhere may go on."""
+        await self._orders.stop(await self._reading.machine(as_sent(pipeline)), as_sent(run_id))
+
+    async def set_paused(self, pipeline: str, paused: bool) -> None:
+        """Disable or enable the EventBridge rules that start the machine. Raises `config` where there is none."""
+        await self._orders.set_paused(await self._reading.machine(as_sent(pipeline)), paused)
+
+    async def approvals(self, pipeline: str, run_id: str) -> list[Approval]:
+        """None: a task that waits for a token is not told apart here. Raises `not_found`."""
+        await self._reading.execution(await self._reading.machine(as_sent(pipeline)), as_sent(run_id))
+        return []
+
+    async def approve(self, pipeline: str, run_id: str, comment: str) -> None:
+        """Raises `not_found`, else `conflict`: nothing waits."""
+        await self.approvals(pipeline, run_id)
+        raise BackendError("conflict", clean(f"nothing in run {run_id} of {pipeline} waits for an approval"))
+
+    async def aclose(self) -> None:
+        """The account is shared; nothing of its own is open."""
+
+    # ---- inside
+
+    async def _error(self, execution: Execution) -> str:
+        """The state that failed and why, asked once for each end."""
+        if execution.state != "failed":
+            return ""
+        key = (execution.execution_arn, execution.redrive_count)
+        if key not in self._errors:
+            if len(self._errors) > 5_000:
+                self._errors.clear()
+            said = await failing_state(self._account, execution.execution_arn)
+            self._errors[key] = said or clean(f"{execution.status} {execution.error} {execution.cause}".strip(), 300)
+        return self._errors[key]
+
+    def _model(self, machine: Machine, execution: Execution, group: list[Execution], age_s: float = 0.0) -> PipelineRun:
+        name, now = identifier(machine.name), datetime.now(UTC)
+        good = [_lasted(each, now) for each in group if each.state == "success" and each.run_id != execution.run_id]
+        usual, duration = Baseline.of(good), _lasted(execution, now)
+        notes = [f"redriven {execution.redrive_count} times"] if execution.redrive_count > 1 else []
+        notes += ["redriven once"] if execution.redrive_count == 1 else []
+        notes += ["AWS shows no execution of it yet"] if execution.status == "STARTED" else []
+        notes += [f"as of {Duration(round(age_s))} ago"] if age_s > OLD_S else []
+        error = self._errors.get((execution.execution_arn, execution.redrive_count))
+        found = PipelineRun(
+            ref=f"{self._name}/{name}/{identifier(execution.run_id)}",
+            backend=self._name,
+            pipeline=name,
+            run_id=identifier(execution.run_id),
+            state="queued" if execution.status == "STARTED" else execution.state,
+            raw_state=clean(execution.status, 40),
+            started_at=execution.began,
+            ended_at=execution.ended,
+            duration_s=duration,
+            usual_s=usual.usual_s,
+            late=usual.is_late(duration),
+            history=tuple(each.state for each in reversed(group[:HISTORY_LENGTH])),
+            url=_page(execution),
+            note="; ".join(notes),
+        )
+        if execution.state != "failed":
+            return found
+        return replace(found, error=error if error is not None else clean(execution.status, 40))
+
+
+def _lasted(execution: Execution, now: datetime) -> float:
+    return max(0.0, ((execution.ended or now) - execution.began).total_seconds())
+
+
+def _page(execution: Execution) -> str | None:
+    parts = execution.execution_arn.split(":")
+    if len(parts) < 7:
+        return None
+    where = f"https://{parts[3]}.console.aws.amazon.com/states/home?region={parts[3]}"
+    return clean(f"{where}#/v2/executions/details/{quote(execution.execution_arn, safe=':')}", 500)

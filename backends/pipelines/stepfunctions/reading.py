@@ -1,0 +1,194 @@
+"""Which state machines there are and what they ran: each is a call, in its turn. Lists of AWS are behind: what was
+started from here is added until they have it."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from msgspec import Struct
+
+from backends.aws.account import MAX_PAGES, Account
+from backends.aws.wire import told
+from backends.errors import BackendError
+from backends.pipelines.stepfunctions.wire import Definition, Execution, ExecutionsPage, Machine, MachinesPage
+from backends.pipelines.turns import Turns
+from backends.text import clean
+from backends.together import together
+
+EXECUTIONS = 100
+SIDE_BY_SIDE = 4
+ROUNDS = 3  # AWS may have no time for some of them
+MACHINES_EVERY_S, RULES_EVERY_S, DEFINITION_EVERY_S = 60.0, 60.0, 300.0
+LISTED_WITHIN_S = 60.0
+"""So long after its start an execution may be missing in what AWS says."""
+
+
+class Rule(Struct, frozen=True, rename="pascal"):
+    """A rule of EventBridge that starts a machine."""
+
+    name: str
+    state: str = ""
+    schedule_expression: str = ""
+
+    @property
+    def rests(self) -> bool:
+        """Whether it starts nothing now."""
+        return self.state == "DISABLED"
+
+
+class Reading:
+    """`wanted`: globs of names, or ARNs."""
+
+    def __init__(self, account: Account, wanted: tuple[str, ...]) -> None:
+        self._account = account
+        self._wanted = wanted
+        self.turns = Turns()
+        self.known: dict[Machine, list[Execution]] = {}
+        self._machines: tuple[float, list[Machine]] | None = None
+        self._rules: dict[str, tuple[float, list[Rule]]] = {}
+        self._definitions: dict[str, tuple[float, dict[str, tuple[str, ...]]]] = {}
+        self._started: dict[str, tuple[float, Execution]] = {}
+
+    async def machines(self) -> list[Machine]:
+        """All that are looked at. Raises BackendError."""
+        if self._machines is None or time.monotonic() - self._machines[0] > MACHINES_EVERY_S:
+            found: list[Machine] = []
+            token: dict[str, str] = {}
+            for _ in range(MAX_PAGES):
+                answer = await self._account.read("stepfunctions", "list_state_machines", maxResults=1000, **token)
+                page = told(answer, MachinesPage, self._account.where)
+                found += [machine for machine in page.state_machines if self._is_wanted(machine)]
+                if not page.next_token:
+                    break
+                token = {"nextToken": page.next_token}
+            self._machines = (time.monotonic(), sorted(found, key=lambda machine: machine.name))
+        return self._machines[1]
+
+    async def machine(self, name: str) -> Machine:
+        """One of them. Raises `not_found`."""
+        found = next((machine for machine in await self.machines() if machine.name == name), None)
+        if found is None:
+            words = f"no state machine {clean(name, 200)} among `state_machines`"
+            raise BackendError("not_found", words, fix="`teal run list`")
+        return found
+
+    async def before(self, machine: Machine) -> dict[str, tuple[str, ...]]:
+        """The states that lead to each of its states. Raises BackendError."""
+        arn = machine.state_machine_arn
+        kept = self._definitions.get(arn)
+        if kept is None or time.monotonic() - kept[0] > DEFINITION_EVERY_S:
+            answer = await self._account.read("stepfunctions", "describe_state_machine", stateMachineArn=arn)
+            kept = (time.monotonic(), told(answer, Definition, self._account.where).before())
+            self._definitions[arn] = kept
+        return kept[1]
+
+    async def rules(self, machine: Machine, *, fresh: bool = False) -> list[Rule]:
+        """The rules of EventBridge that start it. Raises BackendError."""
+        arn = machine.state_machine_arn
+        kept = self._rules.get(arn)
+        if kept is None or fresh or time.monotonic() - kept[0] > RULES_EVERY_S:
+            names = await self._account.read("events", "list_rule_names_by_target", TargetArn=arn)
+            asked = (self._account.read("events", "describe_rule", Name=name) for name in names.get("RuleNames", ()))
+            answers = await together(*asked)
+            kept = (time.monotonic(), [told(answer, Rule, self._account.where) for answer in answers])
+            self._rules[arn] = kept
+        return kept[1]
+
+    async def read(self) -> dict[Machine, list[Execution]]:
+        """The executions of all machines, newest first, of which those that are due are read now. Raises
+        BackendError."""
+        machines = {machine.state_machine_arn: machine for machine in await self.machines() if _is_listed(machine)}
+        self.known = {machine: of for machine, of in self.known.items() if machine.state_machine_arn in machines}
+        due = self.turns.due(list(machines))
+        for _ in range(ROUNDS):
+            due = await self._read([machines[arn] for arn in due])
+            if not due:
+                break
+        else:  # what was known before is shown with its age; of what never was, nothing would be a lie
+            unknown = [arn for arn in due if machines[arn] not in self.known]
+            if unknown or len(due) == len(machines):
+                await self.fresh(machines[unknown[0] if unknown else due[0]])
+        return self.known
+
+    async def fresh(self, machine: Machine) -> list[Execution]:
+        """The newest executions of one machine now, and those that were started from here. Raises BackendError."""
+        arn = machine.state_machine_arn
+        answer = await self._account.read(
+            "stepfunctions", "list_executions", stateMachineArn=arn, maxResults=EXECUTIONS
+        )
+        found = list(told(answer, ExecutionsPage, self._account.where).executions)
+        there = {execution.execution_arn for execution in found}
+        mine = f"{machine.execution_arn('')}"
+        missing = [each for each in self._ours(mine) if each.execution_arn not in there]
+        found += await together(*(self.execution(machine, each.run_id) for each in missing)) if missing else []
+        found.sort(key=lambda execution: (execution.began, execution.run_id), reverse=True)
+        self.known[machine] = found
+        self.turns.read(arn, is_open=any(each.is_open for each in found), is_empty=not found)
+        return found
+
+    async def execution(self, machine: Machine, name: str, *, data: bool = False) -> Execution:
+        """One now; `data`: with its input. One that was started from here a moment ago is there, whatever AWS says.
+        Raises `not_found`."""
+        arn = machine.execution_arn(name)
+        try:
+            answer = await self._account.read(
+                "stepfunctions", "describe_execution", executionArn=arn,
+                includedData="ALL_DATA" if data else "METADATA_ONLY",
+            )  # fmt: skip
+        except BackendError as error:
+            started = [each for each in self._ours(arn) if each.execution_arn == arn]
+            if error.kind == "not_found" and started:
+                return started[0]
+            if error.kind in ("not_found", "config") or "InvalidArn" in error.message:  # what can be no name is none
+                words = f"no run {clean(name, 200)} of {clean(machine.name, 200)}"
+                raise BackendError("not_found", words, fix="`teal run list`; executions are kept for 90 days") from None
+            raise
+        return told(answer, Execution, self._account.where)
+
+    def started(self, machine: Machine, name: str) -> None:
+        """An execution was started from here."""
+        arn = machine.execution_arn(name)
+        begun = Execution(execution_arn=arn, status="STARTED", start_date=datetime.now(UTC), name=name)
+        self._started[arn] = (time.monotonic(), begun)
+        self.touched(machine)
+
+    def touched(self, machine: Machine) -> None:
+        """Something of it was started or ended from here."""
+        self.turns.touched(machine.state_machine_arn)
+
+    def _ours(self, arn: str) -> list[Execution]:
+        now = time.monotonic()
+        self._started = {key: each for key, each in self._started.items() if now - each[0] < LISTED_WITHIN_S}
+        return [execution for key, (_, execution) in self._started.items() if key.startswith(arn)]
+
+    async def _read(self, machines: list[Machine]) -> list[str]:
+        """Those of them that AWS had no time for. Raises BackendError."""
+        limit = asyncio.Semaphore(SIDE_BY_SIDE)
+        left: list[str] = []
+
+        async def one(machine: Machine) -> None:
+            async with limit:
+                try:
+                    await self.fresh(machine)
+                except BackendError as error:
+                    if error.kind == "not_found":  # deleted meanwhile
+                        self.known.pop(machine, None)
+                        self.turns.forget(machine.state_machine_arn)
+                    elif error.kind == "rate_limited":
+                        left.append(machine.state_machine_arn)
+                    else:
+                        raise
+
+        await together(*(one(machine) for machine in machines))
+        return left
+
+    def _is_wanted(self, machine: Machine) -> bool:
+        return any(
+            machine.state_machine_arn == wanted if wanted.startswith("arn:") else fnmatchcase(machine.name, wanted)
+            for wanted in self._wanted
+        )
+
+
+def _is_listed(machine: Machine) -> bool:
+    return machine.type == "STANDARD"
