@@ -34,6 +34,7 @@ from console.screens.overview import Overview
 from console.screens.prompt import TextLine
 from console.screens.too_small import TooSmall, is_too_small
 from panels.ascii import AsciiOnly
+from panels.clusters import ByFirst
 from panels.colorless import Colorless
 from panels.header import Place
 from panels.keybar import KeyBar
@@ -90,7 +91,7 @@ class TealApp(Opening, inherit_bindings=False):
         item: Item | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
-        self._plainly: list[LineFilter] = [AsciiOnly()] if symbols.arrow.isascii() else []
+        self._plainly: list[LineFilter] = [ByFirst(), *([AsciiOnly()] if symbols.arrow.isascii() else [])]
         self._plainly += [] if links else [NoLinks()]
         super().__init__(driver_class=driver_class)
         self._plainly += [Colorless()] if self.no_color else []

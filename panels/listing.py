@@ -378,7 +378,9 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         return True
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The key of another view is there where the kind has one."""
+        """The key of another view is there where the kind has one, the key that opens where something opens."""
+        if action == "select":
+            return self.opened is not None and self.rows.current is not None
         return action != "view" or self.kind.apart is not None
 
     def action_view(self) -> None:

@@ -94,11 +94,8 @@ class ListScreen(Screen[None], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return True
 
-    def on_prompt_typed(self, event: Prompt.Typed) -> None:
-        self.list.set_filter(event.text)
-
     def action_filter(self) -> None:
-        self.prompt.ask("/", "", self.list.filter, back=self.list)
+        self.prompt.ask("/", self.list.filter, self.list.set_filter, back=self.list)
 
     def action_back(self) -> None:
         if self.list.filter:

@@ -250,15 +250,6 @@ class Overview(Screen[None], inherit_bindings=False):
         box.extra = self.board.log_words()
         box.draw()
 
-    def on_prompt_typed(self, event: Prompt.Typed) -> None:
-        how, _, name = event.purpose.partition(":")
-        if how == "search":
-            self.board.logs.set_search(event.text)
-        elif how == "only":
-            self.board.logs.set_filter(event.text)
-        else:
-            self.board.listing(name).set_filter(event.text)
-
     # ---- keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -324,14 +315,18 @@ class Overview(Screen[None], inherit_bindings=False):
         name = self.board.focused
         if not name:
             raise SkipAction
-        back = self.board.boxes[name].body
         if name == "logs":
-            self.prompt.ask("/", f"search:{name}", self.board.logs.search, back=back)
+            logs = self.board.logs
+            self.prompt.ask("/", logs.search, logs.set_search, back=logs)
         else:
-            self.prompt.ask("/", f"filter:{name}", self.board.listing(name).filter, back=back)
+            listing = self.board.listing(name)
+            self.prompt.ask("/", listing.filter, listing.set_filter, back=listing)
 
     def action_filter_logs(self) -> None:
-        self.prompt.ask("&", "only:logs", self.board.logs.filter, back=self.board.logs)
+        logs = self.board.logs
+        if self.board.zoomed and not logs.has_focus:
+            raise SkipAction
+        self.prompt.ask("&", logs.filter, logs.set_filter, back=logs)
 
     def action_match(self, step: int) -> None:
         if self.board.focused == "logs":

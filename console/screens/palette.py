@@ -141,6 +141,9 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         Command(order, words, screen.app.get_key_display(Binding(key, "")), action, node)
         for order, (words, key, action, node) in enumerate(found.values())
     ]
+    commands.append(Command(len(commands), "silences: what keeps alerts quiet", "", "app.silences", screen))
+    for name in THEMES:
+        commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     below = screen.app.screen_stack[0]
     if isinstance(below, Overview) and not is_written_on(screen.app.screen_stack):
         commands += [
@@ -154,9 +157,6 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         ]
         commands += [Command(len(commands) + at, words, "open", item=item) for at, (words, item) in enumerate(things)]
         commands += _orders(below, len(commands))
-    commands.append(Command(len(commands), "silences: what keeps alerts quiet", "", "app.silences", screen))
-    for name in THEMES:
-        commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     return commands
 
 

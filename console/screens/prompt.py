@@ -1,5 +1,6 @@
 """The line to type a filter or a search into: what is typed takes effect at once."""
 
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
@@ -8,9 +9,11 @@ from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
+
+REST = 3  # times as long as a list took to be narrowed down is waited before it is again
 
 
 def has_text_focus(app: App[Any]) -> bool:
@@ -55,17 +58,12 @@ class Prompt(Horizontal):
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "clear", id="prompt.clear")]
 
-    class Typed(Message):
-        """What stands in it now; nothing once it was taken back."""
-
-        def __init__(self, purpose: str, text: str) -> None:
-            super().__init__()
-            self.purpose, self.text = purpose, text
-
     def __init__(self) -> None:
         super().__init__()
-        self._purpose = ""
+        self._typed: Callable[[str], object] = lambda _: None
         self._back: Widget | None = None
+        self._next_at = 0.0
+        self._later: Timer | None = None
 
     @cached_property
     def _sign(self) -> Static:
@@ -75,9 +73,10 @@ class Prompt(Horizontal):
     def _field(self) -> TextLine:
         return TextLine(placeholder="words, key:value, !not   Enter keeps, Esc clears", entered=self._close)
 
-    def ask(self, sign: str, purpose: str, text: str = "", *, back: Widget) -> None:
-        """Open with `text`; messages carry `purpose`. `back` has the focus afterwards."""
-        self._purpose, self._back = purpose, back
+    def ask(self, sign: str, text: str, typed: Callable[[str], object], *, back: Widget) -> None:
+        """Open with `text`; `typed` is told what stands in it, nothing once it was taken back: at once, but where that
+        takes long not at every letter. `back` has the focus afterwards."""
+        self._typed, self._back, self._next_at = typed, back, 0.0
         if not self._field.is_attached:
             self.mount(self._sign, self._field)
         self._sign.update(sign)
@@ -89,13 +88,29 @@ class Prompt(Horizontal):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self.post_message(self.Typed(self._purpose, event.value))
+        if self._field.disabled or self._later is not None:
+            return
+        wait = self._next_at - time.monotonic()
+        if wait > 0:
+            self._later = self.set_timer(wait, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._later is not None:
+            self._later.stop()
+            self._later = None
+        began = time.monotonic()
+        self._typed(self._field.value)
+        ended = time.monotonic()
+        self._next_at = ended + REST * (ended - began)
 
     def action_give_up(self) -> None:
-        self._field.value = ""  # told like all that was typed before it, and after it
+        self._field.value = ""
         self._close()
 
     def _close(self) -> None:
+        self._tell()  # before the keys of the same read, which are for what is left
         self.remove_class("-asking")
         self.screen.set_focus(self._back)  # as above
         self._field.disabled = True

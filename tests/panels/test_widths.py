@@ -13,6 +13,7 @@ from textual.geometry import Region
 from backends.text import clean
 from console.printing.output import table
 from panels.ascii import plain
+from panels.clusters import by_first
 from panels.columns import Cell, Column, Line, Moment, crop, fit, line_width, pad, row, text_of
 from panels.lines import Lines, sides
 from panels.loglines import folded
@@ -109,3 +110,19 @@ def test_both_ends_of_a_line_stand_where_they_should(left: str, right: str, widt
     line = sides([Cell(left)], [Cell(right)], width)
     assert line_width(line) == max(width, display_width(right))
     assert text_of(line).endswith(right)
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("a \U0001f468\u200d\U0001f469\u200d\U0001f467 b", "a \U0001f468 b"),
+        ("\U0001f44d\U0001f3fd!", "\U0001f44d!"),
+        ("\u2764\ufe0f.", "\u2764 ."),
+        ("1\ufe0f\u20e3.", "1 ."),
+        ("e\u0301 \u0915\u094d\u200d\u0937", "e\u0301 \u0915\u094d\u200d\u0937"),
+        ("\u4f60\u597d", "\u4f60\u597d"),
+    ],
+)
+def test_what_terminals_disagree_about_is_drawn_by_its_first_character(text: str, drawn: str) -> None:
+    assert by_first(text) == drawn
+    assert display_width(by_first(text)) == display_width(text)

@@ -32,6 +32,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     **{f"panel {number} alone": (number,) for number in "123456"},
     "run": ("1", "enter"), "score": ("2", "enter"), "alert": ("3", "enter"), "service": ("4", "enter"),
     "log line": ("5", "v"), "action": ("at", "enter"), "actions": ("at",), "sources": ("s",), "source": ("s", "enter"),
+    "plan": ("4", "b"), "release": ("4", "x", "d"),
     "keys": ("question_mark",), "menu": ("4", "x"), "silences": ("colon", *"silences", "enter"),
 }  # fmt: skip
 

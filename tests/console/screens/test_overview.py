@@ -20,6 +20,7 @@ from console.ports.store import SourceKey
 from console.reading.feeds import Feed, Source
 from console.screens import readings
 from console.screens.overview import Overview
+from console.screens.too_small import TooSmall
 from panels.header import Header, Strip
 from panels.keybar import KeyBar
 from panels.lines import Lines
@@ -309,7 +310,7 @@ async def test_arming_is_for_protected_contexts_and_shows() -> None:
 @pytest.mark.parametrize("size", [(59, 24), (80, 15), (30, 8), (1, 1)])
 async def test_a_terminal_too_small_says_so(size: tuple[int, int]) -> None:
     async with console(incident(), size) as (app, _, pilot):
-        assert not app.screen.query_one(Header).display
+        assert isinstance(app.screen, TooSmall)
         await pilot.resize_terminal(80, 24)
         await pilot.pause(2 * SETTLE_S)
         assert app.screen.query_one(Header).display
@@ -369,6 +370,8 @@ async def test_quitting_names_the_actions_that_go_on(monkeypatch: pytest.MonkeyP
     async with console(session) as (app, _, pilot):
         await pilot.pause(0.2)
         assert "flip analytics BLUE → GREEN, baking" in app.screen.query_one(Strip).text
+        await pilot.press("q")
+        assert not said
         await pilot.press("q")
     assert "7F3  flip analytics: running" in str(said[0])
 
