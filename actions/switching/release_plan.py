@@ -27,7 +27,7 @@ from actions.switching.switch_plan import (
 )
 from actions.switching.versions import on_sides
 from actions.targets import SwitchTarget
-from backends.ports import SwitchState, retire_lines
+from backends.ports import SwitchState, retire_findings, retire_lines
 from backends.settings import Duration
 from backends.text import clean
 from backends.together import together
@@ -104,6 +104,7 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     already = found.desired == 0
     if not already:
         findings += [await probe_self_test(target, state.live), *await _window(policy, journal, request, target)]
+        findings += await retire_findings(deployer, to)
     plan = make_plan(request, policy, target, Move(state=state, to=to, already=already), findings)
     what = found.version or found.artifact or "what runs there"
     effect = f"retire   {to.upper()} ({what}): {found.desired if found.desired is not None else '?'} → 0"

@@ -9,7 +9,16 @@ from backends.ports.alerts import Alerts, SilenceEffects, Silencer, SilenceResul
 from backends.ports.checks import Check
 from backends.ports.closable import Closable
 from backends.ports.controllers import Controller, ControllerState, Operation, Order, Pause, is_controller
-from backends.ports.deployments import Deployed, Deployer, ProbeTarget, Rollout, Switch, SwitchState, retire_lines
+from backends.ports.deployments import (
+    Deployed,
+    Deployer,
+    ProbeTarget,
+    Rollout,
+    Switch,
+    SwitchState,
+    retire_findings,
+    retire_lines,
+)
 from backends.ports.logs import LogQuery, Logs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, Notifier
@@ -62,5 +71,6 @@ __all__ = [
     "SwitchState",
     "comparable",
     "is_controller",
+    "retire_findings",
     "retire_lines",
 ]

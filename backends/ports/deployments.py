@@ -1,6 +1,6 @@
 """The switch of a service, and how a version gets onto one of its sides."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -163,6 +163,12 @@ def retire_lines(deployer: Deployer, color: str) -> list[str]:
     """What `describe_retire` says; nothing of a deployer that was written before there was one."""
     describe: Callable[[str], list[str]] | None = getattr(deployer, "describe_retire", None)
     return [] if describe is None else describe(color)
+
+
+async def retire_findings(deployer: Deployer, color: str) -> list[Finding]:
+    """What `retire_preflight(color)` says of taking the side down now, of a deployer that has one."""
+    look: Callable[[str], Awaitable[list[Finding]]] | None = getattr(deployer, "retire_preflight", None)
+    return [] if look is None else await look(color)
 
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from backends.deployments.alb.switch import AlbSwitch
 from backends.deployments.alb.writer import Writer
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import SwitchState
+from backends.ports import SwitchState, retire_findings
 from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.alb import TAGS, Bench, alb_bench
@@ -434,6 +434,8 @@ async def test_a_side_is_retired_when_no_client_can_be_left(bench: Bench, servic
     deployer = adapter.deployer
     assert deployer is not None
     await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    (finding,) = await retire_findings(deployer, "blue")
+    assert (finding.level, finding.code, "300 s" in finding.text) == ("block", "clients-stay", True)
     with pytest.raises(BackendError) as caught:
         await deployer.retire(await deployer.deployed("blue"), "blue", stamp="B:retire")
     assert (caught.value.kind, "300 s" in caught.value.message) == ("conflict", True)
@@ -441,6 +443,7 @@ async def test_a_side_is_retired_when_no_client_can_be_left(bench: Bench, servic
     for arn in bench.balancer.groups.values():
         delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "0"}
         bench.elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+    assert await retire_findings(deployer, "blue") == []
     await deployer.retire(await deployer.deployed("blue"), "blue", stamp="B:retire")
     assert not service.version("blue")
 

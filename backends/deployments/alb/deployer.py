@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from backends.ports import Deployed, Deployer
+from backends.errors import BackendError
+from backends.models import Finding
+from backends.ports import Deployed, Deployer, retire_findings
 
 
 class Patient:
@@ -18,6 +20,17 @@ class Patient:
         self.restore = deployer.restore
         self.describe_deploy = deployer.describe_deploy
         self.describe_retire = deployer.describe_retire
+
+    async def retire_preflight(self, color: str) -> list[Finding]:
+        """That clients may still be there, and until when; and what `deployer` itself says."""
+        own = await retire_findings(self._deployer, color)
+        try:
+            await self._may_go(color)
+        except BackendError as error:
+            if error.kind != "conflict":
+                raise
+            return [*own, Finding(level="block", code="clients-stay", text=error.message, fix=error.fix)]
+        return own
 
     async def retire(self, expected: Deployed, color: str, *, stamp: str, fence: int = 0) -> Deployed:
         """As the port says; also `conflict` while clients may still be there."""
