@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from actions.journal.steering import possible_orders
 from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
+from backends.command_line import command
 from backends.models import Alert, ControllerView, Deployment, Item, PipelineRun, Silence
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
@@ -144,16 +145,26 @@ def _flips(choice: Choice, deployment: Deployment, session: Session) -> list[Cho
             key=choice.key if n == 0 else "",
             label=choice.label.format(color=color.upper()),
             reason=choice.reason or _no_flip(deployment, color) or _frozen(deployment, session),
+            note="" if choice.reason or _no_flip(deployment, color) else _past_a_freeze(deployment, "flip", to=color),
             request=Request(kind="flip", service=deployment.service, to=color),
         )
         for n, color in enumerate(_idle(deployment))
     ]
 
 
+def _past_a_freeze(deployment: Deployment, kind: str, **options: str) -> str:
+    """The command that overrides it; no key of the console does. Empty where nothing is frozen."""
+    if deployment.freeze is None:
+        return ""
+    flags = '--override freeze --reason "…"'
+    return f"all the same: {command(f'deploy {kind}', deployment.service, flags=flags, **options)}"
+
+
 def _release(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
     no_deployer = session.ways(deployment.backend).no_deployer
-    reason = choice.reason or no_deployer or _held(deployment) or _frozen(deployment, session)
-    return [replace(choice, reason=reason)]
+    reason = choice.reason or no_deployer or _held(deployment)
+    note = "" if reason else _past_a_freeze(deployment, "release", version="V")
+    return [replace(choice, reason=reason or _frozen(deployment, session), note=note)]
 
 
 def _weights(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from console.screens.host import Host
     from console.session import Session
 
+SECOND_ENTER_S = 0.5
+PRESS_AGAIN = "Enter came here at once from the line above: press it again to go on"
 KEY_ORDER = ("back", "menu", "rollback", "action.rollback", "run.view", "run.error", "run.compare", "plan.view")
 LEAST_BESIDE = 24
 BELOW = 4
@@ -266,6 +269,7 @@ class Page(Screen[None]):
         self.session = session
         self._armed_as_shown = session.armed
         self._stop_listening: Callable[[], None] | None = None
+        self._arrived_at = 0.0  # when Enter led to the button that goes on
 
     def on_mount(self) -> None:
         self._armed_as_shown = self.armed
@@ -339,6 +343,14 @@ class Page(Screen[None]):
         button = self.query_one("#go")
         if following or button.display:
             self.set_focus(following[0] if following else button)  # at once: the next key of the same read is for it
+            self._arrived_at = 0.0 if following else time.monotonic()
+
+    def is_second_enter(self) -> bool:
+        """Whether the button is pressed by the finger that led to it: nobody has read it yet."""
+        before, self._arrived_at = self._arrived_at, time.monotonic()
+        second = self._arrived_at - before < SECOND_ENTER_S
+        self._arrived_at = self._arrived_at if second else 0.0
+        return second
 
     def action_back(self) -> None:
         """Leave. What runs goes on."""

@@ -23,6 +23,7 @@ from console.screens import plan_words as words
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
+    PRESS_AGAIN,
     Frame,
     Page,
     Paragraphs,
@@ -95,7 +96,6 @@ class PlanScreen(Page):
         self._open = False
         self._typed_at = 0.0
         self._asked = False
-        self._reached_at = 0.0
         self._key = ""
         self._action_id = ""
 
@@ -297,8 +297,6 @@ class PlanScreen(Page):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.go_on_from(event.input)
-        if self.focused is self.query_one("#go"):
-            self._reached_at = time.monotonic()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """What was asked for is no longer lacking once it stands there."""
@@ -313,9 +311,8 @@ class PlanScreen(Page):
         if event.button.id == "cancel":
             self.action_back()
         elif not self.submitting and self._offered:
-            if time.monotonic() - self._reached_at < SEEN_S:  # a second Enter of the same finger
-                self._reached_at = time.monotonic()
-                self._say("Enter came here at once from the line above: press it again to go on")
+            if self.is_second_enter():
+                self._say(PRESS_AGAIN)
                 return
             if (lacking := self._lacking()) is not None:
                 name, text = lacking

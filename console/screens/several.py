@@ -21,7 +21,18 @@ from actions.telling import outcome, standing
 from backends.errors import BackendError
 from backends.text import counted
 from console.screens import plan_words as words
-from console.screens.parts import KEY_ORDER, MUTED, STRONG, Frame, Page, Paragraphs, Row, mark, row, seconds_since
+from console.screens.parts import (
+    KEY_ORDER,
+    MUTED,
+    STRONG,
+    Frame,
+    Page,
+    Paragraphs,
+    Row,
+    mark,
+    row,
+    seconds_since,
+)
 from console.screens.plan import MAX_AGE_S, PLAN_TIMEOUT_S, REASON_CHARS, SEEN_S, SUBMIT_TIMEOUT_S
 from panels.keybar import KeyBar
 
@@ -210,7 +221,7 @@ class SeveralPlans(Page):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.query_one("#go").focus()
+        self.go_on_from(event.input)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

@@ -110,6 +110,18 @@ def test_when_a_version_can_be_released(deployment: Deployment, ways: ReleaseOpt
     assert {key: found[key] for key in expected} == expected
 
 
+def test_of_a_frozen_service_the_command_that_overrides_it_is_named() -> None:
+    session: Any = FakeSession()
+    frozen = a_deployment(freeze=Freeze(by="alice", reason="month end"))
+    notes = {choice.key: choice.note for choice in choices(frozen, session)}
+    assert 'deploy flip analytics --to green --override freeze --reason "…"' in notes["f"]
+    assert 'deploy release analytics --version V --override freeze --reason "…"' in notes["d"]
+    assert not any("override" in choice.note for choice in choices(a_deployment(), session))
+    assert not {choice.note for choice in choices(a_deployment(freeze=frozen.freeze, colors=SICK), session)} & {
+        notes["f"]
+    }
+
+
 async def test_x_d_asks_for_version_and_strategy_and_plans_a_release() -> None:
     session = FakeSession()
     async with Holder(ActionMenu(session, a_deployment())).run_test(size=SIZE) as pilot:  # type: ignore[arg-type]
