@@ -16,7 +16,8 @@ group = "quality"
 labels = { team = "data" }
 runbook_url = "https://wiki.internal/quality"
 ```
-Columns become labels, except `value` (of `{value}`) and `since` (when it began, where the query knows).
+Columns become labels, except `value` (of `{value}`) and `since` (when it began, where the query knows); `alertname` is
+the rule. An acknowledgement or a silence is kept beside `state` (`alerts.silences.json`), for all who read that.
 """
 
 import asyncio
@@ -30,10 +31,15 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from backends.alerts.kept_silences import KeptSilences, hidden, hiding_of, silence_model
+from backends.alerts.matchers import exact_matchers, refuse_all_embracing
 from backends.alerts.since import SinceFile
+from backends.alerts.wildcards import matches
 from backends.errors import BackendError
-from backends.models import Alert
+from backends.missing import missing
+from backends.models import Alert, Matcher, Silence
 from backends.paths import path_of
+from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret, refuse_password_in_url
 from backends.sql import Database
@@ -79,7 +85,8 @@ class RulesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     url: an SQLAlchemy URL without a password, or a reference to one.
     rules: at least one.
-    state: the file that remembers since when each fires; by default one in the state directory.
+    state: the file that remembers since when each fires, with acknowledgements and silences in one beside it; by
+        default one in the user's own state directory, which nobody else sees.
     timeout: of one query.
     """
 
@@ -110,7 +117,7 @@ class Finding(Struct, frozen=True):
 
 
 class RuleAlerts:
-    """`Alerts` from rules. A rule that cannot be evaluated is an alert of state `unknown`: a blind spot is shown."""
+    """`Silencer` over rules. A rule that cannot be evaluated is an alert of state `unknown`: a blind spot is shown."""
 
     api = 1
     Config = RulesConfig
@@ -120,10 +127,24 @@ class RuleAlerts:
         self._name = context.name
         self._database = Database(config.url, base_dir=context.base_dir, timeout_s=config.timeout)
         path = path_of(config.state, context.base_dir) if config.state else None
-        self._since = SinceFile(path or context.state_dir / f"{context.name}.json")
+        path = path or context.state_dir / f"{context.name}.json"
+        self._since = SinceFile(path)
+        self._labels: dict[str, dict[str, str]] = {}
+        self._silences = KeptSilences(context.name, path.with_suffix(".silences.json"))
 
     async def alerts(self) -> list[Alert]:
-        """All rules evaluated side by side. Raises BackendError where the database as a whole cannot be asked."""
+        """All rules evaluated side by side, with what hides them. Raises BackendError where the database as a whole
+        cannot be asked. Silences that can not be read hide nothing, and are told as missing."""
+        found = await self._alerts()
+        try:
+            known = await self._silences.known()
+        except BackendError as error:
+            missing(error)
+            return found
+        now = datetime.now(UTC)
+        return await asyncio.to_thread(lambda: [hidden(alert, known, now) for alert in found]) if known else found
+
+    async def _alerts(self) -> list[Alert]:
         await self._database.open()
         outcomes = await together(*map(self._evaluate, self._config.rules))
         errors = [outcome for outcome in outcomes if isinstance(outcome, BackendError)]
@@ -143,7 +164,9 @@ class RuleAlerts:
             now,
         )
         # Five thousand rows take longer than a frame may.
-        return await asyncio.to_thread(self._judged, outcomes, since, now)
+        found = await asyncio.to_thread(self._judged, outcomes, since, now)
+        self._labels = {alert.fingerprint: alert.labels for alert in found}
+        return found
 
     def _judged(
         self, outcomes: list[list[Finding] | BackendError], since: Mapping[str, datetime], now: datetime
@@ -167,6 +190,50 @@ class RuleAlerts:
             words = f"{alerts[first].summary} (cannot remember since when: {self._since.trouble})".lstrip()
             alerts[first] = replace(alerts[first], summary=clean(words, 500))
         return alerts
+
+    # ---- silences
+
+    def ack_matchers(self, alert: Alert) -> tuple[Matcher, ...]:
+        """All labels of the alert, its name among them."""
+        others = (labels for fingerprint, labels in self._labels.items() if fingerprint != alert.fingerprint)
+        return exact_matchers(alert.labels, others)
+
+    async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
+        """As the port says."""
+        refuse_all_embracing(matchers)
+        return [alert for alert in await self.alerts() if alert.state != "unknown" and matches(matchers, alert.labels)]
+
+    async def silences(self, *, hiding: str | None = None) -> list[Silence]:
+        """As the port says."""
+        alerts, known, now = await self._alerts(), await self._silences.known(), datetime.now(UTC)
+        if hiding is not None:
+            one = next((alert for alert in alerts if alert.fingerprint == hiding), None)
+            known = hiding_of(one, known, now) if one is not None else []
+        known = sorted(known, key=lambda each: each.ends_at)
+        return await asyncio.to_thread(lambda: [silence_model(self._name, each, alerts, now) for each in known])
+
+    async def effects(self, matchers: tuple[Matcher, ...], *, ack: bool) -> SilenceEffects:
+        """Where it is kept, since nobody else hears of it."""
+        return SilenceEffects(
+            says=(f"it is kept in {self._silences.place}: who does not read that still sees it fire",)
+        )
+
+    async def silence(
+        self, matchers: tuple[Matcher, ...], *, until: datetime, by: str, comment: str, ack: bool, order: str = ""
+    ) -> SilenceResult:
+        """As the port says."""
+        await self._alerts()  # no order is taken by a source that does not answer
+        return await self._silences.silence(matchers, until=until, by=by, comment=comment, ack=ack)
+
+    async def extend(self, silence_id: str, until: datetime) -> SilenceResult:
+        """As the port says."""
+        await self._alerts()  # no order is taken by a source that does not answer
+        return await self._silences.extend(silence_id, until)
+
+    async def expire(self, silence_id: str) -> SilenceResult:
+        """As the port says."""
+        await self._alerts()  # no order is taken by a source that does not answer
+        return await self._silences.expire(silence_id)
 
     async def aclose(self) -> None:
         """Close the connections; safe to call twice."""
@@ -194,7 +261,7 @@ class RuleAlerts:
             severity=clean(rule.severity, 40),
             state="firing" if held else "pending",
             since=since,
-            labels=finding.labels,
+            labels={**finding.labels, "alertname": clean(rule.name, 200)},
             summary=clean(summary, 500),
             group=clean(rule.group, 100),
             runbook_url=clean(rule.runbook_url) if rule.runbook_url else None,
@@ -210,7 +277,7 @@ class RuleAlerts:
             name=clean(rule.name, 200),
             severity=clean(rule.severity, 40),
             state="unknown",
-            labels=labels,
+            labels={**labels, "alertname": clean(rule.name, 200)},
             summary=clean(summary, 500),
             group=clean(rule.group, 100),
             runbook_url=clean(rule.runbook_url) if rule.runbook_url else None,

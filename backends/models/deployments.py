@@ -26,7 +26,8 @@ FAILING_PCT = 5.0
 
 
 class ColorState(Struct, frozen=True, kw_only=True):
-    """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100."""
+    """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100; `p95_ms` is that of
+    its requests, of its health requests where it has no others."""
 
     version: str | None = None
     weight_pct: float | None = None

@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 from backends import state_file
 from backends.alerts.rules import RuleAlerts, fill, fingerprint_of
 from backends.alerts.since import SinceFile
+from backends.alerts.wildcards import matches
 from backends.errors import BackendError
 from backends.http import Http
-from backends.models import Alert
+from backends.missing import collected
+from backends.models import Alert, Matcher
 from backends.registry import AdapterContext, build
 from backends.testing.alerts import NAME, AlertsContract, Lose, RaiseAlerts
+from backends.testing.silences import SilencerContract
 
 ROOT = Path(__file__).parents[2]
 QUERY = "select dataset, score as value from scores"
@@ -88,6 +91,10 @@ class TestRuleAlerts(AlertsContract):
     pass
 
 
+class TestSilencesOfRules(SilencerContract):
+    pass
+
+
 async def test_columns_become_labels_and_words(warehouse: Path) -> None:
     write(warehouse, ("customers", 0.70666666))
     rule = RULE | {
@@ -98,7 +105,8 @@ async def test_columns_become_labels_and_words(warehouse: Path) -> None:
         "runbook_url": "https://wiki.internal/q",
     }
     alert = await only(alerts_in(warehouse, rule))
-    assert alert.labels == {"team": "data", "dataset": "customers", "tries": "3", "share": "0.3", "raw": "00ff"}
+    columns = {"dataset": "customers", "tries": "3", "share": "0.3", "raw": "00ff"}
+    assert alert.labels == {"alertname": NAME, "team": "data", **columns}
     assert alert.summary == "customers of data: 0.7067 in 3, {gone} {} {nope} {customers}"
     assert alert.since == datetime(2026, 1, 2, 2, 4, 5, tzinfo=UTC)
     assert (alert.group, alert.runbook_url) == ("quality", "https://wiki.internal/q")
@@ -144,7 +152,7 @@ async def test_a_since_column_counts_for_how_long_it_held(warehouse: Path) -> No
 
 async def test_rows_with_the_same_labels_are_one_alert(warehouse: Path) -> None:
     write(warehouse, ("customers", 0.5), ("customers", 0.4))
-    assert (await only(alerts_in(warehouse))).labels == {"dataset": "customers"}
+    assert (await only(alerts_in(warehouse))).labels == {"alertname": NAME, "dataset": "customers"}
 
 
 async def test_a_rule_that_cannot_be_evaluated_is_a_blind_spot_and_costs_no_other(warehouse: Path) -> None:
@@ -287,3 +295,83 @@ async def test_the_default_state_file_is_in_the_state_directory(warehouse: Path)
 def test_a_config_that_makes_no_sense_is_refused(tmp_path: Path, config: dict[str, Any], words: str) -> None:
     with pytest.raises(BackendError, match=words):
         alerts_in(tmp_path, **config)
+
+
+async def test_d8_an_acknowledgement_is_there_for_another_process_and_ends_by_itself(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    alert = await only(alerts_in(warehouse))
+    first = alerts_in(warehouse)
+    matchers = first.ack_matchers((await first.alerts())[0])
+    assert [str(matcher) for matcher in matchers] == [f'alertname="{NAME}"', 'dataset="customers"']
+    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    made = await first.silence(matchers, until=soon, by="alice@laptop", comment="on it", ack=True)
+    await first.aclose()
+    acked = await only(alerts_in(warehouse))
+    assert (acked.state, acked.fingerprint, acked.since) == ("acknowledged", alert.fingerprint, alert.since)
+    assert acked.ack is not None
+    assert (acked.ack.by, acked.ack.reason, acked.ack.silence_id) == ("alice@laptop", "on it", made.id)
+    await asyncio.sleep(0.35)
+    assert (await only(alerts_in(warehouse))).state == "firing"
+    assert (await first.effects(matchers, ack=True)).says == (
+        f"it is kept in {warehouse / 'alerts.silences.json'}: who does not read that still sees it fire",
+    )  # fmt: skip
+    assert json.loads((warehouse / "alerts.json").read_text()).keys() == {NAME}, "an older program reads the ages"
+
+
+async def test_another_alert_of_the_same_labels_is_not_hidden(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    adapter = alerts_in(warehouse, RULE, RULE | {"name": "Other"})
+    first, other = await adapter.alerts()
+    await adapter.silence(
+        adapter.ack_matchers(first), until=datetime.now(UTC) + timedelta(hours=1), by="a", comment="", ack=True
+    )
+    assert [alert.state for alert in await once(adapter)] == ["acknowledged", "firing"]
+    assert other.name == "Other"
+
+
+@pytest.mark.parametrize("broken", [b"{", b'[{"id": 1}]'])
+async def test_a_file_of_silences_that_is_broken_hides_nothing_and_is_said(warehouse: Path, broken: bytes) -> None:
+    write(warehouse, ("customers", 0.5))
+    (warehouse / "alerts.silences.json").write_bytes(broken)
+    adapter = alerts_in(warehouse)
+    with collected() as lost:
+        assert [alert.state for alert in await adapter.alerts()] == ["firing"]
+    assert [error.kind for error in lost] == ["malformed"]
+    with pytest.raises(BackendError) as caught:
+        await adapter.silence(
+            (Matcher(name="dataset", value="x"),), until=datetime.now(UTC), by="a", comment="", ack=True
+        )
+    assert caught.value.kind == "malformed"
+    assert (warehouse / "alerts.silences.json").read_bytes() == broken
+    await adapter.aclose()
+
+
+async def test_what_can_not_be_evaluated_is_never_hidden(warehouse: Path) -> None:
+    write(warehouse, ("customers", 0.5))
+    adapter = alerts_in(warehouse, RULE, BROKEN)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    await adapter.silence(
+        (Matcher(name="alertname", value=".*e.*", is_regex=True),), until=until, by="a", comment="", ack=False
+    )
+    assert {alert.name: alert.state for alert in await once(adapter)} == {NAME: "silenced", "Broken": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("regex", "text", "fits"),
+    [
+        ("cust.*", "customers", True), ("cust.*", "my customers", False), ("a|b", "b", True), ("a|b", "ab", False),
+        (".+", "", False), (".*", "", True), ("a.c", "abc", True), ("a.c", "ac", False), ("a.*b.*c", "a1b2b3c", True),
+        ("a.*b.*c", "acb", False), (r"a\.b", "a.b", True), (r"a\.b", "axb", False), ("", "", True),
+        (".*".join("a" * 40), "a" * 500 + "b", False),
+    ],
+)  # fmt: skip
+def test_the_regular_expressions_that_are_known_are_anchored_and_quick(regex: str, text: str, fits: bool) -> None:
+    began = time.monotonic()
+    assert matches([Matcher(name="x", value=regex, is_regex=True)], {"x": text}) is fits
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("regex", ["(a+)+b", "[ab]", "a*", "a?", "a{3}", "^a", r"\d"])
+def test_others_are_refused(regex: str) -> None:
+    with pytest.raises(BackendError, match="only"):
+        matches([Matcher(name="x", value=regex, is_regex=True)], {"x": "a"})
