@@ -36,12 +36,14 @@ class Desk(Struct, frozen=True, kw_only=True):
 
 
 class Ground(Struct, frozen=True, kw_only=True):
-    """What an action is carried out on: the adapter of its entry; `edited`: that is not what it was agreed to with."""
+    """What an action is carried out on: the adapter of its entry; `by` whom it was ordered;
+    `edited`: that is not what it was agreed to with."""
 
     adapter: Any
     entry: Described
     sources: Sources
     reason: str = ""
+    by: str = ""
     edited: bool = False
 
 

@@ -115,7 +115,7 @@ async def _run_owned(
     try:
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
             notices.started(begun)
-        await doing.run(work, replace(ground, reason=begun.reason))
+        await doing.run(work, replace(ground, reason=begun.reason, by=str(begun.actor or "")))
         found = await journal.action(plan.context, action_id)
         ended = bool(found) and found[0].status in ENDED
         if found and not _is_told(begun, found[0].status, found[0].error.message if found[0].error else ""):

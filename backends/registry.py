@@ -38,6 +38,7 @@ ADAPTERS: dict[str, str] = {
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",
+    "deployments.codedeploy": "backends.deployments.codedeploy.controller:CodeDeployController",
     "deployments.ecs": "backends.deployments.ecs.switch:EcsSwitch",
     "deployments.ecs-native": "backends.deployments.ecs.native:NativeController",
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",

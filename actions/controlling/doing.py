@@ -48,4 +48,4 @@ async def run(work: Work, on: Ground) -> None:
     if kind_of(work.plan.kind).forward:
         versions = {"stable": work.plan.from_, "candidate": work.plan.to}
         judge = judge_between(work.plan, target, "stable", "candidate", versions)
-    await Controlling(work, target, judge).run()
+    await Controlling(work, target, judge, on.by).run()

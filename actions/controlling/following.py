@@ -38,8 +38,9 @@ class Following:
         self._told: tuple[str, float] = ("", 0.0)
         self._paused = ""
 
-    async def run(self, step: str, operation: str, *, forward: bool) -> Operation:
-        """Returns the operation as it ended. Raises Failed where a metric gate says no."""
+    async def run(self, step: str, operation: str, *, forward: bool, arrival: bool = False) -> Operation:
+        """Returns the operation as it ended, or, with `arrival`, as soon as all traffic is where it goes and the other
+        side only waits to be taken down. Raises Failed where a metric gate says no."""
         work = self._work
         await work.begin(step, operation)
         while True:
@@ -49,7 +50,7 @@ class Following:
                 await self._tell(step, f"{operation}: {error.message}")
             else:
                 await self._tell(step, found.detail)
-                if not found.open:
+                if not found.open or (arrival and found.arrived and not found.back):
                     await work.released("it goes on")
                     return found
                 if forward:

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actions.endings import InDoubt, PreconditionFailed
 from actions.ids import now, time_of
@@ -37,8 +38,9 @@ class NotOrdered(Exception):
 class Orders:
     """The orders of one action to one controller."""
 
-    def __init__(self, work: Work, target: ControllerTarget) -> None:
+    def __init__(self, work: Work, target: ControllerTarget, by: str = "") -> None:
         self._work = work
+        self._by = by
         self._adapter = target.adapter
 
     async def give(self, step: str, order: Order, expected: str | None = None) -> Operation:
@@ -96,6 +98,7 @@ class Orders:
         if expected is not None and before.revision != expected:
             words = f"the controller has changed since: {before.view.message or before.view.phase}"
             raise NotOrdered(BackendError("conflict", words, fix="look again, then plan anew"))
+        order = replace(order, by=self._by)
         plain = {"state": msgspec.to_builtins(before), **_plain(before)}
         requested = {"order": msgspec.to_builtins(order), "stamp": stamp}
         await work.intent(step, plain, requested, late_s=self._adapter.order_settles_s)

@@ -44,7 +44,7 @@ class Ended(Exception):
 class Controlling:
     """One action on a service that has a controller. `run` returns when it has ended, or stopped in an open state."""
 
-    def __init__(self, work: Work, target: ControllerTarget, judge: Judge | None = None) -> None:
+    def __init__(self, work: Work, target: ControllerTarget, judge: Judge | None = None, by: str = "") -> None:
         self._work = work
         self._target = target
         self._adapter = target.adapter
@@ -53,7 +53,7 @@ class Controlling:
         self._kind = kind_of(work.plan.kind)
         self._expected = work.plan.expecting(ControlExpected)
         self._word = self._expected.order
-        self._orders = Orders(work, target)
+        self._orders = Orders(work, target, by)
         self._prober = Prober(target.probe)
         self._following = Following(work, target, self._orders, self._prober, judge)
 
@@ -125,7 +125,7 @@ class Controlling:
             operation = await self._give(word, self._order(word), self._revision())
         if word not in FOLLOWED_WORDS:
             return
-        found = await self._follow("follow", operation, forward=self._kind.forward)
+        found = await self._follow("follow", operation, forward=self._kind.forward, arrival=word != "abort")
         await self._judge_end(found, back=word == "abort")
         await self._verify("verify", self._plan.to)
 
@@ -179,17 +179,17 @@ class Controlling:
         await self._work.end(step, "succeeded", f"{given.id}: {given.detail}" if given.detail else given.id)
         return given.id
 
-    async def _follow(self, step: str, operation: str, *, forward: bool) -> Operation:
+    async def _follow(self, step: str, operation: str, *, forward: bool, arrival: bool = False) -> Operation:
         if self._target.settings.probe is not None and not self._prober.running:
             await self._prober.start()
-        found = await self._following.run(step, operation, forward=forward)
-        good = found.state == "succeeded" or (found.state == "rolled_back" and not forward)
+        found = await self._following.run(step, operation, forward=forward, arrival=arrival)
+        good = found.state == "succeeded" or found.open or (found.state == "rolled_back" and not forward)
         await self._work.end(step, "succeeded" if good else "failed", found.detail or found.state)
         return found
 
     async def _judge_end(self, found: Operation, *, back: bool) -> None:
         """Raises Ended where the change did not come to what this action wants."""
-        if found.state == "succeeded":
+        if found.state == "succeeded" or found.open:
             if back:  # it was over before it could be stopped
                 raise PreconditionFailed("conflict", f"{found.id} had ended before it was stopped: {found.detail}")
             return
@@ -267,8 +267,8 @@ class Controlling:
             elif found.state != "rolled_back" and (found.moved or found.state != "stopped"):
                 raise PreconditionFailed("failed", f"{found.id}: {found.detail or found.state}")
         if back:
-            found = await self._follow("follow-back", back, forward=False)
-            if found.state != "succeeded":
+            found = await self._follow("follow-back", back, forward=False, arrival=True)
+            if found.state != "succeeded" and not found.open:
                 raise PreconditionFailed("failed", f"{found.id}: {found.detail or found.state}")
         await self._verify("verify-back", self._plan.from_)
 

@@ -45,7 +45,8 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     state: `rolled_back`: the source has all traffic again; `stopped`: it was ended and stays as it is; `failed`: it
         ended, and the system itself could not put it right.
-    back: it is on its way back. shares: percent by side, empty where the system does not say.
+    back: it is on its way back. arrived: the target has all traffic, and nothing is left but to take the source down,
+        which ends the way back at once: that is `retire`. shares: percent by side, empty where the system does not say.
     stamp: of the action of ours that began it. by: who else began it, since when, as far as the system tells; `ask`:
         the command that tells more.
     detail: the stage, or what it ended for, in one line. took_s: how long it took, or has taken.
@@ -56,6 +57,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     target: Revision
     source: Revision | None = None
     back: bool = False
+    arrived: bool = False
     shares: dict[str, int] = {}
     stage: str = ""
     step: int | None = None
@@ -102,12 +104,13 @@ class ControllerState(Struct, frozen=True, kw_only=True):
 
 class Order(Struct, frozen=True, kw_only=True):
     """An order to a controller. `version`: what a release puts out; `revision`: where a rollback goes, as the system
-    calls it; `operation`: which operation it is about."""
+    calls it; `operation`: which operation it is about; `by`: who gives it, for systems that keep that."""
 
     order: OrderName
     version: str = ""
     revision: str = ""
     operation: str = ""
+    by: str = ""
 
 
 class Controller(Closable, Protocol):

@@ -133,6 +133,53 @@ class EcsLab:
         self.steady(name)
         return {"aws": self.aws.access, "cluster": CLUSTER, "service": name, "timeout": "10s", "_listener": listener}
 
+    def codedeploy(self, tag: str, *, wait_min: int = 0, ready_min: int = 0, **group: Any) -> dict[str, Any]:
+        """An entry of the type `codedeploy`: a group with its service, at rest; `wait_min`: how long the old tasks
+        stay, `ready_min`: how long it waits before traffic moves."""
+        name = self.name("cd")
+        groups = [f"{name}-a", f"{name}-b"]
+        arns = [self.group(each) for each in groups]
+        listener = self.listener(*arns)
+        self.service(name, tag, arns[0], deploymentController={"type": "CODE_DEPLOY"})
+        until(lambda: self.look(name)["runningCount"] == 1, "its task runs")
+        deploy = self.aws.client("codedeploy")
+        deploy.create_application(applicationName=name, computePlatform="ECS")
+        ready = {"actionOnTimeout": "STOP_DEPLOYMENT", "waitTimeInMinutes": ready_min}
+        deploy.create_deployment_group(
+            applicationName=name, deploymentGroupName="main", serviceRoleArn="arn:aws:iam::123456789012:role/deploy",
+            deploymentConfigName=group.pop("config", "CodeDeployDefault.ECSAllAtOnce"),
+            ecsServices=[{"serviceName": name, "clusterName": CLUSTER}],
+            deploymentStyle={"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"},
+            loadBalancerInfo={"targetGroupPairInfoList": [
+                {"targetGroups": [{"name": each} for each in groups], "prodTrafficRoute": {"listenerArns": [listener]}}
+            ]},
+            blueGreenDeploymentConfiguration={
+                "terminateBlueInstancesOnDeploymentSuccess": {
+                    "action": "TERMINATE", "terminationWaitTimeInMinutes": wait_min,
+                },
+                "deploymentReadyOption": ready if ready_min else {"actionOnTimeout": "CONTINUE_DEPLOYMENT"},
+            },
+            autoRollbackConfiguration={
+                "enabled": True,
+                "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
+            },
+            **group,
+        )  # fmt: skip
+        return {
+            "aws": self.aws.access, "application": name, "deployment_group": "main", "cluster": CLUSTER,
+            "service": name, "timeout": "10s", "_listener": listener,
+        }  # fmt: skip
+
+    def appspec(self, definition: str, **hooks: str) -> dict[str, Any]:
+        """A revision as a person sends it, in YAML."""
+        lines = [
+            "version: 0.0", "Resources:", "  - TargetService:", "      Type: AWS::ECS::Service", "      Properties:",
+            f'        TaskDefinition: "{definition}"', "        LoadBalancerInfo:", "          ContainerName: app",
+            "          ContainerPort: 8080", *(["Hooks:"] if hooks else []),
+            *(f"  - {event}: {function}" for event, function in hooks.items()),
+        ]  # fmt: skip
+        return {"revisionType": "AppSpecContent", "appSpecContent": {"content": "\n".join(lines) + "\n"}}
+
     def deployments(self, name: str) -> list[dict[str, Any]]:
         """The service deployments of a service, the newest first."""
         found: dict[str, Any] = self.ecs.list_service_deployments(cluster=CLUSTER, service=name)

@@ -79,6 +79,7 @@ class NativeController:
         self._name = context.name
         self._account = account_of(config.aws, context.base_dir, timeout_s=float(config.timeout))
         self._cluster = Cluster(self._account, config.cluster)
+        self._ordering = asyncio.Lock()
         self._reader = NativeReader(self._cluster, config.service, config.container)
 
     @property
@@ -134,18 +135,8 @@ class NativeController:
     async def order(self, expected: ControllerState, order: Order, *, stamp: str) -> ControllerState:
         """A new revision by `update_service`, the hook's CONTINUE, or a stop that goes back. Raises as the port
         says."""
-        seen = await self._reader.look()
-        if about(order, seen.state) != about(order, expected):
-            raise BackendError("conflict", f"{self._where()}: it has changed: {seen.state.view.message}")
-        offer = seen.state.view.offer(order.order)
-        if not offer.allowed:
-            raise BackendError("config", f"{order.order}: {offer.why}")
-        if order.order in ("release", "rollback"):
-            return await self._begin(seen, order, stamp)
-        assert seen.state.open is not None
-        if order.order == "abort":
-            return await self._stop(seen.state)
-        return await self._continue(seen.state)
+        async with self._ordering:
+            return await self._ordered(expected, order, stamp)
 
     def describe_order(self, expected: ControllerState, order: Order) -> list[str]:
         """One line for the order, one for what ECS does then."""
@@ -178,6 +169,20 @@ class NativeController:
         """Nothing is held open but what all of this process share."""
 
     # ---- inside
+
+    async def _ordered(self, expected: ControllerState, order: Order, stamp: str) -> ControllerState:
+        seen = await self._reader.look()
+        if about(order, seen.state) != about(order, expected):
+            raise BackendError("conflict", f"{self._where()}: it has changed: {seen.state.view.message}")
+        offer = seen.state.view.offer(order.order)
+        if not offer.allowed:
+            raise BackendError("config", f"{order.order}: {offer.why}")
+        if order.order in ("release", "rollback"):
+            return await self._begin(seen, order, stamp)
+        assert seen.state.open is not None
+        if order.order == "abort":
+            return await self._stop(seen.state)
+        return await self._continue(seen.state)
 
     def _where(self) -> str:
         return f"ECS service {self._config.service} of {short_of(self._config.cluster)}"

@@ -1,0 +1,1 @@
+"""CodeDeploy on ECS: a deployment group moves the traffic of one service."""
