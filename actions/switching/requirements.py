@@ -101,14 +101,17 @@ async def _quality(least: Mapping[str, float], around: RelatedSources, ask: Ask)
         elif problems:
             findings.append(_against("quality", f"{dataset} {problems[0]}", command("quality show", scores[0].ref)))
         else:
-            worst = min(score.score for score in scores if score.score is not None)
-            findings.append(_met("quality", f"{dataset} scores {worst:.3f}, {wanted:g} is required"))
+            known = [score.score for score in scores if score.score is not None and score.better == "higher"]
+            words = f"scores {min(known):.3f}, {wanted:g} is required" if known else "is within its limits"
+            findings.append(_met("quality", f"{dataset} {words}"))
     return findings
 
 
 def _too_low(score: QualityScore, least: float) -> str:
     if score.score is None or score.state == "unknown":
         return f"has no score that counts now: {score.reason or 'no data'}; {least:g} is required"
+    if score.better == "lower":  # of which a least score says nothing: its own limits do
+        return f"is {score.words}: {score.state}" if score.state != "ok" else ""
     return f"scores {score.score:.3f}, {least:g} is required" if score.score < least else ""
 
 

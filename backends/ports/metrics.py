@@ -52,6 +52,10 @@ class Metrics(Closable, Protocol):
     async def series_exist(self, metric: str) -> bool:
         """Whether any series of that name or selector has a value now: tells a misspelt name from no traffic."""
 
+    def taken_at(self, query: str) -> str:
+        """The query that says when the newest sample that `query` reads was taken, in seconds; empty where the time of
+        a sample says it already. Asks nobody."""
+
     def names(self, query: str) -> tuple[str, ...]:
         """The metrics that `query` reads, each as `series_exist` takes it. Asks nobody; a query that is none of this
         system gives what it can."""

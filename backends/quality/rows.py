@@ -5,10 +5,11 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.json_text import decode_python
 from backends.models import FailedExpectation, Health, QualityScore, TrendPoint
@@ -23,13 +24,16 @@ CLOCK_SKEW = timedelta(minutes=5)
 
 
 class Limits(Struct, frozen=True):
-    """What scores mean: lower limits on 0..1, what to divide a score by, points of trend, the cadence where known."""
+    """What scores mean: limits, lower ones on 0..1 unless `better` or `unit` say otherwise, what to divide a score by,
+    points of trend, the cadence where known."""
 
     warn: float
     crit: float
     scale: float = 1.0
     history: int = 24
     cadence_s: float | None = None
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = ""
 
 
 def score_of(
@@ -45,33 +49,37 @@ def score_of(
         key=lambda pair: pair[0] or datetime.min.replace(tzinfo=UTC),
     )[-limits.history :]
     at, newest = timed[-1]
-    score, reason = _read_score(newest["score"], limits.scale)
+    score, reason = _read_score(newest["score"], limits)
     if reason is None:
         reason = _why_no_time(at, newest["evaluated_at"], now)
-    state: Health = "unknown"
-    if score is not None and at is not None and reason is None:
-        state = "critical" if score < limits.crit else "warning" if score < limits.warn else "ok"
-        if (reason := _why_old(at, [time for time, _ in timed if time], limits, now)) is not None:
-            state = outdated(state)
+    judged = score is not None and at is not None and reason is None
+    if judged and at is not None:
+        reason = _why_old(at, [time for time, _ in timed if time], limits, now)
     failures, trouble = _read_failures(newest.get("failures"))
     run_ref = newest.get("run_ref")
-    return QualityScore(
+    found = QualityScore(
         ref=f"{backend}/{dataset}",
         backend=backend,
         dataset=dataset,
         score=score,
         warn=limits.warn,
         crit=limits.crit,
-        state=state,
+        state="unknown",
         evaluated_at=at,
         age_s=max(0.0, (now - at).total_seconds()) if at else None,
         passed=_count(newest.get("passed")),
         total=_count(newest.get("total")),
         failures=failures,
-        trend=tuple(_trend(timed, limits.scale)),
+        trend=tuple(_trend(timed, limits)),
         run_ref=clean(str(run_ref), 300) if run_ref else None,
         reason="; ".join(filter(None, (reason, trouble))) or None,
+        better=limits.better,
+        unit=limits.unit,
     )
+    if not judged or score is None:
+        return found
+    state = found.judged(score)
+    return replace(found, state=outdated(state) if reason is not None else state)
 
 
 def outdated(state: Health) -> Health:
@@ -87,13 +95,13 @@ def as_column(failures: Sequence[FailedExpectation]) -> list[dict[str, str]]:
     return [{"check": failure.check, "detail": failure.detail} for failure in shown]
 
 
-def _trend(timed: list[tuple[datetime | None, Mapping[str, Any]]], scale: float) -> list[TrendPoint]:
-    points = ((at, _read_score(row["score"], scale)[0]) for at, row in timed)
+def _trend(timed: list[tuple[datetime | None, Mapping[str, Any]]], limits: Limits) -> list[TrendPoint]:
+    points = ((at, _read_score(row["score"], limits)[0]) for at, row in timed)
     return [TrendPoint(at, score) for at, score in points if at is not None and score is not None]
 
 
-def _read_score(value: Any, scale: float) -> tuple[float | None, str | None]:
-    """The score on 0..1, or why there is none."""
+def _read_score(value: Any, limits: Limits) -> tuple[float | None, str | None]:
+    """The score on 0..1, or in its unit, or why there is none."""
     if value is None or value == "":
         return None, "no data"
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
@@ -106,9 +114,11 @@ def _read_score(value: Any, scale: float) -> tuple[float | None, str | None]:
         return None, "score is NaN"
     if math.isinf(number):
         return None, "score is infinite"
-    score = number / scale
+    score = number / limits.scale
+    if limits.unit:
+        return score, None
     if not -1e-9 <= score <= 1 + 1e-9:
-        return None, f"score {number:g} is outside 0..{scale:g}"
+        return None, f"score {number:g} is outside 0..{limits.scale:g}"
     return min(1.0, max(0.0, score)), None
 
 

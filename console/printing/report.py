@@ -161,10 +161,15 @@ def _red(facts: Facts) -> Iterable[OpenItem]:
             text = f"{run.pipeline} failed {ago((facts.made_at - run.ended_at).total_seconds())} ago and not run since"
             yield OpenItem(kind="red", ref=run.ref, text=text)
     for score in (item for item in facts.items if isinstance(item, QualityScore) and item.state == "critical"):
-        bad = [point for point in score.trend if point.score >= score.crit]
-        last_good = max((point.at for point in bad), default=None)
+        good = [point for point in score.trend if not score.is_beyond(point.score, score.crit)]
+        last_good = max((point.at for point in good), default=None)
         if score.trend and score.trend[0].at <= before and (last_good is None or last_good <= before):
-            yield OpenItem(kind="red", ref=score.ref, text=f"{score.dataset} below {score.crit:g} for a day or longer")
+            yield OpenItem(kind="red", ref=score.ref, text=_long_red(score))
+
+
+def _long_red(score: QualityScore) -> str:
+    side = "above" if score.better == "lower" else "below"
+    return f"{score.dataset} {side} {score.crit:g}{f' {score.unit}' if score.unit else ''} for a day or longer"
 
 
 def _section(heading: str, lines: Sequence[str]) -> list[str]:
@@ -186,7 +191,7 @@ def _evidence(facts: Facts) -> list[str]:
                 words = item.error or (run_reason(item) if item.state == "success" else "") or "no reason given"
                 lines.append(f"- run `{item.ref}` {item.state}: {_plain(words)}{_link(item.url)}")
             case QualityScore() if item.state in ("critical", "unknown"):
-                score = "no data" if item.score is None else f"{item.score:.2f} (limit {item.crit:g})"
+                score = "no data" if item.score is None else f"{item.told(item.score)} (limit {item.crit:g})"
                 failed = [f"{failure.check}: {failure.detail}" for failure in item.failures[:5]]
                 words = "; ".join([*filter(None, [item.reason]), *failed])
                 lines.append(f"- dataset `{item.dataset}` {item.state} {score}{': ' + _plain(words) if words else ''}")

@@ -61,14 +61,14 @@ def _history(run: PipelineRun, view: View) -> str:
 
 
 def _score(score: QualityScore, view: View) -> str:
-    if score.score is None:
-        return "no data"
-    limit = score.crit if score.score < score.crit else score.warn
-    return f"{score.score:.2f}" + (f" < {limit:.2f}" if score.score < limit else "")
+    return score.words
 
 
 def _trend(score: QualityScore, view: View) -> str:
-    return sparkline([point.score for point in score.trend], 12, low=min(0.5, score.crit), high=1.0)
+    values = [point.score for point in score.trend]
+    if score.better == "lower" or score.unit:
+        return sparkline(values, 12, low=min([0.0, *values]), high=max([score.crit, score.warn, *values]) or 1.0)
+    return sparkline(values, 12, low=min(0.5, score.crit), high=1.0)
 
 
 def _why(score: QualityScore, view: View) -> str:

@@ -148,8 +148,9 @@ def _score_line(score: QualityScore) -> str:
     if score.score is None or score.state == "unknown":
         return f"{score.dataset}: {score.reason or 'nobody knows its quality'}"
     failed = f", {score.failures[0].check}: {score.failures[0].detail}" if score.failures else ""
-    limit = score.crit if score.score < score.crit else score.warn
-    return f"{score.dataset} scored {score.score:.2f}, at least {limit:.2f} is wanted{failed}"
+    limit = score.warn if score.broken is None else score.broken
+    wanted = f"at {'most' if score.better == 'lower' else 'least'} {score.told(limit)} is wanted"
+    return f"{score.dataset} scored {score.told(score.score)}, {wanted}{failed}"
 
 
 def _found(kind: TriageKind, evidence: list[str]) -> Triage:

@@ -115,14 +115,17 @@ class ItemDetail(Detail):
     def _score(self, score: QualityScore) -> list[Row]:
         rows = [row("score", score_words(score), style_of(score.state))]
         rows += [row("why", score.reason)] if score.reason else []
-        rows.append(row("limits", f"warning below {score.warn:.2f}, critical below {score.crit:.2f}"))
+        side = "above" if score.better == "lower" else "below"
+        limits = f"warning {side} {score.told(score.warn)}, critical {side} {score.told(score.crit)}"
+        rows.append(row("limits", limits))
         if score.total is not None:
             rows.append(row("checks", f"{score.passed} of {score.total} passed"))
         rows.append(row("measured", self.when(score.evaluated_at)))
         if score.trend:
             values = [point.score for point in score.trend]
             bars = trend(score, TREND_WIDTH, self.of.bars)
-            rows.append(row("trend", f"{bars}  {min(values):.2f} to {max(values):.2f} over {len(values)} measurements"))
+            span = f"{score.told(min(values))} to {score.told(max(values))}"
+            rows.append(row("trend", f"{bars}  {span} over {len(values)} measurements"))
         if score.freshness is not None:
             words = freshness_words(score.freshness, self.session.context.zone)
             rows.append(row("freshness", words, style_of(score.freshness.state)))
@@ -189,7 +192,7 @@ def _span(points: Sequence[tuple[datetime, float]], now: datetime) -> str:
 def _of_value(value: float | None, score: QualityScore) -> str:
     if value is None:
         return MUTED
-    return style_of("critical" if value < score.crit else "warning" if value < score.warn else "ok")
+    return style_of(score.judged(value))
 
 
 def heading(text: str) -> list[Row]:

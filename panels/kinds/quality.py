@@ -17,13 +17,7 @@ def tone(score: QualityScore) -> Tone:
 
 def score_words(score: QualityScore) -> str:
     """A breached limit shows both numbers (`0.71 < 0.80`), an intact one only the score."""
-    if score.score is None:
-        return "no data"
-    shown = f"{score.score:.2f}"
-    for limit in (score.crit, score.warn):
-        if score.score < limit:
-            return f"{shown} < {limit:.2f}"
-    return shown
+    return score.words
 
 
 def freshness_words(freshness: Freshness, zone: tzinfo) -> str:
@@ -57,8 +51,12 @@ def why(score: QualityScore) -> str:
 
 
 def trend(score: QualityScore, width: int, bars: str) -> str:
-    """The last measurements as bars; the floor lies below the critical limit, so that a breach is seen as a fall."""
+    """The last measurements as bars; the floor lies below the critical limit, so that a breach is seen as a fall. Where
+    lower is better, a breach is seen as a rise."""
     values = [point.score for point in score.trend]
+    if score.better == "lower" or score.unit:
+        top = max([score.crit, score.warn, *values[-width:]])
+        return sparkline(values, width, low=min([0.0, *values[-width:]]), high=1.08 * top or 1.0, bars=bars)
     floor = min([max(0.0, score.crit - 0.2), *values[-width:]])
     return sparkline(values, width, low=floor, high=1.08, bars=bars)
 
@@ -69,6 +67,16 @@ def _age(score: QualityScore, moment: Moment) -> Cell:
 
 def _passed(score: QualityScore, _: Moment) -> Cell:
     return Cell(NOTHING if score.total is None else f"{score.passed} of {score.total}", "muted")
+
+
+def _limits(score: QualityScore) -> str:
+    return f"{score.warn:.4g} / {score.crit:.4g}" if score.unit else f"{score.warn:.2f} / {score.crit:.2f}"
+
+
+def _goodness(score: QualityScore) -> float:
+    if score.score is None:
+        return 1.0
+    return -score.score if score.better == "lower" else score.score
 
 
 QUALITY: Kind[QualityScore] = Kind(
@@ -99,7 +107,7 @@ QUALITY: Kind[QualityScore] = Kind(
         ),
         Column(
             title="LIMITS",
-            cell=lambda score, _: Cell(f"{score.warn:.2f} / {score.crit:.2f}", "muted"),
+            cell=lambda score, _: Cell(_limits(score), "muted"),
             max_width=11,
             priority=4,
         ),
@@ -117,7 +125,7 @@ QUALITY: Kind[QualityScore] = Kind(
     ),
     key=lambda score: score.ref,
     health=lambda score: score.state,
-    sort_key=lambda score: (severity_rank(score.state), 1.0 if score.score is None else score.score, score.dataset),
+    sort_key=lambda score: (severity_rank(score.state), _goodness(score), score.dataset),
     counted=lambda score: ((score.state, tone(score)),),
     count_order=_COUNTED,
     reason=reason,

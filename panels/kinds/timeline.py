@@ -183,15 +183,15 @@ def _run(run: PipelineRun, zone: tzinfo) -> str:
 
 
 def scored(score: QualityScore) -> str:
-    """A score below its limit as an event."""
-    return f"{score.dataset} scored {score.score:.2f}"
+    """A score beyond its limit as an event."""
+    return f"{score.dataset} scored {'no data' if score.score is None else score.told(score.score)}"
 
 
 def breached_since(score: QualityScore) -> datetime | None:
-    """When the first of its newest measurements below the limit was made, as far as the trend goes back."""
+    """When the first of its newest measurements beyond the limit was made, as far as the trend goes back."""
     began = score.evaluated_at
     for point in reversed(score.trend):
-        if point.score >= score.warn:
+        if not score.is_beyond(point.score, score.warn):
             break
         began = point.at
     return began

@@ -10,14 +10,14 @@ import pytest
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import QualityScore
-from backends.quality.prometheus import PrometheusQuality
+from backends.quality.metric import MetricQuality
 from backends.registry import AdapterContext, build
 from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now, score_of
 from tests.backends.fake_prometheus import FakePrometheus
 
 SCORE, FAILED = "data_quality_score", "data_quality_check_failed"
 HOUR = timedelta(hours=1)
-Connect = Callable[..., PrometheusQuality]
+Connect = Callable[..., MetricQuality]
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ async def connect(fake: FakePrometheus, tmp_path: Path) -> AsyncIterator[Connect
     prom = build("metrics", "prometheus", {"url": fake.url}, AdapterContext("prom", tmp_path, tmp_path, http))
     built = [prom]
 
-    def connected(**config: Any) -> PrometheusQuality:
+    def connected(**config: Any) -> MetricQuality:
         config = {"query": SCORE, **({} if "url" in config else {"metrics": "prom"}), **config}
         context = AdapterContext("scores", tmp_path, tmp_path, http, metrics={"prom": prom}.__getitem__)
-        adapter: PrometheusQuality = build("quality", "prometheus", config, context)
+        adapter: MetricQuality = build("quality", "metric", config, context)
         built.append(adapter)
         return adapter
 
@@ -49,7 +49,7 @@ async def connect(fake: FakePrometheus, tmp_path: Path) -> AsyncIterator[Connect
 
 
 @pytest.fixture
-def adapter(connect: Connect) -> PrometheusQuality:
+def adapter(connect: Connect) -> MetricQuality:
     return connect(window="24m", cadence="5m", failures=FAILED)
 
 
@@ -73,12 +73,12 @@ class TestPrometheusQuality(QualityContract):
     pass
 
 
-async def only(adapter: PrometheusQuality) -> QualityScore:
+async def only(adapter: MetricQuality) -> QualityScore:
     (found,) = await adapter.scores()
     return found
 
 
-async def refusal(adapter: PrometheusQuality) -> BackendError:
+async def refusal(adapter: MetricQuality) -> BackendError:
     with pytest.raises(BackendError) as caught:
         await adapter.scores()
     assert caught.value.fix
@@ -208,7 +208,7 @@ def test_a_config_that_cannot_be_meant(config: dict[str, Any], words: str) -> No
 
 async def test_a_name_that_nobody_has_is_said_when_it_is_read() -> None:
     context = AdapterContext("q", Path(), Path(), Http())
-    adapter: PrometheusQuality = build("quality", "prometheus", {"query": "x", "metrics": "prom"}, context)
+    adapter: MetricQuality = build("quality", "prometheus", {"query": "x", "metrics": "prom"}, context)
     assert 'no metrics source "prom"' in (await refusal(adapter)).message
 
 
@@ -227,3 +227,37 @@ async def test_when_it_fell_is_known_within_a_step_of_the_trend(fake: FakePromet
     found = await only(connect(window="24h"))
     began = min(point.at for point in found.trend if point.score == 0.74)
     assert timedelta(minutes=16) < now() - began < timedelta(minutes=21)
+
+
+async def test_the_old_name_is_the_same_type(tmp_path: Path) -> None:
+    context = AdapterContext("scores", tmp_path, tmp_path, Http())
+    assert type(build("quality", "prometheus", {"query": "x", "metrics": "prom"}, context)) is MetricQuality
+
+
+async def test_where_less_is_better_the_limits_are_upper_ones_and_the_worst_is_the_highest(
+    fake: FakePrometheus, connect: Connect
+) -> None:
+    for pod, value in (("a", 120), ("b", 412)):
+        fake.put("latency", value, now(), model="churn", pod=pod)
+    found = await only(connect(query="latency", label="model", better="lower", unit="ms", warn=200, crit=300))
+    assert (found.score, found.state, found.words) == (412, "critical", "412 ms > 300 ms")
+    within = await only(connect(query="latency", label="model", better="lower", unit="ms", warn=412, crit=500))
+    assert (within.state, within.words) == ("ok", "412 ms")
+    fake.put("drift", 0.25, now(), model="churn")
+    drift = await only(connect(query="drift", label="model", better="lower", warn=0.2, crit=0.3))
+    assert (drift.state, drift.words) == ("warning", "0.25 > 0.20")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"better": "lower"}, "both are needed"), ({"unit": "ms", "warn": 1}, "both are needed"),
+        ({"better": "lower", "warn": 0.3, "crit": 0.2}, "warn <= crit, since lower is better"),
+        ({"warn": 0.7}, "crit <= warn, since higher is better"), ({"warn": 95, "crit": 80}, "0 to 1"),
+        ({"unit": "ms", "better": "lower", "warn": 3, "crit": 2}, "warn <= crit"),
+    ],
+)  # fmt: skip
+def test_limits_that_make_no_sense_are_refused(tmp_path: Path, config: dict[str, Any], words: str) -> None:
+    context = AdapterContext("scores", tmp_path, tmp_path, Http())
+    with pytest.raises(BackendError, match=words):
+        build("quality", "metric", {"query": "x", "metrics": "prom", **config}, context)

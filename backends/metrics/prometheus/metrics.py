@@ -114,6 +114,10 @@ class PrometheusMetrics:
         """As the port says; "now" reaches back as far as the server's lookback, usually 5 min."""
         return bool(await self.instant(f"count({metric}\n)"))
 
+    def taken_at(self, query: str) -> str:
+        """`timestamp(…)`: when the newest sample was scraped, for a plain selector; of what computes it is now."""
+        return f"timestamp({query}\n)"
+
     def names(self, query: str) -> tuple[str, ...]:
         """As the port says; a name that is no plain word comes as a selector."""
         return tuple(

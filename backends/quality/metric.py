@@ -1,16 +1,18 @@
-"""Quality scores in Prometheus, or whatever a metrics source knows: one series for each dataset.
+"""Quality scores, drift, accuracy, latency of predictions: whatever a metrics source knows, one series a dataset.
 
 ```toml
 [[contexts.production.quality]]
 name = "scores"
-type = "prometheus"
-metrics = "prom"                        # a metrics entry; or: url = "http://prometheus:9090"
+type = "metric"                         # or "prometheus", the same by its old name
+metrics = "prom"                        # a metrics entry, also of CloudWatch; or: url = "http://prometheus:9090"
 query = "min by (dataset) (data_quality_score)"
 label = "dataset"                       # the label that names the dataset
 datasets = ["customers"]                # these have to be there; others are shown too
 warn = 0.95
 crit = 0.80
 scale = 1                               # 100 where the metric counts 0..100
+better = "higher"                       # "lower" for drift and latency: the limits are upper ones then
+unit = ""                               # "ms": the limits are of this unit, and not of 0..1
 history = 24                            # points of trend …
 window = "24h"                          # … over this time; 0 or 1 points: no trend
 evaluated_at = "max(push_time_seconds)" # a query for when each was evaluated, in seconds; without labels: for all
@@ -21,12 +23,14 @@ check_label = "check"
 Without `evaluated_at` it is `timestamp(query)`: when the newest sample was scraped, for a plain selector; of anything
 that computes it is now. What a Pushgateway was told once it repeats for ever, always as new: there `evaluated_at` says
 the truth. A dataset that had a score in `window` and has none now is `unknown`, not gone.
+Of CloudWatch `label` is a dimension (`query = "Platform:DataQualityScore.Minimum[1h]"`), the period is that of the
+evaluations, and a score is as old as the end of its period.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -44,14 +48,16 @@ Row = dict[str, Any]
 FINE = 24
 
 
-class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MetricQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is asked, and what it means.
 
     query: one series for each dataset.
     label: the label that names the dataset.
     datasets: these have to be there; others are shown, too.
-    warn: a score below this (0..1, after `scale`) is a warning.
-    crit: a score below this is critical.
+    warn: a score that is worse than this (0..1, after `scale`) is a warning; by default 0.95.
+    crit: a score that is worse than this is critical; by default 0.80.
+    better: `lower` where less is better, as of drift and latency: both limits are needed then.
+    unit: what is measured, where it is no share of 1, as `ms`: both limits are needed then.
     scale: 100 where the metric counts 0..100.
     history: points of trend; 0 or 1: none.
     window: the time over which the trend goes.
@@ -64,8 +70,10 @@ class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_
     query: str
     label: str = "dataset"
     datasets: tuple[str, ...] = ()
-    warn: float = 0.95
-    crit: float = 0.80
+    warn: float | None = None
+    crit: float | None = None
+    better: Literal["higher", "lower"] = "higher"
+    unit: str = ""
     scale: float = 1.0
     history: int = 24
     window: Duration = Duration(86400)
@@ -78,8 +86,7 @@ class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_
         super().__post_init__()
         if not self.query.strip() or not self.label.strip():
             raise ValueError("query, label: neither may be empty")
-        if not 0 <= self.crit <= self.warn <= 1:
-            raise ValueError("warn, crit: 0 <= crit <= warn <= 1 (95 % is 0.95), whatever the scale")
+        self._refuse_limits()
         if not self.scale > 0:
             raise ValueError("scale: more than 0")
         if not 0 <= self.history <= 1000:
@@ -87,22 +94,40 @@ class PrometheusQualityConfig(Source, frozen=True, kw_only=True, forbid_unknown_
         if self.window < 60 or (self.cadence is not None and self.cadence <= 0):
             raise ValueError("window: at least 1m; cadence: more than 0s")
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """`warn` and `crit`."""
+        return (0.95 if self.warn is None else self.warn, 0.80 if self.crit is None else self.crit)
 
-class PrometheusQuality:
+    def _refuse_limits(self) -> None:
+        if (self.better == "lower" or self.unit) and (self.warn is None or self.crit is None):
+            raise ValueError("warn, crit: both are needed where better or unit are said")
+        warn, crit = self.limits
+        low, high = (warn, crit) if self.better == "lower" else (crit, warn)
+        if low > high:
+            order = "warn <= crit" if self.better == "lower" else "crit <= warn"
+            raise ValueError(f"warn, crit: {order}, since {self.better} is better")
+        if not self.unit and not 0 <= low <= high <= 1:
+            raise ValueError("warn, crit: 0 to 1 (95 % is 0.95), whatever the scale; or say the `unit`")
+
+
+class MetricQuality:
     """`Quality` by instant queries for now, and range queries for the trend: the window, and finer its last step.
 
     A trend that fails costs no score.
     """
 
     api = 1
-    Config = PrometheusQualityConfig
+    Config = MetricQualityConfig
 
-    def __init__(self, config: PrometheusQualityConfig, context: AdapterContext) -> None:
+    def __init__(self, config: MetricQualityConfig, context: AdapterContext) -> None:
         self._config = config
         self._name = context.name
-        self._limits = Limits(config.warn, config.crit, config.scale, max(1, config.history), config.cadence)
+        warn, crit = config.limits
+        self._limits = Limits(
+            warn, crit, config.scale, max(1, config.history), config.cadence, config.better, clean(config.unit, 20)
+        )
         self._metrics = SourceMetrics(config, context)
-        self._when = config.evaluated_at or f"timestamp({config.query}\n)"
 
     async def scores(self) -> list[QualityScore]:
         """By name. Raises BackendError as `Metrics.instant`, `not_found` where no series has the label, and what
@@ -152,21 +177,22 @@ class PrometheusQuality:
 
     async def _current(self, metrics: Metrics) -> dict[str, Row]:
         """The row of each dataset: the worst of its series, evaluated when the oldest of them was."""
-        samples, times = await together(metrics.instant(self._config.query), metrics.instant(self._when))
-        when: dict[str, float] = {}
-        for sample in times:
-            if sample.value is not None:
-                name = self._dataset(sample.labels)
-                when[name] = min(sample.value, when.get(name, sample.value))
+        when = self._when(metrics)
+        samples, times = await together(metrics.instant(self._config.query), _asked(metrics, when))
+        taken: dict[str, float] = {}
+        for sample in times if when else samples:
+            name, at = self._dataset(sample.labels), sample.value if when else sample.at.timestamp()
+            if at is not None:
+                taken[name] = min(at, taken.get(name, at))
         worst: dict[str, Sample] = {}
         for sample in samples:
             name = self._dataset(sample.labels)
-            if name not in worst or _rank(sample) < _rank(worst[name]):
+            if name not in worst or self._rank(sample) < self._rank(worst[name]):
                 worst[name] = sample
         return {
             name: {
                 "score": sample.reason if sample.value is None else sample.value,
-                "evaluated_at": _time(when.get(name, when.get(self._name))),
+                "evaluated_at": _time(taken.get(name, taken.get(self._name))),
             }
             for name, sample in worst.items()
         }
@@ -207,27 +233,45 @@ class PrometheusQuality:
         self, metrics: Metrics, start: datetime, end: datetime, step: float
     ) -> dict[str, dict[datetime, float]]:
         """By dataset the distinct evaluations that the steps fall on: when, and the score."""
-        scores, times = await together(
-            metrics.range(self._config.query, start=start, end=end, step=step),
-            metrics.range(self._when, start=start, end=end, step=step),
-        )
-        when = self._lowest(times)
+        when = self._when(metrics)
+        ranged = metrics.range(self._config.query, start=start, end=end, step=step)
+        if not when:
+            return {
+                name: {at: value for at, value in sorted(values.items()) if start <= at}
+                for name, values in self._worst(await ranged, self._worse).items()
+            }
+        scores, times = await together(ranged, metrics.range(when, start=start, end=end, step=step))
+        taken = self._worst(times, min)
         found: dict[str, dict[datetime, float]] = {}
-        for name, values in self._lowest(scores).items():
-            times_of = when.get(name, when.get(self._name, {}))
+        for name, values in self._worst(scores, self._worse).items():
+            times_of = taken.get(name, taken.get(self._name, {}))
             evaluated = ((_time(times_of.get(at)), value) for at, value in sorted(values.items()))
             found[name] = {at: value for at, value in evaluated if at is not None}
         return found
 
-    def _lowest(self, found: Sequence[Series]) -> dict[str, dict[datetime, float]]:
-        """The lowest value of each dataset at each step."""
-        lowest: dict[str, dict[datetime, float]] = {}
+    def _when(self, metrics: Metrics) -> str:
+        return self._config.evaluated_at or metrics.taken_at(self._config.query)
+
+    def _worse(self, one: float, other: float) -> float:
+        return max(one, other) if self._config.better == "lower" else min(one, other)
+
+    def _rank(self, sample: Sample) -> tuple[int, float]:
+        """What cannot be judged first, then the worst: one series that is well must not hide another."""
+        if sample.value is None:
+            return 0, 0.0
+        return 1, -sample.value if self._config.better == "lower" else sample.value
+
+    def _worst(
+        self, found: Sequence[Series], worse: Callable[[float, float], float]
+    ) -> dict[str, dict[datetime, float]]:
+        """The worst value of each dataset at each step."""
+        worst: dict[str, dict[datetime, float]] = {}
         for series in found:
-            values = lowest.setdefault(self._dataset(series.labels), {})
+            values = worst.setdefault(self._dataset(series.labels), {})
             for point in series.points:
                 if point.value is not None:
-                    values[point.at] = min(point.value, values.get(point.at, point.value))
-        return lowest
+                    values[point.at] = worse(point.value, values.get(point.at, point.value))
+        return worst
 
     def _dataset(self, labels: Mapping[str, str]) -> str:
         """Named by the label; what has no label at all is named as this entry is."""
@@ -249,9 +293,8 @@ def _is_nameless(dataset: str) -> bool:
     return dataset.startswith("(no label ")
 
 
-def _rank(sample: Sample) -> tuple[int, float]:
-    """What cannot be judged first, then the lowest: one series that is well must not hide another."""
-    return (0, 0.0) if sample.value is None else (1, sample.value)
+async def _asked(metrics: Metrics, query: str) -> list[Sample]:
+    return await metrics.instant(query) if query else []
 
 
 def _time(seconds: float | None) -> datetime | None:
