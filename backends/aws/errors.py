@@ -30,6 +30,7 @@ _FIX: dict[ErrorKind, str] = {
     "not_found": "check the name, and region and account under `aws`",
 }
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_ENDED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NAMED_RIGHT = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 # The names of services in policies, where they are not those of boto3.
 _IN_POLICIES = {"elbv2": "elasticloadbalancing"}
@@ -103,7 +104,11 @@ def _of_an_answer(error: "Exception", where: str, service: str) -> BackendError:
         right = named[1] if named else right_of(of, operation)
         fix = f"allow {right} to this role or user (docs/aws.md has the policy)"
         return BackendError("auth", f"{where}: no right {right}: {quoted(words)}", fix=fix, status=status)
-    return _failed(kind, where, words, status)
+    failed = _failed(kind, where, words, status)
+    if code in _ENDED:
+        fix = "the credentials have ended, or this host's clock is wrong: get new ones"
+        return BackendError("auth", failed.message, fix=fix, status=status)
+    return failed
 
 
 def sso_login(profile: str) -> str:

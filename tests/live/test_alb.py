@@ -5,12 +5,15 @@ import asyncio
 import json
 import shlex
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backends.aws.account import Account
+from backends.deployments.alb.health import Group, Target
+from backends.deployments.alb.places import Place
 from backends.deployments.alb.rules import Rule
 from backends.deployments.alb.switch import AlbSwitch
 from backends.deployments.alb.writer import Writer
@@ -232,7 +235,7 @@ async def test_what_is_not_there_names_its_key(bench: Bench, service: TwoColors,
     group = bench.balancer.groups["green"][:-4] + "0000"
     adapter = switch_of(bench, service, http, target_groups={**bench.balancer.groups, "green": group})
     refused = await error_of(adapter)
-    assert (refused.kind, "correct `target_groups`" in refused.fix) == ("conflict", True)
+    assert (refused.kind, "correct `target_groups`" in refused.fix) == ("not_found", True)
     with pytest.raises(BackendError) as caught:
         await adapter.preflight(await adapter.observe(), GREEN)
     assert (caught.value.kind, group in caught.value.message) == ("not_found", True)
@@ -269,6 +272,18 @@ async def test_the_caller_of_another_account_reads_nothing(
         await adapter.preflight(SwitchState(weights=BLUE, revision="x"), GREEN)
     assert (caught.value.kind, "111122223333" in caught.value.message) == ("auth", True)
     assert called == []
+
+
+async def test_who_can_not_be_asked_for_keeps_nobody_from_going_back(
+    bench: Bench, service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody(self: Account) -> Any:
+        raise BackendError("unreachable", "AWS: sts: connection refused")
+
+    monkeypatch.setattr(Account, "caller", nobody)
+    adapter = switch_of(bench, service, http)
+    (finding,) = (each for each in await adapter.preflight(await adapter.observe(), GREEN) if each.code == "identity")
+    assert (finding.level, finding.overridable) == ("block", True)  # a rollback is warned of it
 
 
 # ---- health of the targets
@@ -423,6 +438,32 @@ async def test_a_mark_that_is_none_is_odd(bench: Bench, service: TwoColors, http
     bench.elb.add_tags(ResourceArns=[rule], Tags=[{"Key": "tealdeck:mark", "Value": "of a newer program"}])
     found = await switch_of(bench, service, http).observe()
     assert (found.weights, "of a newer program" in found.odd_mark) == (BLUE, True)
+
+
+# ---- deploying
+
+
+async def test_a_version_is_up_when_the_load_balancer_has_its_targets(
+    bench: Bench, service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(bench, service, http, deploy=["true"])
+    deployer = adapter.deployer
+    assert deployer is not None
+    states = {"state": "initial"}
+
+    async def read(account: Account, place: Place) -> Group:
+        state = states["state"] if place.name == adapter._groups["green"].name else "healthy"
+        targets = tuple(Target(f"10.0.0.{n}:80", state if n == 2 else "healthy") for n in (1, 2))
+        return Group(place=place, at=datetime.now(UTC), targets=targets)
+
+    monkeypatch.setattr("backends.deployments.alb.switch.read_group", read)
+    version = service.version("green")
+    found = await deployer.rollout("green", version)
+    assert (found.state, "10.0.0.2:80 is being registered" in found.detail) == ("progressing", True)
+    service.faults["green"].status = 503
+    assert (await deployer.rollout("green", version)).state == "complete"  # its health is asked next, and says no
+    service.faults["green"].status, states["state"] = 200, "healthy"
+    assert (await deployer.rollout("green", version)).state == "complete"
 
 
 # ---- retiring

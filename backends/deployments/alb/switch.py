@@ -12,11 +12,11 @@ target_groups = { blue = "arn:…:targetgroup/model-blue/73e2d6bc", green = "arn
 Rights, limits and a first ten minutes: docs/aws.md.
 """
 
+import asyncio
 import json
 import shlex
 import time
 from collections.abc import Awaitable
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from msgspec import field
@@ -46,6 +46,7 @@ from backends.settings import Duration
 from backends.text import clean, first_line
 from backends.together import together
 
+READ_BACK_S = (0.2, 0.5, 0.0)
 T = TypeVar("T")
 
 
@@ -126,7 +127,7 @@ class AlbSwitch:
         self._writer = Writer(self._account, config.target_groups)
         self._sides = UrlSides(config, context.http)
         commands = command_deployer(config, context, health=self.color_health, observe=self.observe)
-        self._deployer = Patient(commands, self._may_go) if commands is not None else None
+        self._deployer = Patient(commands, self._may_go, self._waits_for) if commands is not None else None
         self._last: dict[str, list[Action]] = {}
         self._shown_at = float("-inf")
 
@@ -186,11 +187,11 @@ class AlbSwitch:
         return endpoints_of(control.weights, groups, self._config.min_healthy, control.live)
 
     async def color_health(self, color: str) -> ColorState:
-        """The targets of its group, and the color's own word. Never raises."""
+        """The targets of its group, as they were a second ago at most, and the color's own word. Never raises."""
         if color not in self._groups:
             known = ", ".join(self._config.colors)
             return ColorState(healthy=None, detail=f'no color "{clean(color, 64)}" here (known: {known})')
-        told, group = await together(self._sides.health(color), self._target(self._groups[color]))
+        told, group = await together(self._sides.health(color), self._board.group(self._groups[color], watched=True))
         return self._side(group, told, color)
 
     async def request_counts(self) -> dict[str, int]:
@@ -204,7 +205,7 @@ class AlbSwitch:
         """
         self._check(weights)
         needed_s = self._longest_s(weights)
-        who = identity(await self._account.caller(), self._account_id, self._region)
+        who = await self._identity()
         lasting = await self._account.lifetime(needed_s)
         rules, groups = await together(self._read(), self._targets())
         attributes, tags = await together(
@@ -243,7 +244,7 @@ class AlbSwitch:
                 await self._writer.write(rules, weights, stamp=stamp, fence=fence, journal=journal)
             finally:
                 self._board.forget()
-            after = await self.observe()
+            after = await self._written(weights, stamp)
         if after.weights != weights or after.stamp != stamp:
             said = first_line(after.detail) or shares_words(after.weights)
             raise BackendError("conflict", f"{self._where()}: somebody wrote in the same moment: {said}")
@@ -270,6 +271,26 @@ class AlbSwitch:
     async def aclose(self) -> None:
         """Nothing is held open but what all of this process share."""
 
+    async def _identity(self) -> Finding:
+        """As whom. Raises BackendError(auth) for another account. Who can not be asked for keeps nobody from going
+        back."""
+        try:
+            return identity(await self._account.caller(), self._account_id, self._region)
+        except BackendError as error:
+            if error.kind not in ("unreachable", "timeout", "rate_limited", "malformed"):
+                raise
+            text = f"who calls is not known: {error.message}"
+            return Finding(level="block", code="identity", text=text, fix="see that STS answers", overridable=True)
+
+    async def _written(self, weights: dict[str, int], stamp: str) -> SwitchState:
+        """What is there after a write that AWS has answered: what it describes may come a moment after."""
+        for wait_s in READ_BACK_S:
+            after = await self.observe()
+            if (after.weights, after.stamp) == (weights, stamp):
+                break
+            await asyncio.sleep(wait_s)
+        return after
+
     async def _ours(self, reading: Awaitable[T]) -> T:
         """What was read. Where that may not be, or is not there, the caller may be of another account: that is said
         instead. Raises BackendError."""
@@ -284,12 +305,6 @@ class AlbSwitch:
         rules = await self._ours(read_rules(self._account, self._places, self._config.target_groups))
         self._last = {rule.place.arn: rule.actions for rule in rules}
         return rules
-
-    async def _target(self, place: Place) -> Group:
-        try:
-            return await read_group(self._account, place)
-        except BackendError as error:
-            return Group(place=place, at=datetime.now(UTC), problem=error.message)
 
     async def _targets(self, *colors: str) -> dict[str, Group]:
         """Of these, or of both, now. Raises BackendError for a group that is not there, or may not be looked at."""
@@ -317,6 +332,16 @@ class AlbSwitch:
             if weights[color] > before.get(color, 0) and group.healthy < wanted:
                 words = f"{color.upper()} has {group.words}, at least {wanted} wanted: no traffic is sent there"
                 raise BackendError("conflict", words, fix=f"make {color.upper()} healthy first")
+
+    async def _waits_for(self, color: str) -> str:
+        """Which targets of a side that is up are not healthy yet, of as many as carry the traffic on the other."""
+        told, groups = await together(self._sides.health(color), self._targets())
+        if color in self._config.health and not told.healthy:
+            return ""  # it is the side itself, and that is asked next
+        group, others = groups[color], [other for name, other in groups.items() if name != color]
+        carrying = max((other.healthy for other in others), default=0)
+        needed = max(self._config.min_healthy, min(group.registered, carrying))
+        return "" if group.healthy >= needed else f"the load balancer has {group.words}"
 
     async def _may_go(self, color: str) -> None:
         rules, attributes = await together(self._read(), read_attributes(self._account, self._groups))
