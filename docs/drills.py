@@ -138,11 +138,11 @@ DRILLS = (
         told="flip with `--detach`, then `kill -9` of the pid that `teal action show ID -o json` names as `owner`",
         before=("nobody runs it",),
         keys=(
-            Key("4"), Key("b", ("Roll back analytics", "[ Roll back ]"), read_s=2.0), Key("Tab"),
+            Key("b", ("Roll back analytics", "[ Roll back ]"), read_s=2.0), Key("Tab"),
             Key("Enter", ("rolled back",)),
         ),
-        seen="the strip and `teal check` (exit 2) say since when nobody runs it; `b` plans the way back and brings "
-        "traffic back; `teal action resume ID` goes on forward instead",
+        seen="the strip and `teal check` (exit 2) say since when nobody runs it; `b`, from anywhere, plans the way "
+        "back, its button brings traffic back; `teal action resume ID` goes on forward instead",
     ),
 )  # fmt: skip
 
