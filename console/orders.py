@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CLOSING_S = 1.0
 PATIENCE_S = 6.0
 """So long a journal may take to say who acts; what is live does not wait longer for it."""
 
@@ -283,7 +284,10 @@ class Orders:
             task.cancel()
         await asyncio.gather(*caring, return_exceptions=True)
         if self._beside is not None:
-            await self._beside.aclose(wait=False)
+            with contextlib.suppress(TimeoutError):  # behind a write that hangs
+                async with asyncio.timeout(CLOSING_S):
+                    await self._beside.aclose()
+            self._beside = None
         if self._gate is not None:
             if self._console_id is not None and not hangs:
                 with contextlib.suppress(BackendError):

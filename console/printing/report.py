@@ -13,7 +13,7 @@ from actions.models import Action
 from actions.orphans import orphan_words, ways_out
 from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
-from backends.models import Alert, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
+from backends.models import Alert, CheckResult, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
 from backends.text import first_line
 from console.ports.derive import latest_runs
@@ -204,6 +204,8 @@ def _evidence(facts: Facts) -> list[str]:
                     f"- alert `{item.name}` still fires, acknowledged{by}{until}: {_plain(item.summary)}"
                     f"{_link(item.runbook_url)}"
                 )
+            case CheckResult() if item.state in ("critical", "unknown"):
+                lines.append(f"- check `{item.name}` {item.state}: {_plain(item.message)}")
             case Deployment() if item.health != "ok":
                 truth = item.truth
                 layers = f"control {truth.control.value}, endpoints {truth.endpoints.value}, data {truth.data.value}"

@@ -1,7 +1,8 @@
 """What began to be wrong and what ended, seen by one look after the other at the same sources. No I/O."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -25,9 +26,10 @@ class Turning:
         self._open: dict[tuple[str, str, str], Episode] = {}
         self._over: dict[tuple[str, str, str, datetime | None], None] = {}
         self._failing: dict[SourceKey, datetime] = {}
+        self._looked: dict[str, tuple[Sequence[Any], bool]] = {}
 
     def know(self, episodes: Iterable[Episode]) -> None:
-        """What is open by the books, so that its end is seen here."""
+        """What is open by the books, so that its end is seen here; before the first look."""
         for episode in episodes:
             if episode.until is None and episode.key not in self._over:
                 self._open.setdefault(episode.thing, episode)
@@ -38,13 +40,17 @@ class Turning:
         source = f"{snapshot.key.panel}.{snapshot.key.name}"
         read_at = snapshot.fetched_at
         if snapshot.error is not None:
+            self._looked.pop(source, None)
             return self._compare(source, self._lost(snapshot, now), now, lambda _: None)
         if read_at is None or read_at < self._began:
             return []
         self._failing.pop(snapshot.key, None)
+        whole = sure and not snapshot.missing
+        if self._looked.get(source) == (snapshot.items, whole):
+            return self._still(source, read_at)
+        self._looked[source] = snapshot.items, whole
         reading = reading_of(snapshot.key.panel)
         found = _some(source, reading.problems(snapshot.items)) if reading is not None else []
-        whole = sure and not snapshot.missing
 
         def over(episode: Episode) -> datetime | None:
             if episode.kind == "source":
@@ -52,6 +58,13 @@ class Turning:
             return reading.over(snapshot.items, episode, read_at) if whole and reading is not None else None
 
         return self._compare(source, found, read_at, over)
+
+    def _still(self, source: str, at: datetime) -> list[Episode]:
+        """Nothing is new: what was so is so."""
+        for thing, episode in self._open.items():
+            if thing[0] == source:
+                self._open[thing] = replace(episode, seen_at=at)
+        return []
 
     def _lost(self, snapshot: Snapshot, now: datetime) -> list[Problem]:
         """A source that gives no answer is lost once what it said is stale."""

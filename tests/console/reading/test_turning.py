@@ -75,6 +75,17 @@ def test_a_check_began_when_it_was_seen_and_ended_when_it_was_seen_well() -> Non
     assert look(5, check("ok")) == []
 
 
+def test_a_read_that_says_the_same_is_a_sign_that_it_is_still_so() -> None:
+    look = Look("checks")
+    look(1, check("critical"), sure=False)
+    assert look(5, check("critical"), sure=False) == []
+    assert look(5.5, check("critical"), sure=True) == []
+    (ended,) = look.turning.look(
+        Snapshot(key=look.key, type="fake", items=(), fetched_at=at(9)), at(9), sure=True
+    )  # fmt: skip
+    assert (ended.seen_at, ended.until) == (at(5.5), at(9))
+
+
 def test_another_state_of_the_same_is_another_episode() -> None:
     look = Look("checks")
     look(1, check("warning"))
