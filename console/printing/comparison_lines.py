@@ -20,7 +20,7 @@ def headline(found: Comparison, now: datetime, zone: tzinfo) -> str:
     return f"{run_name(found.good_run_id, zone)}{ended}{took_words}"
 
 
-def against_good(found: Comparison) -> str:
+def against_good(found: Comparison, zone: tzinfo) -> str:
     """The most telling difference of each kind in one line, that there is none, or why nobody can say."""
     if found.good is None:
         return f"none to compare with: {found.why}"
@@ -31,7 +31,7 @@ def against_good(found: Comparison) -> str:
     told += [f"{each.task} {each.good:,} → {each.rows:,} rows" for each in found.rows[:1]]
     told += [f"{task.task} slower by {took(task.slower_s)}" for task in found.slower[:1]]
     more = sum(max(0, len(each) - 1) for each in (found.params, found.rows, found.slower))
-    return "; ".join([*told, *([f"and {more} more"] if more else [])]) or "no difference that is told"
+    return "; ".join([*told, *([f"and {more} more"] if more else [])]) or f"{run_name(found.good_run_id, zone)}: no difference that is told"
 
 
 def differences(found: Comparison) -> list[tuple[str, str]]:

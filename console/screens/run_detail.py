@@ -123,7 +123,7 @@ class RunDetail(Detail):
     def compose(self) -> ComposeResult:
         with Frame(title="Run", id="frame"):
             yield Static(id="subject", markup=False)
-            yield Paragraphs(8, id="about")
+            yield Paragraphs(10, id="about")
             with Container(id="split"):
                 with Container(id="task-side"):
                     yield Static(id="axis", markup=False)
@@ -299,7 +299,7 @@ class RunDetail(Detail):
         if found is not None:
             rows.append(row("diagnosis", found.meaning, style_of("warning")))
         if self._beside is not None:
-            rows.append(row("last ok", against_good(self._beside)))
+            rows.append(row("last good", against_good(self._beside, zone)))
         if found is not None:
             shown = (line for line in found.evidence if line not in (run.error, run.note))
             rows += [row("", line, MUTED) for line in shown]

@@ -91,15 +91,15 @@ async def test_params_tasks_rows_and_code_that_differ() -> None:
     assert said["code"] == "version 3 (aaaaaaa) → version 4 (3f2c1a9)"
     assert "rows 500 → 5000" in said["params"]
     assert headline(found, NOW, UTC) == "#8, 12m ago; this took 9m00s, that 8m00s"
-    assert "version 3 (aaaaaaa) → version 4 (3f2c1a9)" in against_good(found)
-    assert "load slower by 2m10s" in against_good(found)
+    assert "version 3 (aaaaaaa) → version 4 (3f2c1a9)" in against_good(found, UTC)
+    assert "load slower by 2m10s" in against_good(found, UTC)
 
 
 async def test_what_is_the_same_is_said_and_what_nobody_tells_is_not_called_so() -> None:
     system = System(8)
     same = await beside(system)
     assert differences(same) == [("the same", "params, durations, rows, code")]
-    assert against_good(same) == "no difference that is told"
+    assert against_good(same, UTC) == "#8: no difference that is told"
     system.told = {"9": RunInputs(params=None, code=""), "8": RunInputs(params={"a": 1}, code="")}
     system.of_tasks = {"8": BackendError("auth", "no")}
     blind = await beside(system, *(task(f"t{number}", 1) for number in range(30)))
@@ -147,5 +147,5 @@ def test_of_many_differences_a_few_are_written_out() -> None:
     rows = tuple(RowsDifference(task=f"t{number}", words="# rows", rows=1, good=2) for number in range(3))
     found = Comparison(good="air/etl/8", params=many, rows=rows)
     assert dict(differences(found))["params"].endswith("p3 2 → 1; and 5 more")
-    assert against_good(found).endswith("; and 10 more")
+    assert against_good(found, UTC).endswith("; and 10 more")
     assert json.dumps(many[0].name)
