@@ -31,7 +31,9 @@ def against_good(found: Comparison, zone: tzinfo) -> str:
     told += [f"{each.task} {each.good:,} → {each.rows:,} rows" for each in found.rows[:1]]
     told += [f"{task.task} slower by {took(task.slower_s)}" for task in found.slower[:1]]
     more = sum(max(0, len(each) - 1) for each in (found.params, found.rows, found.slower))
-    return "; ".join([*told, *([f"and {more} more"] if more else [])]) or f"{run_name(found.good_run_id, zone)}: no difference that is told"
+    if not told:
+        return f"{run_name(found.good_run_id, zone)}: no difference that is told"
+    return "; ".join([*told, *([f"and {more} more"] if more else [])])
 
 
 def differences(found: Comparison) -> list[tuple[str, str]]:
