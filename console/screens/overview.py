@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from backends.errors import BackendError
 from backends.models import Alert, Deployment, LogEntry, PipelineRun
 from console.clipboard import save_text
 from console.ports.store import Snapshot
@@ -21,9 +20,9 @@ from console.screens import readings
 from console.screens.about import copy_command_of, go_there, time_of, url_of
 from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
+from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
 from console.screens.prompt import Prompt
-from console.session import who_acts
 from panels.columns import Moment
 from panels.header import Header, Strip
 from panels.keybar import SAID_S, KeyBar
@@ -60,15 +59,12 @@ class Overview(Screen[None], inherit_bindings=False):
         self._touched = False
         self._begun = False
         self._was_roomy = False
-        self._open_actions: list[Action] = []
-        self._asking = False
-        self._blind = ""
-        self._over: set[str | None] = set()
         self._warned_at = float("-inf")
 
     # ---- building
 
     def compose(self) -> ComposeResult:
+        self._actions = OpenActions(self.app.session)
         self.header = Header(self.app.place)
         self.strip = Strip()
         card = SANDBOX_CARD if self.app.session.context.sandbox else ""
@@ -151,58 +147,36 @@ class Overview(Screen[None], inherit_bindings=False):
         if any(item.action for item in self.app.session.store.items("deployments")):
             self.read_actions()
 
-    def read_actions(self) -> None:
-        """Ask which actions are open now, if that is not being asked."""
-        if not self._asking:
-            self._asking = True
-            self._read_actions()
-
     @work(group="actions", exit_on_error=False)
-    async def _read_actions(self) -> None:
-        try:
-            found, blind = await self.app.session.actions(open_only=True), ""
-        except BackendError as error:
-            found, blind = self._open_actions, who_acts(error)
-        finally:
-            self._asking = False
-        before, was_blind = self._open_actions, self._blind
-        self._open_actions, self._blind = found, blind
-        if list(map(_seen, before)) != list(map(_seen, found)):
-            self._changed(before, found)
-        if blind != was_blind or before != found:
-            self._show_top()
-        self.app.attend(found)
-
-    def _changed(self, before: list[Action], found: list[Action]) -> None:
-        """Read what an action changes: while it goes on its service, once it has ended everything."""
-        over = {action.id for action in before} - {action.id for action in found}
-        self._over |= over
-        if over:
-            self.app.session.refresh()
-        else:
-            self.app.session.refresh("deployments")
-            self.app.session.refresh("timeline")
-        new = [action for action in found if action.id not in {known.id for known in before}]
-        shown = getattr(self.app.screen, "action_id", "")
-        if not self.is_current:
-            told = [action for action in new if action.id != shown]
+    async def read_actions(self) -> None:
+        """Ask which actions are open now, if that is not being asked."""
+        news = await self._actions.read()
+        if news is None:
+            return
+        if news.new and not self.is_current:
+            shown = getattr(self.app.screen, "action_id", "")
+            told = [action for action in news.new if action.id != shown]
             self.app.say("   ".join(f"@ {readings.action_words(action, self.app.symbols)}" for action in told))
+        if news.differs:
+            self._show_top()
+        self.app.attend(self._actions.found)
 
     @property
     def open_actions(self) -> list[Action]:
         """The actions that were open when last looked."""
-        return self._open_actions
+        return self._actions.found
 
     def _show_top(self) -> None:
         store, moment = self.app.session.store, self.moment()
         notes = self.app.session.orders.notes
-        worst = readings.health(store, self._open_actions, moment.now, notes, self._blind)
+        actions = self._actions
+        worst = readings.health(store, actions.found, moment.now, notes, actions.blind)
         lost = {
             found.key.name for found in store.snapshots("deployments") if readings.source_of(found, moment.now).lost
         }
         self.header.show(self.app.place, worst, store.items("deployments"), moment, lost)
         found = readings.troubles(
-            store, self._open_actions, notes, moment.now, moment.symbols, over=self._over, blind=self._blind
+            store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
         self.strip.show([*self.clock.said(moment), *found])
 
@@ -304,12 +278,12 @@ class Overview(Screen[None], inherit_bindings=False):
         """Back, as Esc; where there is nothing to go back to, out. With an action open one press is not enough."""
         if self._can_go_back:
             self.action_back()
-        elif self._open_actions and time.monotonic() - self._warned_at > SAID_S:
+        elif self.open_actions and time.monotonic() - self._warned_at > SAID_S:
             self._warned_at = time.monotonic()
-            what = "an action goes" if len(self._open_actions) == 1 else f"{len(self._open_actions)} actions go"
+            what = "an action goes" if len(self.open_actions) == 1 else f"{len(self.open_actions)} actions go"
             self.app.say(f"q again quits: {what} on without this console (@ shows it)")
         else:
-            self.app.leave(self._open_actions)
+            self.app.leave(self.open_actions)
 
     def action_filter(self) -> None:
         name = self.board.focused
@@ -394,8 +368,3 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def action_url(self) -> None:
         self.app.say(url_of(self.board.current))
-
-
-def _seen(action: Action) -> tuple[object, ...]:
-    """What of an action is told; its runner renews its lease all the time."""
-    return action.id, action.status, action.phase, action.hold, action.orphaned_since is not None
