@@ -19,7 +19,7 @@ from tests.two_colors import TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
 RPS = 30.0
-SEEN_S = 0.5  # between two reads of the rules by the data plane, and what it takes
+SEEN_S = 1.5  # the data plane looks each 0.2 s, and each look is a dozen calls one after the other
 
 
 @pytest.fixture(scope="module")
