@@ -30,6 +30,7 @@ ADAPTERS: dict[str, str] = {
     "pipelines.local": "backends.pipelines.local.pipelines:LocalPipelines",
     "pipelines.step-functions": "backends.pipelines.stepfunctions.pipelines:StepFunctionsPipelines",
     "quality.dbt": "backends.quality.dbt.quality:DbtQuality",
+    "quality.glue": "backends.quality.glue:GlueQuality",
     "quality.great-expectations": "backends.quality.great_expectations.quality:GreatExpectationsQuality",
     "quality.metric": "backends.quality.metric:MetricQuality",
     "quality.prometheus": "backends.quality.metric:MetricQuality",

@@ -1,0 +1,134 @@
+"""`glue` quality: the contract against a fake of Glue Data Quality, names of datasets, what is asked once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from backends.errors import BackendError
+from backends.quality.glue import GlueQuality
+from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
+from tests.backends.aws_fixtures import Connect, aws, connect
+from tests.fake_aws import FakeAws
+
+__all__ = ["aws", "connect"]
+
+pytestmark = pytest.mark.xdist_group("moto")
+
+
+class FakeDataQuality:
+    """Results, as Glue keeps them, in the order in which they were made."""
+
+    def __init__(self, aws: FakeAws) -> None:
+        self.results: list[dict[str, Any]] = []
+        aws.answers["glue.ListDataQualityResults"] = self.listed
+        aws.answers["glue.BatchGetDataQualityResult"] = self.got
+
+    def put(
+        self, score: float | None, at: Any, table: tuple[str, str] | None = ("lake", "orders"), **more: Any
+    ) -> None:
+        named = {"DataSource": {"GlueTable": {"DatabaseName": table[0], "TableName": table[1]}}} if table else {}
+        result = {"ResultId": f"dqresult-{len(self.results)}", "StartedOn": at - MINUTE / 60, "CompletedOn": at}
+        self.results.append({**result, **({"Score": score} if score is not None else {}), **named, **more})
+
+    def listed(self, asked: dict[str, Any]) -> dict[str, Any]:
+        after = asked["Filter"]["StartedAfter"]
+        wanted = [each for each in self.results if each["StartedOn"].timestamp() >= float(after)]
+        begin = int(asked.get("NextToken", 0))
+        page = [{"ResultId": each["ResultId"]} for each in wanted[begin : begin + 7]]
+        return {"Results": page, **({"NextToken": str(begin + 7)} if begin + 7 < len(wanted) else {})}
+
+    def got(self, asked: dict[str, Any]) -> dict[str, Any]:
+        assert len(asked["ResultIds"]) <= 100
+        return {"Results": [each for each in self.results if each["ResultId"] in asked["ResultIds"]]}
+
+
+@pytest.fixture
+def fake(aws: FakeAws) -> FakeDataQuality:
+    return FakeDataQuality(aws)
+
+
+@pytest.fixture
+def adapter(connect: Connect, fake: FakeDataQuality) -> GlueQuality:
+    found: GlueQuality = connect("quality", "glue")
+    return found
+
+
+@pytest.fixture
+def evaluate(fake: FakeDataQuality) -> Evaluate:
+    def put(evaluation: Evaluation) -> None:
+        rules = [{"Name": name, "Result": "FAIL"} for name in evaluation.failed_checks]
+        fake.put(evaluation.score, evaluation.at, ("lake", evaluation.dataset), RuleResults=rules)
+
+    return put
+
+
+@pytest.fixture
+def lose(aws: FakeAws) -> Lose:
+    return aws.stop
+
+
+class TestGlueQuality(QualityContract):
+    """Everything that tealdeck wants of a source of scores."""
+
+
+async def test_rules_that_failed_and_rules_without_a_verdict(fake: FakeDataQuality, connect: Connect) -> None:
+    rules = [
+        {"Name": "Rule_1", "Description": 'IsComplete "id"', "Result": "PASS"},
+        {"Name": "Rule_2", "Description": 'ColumnValues "amount" > 0', "Result": "FAIL",
+         "EvaluationMessage": "Value: 0.71 does not meet the constraint requirement!"},
+        {"Name": "Rule_3", "Result": "ERROR", "EvaluationMessage": "no such column"},
+    ]  # fmt: skip
+    fake.put(0.5, now(), RulesetName="orders-basic", RuleResults=rules, JobName="load", JobRunId="jr_1")
+    (score,) = await connect("quality", "glue", pipelines="glue").scores()
+    assert (score.dataset, score.suite, score.ref) == ("orders", "orders-basic", "mine/orders/orders-basic")
+    assert (score.passed, score.total, score.state) == (1, 3, "critical")
+    assert [(each.check, each.detail) for each in score.failures] == [
+        ('ColumnValues "amount" > 0', "Value: 0.71 does not meet the constraint requirement!")
+    ]
+    assert [(each.check, each.detail) for each in score.errors] == [("Rule_3", "no such column")]
+    assert score.run_ref == "glue/load/jr_1"
+
+
+async def test_what_a_dataset_is_called(fake: FakeDataQuality, connect: Connect) -> None:
+    fake.put(1, now(), ("lake", "orders"), RulesetName="a")
+    fake.put(1, now(), ("lake", "orders"), RulesetName="b")
+    fake.put(1, now(), ("raw", "orders"), RulesetName="a")
+    fake.put(1, now(), ("raw", "events"), RulesetName="a")
+    fake.put(1, now(), None, EvaluationContext="EvaluateDataQuality_node1", JobName="load")
+    fake.put(1, now(), None, JobName="load", RulesetName="z")
+    found = await connect("quality", "glue").scores()
+    assert sorted((score.dataset, score.suite) for score in found) == [
+        ("EvaluateDataQuality_node1", ""), ("events", "a"), ("lake.orders", "a"), ("lake.orders", "b"), ("load", "z"),
+        ("raw.orders", "a"),
+    ]  # fmt: skip
+    found = await connect("quality", "glue", rulesets=["b", "z"]).scores()
+    assert [score.suite for score in found] == ["z", "b"] or [score.suite for score in found] == ["b", "z"]
+
+
+async def test_a_result_is_asked_for_once_and_old_ones_not_at_all(
+    aws: FakeAws, fake: FakeDataQuality, connect: Connect
+) -> None:
+    fake.put(0.1, now() - timedelta(days=9))
+    for age in range(15):
+        fake.put(0.9, now() - age * MINUTE)
+    adapter = connect("quality", "glue")
+    await adapter.scores()
+    assert len(aws.called("glue.BatchGetDataQualityResult")) == 1
+    fake.put(0.7, now())
+    (score,) = await adapter.scores()
+    assert (score.score, len(score.trend)) == (0.7, 16)
+    assert aws.called("glue.BatchGetDataQualityResult")[1:] == [{"ResultIds": ["dqresult-16"]}]
+
+
+async def test_html_is_no_answer(aws: FakeAws, adapter: GlueQuality) -> None:
+    aws.fail(how="html")
+    with pytest.raises(BackendError) as caught:
+        await adapter.scores()
+    assert caught.value.kind == "malformed"
+
+
+@pytest.mark.parametrize("config", [{"rulesets": []}, {"warn": 0.5}, {"history": 0}, {"window": "1s"}])
+def test_a_config_that_makes_no_sense_is_refused(connect: Connect, config: dict[str, Any]) -> None:
+    with pytest.raises(BackendError):
+        connect("quality", "glue", **config)
