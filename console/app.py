@@ -367,6 +367,18 @@ class TealApp(Opening, inherit_bindings=False):
             return
         self.to_overview(lambda overview: overview.board.zoom(name))
 
+    def action_worst(self) -> None:
+        """Open what is worst now, of the strip and of all panels: from the alarm to its cause."""
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        overview = self.screen_stack[0]
+        found = overview.worst if isinstance(overview, Overview) else None
+        if found is None:
+            self.say("nothing is wrong now")
+        else:
+            self.to_overview(lambda _: self.open_item(found))
+
     @work(group="way back", exclusive=True, exit_on_error=False)
     async def action_way_back(self) -> None:
         """Plan the rollback of what the screen is about, else of the action that is open, else of the only service."""

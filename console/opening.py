@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.models import Alert, TimelineEvent
 from console.ports.record import loaded
+from console.ports.store import SourceKey
 from console.ports.table import port_of
 from console.screens.host import Host
 
@@ -20,10 +21,24 @@ class Opening(Host):
 
     def open_item(self, item: Any) -> None:
         """The detail of an item."""
+        from actions.models import Action
+
         if isinstance(item, TimelineEvent):
             self._open_event(item)
+        elif isinstance(item, SourceKey):
+            self._open_source(item)
+        elif isinstance(item, Action):
+            self.open_action(item.id or "")
         elif (port := port_of(item)) is not None:
             self.push_screen(loaded(port.screen)(self.session, item))
+
+    def _open_source(self, key: SourceKey) -> None:
+        """What it answered last."""
+        from console.screens.source_detail import SourceDetail
+
+        known = (found for found in self.session.store.snapshots() if found.key == key)
+        if (snapshot := next(known, None)) is not None:
+            self.push_screen(SourceDetail(self.session, snapshot))
 
     def _open_event(self, event: TimelineEvent) -> None:
         """What it happened to."""

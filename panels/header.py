@@ -1,6 +1,7 @@
 """The first line: where we are, as whom, how it is, what is live. And the line of what is wrong."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -122,11 +123,12 @@ class Header(Lines):
 
 
 class Trouble(Struct, frozen=True):
-    """One thing of the strip: a check, a lost source or an open action."""
+    """One thing of the strip: a check, a lost source or an open action; `item` is what opens of it."""
 
     tone: Tone
     symbol: str
     text: str
+    item: Any = None
 
 
 class Strip(Lines):
@@ -137,6 +139,11 @@ class Strip(Lines):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def first(self) -> Trouble | None:
+        """The worst thing that opens."""
+        return next((trouble for trouble in self._troubles if trouble.item is not None), None)
 
     def on_mount(self) -> None:
         symbols = getattr(self.app, "symbols", UNICODE)

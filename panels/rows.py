@@ -261,6 +261,11 @@ class Rows(Generic[T]):
         """Whether nothing was wrong with it when its source was last seen."""
         return self.kind.health(row.item) in ("ok", "running")
 
+    @property
+    def first(self) -> T | None:
+        """The first row of the order, whatever the filter; None for none."""
+        return self._order[0].item if self._order else None
+
     def worst(self) -> str:
         """The health of the first row of the order; `ok` for none."""
         return self.kind.health(self._order[0].item) if self._order else "ok"

@@ -339,6 +339,16 @@ class Board(Vertical):
         names = [name for name in self.boxes if name not in self.alone or name == self.zoomed]
         self.zoom(names[(names.index(self.zoomed) + step) % len(names)])
 
+    @property
+    def worst(self) -> tuple[int, Any] | None:
+        """The worst thing of all panels and its rank (0 is critical); None where nothing is wrong."""
+        found = [
+            (severity_rank(listing.rows.worst()), listing.kind.item(row))
+            for listing in self.listings() if (row := listing.rows.first) is not None
+        ]  # fmt: skip
+        wrong = [pair for pair in found if pair[0] < severity_rank("ok")]
+        return min(wrong, key=lambda pair: pair[0], default=None)
+
     def focus_worst(self) -> None:
         """Put focus on the panel whose first row is worst; pipelines where nothing is wrong."""
         if self.zoomed:

@@ -93,6 +93,7 @@ def bindings() -> list[Binding]:
         *(Binding(key.keys, f"not_here('{key.id}')", id=key.id, show=False) for key in KEYS),
         *panel_keys(),
         Binding("b", "way_back", id="rollback", show=False),
+        Binding("u", "worst", "to the worst", id="worst", show=False, tooltip="open what is worst now"),
     ]
 
 

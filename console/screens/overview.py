@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from backends.models import Alert, Deployment, LogEntry, PipelineRun
+from backends.models import Alert, Deployment, Health, LogEntry, PipelineRun, severity_rank
 from console.clipboard import save_text
 from console.ports.store import Snapshot
 from console.screens import readings
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FLUSH_S = 0.1
 TICK_S = 5.0
 ACTIONS_S = 1.0  # what another console begins is on the screen within two seconds
+TROUBLE_HEALTH: dict[str, Health] = {"critical": "critical", "unknown": "unknown", "strong": "ok"}
 SINCE = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 720, 1440))
 
 
@@ -100,6 +101,14 @@ class Overview(Screen[None], inherit_bindings=False):
     def subject(self) -> Any:
         """The thing under the cursor."""
         return self.board.current
+
+    @property
+    def worst(self) -> Any:
+        """The worst thing of all: of the strip, where nothing in a panel is worse."""
+        told, there = self.strip.first, self.board.worst
+        if told is None or (there is not None and there[0] < severity_rank(TROUBLE_HEALTH.get(told.tone, "warning"))):
+            return None if there is None else there[1]
+        return told.item
 
     @property
     def alike(self) -> int:

@@ -128,12 +128,12 @@ def troubles(
             stale = "stale " + source.age(now) if source.fetched_at else "no data"
             words = f"{panel} {source.name} {stale if source.lost else 'a part is missing'}"
             text = f"{words}: {source.error}" if source.error else words
-            found.append((severity_rank("unknown"), Trouble("unknown", symbols.unknown, text)))
+            found.append((severity_rank("unknown"), Trouble("unknown", symbols.unknown, text, snapshot.key)))
         if not source.lost and (reading := reading_of(snapshot.key.panel)) is not None and reading.checked == "each":
             found += [_of_check(result, symbols) for result in snapshot.items if result.health != "ok"]
     found.sort(key=lambda pair: pair[0])
     listed = {*(action.id for action in open_actions), *over}
-    orders = [_of_action(action, now, symbols) for action in open_actions]
+    orders = [replace(_of_action(action, now, symbols), item=action) for action in open_actions]
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: {deployment_action(item, now)}"))
@@ -152,7 +152,7 @@ def _urgency(trouble: Trouble) -> int:
 
 def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
     return severity_rank(result.state), Trouble(
-        result.state, symbols.of(result.state), f"{result.name} {result.message}"
+        result.state, symbols.of(result.state), f"{result.name} {result.message}", result
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 from actions.models import Actor, OpenConsole
+from backends.models import CheckResult
 from console.app import TealApp
+from console.screens.action import ActionScreen
 from console.screens.board import Board
 from console.screens.deployment_detail import DeploymentDetail
 from console.screens.detail import Detail
@@ -29,7 +32,8 @@ from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
-from tests.console.fakes import NOW, FakeContext, incident
+from tests.console.fakes import NOW, FakeContext, FakeSession, incident
+from tests.console.screen_fakes import an_action
 
 OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, Detail, ItemDetail, Palette, Prompt]
 
@@ -265,3 +269,42 @@ async def test_enter_on_a_source_opens_all_that_it_says() -> None:
         await pilot.press("escape", "escape", "escape")
         await pilot.pause()
         assert isinstance(app.screen, Overview)
+
+
+async def test_u_opens_what_is_worst_from_wherever_one_stands() -> None:
+    session = incident()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        await pilot.press("s", "u")
+        await pilot.pause()
+        assert isinstance(app.screen, ItemDetail), app.screen
+        assert isinstance(app.screen.subject, CheckResult)
+        assert app.screen.subject.health == "critical"
+        orphan = an_action(started_at=NOW - timedelta(seconds=20), orphaned_since=NOW - timedelta(seconds=9))
+        session.open_ones = [orphan]
+        overview.read_actions()
+        await app.workers.wait_for_complete()
+        await pilot.press("u")
+        await pilot.pause()
+        assert isinstance(app.screen, ActionScreen), app.screen
+        assert app.screen.action_id == orphan.id
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is overview
+
+
+async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost() -> None:
+    session = FakeSession()
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        await pilot.press("u")
+        assert "nothing is wrong now" in app.screen.query_one(KeyBar).text
+        session.put("quality", "warehouse", error="no such file", age_s=100)
+        await pilot.pause(0.3)
+        await pilot.press("u")
+        await pilot.pause()
+        assert isinstance(app.screen, SourceDetail), app.screen
