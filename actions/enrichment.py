@@ -21,6 +21,7 @@ from actions.targets import Targets
 from actions.telling import over_at, what_it_does
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer
+from backends.text import short_id
 
 
 async def enriched(deployment: Deployment, policy: Policy, journal: Journal, targets: Targets) -> Deployment:
@@ -93,7 +94,9 @@ async def _elsewhere(journal: Journal, service: str, targets: Targets) -> str:
 
 def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
     if occupied.from_ == "mixed":
-        return RollbackOffer(to=None, ready=False, reason=f"{occupied.id} came from a split, and goes back to it")
+        return RollbackOffer(
+            to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
+        )
     return _ready(deployment, occupied.from_)
 
 

@@ -52,9 +52,15 @@ def clean_labels(labels: dict[str, str]) -> dict[str, str]:
     return {clean(str(key), 128): clean(str(value), 512) for key, value in labels.items()}
 
 
-def counted(count: int | str, noun: str) -> str:
-    """`1 check`, `2 checks`."""
-    return f"{count} {noun}" if str(count) == "1" else f"{count} {noun}s"
+def counted(count: float | str, noun: str) -> str:
+    """`1 check`, `2 checks`; a number with a fraction as a whole one."""
+    shown = f"{count:.0f}" if isinstance(count, float) else str(count)
+    return f"{shown} {noun}" if shown == "1" else f"{shown} {noun}s"
+
+
+def short_id(id_: str) -> str:
+    """An action's id as people read it: its last six characters, which differ where the first, a time, are alike."""
+    return id_[-6:]
 
 
 def first_line(text: str) -> str:

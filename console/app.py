@@ -295,12 +295,14 @@ class TealApp(Opening, inherit_bindings=False):
                 self.to_terminal(sequence(words, os.environ))
 
     def say(self, text: str) -> None:
-        """Tell the operator something in the line of keys; where a screen has none, as a notification."""
+        """Tell the operator something in the line of keys: of the screen below where the top one has none, and where no
+        screen has one as a notification."""
         if not text:
             return
-        for bar in self.screen.query(KeyBar):
-            bar.say(text)
-            return
+        for screen in reversed(self.screen_stack):
+            for bar in screen.query(KeyBar):
+                bar.say(text)
+                return
         self.notify(text, markup=False)
 
     @work(group="copy", exclusive=True, exit_on_error=False)

@@ -3,6 +3,7 @@
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widgets import Input
 
 from panels.columns import Cell, Line, Tone, line_width
 from panels.lines import Lines
@@ -71,8 +72,11 @@ class KeyBar(Lines):
         if not self.is_attached:
             return
         shown: dict[str, Binding] = {}
+        typing = isinstance(screen.focused, Input)
         for active in screen.active_bindings.values():
             binding = active.binding
+            if typing and len(self.app.get_key_display(Binding(binding.key, ""))) == 1:
+                continue  # it would be written into the field
             if binding.show and active.enabled and binding.description:
                 shown.setdefault(binding.id or binding.action, binding)
         self._keys = []

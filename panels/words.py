@@ -96,11 +96,6 @@ def clock(at: datetime | None, zone: tzinfo, *, milliseconds: bool = False) -> s
     return local.strftime("%H:%M:%S") + (f".{local.microsecond // 1000:03d}" if milliseconds else "")
 
 
-def short_id(id_: str) -> str:
-    """An action's id as people read it: its last six characters, which differ where the first, a time, are alike."""
-    return id_[-6:] or NOTHING
-
-
 def zone_name(at: datetime, zone: tzinfo) -> str:
     """The zone's name at that time: `CET`, `CEST`, `UTC`."""
     return at.astimezone(zone).tzname() or "UTC"

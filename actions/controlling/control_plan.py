@@ -20,7 +20,7 @@ from backends.command_line import command
 from backends.deployments.common import ProbeResult, own_settings
 from backends.models import OrderName
 from backends.ports import ControllerState, Operation, Order
-from backends.text import clean
+from backends.text import clean, short_id
 from backends.together import together
 
 SELF_TEST_PROBES = 3
@@ -170,7 +170,7 @@ def make_plan(
     if not ordering.already and not any(each.code == ORDER for each in findings):
         effects = tuple(target.adapter.describe_order(state, order))
     if ordering.queued_to:
-        effects = (*effects, f"order  to {ordering.queued_to}, which carries it out")
+        effects = (*effects, f"order  the open action {short_id(ordering.queued_to)} takes itself back")
     all_findings = [*ordering.findings, *findings]
     if not ordering.already:
         all_findings += [*context_findings(policy, kind.guard_class, at), *policy.notes]

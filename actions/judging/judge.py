@@ -25,6 +25,7 @@ from msgspec import Struct
 from actions.judging.metric_gates import MetricGate
 from actions.judging.proportions import least_difference, wilson
 from actions.judging.words import limit_words, number
+from backends.text import counted
 
 Word = Literal["pass", "fail", "inconclusive"]
 Reason = Literal[
@@ -235,10 +236,12 @@ def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
         )  # fmt: skip
 
     shown = number(evidence.value, gate)
-    of = "" if evidence.requests is None else f" of {evidence.requests:.0f} requests"
+    of = "" if evidence.requests is None else f" of {counted(evidence.requests, 'request')}"
     if evidence.requests is not None and evidence.requests < gate.min_requests:
         return verdict(
-            "inconclusive", f"{evidence.requests:.0f} requests, {gate.min_requests} are needed", "low_traffic"
+            "inconclusive",
+            f"{counted(evidence.requests, 'request')}, {gate.min_requests} are needed",
+            "low_traffic",
         )
     missing = _baseline_missing(gate, evidence)
     for name, limit in limits:
@@ -272,7 +275,7 @@ def _baseline_missing(gate: MetricGate, evidence: _Evidence) -> str:
         return "nothing is known of production to compare with"
     taken = evidence.production_requests
     if taken is not None and taken < gate.min_requests:
-        return f"only {taken:.0f} requests reached production; {gate.min_requests} are needed to compare"
+        return f"only {counted(taken, 'request')} reached production; {gate.min_requests} are needed to compare"
     return ""
 
 

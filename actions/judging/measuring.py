@@ -25,6 +25,7 @@ from actions.judging.sampling import Frozen, baseline, take
 from actions.judging.stages import StageVerdict
 from backends.errors import BackendError
 from backends.ports import Metrics
+from backends.text import counted
 from backends.together import together
 
 SHOWN_SAMPLES = 20
@@ -199,7 +200,8 @@ def baseline_problem(gate: MetricGate, frozen: Frozen) -> str:
 def low_traffic_problem(gate: MetricGate, frozen: Frozen) -> str:
     """Why production has too few requests to be compared with; empty where it has enough, or nobody counts them."""
     if frozen.requests is not None and frozen.requests < gate.min_requests:
-        return f"only {frozen.requests:.0f} requests reached production; {gate.min_requests} are needed to compare"
+        reached = counted(frozen.requests, "request")
+        return f"only {reached} reached production; {gate.min_requests} are needed to compare"
     return ""
 
 

@@ -7,6 +7,7 @@ from actions.ids import now, time_of
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import moves
 from backends.settings import Duration
+from backends.text import counted
 
 COUNTED = "requests"
 
@@ -24,7 +25,7 @@ def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str
         had.append(f"{share} %{of} for {lasted}" if share < 100 else f"all traffic for {lasted}")
     before = _counted(history, color)
     taken = counts[color] - before if before is not None and color in counts else 0
-    requests = f": {taken} request{'' if taken == 1 else 's'}" if taken > 0 else ""
+    requests = f": {counted(taken, 'request')}" if taken > 0 else ""
     return f"{color.upper()} had {', '.join(had)}{requests}"
 
 

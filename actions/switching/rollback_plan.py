@@ -34,11 +34,12 @@ from actions.switching.switch_plan import (
 from actions.switching.traffic import patiently
 from actions.switching.versions import OnSides
 from actions.targets import SwitchTarget
+from actions.telling import phase_words
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError, ErrorKind
 from backends.ports import Deployed, SwitchState
-from backends.text import clean
+from backends.text import clean, short_id
 
 OTHER_VERSION, UNKNOWN_VERSION, SLOW = "other-version", "version-unknown", "slow-rollback"
 _UNREAD: frozenset[ErrorKind] = frozenset({"unreachable", "timeout", "malformed", "not_found"})
@@ -110,11 +111,11 @@ async def observed(target: SwitchTarget) -> SwitchState:
 
 def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> Move:
     to = occupied.from_ if kind_of(occupied.kind).forward else occupied.to
-    doing = {"bake": "baking", "": occupied.status}.get(occupied.phase, f"in {occupied.phase}")
-    who = occupied.actor or "somebody"
-    text = f"the {occupied.kind} {occupied.id} by {who} is still {doing}; it carries the rollback out"
+    doing = phase_words(occupied.phase) or occupied.status.replace("_", " ")
+    which = f"{occupied.actor or 'somebody'}'s {occupied.kind} {short_id(occupied.id or '')}"
+    text = f"{which} is open, {doing}: it takes itself back"
     if orphaned:
-        text = f"nobody runs the {occupied.kind} {occupied.id} by {who}: a new runner takes it back"
+        text = f"nobody runs {which}: a new runner takes it back"
     queued = Finding(level="ok", code="open-action", text=text)
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 

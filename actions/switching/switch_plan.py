@@ -23,7 +23,7 @@ from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
 from backends.ports import Deployed, SwitchState
-from backends.text import clean, first_line
+from backends.text import clean, first_line, short_id
 from backends.times import local_words
 from backends.together import together
 
@@ -270,7 +270,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
     if not move.already and weights:
         effects = (*move.deploys, *target.adapter.describe_shift(state, weights), *_stage_lines(settings, move))
     if move.queued_to:
-        effects = (*effects, f"order  to {move.queued_to}, which carries it out")
+        effects = (*effects, f"order  the open action {short_id(move.queued_to)} takes itself back")
     guard_class = kind_of(request.kind).guard_class
     if not move.already:
         findings += [*context_findings(policy, guard_class, now()), *policy.notes]

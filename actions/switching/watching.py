@@ -17,6 +17,7 @@ from actions.switching.holding import HOLD_S, Holding, Missing
 from actions.switching.looks import Looks, Sample
 from actions.switching.proof import Proof
 from actions.work import Work
+from backends.text import counted
 
 LOOK_S = 1.0
 SHORTEST_PAUSE_S = 0.02
@@ -145,7 +146,7 @@ class Watching:
         how = "promoted by hand" if work.steering.promoted else f"{self._seconds:g}s"
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
-        detail = f"{self._looks.count} looks in {how}, {self._color.upper()} healthy"
+        detail = f"{counted(self._looks.count, 'look')} in {how}, {self._color.upper()} healthy"
         words = "; ".join(part for part in (detail, verdict.detail) if part)
         await work.end(self._step, "succeeded", words, **verdict.data)
 

@@ -16,6 +16,7 @@ from console.cli.options import Common, Writing, common_options, writing_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer
 from console.cli.showing import show as show_answer
+from console.cli.whole_help import WholeHelp
 from console.cli.writing import act, action_health, action_lines
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.loop import run as run_loop
@@ -27,7 +28,7 @@ from console.streams import say
 from panels.words import UNICODE, clock
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def action() -> None:
     """Actions."""
 

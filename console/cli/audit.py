@@ -9,16 +9,18 @@ import click
 
 from actions.journal.audit import AuditRecord, AuditVerdict, Head
 from backends.models import Health
+from backends.text import counted
 from backends.times import parse_time
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen, read
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeHelp
 from console.loop import run as run_loop
 from console.printing.output import document, plain, table
 from console.session import Session, opened
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def audit() -> None:
     """The audit."""
 
@@ -75,7 +77,7 @@ async def _verify(common: Common, known: Head | None) -> int:
 
 def verdict_lines(verdict: AuditVerdict, known: Head | None) -> list[str]:
     """What a walk of the chain found, in words."""
-    count = f"{verdict.records} records"
+    count = counted(verdict.records, "record")
     if verdict.intact and known is not None:
         return [f"{count}, the chain holds, and has record {known.seq} as it was", f"head {verdict.head}"]
     if verdict.intact:

@@ -20,6 +20,7 @@ from backends.models import Health
 from backends.text import clean
 from console.cli.options import Common, common_options
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeHelp
 from console.config.file import ConfigText, dotted
 from console.config.lint import lint, look_at
 from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
@@ -54,7 +55,7 @@ class Written(msgspec.Struct, frozen=True):
     file: str
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def config() -> None:
     """The config."""
 

@@ -9,6 +9,7 @@ from backends.errors import BackendError
 from console.cli.options import Common, common_options
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeHelp
 from console.config.journal_place import journal_of
 from console.config.load import Context, find_config, load_config
 from console.loop import run as run_loop
@@ -30,7 +31,7 @@ class ContextSummary(msgspec.Struct, frozen=True):
     journal: str = ""
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def context() -> None:
     """Contexts."""
 

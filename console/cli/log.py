@@ -15,6 +15,7 @@ from backends.logs.merging import Merger, is_gap, is_note
 from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
 from backends.ports import LogQuery
+from backends.text import counted
 from console import moment
 from console.cli.nearest import close_to, distance_words, further, nearest, window_words
 from console.cli.options import TIME, Common, common_options
@@ -115,7 +116,8 @@ def log(
             partial=found.partial or any(is_gap(entry) for entry in shown),
         )
         # How many there are nobody knows: of each source no more were read.
-        more = f"{len(shown):,} lines shown; there may be more (-n N: the last N; -n 0: all, at most {MOST_LINES:,})"
+        lines = counted(f"{len(shown):,}", "line")
+        more = f"{lines} shown; there may be more (-n N: the last N; -n 0: all, at most {MOST_LINES:,})"
         zone = session.context.zone
         return Answer(found, lambda: [*_zone_line(zone), *(log_line(entry, zone) for entry in found.items)], more=more)
 
@@ -218,8 +220,12 @@ class Counts:
         if counts == self._said or time.monotonic() - self._at < COUNTS_EVERY_S:
             return
         self._said, self._at = counts, time.monotonic()
-        words = [f"{merger.late:,} lines came late"] if merger.late else []
-        words += [f"{merger.missing:,} lines missing in {merger.gaps} gaps"] if merger.gaps else []
+        words = [f"{counted(f'{merger.late:,}', 'line')} came late"] if merger.late else []
+        words += (
+            [f"{counted(f'{merger.missing:,}', 'line')} missing in {counted(merger.gaps, 'gap')}"]
+            if merger.gaps
+            else []
+        )
         say(f"teal: so far {', '.join(words)}")
 
 

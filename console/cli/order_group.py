@@ -8,13 +8,14 @@ import click
 from actions.kinds import OrderPort, commands_of
 from backends.models import Panel
 from console.cli.options import Common, Writing, common_options, writing_options
+from console.cli.whole_help import WholeHelp
 from console.cli.writing import RequestMaker, act
 
 RequestOn = Callable[[Common, str, str], RequestMaker]
 """The request of a kind on the thing of that name."""
 
 
-class OrderGroup(click.Group):
+class OrderGroup(WholeHelp):
     """Its own commands, and those of the records of `port` that have a help; `panels` are read to find the thing."""
 
     def __init__(

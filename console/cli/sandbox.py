@@ -5,13 +5,14 @@ import msgspec
 
 from console.cli.options import DURATION, Common, common_options
 from console.cli.showing import Answer, show
+from console.cli.whole_help import WholeHelp
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.printing.output import document, plain
 from console.sandbox import control
 from console.streams import say
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def sandbox() -> None:
     """The embedded platform: two colors behind a router, two DAGs, real data."""
 
@@ -50,11 +51,18 @@ def reset(common: Common) -> int:
     return _show_info(common, control.reset())
 
 
-@sandbox.command("break")
+_FAULTS = "\n".join(f"  {name:13} {words}" for name, words in control.FAULTS.items())
+
+
+@sandbox.command(
+    "break",
+    help="Inject FAULT; returns when it can be observed. One that concerns a color may name it, as slow-color:blue, "
+    f"slow-color:live or slow-color:idle.\n\n\b\n{_FAULTS}",
+    short_help="Inject a fault; returns when it can be observed.",
+)
 @common_options()
 @click.argument("fault")
 def break_(common: Common, fault: str) -> int:
-    """Inject FAULT; returns when it can be observed. Without a known name it lists them."""
     from console.sandbox import faults
 
     return _say(common, faults.inject(fault))

@@ -7,7 +7,7 @@ import click
 
 from actions.models import Action, OpenConsole
 from backends.models import Deployment, Health, Panel, worst
-from backends.text import clean, first_line
+from backends.text import clean, counted, first_line
 from console import moment
 from console.cli.options import Common, common_options
 from console.cli.reading import read
@@ -121,4 +121,4 @@ def _why_lost(snapshot: Snapshot) -> str:
 
 
 def _empty(words: str, sources: int) -> str:
-    return f"{words} ({sources} source{'s' if sources > 1 else ''})"
+    return f"{words} ({counted(sources, 'source')})"

@@ -8,6 +8,7 @@ import click
 from console.cli.options import Common, common_options
 from console.cli.reading import read
 from console.cli.showing import Answer
+from console.cli.whole_help import WholeHelp
 from console.ports.record import Noun, Port, Reading, loaded
 from console.printing.output import document, worst_first
 from console.printing.tables import View, item_table
@@ -21,7 +22,7 @@ def group_of(port: Port[Any, Any]) -> click.Group:
     if noun is None or reading is None:
         raise ValueError(f"{port.name} has no commands")
 
-    @click.group(noun.name, help=f"{noun.help.rstrip(':')}.")
+    @click.group(noun.name, cls=WholeHelp, help=f"{noun.help.rstrip(':')}.")
     def group() -> None: ...
 
     @group.command("list", help=noun.listed)

@@ -17,6 +17,7 @@ from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel
+from backends.text import counted
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
 from console.cli.following import as_runner, first, follow, looked_around, needs_a_page, not_taken
 from console.cli.options import Common, Writing
@@ -326,7 +327,7 @@ def _seen_words(action: Action, report: SwitchReport) -> str:
     old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else action.from_.upper()
     first = f"{new} answered after {report.first_new_s:.2f} s" if report.first_new_s is not None else f"{new} never did"
     last = f", {old} last after {report.last_old_s:.2f} s" if report.last_old_s is not None else ""
-    return f"{report.requests} test requests during the switch, {report.errors} failed; {first}{last}"
+    return f"{counted(report.requests, 'test request')} during the switch, {report.errors} failed; {first}{last}"
 
 
 def _print_action(common: Common, session: Session, action: Action, lines: tuple[str, ...] | list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from actions.judging.words import measured
 from actions.models import GateView
+from backends.text import counted
 from panels.words import sparkline
 
 SPARK_SAMPLES = 20
@@ -25,5 +26,5 @@ def _numbers(gate: GateView) -> list[str]:
     if gate.limit is not None:
         found.append(f"limit {measured(gate.limit, gate.unit)}")
     if gate.requests is not None:
-        found.append(f"{gate.requests:.0f} requests")
+        found.append(counted(gate.requests, "request"))
     return found

@@ -15,7 +15,7 @@ from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import Alert, CheckResult, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
 from backends.ports import PipelineInfo
-from backends.text import first_line
+from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
 from panels.kinds.deployments import against
@@ -220,7 +220,9 @@ def _action(action: Action, facts: Facts) -> str:
     who = f" by {action.actor}" if action.actor else ""
     why = f', reason "{_plain(action.reason)}"' if action.reason else ", no reason given"
     switch = action.switch
-    seen = f", {switch.requests} requests and {switch.errors} errors while it moved" if switch else ""
+    seen = ""
+    if switch:
+        seen = f", {counted(switch.requests, 'request')} and {counted(switch.errors, 'error')} while it moved"
     error = f": {_plain(action.error.message)}" if action.error else ""
     caused = cause(action)  # who ordered it did not take it back
     came = f": {outcome(action)}" if is_noop(action) else "" if caused else f" {action.status}"

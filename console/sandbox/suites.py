@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.json_text import decode_text
+from backends.quality.expectation_words import expectation_words
+from backends.text import counted
 from console.sandbox import files
 from console.sandbox.sources import COUNTRIES, CURRENCIES, KINDS, STATUSES
 
@@ -98,7 +100,7 @@ def evaluate(connection: sqlite3.Connection, path: Path, table: str, run_id: str
             if count >= kwargs["min_value"]:
                 result.passed += 1
             else:
-                result.failures.append({"check": "row count", "detail": f"{count}, at least {kwargs['min_value']}"})
+                result.failures.append({"check": expectation_words(kind, kwargs), "detail": counted(count, "row")})
             continue
         column = kwargs["column"]
         if column not in columns:
@@ -110,8 +112,8 @@ def evaluate(connection: sqlite3.Connection, path: Path, table: str, run_id: str
         if wrong == 0:
             result.passed += 1
         else:
-            check = f"{column} {kind.removeprefix('expect_column_values_to_').replace('_', ' ')}{_limits(kwargs)}"
-            result.failures.append({"check": check, "detail": f"{wrong} of {count} rows"})
+            detail = f"{wrong} of {counted(count, 'row')} {'is' if wrong == 1 else 'are'} not"
+            result.failures.append({"check": expectation_words(kind, kwargs), "detail": detail})
     right = _count(connection, table, run_id, " AND ".join(f"({one})" for one in every) or "1", every_value)
     result.score = round(right / count, 4) if count else 0.0
     return result
@@ -140,9 +142,3 @@ def _condition(kind: str, column: str, kwargs: Expectation, table: str, run_id: 
         case "match_like_pattern":
             return f"coalesce({name} LIKE ? OR {name} = '', 1)", [kwargs["like_pattern"]]
     raise SuiteError(f"unknown expectation {kind}")
-
-
-def _limits(kwargs: Expectation) -> str:
-    if "max_value" in kwargs:
-        return f" {kwargs['min_value']:g} and {kwargs['max_value']:g}"
-    return f" {', '.join(kwargs['value_set'])}" if "value_set" in kwargs else ""

@@ -15,9 +15,10 @@ from textual.widgets import Static
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
-from actions.telling import is_noop, outcome, pause_words
+from actions.telling import is_noop, outcome, pause_words, phase_words, share_words
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
+from backends.text import short_id
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot, Store
 from console.ports.table import readings
@@ -97,7 +98,7 @@ class ActionScreen(Page):
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
-        self.query_one(Frame).titles(left=f"Action {self.action_id}", right="reading the journal…")
+        self.query_one(Frame).titles(left=f"Action {short_id(self.action_id)}", right="reading the journal…")
         self.listen(self._on_snapshot)
         self._follow()
         self.set_interval(1.0, self._tick)
@@ -152,9 +153,11 @@ class ActionScreen(Page):
         self.action, zone = action, self.session.context.zone
         style = style_of("critical" if is_orphaned(action) else action.status)
         word = action.status.replace("_", " ")
-        said = word if action.status in ENDED or action.phase in ("", word) else f"{action.phase}, {word}"
+        phase = " ".join(filter(None, (phase_words(action.phase), share_words(action.phase))))
+        said = word if action.status in ENDED or phase in ("", word) else phase
+        said = f"{said}, {word}" if word != "running" and said != word else said
         if action.orphaned_since is not None:
-            said = f"{orphan_words(action, self.session.context.zone)}, in {action.phase or word}"
+            said = f"{orphan_words(action, self.session.context.zone)}, in {phase or word}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
         self.query_one("#by", Paragraphs).show(
@@ -271,7 +274,9 @@ def switch_words(report: SwitchReport, from_: str, to: str) -> Content:
 def ending(action: Action, of: Symbols) -> list[Row]:
     """How it ended or why it stopped, what to do, and what a person would type."""
     rows: list[Row] = []
-    state = "ok" if action.status == "succeeded" else "critical" if action.status == "rollback_failed" else "warning"
+    ordered = action.error is not None and action.error.kind == "ordered"
+    went_well = action.status == "succeeded" or (action.status == "rolled_back" and ordered)
+    state = "ok" if went_well else "critical" if action.status == "rollback_failed" else "warning"
     if action.status not in ("running", "planned"):
         words = STATUS_WORDS.get(action.status, action.status)
         if action.status in ("succeeded", "aborted") and not action.changed:
@@ -280,7 +285,12 @@ def ending(action: Action, of: Symbols) -> list[Row]:
             words = "done and verified by fresh requests"
         rows.append(row(mark(state, of), words, style_of(action.status)))
     if action.error is not None:
-        rows.append(row(mark("critical", of), action.error.message, style_of("critical")))
+        # A wish that was granted is no failure.
+        rows.append(
+            row("", action.error.message)
+            if ordered
+            else row(mark("critical", of), action.error.message, style_of("critical"))
+        )
         if action.error.fix:
             rows += [row("", line) for line in action.error.fix.splitlines()]
     rows += [row("", finding.text) for finding in action.findings if finding.code == "undone"]

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.models import Alert, CheckResult, LogEntry, QualityScore
+from backends.text import counted
 from console.ports.table import port_of
 from console.screens import readings
 from console.screens.detail import Detail
@@ -125,7 +126,7 @@ class ItemDetail(Detail):
             values = [point.score for point in score.trend]
             bars = trend(score, TREND_WIDTH, self.of.bars)
             span = f"{score.told(min(values))} to {score.told(max(values))}"
-            rows.append(row("trend", f"{bars}  {span} over {len(values)} measurements"))
+            rows.append(row("trend", f"{bars}  {span} over {counted(len(values), 'measurement')}"))
         if score.freshness is not None:
             words = freshness_words(score.freshness, self.session.context.zone)
             rows.append(row("freshness", words, style_of(score.freshness.state)))

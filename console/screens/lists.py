@@ -18,6 +18,7 @@ from actions.orphans import orphan_words
 from actions.telling import Standing, doing, move, over_at, standing, title
 from backends.errors import BackendError
 from backends.models import severity_rank
+from backends.text import short_id
 from console.ports.store import Snapshot
 from console.printing.tables import on_words
 from console.screens.prompt import Prompt
@@ -27,7 +28,7 @@ from panels.frame import PanelBox
 from panels.keybar import KeyBar
 from panels.listing import Listing
 from panels.sources import Source
-from panels.words import NOTHING, ago, amount, short_id, took
+from panels.words import NOTHING, ago, amount, took
 
 if TYPE_CHECKING:
     from console.screens.host import Host
@@ -144,7 +145,7 @@ def keys_of(screen: Screen[Any]) -> list[KeyHelp]:
     place: dict[tuple[str, str], tuple[str, str]] = {}
     for active in screen.active_bindings.values():
         binding = active.binding
-        if not binding.description:
+        if not (binding.description and binding.id):  # what Textual's widgets do by themselves has no id of ours
             continue
         name = binding.id or binding.action, binding.tooltip or binding.description
         shown = screen.app.get_key_display(Binding(binding.key, ""))
@@ -166,7 +167,7 @@ def help_screen(app: Host) -> ListScreen:
 
 
 class SourceRow(Struct, frozen=True):
-    """A source and how it answers."""
+    """A source and how it answers; one that answers no more is unknown, as in its panel."""
 
     CALLED: ClassVar[str] = "a source"
     snapshot: Snapshot
@@ -176,14 +177,14 @@ class SourceRow(Struct, frozen=True):
     def health(self) -> str:
         """Unknown where it was never read or answers no more."""
         if self.snapshot.error is not None:
-            return "unknown" if self.snapshot.fetched_at is None else "warning"
+            return "unknown"
         return self.snapshot.trust(self.now) if self.snapshot.fetched_at is not None else "running"
 
 
 def _says(row: SourceRow, _: Moment) -> Cell:
     error = row.snapshot.error
     if error is not None:
-        return Cell(error.message, "warning")
+        return Cell(error.message, "unknown")
     return Cell("ok" if row.snapshot.fetched_at is not None else "not read yet", "muted")
 
 
@@ -304,7 +305,12 @@ ACTIONS: Kind[Action] = Kind(
             flex=True,
             priority=EXTRA,
         ),
-        Column(title="ID", cell=lambda action, _: Cell(short_id(action.id or ""), "muted"), max_width=6, priority=4),
+        Column(
+            title="ID",
+            cell=lambda action, _: Cell(short_id(action.id or "") or NOTHING, "muted"),
+            max_width=6,
+            priority=4,
+        ),
         Column(title="TOOK", cell=_action_took, min_width=5, max_width=7, align="right", priority=3),
         Column(
             title="AGO",

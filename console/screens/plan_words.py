@@ -9,6 +9,7 @@ from actions.kinds import kind_of
 from actions.models import ActionError, ActionKind, Finding, OrderWord, Plan, Refused, Request
 from backends.command_line import command
 from backends.errors import BackendError
+from backends.text import counted
 from console.screens.parts import MUTED, STRONG, Row, mark, row, style_of
 from panels.words import Symbols
 
@@ -90,7 +91,7 @@ def assurances(findings: tuple[Finding, ...], of: Symbols, *, all_of_them: bool)
         return []
     if all_of_them:
         return [row(mark("ok", of), finding.text) for finding in good]
-    checks = "1 check ok" if len(good) == 1 else f"{len(good)} checks ok"
+    checks = f"{counted(len(good), 'check')} ok"
     return [row(mark("ok", of), f"{checks}: " + "; ".join(finding.text for finding in good))]
 
 

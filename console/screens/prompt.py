@@ -56,7 +56,9 @@ class Prompt(Horizontal):
     Prompt > Static { width: auto; padding: 0 0 0 1; text-style: bold; }
     Prompt > Input, Prompt > Input:focus { border: none; height: 1; padding: 0; background: $panel; width: 1fr; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "clear", id="prompt.clear")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "give_up", "clear", id="prompt.clear", key_display="Esc"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()

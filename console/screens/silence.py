@@ -23,6 +23,7 @@ from backends.alerts.matchers import in_words, parse_matcher
 from backends.errors import BackendError
 from backends.models import Alert, Matcher
 from backends.settings import Duration
+from backends.text import counted
 from console.ports.alerts import silencer
 from console.screens.moving import Options
 from console.screens.order_form import OrderForm
@@ -214,7 +215,7 @@ class SilenceForm(OrderForm):
         self.query_one("#worries", Paragraphs).show(rows)
         listed = [self._line(alert) for alert in matched[:MOST_SHOWN]]
         if self.plan is not None:
-            alerts = "1 alert" if len(matched) == 1 else f"{len(matched)} alerts"
+            alerts = counted(len(matched), "alert")
             listed.insert(0, row(Content(f"It would hide {alerts} now"), ""))
         if len(matched) > MOST_SHOWN:
             listed.append(row("", f"and {len(matched) - MOST_SHOWN} more", MUTED))

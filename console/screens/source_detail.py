@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.command_line import command
+from backends.text import counted
 from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.moving import Scroll
@@ -77,7 +78,12 @@ class SourceDetail(Page):
             rows.append(row("read", "never, in this console"))
         else:
             when = f"{clock(at, zone)} {zone_name(at, zone)}, {ago((now - at).total_seconds())} ago"
-            rows.append(row("read", f"{when}, {len(found.items):,} items, took {amount(found.latency_ms, ' ms')}"))
+            rows.append(
+                row(
+                    "read",
+                    f"{when}, {counted(f'{len(found.items):,}', 'item')}, took {amount(found.latency_ms, ' ms')}",
+                )
+            )
         rows.append(row("every", took(found.interval_s)))
         for each in found.missing:
             rows.append(row("not read", f"{each.message}: {each.fix}" if each.fix else each.message))

@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 
 from backends.command_line import command
 from backends.models import ColorState, Deployment, Freeze, Health, severity_rank
-from backends.text import first_line
+from backends.text import first_line, short_id
 from backends.times import local_words
 from panels.columns import (
     Cell,
@@ -20,7 +20,7 @@ from panels.columns import (
     line_width,
     row,
 )
-from panels.words import NOTHING, ago, amount, short_id, took
+from panels.words import NOTHING, ago, amount, took
 
 _INDENT = "  "
 _BACK_CHARS = 60

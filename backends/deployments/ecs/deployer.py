@@ -15,7 +15,7 @@ from backends.images import TAG_FIX, version_problem, with_version
 from backends.models import Finding
 from backends.ports import Deployed, Rollout, SwitchState
 from backends.redaction import quoted
-from backends.text import clean
+from backends.text import clean, counted
 
 _ROLLS_BACK = re.compile(r"roll(?:ing|ed) back", re.IGNORECASE)
 FAILED_TASKS = 3
@@ -250,7 +250,7 @@ class EcsDeployer:
             said = quoted(primary.rollout_state_reason) or "the deployment failed"
             return Rollout(state="failed", detail="; ".join(filter(None, (said, why))), **size)
         if primary.failed_tasks >= max(FAILED_TASKS, desired) and not breaker:
-            words = f"{primary.failed_tasks} tasks failed, and no circuit breaker ends it"
+            words = f"{counted(primary.failed_tasks, 'task')} failed, and no circuit breaker ends it"
             return Rollout(state="failed", detail="; ".join(filter(None, (words, why))), **size)
         failed = f"{primary.failed_tasks} failed" if primary.failed_tasks else ""
         return Rollout(state="progressing", detail="; ".join(filter(None, (counts, failed, why))), **size)

@@ -5,6 +5,7 @@ from backends.deployments.haproxy.nodes import Reading
 from backends.deployments.haproxy.weights import Server
 from backends.errors import BackendError
 from backends.models import Finding
+from backends.text import counted
 
 _BY_REQUESTS = ("roundrobin", "random")
 
@@ -12,7 +13,7 @@ _BY_REQUESTS = ("roundrobin", "random")
 def findings(reading: Reading, shares: dict[str, int], durability: tuple[str, str]) -> list[Finding]:
     """One finding for each thing that was looked at; the level of the sockets has been by then."""
     count = len(reading.states)
-    found = [Finding(level="ok", code="haproxy-level", text=f"admin on {count} node{'s' if count > 1 else ''}")]
+    found = [Finding(level="ok", code="haproxy-level", text=f"admin on {counted(count, 'node')}")]
     found += [finding for color, share in shares.items() if share for finding in _side(reading, color)]
     if asked := sorted({server.name for state in reading.states for server in state.servers if server.agent}):
         text = f"the agent-check of {', '.join(asked)} may write over any weight at its next answer"

@@ -16,8 +16,9 @@ from backends.artifacts.storage import Artifact
 from backends.errors import BackendError
 from backends.json_text import decode_python
 from backends.models import FailedExpectation
+from backends.quality.expectation_words import expectation_words
 from backends.records import decode_mended
-from backends.text import clean
+from backends.text import clean, counted
 from backends.times import parse_time
 
 _RUN_TIME = re.compile(r"\d{8}T\d{6}(\.\d+)?Z")
@@ -166,13 +167,8 @@ def _exceptions(info: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _words(expectation: _Expectation) -> str:
-    """`column_values_to_be_in_set(column=country, value_set=[DE, FR])`."""
-    name = (expectation.type or expectation.expectation_type).removeprefix("expect_")
-    given = sorted(expectation.kwargs.items(), key=lambda pair: (pair[0] != "column", pair[0]))
-    words = ", ".join(
-        f"{key}={_value(value)}" for key, value in given if key != "batch_id" and value not in (None, False)
-    )
-    return clean(f"{name}({words})" if words else name, 200)
+    """`country must be one of DE, FR`."""
+    return clean(expectation_words(expectation.type or expectation.expectation_type, expectation.kwargs), 200)
 
 
 def _value(value: Any) -> str:
@@ -186,7 +182,7 @@ def _counts(result: Mapping[str, Any]) -> str:
     """`1 of 4 rows (25.0 %)`, or what was observed of the table as a whole."""
     count, elements = result.get("unexpected_count"), result.get("element_count")
     if isinstance(count, int):
-        words = f"{count} of {elements} rows" if isinstance(elements, int) else f"{count} rows"
+        words = f"{count} of {counted(elements, 'row')}" if isinstance(elements, int) else counted(count, "row")
         percent = result.get("unexpected_percent")
         return words + (f" ({percent:.1f} %)" if isinstance(percent, int | float) else "")
     observed = result.get("observed_value")

@@ -86,9 +86,9 @@ def test_bad_data_is_a_green_task_a_low_score_and_an_alert(tmp_path: Path, run: 
     assert (passed, total) == (4, 7)
     found = {failure["check"]: failure["detail"] for failure in json.loads(str(failures))}
     assert set(found) == {
-        "customer_id not be null",
-        "transaction_amount be between 0.01 and 100000",
-        "currency be in set EUR, USD, GBP, JPY",
+        "customer_id must not be null",
+        "transaction_amount must be between 0.01 and 100000",
+        "currency must be one of EUR, USD, GBP, JPY",
     }
     assert sum(int(detail.split()[0]) for detail in found.values()) == 90
     assert alerts(tmp_path) == {"DataQualityDegradation"}
