@@ -541,3 +541,21 @@ def test_what_a_config_may_not_say(tmp_path: Path) -> None:
     ):
         with pytest.raises(BackendError):
             build("pipelines", "airflow", bad, AdapterContext("af", tmp_path, tmp_path, Http()))
+
+
+async def test_what_a_run_was_made_with_and_the_good_ones_of_its_own_dag(
+    adapter: AirflowPipelines, server: FakeAirflow
+) -> None:
+    server.add("succeeds", "old", "success", ago(hours=3), 60, conf={"rows": 500}, version=3)
+    server.add("succeeds", "failed", "failed", ago(hours=2), 60)
+    server.add("lasts", "other", "success", ago(hours=2), 60)
+    server.add("succeeds", "bad", "failed", ago(hours=1), 60, conf={"rows": 5000}, version=4)
+    server.add("succeeds", "later", "success", ago(minutes=5), 60)
+    assert [run.run_id for run in await adapter.good_before("succeeds", "bad")] == ["old"]
+    bad, old = await adapter.inputs("succeeds", "bad"), await adapter.inputs("succeeds", "old")
+    assert (bad.params, old.params) == ({"rows": 5000}, {"rows": 500})
+    if server.v2:
+        assert bad.code.startswith("version 4")
+        assert old.code.startswith("version 3")
+    else:
+        assert bad.code == old.code == "", "Airflow 2 keeps no versions"

@@ -462,3 +462,17 @@ async def test_null_is_empty(
     tasks = await adapter.tasks("succeeds.yml", str(run.id))
     assert [task.state for task in tasks] == ["failed"] * len(run.jobs)
     server.complaints.clear()  # GitHub's description has no null there; servers do
+
+
+async def test_the_inputs_of_a_dispatch_are_known_where_it_was_sent_from_here(
+    connect: Connect, server: FakeGitHub
+) -> None:
+    mine = connect()
+    await mine.trigger("succeeds.yml", "mine", {"n": 2})
+    found = await mine.inputs("succeeds.yml", "mine")
+    assert found.params == {"n": "2"}
+    assert found.code.startswith("main ")
+    elsewhere = await connect(state="another host").inputs("succeeds.yml", str(server.runs[0].id))
+    assert elsewhere.params is None
+    pushed = server.add("succeeds.yml", "success", now() - MINUTE, event="push")
+    assert (await mine.inputs("succeeds.yml", str(pushed.id))).params == {}

@@ -393,3 +393,18 @@ async def test_an_odd_row_of_the_history_takes_no_run_away(tmp_path: Path) -> No
     found = {run.run_id: run for run in await pipelines.runs()}
     assert (found["r1"].state, found["r1"].raw_state, found["r2"].state) == ("unknown", "7", "success")
     assert [each.state for each in await pipelines.tasks("p", "r1")] == ["success"]
+
+
+async def test_what_a_run_was_made_with_is_its_params_and_the_definition_as_it_was(tmp_path: Path) -> None:
+    before = local_in(tmp_path, task("a", "true"), dag={"params": {"rows": 500, "day": "x"}})
+    await finished(before, "r1")
+    await finished(before, "r2", {"rows": 5000})
+    first, second = await before.inputs("p", "r1"), await before.inputs("p", "r2")
+    assert (first.params, second.params) == ({"rows": 500, "day": "x"}, {"rows": 5000, "day": "x"})
+    assert first.code == second.code
+    await before.aclose()
+    after = local_in(tmp_path, task("a", "true; true"), dag={"params": {"rows": 500, "day": "x"}})
+    await finished(after, "r3")
+    assert (await after.inputs("p", "r3")).code != first.code
+    assert [run.run_id for run in await after.good_before("p", "r3")] == ["r2", "r1"]
+    await after.aclose()

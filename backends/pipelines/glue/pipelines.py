@@ -30,7 +30,7 @@ from backends.pipelines.glue.models import model_of, task_of
 from backends.pipelines.glue.orders import GlueOrders
 from backends.pipelines.glue.reading import Reading, newest_first
 from backends.pipelines.glue.wire import Crawler, JobRun, Run, Trigger
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
@@ -93,6 +93,19 @@ class GluePipelines:
         job = as_sent(pipeline)
         run = await self._reading.run(job, as_sent(run_id))
         return self._model(job, run, await self._reading.fresh(job))
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """Of the newest runs of the job those that succeeded and began before that one. Raises `not_found`."""
+        job = as_sent(pipeline)
+        run, group = await self._reading.run(job, as_sent(run_id)), await self._reading.fresh(job)
+        good = [each for each in group if each.last.state == "success" and each.began < run.began]
+        return [self._model(job, each, group) for each in good[:limit]]
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """The arguments that it was started with, beside those of its job; Glue keeps no version of a script. Raises
+        `not_found`."""
+        run = await self._reading.run(as_sent(pipeline), as_sent(run_id))
+        return RunInputs(params={name.removeprefix("--"): value for name, value in run.asked.items()})
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The runs of other jobs that a trigger waited for, and the job itself: Glue shows nothing inside of a job."""

@@ -31,7 +31,7 @@ from backends.pipelines.stepfunctions.history import failing_state, history_of, 
 from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
 from backends.pipelines.stepfunctions.reading import Reading
 from backends.pipelines.stepfunctions.wire import Execution, Machine
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
@@ -106,6 +106,22 @@ class StepFunctionsPipelines:
         execution = await self._reading.execution(machine, as_sent(run_id))
         await self._error(execution)
         return self._model(machine, execution, await self._reading.fresh(machine))
+
+    async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
+        """Of the newest executions of the machine those that succeeded and began before that one. Raises
+        `not_found`."""
+        machine = await self._reading.machine(as_sent(pipeline))
+        execution, group = await together(
+            self._reading.execution(machine, as_sent(run_id)), self._reading.fresh(machine)
+        )
+        good = [each for each in group if each.state == "success" and each.began < execution.began]
+        good.sort(key=lambda each: each.began, reverse=True)
+        return [self._model(machine, each, group) for each in good[:limit]]
+
+    async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
+        """Nothing: its input is data, which is not read, and its version is not kept here. Raises `not_found`."""
+        await self._reading.execution(await self._reading.machine(as_sent(pipeline)), as_sent(run_id))
+        return RunInputs()
 
     async def tasks(self, pipeline: str, run_id: str) -> list[TaskRun]:
         """The states that were entered, in their order; `depends_on` by the machine's definition as it is now."""
