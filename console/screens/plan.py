@@ -191,9 +191,11 @@ class PlanScreen(Page):
             self.set_timer(SEEN_S, self._open_soon)
             return
         self._open = True
-        offered = self.query_one("#go").display
-        # Where one confirmation is enough, it does not start under the finger.
-        forward = offered and self.plan is not None and self.plan.guard_class != "R"
+        self._focus_start()
+
+    def _focus_start(self) -> None:
+        """Where one confirmation is enough, it does not start under the finger."""
+        forward = self._offered and self.plan is not None and self.plan.guard_class != "R"
         self.query_one("#reason" if forward else "#cancel").focus(scroll_visible=False)
 
     # ---- what is shown
@@ -223,7 +225,10 @@ class PlanScreen(Page):
         return not (plan is None or plan.blocked or plan.already or self._refusal or self._must_arm)
 
     def redraw(self) -> None:
+        before = self.query_one("#go").display
         self._show()
+        if self._open and self._offered and not before:  # armed now: it is a plan like every other
+            self._focus_start()
 
     def _show(self) -> None:
         plan = self.plan

@@ -80,6 +80,16 @@ async def test_a_plan_that_may_be_overridden_names_the_command_that_does_it() ->
             assert (told in said(screen, "#worries")) is named
 
 
+async def test_a_plan_that_waited_for_arming_starts_where_every_plan_of_its_kind_does() -> None:
+    session = FakeSession(protected=True, armed=False)
+    screen = a_screen(session)
+    async with Holder(screen).run_test(size=SIZE) as pilot:
+        await opened(pilot, screen)
+        assert screen.focused is screen.query_one("#cancel")
+        session.armed = True
+        await until(pilot, lambda: screen.focused is screen.query_one("#reason"), "the reason has the focus")
+
+
 async def test_a_rollback_starts_on_cancel_and_enter_there_leaves() -> None:
     session = FakeSession(protected=True, armed=False)
     session.plans = [a_plan(BACK)]
