@@ -161,7 +161,6 @@ class AwsSession:
             client = self._made(self._session.client, service, attempts)
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise aws_error(error, service, profile=self._access.profile) from None
-        client.meta.events.register("before-send", _learn_token)
         return client
 
     def _made(self, make: Any, service: str, attempts: int, **keys: Any) -> Any:
@@ -186,6 +185,7 @@ class AwsSession:
                 raise BackendError("config", words, fix="an HTTP proxy in HTTPS_PROXY, or its host in NO_PROXY")
             how = how.merge(botocore.config.Config(proxies=dict.fromkeys(("http", "https"), proxy) if proxy else {}))
             client = make(service, endpoint_url=endpoint, config=how, **region, **keys)
+        client.meta.events.register("before-send", _learn_token)
         return client
 
     def _must_be(self, account: str) -> None:

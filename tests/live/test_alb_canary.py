@@ -19,6 +19,7 @@ from tests.live.process import until
 from tests.live.prometheus import Exporter, PrometheusServer
 from tests.live.require import program
 from tests.live.teal import toml
+from tests.load import Load
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
 
@@ -43,11 +44,9 @@ hold = "90s"
 class Place:
     """Everything that runs, and orders from a config over it."""
 
-    def __init__(
-        self, directory: Path, service: Measured, lab: AwsLab, balancer: Balancer, url: str, prom: str
-    ) -> None:
+    def __init__(self, directory: Path, service: Measured, lab: AwsLab, balancer: Balancer, urls: list[str]) -> None:
         self.directory, self.service, self.lab, self.balancer = directory, service, lab, balancer
-        self.url, self.prometheus = url, prom
+        self.url, self.prometheus = urls
 
     def weights(self) -> list[int]:
         """Of the rule."""
@@ -125,12 +124,14 @@ async def test_a_canary_is_judged_by_the_share_that_it_has_and_taken_back_where_
             shares.append(green)
 
     async with place.orders() as orders:
-        good = await ordered(orders, seen, kind="flip", to="green", strategy="canary")
-        assert good.status == "succeeded", [[step.name, step.status, step.detail] for step in good.steps]
-        assert [share for share in shares if share] == [5, 25, 50, 100]
-        assert {gate.name: gate.word for gate in good.gates} == {"error rate": "pass"}
-        back = await ordered(orders, kind="rollback")
-        assert (back.status, place.weights()) == ("succeeded", [100, 0])
+        async with Load(f"{place.url}/work", 20) as load:
+            good = await ordered(orders, seen, kind="flip", to="green", strategy="canary")
+            assert good.status == "succeeded", [[step.name, step.status, step.detail] for step in good.steps]
+            assert [share for share in shares if share] == [5, 25, 50, 100]
+            assert {gate.name: gate.word for gate in good.gates} == {"error rate": "pass"}
+            back = await ordered(orders, kind="rollback")
+            assert (back.status, place.weights()) == ("succeeded", [100, 0])
+        assert (load.lost, set(load.colors())) == ([], {"blue", "green"})
         place.service.colors["green"].errors = 0.3
         bad = await ordered(orders, kind="flip", to="green", strategy="canary", overrides=("rejected",))
         assert bad.status == "rolled_back", [[step.name, step.status, step.detail] for step in bad.steps]
