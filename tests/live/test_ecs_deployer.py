@@ -81,7 +81,8 @@ async def test_a_release_changes_the_image_of_one_container_and_nothing_else(pai
     old["containerDefinitions"][0]["image"] = "registry/app:2.5.0"
     for key in ("containerDefinitions", "volumes", "family"):
         assert new[key] == old[key], key
-    assert tags == {"team": "models", "tealdeck:action": "01A:deploy"}
+    ours = {"tealdeck:action": "01A:deploy", "tealdeck:from": f"{old['family']}:1"}
+    assert tags == {"team": "models", **ours}
     assert (await pair.deployer.deployed("green")).ready == 2
     assert (await pair.switch.color_health("green")).version == "2.5.0"
 

@@ -12,7 +12,7 @@ from backends.aws.wire import told
 from backends.deployments.codedeploy.appspec import task_definition
 from backends.deployments.codedeploy.wire import Deployment, Event, Group, ServiceTaskSet, Target
 from backends.deployments.controlled import offers
-from backends.deployments.ecs.cluster import Cluster
+from backends.deployments.ecs.cluster import FROM, Cluster
 from backends.deployments.ecs.wire import Service, short_of
 from backends.errors import BackendError
 from backends.models import ControllerPhase, ControllerView, OrderName
@@ -187,9 +187,8 @@ class GroupReader:
         if stable is None:
             return None, False
         others = [n for n, arn in enumerate(known) if arn != stable.id]
-        if not others:
-            source = operation.source if operation is not None and operation.state == "succeeded" else None
-            return (source if source is not None and source.id != stable.id else None), False
+        if not others:  # the first deployment of this group: before it was what ECS was told when it was made
+            return await self._version((await self._cluster.definition(stable.id)).tags.get(FROM, "")), False
         return await self._version(known[others[0]]), stable.id in known[others[0] + 1 :]
 
     async def _version(self, arn: str) -> Version | None:

@@ -11,8 +11,9 @@ from backends.images import TAG_FIX, image_repository, version_problem, with_ver
 from backends.redaction import quoted
 from backends.text import clean
 
-MARK, ACTION = "tealdeck:deploy", "tealdeck:action"
-"""Tags: on a service, what is put there and by which action; on a task definition, the action that made it."""
+MARK, ACTION, FROM = "tealdeck:deploy", "tealdeck:action", "tealdeck:from"
+"""Tags: on a service, what is put there and by which action; on a task definition, the action that made it, and the
+task definition that it was made from."""
 SHOWN_TASKS = 10
 # What AWS tells of a task definition, and takes from nobody.
 _READ_ONLY = frozenset(
@@ -77,7 +78,8 @@ class Cluster:
             {**each, "image": image} if each.get("name") == chosen.name else each
             for each in before.raw["containerDefinitions"]
         ]
-        tags = {key: value for key, value in before.tags.items() if not key.startswith("aws:")} | {ACTION: stamp}
+        tags = {key: value for key, value in before.tags.items() if not key.startswith("aws:")}
+        tags |= {ACTION: stamp, FROM: before.short}
         request["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
         answer = await self.account.write("ecs", "register_task_definition", **request)
         arn = str((answer.get("taskDefinition") or {}).get("taskDefinitionArn", ""))
