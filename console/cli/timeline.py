@@ -12,7 +12,8 @@ from console.cli.showing import Answer
 from console.printing.output import document
 from console.session import Session
 from console.typed_times import TypedTime
-from panels.kinds.timeline import Event, events, sign_of
+from panels.kinds.timeline import events
+from panels.kinds.timeline_event import Event, sign_of
 from panels.words import UNICODE, clock, zone_name
 
 PANELS: tuple[Panel, ...] = ("pipelines", "quality", "alerts", "deployments", "checks", "timeline")

@@ -20,7 +20,7 @@ from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
 from panels.kinds.deployments import against
 from panels.kinds.pipelines import reason as run_reason
-from panels.kinds.timeline import Event
+from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, zone_name
 
 RED_FOR = timedelta(days=1)

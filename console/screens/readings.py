@@ -16,7 +16,8 @@ from console.reading.health import panel_health
 from panels.columns import Tone
 from panels.header import Trouble
 from panels.kinds.deployments import action_words as deployment_action
-from panels.kinds.timeline import Event, events
+from panels.kinds.timeline import events
+from panels.kinds.timeline_event import Event
 from panels.sources import Source
 from panels.words import Symbols, ago
 

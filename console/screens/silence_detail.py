@@ -38,7 +38,7 @@ class SilenceDetail(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "menu", "actions", id="menu"),
-        Binding("e", "order('alert.extend')", "extend", id="silences.extend", tooltip="let it last longer"),
+        Binding("e", "order('alert.extend')", "extend it", id="silences.extend", tooltip="let it last longer"),
         Binding("u", "order('alert.unsilence')", "end", id="silences.end", tooltip="end it"),
         Binding("y", "copy", "copy", id="copy.row", show=False),
     ]

@@ -3,48 +3,19 @@
 from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
 from panels.kinds.pipelines import reason, run_name, state_words
+from panels.kinds.timeline_event import Event
 from panels.kinds.timeline_once import told_once
 from panels.words import ago, clock
 
-_SAID = ("note", "unwatched")
 _NEVER_WRONG = datetime.min.replace(tzinfo=UTC)
 _NOT_OVER = datetime.max.replace(tzinfo=UTC)
 PRESUMED = timedelta(minutes=15)
-
-
-def sign_of(kind: str, health: str, *, going_on: bool) -> str:
-    """The word of the symbol of an event of that kind."""
-    if health != "ok":
-        return health
-    return "running" if going_on else "pending" if kind in _SAID else health
-
-
-class Event(Struct, frozen=True):
-    """Something that happened: when, to what, in words. `t0` marks the first trouble after the last moment at which all
-    was well; `before` says how long before that another one was. `times`: how often in a row it was so."""
-
-    ref: str
-    at: datetime
-    health: str
-    text: str
-    item: Item
-    kind: str
-    t0: bool = False
-    before: str = ""
-    times: int = 1
-
-    @property
-    def sign(self) -> str:
-        """The word of its symbol: nothing is ticked that goes on still, or that somebody only wrote down."""
-        going_on = isinstance(self.item, TimelineEvent) and self.item.going_on
-        return sign_of(self.kind, self.health, going_on=going_on)
 
 
 def events(items: Iterable[Item], since: datetime, until: datetime | None = None, zone: tzinfo = UTC) -> list[Event]:

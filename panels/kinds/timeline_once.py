@@ -1,15 +1,10 @@
 """What the timeline hears of from several sides is told once: as it is now, as it was kept, as a check noted it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from backends.models import Alert, Item, PipelineRun, QualityScore, TimelineEvent
-
-if TYPE_CHECKING:
-    from panels.kinds.timeline import Event
+from panels.kinds.timeline_event import Event
 
 _NEAR = timedelta(minutes=2)  # between two looks at the same thing
 _NOTED = {"pipelines": "run", "quality": "quality", "alerts": "alert", "deployments": "service"}

@@ -55,7 +55,7 @@ def test_sentences_are_lines_of_the_docstring_that_begin_with_a_key():
     about, words = words_of(Described)
     assert about.splitlines()[0] == "What it is."
     assert "Raises nothing: this is no key." in about
-    assert list(words) == ["url", "header", "key"]
+    assert list(words) == ["url", "header", "version_header", "version_json", "key"]
     assert words["header"] == "another sentence, which goes on in a second line."
 
 

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from backends.models import PipelineRun
 from panels.kinds.pipelines import PIPELINES
-from panels.kinds.timeline import TIMELINE, Event
+from panels.kinds.timeline import TIMELINE
+from panels.kinds.timeline_event import Event
 from panels.rows import Rows
 from tests.console.fakes import NOW, ago, run
 

@@ -11,7 +11,8 @@ from backends.models import TimelineEvent
 from backends.ports import Point, Series
 from console.reading.history import of_metrics, of_notes
 from console.reading.told_episodes import of_episodes
-from panels.kinds.timeline import Event, events
+from panels.kinds.timeline import events
+from panels.kinds.timeline_event import Event
 from tests.actions.journal.test_episodes import at, episode
 from tests.console.reading.test_turning import alert, run
 

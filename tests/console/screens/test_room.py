@@ -8,7 +8,8 @@ from console.screens.shares import shares
 from panels.columns import broken, text_of, wrapped
 from panels.kinds import pipelines
 from panels.kinds.deployments import block
-from panels.kinds.timeline import TIMELINE, Event, folded
+from panels.kinds.timeline import TIMELINE, folded
+from panels.kinds.timeline_event import Event
 from panels.listing import Listing
 from tests.console.fakes import NOW, FakeContext, FakeSession, ago, alert, deployment, incident, run, score
 from tests.console.screens.test_overview import console, text
