@@ -53,7 +53,7 @@ class OrderForm(Page):
     def buttons() -> ComposeResult:
         """The last line of the form."""
         with Horizontal(id="buttons"):
-            yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+            yield Button(Content("[ Cancel ]"), id="leave", compact=True)
             yield Button(Content("[ Plan it ]"), id="go", compact=True)
 
     @staticmethod
@@ -67,7 +67,7 @@ class OrderForm(Page):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        if event.button.id == "cancel":
+        if event.button.id == "leave":
             self.action_back()
             return
         try:

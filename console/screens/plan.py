@@ -119,7 +119,7 @@ class PlanScreen(Page):
                 yield from self._fields()
                 yield Paragraphs(2, id="said")
                 with Horizontal(id="buttons"):
-                    yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                    yield Button(Content("[ Cancel ]"), id="leave", compact=True)
                     yield Button(Content(f"[ {words.button(self.request)} ]"), id="go", compact=True)
                     yield Static(id="hash", markup=False)
         yield KeyBar(KEY_ORDER)
@@ -141,7 +141,7 @@ class PlanScreen(Page):
         for name in ("#reason-field", "#context-field", "#go", "#said"):
             self.query_one(name).display = False
         if not self.request.order and (leave := kind_of(self.request.kind).leave):
-            self.query_one("#cancel", Button).label = Content(f"[ {leave} ]")
+            self.query_one("#leave", Button).label = Content(f"[ {leave} ]")
         self._show()
         self._make()
         self.set_interval(1.0, self._tick)
@@ -196,7 +196,7 @@ class PlanScreen(Page):
     def _focus_start(self) -> None:
         """Where one confirmation is enough, it does not start under the finger."""
         forward = self._offered and self.plan is not None and self.plan.guard_class != "R"
-        self.query_one("#reason" if forward else "#cancel").focus(scroll_visible=False)
+        self.query_one("#reason" if forward else "#leave").focus(scroll_visible=False)
 
     # ---- what is shown
 
@@ -313,7 +313,7 @@ class PlanScreen(Page):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        if event.button.id == "cancel":
+        if event.button.id == "leave":
             self.action_back()
         elif not self.submitting and self._offered:
             if self.is_second_enter():
@@ -400,7 +400,7 @@ class PlanScreen(Page):
             self._say(text)
             focused: Widget | None = self.focused
             if focused is None or not focused.display or not self._offered:
-                self.query_one("#cancel").focus()
+                self.query_one("#leave").focus()
 
     # ---- keys
 

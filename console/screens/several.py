@@ -103,7 +103,7 @@ class SeveralPlans(Page):
                     yield Input(id="reason", placeholder="_" * 240, compact=True, max_length=REASON_CHARS)
                 yield Paragraphs(2, id="said")
                 with Horizontal(id="buttons"):
-                    yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
+                    yield Button(Content("[ Cancel ]"), id="leave", compact=True)
                     yield Button(Content(), id="go", compact=True)
         yield KeyBar(KEY_ORDER)
 
@@ -150,7 +150,7 @@ class SeveralPlans(Page):
             self.set_timer(SEEN_S, self._take_keys)
         elif self.is_attached:
             self._ready = True
-            self.query_one("#reason" if self._offered else "#cancel").focus(scroll_visible=False)
+            self.query_one("#reason" if self._offered else "#leave").focus(scroll_visible=False)
 
     # ---- what is shown
 
@@ -180,7 +180,7 @@ class SeveralPlans(Page):
         self.query_one("#go").display = self.query_one("#reason-field").display = offered
         self.query_one("#go", Button).label = Content(f"[ {self.verb} {counted(open_ones, self.noun)} ]")
         if self._ordered:
-            self.query_one("#cancel", Button).label = Content("[ Back ]")
+            self.query_one("#leave", Button).label = Content("[ Back ]")
         self.query_one(Frame).titles(self._title, Content.assemble(self._progress(), "  ", self.place()))
         if self._must_arm and not self._ordered:
             self._say("this console is read-only: press ! to arm it")
@@ -225,7 +225,7 @@ class SeveralPlans(Page):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        if event.button.id == "cancel":
+        if event.button.id == "leave":
             self.action_back()
         elif self._offered:
             reason = self.query_one("#reason", Input).value.strip()
@@ -253,7 +253,7 @@ class SeveralPlans(Page):
         await asyncio.gather(*(self._follow(each) for each in ordered if each.action is not None))
         self.redraw()
         if self.is_attached:
-            self.query_one("#cancel").focus()
+            self.query_one("#leave").focus()
 
     async def _same_again(self) -> bool:
         """Make those anew that are old; False where what would be done, or what is to be said of it, has changed."""

@@ -72,7 +72,7 @@ class TriggerForm(OrderForm):
         except (Refused, BackendError, TimeoutError) as error:
             self.query_one("#about", Paragraphs).show(refusal(error, self.of))
             self.query_one(Frame).titles(right="not readable")
-            self.query_one("#cancel").focus()
+            self.query_one("#leave").focus()
             return
         self.known = info.params
         about = "JSON where it parses, else a string. What stays as it is is not sent."

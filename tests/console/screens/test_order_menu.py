@@ -225,7 +225,7 @@ async def test_what_needs_one_confirmation_does_not_start_under_the_finger() -> 
     screen = PlanScreen(session, request)  # type: ignore[arg-type]
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await until(pilot, lambda: screen.focused is not None, "it has focus")
-        assert screen.focused is screen.query_one("#cancel")
+        assert screen.focused is screen.query_one("#leave")
         assert "[ Abort ]" in text_of(pilot.app)
 
 

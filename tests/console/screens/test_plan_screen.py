@@ -85,7 +85,7 @@ async def test_a_plan_that_waited_for_arming_starts_where_every_plan_of_its_kind
     screen = a_screen(session)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)
-        assert screen.focused is screen.query_one("#cancel")
+        assert screen.focused is screen.query_one("#leave")
         session.armed = True
         await until(pilot, lambda: screen.focused is screen.query_one("#reason"), "the reason has the focus")
 
@@ -96,7 +96,7 @@ async def test_a_rollback_starts_on_cancel_and_enter_there_leaves() -> None:
     screen = a_screen(session, BACK)
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)
-        assert screen.focused is screen.query_one("#cancel")
+        assert screen.focused is screen.query_one("#leave")
         await pilot.press("b", "y", "enter")
         await pilot.pause()
         assert session.submits == []
@@ -210,7 +210,7 @@ async def test_what_cannot_be_done_has_no_button_and_says_what_to_do(answer: Any
     async with Holder(screen).run_test(size=SIZE) as pilot:
         await opened(pilot, screen)
         assert not screen.query_one("#go").display
-        assert screen.focused is screen.query_one("#cancel")
+        assert screen.focused is screen.query_one("#leave")
         words = said(screen, "#worries")
         assert "look at its log" in words or "start the sandbox" in words or "nothing would be written" in words
         screen.query_one("#go", Button).press()
