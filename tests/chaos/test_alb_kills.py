@@ -8,7 +8,7 @@ from actions.models import Request
 from tests.chaos.benches import BENCHES
 from tests.chaos.harness import Chaos
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws-chaos")]
 
 FLIP = Request(kind="flip", service="analytics")
 

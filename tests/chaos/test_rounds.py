@@ -28,7 +28,7 @@ async def test_a_sample_breaks_no_promise(tmp_path: Path, switch: str, capsys: p
 
 
 @pytest.mark.live
-@pytest.mark.xdist_group("aws")
+@pytest.mark.xdist_group("aws-chaos")
 async def test_a_sample_on_a_load_balancer_breaks_no_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.live.require import program
 from tests.live.teal import toml
 from tests.load import Load
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws-release")]
 
 PER_SECOND = 80
 DEADLINE_S = 180

@@ -17,7 +17,7 @@ from tests.live.teal import CommandLine
 from tests.load import Load
 from tests.two_colors import TwoColors
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws-release")]
 RPS = 30.0
 SEEN_S = 1.5  # the data plane looks each 0.2 s, and each look is a dozen calls one after the other
 

@@ -17,6 +17,7 @@ import json
 import shlex
 import time
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import field
@@ -107,6 +108,10 @@ class AlbConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     def colors(self) -> tuple[str, ...]:
         """As the target groups are called."""
         return tuple(self.target_groups)
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """As the shared settings say: each rule, and each default action."""
+        return frozenset(place.arn for place in self.places)
 
 
 class AlbSwitch:

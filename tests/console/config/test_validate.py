@@ -587,6 +587,8 @@ def test_an_entry_that_names_no_other_is_told_of_once(validate: Validate) -> Non
     assert [(each["line"], each["path"]) for each in found] == [(5, "contexts.c.logs[0].pipelines")], found
 
 
+ELB = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:"
+GROUPS = f'target_groups = {{ blue = "{ELB}targetgroup/b/1", green = "{ELB}targetgroup/g/1" }}\n'
 SAME = {
     "file": (
         'type = "file-switch"\npath = "switch.json"\n',
@@ -609,6 +611,11 @@ SAME = {
         'type = "kubernetes"\nservice = "api"\nnamespace = "x"\nkube_context = "prod"\ncolor_label = "side"\n',
         "Service x/api of context prod",
     ),
+    "alb": (
+        f'type = "alb"\nrules = ["{ELB}listener-rule/app/m/1/2/3"]\n{GROUPS}',
+        f'type = "alb"\nrules = ["{ELB}listener-rule/app/m/1/2/4", "{ELB}listener-rule/app/m/1/2/3"]\n{GROUPS}',
+        f"{ELB}listener-rule/app/m/1/2/3",
+    ),
 }
 
 
@@ -626,6 +633,7 @@ def test_two_entries_that_move_the_same_traffic_are_named_with_both_lines(
     assert (code, told["line"], told["path"]) == (2, line, "contexts.c.deployments[1]")
     assert f"as a ({tmp_path / 'config.toml'}:{HEAD.count(chr(10)) + 1}): {SAME[kind][2]}" in told["message"]
     apart = other.replace("linked", "own").replace("./switch", "own").replace('"app"', '"web"').replace('"api"', '"w"')
+    apart = apart.replace("app/m/", "app/n/")
     assert validate(HEAD + entry + apart, "--offline")[1] == []
     second = entry.replace("contexts.c", "contexts.d")
     code, (told,) = validate(HEAD + entry + "[contexts.d]\n" + second, "--offline")
