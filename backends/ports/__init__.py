@@ -19,7 +19,7 @@ from backends.ports.deployments import (
     retire_findings,
     retire_lines,
 )
-from backends.ports.logs import LogQuery, Logs
+from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, Notifier
 from backends.ports.pipelines import (
@@ -63,6 +63,8 @@ __all__ = [
     "Rollout",
     "RunInputs",
     "Sample",
+    "SearchableLogs",
+    "Searched",
     "Series",
     "SilenceEffects",
     "SilenceResult",

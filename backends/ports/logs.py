@@ -1,6 +1,6 @@
 """Lines of logs, asked for and followed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Protocol
 
@@ -34,3 +34,20 @@ class Logs(Closable, Protocol):
         is for `query` alone.
 
         What had to be skipped is said by a line of `backends.logs.merging.gap`."""
+
+
+class Searched(Struct, frozen=True, kw_only=True):
+    """How far a query is: the rows that it has by now as lines, in its own order; `note` says why some are missing."""
+
+    entries: tuple[LogEntry, ...]
+    done: bool
+    scanned_bytes: float = 0.0
+    matched: float = 0.0
+    note: str = ""
+
+
+class SearchableLogs(Logs, Protocol):
+    """A system of logs with a query language of its own."""
+
+    def search(self, text: str, *, since: datetime, until: datetime, limit: int) -> AsyncGenerator[Searched, None]:
+        """What the query has found, again and again, until it has ended or the iterator is closed, which stops it."""

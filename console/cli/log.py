@@ -3,7 +3,7 @@
 import sys
 import time
 from contextlib import aclosing
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 
 import click
@@ -54,6 +54,9 @@ COUNTS_EVERY_S = 5.0
     "-n", "--lines", type=click.IntRange(min=0), metavar="N",
     help=f"The last N; 0 for all, up to {MOST_LINES:,} a source. --limit is the same.  [default: {DEFAULT_LINES}]",
 )  # fmt: skip
+@click.option(
+    "--insights", metavar="QUERY", help="A query of CloudWatch Logs Insights; paid by what it scans.  [since: 1h]"
+)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 def log(
     common: Common,
@@ -64,6 +67,7 @@ def log(
     grep: str | None,
     level: LogLevel | None,
     lines: int | None,
+    insights: str | None,
     sources: tuple[str, ...],
 ) -> int:
     """Log lines of all sources, or of those named, oldest first."""
@@ -72,6 +76,11 @@ def log(
     if follow and until is not None:
         raise CommandError(EXIT_USAGE, "usage", "--follow excludes --until")
     count = _count(lines, common.limit)
+    if insights is not None:
+        if follow or around or grep or level:
+            words = "--insights excludes --follow, --around, --grep and --level"
+            raise CommandError(EXIT_USAGE, "usage", words, fix="say it in the query")
+        return _by_insights(common, insights, sources, since, until, count)
     asked = LogQuery(grep=_checked(grep), level=level, limit=count)
     middle: datetime | None = None
 
@@ -122,6 +131,20 @@ def log(
         return Answer(found, lambda: [*_zone_line(zone), *(log_line(entry, zone) for entry in found.items)], more=more)
 
     return read(common, ("logs",), answer, read_logs=reader)
+
+
+def _by_insights(
+    common: Common, text: str, sources: tuple[str, ...], since: TypedTime | None, until: TypedTime | None, count: int
+) -> int:
+    from console.cli.insights import insights
+
+    selection = chosen(common)
+    zone = zone_of(selection.context.config.timezone)
+    end = until.at(zone) if until is not None else moment.utc_now()
+    begin = since.at(zone, end) if since is not None else end - timedelta(hours=1)
+    if begin >= end:
+        raise CommandError(EXIT_USAGE, "usage", "--since is not before --until")
+    return run_loop(insights(common, selection, text, sources, begin, end, count))
 
 
 def _count(lines: int | None, limit: int | None) -> int:

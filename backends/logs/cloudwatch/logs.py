@@ -7,6 +7,7 @@ type = "cloudwatch"
 groups = ["/aws/lambda/enrich", "arn:aws:logs:eu-central-1:210987654321:log-group:/ecs/analytics"]
 stream_prefixes = ["prod/"]             # default: all streams
 filter = '{ $.level != "DEBUG" }'       # CloudWatch's own pattern; what --grep means is decided here
+max_scan = "10GB"                       # of one `teal log --insights`
 aws = { region = "eu-central-1" }
 ```
 An event may arrive minutes after its time. While a log is followed each question reaches back by `overlap`, and what
@@ -17,7 +18,7 @@ is not seen. AWS reads newest first only what is not older than 2024.
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 from msgspec import Struct
@@ -27,10 +28,11 @@ from backends.aws.account import account_of
 from backends.errors import BackendError
 from backends.logs import polling
 from backends.logs.cloudwatch.events import BACKWARDS_FROM_MS, LARGEST_PAGE, Group, complaint, pages
+from backends.logs.cloudwatch.insights import bytes_of, search
 from backends.logs.polling import Found, Polled
 from backends.logs.reading import TakenBackwards, line_filter
 from backends.models import LogEntry
-from backends.ports import LogQuery
+from backends.ports import LogQuery, Searched
 from backends.registry import AdapterContext
 from backends.settings import Duration
 
@@ -44,6 +46,7 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     groups: names, or ARNs; of another account ARNs.
     stream_prefixes: only streams whose name begins with one of them.
     filter: a filter pattern of CloudWatch that events have to match.
+    max_scan: an Insights query is stopped when it has scanned so much, as `10GB`; it is paid by what it scans.
     aws: how AWS is reached.
     timeout: of one request.
     poll: how often it is asked again while it is followed; AWS allows an account few requests a second.
@@ -53,6 +56,7 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     groups: tuple[str, ...]
     stream_prefixes: tuple[str, ...] = ()
     filter: str = ""
+    max_scan: str = ""
     aws: AwsAccess = AwsAccess()
     timeout: Duration = Duration(10)
     poll: Duration = Duration(5)
@@ -63,6 +67,8 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("groups: one or more, none of them empty")
         if not all(self.stream_prefixes):
             raise ValueError("stream_prefixes: none of them empty")
+        if self.max_scan:
+            bytes_of(self.max_scan)
         if min(self.timeout, self.poll, self.overlap) <= 0:
             raise ValueError("timeout, poll, overlap: more than 0s")
 
@@ -79,6 +85,7 @@ class CloudWatchLogs:
         self._groups = [
             Group(group, prefix, config.filter) for group in config.groups for prefix in config.stream_prefixes or ("",)
         ]
+        self._max_scan = bytes_of(config.max_scan) if config.max_scan else None
         overlap_ns = round(config.overlap * NANOSECONDS)
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll), overlap_ns)
 
@@ -89,6 +96,14 @@ class CloudWatchLogs:
     def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
         """As the port says; what arrives late is marked so. Raises BackendError."""
         return polling.follow(self._polled, query)
+
+    def search(self, text: str, *, since: datetime, until: datetime, limit: int) -> AsyncGenerator[Searched, None]:
+        """As the port says, by Logs Insights: of whole groups, whatever their `filter` and `stream_prefixes`. Raises
+        BackendError."""
+        return search(
+            self._account, self._groups, text, since=since, until=until, limit=limit, max_scan=self._max_scan,
+            source=self._name,
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""
