@@ -4,6 +4,7 @@ for afterwards."""
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import tzinfo
 from functools import partial
 
 from msgspec import Struct, field
@@ -25,6 +26,7 @@ from backends.errors import BackendError
 from backends.models import PipelineRun
 from backends.pipelines.params import problems, unknown_names
 from backends.ports import Approval, PipelineInfo, Pipelines
+from backends.run_names import run_name
 from backends.text import clean
 
 STEPS = ("preflight", "order", "verify")
@@ -81,8 +83,14 @@ async def _plan(look: _Look, request: Request, desk: Desk) -> Plan:
             undo="" if order.already else order.undo,
         ),
         hash=shortened(agreed), full_hash=agreed, made_at=at, already=order.already, expected=order.expected,
-        target=target.entry.kept(), request=request,
+        target=target.entry.kept(), request=request, about=_about(request, policy.zone),
     )  # fmt: skip
+
+
+def _about(request: Request, zone: tzinfo) -> str:
+    """A run by its pipeline and its name; a pipeline is named by its own."""
+    run_id = request.ref.removeprefix(f"{request.service}/")
+    return clean(f"{request.service.partition('/')[2]} {run_name(run_id, zone)}", 200) if request.ref else ""
 
 
 async def _trigger(request: Request, adapter: Pipelines) -> _Order:
@@ -120,7 +128,7 @@ async def _retry(request: Request, adapter: Pipelines) -> _Order:
     run = await _run_of(request, adapter)
     order = _Order(from_=run.state, to="queued", expected=_expected(run))
     if run.state not in ("failed", "cancelled", "skipped"):
-        text = f"{run.ref} is {run.state}: only an ended run that did not succeed is retried"
+        text = f"it is {run.state}: only an ended run that did not succeed is retried"
         bad = Finding(level="block", code="run-state", text=text, fix="wait, cancel it, or trigger anew")
         return replace(order, findings=(bad,))
     tasks = await adapter.retry_preview(run.pipeline, run.run_id)

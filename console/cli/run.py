@@ -114,7 +114,7 @@ def log(common: Common, follow: bool, ref: str, task: str | None) -> int:
 @run.command()
 @common_options()
 @writing_options
-@click.option("-p", "--param", "params", multiple=True, metavar="K=V", help="A parameter; V is JSON where it parses.")
+@click.option("-p", "--param", "params", multiple=True, metavar="K=V", help="A parameter; V: JSON, or text.")
 @click.option("--wait", is_flag=True, help="Follow the run to its end; exit 1 where it failed.")
 @click.argument("pipeline")
 def trigger(common: Common, writing: Writing, params: tuple[str, ...], wait: bool, pipeline: str) -> int:

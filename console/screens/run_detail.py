@@ -53,6 +53,7 @@ from console.screens.task_lines import (
     run_line,
     span,
 )
+from panels.columns import crop
 from panels.keybar import KeyBar
 from panels.kinds.pipelines import run_name, sign, state_words
 from panels.words import ago, clock, zone_name
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from console.reading.comparison import Comparison
     from console.session import Session
 
+ERROR_LINES = 2
 POLL_S = 2.0
 READ_TIMEOUT_S = 15.0
 RUNNING = ("queued", "running", "waiting")
@@ -71,7 +73,7 @@ class RunDetail(Detail):
 
     AUTO_FOCUS = "#tasks"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 (Textual's own annotation)
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall"), (34, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "view", "bars", id="run.view"),
         Binding("e", "error(1)", "error", id="run.error"),
@@ -91,6 +93,7 @@ class RunDetail(Detail):
         #log-title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #log { height: 1fr; }
         #task-side, #log-side { height: 1fr; }
+        &.-high #about { max-height: 14; }
         &.-short #about { max-height: 3; margin-bottom: 0; }
         &.-narrow #split { layout: vertical; }
         &.-narrow #task-side { height: 2fr; }
@@ -291,7 +294,9 @@ class RunDetail(Detail):
         if run.state == "unknown" and run.raw_state:
             rows.append(row("state", f"{run.backend} says {run.raw_state}", style_of("unknown")))
         if run.error:
-            rows.append(row("error", run.error, style_of("critical")))
+            # In full it stands in the log below.
+            most = ERROR_LINES * max(20, self.app.size.width - 14)
+            rows.append(row("error", crop(run.error, most, self.of.ellipsis), style_of("critical")))
         if run.note:
             rows.append(row("note", run.note))
         rows += self._waits
@@ -301,7 +306,7 @@ class RunDetail(Detail):
         if self._beside is not None:
             rows.append(row("last good", against_good(self._beside, zone)))
         if found is not None:
-            shown = (line for line in found.evidence if line not in (run.error, run.note))
+            shown = (line for line in found.evidence if line not in f"{run.error}\n{run.note}")
             rows += [row("", line, MUTED) for line in shown]
         if lines := self.session.impact(run.ref):
             rows.append(row("impact", "; ".join(lines)))

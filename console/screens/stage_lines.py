@@ -80,7 +80,8 @@ def ticks(step: Step, of: Symbols) -> str:
         return ""
     done = step.status == "succeeded"
     told = ("requested", True), ("accepted", done), ("observed", done)
-    return "  ".join(f"{word} {of.ok if seen else of.not_yet}" for word, seen in told)
+    yes, no = ("yes", "not yet") if of.arrow.isascii() else (of.ok, of.not_yet)  # a dot in a line of words is none
+    return "  ".join(f"{word} {yes if seen else no}" for word, seen in told)
 
 
 def gate_rows(action: Action, of: Symbols) -> list[Row]:

@@ -75,7 +75,7 @@ class TriggerForm(OrderForm):
             self.query_one("#leave").focus()
             return
         self.known = info.params
-        about = "JSON where it parses, else a string. What stays as it is is not sent."
+        about = "A value may be JSON (12, true, [1, 2]); anything else is text. Only what you change is sent."
         rows = [row("", about, MUTED)]
         if info.paused:
             text = "its schedule is paused; a run that is triggered may wait until it is not"

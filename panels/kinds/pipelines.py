@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
 
 from backends.models import PipelineRun, severity_rank
+from backends.run_names import run_name as run_name
 from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
-_DATED = re.compile(r"[^_]+__(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)")
 _CLASS = re.compile(r"(?<![\w.])(?:\w+\.)*[A-Z]\w*(?:Error|Exception): (?=\S+ \S+ \S)")
 _COUNTED = ("failed", "bad data", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
 
@@ -19,19 +18,6 @@ def health(run: PipelineRun) -> str:
     if run.health == "ok" and run.state in ("running", "queued"):
         return "running"
     return run.health
-
-
-def run_name(run_id: str, zone: tzinfo = UTC) -> str:
-    """A run as people say it: `#1842`; of an id with its kind and time in it (as Airflow's) the time in `zone`; else
-    the id."""
-    if run_id.isdigit():
-        return f"#{run_id}"
-    found = _DATED.match(run_id)
-    try:
-        at = datetime.fromisoformat(found[1]) if found else None
-        return (at.replace(tzinfo=at.tzinfo or UTC).astimezone(zone)).strftime("%m-%d %H:%M") if at else run_id
-    except (ValueError, OverflowError):
-        return run_id
 
 
 def reason(run: PipelineRun) -> str:

@@ -15,6 +15,7 @@ from backends.errors import BackendError
 from backends.models import PipelineRun
 from backends.pipelines.local.pipelines import LocalPipelines
 from backends.registry import AdapterContext, build
+from backends.run_names import run_name
 from tests.actions.house import YES, House
 
 PIPELINE = "local/etl"
@@ -81,6 +82,7 @@ async def test_a_failed_run_is_retried(house: House, local: LocalPipelines, tmp_
     (tmp_path / "fixed").touch()
     ended = await house.order(Request(kind="retry", service=PIPELINE, ref=failed.ref))
     assert (ended.status, ended.ref) == ("succeeded", failed.ref)
+    assert ended.named == f"{failed.pipeline} {run_name(failed.run_id)}"
     await run_of(local, triggered, "success")
 
 

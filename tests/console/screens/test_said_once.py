@@ -143,3 +143,30 @@ def test_limits_stay_where_there_is_a_trend() -> None:
     zoomed = readable(fit(QUALITY.columns, 196, scores, MOMENT), scores, MOMENT)
     text = text_of(line_of(zoomed, scores[0], MOMENT))
     assert "  " * 20 not in text.rstrip()
+
+
+async def test_an_error_is_said_short_where_its_log_says_it_in_full() -> None:
+    from console.reading.triage import Triage
+
+    session = FakeSession()
+    error = "validate: SuiteError: " + "column amount_eur is not in raw_transactions " * 9
+    session.triage = lambda run, tasks, log: Triage(  # type: ignore[method-assign]
+        kind="schema", meaning="another shape", evidence=(error.removeprefix("validate: "), "a line of its own")
+    )
+    app = Holder(RunDetail(session, a_run(error=error)))  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "diagnosis" in drawn(app), "said")
+        about = app.screen.query_one("#about", Paragraphs)
+        assert about.text.count("SuiteError") == 1
+        assert "a line of its own" in about.text
+        assert "…" in about.text
+        assert len(about.text.splitlines()[1]) < 2 * 80
+
+
+def test_in_ascii_a_tick_is_a_word() -> None:
+    from actions.models import Step
+    from console.screens.stage_lines import ticks
+
+    step = Step(name="shift", status="running")
+    assert ticks(step, ASCII) == "requested yes  accepted not yet  observed not yet"
+    assert ticks(step, UNICODE) == "requested ✓  accepted ·  observed ·"
