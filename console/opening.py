@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from textual import work
 
 from backends.models import Alert, TimelineEvent
 from console.ports.record import loaded
 from console.ports.store import SourceKey
 from console.ports.table import port_of
+from console.screens import everywhere
 from console.screens.host import Host
+from console.screens.overview import Overview
 
 if TYPE_CHECKING:
     from actions.models import Request
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Opening(Host):
-    """An app that opens the screens of `console.screens` over each other."""
+    """An app that opens the screens of `console.screens` over each other, from its keys of every screen too."""
 
     def open_item(self, item: Any) -> None:
         """The detail of an item."""
@@ -114,3 +119,98 @@ class Opening(Host):
             self.say(choice.reason)
         else:
             self.open_plan(choice.request)
+
+    # ---- over everything
+
+    def go_to(self, at: datetime, panel: str = "") -> None:
+        """Leave all that lies over the overview, and show `panel` there, or all that has a time, as it was at `at`."""
+        self.to_overview(lambda overview: overview.go_to(at, panel))
+
+    def to_overview(self, then: Callable[[Overview], object]) -> None:
+        """Leave all that lies over the overview."""
+        while len(self.screen_stack) > 1:
+            if not self.screen.is_mounted:
+                self.screen.call_later(self.to_overview, then)
+                return
+            self.pop_screen()
+        if isinstance(self.screen, Overview):
+            then(self.screen)
+
+    # ---- keys of every screen
+
+    def action_not_here(self, name: str) -> None:
+        """Say why a key has done nothing."""
+        self.say(everywhere.why_not(name, self.screen))
+
+    def action_panel(self, name: str) -> None:
+        """A panel alone, from wherever we are; none: the overview. What is written on a form or plan is not left so."""
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        self.to_overview(lambda overview: overview.board.zoom(name))
+
+    def action_worst(self) -> None:
+        """Open what is worst now, of the strip and of all panels: from the alarm to its cause."""
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        overview = self.screen_stack[0]
+        found = overview.worst if isinstance(overview, Overview) else None
+        if found is None:
+            self.say("nothing is wrong now")
+        else:
+            self.to_overview(lambda _: self.open_item(found))
+
+    @work(group="way back", exclusive=True, exit_on_error=False)
+    async def action_way_back(self) -> None:
+        """Plan the rollback of what the screen is about, else of the action that is open, else of the only service."""
+        from console.screens.way_back import way_back
+
+        if everywhere.is_written_on(self.screen_stack):
+            self.say(everywhere.WRITING)
+            return
+        request, why_not = await way_back(everywhere.subject_of(self.screen), self.session)
+        if request is None:
+            self.say(why_not)
+        else:
+            self.open_plan(request)
+
+    def action_palette(self) -> None:
+        from console.screens.palette import Command, Palette
+
+        async def chosen(command: Command | None) -> None:
+            if command is None:
+                return
+            if command.choice is not None:
+                self.take(command.choice, command.item)
+            elif command.item is not None:
+                self.open_item(command.item)
+            else:
+                await self.run_action(command.action, command.node)
+
+        self.push_screen(Palette(self.screen), chosen)
+
+    def action_help(self) -> None:
+        from console.screens.lists import help_screen
+
+        self.push_screen(help_screen(self))
+
+    def action_sources(self) -> None:
+        from console.screens.lists import sources_screen
+
+        self.push_screen(sources_screen(self))
+
+    def action_actions(self) -> None:
+        from console.screens.lists import actions_screen
+
+        self.push_screen(actions_screen(self))
+
+    def action_silences(self) -> None:
+        """What keeps alerts quiet; from an alert, what hides it."""
+        self.open_silences()
+
+    def action_note(self) -> None:
+        """A sentence into the audit and the timeline."""
+        from console.screens.note import NotePrompt
+
+        self.push_screen(NotePrompt())

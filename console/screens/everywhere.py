@@ -5,6 +5,7 @@ Whatever has focus comes first, then its screen, then the app: a key that neithe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -87,6 +88,9 @@ _CALLED: tuple[tuple[type[Any], str], ...] = (
 )  # fmt: skip
 
 
+KNOWN = frozenset(name for key in KEYS for name in key.keys.split(","))
+
+
 def bindings() -> list[Binding]:
     """One for each key, the last of all that are asked; without a description, so that no help or footer shows it."""
     return [
@@ -119,6 +123,12 @@ def why_not(name: str, screen: Screen[Any]) -> str:
     if subject is None and "{this}" in why:
         return _NOTHING_HERE
     return why.format(this=called(subject))
+
+
+def unknown(key: str, character: str, keymap: Mapping[str, str]) -> str:
+    """That a key means nothing, and which one shows those that do."""
+    shown = character.strip() or key.capitalize()
+    return f"{shown} does nothing here; {keymap.get('help', '?')} shows what the keys do"
 
 
 def called(item: Any) -> str:

@@ -22,6 +22,7 @@ KEYS = (
     *"0123456", *"jkgG", "up", "down", "home", "end", "pageup", "pagedown", "tab", "enter", "escape", "backspace", "q",
     "slash", "n", "N", "colon", "question_mark", "r", "l", "t", "comma", "full_stop", "left_square_bracket",
     "right_square_bracket", "y", "Y", "o", "s", "at", "number_sign", "exclamation_mark", "v", "x", "a", "b", "u",
+    "c", "d", "h", "D", "7", "9", "space", "asterisk", "equals_sign",
     "f", "e", "E", "w", "W", "ampersand", "m", "apostrophe", "left_curly_bracket", "right_curly_bracket", "z", "T", "S",
 )  # fmt: skip
 LEADS_AWAY = {*"0123456", "slash", "ampersand", "comma", "l", "t", "tab"}
