@@ -7,6 +7,8 @@ from inspect import cleandoc, getmodule
 from pathlib import Path
 from typing import Any
 
+from backends.ports import Controller
+from backends.ports.controllers import is_controller_class
 from backends.registry import ADAPTERS, adapter_class
 from console.ports.table import PORTS
 from docs.pages import cell, write
@@ -19,6 +21,8 @@ their port (`backends/ports/`), a cell is what the adapter says of its own (✓:
 What each is told by the config: [config.md](config.md).
 """
 ONE_METHOD = 1
+OTHERS = {"deployments": (Controller,)}
+"""What an adapter of a port may speak instead."""
 _AS_EVERYWHERE = re.compile(r"^As the port says[.;:,]? ?| ?Raises (BackendError|`not_found`)\.| ?Raises as `query`\.")
 
 
@@ -32,11 +36,21 @@ def _port(port: str) -> list[str]:
     classes = {kind: adapter_class(port, kind) for kind in kinds}
     lines = [f"## {port}", "", "| type | |", "|---|---|"]
     lines += [f"| `{kind}` | {cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
-    methods = _methods(PORTS[port].protocol)
-    if len(methods) > ONE_METHOD:
-        lines += ["", f"| | {' | '.join(f'`{kind}`' for kind in kinds)} |", f"|---|{'---|' * len(kinds)}"]
-        lines += [f"| `{name}` | {' | '.join(_said(classes[kind], name) for kind in kinds)} |" for name in methods]
+    protocols = [PORTS[port].protocol, *OTHERS.get(port, ())]
+    for n, protocol in enumerate(protocols):
+        mine = (
+            [kind for kind in kinds if is_controller_class(classes[kind]) == (n > 0)] if len(protocols) > 1 else kinds
+        )
+        lines += _table(protocol, {kind: classes[kind] for kind in mine})
     return [*lines, ""]
+
+
+def _table(protocol: Any, classes: dict[str, Any]) -> list[str]:
+    methods = _methods(protocol)
+    if len(methods) <= ONE_METHOD:
+        return []
+    lines = ["", f"| | {' | '.join(f'`{kind}`' for kind in classes)} |", f"|---|{'---|' * len(classes)}"]
+    return lines + [f"| `{name}` | {' | '.join(_said(each, name) for each in classes.values())} |" for name in methods]
 
 
 def _methods(protocol: Any) -> list[str]:

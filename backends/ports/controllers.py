@@ -157,7 +157,12 @@ class Controller(Closable, Protocol):
 
 def is_controller(adapter: Any) -> bool:
     """Whether the adapter of a deployment is a `Controller`; else it is a `Switch`."""
-    return hasattr(type(adapter), "describe_order")
+    return is_controller_class(type(adapter))
+
+
+def is_controller_class(adapter: type) -> bool:
+    """Whether its instances are."""
+    return hasattr(adapter, "describe_order")
 
 
 def shows(order: Order, before: ControllerState, found: ControllerState, stamp: str) -> bool:

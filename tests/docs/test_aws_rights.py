@@ -10,8 +10,8 @@ import pytest
 from botocore import xform_name
 
 HOUSE = Path(__file__).parents[2]
-ROW = re.compile(r"^\| (\w+) `([\w-]+)` \|(.*)\|$", re.MULTILINE)
-RIGHT = re.compile(r"`(\w+:\w+)`")
+ROW = re.compile(r"^\| (\w+) `([\w-]+)`[^|]* \|(.*)\|$", re.MULTILINE)
+RIGHT = re.compile(r"`([\w-]+:\w+)`")
 SERVICES = ("sqs", "kinesis", "lambda", "s3", "sns", "cloudwatch", "logs", "glue", "stepfunctions", "events")
 IN_POLICIES = {"stepfunctions": "states", "s3:ListObjectsV2": "s3:ListBucket"}
 SOURCES = {
@@ -27,6 +27,19 @@ SOURCES = {
     "pipelines step-functions": ("backends/pipelines/stepfunctions",),
     "quality glue": ("backends/quality/glue.py",),
 }
+_ECS = "backends/deployments/ecs"
+MOVED = {
+    "deployments ecs": tuple(f"{_ECS}/{name}.py" for name in ("cluster", "deployer", "failing", "scaling", "switch")),
+    "deployments ecs-native": (
+        *(f"{_ECS}/{name}.py" for name in ("cluster", "native", "native_state", "native_guards")),
+        "backends/deployments/alb/health.py",
+    ),
+    "deployments codedeploy": (
+        "backends/deployments/codedeploy", f"{_ECS}/cluster.py", f"{_ECS}/native_guards.py",
+    ),
+}  # fmt: skip
+"""Those whose calls name service and operation side by side."""
+UNUSED = {"deployments codedeploy": {"ecs:UpdateService", "ecs:ListTasks", "ecs:DescribeTasks"}}
 
 
 def told() -> dict[str, set[str]]:
@@ -60,4 +73,30 @@ def test_the_page_has_the_calls_that_are_made(entry: str) -> None:
 
 
 def test_every_row_is_of_an_adapter() -> None:
-    assert set(told()) == set(SOURCES)
+    assert set(told()) == {*SOURCES, *MOVED}
+
+
+def calls_in(path: Path) -> Iterator[str]:
+    """The right of each call whose first two arguments are a service and an operation."""
+    for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            named = [each.value for each in node.args[:2] if isinstance(each, ast.Constant)] if isinstance(
+                node, ast.Call
+            ) else []  # fmt: skip
+            if len(named) == 2 and all(isinstance(each, str) for each in named):
+                yield from right_of(*named)
+
+
+def right_of(service: str, operation: str) -> Iterator[str]:
+    """As a policy calls it; nothing where it is no call of AWS."""
+    if service in botocore.session.get_session().get_available_services():
+        model = botocore.session.get_session().get_service_model(service)
+        found = next((each for each in model.operation_names if xform_name(each) == operation), None)
+        if found is not None:
+            yield f"{'elasticloadbalancing' if service == 'elbv2' else service}:{found}"
+
+
+@pytest.mark.parametrize("entry", MOVED)
+def test_the_page_has_the_calls_of_what_moves_traffic(entry: str) -> None:
+    called = {right for source in MOVED[entry] for right in calls_in(HOUSE / source)}
+    assert told()[entry] == called - UNUSED.get(entry, set())

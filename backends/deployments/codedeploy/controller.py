@@ -187,10 +187,10 @@ class CodeDeployController:
         assert seen.state.open is not None
         ident = seen.state.open.id
         if order.order == "abort":
-            await self._steer("stop_deployment", deploymentId=ident, autoRollbackEnabled=True)
+            await self._steer("codedeploy", "stop_deployment", deploymentId=ident, autoRollbackEnabled=True)
             return await self._until(lambda state: state.open is None or state.open.back or state.open.id != ident)
         wait = "READY_WAIT" if order.order == "promote" else "TERMINATION_WAIT"
-        await self._steer("continue_deployment", deploymentId=ident, deploymentWaitType=wait)
+        await self._steer("codedeploy", "continue_deployment", deploymentId=ident, deploymentWaitType=wait)
         if order.order == "promote":
             return await self._until(lambda state: state.open is None or state.open.pause is None)
         return await self._until(lambda state: state.open is None or not state.open.arrived)
@@ -273,9 +273,9 @@ class CodeDeployController:
         ident = str(answer.get("deploymentId", ""))
         return await self._until(lambda state: state.newest is not None and state.newest.id == ident)
 
-    async def _steer(self, operation: str, **request: object) -> None:
+    async def _steer(self, service: str, operation: str, /, **request: object) -> None:
         try:
-            await self._account.write("codedeploy", operation, **request)
+            await self._account.write(service, operation, **request)
         except BackendError as error:
             if "AlreadyCompleted" not in error.message and "IsNotInReadyState" not in error.message:
                 raise

@@ -92,15 +92,6 @@ class Cluster:
         answer = await self.account.write("ecs", "update_service", cluster=self.name, service=service, **change)
         return told(answer.get("service"), Service, self.where)
 
-    async def tag(self, arn: str, **tags: str) -> None:
-        """Set tags of a service."""
-        pairs = [{"key": key, "value": value} for key, value in tags.items()]
-        await self.account.write("ecs", "tag_resource", resourceArn=arn, tags=pairs)
-
-    async def untag(self, arn: str, *keys: str) -> None:
-        """Take tags away."""
-        await self.account.write("ecs", "untag_resource", resourceArn=arn, tagKeys=list(keys))
-
     async def stopped(self, service: str, started_by: str = "") -> list[Task]:
         """Tasks of a service that were stopped lately, the newest first; `started_by`: only of that deployment."""
         listed = await self.account.read(

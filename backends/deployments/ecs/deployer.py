@@ -138,7 +138,7 @@ class EcsDeployer:
         scaled = await self._scaling.of(service.service_name)
         suspended = scaled is not None and not all(scaled.SuspendedState.all)
         if scaled is not None and suspended:
-            await self._cluster.tag(service.service_arn, **{SUSPENDED: scaled.SuspendedState.words})
+            await self._tag(service.service_arn, **{SUSPENDED: scaled.SuspendedState.words})
             await self._scaling.suspend(service.service_name, ALL)
         found = await self._put(service, color, service.task_definition, 0, stamp)
         if not suspended:
@@ -188,7 +188,7 @@ class EcsDeployer:
         self, service: Service, color: str, arn: str, size: int, stamp: str, *, anew: bool = False
     ) -> Deployed:
         """The mark first: what it says counts where the service is so."""
-        await self._cluster.tag(service.service_arn, **{MARK: f"{stamp} {short_of(arn)} {size}"})
+        await self._tag(service.service_arn, **{MARK: f"{stamp} {short_of(arn)} {size}"})
         change: dict[str, object] = {"desiredCount": size}
         if arn != service.task_definition:
             change["taskDefinition"] = arn
@@ -200,8 +200,15 @@ class EcsDeployer:
             before = recorded(tag)
             if before is not None:
                 await self._scaling.suspend(service.service_name, before)
-            await self._cluster.untag(service.service_arn, SUSPENDED)
+            await self._untag(service.service_arn, SUSPENDED)
         return await self._state(await self._read(color))
+
+    async def _tag(self, arn: str, **tags: str) -> None:
+        pairs = [{"key": key, "value": value} for key, value in tags.items()]
+        await self._cluster.account.write("ecs", "tag_resource", resourceArn=arn, tags=pairs)
+
+    async def _untag(self, arn: str, *keys: str) -> None:
+        await self._cluster.account.write("ecs", "untag_resource", resourceArn=arn, tagKeys=list(keys))
 
     async def _state(self, service: Service) -> Deployed:
         primary = service.primary

@@ -227,7 +227,7 @@ class NativeController:
 
     async def _stop(self, state: ControllerState) -> ControllerState:
         assert state.open is not None
-        await self._steer("stop_service_deployment", serviceDeploymentArn=state.open.id, stopType="ROLLBACK")
+        await self._steer("ecs", "stop_service_deployment", serviceDeploymentArn=state.open.id, stopType="ROLLBACK")
         return await self.observe()
 
     async def _continue(self, state: ControllerState) -> ControllerState:
@@ -235,7 +235,7 @@ class NativeController:
         assert state.open.pause is not None
         pause = state.open.pause
         await self._steer(
-            "continue_service_deployment", serviceDeploymentArn=state.open.id, hookId=pause.id, action="CONTINUE"
+            "ecs", "continue_service_deployment", serviceDeploymentArn=state.open.id, hookId=pause.id, action="CONTINUE"
         )
         until = time.monotonic() + SEEN_WITHIN_S
         while time.monotonic() < until:
@@ -245,9 +245,9 @@ class NativeController:
             await asyncio.sleep(LOOK_S)
         raise BackendError("timeout", f"{self._where()}: {pause.why} was continued, and waits still")
 
-    async def _steer(self, operation: str, **request: str) -> None:
+    async def _steer(self, service: str, operation: str, /, **request: str) -> None:
         try:
-            await self._account.write("ecs", operation, **request)
+            await self._account.write(service, operation, **request)
         except BackendError as error:
             if error.kind in ("config", "failed") and error.status == 400:
                 words = f"{self._where()}: {error.message}"
