@@ -108,8 +108,7 @@ class Session:
         read_logs: ReadLogs = last_lines,
         keeps: bool = False,
     ) -> None:
-        """`keeps`: what begins and ends is kept in the journal, by `start` or when `memory` is told to look; else
-        beside the snapshots, with each read."""
+        """`keeps`: what begins and ends is kept in the journal; else beside the snapshots."""
         self._selection = selection
         self._config = selection.context.config
         self.adapters = Adapters(selection.context)
@@ -132,7 +131,6 @@ class Session:
         self._read_logs = read_logs
         self.store = Store()
         panels = tuple(name for name, _ in readings()) if panels is None else panels
-        self._keeps = keeps
         self.memory = Remembering(
             self.store, selection.context.entries, lambda: EpisodeFile(self._files.directory),
             ask=self.orders.episodes if keeps or "timeline" in panels else None,
@@ -181,12 +179,13 @@ class Session:
         running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
         self._tasks = [asyncio.create_task(work, name=name) for name, work in running.items()]
 
-    async def read(self, *, deadline_s: float | None = None) -> bool:
-        """Read every source once, side by side. False where the deadline came first."""
+    async def read(self, *, deadline_s: float | None = None, look: bool = True) -> bool:
+        """Read every source once, side by side, and keep what began and ended, unless that comes later (`look`). False
+        where the deadline came first."""
         began = time.monotonic()
         last = self._feeds.get(EPISODES)  # they need what all others say
         in_time = await read_all([feed for feed in self._feeds.values() if feed is not last], deadline_s=deadline_s)
-        if not self._keeps:
+        if look:
             await self.memory.look()
         left_s = None if deadline_s is None else max(LAST_READ_S, deadline_s - (time.monotonic() - began))
         return await read_all([last] if last is not None else [], deadline_s=left_s) and in_time

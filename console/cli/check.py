@@ -158,10 +158,12 @@ async def _check(
             return answered
 
         ending.known = tell
-        await asyncio.gather(session.read(deadline_s=deadline_s), asking)
+        await asyncio.gather(session.read(deadline_s=deadline_s, look=False), asking)
         answered = tell()
         if record:
             await _record(session, answered)
+        else:
+            await session.memory.look()
 
 
 def _show(common: Common, session: Session, results: list[CheckResult]) -> None:

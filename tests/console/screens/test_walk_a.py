@@ -7,6 +7,7 @@ A12, A13 in `test_remembered.py`, `test_told_episodes.py`; A14 in `tests/panels/
 """
 
 import asyncio
+from datetime import UTC, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -14,11 +15,11 @@ from textual.widgets import OptionList
 
 from actions.models import Action
 from backends.errors import BackendError
-from backends.models import ColorState
+from backends.models import ColorState, Freeze
 from console.screens.deployment_detail import DeploymentDetail
-from console.screens.deployment_lines import side_rows
+from console.screens.deployment_lines import known_against, side_rows
 from panels.words import UNICODE
-from tests.console.fakes import FakeSession, ago, deployment, incident
+from tests.console.fakes import NOW, FakeSession, ago, deployment, incident
 from tests.console.screen_fakes import FakeSession as ScreenSession
 from tests.console.screen_fakes import a_deployment, an_action
 from tests.console.screens.test_overview import console, text
@@ -153,3 +154,18 @@ async def test_a26_the_alerts_are_read_again_when_ones_own_action_on_one_has_end
     session.refresh = lambda panel=None: read.append(panel or "all")  # type: ignore[method-assign]
     await session._read_alerts_after("7F3")
     assert read == ["alerts"]
+
+
+def test_d6_a_frozen_service_says_in_its_detail_until_when_why_and_by_whom() -> None:
+    frozen = Freeze(by="alice", since=NOW, until=NOW + timedelta(hours=2), reason="year end")
+    (said,) = known_against(a_deployment(freeze=frozen), UNICODE, UTC)
+    assert said.body.plain == "FROZEN by alice since 24 Aug 13:02 UTC until 24 Aug 15:02 UTC: year end"
+
+
+def test_d7_the_p95_of_a_side_without_traffic_stands_beside_its_color() -> None:
+    colors = {
+        "blue": ColorState(version="2.4.0", weight_pct=100, healthy=True, p95_ms=12),
+        "green": ColorState(version="2.4.1", weight_pct=0, healthy=True, p95_ms=831.0, detail="healthy in 831 ms"),
+    }
+    _, _, idle = side_rows(a_deployment(colors=colors), UNICODE)
+    assert "831ms" in idle.lead.plain
