@@ -132,8 +132,9 @@ def _cell(text: str, width: int, *, left: bool = False) -> str:
 SIDE_INDENT = 12 + sum(width for _, width, _ in SIDE_COLUMNS) + 2
 
 
-def back_row(deployment: Deployment, of: Symbols, zone: tzinfo) -> Row:
-    """`back to BLUE 2.4.0: ready, at once, until 14:31:20 CET`, or why there is none, as `back already: …`."""
+def back_row(deployment: Deployment, of: Symbols, zone: tzinfo, *, sides_said: bool = False) -> Row:
+    """`back to BLUE 2.4.0: ready, at once, until 14:31:20 CET`, or why there is none, as `back already: …`.
+    `sides_said`: what is wrong with a side stands above."""
     offer = deployment.rollback
     if offer is None or offer.to is None:
         words = no_way_back(deployment)
@@ -142,8 +143,9 @@ def back_row(deployment: Deployment, of: Symbols, zone: tzinfo) -> Row:
     version = f" {side.version}" if side and side.version else ""
     ready = "ready" if offer.ready else "not ready"
     how = f", {'at once' if offer.instant else 'not proven'}" if offer.ready else ""
-    until = f", until {clock(offer.until, zone)} {zone_name(offer.until, zone)}" if offer.until else ""
-    because = f"  {offer.reason}" if offer.reason else ""
+    until = f", until {clock(offer.until, zone)} {zone_name(offer.until, zone)}" if offer.until and offer.ready else ""
+    known = sides_said and side is not None and side.detail == offer.reason
+    because = f"  {offer.reason}" if offer.reason and not known else ""
     body = Content.assemble(
         "to ", color_word(offer.to), f"{version}: ", (ready, "" if offer.ready else _RED), how, until, (because, MUTED)
     )

@@ -225,7 +225,7 @@ class Paragraphs(Widget):
         lead, body, tail = each
         indent = self._indent
         room = width - indent - (tail.cell_length + 2 if tail else 0)
-        if body.cell_length > room and room < LEAST_BESIDE < indent:
+        if body and body.cell_length > room and room < LEAST_BESIDE < indent:
             # Beside its lead the text would be a column of words: it stands below.
             head = [sides(lead, tail, width) if tail else lead.truncate(width, ellipsis=True)]
             return head + [Content(" " * BELOW) + line for line in _wrapped(body, max(8, width - BELOW))]

@@ -170,3 +170,21 @@ def test_in_ascii_a_tick_is_a_word() -> None:
     step = Step(name="shift", status="running")
     assert ticks(step, ASCII) == "requested yes  accepted not yet  observed not yet"
     assert ticks(step, UNICODE) == "requested ✓  accepted ·  observed ·"
+
+
+def test_what_is_wrong_with_a_side_is_not_said_again_of_the_way_back() -> None:
+    from datetime import UTC
+
+    from backends.models import RollbackOffer
+    from console.screens.deployment_lines import back_row
+
+    offer = RollbackOffer(to="green", ready=False, until=ago(60), reason="503 from /health")
+    item = a_deployment(colors=SICK, rollback=offer)
+    assert back_row(item, UNICODE, UTC).body.plain == "to GREEN 2.4.1: not ready  503 from /health"
+    assert back_row(item, UNICODE, UTC, sides_said=True).body.plain == "to GREEN 2.4.1: not ready"
+
+
+async def test_a_heading_without_room_has_no_empty_line_below() -> None:
+    lines = await lines_of(side_rows(a_deployment(colors=SICK), UNICODE), SIDE_INDENT, 56)
+    assert "COLOR" in lines[0]
+    assert lines[1].strip()
