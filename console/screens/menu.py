@@ -152,14 +152,7 @@ class ActionMenu(ModalScreen[None]):
         box.border_subtitle = Content("Enter plans it   q back")
         if not self.choices:
             self.query_one("#said", Paragraphs).show([row("", "there is nothing to do with this from here", MUTED)])
-        each = len(self._shared) > 1
-        labels = {
-            reason: ", ".join(choice.key for choice in self.choices if choice.reason == reason and choice.key)
-            for reason in self._shared
-        }
-        self.query_one("#why", Paragraphs).show(
-            row(mark("block", of), f"{labels[reason]}: {reason}" if each else reason) for reason in self._shared
-        )
+        self.query_one("#why", Paragraphs).show(row("", words, MUTED) for words in self._why())
         listed = self.query_one(OptionList)
         listed.display = bool(self.choices)
         listed.highlighted = next((n for n, choice in enumerate(self.choices) if not choice.reason), 0)
@@ -176,6 +169,15 @@ class ActionMenu(ModalScreen[None]):
             for part in wrapped(text, width - len(BELOW), MOST_LINES, cut):
                 line = Content.assemble(line, f"\n{BELOW}", (part, MUTED))
         return line
+
+    def _why(self) -> list[str]:
+        """What several have in common that can not be taken: `e, u: nothing silences it`; of all of them only that."""
+        found = []
+        for reason in self._shared:
+            keys = [choice.key for choice in self.choices if choice.reason == reason and choice.key]
+            of_all = all(choice.reason == reason for choice in self.choices)
+            found.append(reason if of_all else f"{', '.join(keys)}: {reason}")
+        return found
 
     @property
     def _shared(self) -> list[str]:

@@ -19,7 +19,7 @@ from panels.columns import row as line_of
 from panels.kinds.quality import QUALITY
 from panels.words import ASCII, UNICODE
 from tests.console.fakes import score
-from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan, a_run, ago, some_tasks
+from tests.console.screen_fakes import FakeSession, Holder, a_deployment, a_plan, a_run, ago, said, some_tasks
 from tests.console.screen_fakes import text_of as drawn
 from tests.console.screens.test_plan_screen import until
 from tests.panels.test_kinds import MOMENT
@@ -50,6 +50,13 @@ async def test_what_one_choice_lacks_is_quieter_than_the_choice_and_stands_below
         assert all(line.startswith("   ") for text in texts for line in text.split("\n")[1:])
         assert all(len(line) <= 56 for text in texts for line in text.split("\n"))
         assert drawn(app).count("503 from /health") == 1  # above: neither a flip nor stages can be
+
+
+async def test_what_is_said_above_names_the_keys_that_it_is_about() -> None:
+    app = Holder(ActionMenu(FakeSession(), ALERT))  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Errors" in drawn(app), "the menu is open")
+        assert said(app.screen, "#why") == "e, u: nothing silences it"
 
 
 class Boxed(Paragraphs):
