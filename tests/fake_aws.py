@@ -44,8 +44,9 @@ assert EventStream
 class Refused(Exception):
     """An answer that is an error: its code as the API names it."""
 
-    def __init__(self, code: str, message: str = "", *, status: int = 400) -> None:
+    def __init__(self, code: str, message: str = "", *, status: int = 400, **more: Any) -> None:
         super().__init__(code)
+        self.more = more
         self.code = code
         self.message = message or f"{code} by the fake"
         self.status = status
@@ -223,7 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             if found:
                 _known_error(found[0], refused.code)
-            return self._refuse(refused.code, refused.message, refused.status, found[0] if found else None)
+            return self._refuse(
+                refused.code, refused.message, refused.status, found[0] if found else None, refused.more
+            )
         if given is None:
             sent = self._forwarded(body)
         else:
@@ -251,9 +254,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, {"content-type": "text/html"}, b"<!doctype html><title>Sign in</title>")
         return self._refuse(fault.code, fault.message or f"{fault.code} by the fake", fault.status, operation)
 
-    def _refuse(self, code: str, message: str, status: int, operation: OperationModel | None) -> None:
+    def _refuse(
+        self, code: str, message: str, status: int, operation: OperationModel | None, more: dict[str, Any] | None = None
+    ) -> None:
         headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-errortype": code}
-        body = json.dumps({"__type": code, "message": message}).encode()
+        body = json.dumps({"__type": code, "message": message, **(more or {})}).encode()
         if operation is not None and operation.service_model.protocol in ("query", "rest-xml"):
             headers = {"content-type": "text/xml"}
             said = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"

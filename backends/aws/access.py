@@ -171,6 +171,7 @@ class AwsSession:
             read_timeout=self._timeout_s,
             retries={"mode": "standard", "total_max_attempts": attempts},
             user_agent_extra="tealdeck",
+            inject_host_prefix=not self._access.endpoint_url,  # what speaks the API has one name
             # Checksums that only AWS itself always knows break what speaks its API.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -101,9 +101,19 @@ class Account:
         Raises BackendError: `timeout` and `unreachable` where nobody knows what came of it, for `SETTLES_S`; others
         are an answer.
         """
+        return await self._once(partial(self._ask, service, operation, 1, request))
+
+    async def rest(
+        self, service: str, operation: str, request: dict[str, Any], *, answers: frozenset[str], once: bool
+    ) -> dict[str, Any]:
+        """As `read`, or `once` as `write`; an error whose code is in `answers` is an answer: what it has besides its
+        code. Raises BackendError."""
+        work = partial(self._ask, service, operation, 1 if once else self._reads, request, answers)
+        return await (self._once(work) if once else self._call(work))
+
+    async def _once(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for sent in range(1, SENDS + 1):
             try:
-                work = partial(self._ask, service, operation, 1, request)
                 return await self._call(work, grace_s=self._timeout_s, threads=self._writers)
             except BackendError as error:
                 if error.kind != "rate_limited" or sent == SENDS:
@@ -171,7 +181,10 @@ class Account:
                 self._clients[key] = session.client(service, attempts=attempts)
             return self._clients[key]
 
-    def _ask(self, service: str, operation: str, attempts: int, request: dict[str, Any]) -> dict[str, Any]:
+    def _ask(
+        self, service: str, operation: str, attempts: int, request: dict[str, Any],
+        answers: frozenset[str] = frozenset(),
+    ) -> dict[str, Any]:  # fmt: skip
         import botocore.exceptions as boto  # type: ignore[import-untyped]
 
         client = self._client(service, attempts)
@@ -181,6 +194,8 @@ class Account:
         try:
             answer: dict[str, Any] = call(**request)
         except (boto.BotoCoreError, boto.ClientError, RuntimeError) as error:
+            if isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") in answers:
+                return dict(error.response)
             raise aws_error(error, self.where, service=service, profile=self._access.profile) from None
         # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
         except (KeyError, TypeError, ValueError, RecursionError) as error:

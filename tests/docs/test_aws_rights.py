@@ -12,8 +12,8 @@ from botocore import xform_name
 HOUSE = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\w+) `([\w-]+)`[^|]* \|(.*)\|$", re.MULTILINE)
 RIGHT = re.compile(r"`([\w-]+:\w+)`")
-SERVICES = ("sqs", "kinesis", "lambda", "s3", "sns", "cloudwatch", "logs", "glue", "stepfunctions", "events")
-IN_POLICIES = {"stepfunctions": "states", "s3:ListObjectsV2": "s3:ListBucket"}
+SERVICES = ("sqs", "kinesis", "lambda", "s3", "sns", "cloudwatch", "logs", "glue", "stepfunctions", "events", "mwaa")
+IN_POLICIES = {"stepfunctions": "states", "mwaa": "airflow", "s3:ListObjectsV2": "s3:ListBucket"}
 SOURCES = {
     "checks sqs": ("backends/checks/sqs.py", "backends/aws/datapoints.py"),
     "checks kinesis": ("backends/checks/kinesis.py", "backends/aws/datapoints.py"),
@@ -25,6 +25,7 @@ SOURCES = {
     "alerts cloudwatch": ("backends/alerts/cloudwatch",),
     "pipelines glue": ("backends/pipelines/glue", "backends/logs/cloudwatch/events.py"),
     "pipelines step-functions": ("backends/pipelines/stepfunctions",),
+    "pipelines airflow": ("backends/pipelines/airflow/mwaa.py",),
     "quality glue": ("backends/quality/glue.py",),
 }
 _ECS = "backends/deployments/ecs"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, field
 
+from backends.aws.access import AwsAccess
 from backends.credentials import (
     Authentication,
     Credentials,
@@ -25,6 +26,7 @@ from backends.credentials import (
 from backends.errors import BackendError, ErrorKind
 from backends.flight import Flight
 from backends.http import Answer, Http, refusal
+from backends.pipelines.airflow.mwaa import Mwaa
 from backends.records import decode_mended
 from backends.registry import AdapterContext
 from backends.retrying import PASSING_STATUS
@@ -43,18 +45,27 @@ class AirflowAccess(Struct, frozen=True, kw_only=True):
     """What a config says of a server. Without `auth`, a server that hands tokens to all is asked for one.
 
     url: the server with the path of the deployment, without /api/…
+    mwaa: the name of an environment that AWS runs, instead of `url` and `auth`.
+    aws: how AWS is reached, for `mwaa`.
     auth: a user with a password (2.x: basic; 3.x: a JWT is got with it), or a token.
     headers: sent with every request; a value may be a reference.
     timeout: of one request.
     """
 
-    url: str | Secret
+    url: str | Secret = ""
+    mwaa: str = ""
+    aws: AwsAccess = AwsAccess()
     auth: Authentication | None = None
     headers: dict[str, str | Secret] = field(default_factory=dict)
     timeout: Duration = Duration(10)
 
     def __post_init__(self) -> None:
-        refuse_bad_url("url", self.url)
+        if bool(self.url) == bool(self.mwaa):
+            raise ValueError("url, mwaa: one of them")
+        if self.mwaa and (self.auth is not None or self.headers):
+            raise ValueError("auth, headers: not with mwaa, whose requests AWS signs")
+        if self.url:
+            refuse_bad_url("url", self.url)
         refuse_literal_secrets(self.headers)
         if self.timeout <= 0:
             raise ValueError("timeout: more than 0s")
@@ -102,7 +113,10 @@ class AirflowApi:
 
     def __init__(self, access: AirflowAccess, context: AdapterContext) -> None:
         self._access = access
-        self._http: Http = context.http
+        self._mwaa: Mwaa | None = None
+        if access.mwaa:
+            self._mwaa = Mwaa(access.mwaa, access.aws, context.base_dir, timeout_s=access.timeout)
+        self._http: Http | Mwaa = self._mwaa or context.http
         self._base_dir = context.base_dir
         self._version: Version | None = None
         self._lets_all_in = True  # until it does not
@@ -132,7 +146,13 @@ class AirflowApi:
 
     async def base(self) -> str:
         """The URL of the deployment, without a slash at its end."""
+        if self._mwaa is not None:
+            return self._mwaa.base
         return (await reveal(self._access.url, self._base_dir)).rstrip("/")
+
+    async def page(self) -> str:
+        """The same where a browser finds it."""
+        return await self.base() if self._mwaa is None else await self._mwaa.page()
 
     async def get(self, path: str, shape: type[T], params: Mapping[str, Any] | None = None) -> T:
         """A GET of the API, decoded; one odd record of many is mended."""

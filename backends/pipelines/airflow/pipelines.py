@@ -89,7 +89,7 @@ class AirflowPipelines:
         opens = min(filter(None, (now - timedelta(seconds=self._config.window), since)))
         found = await self._found(opens, max(limit, PAGE))
         self._remember(found, opens)
-        base = await self._server.base()
+        base = await self._server.page()
         by_dag = models_of(self._newest_first(), self._name, base, now)
         models = {(each.pipeline, each.run_id): each for group in by_dag.values() for each in group}
         wanted: list[DagRun] = []
@@ -108,7 +108,7 @@ class AirflowPipelines:
         found = await self._server.get(path_of("dags", as_sent(pipeline), "dagRuns", as_sent(run_id)), DagRun)
         self._seen[found.dag_id, found.dag_run_id] = found
         now = datetime.now(UTC)
-        by_dag = models_of(self._newest_first(), self._name, await self._server.base(), now)
+        by_dag = models_of(self._newest_first(), self._name, await self._server.page(), now)
         model = next(each for each in by_dag[found.dag_id] if each.run_id == identifier(found.dag_run_id))
         return (await self._details.told([found], [model], list(self._seen.values())))[0]
 
@@ -120,7 +120,7 @@ class AirflowPipelines:
         query = {"state": ["success"], "order_by": "-start_date", "start_date_lte": before.isoformat()}
         page = await self._server.get(path_of("dags", dag, "dagRuns"), DagRuns, {**query, "limit": limit + 1})
         good = [each for each in page.dag_runs if each.dag_run_id != run.dag_run_id and each.mapped == "success"]
-        models = models_of(good[:limit], self._name, await self._server.base(), datetime.now(UTC))
+        models = models_of(good[:limit], self._name, await self._server.page(), datetime.now(UTC))
         return [each for group in models.values() for each in group]
 
     async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
