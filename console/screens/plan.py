@@ -258,7 +258,7 @@ class PlanScreen(Page):
             return ""
         which = f"plan {words.short(self.plan.hash)}"
         buttons = [each for each in self.query(Button) if each.display]
-        room = self.app.size.width - 6 - sum(len(str(each.label)) + 5 for each in buttons)
+        room = self.app.size.width - 4 - sum(len(str(each.label)) + 5 for each in buttons)
         return f"{_KEYS}   {which}" if len(_KEYS) + 3 + len(which) <= room else which
 
     def _show_subject(self) -> None:

@@ -215,7 +215,7 @@ async def test_an_order_from_the_action_screen_comes_back_to_it_and_follows_agai
         await until(pilot, lambda: pilot.app.screen is screen, "back on the same screen")
         assert [type(each) for each in pilot.app.screen_stack].count(ActionScreen) == 1
         session.news.put_nowait(an_action(phase="bake"))
-        await until(pilot, lambda: "bake, running" in text_of(pilot.app), "its news are followed again")
+        await until(pilot, lambda: " baking " in text_of(pilot.app), "its news are followed again")
 
 
 async def test_what_needs_one_confirmation_does_not_start_under_the_finger() -> None:
