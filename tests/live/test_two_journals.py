@@ -1,4 +1,4 @@
-"""Two journals with an action each on one real switch: HAProxy, nginx, a Service of Kubernetes."""
+"""Two journals with an action each on one real switch: HAProxy, nginx, a Service of Kubernetes, rules of AWS."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -69,6 +69,7 @@ class User:
         pytest.param("haproxy", marks=pytest.mark.xdist_group("proxies")),
         pytest.param("nginx", marks=pytest.mark.xdist_group("proxies")),
         pytest.param("kubernetes", marks=pytest.mark.xdist_group("kubernetes")),
+        pytest.param("alb", marks=pytest.mark.xdist_group("aws-chaos")),
     ]
 )
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
