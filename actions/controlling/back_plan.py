@@ -79,10 +79,10 @@ def _abort(state: ControllerState) -> Ordering | None:
     ordering = Ordering(order=order, from_=operation.target.words, to=to, home=_id(operation))
     if operation.back or state.returned:
         goal = to if operation.back else operation.target.words
-        text = f"on its way back already, to {goal}: {operation.id}, {operation.detail}"
+        text = f"on its way back already, to {goal}: {operation.name}, {operation.detail}"
         done = Finding(level="ok", code="undone", text=text)
         return replace(ordering, already=True, to=goal, findings=(done,))
-    text = f"{operation.id} is under way: it is stopped and goes back, at once"
+    text = f"{operation.name} is under way: it is stopped and goes back, at once"
     return replace(ordering, findings=(Finding(level="ok", code="moment", text=text),))
 
 
@@ -92,7 +92,7 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
     here = stable.words if stable else ""
     back_already = change is not None and change.back and not change.failed and change.moved[1] == here
     if state.returned or back_already or (newest is not None and newest.state == "rolled_back"):
-        gone = f"{newest.id} went back" if newest is not None else "the last change was a way back"
+        gone = f"{newest.name} went back" if newest is not None else "the last change was a way back"
         done = Finding(
             level="ok", code="undone", text=f"back already: {here or 'the stable version'} has all traffic; {gone}"
         )

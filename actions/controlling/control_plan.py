@@ -24,6 +24,7 @@ from backends.text import clean, short_id
 from backends.together import together
 
 SELF_TEST_PROBES = 3
+_OF_ACTIONS: dict[OrderName, str] = {"promote": "promote", "pause": "pause", "resume": "resume"}
 UNPROVEN, ORDER = "unproven", "order"
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
@@ -88,7 +89,9 @@ async def plan_steer(
 ) -> Plan:
     """One order to what is under way, whoever began it."""
     state = await target.adapter.observe()
-    findings = await open_action(policy, journal, request.service) or refused(state, word)
+    findings = refused(state, word) or await open_action(
+        policy, journal, request.service, _OF_ACTIONS.get(word, "show")
+    )
     operation, view = state.newest, state.view
     order = Order(order=word, operation=operation.id if operation else "")
     to = view.candidate or view.stable
@@ -105,12 +108,12 @@ async def refuse_flip(request: Request, policy: Policy, journal: Journal, target
     raise Refused(3, ActionError(kind="refused", message=words, fix=fix))
 
 
-async def open_action(policy: Policy, journal: Journal, service: str) -> list[Finding]:
-    """That an action of ours is open on it, which takes these orders itself."""
+async def open_action(policy: Policy, journal: Journal, service: str, word: str = "show") -> list[Finding]:
+    """That an action of ours is open on it, which takes these orders itself: `teal action WORD ID`."""
     occupied = await journal.open_action(policy.context, service)
     if occupied is None:
         return []
-    return [block("open-action", held_words(occupied, policy.zone), command("action show", occupied.id or ""))]
+    return [block("open-action", held_words(occupied, policy.zone), command(f"action {word}", occupied.id or ""))]
 
 
 def refused(state: ControllerState, word: OrderName) -> list[Finding]:
@@ -121,7 +124,7 @@ def refused(state: ControllerState, word: OrderName) -> list[Finding]:
 
 def _locked(service: str, operation: Operation) -> Refused:
     who = operation.by or "somebody"
-    words = f"{service}: {operation.id} of {who} is under way, to {operation.target.words}: {operation.detail}"
+    words = f"{service}: {operation.name} of {who} is under way, to {operation.target.words}: {operation.detail}"
     fix = operation.ask or f"wait until it has ended, or {command('deploy abort', service)}"
     return Refused(6, ActionError(kind="held", message=words, fix=fix))
 

@@ -42,12 +42,12 @@ class Following:
         """Returns the operation as it ended, or, with `arrival`, as soon as all traffic is where it goes and the other
         side only waits to be taken down. Raises Failed where a metric gate says no."""
         work = self._work
-        await work.begin(step, operation)
+        await work.begin(step)
         while True:
             try:
                 found = await self._adapter.operation(operation)
             except BackendError as error:
-                await self._tell(step, f"{operation}: {error.message}")
+                await self._tell(step, f"not seen: {error.message}")
             else:
                 await self._tell(step, found.detail)
                 if not found.open or (arrival and found.arrived and not found.back):

@@ -176,7 +176,7 @@ class Controlling:
                     await self._work.end(step, "failed", str(no))
                     raise
             await asyncio.sleep(AGAIN_S * attempt)
-        await self._work.end(step, "succeeded", f"{given.id}: {given.detail}" if given.detail else given.id)
+        await self._work.end(step, "succeeded", f"{given.name}: {given.detail}" if given.detail else given.name)
         return given.id
 
     async def _follow(self, step: str, operation: str, *, forward: bool, arrival: bool = False) -> Operation:
@@ -191,7 +191,7 @@ class Controlling:
         """Raises Ended where the change did not come to what this action wants."""
         if found.state == "succeeded" or found.open:
             if back:  # it was over before it could be stopped
-                raise PreconditionFailed("conflict", f"{found.id} had ended before it was stopped: {found.detail}")
+                raise PreconditionFailed("conflict", f"{found.name} had ended before it was stopped: {found.detail}")
             return
         if found.state == "rolled_back" and back:
             return
@@ -265,11 +265,11 @@ class Controlling:
             if found.state == "succeeded":
                 back = await self._give("rollback", Order(order="rollback", revision=self._expected.home))
             elif found.state != "rolled_back" and (found.moved or found.state != "stopped"):
-                raise PreconditionFailed("failed", f"{found.id}: {found.detail or found.state}")
+                raise PreconditionFailed("failed", f"{found.name}: {found.detail or found.state}")
         if back:
             found = await self._follow("follow-back", back, forward=False, arrival=True)
             if found.state != "succeeded" and not found.open:
-                raise PreconditionFailed("failed", f"{found.id}: {found.detail or found.state}")
+                raise PreconditionFailed("failed", f"{found.name}: {found.detail or found.state}")
         await self._verify("verify-back", self._plan.from_)
 
     async def _patiently(self, operation: str) -> Operation:

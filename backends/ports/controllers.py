@@ -77,6 +77,11 @@ class Operation(Struct, frozen=True, kw_only=True):
         return self.state == "open"
 
     @property
+    def name(self) -> str:
+        """What people call it: its id, of an ARN the last part."""
+        return self.id.rpartition("/")[2]
+
+    @property
     def moved(self) -> bool:
         """Whether its target has any traffic, as far as is known."""
         return self.shares.get("candidate", 0) > 0

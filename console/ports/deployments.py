@@ -78,6 +78,7 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
     protocol=Switch,
     ask=_ask,
     writes=("shift", "switch"),
+    orders=("describe_order", "order"),
     noun_of_entry="service",
     reading=Reading(
         item=Deployment,

@@ -191,7 +191,8 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
     about: what its entries are for, as the schema of the config says it.
     protocol: what its adapters can do.
     ask: one look at an entry for doctor and validate, that changes nothing and tells nobody (`console.reading.asking`).
-    reads, writes: what can be done from here, as doctor says it; `writes` begins with a method that may be missing.
+    reads, writes, orders: what can be done from here, as doctor says it; the last two begin with a method that may be
+        missing.
     referred: whether entries of other ports name one of this by a key that is called as the port.
     noun_of_entry: what one of its entries is called where it is missing.
     documents: what the items of each of its JSON documents are.
@@ -207,6 +208,7 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
     ask: Callable[[Adapters, Entry], Awaitable[Sequence[Any]]]
     reads: str = "read"
     writes: tuple[str, str] = ("", "")
+    orders: tuple[str, str] = ("", "")
     referred: bool = False
     noun_of_entry: str = ""
     reading: Reading[P, I] | None = None

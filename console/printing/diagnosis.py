@@ -215,9 +215,10 @@ def _with_skew(found: Diagnosis) -> Diagnosis:
 
 
 def _may(adapters: Adapters, port: Port[Any, Any], name: str) -> tuple[str, ...]:
-    method, word = port.writes
-    writes = method and not adapters.read_only and hasattr(adapters.of(port, name), method)
-    return (port.reads, word) if writes else (port.reads,)
+    if adapters.read_only:
+        return (port.reads,)
+    can = (word for method, word in (port.writes, port.orders) if method and hasattr(adapters.of(port, name), method))
+    return (port.reads, *can)
 
 
 async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:

@@ -13,12 +13,22 @@ from actions.models import Action
 from actions.orphans import orphan_words, ways_out
 from actions.telling import cause, is_noop, outcome, title, way
 from backends.command_line import command
-from backends.models import Alert, CheckResult, Deployment, Freeze, Item, PipelineRun, QualityScore, Silence
+from backends.models import (
+    Alert,
+    CheckResult,
+    ControllerView,
+    Deployment,
+    Freeze,
+    Item,
+    PipelineRun,
+    QualityScore,
+    Silence,
+)
 from backends.ports import PipelineInfo
 from backends.text import counted, first_line
 from console.ports.derive import latest_runs
 from console.ports.store import Snapshot
-from panels.kinds.deployments import against
+from panels.kinds.deployments import against, controller_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.kinds.timeline_event import Event
 from panels.words import UNICODE, ago, clock, zone_name
@@ -100,6 +110,8 @@ def open_items(
     """What is open. `pipelines`: with the name of their source; `records`: the audit of the window;
     `freezes`: with their service."""
     found = [_of_action(action, facts.zone) for action in facts.actions if action.open]
+    found += [_of_controller(item, view) for item in facts.items if isinstance(item, Deployment)
+              if (view := item.controller) is not None and view.phase not in ("healthy", "unknown")]  # fmt: skip
     found += [_of_silence(silence) for silence in silences if silence.state in ("active", "pending")]
     found += [_of_freeze(service, freeze) for service, freeze in freezes]
     found += [_of_rejection(action, facts) for action in rejections]
@@ -136,9 +148,17 @@ def _of_rejection(action: Action, facts: Facts) -> OpenItem:
 
 def _of_action(action: Action, zone: tzinfo) -> OpenItem:
     words = f"{title(action)}{way(action)}: {outcome(action)}, {action.phase or 'no step yet'}"
+    if action.hold is not None:
+        words += f"; held: {action.hold.why}"
     if action.orphaned_since is not None:
         words += f"; {orphan_words(action, zone)}: {ways_out(action)}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
+
+
+def _of_controller(item: Deployment, view: ControllerView) -> OpenItem:
+    """What moves the traffic of a service by itself now, whoever ordered it, and what it does if nobody comes."""
+    words = f"{item.service}: {controller_words(item)}"
+    return OpenItem(kind="action", ref=item.ref, text=words, until=view.paused_until)
 
 
 def _of_silence(silence: Silence) -> OpenItem:

@@ -60,7 +60,8 @@ def controller_words(item: Deployment) -> str:
         return ""
     stage = f" {view.stage}" if view.stage else ""
     steps = f" ({view.step} of {view.steps_total})" if view.step and view.steps_total else ""
-    return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {view.message}" if view.message else "")
+    message = view.message.removeprefix(f"{view.stage}, ") if view.stage else view.message
+    return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {message}" if message else "")
 
 
 def failures(item: Deployment) -> list[str]:

@@ -169,7 +169,7 @@ class NativeReader:
             if target.running_task_count < target.requested_task_count and (why := await self._why(target)):
                 parts.append(why)
         if (pause := _pause(found)) is not None:
-            parts.append(pause.words)
+            return ", ".join([*parts[1:], pause.words])
         parts += [f"hook {short_of(each.target_arn)} at work" for each in found.lifecycle_hook_details
                   if each.status == "IN_PROGRESS"]  # fmt: skip
         return ", ".join(parts)

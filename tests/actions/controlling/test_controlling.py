@@ -14,8 +14,10 @@ from actions import targets
 from actions.controlling import following, giving, machine
 from actions.gate import Gate
 from actions.guards import Policy
+from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.location import journal_location
+from actions.judging.stages import StageVerdict
 from actions.models import Action, Actor, Consent, Refused, Request
 from actions.outcome import exit_code
 from actions.runner import run_action
@@ -310,6 +312,50 @@ async def test_a_runner_that_dies_later_is_gone_on_with_or_taken_back(desk: Desk
     ended = await desk.ended(await desk.gate.action(action.id or ""))
     assert ended.status == "rolled_back", ended
     assert desk.controller.stable == "1.0"
+
+
+class _Judge:
+    """A metric gate that fails as soon as the candidate has traffic."""
+
+    due_s, hold_s, least_s = 0.0, 60.0, 0.0
+
+    async def baseline(self) -> dict[str, Any]:
+        return {}
+
+    def stage(self, share: int, seconds: float, baseline: dict[str, Any]) -> "_Judge":
+        return self
+
+    async def look(self) -> StageVerdict:
+        return StageVerdict(word="fail", detail="error-rate 9 % > 5 %")
+
+
+async def test_a_metric_gate_that_fails_aborts_it_beside_the_controllers_own_judgement(desk: Desk) -> None:
+    with mock.patch("actions.controlling.doing.judge_between", return_value=_Judge()):
+        action = await desk.begin(RELEASE)
+        await desk.until(action, lambda seen: seen.phase == "follow")
+        desk.controller.shift(25)
+        ended = await desk.ended(action)
+    assert (ended.status, ended.error and ended.error.kind) == ("rolled_back", "gate_failed")
+    assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
+    again = await desk.gate.plan(RELEASE)
+    assert "rejected" in [finding.code for finding in again.findings if finding.level == "block"]
+
+
+async def test_a_freeze_holds_a_release_and_a_promotion_and_no_way_back(desk: Desk) -> None:
+    desk.controller.begin("3.0", by="bob")
+    desk.controller.wait()
+    await desk.begin(Request(kind="freeze", service="svc"))
+    for kind, frozen in (("promote", True), ("abort", False)):
+        plan = await desk.gate.plan(Request(kind=kind, service="svc"))
+        assert ("freeze" in [each.code for each in plan.findings if each.level == "block"]) == frozen, kind
+
+
+async def test_the_journal_that_is_lost_is_in_no_way_backs_way(desk: Desk) -> None:
+    await released(desk)
+    with mock.patch.object(desk.journal, "open_action", side_effect=JournalError("unreachable", "no disk")):
+        plan = await desk.gate.plan(ROLLBACK)
+    assert (plan.to, plan.expected.without_journal) == ("1.0", "no disk")
+    assert not plan.blocked
 
 
 async def test_out_of_time_it_is_aborted(desk: Desk) -> None:
