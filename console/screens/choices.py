@@ -315,7 +315,7 @@ def _alert_choices(alert: Alert, session: Session, alike: int) -> list[Choice]:
             reason=_forbidden(kind, session)
             or why_not_silenced(session.adapters, alert.backend)
             or why_not.get(kind.name, "")
-            or ("" if alike == 1 or place.form else f"{alike:,} alerts are one row: v shows each, and it acts on one"),
+            or ("" if alike == 1 or place.form else f"{alike:,} alerts are in one row: v shows each by itself"),
             note=notes.get(kind.name, ""),
             request=None if place.form else Request(kind=kind.name, service=alert.ref, ref=alert.ref),
             form=place.form,

@@ -79,6 +79,11 @@ class ItemDetail(Detail):
         self.query_one("#lines", Paragraphs).show(self.rows())
         self.query_one(Linked).show(self.session.linked(self.item) if port is not None and ref else [])
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("open", "choose"):
+            return self.is_mounted and self.query_one(Linked).display
+        return super().check_action(action, parameters)
+
     def action_open(self) -> None:
         """What is chosen of the linked things, from wherever the focus is."""
         self.query_one(Linked).action_select()

@@ -12,7 +12,7 @@ from textual.events import ScreenResume
 from textual.widgets import Button, Input
 
 from actions.models import Request
-from console.screens.parts import Page, Paragraphs, mark, row
+from console.screens.parts import Field, Page, Paragraphs, mark, row
 from console.screens.plan import PlanScreen
 
 if TYPE_CHECKING:
@@ -59,11 +59,7 @@ class OrderForm(Page):
     @staticmethod
     def entry(name: str, value: str = "", *, max_length: int = 0) -> Input:
         """A field to write into."""
-        entry = Input(
-            value=value, placeholder="_" * 240, id=name, compact=True, max_length=max_length, select_on_focus=False
-        )
-        entry.cursor_blink = False
-        return entry
+        return Field(name, value, placeholder="_" * 40, max_length=max_length)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
@@ -82,10 +78,6 @@ class OrderForm(Page):
     def _say(self, text: str) -> None:
         """What is wrong with what is written; nothing."""
         self.query_one("#said", Paragraphs).show([row(mark("critical", self.of), text)] if text else [])
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.go_on_from(event.input)
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """A form whose order was given has done its work: the way back passes it."""

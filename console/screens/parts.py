@@ -21,6 +21,7 @@ from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Input
 
+from console.screens.prompt import TextLine
 from panels.links import urls
 from panels.words import UNICODE, Symbols
 
@@ -240,6 +241,20 @@ def _wrapped(body: Content, width: int) -> list[Content]:
     """In lines of `width`, broken between words; a number stays with its percent sign."""
     glued = Content(_PERCENT.sub(_GLUE + "%", body.plain), list(body.spans))
     return [Content(line.plain.replace(_GLUE, " "), list(line.spans)) for line in glued.wrap(width)]
+
+
+class Field(TextLine):
+    """A line of a form: Enter goes on at once, so that what is typed behind it in one read goes where it led."""
+
+    def __init__(self, id: str, value: str = "", *, placeholder: str, max_length: int = 0) -> None:  # noqa: A002
+        super().__init__(placeholder=placeholder, id=id, value=value, max_length=max_length, select_on_focus=False)
+        self.cursor_blink = False
+
+    async def action_submit(self) -> None:
+        """Enter."""
+        page = self.screen
+        if isinstance(page, Page):
+            page.go_on_from(self)
 
 
 class Page(Screen[None]):

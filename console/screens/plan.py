@@ -24,6 +24,7 @@ from console.screens.parts import (
     KEY_ORDER,
     MUTED,
     PRESS_AGAIN,
+    Field,
     Frame,
     Page,
     Paragraphs,
@@ -133,9 +134,7 @@ class PlanScreen(Page):
 
     @staticmethod
     def _input(name: str) -> Input:
-        field = Input(id=name, placeholder=_UNDERLINE, compact=True, max_length=REASON_CHARS, select_on_focus=False)
-        field.cursor_blink = False
-        return field
+        return Field(name, placeholder=_UNDERLINE, max_length=REASON_CHARS)
 
     def on_mount(self) -> None:
         for name in ("#reason-field", "#context-field", "#go", "#said"):
@@ -298,10 +297,6 @@ class PlanScreen(Page):
         self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)] if text else [])
 
     # ---- agreeing
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.go_on_from(event.input)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """What was asked for is no longer lacking once it stands there."""

@@ -26,8 +26,8 @@ class TextLine(Input):
     is text, and never the command that it is elsewhere. What comes behind the Enter that left it is for what has the
     focus then: so `entered`, if there is one, is called at once, where a message would come round after those keys."""
 
-    def __init__(self, *, placeholder: str, entered: Callable[[], None] | None = None) -> None:
-        super().__init__(compact=True, placeholder=placeholder)
+    def __init__(self, *, placeholder: str, entered: Callable[[], None] | None = None, **settings: Any) -> None:
+        super().__init__(compact=True, placeholder=placeholder, **settings)
         self._entered = entered
 
     async def on_key(self, event: events.Key) -> None:

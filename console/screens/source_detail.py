@@ -42,7 +42,7 @@ class SourceDetail(Page):
         return self
 
     def compose(self) -> ComposeResult:
-        with Frame(title=f"Source {self._snapshot.key.name}", id="frame"), Scroll():
+        with Frame(title=f"Source {self._snapshot.key.name}", id="frame", fitted=True), Scroll():
             yield Paragraphs(14, id="lines")
         yield KeyBar(KEY_ORDER)
 

@@ -233,7 +233,7 @@ async def test_v_shows_each_alert_of_a_group_by_itself_and_folds_them_again() ->
         listing = overview.board.listing("alerts")
         assert "Many ×5" in text(app)
         await pilot.press("a")
-        assert "5 alerts are one row: v shows each" in text(app)
+        assert "5 alerts are in one row: v shows each by itself" in text(app)
         assert not [call for call in session.calls if call[0] == "plan"]
         await pilot.press("v", "j", "j")
         assert "each by itself (v)" in text(app)
