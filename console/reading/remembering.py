@@ -24,6 +24,7 @@ SETTLE_S = 1.0
 """What follows from a snapshot for other sources has followed by then."""
 WRITE_S = 5.0
 PENDING = 1000
+AT_ONCE = 50
 
 Write = Callable[[Sequence[Episode]], Awaitable[bool]]
 Ask = Callable[[datetime, datetime], Awaitable[Book]]
@@ -126,10 +127,16 @@ class Remembering:
 
     async def _keep(self, news: Sequence[Episode]) -> None:
         self._pending = remembered(self._pending, news)[-PENDING:]
-        if self._write is not None:
-            with contextlib.suppress(BackendError, TimeoutError):
-                async with asyncio.timeout(WRITE_S):
-                    if await self._write(self._pending):
-                        self._pending = []
-                        return
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(WRITE_S):
+                if await self._written():
+                    return
         await asyncio.to_thread(lambda: self._file().keep(news, moment.utc_now()))
+
+    async def _written(self) -> bool:
+        """Whether all is in the journal: a few at a time, so that an order comes in between. Raises BackendError."""
+        while self._pending and self._write is not None:
+            if not await self._write(self._pending[:AT_ONCE]):
+                return False
+            self._pending = self._pending[AT_ONCE:]
+        return not self._pending

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actions.journal.episodes import Book, Episode, remembered
 from backends.errors import BackendError
@@ -133,6 +134,17 @@ async def test_what_could_not_be_written_is_once_the_journal_is_back(tmp_path: P
     await desk.read("pipelines", run("failed"))
     assert [each.ref for each in journal.rows] == ["local/etl/1", "router"]
     assert len(await desk.told()) == 2
+
+
+async def test_what_has_waited_is_written_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "AT_ONCE", 2)
+    journal = FakeJournal()
+    journal.error = BackendError("timeout", "journal: locked")
+    desk = Desk(tmp_path, journal)
+    await desk.read("checks", *(replace(check("critical"), ref=f"c{number}", name=f"c{number}") for number in range(5)))
+    journal.error, journal.writes = None, 0
+    await desk.read("pipelines", run("failed"))
+    assert (journal.writes, len(journal.rows)) == (3, 6)
 
 
 async def test_a_journal_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
