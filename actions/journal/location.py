@@ -119,8 +119,8 @@ def _in_file(path: Path) -> JournalLocation:
         finding = Finding(
             level="warning",
             code="private-journal",
-            text=f"the journal {path} is this user's own: others do not see what is under way",
-            fix=f"an administrator makes {SHARED_DIR} (setgid, group-writable), or set `journal`",
+            text=f"only this user sees the journal {path}: others do not see what is under way",
+            fix=f"set `journal` to a shared one, or have {SHARED_DIR} made (setgid, group-writable)",
         )
     return JournalLocation(f"{_SQLITE}{path}", path, path.parent, shared, finding)
 

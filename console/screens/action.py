@@ -63,8 +63,8 @@ class ActionScreen(Page):
     WRITES = True
     AUTO_FOCUS = "#body"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "menu", "actions", id="menu"),
-        Binding("b", "rollback", "roll back", id="action.rollback"),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be ordered of this action"),
+        Binding("b", "rollback", "roll back", id="action.rollback", tooltip="plan the rollback of this action"),
     ]
     DEFAULT_CSS = """
     ActionScreen {

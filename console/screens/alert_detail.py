@@ -27,7 +27,7 @@ class AlertDetail(ItemDetail):
     """Reads what silences the alert when it is opened, and again whenever its state or its acknowledgement changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "menu", "actions", id="menu"),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this alert"),
         Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
         Binding("S", "silences", "silences", id="silences.here", tooltip="what silences this alert, as a list"),
     ]

@@ -55,9 +55,9 @@ class DeploymentDetail(Detail):
 
     AUTO_FOCUS = "#actions"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "menu", "actions", id="menu"),
-        Binding("b", "rollback", "roll back", id="rollback"),
-        Binding("r", "refresh", "read again", id="refresh", show=False),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this service"),
+        Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
+        Binding("r", "refresh", "read this service again", id="refresh", show=False),
     ]
     DEFAULT_CSS = """
     DeploymentDetail {

@@ -268,8 +268,8 @@ class Page(Screen[None]):
         Binding("k", "app.simulate_key('up')", "up", id="up", show=False),
         Binding("g", "app.simulate_key('home')", "to the top", id="top", show=False),
         Binding("G", "app.simulate_key('end')", "to the end", id="bottom", show=False),
-        Binding("tab", "move_focus(1)", "next", id="panel.next", show=False),
-        Binding("shift+tab", "move_focus(-1)", "previous", id="panel.previous", show=False),
+        Binding("tab", "move_focus(1)", "to the next field or list", id="panel.next", show=False),
+        Binding("shift+tab", "move_focus(-1)", "to the one before", id="panel.previous", show=False),
     ]
     WRITTEN_ON: ClassVar[bool] = False  # whether it holds what a person has written or is asked to agree to
     app: Host

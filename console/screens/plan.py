@@ -65,7 +65,7 @@ class PlanScreen(Page):
     WRITTEN_ON = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,backspace", "back", "back", id="back", key_display="Esc"),
-        Binding("v", "view", "all checks", id="plan.view"),
+        Binding("v", "view", "all checks", id="plan.view", tooltip="every check, and what must hold at the write"),
     ]
     DEFAULT_CSS = """
     PlanScreen {
@@ -272,7 +272,7 @@ class PlanScreen(Page):
         elif age is None:
             text = "no plan" if self._refusal else "planning…"
         elif age > MAX_AGE_S:
-            text = f"made {ago(age)} ago, will be made anew"
+            text = f"made {ago(age)} ago, it will be made anew"
         else:
             text = "just made" if age < AGE_STEP_S else f"made {ago(age // AGE_STEP_S * AGE_STEP_S)} ago"
         self.query_one("#frame", Frame).titles(right=text)

@@ -75,12 +75,12 @@ class RunDetail(Detail):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 (Textual's own annotation)
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-tall"), (34, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "view", "bars", id="run.view"),
-        Binding("e", "error(1)", "error", id="run.error"),
-        Binding("E", "error(-1)", "error before", id="run.error_before", show=False),
+        Binding("v", "view", "bars", id="run.view", tooltip="bars over the time of the run, or the list"),
+        Binding("e", "error(1)", "error", id="run.error", tooltip="the next line that looks like an error"),
+        Binding("E", "error(-1)", "the one before", id="run.error_before", show=False),
         Binding("d", "differences", "differences", id="run.compare", tooltip="what differs from the last good run"),
-        Binding("r", "refresh", "read again", id="refresh", show=False),
-        Binding("x", "menu", "actions", id="menu"),
+        Binding("r", "refresh", "read this run again", id="refresh", show=False),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this run"),
     ]
     DEFAULT_CSS = """
     RunDetail {

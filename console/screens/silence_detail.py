@@ -37,10 +37,10 @@ class SilenceDetail(Page):
     """Read again with each new reading of the alerts of its source."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "menu", "actions", id="menu"),
+        Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this silence"),
         Binding("e", "order('alert.extend')", "extend it", id="silences.extend", tooltip="let it last longer"),
         Binding("u", "order('alert.unsilence')", "end", id="silences.end", tooltip="end it"),
-        Binding("y", "copy", "copy", id="copy.row", show=False),
+        Binding("y", "copy", "copy what this page says", id="copy.row", show=False),
     ]
 
     def __init__(self, session: Session, silence: Silence) -> None:
