@@ -14,7 +14,7 @@ from backends.text import first_line
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import action_words, against, freeze_words, why_in_full
+from panels.kinds.deployments import action_words, against, freeze_words, how_ready, why_in_full
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -133,7 +133,7 @@ def _back(deployment: Deployment, view: View) -> str:
         return offer.reason.partition(":")[0] if offer is not None and offer.reason else NOTHING
     if not offer.ready:
         return f"{offer.to.upper()} not ready"
-    return f"{offer.to.upper()} ready, {'at once' if offer.instant else 'not proven'}"
+    return f"{offer.to.upper()} ready, {how_ready(deployment, offer)}"
 
 
 def _open_action(deployment: Deployment, view: View) -> str:

@@ -163,7 +163,7 @@ class DeploymentDetail(Detail):
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
         self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of, known=known))
         back = lines.back_row(deployment, of, self.session.context.zone, sides_said=True)
-        way = [back, lines.last_row(deployment.last_switch, of)]
+        way = [*lines.controller_rows(deployment, of), back, lines.last_row(deployment.last_switch, of)]
         if impact := self.session.impact(deployment.ref):
             way.append(row("impact", "; ".join(impact)))
         self.query_one("#way", Paragraphs).show(way)

@@ -11,7 +11,7 @@ from actions.models import Action
 from actions.telling import doing, outcome, short_title, standing, way
 from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
-from panels.kinds.deployments import against, freeze_words, is_split, no_way_back
+from panels.kinds.deployments import against, controller_words, freeze_words, how_ready, is_split, no_way_back
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -142,7 +142,7 @@ def back_row(deployment: Deployment, of: Symbols, zone: tzinfo, *, sides_said: b
     side = deployment.colors.get(offer.to)
     version = f" {side.version}" if side and side.version else ""
     ready = "ready" if offer.ready else "not ready"
-    how = f", {'at once' if offer.instant else 'not proven'}" if offer.ready else ""
+    how = f", {how_ready(deployment, offer)}" if offer.ready else ""
     until = f", until {clock(offer.until, zone)} {zone_name(offer.until, zone)}" if offer.until and offer.ready else ""
     known = sides_said and side is not None and side.detail == offer.reason
     because = f"  {offer.reason}" if offer.reason and not known else ""
@@ -150,6 +150,17 @@ def back_row(deployment: Deployment, of: Symbols, zone: tzinfo, *, sides_said: b
         "to ", color_word(offer.to), f"{version}: ", (ready, "" if offer.ready else _RED), how, until, (because, MUTED)
     )
     return row("back", body)
+
+
+def controller_rows(deployment: Deployment, of: Symbols) -> list[Row]:
+    """What its controller does now, and the orders that it takes."""
+    view = deployment.controller
+    if view is None:
+        return []
+    takes = ", ".join(offer.order for offer in view.orders if offer.allowed) or "no order"
+    waits = view.phase in ("paused", "rolling_back", "degraded")
+    words = controller_words(deployment) or f"{view.type} is at rest: {view.message}"
+    return [row(mark("warning" if waits else "ok", of), words), row("takes", takes, MUTED)]
 
 
 def last_row(last: LastSwitch | None, of: Symbols) -> Row:

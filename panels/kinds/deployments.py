@@ -3,7 +3,7 @@
 from datetime import datetime, tzinfo
 
 from backends.command_line import command
-from backends.models import ColorState, Deployment, Freeze, Health, severity_rank
+from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, severity_rank
 from backends.text import first_line, short_id
 from backends.times import local_words
 from panels.columns import (
@@ -170,7 +170,7 @@ def way_back(deployment: Deployment, now: datetime, width: int) -> Line:
     state = deployment.colors.get(offer.to)
     version = f" {state.version}" if state and state.version else ""
     side = [Cell(offer.to.upper(), color_tone(offer.to)), Cell(version)]
-    verdict = [Cell("ready, at once" if offer.instant else "ready, not proven")]
+    verdict = [Cell(f"ready, {how_ready(deployment, offer)}")]
     if not offer.ready:
         verdict = [Cell("not ready" + (f", {offer.reason}" if offer.reason else ""), "warning")]
     at = deployment.last_switch.at if deployment.last_switch and offer.ready else None
@@ -180,6 +180,13 @@ def way_back(deployment: Deployment, now: datetime, width: int) -> Line:
         return told
     short = [Cell("ready")] if offer.ready and offer.instant else verdict
     return [Cell("back: ", "muted"), *short, Cell(", to ", "muted"), *side]
+
+
+def how_ready(deployment: Deployment, offer: RollbackOffer) -> str:
+    """What a way back that is ready takes: of a controller that is at rest a change with all its stages."""
+    if offer.instant:
+        return "at once"
+    return "not proven" if deployment.controller is None else "not instant"
 
 
 def no_way_back(deployment: Deployment) -> str:

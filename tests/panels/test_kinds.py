@@ -12,7 +12,9 @@ from backends.models import (
     Alert,
     AlertState,
     ColorState,
+    ControllerView,
     FailedExpectation,
+    OrderOffer,
     RollbackOffer,
     RunState,
     Truth,
@@ -309,3 +311,34 @@ def test_what_the_journal_knows_against_the_traffic_is_said_below_the_name() -> 
     assert [line for line in reasons([bad]) if moved in line] == [
         f"analytics: {moved}\n  where that is meant: teal deploy flip analytics --to GREEN"
     ]
+
+
+def controlled(phase: Any, **more: Any) -> Any:
+    """A service that ECS moves, in the midst of a change."""
+    layer = TruthLayer(value="stable", at=NOW)
+    offers = (OrderOffer(order="promote", allowed=True), OrderOffer(order="abort", allowed=True))
+    view = ControllerView(type="ecs-native", phase=phase, orders=offers, **more)
+    return deployment(
+        live="stable", controller=view, last_switch=None, truth=Truth(control=layer, endpoints=layer, data=layer),
+        colors={"stable": ColorState(version="2.4.0", weight_pct=100, healthy=True),
+                "candidate": ColorState(version="2.5.0", weight_pct=0, healthy=None)},
+        rollback=RollbackOffer(to="2.4.0", ready=True, reason="not instant"),
+    )  # fmt: skip
+
+
+def test_what_a_controller_waits_for_is_loud() -> None:
+    item = controlled(
+        "paused", stage="POST_SCALE_UP", step=4, steps_total=10, message="it PROMOTES ITSELF at 03:40 UTC"
+    )
+    lines = block(item, 100)
+    assert lines[1] == "▲ PAUSED POST_SCALE_UP (4 of 10): it PROMOTES ITSELF at 03:40 UTC"
+    assert item.health == "warning"
+    assert deployments.why_not_well(item).startswith("PAUSED POST_SCALE_UP")
+    assert "back to 2.4.0: ready, not instant" in lines[-1]
+
+
+def test_a_controller_at_work_is_no_fault_and_one_at_rest_is_not_told() -> None:
+    item = controlled("progressing", stage="SCALE_UP", message="SCALE_UP, 1 of 3 new tasks running")
+    assert deployments.health(item) == "running"
+    assert block(item, 100)[1].endswith("PROGRESSING SCALE_UP: 1 of 3 new tasks running")
+    assert deployments.controller_words(controlled("healthy", message="completed")) == ""
