@@ -16,6 +16,7 @@ from backends.ports import ControllerState, Operation, Order
 from backends.settings import Duration
 
 NO_JOURNAL, SLOW = "no-journal", "slow-rollback"
+_LEFT = frozenset({"stopped", "failed", "unknown"})
 
 
 async def plan_abort(request: Request, policy: Policy, journal: Journal, target: ControllerTarget) -> Plan:
@@ -97,6 +98,8 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
             level="ok", code="undone", text=f"back already: {here or 'the stable version'} has all traffic; {gone}"
         )
         return Ordering(order=Order(order="rollback"), from_=here, to=here, already=True, findings=(done,))
+    if newest is not None and newest.state in _LEFT:
+        return _left(newest)
     if before is None:
         return None
     took = f", {Duration(round(newest.took_s))} the last time" if newest is not None and newest.took_s else ""
@@ -106,6 +109,21 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
         order=Order(order="rollback", revision=before.id, version=before.version or ""), from_=here, to=before.words,
         home=before.id, undoes=undoes, findings=(Finding(level="warning", code=SLOW, text=text),),
     )  # fmt: skip
+
+
+def _left(newest: Operation) -> Ordering | None:
+    """Of a change that was ended where it was: back to what it came from, never further."""
+    if newest.source is None:
+        return None
+    source, target = newest.source, newest.target.words
+    order = Order(order="rollback", revision=source.id, version=source.version or "")
+    ordering = Ordering(order=order, from_=target, to=source.words, home=source.id)
+    if not newest.moved:
+        text = f"back already: {newest.name} was ended before any traffic moved to {target}"
+        return replace(ordering, already=True, findings=(Finding(level="ok", code="undone", text=text),))
+    share = newest.shares["candidate"]
+    text = f"{newest.name} was ended with {share} % on {target} ({newest.detail}): it is put right anew"
+    return replace(ordering, findings=(Finding(level="warning", code=SLOW, text=text),))
 
 
 def _queued(ordering: Ordering, occupied: Action, *, alone: bool) -> Ordering:

@@ -14,6 +14,7 @@ from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.conditions import conditions
+from actions.switching.release_plan import window_findings
 from actions.switching.switch_plan import block, held_words
 from actions.targets import ControllerTarget
 from backends.command_line import command
@@ -98,6 +99,7 @@ async def plan_steer(
     ordering = Ordering(order=order, from_=view.stable.words if view.stable else "", to=to.words if to else "")
     if not findings:
         findings += await target.adapter.preflight(state, order)
+        findings += await window_findings(policy, journal, request.service, target) if word == "retire" else []
     return make_plan(request, policy, target, state, ordering, findings)
 
 

@@ -28,6 +28,8 @@ from backends.errors import BackendError
 from backends.ports import Operation, Order
 
 VERIFY_S = 120.0
+WATCH_S = 0.5
+"""Between two fresh requests while a controller moves the traffic, which may take hours."""
 AGAIN_S = 0.5
 FOLLOWED_WORDS = frozenset({"release", "rollback", "abort"})
 """Orders that are followed to the end of the change that they are about; the others are done when they are taken."""
@@ -54,7 +56,7 @@ class Controlling:
         self._expected = work.plan.expecting(ControlExpected)
         self._word = self._expected.order
         self._orders = Orders(work, target, by)
-        self._prober = Prober(target.probe)
+        self._prober = Prober(target.probe, every_s=WATCH_S)
         self._following = Following(work, target, self._orders, self._prober, judge)
 
     async def run(self) -> None:
@@ -219,6 +221,7 @@ class Controlling:
             return
         work, prober = self._work, self._prober
         left_s = await work.begin(step, lasts_s=VERIFY_S)
+        prober.hurry()
         if not prober.running:
             await prober.start()
         proven = await prober.proven(version, left_s)

@@ -21,9 +21,10 @@ Probe = Callable[[], Awaitable[ProbeResult | None]]
 class Prober:
     """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of the report's seconds."""
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Probe, *, every_s: float | None = None) -> None:
+        """`every_s`: slower than usual, for what may take hours."""
         self._probe = probe
-        self._interval = 1 / RATE_PER_S
+        self._interval = every_s or 1 / RATE_PER_S
         self._seen: list[ProbeResult] = []
         self._last: deque[ProbeResult] = deque(maxlen=NEEDED)
         self._flying: set[asyncio.Task[None]] = set()
@@ -39,6 +40,10 @@ class Prober:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ANSWER_S):
                 await self._answered.wait()
+
+    def hurry(self) -> None:
+        """From now on at the usual rate: something is to be proven."""
+        self._interval = 1 / RATE_PER_S
 
     @property
     def running(self) -> bool:

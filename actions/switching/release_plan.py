@@ -1,6 +1,7 @@
 """What a release and a retirement would do: observed now, nothing written."""
 
 import re
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -26,7 +27,7 @@ from actions.switching.switch_plan import (
     staged,
 )
 from actions.switching.versions import on_sides
-from actions.targets import SwitchTarget
+from actions.targets import ServiceTarget, SwitchTarget
 from backends.ports import SwitchState, retire_findings, retire_lines
 from backends.settings import Duration
 from backends.text import clean
@@ -103,7 +104,10 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     found = await deployer.deployed(to)
     already = found.desired == 0
     if not already:
-        findings += [await probe_self_test(target, state.live), *await _window(policy, journal, request, target)]
+        findings += [
+            await probe_self_test(target, state.live),
+            *await window_findings(policy, journal, request.service, target),
+        ]
         findings += await retire_findings(deployer, to)
     plan = make_plan(request, policy, target, Move(state=state, to=to, already=already), findings)
     what = found.version or found.artifact or "what runs there"
@@ -124,8 +128,9 @@ async def plan_retire(request: Request, policy: Policy, journal: Journal, target
     return replace(plan, summary=summary, expected=expected, hash=shortened(agreed), full_hash=agreed)
 
 
-async def _window(policy: Policy, journal: Journal, request: Request, target: SwitchTarget) -> list[Finding]:
-    change = await newest_change(journal, policy.context, request.service)
+async def window_findings(policy: Policy, journal: Journal, service: str, target: ServiceTarget[Any]) -> list[Finding]:
+    """That a rollback is still likely: what it would go back to is not taken down."""
+    change = await newest_change(journal, policy.context, service)
     if change is None or change.at is None or (change.back and not change.failed):
         return []
     left_s = float(target.settings.rollback_window) - (now() - change.at).total_seconds()

@@ -77,6 +77,11 @@ class Operation(Struct, frozen=True, kw_only=True):
         return self.state == "open"
 
     @property
+    def left(self) -> bool:
+        """Whether it was ended where it was, with traffic on its target."""
+        return self.state in ("stopped", "failed", "unknown") and self.moved
+
+    @property
     def name(self) -> str:
         """What people call it: its id, of an ARN the last part."""
         return self.id.rpartition("/")[2]

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
+from msgspec.structs import replace
+
 from actions.described import Described
 from actions.targets import ControllerTarget
 from backends.deployments.common import ProbeResult
@@ -74,13 +76,17 @@ class FakeController:
         self.stable, self.share, self.pause = self.candidate, 0, ""
         self._close("succeeded", "completed")
 
+    def stop(self, why: str) -> None:
+        """Ended where it is."""
+        shares = {"stable": 100 - self.share, "candidate": self.share}
+        self._close("stopped", why)
+        self.history[-1] = replace(self.history[-1], shares=shares)
+
     def go_back(self, why: str) -> None:
         self.share, self.pause = 0, ""
         self._close("rolled_back", why)
 
     def _close(self, state: Any, detail: str) -> None:
-        from msgspec.structs import replace
-
         self.history[-1] = replace(self.history[-1], state=state, detail=detail, took_s=42.0)
         self.candidate, self.stage, self.changes = "", "", self.changes + 1
 
@@ -99,6 +105,7 @@ class FakeController:
             candidate=self._revision(self.candidate) if self.candidate else None, orders=tuple(self._offers(newest)),
         )  # fmt: skip
         before = self._revision(self.past[-1]) if self.past else None
+        before = newest.source if newest.left else before
         returned = not newest.open and newest.target.version in self.past
         return ControllerState(view=view, revision=str(self.changes), newest=newest, before=before, returned=returned)
 
@@ -108,15 +115,13 @@ class FakeController:
             "release": f"{newest.id} is under way" if newest.open else "",
             "promote": "" if self.pause else "it waits for nobody",
             "abort": "" if under_way else "nothing is under way",
-            "rollback": "" if self.past else "no version was stable before",
+            "rollback": "" if self.past or newest.left else "no version was stable before",
             "pause": NONE_HERE, "resume": NONE_HERE, "retry": "release it again", "retire": "it does so itself",
         }  # fmt: skip
         for name in get_args(OrderName):
             yield OrderOffer(order=name, allowed=not why[name], why=why[name])
 
     async def operation(self, operation: str) -> Operation:
-        from msgspec.structs import replace
-
         found = next((each for each in self.history if each.id == operation), None)
         if found is None:
             raise BackendError("not_found", operation)

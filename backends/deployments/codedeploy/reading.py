@@ -78,6 +78,8 @@ class GroupReader:
         stable = operation.source if operation is not None and operation.open else await self._version(live)
         history = await self._history(newest)
         before, returned = await self._before(history, operation, stable)
+        if operation is not None and operation.left:  # it is put right by what it came from, never by anything older
+            before, returned = operation.source, False
         spec = next((each.revision.text for each in history if each.status == "Succeeded" and each.revision.text), "")
         state = self._state(operation, stable, before, returned)
         return Seen(state=state, group=group, service=service, newest=newest, target=target, spec=spec)

@@ -72,6 +72,8 @@ class NativeReader:
         operation = None if newest is None else await self.operation_of(newest, listed)
         stable, candidate = self._sides(newest, operation, service)
         before, returned = self._before(listed, stable)
+        if operation is not None and operation.left:  # it is put right by what it came from, never by anything older
+            before, returned = operation.source, False
         state = self._state(newest, operation, stable, candidate, before, returned)
         return Seen(state=state, service=service, newest=newest, stable=stable, candidate=candidate)
 

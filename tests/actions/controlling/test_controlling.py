@@ -227,6 +227,31 @@ async def test_what_goes_back_by_itself_is_the_outcome(desk: Desk, why: str) -> 
     assert (await desk.gate.plan(ROLLBACK)).already
 
 
+async def test_what_was_stopped_and_left_goes_back_to_what_it_came_from_and_no_further(desk: Desk) -> None:
+    await released(desk)
+    action = await desk.begin(Request(kind="release", service="svc", version="3.0"))
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(100)
+    desk.controller.stop("stopped by bob, with no way back")
+    ended = await desk.ended(action)
+    assert (ended.status, exit_code(ended)) == ("rollback_failed", 9)
+    plan = await desk.gate.plan(ROLLBACK)
+    assert (plan.from_, plan.to) == ("3.0", "2.0")  # not 1.0, which was stable before that
+    back = await desk.gate.submit(plan, YES)
+    await desk.until(back, lambda seen: seen.phase == "follow")
+    desk.controller.complete()
+    assert (await desk.ended(back)).status == "succeeded"
+    assert desk.controller.ordered[-1] == ("rollback", "2.0")
+
+
+async def test_what_was_stopped_before_any_traffic_moved_is_back_already(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.stop("stopped by bob")
+    assert (await desk.ended(action)).status == "aborted"
+    assert (await desk.gate.plan(ROLLBACK)).already
+
+
 async def test_a_change_of_somebody_else_locks_it_and_is_steered_by_name(desk: Desk) -> None:
     desk.controller.begin("3.0", by="bob since 03:10")
     with pytest.raises(Refused) as held:
