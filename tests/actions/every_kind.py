@@ -17,7 +17,7 @@ from actions.journal.rows import Changes, Draft
 from actions.models import Action, Actor, Consent, Plan, Request
 from actions.targets import PipelinesTarget, SilencerTarget
 from backends.models import Alert, Matcher, PipelineRun, Silence
-from backends.ports import Approval, PipelineInfo
+from backends.ports import Approval, PipelineInfo, SilenceEffects
 from tests.actions.fake_controller import ControllerTargets, FakeController
 from tests.actions.fake_switch import FakeSwitch, FakeTargets
 from tests.actions.journals import here, owner
@@ -85,6 +85,9 @@ class _Silencer:
 
     async def matching(self, matchers: tuple[Matcher, ...]) -> list[Alert]:
         return [alert for alert in await self.alerts() if any(each.value == alert.name for each in matchers)]
+
+    async def effects(self, matchers: tuple[Matcher, ...], *, ack: bool) -> SilenceEffects:
+        return SilenceEffects()
 
     async def silences(self, hiding: str = "") -> list[Silence]:
         found = Silence(
