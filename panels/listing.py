@@ -204,23 +204,24 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.top = max(0, min(self.top, self.total - self.page))
         if self.has_focus:
             self._reveal()
-        self._begin_with_a_row()
+        self._begin_with_a_row(down=self.rows.row_at(self.top) < self.rows.at)
         self.repaint()
 
     def _reveal(self) -> None:
         self.reveal(self.rows.start(self.rows.at), self.rows.height(self.rows.at) if self.rows.shown else 1)
 
     def scroll_to_line(self, top: int) -> None:
+        down = top > self.top
         self.top = max(0, min(top, self.total - self.page))
-        self._begin_with_a_row()
+        self._begin_with_a_row(down=down)
         self.repaint()
 
-    def _begin_with_a_row(self) -> None:
+    def _begin_with_a_row(self, *, down: bool) -> None:
         """A row that is cut at the top shows a reason without what it is the reason of."""
         rows = self.rows
         cut = rows.row_at(self.top) if rows.shown else 0
         if rows.start(cut) < self.top:
-            self.top = rows.start(cut + 1) if cut < rows.at else rows.start(cut)
+            self.top = rows.start(cut + 1) if down and cut + 1 < len(rows.shown) else rows.start(cut)
 
     def _place(self) -> None:
         width = self.size.width - 2 * GUTTER

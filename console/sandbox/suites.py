@@ -112,7 +112,7 @@ def evaluate(connection: sqlite3.Connection, path: Path, table: str, run_id: str
         if wrong == 0:
             result.passed += 1
         else:
-            detail = f"{wrong} of {counted(count, 'row')} {'is' if wrong == 1 else 'are'} not"
+            detail = f"{wrong} of {counted(count, 'row')} {'fails' if wrong == 1 else 'fail'}"
             result.failures.append({"check": expectation_words(kind, kwargs), "detail": detail})
     right = _count(connection, table, run_id, " AND ".join(f"({one})" for one in every) or "1", every_value)
     result.score = round(right / count, 4) if count else 0.0

@@ -164,3 +164,22 @@ def test_the_timeline_says_repeats_once_and_no_column_is_kept_for_what_is_not_th
     assert "monitoring_and_alerting #2 failed ×3: no answer" in lines[0]
     before = replace(events[0], before="16m before")
     assert "-16m" in Listed(TIMELINE, [before, first]).lines(60)[0]
+
+
+async def test_the_wheel_goes_past_a_row_that_is_higher_than_its_steps() -> None:
+    session = FakeSession()
+    long = "why " * 40
+    session.put("alerts", "am", *[alert(f"A{n}", "critical", n + 1, summary=long) for n in range(8)])
+    async with console(session, (120, 24)) as (_, overview, pilot):
+        await pilot.press("3")
+        await pilot.pause(0.2)
+        listed: Listing[object] = overview.board.listing("alerts")
+        tops = [listed.top]
+        for _ in range(8):
+            listed.scroll_to_line(listed.top + 3)
+            tops.append(listed.top)
+        assert tops == sorted(tops)
+        assert listed.top + listed.page >= listed.total
+        for _ in range(12):
+            listed.scroll_to_line(listed.top - 3)
+        assert listed.top == 0
