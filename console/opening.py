@@ -89,9 +89,13 @@ class Opening(Host):
         self.push_screen(SeveralPlans(self.session, requests, verb, noun))
 
     def open_silences(self, alert: Alert | None = None) -> None:
-        """What keeps alerts quiet, or what hides `alert`."""
+        """What keeps alerts quiet, or what hides `alert`; where its source only reads, that is said."""
+        from console.ports.alerts import why_not_silenced
         from console.screens.silences import SilencesScreen
 
+        if alert is not None and (why_not := why_not_silenced(self.session.adapters, alert.backend)):
+            self.say(why_not)
+            return
         self.push_screen(SilencesScreen(self, alert))
 
     def open_action(self, action_id: str) -> None:

@@ -102,11 +102,7 @@ class AlertDetail(ItemDetail):
         return [*rows, row("", " ".join(map(str, silence.matchers)), MUTED), row("", silence.id, MUTED)]
 
     def action_silences(self) -> None:
-        """What hides it now, to be extended or ended; where its source only reads, that."""
-        if why_not := why_not_silenced(self.session.adapters, self.alert.backend):
-            self.app.say(why_not)
-        else:
-            self.app.open_silences(self.alert)
+        self.app.open_silences(self.alert)
 
     def _until(self, at: datetime | None) -> str:
         if at is None:

@@ -102,6 +102,7 @@ class Board(Vertical):
         self._card = card
         self.since = timedelta(hours=1)
         self.zoomed = ""
+        self._left = ""  # the panel that had focus before one was alone
         self._given: dict[str, int] = {}
         self.counts: Callable[[], tuple[int, int, int]] | None = None  # late, gaps, missing, where logs are followed
         self.logs = LogView(id="log-lines")
@@ -323,7 +324,9 @@ class Board(Vertical):
 
     def zoom(self, name: str) -> None:
         """Give one panel the whole place; an empty name gives it back."""
-        self.zoomed = name
+        if name and not self.zoomed:
+            self._left = self.focused
+        was, self.zoomed = self.zoomed, name
         self._let_go()
         self.set_class(bool(name), "-zoomed")
         for other, box in self.boxes.items():
@@ -333,6 +336,20 @@ class Board(Vertical):
         if name:
             self.screen.set_focus(self.boxes[name].body)
         self.show(set(self.boxes))
+        if was and not name and not self._is_among_others(was):
+            self._focus_again()
+
+    def _is_among_others(self, name: str) -> bool:
+        """Whether a panel is seen where none is alone: the timeline wants a tall screen, the logs some rows left."""
+        seen = {"timeline": self._is_tall, "logs": not self.has_class("-no-logs")}
+        return name not in self.alone and seen.get(name, True)
+
+    def _focus_again(self) -> None:
+        """The panel that is seen no more had the cursor: it goes back to where it was before."""
+        if self._left and self._is_among_others(self._left):
+            self.screen.set_focus(self.boxes[self._left].body)
+        else:
+            self.focus_worst()
 
     def zoom_next(self, step: int) -> None:
         """The panel behind the one that has the whole place; those without a key only from one of them."""

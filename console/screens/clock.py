@@ -28,16 +28,23 @@ class Clock:
     def __init__(self, session: Session, board: Board, dirty: Callable[[str], None]) -> None:
         """`dirty` is told of a panel that has to be drawn anew."""
         self._session, self._board, self._dirty = session, board, dirty
+        self._pointed = False
 
     @property
     def past(self) -> Past | None:
         """What is shown of the past; None at now."""
         return self._board.past
 
+    @property
+    def away(self) -> bool:
+        """Whether there is a way back to now: the past is shown, or the logs wait where they were sent."""
+        return self.past is not None or (self._pointed and not self._board.logs.follow)
+
     async def go(self, at: datetime) -> None:
         """Show what was so around `at`. Of the last minutes it is all there already: only the cursors move."""
         if self.past is None and self._board.moment("").now - at < RECENT:
             self._point(at)
+            self._pointed = True
             return
         past = self._board.past = self._session.past(at)
         past.store.listen(self._heard)
@@ -51,6 +58,7 @@ class Clock:
 
     def back(self) -> None:
         """To now: the logs are followed again."""
+        self._pointed = False
         if self.past is not None:
             self._board.past = None
             self._board.logs.reset()

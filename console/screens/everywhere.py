@@ -71,7 +71,7 @@ KEYS: tuple[Everywhere, ...] = (
     Everywhere("logs.minute_on", "right_curly_bracket", _IN_LOGS),
     Everywhere("logs.wrap", "z", _IN_LOGS),
     Everywhere("logs.stamps", "T", _IN_LOGS),
-    Everywhere("logs.save", "S", _IN_LOGS),
+    Everywhere("logs.save", "S", "S saves log lines (5 shows them) and lists what silences an alert (3)"),
 )
 _IN_THE_LOGS = {
     "logs.error": "there is no further error", "logs.error_back": "there is no error before this",

@@ -86,7 +86,7 @@ class Host(App[None]):
         raise NotImplementedError
 
     def open_silences(self, alert: Alert | None = None) -> None:
-        """What keeps alerts quiet, or what hides `alert`."""
+        """What keeps alerts quiet, or what hides `alert`; where its source only reads, that is said."""
         raise NotImplementedError
 
     def open_action(self, action_id: str) -> None:

@@ -237,7 +237,7 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys show where they do something; elsewhere they are silent."""
-        if action not in ("back", "menu", "acknowledge", "rollback", "logs_here", "timeline_here", "url"):
+        if action not in ("back", "menu", "acknowledge", "silences", "rollback", "logs_here", "timeline_here", "url"):
             return True
         if action == "back":
             return self._can_go_back
@@ -245,7 +245,7 @@ class Overview(Screen[None], inherit_bindings=False):
         match action:
             case "menu":
                 return isinstance(item, PipelineRun | Deployment | Alert)
-            case "acknowledge":
+            case "acknowledge" | "silences":
                 return isinstance(item, Alert)
             case "rollback":
                 return isinstance(item, Deployment)
@@ -281,7 +281,7 @@ class Overview(Screen[None], inherit_bindings=False):
 
     @property
     def _can_go_back(self) -> bool:
-        return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.past)
+        return self.is_mounted and bool(self.board.zoomed or self.board.narrowed or self.clock.away)
 
     def action_leave(self) -> None:
         """Back, as Esc; where there is nothing to go back to, out. With an action open one press is not enough."""
@@ -325,6 +325,11 @@ class Overview(Screen[None], inherit_bindings=False):
         item = self.board.current
         if isinstance(item, Alert):
             self.app.acknowledge(item)
+
+    def action_silences(self) -> None:
+        item = self.board.current
+        if isinstance(item, Alert):
+            self.app.open_silences(item)
 
     def action_rollback(self) -> None:
         item = self.board.current

@@ -25,6 +25,7 @@ KEYS: list[BindingType] = [
     Binding("N", "match(-1)", "previous match", id="match.previous", show=False),
     Binding("x", "menu", "actions", id="menu", tooltip="what can be done with this"),
     Binding("a", "acknowledge", "ack", id="acknowledge", tooltip="acknowledge this alert"),
+    Binding("S", "silences", "what silences this alert, as a list", id="silences.here", show=False),
     Binding("b", "rollback", "roll back", id="rollback", tooltip="plan a rollback of this service"),
     Binding("l", "logs_here", "logs", id="logs.here", tooltip="logs at the time of this"),
     Binding("t", "timeline_here", "timeline", id="timeline.here", tooltip="timeline at the time of this"),

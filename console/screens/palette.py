@@ -112,7 +112,9 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self._list.set_filter(event.value)
-        self._list.move_to(0)
+        typed = event.value.strip().casefold()
+        called = (at for at, command in enumerate(self._list.items) if command.words.casefold().startswith(typed))
+        self._list.move_to(next(called, 0))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

@@ -188,6 +188,33 @@ async def test_escape_leads_back_to_now() -> None:
         assert (overview.board.zoomed, overview.clock.past) == ("", None)
 
 
+async def test_a_cursor_is_left_where_the_panel_that_was_alone_is_seen_no_more() -> None:
+    session: FakeSession = incident()
+    session.put("alerts", "am", alert("KafkaLag", "critical", 2))
+    async with console(session, (80, 24)) as (_, overview, pilot):
+        await pilot.press("3", "0", "t")
+        await pilot.pause(0.3)
+        assert overview.board.zoomed == "timeline"
+        await pilot.press("escape")
+        await pilot.pause()
+        assert (overview.board.zoomed, overview.board.focused) == ("", "alerts")
+        assert overview.board.current is not None
+
+
+async def test_logs_that_were_sent_to_a_recent_time_are_followed_again_by_one_more_escape() -> None:
+    session: FakeSession = incident()
+    session.put("alerts", "am", alert("KafkaLag", "critical", 2))
+    session.put("logs", "app", *(log(60 * 5 - at, "info", "app", str(at)) for at in range(60 * 5)))
+    async with console(session) as (app, overview, pilot):
+        await pilot.press("3", "t")
+        await pilot.pause(0.3)
+        assert (overview.clock.past, overview.board.logs.follow) == (None, False)
+        await pilot.press("escape", "q")
+        await pilot.pause()
+        assert overview.board.logs.follow
+        assert app.is_running, "q went back, too"
+
+
 @pytest.mark.parametrize(
     ("what", "key", "panel"),
     [

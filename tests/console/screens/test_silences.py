@@ -175,6 +175,26 @@ async def test_the_palette_and_an_alert_lead_to_it() -> None:
         await until(pilot, lambda: "Silences of Errors" in text_of(app), "it says of what")
 
 
+async def test_a_command_that_is_called_so_is_meant_before_what_only_mentions_it() -> None:
+    session = Orders(*ALL)
+    session.put("alerts", "am", replace(ALERT, state="silenced"))
+    async with console(session) as (app, pilot):
+        for panel in ("3", "4"):
+            await pilot.press(panel, "colon", *"silences", "enter")
+            await until(pilot, lambda: isinstance(app.screen, SilencesScreen), f"the list is open from {panel}")
+            await pilot.press("q")
+
+
+async def test_the_row_of_an_alert_leads_to_what_silences_it_and_another_row_says_what_the_key_is_for() -> None:
+    session = Orders(*ALL)
+    session.put("alerts", "am", ALERT)
+    async with console(session) as (app, pilot):
+        await pilot.press("3", "S")
+        await until(pilot, lambda: "Silences of Errors" in text_of(app), "the list of the alert is open")
+        await pilot.press("q", "4", "S")
+        await until(pilot, lambda: "lists what silences an alert" in text_of_bar(app), "it is said")
+
+
 async def test_an_alert_whose_source_only_reads_says_so() -> None:
     session = _only_reads()
     session.put("alerts", "am", ALERT)
