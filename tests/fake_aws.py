@@ -17,8 +17,10 @@ import http.client
 import json
 import re
 import socket
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -27,7 +29,6 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import botocore.session
-from botocore.eventstream import EventStream
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 from msgspec import Struct
@@ -37,8 +38,6 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 HANG_S = 30.0
 _SERVICES = {"monitoring": "cloudwatch", "states": "stepfunctions", "airflow": "mwaa"}
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "date", "server"}
-
-assert EventStream
 
 
 class Refused(Exception):
@@ -286,12 +285,44 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _stream(self, operation: OperationModel, given: dict[str, Any]) -> None:
-        raise NotImplementedError(operation.name, given)
+        """An answer that goes on: `events` is an iterator of dicts of one event each, which ends the answer."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("content-type", "application/vnd.amazon.eventstream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        self._chunk(_message({":message-type": "event", ":event-type": "initial-response"}, b"{}"))
+        shape = next(part for part in operation.output_shape.members.values() if part.serialization.get("eventstream"))
+        for event in given["events"]:
+            if not event:
+                continue
+            ((name, value),) = event.items()
+            _valid(value, shape.members[name], f"sent by {operation.name}")
+            fault = name.endswith("Exception")
+            kind = {":message-type": "exception", ":exception-type": name}
+            headers = kind if fault else {":message-type": "event", ":event-type": name}
+            headers[":content-type"] = "application/json"
+            self._chunk(_message(headers, json.dumps(_json(value, shape.members[name])).encode()))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def _cut(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _message(headers: dict[str, str], payload: bytes) -> bytes:
+    """One message of an event stream: https://smithy.io/2.0/aws/amazon-eventstream.html."""
+    head = b"".join(
+        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack("!H", len(value)) + value.encode()
+        for name, value in headers.items()
+    )
+    prelude = struct.pack("!II", len(head) + len(payload) + 16, len(head))
+    whole = prelude + struct.pack("!I", zlib.crc32(prelude)) + head + payload
+    return whole + struct.pack("!I", zlib.crc32(whole))
 
 
 # ---- botocore's model of a service, both ways

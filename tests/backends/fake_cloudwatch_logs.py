@@ -1,13 +1,15 @@
 """CloudWatch Logs as it is where moto is too kind: pages of it are empty though more follow, events arrive late and out
 of order, and it reads backwards only what is not older than 2024. Put before moto with `answer_by`."""
 
-from collections.abc import Callable
+import queue
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fake_aws import FakeAws, Refused
 
 EARLIEST_MS = 1_704_067_200_000
+ARN = "arn:aws:logs:eu-central-1:123456789012:log-group"
 
 
 @dataclass
@@ -19,10 +21,19 @@ class FakeLogs:
     empty: int = 0
     on_read: Callable[[], None] = lambda: None
     pages_read: int = 0
+    live: "list[queue.Queue[dict[str, Any] | None]]" = field(default_factory=list)
 
     def answer_by(self, aws: FakeAws) -> "FakeLogs":
         """From now on."""
         aws.answers["logs.FilterLogEvents"] = self.filter_log_events
+        aws.answers["logs.StartLiveTail"] = self.start_live_tail
+        aws.answers["logs.DescribeLogGroups"] = lambda asked: {
+            "logGroups": [
+                {"logGroupName": name, "logGroupArn": f"{ARN}:{name}"}
+                for name in self.groups
+                if name in asked["logGroupIdentifiers"]
+            ]
+        }
         return self
 
     def put(self, group: str, at_ms: int, message: str, stream: str = "main") -> str:
@@ -34,7 +45,33 @@ class FakeLogs:
                 "logStreamName": stream, "ingestionTime": at_ms,
             }
         )  # fmt: skip
+        shown = {"logStreamName": stream, "message": message, "timestamp": at_ms, "ingestionTime": at_ms}
+        self.tell({"sessionUpdate": {"sessionResults": [{**shown, "logGroupIdentifier": f"{ARN}:{group}"}]}})
         return str(events[-1]["eventId"])
+
+    def tell(self, event: dict[str, Any] | None) -> None:
+        """To all live sessions; None ends them."""
+        for session in self.live:
+            session.put(event)
+
+    def start_live_tail(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if not all(each.startswith("arn:") for each in asked["logGroupIdentifiers"]):
+            raise Refused("InvalidParameterException", "identifiers must be ARNs")
+        events: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        events.put({"sessionStart": {"sessionId": "s-1"}})
+        self.live.append(events)
+
+        def told() -> Iterator[dict[str, Any]]:
+            while True:
+                try:
+                    event = events.get(timeout=0.05)
+                except queue.Empty:
+                    event = {"sessionUpdate": {"sessionResults": []}}  # AWS sends one each second
+                if event is None:
+                    return
+                yield event
+
+        return {"events": told()}
 
     def filter_log_events(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.on_read()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import Any
@@ -224,3 +225,47 @@ async def test_json_is_unfolded_and_its_time_is_that_of_the_event(adapter: Logs,
     (entry,) = await adapter.query(LogQuery())
     assert (entry.level, entry.message, entry.labels["run"]) == ("error", "no such table", "7")
     assert entry.at == T0 + timedelta(milliseconds=5)
+
+
+# ---- live tail
+
+
+@pytest.fixture
+def live(connect: Connect, logs: FakeLogs) -> Iterator[Logs]:
+    logs.page, logs.empty = 1_000, 0
+    yield connect("logs", "cloudwatch", groups=[GROUP], live_tail=True)
+    logs.tell(None)
+
+
+class TestLiveTail(TestContract):
+    @pytest.fixture
+    def adapter(self, live: Logs) -> Logs:
+        return live
+
+
+async def test_a_sample_and_the_end_of_a_session_are_said(live: Logs, logs: FakeLogs) -> None:
+    stream = live.follow(LogQuery(limit=0))
+    waiting = asyncio.ensure_future(take(stream, 4, PATIENCE_S))
+    while not logs.live:
+        await asyncio.sleep(0.01)
+    logs.put(GROUP, T0_MS, "first")
+    logs.tell({"sessionUpdate": {"sessionMetadata": {"sampled": True}, "sessionResults": []}})
+    logs.tell({"SessionTimeoutException": {"message": "three hours"}})
+    while len(logs.live) < 2:
+        await asyncio.sleep(0.01)
+    logs.put(GROUP, T0_MS + 1, "of the next session")
+    first, sampled, ended, last = await waiting
+    assert (first.message, last.message) == ("first", "of the next session")
+    assert is_gap(sampled)
+    assert is_gap(ended)
+    assert "shows a sample" in sampled.message
+    assert "its time was over" in ended.message
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_live_tail_of_too_many_or_unknown_groups(connect: Connect, logs: FakeLogs) -> None:
+    with pytest.raises(BackendError, match="of 10 groups at most"):
+        connect("logs", "cloudwatch", groups=[f"g{number}" for number in range(11)], live_tail=True)
+    stream = connect("logs", "cloudwatch", groups=["/gone"], live_tail=True).follow(LogQuery(limit=0))
+    with pytest.raises(BackendError, match="/gone: no such log group"):
+        await anext(stream)

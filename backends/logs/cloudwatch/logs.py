@@ -7,6 +7,7 @@ type = "cloudwatch"
 groups = ["/aws/lambda/enrich", "arn:aws:logs:eu-central-1:210987654321:log-group:/ecs/analytics"]
 stream_prefixes = ["prod/"]             # default: all streams
 filter = '{ $.level != "DEBUG" }'       # CloudWatch's own pattern; what --grep means is decided here
+live_tail = false                       # true: follow by Live Tail, which costs by the minute
 max_scan = "10GB"                       # of one `teal log --insights`
 aws = { region = "eu-central-1" }
 ```
@@ -29,6 +30,7 @@ from backends.errors import BackendError
 from backends.logs import polling
 from backends.logs.cloudwatch.events import BACKWARDS_FROM_MS, LARGEST_PAGE, Group, complaint, pages
 from backends.logs.cloudwatch.insights import bytes_of, search
+from backends.logs.cloudwatch.tail import MAX_GROUPS, LiveTail
 from backends.logs.polling import Found, Polled
 from backends.logs.reading import TakenBackwards, line_filter
 from backends.models import LogEntry
@@ -46,6 +48,7 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     groups: names, or ARNs; of another account ARNs.
     stream_prefixes: only streams whose name begins with one of them.
     filter: a filter pattern of CloudWatch that events have to match.
+    live_tail: true to follow by Live Tail: within a second, at most ten groups, paid by the minute.
     max_scan: an Insights query is stopped when it has scanned so much, as `10GB`; it is paid by what it scans.
     aws: how AWS is reached.
     timeout: of one request.
@@ -56,6 +59,7 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     groups: tuple[str, ...]
     stream_prefixes: tuple[str, ...] = ()
     filter: str = ""
+    live_tail: bool = False
     max_scan: str = ""
     aws: AwsAccess = AwsAccess()
     timeout: Duration = Duration(10)
@@ -67,6 +71,8 @@ class CloudWatchLogsConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("groups: one or more, none of them empty")
         if not all(self.stream_prefixes):
             raise ValueError("stream_prefixes: none of them empty")
+        if self.live_tail and len(self.groups) > MAX_GROUPS:
+            raise ValueError(f"live_tail: of {MAX_GROUPS} groups at most")
         if self.max_scan:
             bytes_of(self.max_scan)
         if min(self.timeout, self.poll, self.overlap) <= 0:
@@ -85,6 +91,7 @@ class CloudWatchLogs:
         self._groups = [
             Group(group, prefix, config.filter) for group in config.groups for prefix in config.stream_prefixes or ("",)
         ]
+        self._live = LiveTail(self._account, self._groups, context.name, config.aws) if config.live_tail else None
         self._max_scan = bytes_of(config.max_scan) if config.max_scan else None
         overlap_ns = round(config.overlap * NANOSECONDS)
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll), overlap_ns)
@@ -94,7 +101,9 @@ class CloudWatchLogs:
         return [found.entry for found in await self._last(query)]
 
     def follow(self, query: LogQuery) -> AsyncIterator[LogEntry]:
-        """As the port says; what arrives late is marked so. Raises BackendError."""
+        """As the port says; what arrives late is marked so, but by Live Tail. Raises BackendError."""
+        if self._live is not None:
+            return self._live.follow(query, self._last)
         return polling.follow(self._polled, query)
 
     def search(self, text: str, *, since: datetime, until: datetime, limit: int) -> AsyncGenerator[Searched, None]:
