@@ -244,10 +244,12 @@ def _wrapped(body: Content, width: int) -> list[Content]:
 
 
 class Field(TextLine):
-    """A line of a form: Enter goes on at once, so that what is typed behind it in one read goes where it led."""
+    """A line of a form: Enter goes on at once, Esc leaves it, so that what is typed behind goes where it led."""
 
     def __init__(self, id: str, value: str = "", *, placeholder: str, max_length: int = 0) -> None:  # noqa: A002
-        super().__init__(placeholder=placeholder, id=id, value=value, max_length=max_length, select_on_focus=False)
+        super().__init__(
+            placeholder=placeholder, id=id, value=value, max_length=max_length, select_on_focus=False, left=self._leave
+        )
         self.cursor_blink = False
 
     async def action_submit(self) -> None:
@@ -255,6 +257,11 @@ class Field(TextLine):
         page = self.screen
         if isinstance(page, Page):
             page.go_on_from(self)
+
+    def _leave(self) -> None:
+        page = self.screen
+        if isinstance(page, Page):
+            page.action_back()
 
 
 class Page(Screen[None]):

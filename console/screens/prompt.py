@@ -23,20 +23,32 @@ def has_text_focus(app: App[Any]) -> bool:
 
 class TextLine(Input):
     """Takes also what was typed before it had focus, in one read behind the key that opened it (`TealApp.on_key`): that
-    is text, and never the command that it is elsewhere. What comes behind the Enter that left it is for what has the
-    focus then: so `entered`, if there is one, is called at once, where a message would come round after those keys."""
+    is text, and never the command that it is elsewhere. What comes behind the Enter or the Esc that left it is for what
+    has the focus then: so `entered` and `left`, if there are any, are called at once, where a message would come round
+    after those keys."""
 
-    def __init__(self, *, placeholder: str, entered: Callable[[], None] | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        placeholder: str,
+        entered: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(compact=True, placeholder=placeholder, **settings)
-        self._entered = entered
+        self._entered, self._left = entered, left
 
     async def on_key(self, event: events.Key) -> None:
-        if self.screen.focused is not self:
+        if self.app.screen is not self.screen or self.screen.focused is not self:
             event.prevent_default()
         elif event.key == "enter":
             event.stop()
             event.prevent_default()
             await self.action_submit()
+        elif event.key == "escape" and self._left is not None:
+            event.stop()
+            event.prevent_default()
+            self._left()
 
     async def action_submit(self) -> None:
         """Enter."""
@@ -73,7 +85,8 @@ class Prompt(Horizontal):
 
     @cached_property
     def _field(self) -> TextLine:
-        return TextLine(placeholder="words, key:value, !not   Enter keeps, Esc clears", entered=self._close)
+        hint = "words, key:value, !not   Enter keeps, Esc clears"
+        return TextLine(placeholder=hint, entered=self._close, left=self.action_give_up)
 
     def ask(self, sign: str, text: str, typed: Callable[[str], object], *, back: Widget) -> None:
         """Open with `text`; `typed` is told what stands in it, nothing once it was taken back: at once, but where that

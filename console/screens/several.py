@@ -25,6 +25,7 @@ from console.screens.parts import (
     KEY_ORDER,
     MUTED,
     STRONG,
+    Field,
     Frame,
     Page,
     Paragraphs,
@@ -100,7 +101,7 @@ class SeveralPlans(Page):
             with Vertical(classes="bottom"):
                 with Horizontal(classes="field", id="reason-field"):
                     yield Static("Reason", markup=False)
-                    yield Input(id="reason", placeholder="_" * 240, compact=True, max_length=REASON_CHARS)
+                    yield Field("reason", placeholder="_" * 240, max_length=REASON_CHARS)
                 yield Paragraphs(2, id="said")
                 with Horizontal(id="buttons"):
                     yield Button(Content("[ Cancel ]"), id="leave", compact=True)
@@ -108,7 +109,6 @@ class SeveralPlans(Page):
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:
-        self.query_one("#reason", Input).cursor_blink = False
         self.redraw()
         self._make()
 
@@ -218,10 +218,6 @@ class SeveralPlans(Page):
         self.query_one("#said", Paragraphs).show([row(mark("warning", self.of), text)] if text else [])
 
     # ---- agreeing
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.go_on_from(event.input)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.events import Key
 
 from actions.models import Actor, OpenConsole
 from backends.models import CheckResult
@@ -34,6 +35,7 @@ from panels.listing import Listing
 from panels.logview import LogView
 from tests.console.fakes import NOW, FakeContext, FakeSession, incident
 from tests.console.screen_fakes import an_action
+from tests.console.screens.test_plan_screen import until
 
 OURS: list[type[DOMNode]] = [TealApp, Overview, Listing, LogView, ListScreen, Detail, ItemDetail, Palette, Prompt]
 
@@ -308,3 +310,19 @@ async def test_u_says_so_where_nothing_is_wrong_and_opens_a_source_that_is_lost(
         await pilot.press("u")
         await pilot.pause()
         assert isinstance(app.screen, SourceDetail), app.screen
+
+
+async def test_what_stands_behind_esc_in_one_read_is_for_what_esc_led_to() -> None:
+    session = incident(FakeContext(protected=False))
+    app = TealApp(session, now=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        overview = app.screen
+        assert isinstance(overview, Overview)
+        for path in (("1", "enter"), ("4", "x", "d"), ("slash", "w"), ("question_mark",)):
+            await pilot.press("0", *path)
+            await pilot.pause(0.1)
+            app.post_message(Key("escape", None))
+            app.post_message(Key("2", "2"))
+            heard = lambda: app.screen is overview and overview.board.zoomed == "quality"  # noqa: E731
+            await until(pilot, heard, f"2 after {path}")
