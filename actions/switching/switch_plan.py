@@ -19,6 +19,7 @@ from actions.switching.moved_since import moved_since
 from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
 from actions.targets import SwitchTarget
+from actions.telling import phase_words
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
 from backends.models import ColorState
@@ -146,8 +147,8 @@ def held_words(action: Action, zone: tzinfo) -> str:
     """Who holds a service, with what, since when."""
     who = f"{action.actor.login}@{action.actor.host}" if action.actor else "somebody"
     since = local_words(action.started_at, zone) if action.started_at else "?"
-    phase = action.phase or action.status
-    return f"{action.kind} {action.id} of {who} is open on {action.service} since {since} ({phase})"
+    phase = phase_words(action.phase) or action.status.replace("_", " ")
+    return f"{action.kind} {action.id} of {who} is open on {action.service} since {since}, {phase}"
 
 
 def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchState) -> str:
