@@ -30,6 +30,7 @@ chaos: .venv/.test
 drills: .venv/.test
 	$(BIN)/python -m tests.terminal.drills
 
+# Draws every screen anew, at two sizes and in each theme (docs/screens): whoever changes a screen commits them.
 shots: .venv/.test
 	$(BIN)/python -m docs.shots
 

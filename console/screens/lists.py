@@ -79,6 +79,10 @@ class ListScreen(Screen[None], inherit_bindings=False):
         self.list.apply(self._read(), moment)
         self.box.show(moment, self.sources(moment), extra=self.extra())
 
+    def on_listing_highlighted(self, event: Listing.Highlighted) -> None:
+        """What can be done with a row is shown once there is one."""
+        self.refresh_bindings()
+
     def sources(self, moment: Moment) -> Sequence[Source]:
         """Where the items come from, if they are read from anywhere."""
         return ()
