@@ -125,6 +125,24 @@ async def test_what_somebody_else_stops_or_an_alarm_takes_back_is_the_outcome(
         assert "stopped" in ended["error"]["message"]
 
 
+async def test_while_the_old_tasks_stay_a_rollback_is_at_once_and_retire_ends_that(lab: EcsLab, tmp_path: Path) -> None:
+    async with moved(lab, "codedeploy", tmp_path, wait_min=600) as at:
+        released = await at.release("2.5.0")
+        assert (released["exit"], released["status"]) == (0, "succeeded"), released
+        status = await at.status()
+        assert (status["live"], status["rollback"]["to"], status["rollback"]["instant"]) == ("candidate", "2.4.0", True)
+        locked = await at.release("2.6.0")
+        assert locked["exit"] == 6, locked
+        early = await at.teal.action("deploy", "retire", "analytics", *GO)
+        assert (early["exit"], "rollback window" in str(early["findings"])) == (3, True), early
+        back = await at.teal.action("deploy", "rollback", "analytics", *GO)
+        assert (back["exit"], back["status"], back["to"]) == (0, "succeeded", "2.4.0"), back
+        assert (await at.release("2.5.1"))["exit"] == 0
+        retired = await at.teal.action("deploy", "retire", "analytics", *GO, "--override", "rollback-window")
+        assert (retired["exit"], retired["status"]) == (0, "succeeded"), retired
+        assert (await at.controller(phase="healthy"))["stable"]["version"] == "2.5.1"
+
+
 async def test_a_failing_hook_is_the_outcome(lab: EcsLab, tmp_path: Path) -> None:
     async with moved(lab, "ecs-native", tmp_path, lifecycleHooks=[FAILING_HOOK]) as at:
         ended = await at.release("2.5.0")
