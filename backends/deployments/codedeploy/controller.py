@@ -20,6 +20,7 @@ import shlex
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import SETTLES_S, account_of
@@ -29,7 +30,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import about, control_layer, deployment_of, shares_of, took, version_layer
 from backends.deployments.ecs.cluster import Cluster, must_have
 from backends.deployments.ecs.native_guards import red_alarms
-from backends.deployments.ecs.wire import short_of
+from backends.deployments.ecs.wire import service_words, short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
@@ -73,6 +74,10 @@ class CodeDeployConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("timeout: more than 0s")
         if self.deploy or self.retire or self.stages or self.health:
             raise ValueError("deploy, retire, stages, health: CodeDeploy moves the traffic itself, as its group says")
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The service, which is moved by one entry only."""
+        return frozenset({service_words(self.aws.region, self.cluster, self.service)})
 
 
 class CodeDeployController:

@@ -17,6 +17,7 @@ API: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type
 import asyncio
 import shlex
 import time
+from pathlib import Path
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import SETTLES_S, account_of
@@ -27,7 +28,7 @@ from backends.deployments.controlled import about, control_layer, deployment_of,
 from backends.deployments.ecs.cluster import Cluster, must_have
 from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings
 from backends.deployments.ecs.native_state import NativeReader, Seen
-from backends.deployments.ecs.wire import short_of
+from backends.deployments.ecs.wire import service_words, short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
@@ -66,6 +67,10 @@ class NativeConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("timeout: more than 0s")
         if self.deploy or self.retire or self.stages or self.health:
             raise ValueError("deploy, retire, stages, health: ECS moves the traffic itself, in its own stages")
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """The service, which is moved by one entry only."""
+        return frozenset({service_words(self.aws.region, self.cluster, self.service)})
 
 
 class NativeController:

@@ -16,6 +16,7 @@ Rights, limits and a first ten minutes: docs/aws.md.
 """
 
 import time
+from pathlib import Path
 
 from msgspec import field
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from backends.deployments.alb.switch import AlbConfig, AlbSwitch
 from backends.deployments.common import colors_problem
 from backends.deployments.ecs.cluster import Cluster
 from backends.deployments.ecs.deployer import EcsDeployer
+from backends.deployments.ecs.wire import service_words
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment
 from backends.ports import Deployed, Deployer
@@ -59,6 +61,12 @@ class EcsConfig(AlbConfig, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("services: the same one for both colors")
         if self.deploy or self.retire:
             raise ValueError("deploy, retire: ECS puts versions there itself: no command is run")
+
+    def writes(self, base_dir: Path) -> frozenset[str]:
+        """As of an `alb`, and each service."""
+        region = self.aws.region or self.places[0].region
+        services = (service_words(region, self.cluster, service) for service in self.services.values())
+        return super().writes(base_dir) | frozenset(services)
 
 
 class EcsSwitch(AlbSwitch):

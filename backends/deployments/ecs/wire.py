@@ -147,3 +147,8 @@ class Task(Struct, rename="camel"):
 def short_of(arn: str) -> str:
     """The last part of an ARN: `model:12`, the name of a service."""
     return arn.rpartition("/")[2]
+
+
+def service_words(region: str, cluster: str, service: str) -> str:
+    """Which service a config moves, in words."""
+    return f"ECS service {short_of(service)} of {short_of(cluster)} in {region or '(its region)'}"
