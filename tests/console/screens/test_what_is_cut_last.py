@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from actions.models import Actor, OpenConsole, Step
 from actions.telling import doing, move, over_at, phase_words, who_does_what
+from backends.text import short_id
 from panels.frame import PanelBox
 from panels.kinds.deployments import action_words, block
-from panels.words import short_id
 from tests.console.fakes import NOW, FakeSession, ago, deployment
 from tests.console.screen_fakes import an_action
 from tests.console.screens.test_overview import console, text
@@ -81,7 +81,7 @@ def test_a_running_canary_is_told_in_words() -> None:
     assert "".join(cell.text for cell in said).startswith("  … canary 25 %, judging, 4m32s left")
     nameless = deployment(action=ULID, action_about="")
     assert action_words(nameless, NOW) == f"action {ULID[-6:]} is open"
-    assert short_id("") == "–"
+    assert short_id("") == ""
 
 
 @pytest.mark.parametrize(
