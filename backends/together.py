@@ -1,7 +1,7 @@
 """Several questions side by side, and nothing left behind when one of them fails."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 A = TypeVar("A")
@@ -29,3 +29,14 @@ async def together(*asked: Awaitable[Any]) -> Any:
     tasks = [asyncio.ensure_future(each) for each in asked]
     await asyncio.gather(*tasks, return_exceptions=True)
     return [task.result() for task in tasks]
+
+
+async def few_at_a_time(limit: int, makes: Iterable[Callable[[], Awaitable[A]]]) -> list[A]:
+    """The answers, in order, of questions of which at most `limit` are asked at once. Raises as `together`."""
+    room = asyncio.Semaphore(limit)
+
+    async def one(make: Callable[[], Awaitable[A]]) -> A:
+        async with room:
+            return await make()
+
+    return await together(*(one(make) for make in makes))

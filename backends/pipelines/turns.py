@@ -49,7 +49,7 @@ class Turns:
         if not self._turns:
             return list(names)
         now = time.monotonic()
-        first = [name for name in names if self._is_first(name, now)]
+        first = sorted((name for name in names if self._is_first(name, now)), key=self.read_at)
         rest = [name for name in names if name not in set(first) and now - self.read_at(name) >= self._every(name)]
         return [*first, *sorted(rest, key=self.read_at)][:CALLS]
 

@@ -195,7 +195,7 @@ async def test_a_group_that_goes_while_it_is_followed_is_said_once(connect: Conn
 async def test_each_fault_is_one_error(
     aws: FakeAws, connect: Connect, logs: FakeLogs, fault: dict[str, Any], kind: str
 ) -> None:
-    adapter = connect("logs", "cloudwatch", groups=[GROUP], timeout="1s" if fault.get("how") == "hang" else "20s")
+    adapter = connect("logs", "cloudwatch", groups=[GROUP], timeout="5s" if fault.get("how") == "hang" else "20s")
     await adapter.query(LogQuery())
     aws.fail(**fault)
     with pytest.raises(BackendError) as caught:

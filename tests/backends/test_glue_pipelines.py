@@ -12,6 +12,7 @@ from backends.errors import BackendError
 from backends.pipelines.glue import orders as glue_orders
 from backends.pipelines.glue import pipelines as glue_pipelines
 from backends.pipelines.glue.pipelines import GluePipelines
+from backends.pipelines.turns import Turns
 from backends.testing.pipelines import Names, PipelinesContract, ended, in_state, refused
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.backends.fake_glue import FakeGlue, FakeJob
@@ -273,3 +274,26 @@ async def test_html_is_no_answer(aws: FakeAws, adapter: GluePipelines) -> None:
     with pytest.raises(BackendError) as caught:
         await adapter.runs()
     assert caught.value.kind == "malformed"
+
+
+async def test_who_may_not_see_triggers_may_still_start_a_job(aws: FakeAws, adapter: GluePipelines) -> None:
+    aws.fail("glue.GetTriggers", "AccessDeniedException", message="not authorized to perform: glue:GetTriggers")
+    info = await adapter.pipeline("succeeds")
+    assert "what starts it is not known: " in info.note
+    assert "no right glue:GetTriggers" in info.note
+    await adapter.trigger("succeeds", "r1", {})
+    assert (await ended(adapter, "succeeds", "r1")).state == "success"
+
+
+def test_of_many_that_run_each_has_its_turn() -> None:
+    turns, names = Turns(), [f"job-{number:02}" for number in range(60)]
+    for name in names:
+        turns.read(name, is_open=True, is_empty=False)
+    seen: set[str] = set()
+    for _ in range(3):
+        due = turns.due(names)
+        assert len(due) == 24
+        seen |= set(due)
+        for name in due:
+            turns.read(name, is_open=True, is_empty=False)
+    assert seen == set(names)

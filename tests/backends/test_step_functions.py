@@ -195,3 +195,13 @@ async def test_html_is_no_answer(aws: FakeAws, adapter: StepFunctionsPipelines) 
     with pytest.raises(BackendError) as caught:
         await adapter.runs()
     assert caught.value.kind == "malformed"
+
+
+async def test_who_may_not_see_rules_may_still_start_a_machine(
+    aws: FakeAws, states: FakeStates, adapter: StepFunctionsPipelines
+) -> None:
+    aws.fail("events", "AccessDeniedException", message="not authorized to perform: events:ListRuleNamesByTarget")
+    info = await adapter.pipeline("succeeds")
+    assert "no right events:ListRuleNamesByTarget" in info.note
+    await adapter.trigger("succeeds", "r1", {})
+    assert (await ended(adapter, "succeeds", "r1")).state == "success"

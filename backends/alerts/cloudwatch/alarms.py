@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -39,12 +40,13 @@ from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
-from backends.together import together
+from backends.together import few_at_a_time, together
 
 TYPES = ("MetricAlarm", "CompositeAlarm", "LogAlarm")
 WATCHED_EVERY_S = 60.0
 """How often all alarms are looked at for what they do not do; those that ask for somebody are read each time."""
 SHOWN_NAMES = 5
+SIDE_BY_SIDE = 4
 _EVALUATION = {
     "EVALUATION_ERROR": "it can not be evaluated",
     "EVALUATION_FAILURE": "it can not be evaluated: CloudWatch failed",
@@ -270,7 +272,7 @@ class CloudWatchAlarms:
         )
 
     async def _since_of(self, alarms: Sequence[Alarm]) -> list[datetime | None]:
-        return await together(*(self._since_one(alarm) for alarm in alarms)) if alarms else []
+        return await few_at_a_time(SIDE_BY_SIDE, (partial(self._since_one, alarm) for alarm in alarms))
 
     async def _since_one(self, alarm: Alarm) -> datetime | None:
         """When it came into its state: by itself, else by its history, once for each state."""

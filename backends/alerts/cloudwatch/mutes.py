@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, field
@@ -16,10 +17,12 @@ from backends.models import Matcher
 from backends.ports import SilenceResult
 from backends.text import clean
 from backends.times import away
+from backends.together import few_at_a_time
 
 LOOK_AGAIN_S = 0.2
 SHOWN_WITHIN_S = 10.0
 KEPT_RULES = 1_000
+SIDE_BY_SIDE = 4
 _LOST = ("timeout", "unreachable")
 
 
@@ -56,7 +59,7 @@ class Mutes:
             if not page.next_token:
                 break
             more["NextToken"] = page.next_token
-        found = await asyncio.gather(*(self._rule_of(summary) for summary in listed))
+        found = await few_at_a_time(SIDE_BY_SIDE, (partial(self._rule_of, summary) for summary in listed))
         return [rule for rule in found if rule is not None]
 
     async def rule(self, name: str) -> MuteRule | None:

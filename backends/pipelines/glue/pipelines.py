@@ -11,12 +11,12 @@ that is older says so. It has no idempotency either: a run that is started from 
 `--teal_run_id`, by which it is looked for where the answer is lost, and never started again.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
@@ -34,6 +34,7 @@ from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
+from backends.together import together
 
 FOLLOW_S = 3.0
 OLD_S = 60.0
@@ -142,16 +143,14 @@ class GluePipelines:
 
     async def pipelines(self) -> list[PipelineInfo]:
         """All jobs, without their params."""
-        names, triggers = await asyncio.gather(self._reading.jobs(), self._reading.triggers())
-        return [_info(name, triggers) for name in names]
+        names, (triggers, note) = await together(self._reading.jobs(), self._triggers())
+        return [_info(name, triggers, note) for name in names]
 
     async def pipeline(self, pipeline: str) -> PipelineInfo:
         """One job with its default arguments. Raises `not_found`."""
         job = await self._reading.job(as_sent(pipeline))
-        info = _info(job.name, await self._reading.triggers())
-        return PipelineInfo(
-            pipeline=info.pipeline, schedule=info.schedule, paused=info.paused, params=job.params(), note=job.note()
-        )
+        info = _info(job.name, *(await self._triggers()))
+        return replace(info, params=job.params(), note="; ".join(filter(None, (job.note(), info.note))))
 
     # ---- orders
 
@@ -194,6 +193,15 @@ class GluePipelines:
 
     # ---- inside
 
+    async def _triggers(self) -> tuple[list[Trigger], str]:
+        """The triggers, and what is to be said where we may not look at them."""
+        try:
+            return await self._reading.triggers(), ""
+        except BackendError as error:
+            if error.kind != "auth":
+                raise
+            return [], f"what starts it is not known: {error.message}"
+
     def _model(self, job: str, run: Run, group: list[Run], age_s: float = 0.0) -> PipelineRun:
         old = f"as of {Duration(round(age_s))} ago" if age_s > OLD_S else ""
         return model_of(job, run, group, self._name, self._region, datetime.now(UTC), old)
@@ -226,10 +234,11 @@ class GluePipelines:
         )
 
 
-def _info(job: str, triggers: list[Trigger]) -> PipelineInfo:
+def _info(job: str, triggers: list[Trigger], note: str) -> PipelineInfo:
     mine = [trigger for trigger in triggers if trigger.starts(job)]
     return PipelineInfo(
         pipeline=identifier(job),
         schedule=clean(", ".join(trigger.schedule for trigger in mine), 200),
         paused=bool(mine) and all(trigger.rests for trigger in mine),
+        note=note,
     )

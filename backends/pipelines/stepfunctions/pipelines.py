@@ -14,6 +14,7 @@ seen.
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -29,13 +30,13 @@ from backends.pipelines.baseline import Baseline
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.stepfunctions.history import failing_state, history_of, lines_of, tasks_of
 from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
-from backends.pipelines.stepfunctions.reading import Reading
+from backends.pipelines.stepfunctions.reading import SIDE_BY_SIDE, Reading
 from backends.pipelines.stepfunctions.wire import Execution, Machine
 from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
-from backends.together import together
+from backends.together import few_at_a_time, together
 
 FOLLOW_S = 2.0
 OLD_S = 60.0
@@ -169,21 +170,11 @@ class StepFunctionsPipelines:
     async def pipelines(self) -> list[PipelineInfo]:
         """All machines, with the rules that start them."""
         machines = await self._reading.machines()
-        rules = await together(*(self._reading.rules(machine) for machine in machines)) if machines else []
-        return [
-            PipelineInfo(
-                pipeline=identifier(machine.name),
-                schedule=clean(", ".join(rule.schedule_expression for rule in of if rule.schedule_expression), 200),
-                paused=bool(of) and all(rule.rests for rule in of),
-                note="" if machine.type == "STANDARD" else "Express: its executions are only in its log group",
-            )
-            for machine, of in zip(machines, rules, strict=True)
-        ]
+        return await few_at_a_time(SIDE_BY_SIDE, (partial(self._info, machine) for machine in machines))
 
     async def pipeline(self, pipeline: str) -> PipelineInfo:
         """One machine, which declares no params: they are its input, as one JSON object. Raises `not_found`."""
-        machine = await self._reading.machine(as_sent(pipeline))
-        return next(info for info in await self.pipelines() if info.pipeline == identifier(machine.name))
+        return await self._info(await self._reading.machine(as_sent(pipeline)))
 
     # ---- orders
 
@@ -225,6 +216,21 @@ class StepFunctionsPipelines:
         """The account is shared; nothing of its own is open."""
 
     # ---- inside
+
+    async def _info(self, machine: Machine) -> PipelineInfo:
+        note = "" if machine.type == "STANDARD" else "Express: its executions are only in its log group"
+        try:
+            rules = await self._reading.rules(machine)
+        except BackendError as error:
+            if error.kind != "auth":
+                raise
+            rules, note = [], "; ".join(filter(None, (note, f"what starts it is not known: {error.message}")))
+        return PipelineInfo(
+            pipeline=identifier(machine.name),
+            schedule=clean(", ".join(rule.schedule_expression for rule in rules if rule.schedule_expression), 200),
+            paused=bool(rules) and all(rule.rests for rule in rules),
+            note=note,
+        )
 
     async def _error(self, execution: Execution) -> str:
         """The state that failed and why, asked once for each end."""
