@@ -344,7 +344,9 @@ class TealApp(Opening, inherit_bindings=False):
         if isinstance(field, TextLine) and event.is_printable and event.character:
             event.prevent_default()
             field.insert_text_at_cursor(event.character)
-        elif event.is_printable and event.key not in everywhere.KNOWN and event.key not in self.screen.active_bindings:
+        elif isinstance(self.screen, TooSmall) or not event.is_printable or event.key in everywhere.KNOWN:
+            return
+        elif event.key not in self.screen.active_bindings:
             event.prevent_default()
             self.say(everywhere.unknown(event.key, event.character or "", self.session.context.keymap))
 
