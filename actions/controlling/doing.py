@@ -18,6 +18,7 @@ from actions.doing import Ground
 from actions.expected import ControlExpected
 from actions.guards import Policy
 from actions.journal.journal import Journal
+from actions.journal.steering import FOLLOWING
 from actions.kinds import kind_of
 from actions.models import Plan, Request
 from actions.switching.conditions import judge_between
@@ -38,7 +39,7 @@ def steps(plan: Plan, entry: Described) -> tuple[str, ...]:
     word = plan.expecting(ControlExpected).order
     if word not in FOLLOWED_WORDS:
         return ("preflight", word)
-    return ("preflight", word, "follow", *(("verify",) if entry.config.get("probe") else ()))
+    return ("preflight", word, FOLLOWING, *(("verify",) if entry.config.get("probe") else ()))
 
 
 async def run(work: Work, on: Ground) -> None:

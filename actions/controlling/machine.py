@@ -14,7 +14,7 @@ from actions.controlling.following import Following
 from actions.controlling.giving import GIVE_TRIES, Orders
 from actions.endings import Failed, InDoubt, OutOfTime, PreconditionFailed
 from actions.expected import ControlExpected
-from actions.journal.steering import begun_back
+from actions.journal.steering import FOLLOWING, begun_back
 from actions.judging.stages import Judge
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus
@@ -127,7 +127,7 @@ class Controlling:
             operation = await self._give(word, self._order(word), self._revision())
         if word not in FOLLOWED_WORDS:
             return
-        found = await self._follow("follow", operation, forward=self._kind.forward, arrival=word != "abort")
+        found = await self._follow(FOLLOWING, operation, forward=self._kind.forward, arrival=word != "abort")
         await self._judge_end(found, back=word == "abort")
         await self._verify("verify", self._plan.to)
 

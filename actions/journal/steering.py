@@ -12,6 +12,8 @@ from backends.command_line import command
 STOPPING: frozenset[str] = frozenset({"abort", "rollback", "abandon"})
 """The words that end the way forward; the others only steer it."""
 
+FOLLOWING = "follow"
+"""The phase in which a controller makes the change, and a hold is where that waits."""
 _SKIPPABLE = ("analyse", "bake")
 
 
@@ -102,8 +104,11 @@ def _why_not(word: OrderWord, action: Action, orphaned: bool) -> str:
             return "nobody runs it: it moves nothing"
         return "it is paused already" if action.status == "paused" and action.hold is None else ""
     if word == "promote":
-        skips = action.phase.partition("[")[0] in _SKIPPABLE
+        waits = action.phase == FOLLOWING and action.hold is not None  # its controller does
+        skips = waits or action.phase.partition("[")[0] in _SKIPPABLE
         return "" if skips else f"there is no wait to skip in {action.phase or 'this phase'}"
+    if action.phase == FOLLOWING:
+        return "its controller judges: there is no evidence to accept; promote goes on"
     return "" if action.hold is not None else "no evidence is missing: there is nothing to accept"
 
 

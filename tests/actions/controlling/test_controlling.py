@@ -17,6 +17,7 @@ from actions.guards import Policy
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.location import journal_location
+from actions.journal.steering import possible_orders
 from actions.judging.stages import StageVerdict
 from actions.models import Action, Actor, Consent, Refused, Request
 from actions.outcome import exit_code
@@ -156,6 +157,8 @@ async def test_a_pause_of_the_controller_is_told_with_its_end_and_promoted(desk:
     assert held.hold is not None
     assert "PROMOTES ITSELF at" in held.hold.why
     assert held.hold.until is None  # nothing goes back then
+    possible = possible_orders(held, orphaned=False)
+    assert (possible["promote"], bool(possible["accept"])) == ("", True)  # as the menu of the console shows it
     await desk.order(held, "promote")
     await desk.until(action, lambda seen: seen.hold is None)
     assert [word for word, _ in desk.controller.ordered] == ["release", "promote"]
