@@ -130,13 +130,22 @@ class Step(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class PhaseSeen(Struct, frozen=True):
+    """Fresh requests of one phase, and how many of them failed."""
+
+    requests: int = 0
+    errors: int = 0
+
+
 class SwitchReport(Struct, frozen=True, kw_only=True):
-    """What fresh requests saw while traffic moved. Seconds count from the write; null where it was never seen."""
+    """What fresh requests saw in all phases of an action that moved traffic, and in each. Seconds count from the write;
+    null where it was never seen."""
 
     requests: int
     errors: int
     first_new_s: float | None
     last_old_s: float | None
+    phases: dict[str, PhaseSeen] = {}
 
 
 class Hold(Struct, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ async def _run_owned(
         if not _is_told(begun, begun.status, why):
             notices.held(begun, why)
 
-    work = Work(journal, hold, plan, history, park=park, stopped=stopped)
+    work = Work(journal, hold, plan, history, park=park, stopped=stopped, seen=begun.switch)
     ended = False
     try:
         if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it

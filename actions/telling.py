@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 from typing import Literal
 
 from actions.kinds import kind_of
-from actions.models import Action, Plan
+from actions.models import Action, Plan, SwitchReport
 from backends.settings import Duration
 from backends.text import clean
 from backends.times import local_words
@@ -128,6 +128,14 @@ def outcome(action: Action) -> str:
         return f"{_already(action)}, nothing changed"
     status = f"paused by {action.paused.by}" if action.paused is not None else action.status.replace("_", " ")
     return " ".join(filter(None, (status, cause(action))))
+
+
+def failed_words(report: SwitchReport) -> str:
+    """` (verify 2 of 25, bake 13 of 13)`: the phases in which fresh requests failed; empty where none did."""
+    said = [
+        f"{name or 'before'} {seen.errors} of {seen.requests}" for name, seen in report.phases.items() if seen.errors
+    ]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def pause_words(action: Action, zone: tzinfo) -> str:

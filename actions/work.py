@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from actions.beside import Guard, unless
 from actions.endings import OutOfTime
@@ -19,6 +20,7 @@ from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, 
 from actions.journal.steering import STOPPING, Steering
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
+from actions.tally import Tally
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -54,13 +56,15 @@ class Work:
         *,
         park: asyncio.Event | None = None,
         stopped: Callable[[str], None] = lambda why: None,
+        seen: SwitchReport | None = None,
     ) -> None:
         """`park`, once set, makes the runner leave the action to another at the next safe point. `stopped` is told why,
-        where the action stands and nobody ordered it to."""
+        where the action stands and nobody ordered it to. `seen`: what fresh requests of an earlier runner saw."""
         self.plan = plan
         self.action_id = hold.action_id
         self.history = history
         self.steering = Steering(history)
+        self.seen = Tally(seen)
         self.ended = False
         self.all_there = False
         self._journal = journal
@@ -117,15 +121,17 @@ class Work:
             until = time_of(begun.data.get("until")) or until
         data = {} if until is None else {"until": time_text(until)}
         event = Event(step=step, kind="begun", status="running", detail=detail, data=data)
+        self.seen.phase = step
         await self._write(event, changes=Changes(phase=step))
         return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
 
     async def progress(
         self, step: str, detail: str, switch: SwitchReport | None = None, data: dict[str, Any] | None = None
     ) -> None:
-        """What a running step sees."""
-        changes = Changes(switch=switch) if switch is not None else None
-        await self._write(Event(step=step, kind="progress", detail=detail, data=data or {}), changes=changes)
+        """What a running step sees; `switch`: when which side answered."""
+        if switch is not None:
+            self.seen.timed(switch.first_new_s, switch.last_old_s)
+        await self._write(Event(step=step, kind="progress", detail=detail, data=data or {}))
 
     async def end(self, step: str, status: StepStatus, detail: str, **data: Any) -> None:
         """The step is over, and why."""
@@ -221,6 +227,7 @@ class Work:
         detail = error.message if error else ""
         entry = self.entry("verdict", phase or "", result=status, detail=detail)
         event = Event(step="", kind="status", detail=status, data={**data, "why": detail})
+        self.seen.phase = phase or self.seen.phase
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
         await self._write(event, changes=changes, audit=[entry])
         self._shown = (status, detail)
@@ -282,7 +289,7 @@ class Work:
         undo = "" if status in ("rolled_back", "aborted") else self.plan.summary.undo
         entry = self.entry("result", "", result=status, detail=detail, undo=undo)
         changes = Changes(status=status, phase="", error=error)
-        self.ended = await self._journal.write(self._hold, *events, changes=changes, audit=[entry])
+        self.ended = await self._written(*events, changes=changes, audit=[entry])
         return self.ended
 
     def entry(self, kind: AuditKind, step: str, **told: Any) -> AuditEntry:
@@ -364,8 +371,20 @@ class Work:
         audit: list[AuditEntry] | None = None,
         undone: str | None = None,
     ) -> None:
-        await self._journal.write(self._hold, event, changes=changes, audit=audit or [], undone=undone)
+        await self._written(event, changes=changes, audit=audit or [], undone=undone)
         self.history.append(StoredEvent(id=0, at=time_text(now()), fence=self._hold.fence, event=event))
+
+    async def _written(
+        self, *events: Event, changes: Changes | None, audit: list[AuditEntry], undone: str | None = None
+    ) -> bool:
+        """With what fresh requests have seen by now: an action never tells less than it knows."""
+        news = self.seen.news()
+        if news is not None:
+            changes = replace(changes or Changes(), switch=news)
+        done = await self._journal.write(self._hold, *events, changes=changes, audit=audit, undone=undone)
+        if news is not None and done:
+            self.seen.told(news)
+        return done
 
 
 async def uninterrupted(doing: Coroutine[Any, Any, T], stop: Callable[[], None] = lambda: None) -> T:

@@ -56,7 +56,7 @@ class Controlling:
         self._expected = work.plan.expecting(ControlExpected)
         self._word = self._expected.order
         self._orders = Orders(work, target, by)
-        self._prober = Prober(target.probe, every_s=WATCH_S)
+        self._prober = Prober(work.seen, target.probe, every_s=WATCH_S)
         self._following = Following(work, target, self._orders, self._prober, judge)
 
     async def run(self) -> None:

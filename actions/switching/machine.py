@@ -140,7 +140,7 @@ class Switching:
     async def _forward(self) -> None:
         if not self._traffic.moved:
             await self._before_traffic()
-        prober = Prober(self._target.probe)
+        prober = Prober(self._work.seen, self._target.probe)
         try:
             for share in self._stages:
                 await self._stage(prober, share)

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 
 from actions.models import SwitchReport
+from actions.tally import Probe, Tally
 from backends.deployments.common import ProbeResult
 
 RATE_PER_S = 25.0
@@ -15,15 +15,13 @@ MAX_IN_FLIGHT = 32
 FIRST_ANSWER_S = 0.5
 
 
-Probe = Callable[[], Awaitable[ProbeResult | None]]
-
-
 class Prober:
     """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of the report's seconds."""
 
-    def __init__(self, probe: Probe, *, every_s: float | None = None) -> None:
+    def __init__(self, tally: Tally, probe: Probe, *, every_s: float | None = None) -> None:
         """`every_s`: slower than usual, for what may take hours."""
-        self._probe = probe
+        self._tally = tally
+        self._probe = tally.counted(probe)
         self._interval = every_s or 1 / RATE_PER_S
         self._seen: list[ProbeResult] = []
         self._last: deque[ProbeResult] = deque(maxlen=NEEDED)
@@ -36,6 +34,7 @@ class Prober:
         """Begin, and wait a moment for the first answer: the report covers the time before the write too."""
         if self._task is not None:
             return
+        self._tally.begin()
         self._task = asyncio.create_task(self._run(), name="probes")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST_ANSWER_S):

@@ -29,6 +29,7 @@ class Proof:
         self._target = target
         self._adapter = target.adapter
         self._traffic = traffic
+        self._probe = work.seen.counted(target.probe)
 
     async def unhealthy(self, color: str, probes: int, version: str = "") -> str:
         """Why `color` may not get traffic now: every one of `probes` must find it healthy, proven to be itself, and in
@@ -43,7 +44,7 @@ class Proof:
     async def proves(self, color: str, probes: int) -> str:
         """Why fresh requests do not prove that `color` is live now; empty where each of `probes` does."""
         for _ in range(probes):
-            seen = await self._target.probe()
+            seen = await self._probe()
             if seen is None or seen.color != color:
                 return "there is no probe" if seen is None else seen.error or f"it says {seen.color}"
         return ""
@@ -58,7 +59,7 @@ class Proof:
             raise Conflict(found)
         other = next(name for name in self._target.settings.colors if name != color)
         health, others, seen = await together(
-            self._adapter.color_health(color), self._adapter.color_health(other), self._target.probe()
+            self._adapter.color_health(color), self._adapter.color_health(other), self._probe()
         )
         if down := _down(color, health, seen):
             also = [f"{other.upper()} is not healthy: {others.detail}"] if others.healthy is False else []

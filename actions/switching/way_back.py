@@ -82,7 +82,7 @@ class WayBack:
         await self._move(found)
 
     async def _move(self, found: SwitchState) -> None:
-        prober = Prober(self._target.probe)
+        prober = Prober(self._work.seen, self._target.probe)
         try:
             for attempt in range(1, WRITE_TRIES + 1):
                 try:

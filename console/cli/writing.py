@@ -12,7 +12,7 @@ from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
-from actions.telling import is_noop, outcome, standing, title, way
+from actions.telling import failed_words, is_noop, outcome, standing, title, way
 from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -327,7 +327,8 @@ def _seen_words(action: Action, report: SwitchReport) -> str:
     old = "another side" if action.from_ in ("", "mixed", "unknown", action.to) else action.from_.upper()
     first = f"{new} answered after {report.first_new_s:.2f} s" if report.first_new_s is not None else f"{new} never did"
     last = f", {old} last after {report.last_old_s:.2f} s" if report.last_old_s is not None else ""
-    return f"{counted(report.requests, 'test request')} during the switch, {report.errors} failed; {first}{last}"
+    failed = f"{report.errors} failed{failed_words(report)}"
+    return f"{counted(report.requests, 'test request')} during the switch, {failed}; {first}{last}"
 
 
 def _print_action(common: Common, session: Session, action: Action, lines: tuple[str, ...] | list[str]) -> None:

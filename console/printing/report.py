@@ -11,7 +11,7 @@ from msgspec import Struct
 from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import orphan_words, ways_out
-from actions.telling import cause, is_noop, outcome, title, way
+from actions.telling import cause, failed_words, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import (
     Alert,
@@ -242,7 +242,8 @@ def _action(action: Action, facts: Facts) -> str:
     switch = action.switch
     seen = ""
     if switch:
-        seen = f", {counted(switch.requests, 'request')} and {counted(switch.errors, 'error')} while it moved"
+        own = f"{counted(switch.requests, 'request')} and {counted(switch.errors, 'error')} of its own tests"
+        seen = f", {own}{failed_words(switch)}"
     error = f": {_plain(action.error.message)}" if action.error else ""
     caused = cause(action)  # who ordered it did not take it back
     came = f": {outcome(action)}" if is_noop(action) else "" if caused else f" {action.status}"

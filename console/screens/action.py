@@ -15,7 +15,7 @@ from textual.widgets import Static
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
-from actions.telling import is_noop, outcome, pause_words, phase_words, share_words
+from actions.telling import failed_words, is_noop, outcome, pause_words, phase_words, share_words
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
 from backends.text import short_id
@@ -266,7 +266,7 @@ def switch_words(report: SwitchReport, from_: str, to: str) -> Content:
     last = f"last {old} +{report.last_old_s:.1f} s" if report.last_old_s is not None else f"{old} not seen"
     return Content.assemble(
         f"{report.requests}   ",
-        (f"errors {report.errors}", style_of("critical") if report.errors else ""),
+        (f"errors {report.errors}{failed_words(report)}", style_of("critical") if report.errors else ""),
         f"   {first}   {last}",
     )
 

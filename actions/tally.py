@@ -1,0 +1,104 @@
+"""Every fresh request that an action sends: in which phase, what it saw, and which side it was answered by.
+
+They go the way of users: they find what users find, in each phase, and count in what is measured of users.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from msgspec import Struct
+
+from actions.ids import now
+from actions.models import PhaseSeen, SwitchReport
+from backends.deployments.common import ProbeResult
+
+KEPT = 100_000
+
+Probe = Callable[[], Awaitable[ProbeResult | None]]
+
+
+class Own(Struct, frozen=True, kw_only=True):
+    """Requests of the action itself: those that `color` answered, how many of these were errors, and how many errors
+    named no side."""
+
+    taken: int = 0
+    failed: int = 0
+    unnamed: int = 0
+
+
+OwnOf = Callable[[str, datetime, datetime], Own]
+"""What a side took of the action's own requests, from one time to another."""
+
+
+class Tally:
+    """The requests of one action. `phase` is the step that sends them now."""
+
+    def __init__(self, earlier: SwitchReport | None = None) -> None:
+        """`earlier`: what another runner of the action has told."""
+        self.phase = ""
+        self._begun = earlier is not None
+        self._phases = {} if earlier is None else _phases_of(earlier)
+        self._first_new_s = None if earlier is None else earlier.first_new_s
+        self._last_old_s = None if earlier is None else earlier.last_old_s
+        self._told = None if earlier is None else self._report()
+        self._seen: deque[tuple[datetime, str, bool]] = deque(maxlen=KEPT)
+
+    def counted(self, probe: Probe) -> Probe:
+        """`probe`, each answer counted in the phase in which it comes."""
+
+        async def ask() -> ProbeResult | None:
+            seen = await probe()
+            if seen is not None:
+                self._add(seen)
+            return seen
+
+        return ask
+
+    def begin(self) -> None:
+        """Traffic is about to move: from here on there is something to tell, with what was seen before."""
+        self._begun = True
+
+    def timed(self, first_new_s: float | None, last_old_s: float | None) -> None:
+        """When the new side answered first, and the old one last, in seconds from the write."""
+        self._first_new_s, self._last_old_s = first_new_s, last_old_s
+
+    def news(self) -> SwitchReport | None:
+        """All of it, where that is not what was told last."""
+        report = self._report()
+        return report if self._begun and report != self._told else None
+
+    def _report(self) -> SwitchReport:
+        return SwitchReport(
+            requests=sum(each.requests for each in self._phases.values()),
+            errors=sum(each.errors for each in self._phases.values()),
+            first_new_s=self._first_new_s, last_old_s=self._last_old_s, phases=dict(self._phases),
+        )  # fmt: skip
+
+    def told(self, report: SwitchReport) -> None:
+        """That is in the journal now."""
+        self._told = report
+
+    def own(self, color: str, since: datetime, until: datetime) -> Own:
+        """As `OwnOf`; nothing of what another runner sent."""
+        mine = [(named, failed) for at, named, failed in self._seen if since <= at <= until]
+        return Own(
+            taken=sum(named == color for named, _ in mine),
+            failed=sum(named == color and failed for named, failed in mine),
+            unnamed=sum(not named and failed for named, failed in mine),
+        )
+
+    def _add(self, seen: ProbeResult) -> None:
+        failed = seen.color is None
+        before = self._phases.get(self.phase, PhaseSeen())
+        self._phases[self.phase] = PhaseSeen(requests=before.requests + 1, errors=before.errors + failed)
+        if seen.reached:  # what nobody took is in nobody's numbers
+            self._seen.append((now(), seen.color or seen.named, failed))
+
+
+def _phases_of(earlier: SwitchReport) -> dict[str, PhaseSeen]:
+    """An earlier program told no phases."""
+    counted = sum(each.requests for each in earlier.phases.values())
+    failed = sum(each.errors for each in earlier.phases.values())
+    left = PhaseSeen(requests=earlier.requests - counted, errors=earlier.errors - failed)
+    return {**({"": left} if left.requests > 0 else {}), **earlier.phases}
