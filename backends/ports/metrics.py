@@ -52,6 +52,11 @@ class Metrics(Closable, Protocol):
     async def series_exist(self, metric: str) -> bool:
         """Whether any series of that name or selector has a value now: tells a misspelt name from no traffic."""
 
+    @property
+    def usual(self) -> str:
+        """A metric that such a system has as a rule, as `series_exist` takes it: for who only wants to know that it
+        answers."""
+
     def taken_at(self, query: str) -> str:
         """The query that says when the newest sample that `query` reads was taken, in seconds; empty where the time of
         a sample says it already. Asks nobody."""

@@ -8,7 +8,8 @@ from console.ports.record import Adapters, Port
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
-    await adapters.of(METRICS, entry.name).series_exist("up")
+    metrics = adapters.of(METRICS, entry.name)
+    await metrics.series_exist(metrics.usual)
     return []
 
 

@@ -151,11 +151,12 @@ async def test_prefix_names_and_pages(aws: FakeAws, alarms: FakeAlarms, connect:
     assert sorted(alert.name for alert in found) == ["prod-1", "prod-2", "test-1"]
 
 
-async def test_mute_rules_that_may_not_be_read_are_said(
-    aws: FakeAws, alarms: FakeAlarms, adapter: CloudWatchAlarms
+@pytest.mark.parametrize("fault", [{"code": "AccessDeniedException"}, {"code": "InternalFailure", "status": 500}])
+async def test_mute_rules_that_can_not_be_read_are_said(
+    aws: FakeAws, alarms: FakeAlarms, adapter: CloudWatchAlarms, fault: dict[str, Any]
 ) -> None:
     alarms.put("red")
-    aws.fail("cloudwatch.ListAlarmMuteRules", "AccessDeniedException")
+    aws.fail("cloudwatch.ListAlarmMuteRules", **fault)
     found = {alert.name: alert for alert in await adapter.alerts()}
     assert found["red"].state == "firing"
     said = found["CloudWatchMuteRules"]

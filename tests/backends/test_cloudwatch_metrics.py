@@ -253,3 +253,7 @@ def test_a_gate_of_a_load_balancer_is_none_where_there_is_none() -> None:
     with pytest.raises(BackendError) as caught:
         queries(gate, side, side)
     assert (caught.value.kind, "{load_balancer}" in caught.value.message) == ("config", True)
+
+
+async def test_what_any_account_has_is_asked_to_see_that_it_answers(adapter: CloudWatchMetrics) -> None:
+    assert await adapter.series_exist(adapter.usual) is False

@@ -106,6 +106,11 @@ class CloudWatchMetrics:
         span = _Span(now - EXISTS_WITHIN.total_seconds(), now + 300, 300)
         return any((await self._read(partial(self._metric, node, span))).values())
 
+    @property
+    def usual(self) -> str:
+        """Of CloudWatch itself: how often it is asked."""
+        return 'AWS/Usage:CallCount{Class="None", Resource="GetMetricData", Service="CloudWatch", Type="API"}'
+
     def taken_at(self, query: str) -> str:
         """Empty: a sample has the end of its period."""
         return ""

@@ -114,6 +114,11 @@ class PrometheusMetrics:
         """As the port says; "now" reaches back as far as the server's lookback, usually 5 min."""
         return bool(await self.instant(f"count({metric}\n)"))
 
+    @property
+    def usual(self) -> str:
+        """`up`: whether targets answer."""
+        return "up"
+
     def taken_at(self, query: str) -> str:
         """`timestamp(…)`: when the newest sample was scraped, for a plain selector; of what computes it is now."""
         return f"timestamp({query}\n)"
