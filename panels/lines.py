@@ -45,6 +45,8 @@ class Lines(Widget):
     def repaint(self) -> None:
         """Draw the lines that differ from what is on the screen."""
         size = self.size
+        if not size.height:
+            return  # before its first layout there is nothing on the screen to differ from
         self._look()
         changed = []
         for y in range(size.height):
