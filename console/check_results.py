@@ -14,6 +14,7 @@ from backends.models import (
     Panel,
     PerfDatum,
     severity_rank,
+    worst,
 )
 from console.ports.record import Reading
 from console.ports.store import Snapshot
@@ -77,12 +78,17 @@ def _judged(panel: Panel, reading: Reading[Any, Any], snapshots: list[Snapshot])
     bad = sorted((item for item in items if item.health != "ok"), key=lambda item: severity_rank(item.health))
     lost = [_lost(snapshot).message for snapshot in snapshots if snapshot.error or snapshot.fetched_at is None]
     lost += [part.message for snapshot in snapshots for part in snapshot.missing]
+    lost += (unjudged := [words for item in items if (words := reading.unjudged(item))])
     named = [reading.says(item) for item in bad[:3]]
     message = "; ".join([*lost, *named]) or _well(items)
     if len(bad) > 3:
         message += f" and {len(bad) - 3} more"
-    counts = (PerfDatum(label="total", value=len(items), min=0), PerfDatum(label="not_ok", value=len(bad), min=0))
-    return CheckResult(ref=panel, name=panel, state=panel_health(snapshots), message=message, perfdata=counts)
+    message = "; ".join([message, *(words for item in items if (words := reading.quiet(item)))])
+    counts = [PerfDatum(label="total", value=len(items), min=0)]
+    if not unjudged:  # of what nobody judged it is not said how much of it is well
+        counts.append(PerfDatum(label="not_ok", value=len(bad), min=0))
+    state = worst([panel_health(snapshots), "unknown" if unjudged else "ok"])
+    return CheckResult(ref=panel, name=panel, state=state, message=message, perfdata=tuple(counts))
 
 
 def _well(items: Sequence[Any]) -> str:

@@ -16,11 +16,12 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class Traffic(Struct, frozen=True):
-    """Rates between two reads; null where there were none, or no requests to judge."""
+    """Rates between two reads; null where there were none, or no requests to judge. `pending`: there was one read."""
 
     rps: float | None = None
     error_pct: float | None = None
     p95_ms: float | None = None
+    pending: bool = False
 
 
 class _Read(Struct, frozen=True):
@@ -42,10 +43,13 @@ class Exposition:
         self._last: _Read | None = None
 
     async def traffic(self) -> Traffic:
-        """What changed since the last call; nothing for the first one, an unreadable one, or after a restart."""
+        """What changed since the last call; nothing for an unreadable one, `pending` for the first one and after a
+        restart."""
         now = await self._read()
         before, self._last = self._last, now
-        return Traffic() if before is None or now is None else _between(before, now)
+        if now is None:
+            return Traffic()
+        return Traffic(pending=now.counts) if before is None else _between(before, now)
 
     async def requests(self) -> int | None:
         """All that were counted; None where it can not be read or counts none."""
@@ -91,7 +95,7 @@ def _between(before: _Read, now: _Read) -> Traffic:
     seconds, requests = now.at - before.at, now.requests - before.requests
     errors = now.errors - before.errors
     if seconds <= 0 or requests < 0 or errors < 0:
-        return Traffic()
+        return Traffic(pending=now.counts)
     counts = sorted((limit, count - before.buckets.get(limit, 0.0)) for limit, count in now.buckets.items())
     return Traffic(
         rps=round(requests / seconds, 2),

@@ -83,7 +83,7 @@ class UrlSides:
         else:
             side, seen = await together(self.health(color), exposition.traffic())
             p95_ms = side.p95_ms if seen.p95_ms is None else seen.p95_ms
-            side = replace(side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=p95_ms)
+            side = replace(side, rps=seen.rps, error_pct=seen.error_pct, p95_ms=p95_ms, rates_pending=seen.pending)
         return replace(side, weight_pct=float(control.weights[color])) if color in control.weights else side
 
 

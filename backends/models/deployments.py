@@ -27,7 +27,9 @@ FAILING_PCT = 5.0
 
 class ColorState(Struct, frozen=True, kw_only=True):
     """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100; `p95_ms` is that of
-    its requests, of its health requests where it has no others."""
+    its requests, of its health requests where it has no others. `rates_pending`: its requests are counted, and this is the
+    first look at that count: how many fail is known with the next one.
+    """
 
     version: str | None = None
     weight_pct: float | None = None
@@ -38,6 +40,7 @@ class ColorState(Struct, frozen=True, kw_only=True):
     rps: float | None = None
     error_pct: float | None = None
     p95_ms: float | None = None
+    rates_pending: bool = False
 
     @property
     def takes_traffic(self) -> bool:

@@ -1,11 +1,11 @@
 """Services whose traffic can be moved. The name of an entry is that of its service."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.models import Deployment, Finding, Truth
+from backends.models import ColorState, Deployment, Finding, Truth
 from backends.ports import Controller, Switch, is_controller
 from backends.text import first_line
 from console.ports.asking import warning
@@ -21,7 +21,8 @@ CAPACITY = "capacity"  # of the side that gains traffic, and here none does
 
 async def _fetch(desk: Desk, name: str) -> tuple[Deployment, ...]:
     found = await desk.with_action(await desk.adapters.of(DEPLOYMENTS, name).deployment())
-    desk.hasten(SourceKey("deployments", name), OPEN_ACTION_INTERVAL_S if found.action else None)
+    soon = found.action or _unjudged(found)
+    desk.hasten(SourceKey("deployments", name), OPEN_ACTION_INTERVAL_S if soon else None)
     return (found,)
 
 
@@ -57,6 +58,19 @@ def _against(findings: list[Finding]) -> Iterator[Finding]:
             yield warning(finding.code, finding.text, finding.fix)
 
 
+def _unjudged(item: Deployment) -> str:
+    return _without_rate(item, "error rate not judged", lambda side: side.rates_pending)
+
+
+def _quiet(item: Deployment) -> str:
+    return _without_rate(item, "no requests, so no error rate", lambda side: side.rps == 0)
+
+
+def _without_rate(item: Deployment, words: str, test: Callable[[ColorState], bool]) -> str:
+    sides = [color.upper() for color, side in item.colors.items() if side.takes_traffic and test(side)]
+    return f"{item.service} {' and '.join(sides)}: {words}" if sides else ""
+
+
 def _says(item: Deployment) -> str:
     because = f", {why}" if (why := why_not_well(item)) else ""
     nobody = f", nobody runs {item.action}" if item.orphaned_since is not None else ""
@@ -87,6 +101,8 @@ DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
         single="service",
         title=lambda deployment: deployment.service,
         says=_says,
+        unjudged=_unjudged,
+        quiet=_quiet,
         problems=_problems,
         at=lambda deployment: deployment.last_switch.at if deployment.last_switch else None,
     ),

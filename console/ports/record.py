@@ -111,6 +111,11 @@ def nothing_follows(_: Desk, snapshot: Snapshot) -> None:
     """Where no other source is seen with other eyes for it."""
 
 
+def judged_at_once(_: Any) -> str:
+    """Of what one look judges."""
+    return ""
+
+
 def name_of(item: Any) -> str:
     """Its name, or else its ref."""
     return str(getattr(item, "name", "") or item.ref)
@@ -130,6 +135,8 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     single: what one is called in `no … "x"`; empty where none can be named.
     title: what this one is called.
     says: what is the matter with it, in a line.
+    unjudged: what of this one only a further look can tell, in words; empty where one look judges it.
+    quiet: what of it could not be judged since nothing happened between two looks, in words; that is no fault.
     at: the time that it is about.
     past: what a source can say of a time of the past. Raises BackendError.
     began: since when it is there; of a time of the past those stand that had begun.
@@ -150,6 +157,8 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     single: str = ""
     title: Callable[[I], str] = name_of
     says: Callable[[I], str] = name_of
+    unjudged: Callable[[I], str] = judged_at_once
+    quiet: Callable[[I], str] = judged_at_once
     at: Callable[[I], datetime | None] = no_time
     past: Callable[[Adapters, str, Then], Awaitable[tuple[I, ...]]] | None = None
     began: Callable[[I], datetime | None] = no_time

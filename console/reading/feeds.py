@@ -18,6 +18,10 @@ from console.ports.store import Snapshot, SourceError, SourceKey, Store
 
 DEADLINE_S = 15.0
 MAX_BACKOFF_S = 120.0
+GAP_S = 1.0
+"""Between the looks of one reading: the least in which a count of requests says how many of them fail."""
+MORE_LOOKS = 2
+"""After the first one: the second tells the difference, the third is for one in which nothing was asked."""
 JITTER = 0.1
 
 
@@ -43,8 +47,11 @@ class Feed:
         interval_s: float,
         deadline_s: float = DEADLINE_S,
         keep: Callable[[Snapshot], None] | None = None,
+        unjudged: Callable[[Any], str] = lambda item: "",
     ) -> None:
+        """`unjudged`: what of an item a further look may tell, in words."""
         self.source = source
+        self._unjudged = unjudged
         self.interval_s = interval_s
         self._deadline_s = deadline_s
         self._keep = keep
@@ -59,6 +66,10 @@ class Feed:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         return await asyncio.shield(self._reading)
+
+    def needs_another_look(self, snapshot: Snapshot) -> bool:
+        """Whether it tells of something that one look can not judge."""
+        return snapshot.error is None and any(self._unjudged(item) for item in snapshot.items)
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -132,11 +143,23 @@ class Feed:
 
 
 async def read_all(feeds: list[Feed], *, deadline_s: float | None = None) -> bool:
-    """Read every feed once, side by side. False where `deadline_s` came first; what did answer is in the store."""
-    tasks = [asyncio.create_task(feed.read()) for feed in feeds]
+    """Read every feed, side by side: once, and again where one look does not judge what it tells of. False where
+    `deadline_s` came before each had answered; what did answer is in the store."""
+    answered: list[Feed] = []
+    tasks = [asyncio.create_task(_read_until_judged(feed, answered)) for feed in feeds]
     if not tasks:
         return True
     _, late = await asyncio.wait(tasks, timeout=deadline_s)
     for task in late:
         task.cancel()
-    return not late
+    return len(answered) == len(feeds)
+
+
+async def _read_until_judged(feed: Feed, answered: list[Feed]) -> None:
+    snapshot = await feed.read()
+    answered.append(feed)
+    for _ in range(MORE_LOOKS):
+        if not feed.needs_another_look(snapshot):
+            return
+        await asyncio.sleep(GAP_S)
+        snapshot = await feed.read()

@@ -166,12 +166,12 @@ async def test_traffic_is_what_changed_between_two_reads(
     reads = Exposition(http, service.url("blue", "/metrics"))
     fault = service.faults["blue"]
     fault.body = exposition(1000, 0, 900, 100)
-    assert await reads.traffic() == Traffic()
+    assert await reads.traffic() == Traffic(pending=True)
     fault.body = exposition(1090, 10, 990, 110)
     assert await reads.traffic() == Traffic(rps=10.0, error_pct=10.0, p95_ms=300.0)
     assert await reads.traffic() == Traffic(rps=0.0, error_pct=None, p95_ms=None)
     fault.body = exposition(5, 0, 5, 0)  # it was restarted
-    assert await reads.traffic() == Traffic()
+    assert await reads.traffic() == Traffic(pending=True)
 
 
 async def test_an_exposition_that_can_not_be_read_tells_nothing(service: TwoColors, http: Http) -> None:

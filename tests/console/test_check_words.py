@@ -1,11 +1,11 @@
 """What `teal check` says of a panel: the reason of what is bad, and what is well only because it is hidden."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
 
-from backends.models import Alert, Deployment, RollbackOffer
+from backends.models import Alert, CheckResult, Deployment, RollbackOffer
 from console.check_results import check_results
 from console.ports.store import Snapshot, SourceKey
 from console.printing.tables import View, item_table, reasons
@@ -15,9 +15,9 @@ from tests.console.fakes import NOW, alert, deployment
 class Read:
     """A session that has read these items."""
 
-    def __init__(self, panel: str, *items: Alert | Deployment) -> None:
+    def __init__(self, panel: str, *items: Alert | Deployment, fetched_at: datetime = NOW) -> None:
         key = SourceKey(panel, "one")  # type: ignore[arg-type]
-        self._read = [Snapshot(key=key, type="fixed", items=items, fetched_at=NOW)]
+        self._read = [Snapshot(key=key, type="fixed", items=items, fetched_at=fetched_at)]
 
     def sources(self) -> list[Snapshot]:
         return self._read
@@ -28,11 +28,27 @@ def words(session: Read) -> str:
     return result.message
 
 
+def judged(item: Deployment) -> CheckResult:
+    (result,) = check_results(Read("deployments", item, fetched_at=datetime.now(UTC)))  # type: ignore[arg-type]
+    return result
+
+
 def test_a_dead_live_color_is_named() -> None:
     found = deployment(live="green")
     dead = replace(found.colors["green"], healthy=False)
     said = words(Read("deployments", replace(found, colors={**found.colors, "green": dead})))
     assert said.startswith("analytics live green, GREEN is not healthy")
+
+
+def test_an_error_rate_that_nobody_judged_is_not_well() -> None:
+    found = deployment(live="green")
+    green = replace(found.colors["green"], rps=None, error_pct=None, rates_pending=True)
+    result = judged(replace(found, colors={**found.colors, "green": green}))
+    assert (result.state, result.message) == ("unknown", "analytics GREEN: error rate not judged")
+    assert [datum.label for datum in result.perfdata] == ["total"], "none is said to be well"
+    quiet = replace(green, rates_pending=False, rps=0.0)
+    result = judged(replace(found, colors={**found.colors, "green": quiet}))
+    assert (result.state, result.message) == ("ok", "1 ok; analytics GREEN: no requests, so no error rate")
 
 
 def test_an_unknown_layer_says_why() -> None:

@@ -321,7 +321,10 @@ class AlbSwitch:
         """Its targets and its own word: each can say no, and only both say yes."""
         own = group.state(self._config.min_healthy)
         if color not in self._config.health:
-            return replace(own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms)
+            return replace(
+                own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms,
+                rates_pending=told.rates_pending,
+            )  # fmt: skip
         healthy = told.healthy if own.healthy else own.healthy
         if own.healthy is None and told.healthy is False:
             healthy = False

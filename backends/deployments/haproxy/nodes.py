@@ -157,11 +157,11 @@ class Rates:
         self._before: tuple[float, str, dict[str, Counters]] | None = None
 
     def between(self, reading: Reading, at: float) -> dict[str, Traffic]:
-        """`at` is `time.monotonic()`. Nothing for the first reading, and after a reload."""
+        """`at` is `time.monotonic()`. Only `pending` for the first reading, and after a reload."""
         processes, now = " ".join(state.process for state in reading.states), reading.counts()
         before, self._before = self._before, (at, processes, now)
         if before is None or before[1] != processes or at <= before[0]:
-            return {}
+            return {color: Traffic(pending=True) for color in now}
         found = {}
         for color, counters in now.items():
             old = before[2].get(color, Counters())

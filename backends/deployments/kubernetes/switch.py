@@ -166,6 +166,7 @@ class KubernetesSwitch:
                 rps=seen.rps,
                 error_pct=seen.error_pct,
                 p95_ms=side.p95_ms if seen.p95_ms is None else seen.p95_ms,
+                rates_pending=seen.pending,
             )
             for color, side, seen in zip(colors, sides, traffic, strict=True)
         }

@@ -14,7 +14,7 @@ from backends.missing import missing
 from backends.models import CheckResult, LogEntry
 from console.ports.store import Snapshot, SourceKey, Store
 from console.printing.output import document, reading_exit_code
-from console.reading.feeds import Feed, Source, read_all
+from console.reading.feeds import GAP_S, MORE_LOOKS, Feed, Source, read_all
 from console.reading.snapshots import SnapshotFiles
 
 OK = CheckResult(ref="api", name="api", state="ok", message="200 in 3 ms")
@@ -44,6 +44,32 @@ async def test_a_hanging_backend_delays_nothing_else():
     in_time = await read_all([feed(store, "slow", hangs), feed(store, "fast", answers)], deadline_s=0.2)
     assert time.monotonic() - began < 2
     assert not in_time
+    assert store.items("checks") == [OK]
+
+
+@pytest.mark.parametrize(("enough", "looks"), [(1, 1), (2, 2), (3, 3), (9, 1 + MORE_LOOKS)])
+async def test_what_one_look_does_not_judge_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, enough: int, looks: int
+) -> None:
+    """A rate is between two looks; a command looks once, and said that all is well."""
+    monkeypatch.setattr("console.reading.feeds.GAP_S", 0.0)
+    store, seen = Store(), 0
+
+    async def counts():
+        nonlocal seen
+        seen += 1
+        return (replace(OK, message=f"look {seen}"),)
+
+    counted = feed(store, "api", counts, unjudged=lambda item: "" if item.message == f"look {enough}" else "rate")
+    assert await read_all([counted], deadline_s=5)
+    assert [item.message for item in store.items("checks")] == [f"look {looks}"]
+
+
+async def test_a_deadline_between_two_looks_is_no_source_that_did_not_answer() -> None:
+    store = Store()
+    began = time.monotonic()
+    assert await read_all([feed(store, "api", answers, unjudged=lambda item: "rate")], deadline_s=0.1)
+    assert time.monotonic() - began < GAP_S
     assert store.items("checks") == [OK]
 
 
