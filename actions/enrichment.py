@@ -14,14 +14,15 @@ from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import orphaned_since, ways_out, why_orphaned
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
-from actions.switching.moved_since import found_bad, moved_since
+from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.targets import Targets
 from actions.telling import over_at, what_it_does
+from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer
-from backends.text import short_id
+from backends.text import first_line, short_id
 
 
 async def enriched(deployment: Deployment, policy: Policy, journal: Journal, targets: Targets) -> Deployment:
@@ -54,6 +55,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         if deployment.controller is None:  # what a controller does is its own, whoever ordered it
             moved = await moved_since(journal, context, service, change, shares, versions)
         bad = await found_bad(journal, context, deployment, policy.zone, moved=bool(moved))
+    failed = None
+    if occupied is None and change is not None and deployment.controller is None:
+        failed = await _failed(journal, context, change, deployment)
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
@@ -68,11 +72,21 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         rollback=offer or deployment.rollback,
         freeze=frozen,
         changed_since="; ".join(filter(None, (moved, bad.text if bad and bad.level != "block" else ""))) or None,
+        rollback_failed=failed,
         rejected=f"live {bad.text}" if bad is not None and bad.level == "block" else None,
         verified_version=None
         if deployment.controller is not None
         else await verified_version(journal, context, service, deployment.live),
     )
+
+
+async def _failed(journal: Journal, context: str, change: Change, deployment: Deployment) -> str | None:
+    """That the newest change is a way back that failed, and how it is tried again; None where it is not."""
+    service = deployment.service
+    if change.status != "rollback_failed" or await is_meant(journal, context, service, change, deployment.live):
+        return None
+    text = f"the rollback of {short_id(change.action)} failed: {first_line(change.error)}".removesuffix(": ")
+    return f"{text}\nagain: {command('deploy rollback', service)}"
 
 
 def _of_the_controller(deployment: Deployment, change: Change | None) -> RollbackOffer | None:

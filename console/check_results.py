@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from actions.orphans import frozen_words, is_frozen, orphan_words, ways_out
-from actions.telling import title
+from actions.waiting import waits
 from backends.models import (
     Alert,
     CheckResult,
-    Health,
     Panel,
     PerfDatum,
     severity_rank,
@@ -54,16 +52,18 @@ def check_results(session: Session) -> list[CheckResult]:
 
 
 def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
-    """The open actions: critical where nobody runs one, unknown where the journal can not be read."""
-    alone = [action for action in acting.actions if action.orphaned_since is not None]
-    words = [f"{title(action)} {action.status}, {orphan_words(action, zone)}: {ways_out(action)}" for action in alone]
-    frozen = [action for action in acting.actions if action not in alone and is_frozen(action)]
-    words += [f"{title(action)} {action.status}: {frozen_words(action)}" for action in frozen]
-    state: Health = "critical" if alone or frozen else "unknown" if acting.unknown else "ok"
+    """The open actions: as bad as what the worst of them wants of a person, unknown where the journal can not be read;
+    a message that names each with its ways out."""
+    found = [(state, words) for action in acting.actions for state, words in [waits(action, zone)] if words]
+    found.sort(key=lambda each: severity_rank(each[0]))
+    state = worst([state for state, _ in found] + (["unknown"] if acting.unknown else ["ok"]))
+    words = [words for _, words in found]
     message = "; ".join([*words, acting.unknown]).strip("; ") or f"{len(acting.actions)} open"
+    alone = sum(action.orphaned_since is not None for action in acting.actions)
     counts = (
         PerfDatum(label="open", value=len(acting.actions), min=0),
-        PerfDatum(label="nobody_runs", value=len(alone), min=0),
+        PerfDatum(label="nobody_runs", value=alone, min=0),
+        PerfDatum(label="waiting", value=len(found), min=0),
     )
     return CheckResult(ref=ACTIONS, name=ACTIONS, state=state, message=message, perfdata=counts)
 

@@ -347,7 +347,7 @@ class Session:
                 interval_s=self._config.paced(reading.interval_s),
                 deadline_s=DEADLINE_S,
                 keep=lambda snapshot: self._files.save(snapshot),
-                unjudged=lambda item, of=reading: of.unjudged(item) or of.quiet(item),
+                unjudged=reading.open_question,
             )
             for entry in self._selection.context.entries[panel]
         ]

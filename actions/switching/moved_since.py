@@ -23,7 +23,7 @@ async def moved_since(
     if change is None or not taking or not change.left or taking == _taking(change.left):
         return ""
     only = next(iter(taking)) if len(taking) == 1 else ""
-    if only and await _is_meant(journal, context, service, change, only):
+    if only and await is_meant(journal, context, service, change, only):
         return ""
     left = _side_words(_taking(change.left), change.versions)
     who = f"{change.by.partition('@')[0] or 'somebody'}'s {change.kind}"
@@ -55,7 +55,8 @@ async def found_bad(
     return weaker
 
 
-async def _is_meant(journal: Journal, context: str, service: str, change: Change, live: str) -> bool:
+async def is_meant(journal: Journal, context: str, service: str, change: Change, live: str) -> bool:
+    """Whether a flip to `live`, which has the traffic already, said after `change` that it is meant so."""
     for newest, _ in await journal.planned(context, service, forward(), limit=1):
         meant = newest.status == "succeeded" and not newest.changed and newest.to == live
         return meant and (newest.id or "") > change.action

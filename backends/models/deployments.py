@@ -27,8 +27,8 @@ FAILING_PCT = 5.0
 
 class ColorState(Struct, frozen=True, kw_only=True):
     """One side of a deployment. `healthy` is null where nobody could look; `weight_pct` is 0..100; `p95_ms` is that of
-    its requests, of its health requests where it has no others. `rates_pending`: its requests are counted, and this is the
-    first look at that count: how many fail is known with the next one.
+    its requests, of its health requests where it has no others. `rates_pending`: its requests are counted, and this is
+    the first look at that count: how many fail is known with the next one.
     """
 
     version: str | None = None
@@ -110,6 +110,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
     line of its own; `rejected`: why a version that has traffic should have none.
+    `rollback_failed`: that the newest change is a way back that failed, and how it is tried again.
     `controller`: what moves the traffic itself, and is ordered; null where we move it.
     """
 
@@ -133,6 +134,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     verified_version: str | None = None
     changed_since: str | None = None
     rejected: str | None = None
+    rollback_failed: str | None = None
     controller: ControllerView | None = None
 
     @property
@@ -146,14 +148,15 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs, a live version that nobody verified or that was rejected, requests that fail,
-        unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic that somebody moved
-        outside, no proof or no way back."""
+        """An action that nobody runs, a way back that failed, a live version that nobody verified or that was rejected,
+        requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
+        that somebody moved outside, no proof or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
         if (
             self.orphaned_since is not None
             or self.unverified
             or self.rejected
+            or self.rollback_failed
             or any(color.failing for color in taking)
         ):
             return "critical"

@@ -166,6 +166,10 @@ class Reading(Struct, Generic[P, I], frozen=True, kw_only=True):
     problems: Callable[[Sequence[I]], Sequence[Problem]] = no_problems
     over: Callable[[Sequence[I], Episode, datetime], datetime | None] = over_when_gone
 
+    def open_question(self, item: I) -> str:
+        """What of `item` another look may tell, in words; empty where there is nothing."""
+        return self.unjudged(item) or self.quiet(item)
+
 
 class Noun(Struct, frozen=True, kw_only=True):
     """Its command: `teal NAME list` and `teal NAME show REF`, unless `command` is one of its own.

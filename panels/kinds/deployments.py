@@ -48,7 +48,7 @@ def why_in_full(item: Deployment) -> str:
 def against(item: Deployment) -> list[tuple[Health, str]]:
     """What the journal knows against the traffic as it is, whatever health says: how bad it is, and what; further lines
     are how that is put right."""
-    critical = [item.unverified, item.rejected or ""]
+    critical = [item.rollback_failed or "", item.unverified, item.rejected or ""]
     found: list[tuple[Health, str]] = [("critical", words) for words in critical if words]
     return found + ([("warning", item.changed_since)] if item.changed_since else [])
 

@@ -139,9 +139,7 @@ class HaproxySwitch:
         sides = {color: _side(reading, color, told) for color, told in sides.items()}
         if not reading.problems:
             for color, rate in self._rates.between(reading, time.monotonic()).items():
-                sides[color] = replace(
-                    sides[color], rps=rate.rps, error_pct=rate.error_pct, rates_pending=rate.pending
-                )
+                sides[color] = replace(sides[color], rps=rate.rps, error_pct=rate.error_pct, rates_pending=rate.pending)
         said = (shares_words(control.weights) if control.weights else "", control.detail)
         truth = Truth(
             control=TruthLayer(value=control.live, detail="; ".join(word for word in said if word), at=now),

@@ -401,9 +401,14 @@ async def test_a_way_back_that_was_not_proven_is_tried_again_at_the_same_weights
         ended = await house.order(ANALYTICS_ROLLBACK)
         assert (ended.status, service.weights()) == ("rollback_failed", BLUE)
         service.router_frozen = None
+        adapter = (await house.targets.switch("analytics")).adapter
+        told = await house.gate.enrich(await adapter.deployment())
+        assert told.health == "critical"
+        assert (told.rollback_failed or "").endswith("\nagain: teal deploy rollback analytics")
         plan = await house.gate.plan(ANALYTICS_ROLLBACK)
         assert [finding.code for finding in plan.findings if finding.level == "warning"] == ["tried-again"]
         again = await house.order(ANALYTICS_ROLLBACK)
         assert (again.kind, again.status, again.to, again.undo) == ("rollback", "succeeded", "blue", "")
+        assert (await house.gate.enrich(await adapter.deployment())).health == "ok"
         assert (await house.order(ANALYTICS_ROLLBACK)).changed is False
         assert not any(f.code == "rollback-failed" for f in (await house.gate.plan(ANALYTICS_FLIP)).findings)
