@@ -40,9 +40,9 @@ async def run_unjournalled(
         where = JournalLocation(url=f"sqlite:///{path}", path=path, directory=place, shared=False)
 
         def keep(line: str) -> None:
-            tell(line)
             if late is not None:
                 late.add(line)
+            tell(line)
 
         journal = _Teller(where, keep)
         try:

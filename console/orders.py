@@ -92,7 +92,8 @@ class Orders:
     ) -> Action:
         """Through the gate; `foreground` runs it in this process. Raises Refused: nothing changed then.
 
-        `tell` gets the audit of a rollback that the journal has no room for; without it, that is refused.
+        `tell` gets where the audit of a rollback is kept that the journal has no room for, and its records where no
+        file has room either; without it, that is refused.
         """
         gate = await self._opened()
         self.begin_care()
@@ -391,8 +392,17 @@ class Orders:
             late = LateFile(places(location, os.environ), location.name, draft)
             tell(kept := named(late))
             self.unjournalled.add(draft.id)
+            untold: list[str] = []
+
+            def only_here(record: str) -> None:
+                untold.append(record)
+                if late.path is None:  # no room for a file, or no more: then all of them
+                    for each in untold:
+                        tell(each)
+                    untold.clear()
+
             try:
-                return await run_unjournalled(draft, audit, build_described, gate.own, tell, late=late)
+                return await run_unjournalled(draft, audit, build_described, gate.own, only_here, late=late)
             finally:
                 if named(late) != kept:
                     tell(named(late))

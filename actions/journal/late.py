@@ -212,4 +212,4 @@ def _write(descriptor: int, lines: list[str]) -> None:
 
 def named(late: LateFile) -> str:
     """Where the records are, in words."""
-    return f"its records are in {late.path} and here" if late.path else "its records are only here"
+    return f"its records are in {late.path}" if late.path else "its records are only here"
