@@ -64,13 +64,13 @@ class Account:
         self._session: AwsSession | None = None
         self._clients: dict[tuple[str, int], Any] = {}
 
-    async def open(self, *services: str) -> None:
-        """Make what reads of these services need, without asking them: whoever takes their time does so before. Raises
-        BackendError."""
+    async def open(self, *services: str, writes: bool = False) -> None:
+        """Make what reads of these services (or `writes`) need, without asking them: whoever takes their time does so
+        before. Raises BackendError."""
 
         def opened() -> None:
             for service in services:
-                self._client(service, self._reads)
+                self._client(service, 1 if writes else self._reads)
 
         await self._call(opened, grace_s=OPENING_S)
 

@@ -72,12 +72,14 @@ class SnsNotifier:
         }
         if topic.endswith(".fifo"):
             asked |= {"MessageGroupId": event.service or "tealdeck", "MessageDeduplicationId": _once(event)}
+        await self._by_label(account.open("sns", writes=True))
         await self._by_label(account.write("sns", "publish", **asked))
 
     async def dry_run(self) -> None:
         """Whether the topic is there and may be looked at; that it may be published to, only a message tells. Raises
         BackendError."""
         topic, account = await self._opened()
+        await self._by_label(account.open("sns"))
         await self._by_label(account.read("sns", "get_topic_attributes", TopicArn=topic))
 
     async def aclose(self) -> None:
