@@ -19,6 +19,7 @@ from actions.switching.switch_plan import block, held_words
 from actions.targets import ControllerTarget
 from backends.command_line import command
 from backends.deployments.common import ProbeResult, own_settings
+from backends.deployments.controlled import unheeded
 from backends.models import OrderName
 from backends.ports import ControllerState, Operation, Order
 from backends.text import clean, short_id
@@ -26,7 +27,7 @@ from backends.together import together
 
 SELF_TEST_PROBES = 3
 _OF_ACTIONS: dict[OrderName, str] = {"promote": "promote", "pause": "pause", "resume": "resume"}
-UNPROVEN, ORDER = "unproven", "order"
+UNPROVEN, ORDER, UNHEEDED = "unproven", "order", "unheeded"
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
@@ -78,6 +79,8 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         done = Finding(level="ok", code="already", text=f"{request.version} is stable and has all traffic already")
         return make_plan(request, policy, target, state, _done(ordering), [done])
     findings += refused(state, "release")
+    if problem := unheeded(target.settings, target.entry.type):
+        findings.append(block(UNHEEDED, problem, "as it says, in the entry of the deployment"))
     if not findings:
         own, proof = await together(target.adapter.preflight(state, order), self_test(target, state, forward=True))
         versions = {"stable": ordering.from_, "candidate": request.version}

@@ -6,12 +6,30 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from backends.deployments.common import PROBE_TIMEOUT_S, fresh_version, live_color
+from backends.deployments.common import PROBE_TIMEOUT_S, DeploymentConfig, fresh_version, live_color
 from backends.models import ColorState, Deployment, OrderName, OrderOffer, RollbackOffer, Truth, TruthLayer
 from backends.ports import ControllerState, Operation, Order, ProbeTarget
 from backends.settings import Duration
 
 REST = {"stable": 100, "candidate": 0}
+_UNHEEDED = {
+    "deploy": "it puts versions out itself", "retire": "it takes the old tasks down itself",
+    "stages": "it moves the traffic in stages of its own", "health": "its sides have no address of their own",
+    "exposition": "its sides have no address of their own",
+    "smoke": "its candidate has no address before it gets traffic: test it in a hook of the service",
+    "env": "it runs no command of the entry",
+}  # fmt: skip
+_OF_GATES = ("stage_time", "bake")
+_DEFAULTS = DeploymentConfig()
+
+
+def unheeded(config: DeploymentConfig, mover: str) -> str:
+    """What of an entry does nothing where `mover` moves the traffic itself, and what to do; empty where all counts."""
+    told = [f"{key} ({why})" for key, why in _UNHEEDED.items() if getattr(config, key) != getattr(_DEFAULTS, key)]
+    if not config.gates and not config.presets:
+        idle = [key for key in _OF_GATES if getattr(config, key) != getattr(_DEFAULTS, key)]
+        told += [f"{key} (only gates are judged for that long, and there are none)" for key in idle]
+    return f"{mover} moves the traffic itself; leave out {', '.join(told)}" if told else ""
 
 
 def offers(why_not: Mapping[OrderName, str]) -> tuple[OrderOffer, ...]:

@@ -27,7 +27,15 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.codedeploy.appspec import hooks, minimal, with_definition
 from backends.deployments.codedeploy.reading import GroupReader, Seen
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.controlled import about, control_layer, deployment_of, shares_of, took, version_layer
+from backends.deployments.controlled import (
+    about,
+    control_layer,
+    deployment_of,
+    shares_of,
+    took,
+    unheeded,
+    version_layer,
+)
 from backends.deployments.ecs.cluster import Cluster, must_have
 from backends.deployments.ecs.native_guards import red_alarms
 from backends.deployments.ecs.wire import service_words, short_of
@@ -72,8 +80,8 @@ class CodeDeployConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unkno
             raise ValueError("application, deployment_group, cluster, service: none of them may be empty")
         if self.timeout <= 0:
             raise ValueError("timeout: more than 0s")
-        if self.deploy or self.retire or self.stages or self.health:
-            raise ValueError("deploy, retire, stages, health: CodeDeploy moves the traffic itself, as its group says")
+        if problem := unheeded(self, "CodeDeploy"):
+            raise ValueError(problem)
 
     def writes(self, base_dir: Path) -> frozenset[str]:
         """The service, which is moved by one entry only."""

@@ -24,7 +24,15 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.alb.health import endpoints_of, read_group
 from backends.deployments.alb.places import place_of
 from backends.deployments.common import DeploymentConfig
-from backends.deployments.controlled import about, control_layer, deployment_of, shares_of, took, version_layer
+from backends.deployments.controlled import (
+    about,
+    control_layer,
+    deployment_of,
+    shares_of,
+    took,
+    unheeded,
+    version_layer,
+)
 from backends.deployments.ecs.cluster import Cluster, must_have
 from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings
 from backends.deployments.ecs.native_state import NativeReader, Seen
@@ -65,8 +73,8 @@ class NativeConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("cluster and service: neither may be empty")
         if self.timeout <= 0:
             raise ValueError("timeout: more than 0s")
-        if self.deploy or self.retire or self.stages or self.health:
-            raise ValueError("deploy, retire, stages, health: ECS moves the traffic itself, in its own stages")
+        if problem := unheeded(self, "ECS"):
+            raise ValueError(problem)
 
     def writes(self, base_dir: Path) -> frozenset[str]:
         """The service, which is moved by one entry only."""

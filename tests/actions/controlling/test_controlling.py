@@ -135,6 +135,25 @@ async def test_without_a_probe_the_end_is_unproven(tmp_path: Path) -> None:
     assert "verify" not in [step.name for step in ended.steps]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"smoke": ["./smoke.sh"]}, {"exposition": {"stable": "http://x"}}, {"bake": "10m"}, {"stage_time": "1m"},
+        {"health": {"stable": "http://x"}}, {"stages": {"canary": [5, 100]}}, {"env": ["A"]}, {"deploy": ["./d"]},
+    ],
+)  # fmt: skip
+async def test_a_key_that_would_do_nothing_is_refused_and_is_in_no_way_backs_way(
+    tmp_path: Path, key: dict[str, Any]
+) -> None:
+    async with _desk(tmp_path, {**PROBED, **key}) as at:
+        plan = await at.gate.plan(RELEASE)
+        (block,) = (finding for finding in plan.findings if finding.level == "block")
+        assert block.code == "unheeded"
+        assert f"leave out {next(iter(key))} (" in block.text
+        at.controller.begin("3.0", by="bob")
+        assert not (await at.gate.plan(ROLLBACK)).blocked
+
+
 async def test_an_end_that_fresh_requests_do_not_show_goes_back(desk: Desk) -> None:
     action = await desk.begin(RELEASE)
     await desk.until(action, lambda seen: seen.phase == "follow")
