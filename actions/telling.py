@@ -11,6 +11,11 @@ from backends.times import local_words
 
 Standing = Literal["ok", "warning", "critical", "running"]
 
+LIVE_DOWN = "live-down"
+"""The finding that the side with all traffic is down or fails."""
+ACCEPTED = "accepted by hand"
+"""In the detail of a verification whose evidence a person did without."""
+
 _CAUSES = {
     "gate_failed": "a metric gate", "verify_failed": "its verification", "smoke_failed": "the smoke test",
     "health_failed": "its health check", "shift_failed": "a failed write", "deadline": "its time limit",
@@ -73,8 +78,20 @@ def standing(action: Action) -> Standing:
     can know is critical; what is held, goes back or did not come about is a warning; what goes on is `running`."""
     if action.orphaned_since is not None:
         return "critical"
+    if is_noop(action) and any(finding.code == LIVE_DOWN for finding in action.findings):
+        return "warning"  # nothing was done, and what is live needs that something is
     found = _STANDING.get(action.status, "running")
     return "warning" if found == "running" and action.hold is not None else found
+
+
+def proof_words(action: Action) -> str:
+    """What shows that traffic is where it should be: `verified by fresh requests`, or that nothing does, and why."""
+    wanted = "verify-back" if action.status == "rolled_back" else "verify"
+    steps = [step for step in action.steps if step.name.startswith(wanted) and step.status == "succeeded"]
+    if not steps:
+        return "not verified by fresh requests"
+    by_hand = any(ACCEPTED in step.detail for step in steps)
+    return "not verified, its evidence was accepted by hand" if by_hand else "verified by fresh requests"
 
 
 def doing(action: Action) -> str:

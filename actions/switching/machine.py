@@ -198,17 +198,22 @@ class Switching:
             health = f"{self._to.upper()} healthy in {probes} of {probes} probes"
         if half_done or self._kind.back or self._from not in self._settings.colors:
             return health or "as planned"
-        if problem := await self._unproven(found):
-            fix = "see that the probe's URL answers"
-            raise PreconditionFailed("probe", f"the probe does not prove {self._from.upper()} now: {problem}", fix)
-        return ", ".join(part for part in (health, f"a fresh request proves {self._from.upper()}") if part)
+        return ", ".join(part for part in (health, await self._live_words(found)) if part)
 
-    async def _unproven(self, found: SwitchState) -> str:
-        """Why a fresh request does not prove what is live; empty also where that is down, or a person knows it."""
-        problem = await self._proof.proves(self._from, SELF_TEST_PROBES)
-        if not problem or "probe" in self._work.plan.request.overrides or await live_is_down(self._target, found):
-            return ""
-        return problem
+    async def _live_words(self, found: SwitchState) -> str:
+        """What fresh requests say of the side that has the traffic: no more than they prove. Raises PreconditionFailed
+        where they do not prove it, unless it is down itself, or a person said that its color can not be told."""
+        live = self._from.upper()
+        proof = await self._proof.proves(self._from, SELF_TEST_PROBES)
+        if not proof.problem:
+            return f"a fresh request proves {live}{proof.with_errors}"
+        if not proof.elsewhere:
+            if "probe" in self._work.plan.request.overrides:
+                return f"{live} not proven, overridden: {proof.problem}"
+            if (down := await live_is_down(self._target, found)) is not None:
+                return f"{live} not proven: {down.text}"
+        message = f"the probe does not prove {live} now: {proof.problem}"
+        raise PreconditionFailed("probe", message, "see that the probe's URL answers")
 
     @property
     def _deploys(self) -> bool:

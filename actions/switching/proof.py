@@ -5,6 +5,8 @@ What can not be read is never taken to be as it should.
 
 import math
 
+from msgspec import Struct
+
 from actions.endings import Conflict, PreconditionFailed
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
@@ -19,6 +21,20 @@ from backends.together import together
 PROBES_AT_ONCE = 5
 SHARE_PROBES = 200
 SIGMAS = 3.0
+
+
+class Proven(Struct, frozen=True, kw_only=True):
+    """What fresh requests say of the color that is live. `problem`: why they do not prove it, `elsewhere` where one was
+    answered by another; `failing`: the error with which it answers one that it is named in."""
+
+    problem: str = ""
+    elsewhere: bool = False
+    failing: str = ""
+
+    @property
+    def with_errors(self) -> str:
+        """`, answered with an error: HTTP 500`; empty where none was."""
+        return f", answered with an error: {self.failing}" if self.failing else ""
 
 
 class Proof:
@@ -41,13 +57,18 @@ class Proof:
                     return f"{color.upper()} is not healthy, asked {probes} times: {problem}"
         return ""
 
-    async def proves(self, color: str, probes: int) -> str:
-        """Why fresh requests do not prove that `color` is live now; empty where each of `probes` does."""
+    async def proves(self, color: str, probes: int) -> Proven:
+        """Whether each of `probes` fresh requests says that `color` is live now, be it by an error that names it."""
+        failing = ""
         for _ in range(probes):
             seen = await self._probe()
-            if seen is None or seen.color != color:
-                return "there is no probe" if seen is None else seen.error or f"it says {seen.color}"
-        return ""
+            if seen is None:
+                return Proven(problem="there is no probe")
+            if seen.color is None and seen.named == color:
+                failing = seen.error
+            elif seen.color != color:
+                return Proven(problem=seen.error or f"it says {seen.color}", elsewhere=seen.color is not None)
+        return Proven(failing=failing)
 
     async def sample(self, weights: dict[str, int], color: str) -> Sample:
         """One look at all layers. Raises Conflict where the control object is not what this action wrote."""
@@ -101,12 +122,12 @@ class Proof:
         live = found.live
         if live not in self._target.settings.colors:
             return f"control unchanged, {live}"
-        problem = await self.proves(live, probes)
-        if problem:
+        proof = await self.proves(live, probes)
+        if proof.problem:
             raise PreconditionFailed(
-                "probe", f"control {live.upper()} as before, but a fresh request does not prove it: {problem}"
+                "probe", f"control {live.upper()} as before, but a fresh request does not prove it: {proof.problem}"
             )
-        return f"{live.upper()} 100 % as before, proven by {probes} of {probes} fresh requests"
+        return f"{live.upper()} 100 % as before, proven by {probes} of {probes} fresh requests{proof.with_errors}"
 
     async def behind(self, weights: dict[str, int]) -> str:
         """What of another color is still behind the control object; empty where nothing is, or nobody can look."""

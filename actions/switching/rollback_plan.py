@@ -28,7 +28,7 @@ from actions.switching.switch_plan import (
     Move,
     block,
     evidence_of,
-    live_is_down,
+    live_is_bad,
     make_plan,
 )
 from actions.switching.traffic import patiently
@@ -70,8 +70,8 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     past = "--override other-journal --reason WHY" if forbidden else ""
     move = marked or _take_back(change, state, target.settings, request, past)
     findings = list(move.findings)
-    if move.already and (down := await live_is_down(target, state)) is not None:
-        findings.append(replace(down, fix=_form(request.service, state, target.settings.colors)))
+    if move.already and (bad := await live_is_bad(target, state)) is not None:
+        findings.append(replace(bad, fix=_form(request.service, state, target.settings.colors)))
     if not move.already and (move.to or state.live == "unknown"):
         evidence = await evidence_of(target, move, forward=False)
         if change is not None:

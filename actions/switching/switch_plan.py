@@ -1,5 +1,7 @@
 """What a flip would do, and what all plans that move traffic share: observed now, nothing written."""
 
+import asyncio
+import contextlib
 from datetime import tzinfo
 
 from msgspec import UNSET, Struct
@@ -19,9 +21,10 @@ from actions.switching.moved_since import moved_since
 from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
 from actions.targets import SwitchTarget
-from actions.telling import phase_words
+from actions.telling import LIVE_DOWN, phase_words
 from backends.command_line import command
 from backends.deployments.common import DeploymentConfig, ProbeResult, own_settings
+from backends.errors import BackendError
 from backends.models import ColorState
 from backends.ports import Deployed, SwitchState
 from backends.text import clean, first_line, short_id
@@ -31,6 +34,7 @@ from backends.together import together
 IDLE_PROBES = 20
 SELF_TEST_PROBES = 3
 UNKNOWN_TRUTH, UNHEALTHY, CAPACITY = "truth-unknown", "target-unhealthy", "capacity"
+RATE_S = 1.0  # between two looks at a count of requests
 PAGE_SOMEONE = frozenset({UNKNOWN_TRUTH, UNHEALTHY})
 
 
@@ -199,7 +203,28 @@ async def live_is_down(target: SwitchTarget, state: SwitchState) -> Finding | No
     if health.healthy is not False:
         return None
     text = f"{state.live.upper()}, which has all traffic, is down: {health.detail}"
-    return Finding(level="warning", code="live-down", text=text)
+    return Finding(level="warning", code=LIVE_DOWN, text=text)
+
+
+async def live_is_bad(target: SwitchTarget, state: SwitchState) -> Finding | None:
+    """That the side with all traffic is down, answers fresh requests with an error, or fails too many of those of
+    others; None where it does not, or nobody can say."""
+    if state.live not in target.settings.colors:
+        return None
+    if (down := await live_is_down(target, state)) is not None:
+        return down
+    probe = await probe_self_test(target, state.live)
+    if probe.code == LIVE_DOWN:
+        return probe
+    with contextlib.suppress(BackendError):
+        side = (await target.adapter.deployment()).colors.get(state.live)
+        if side is not None and side.rates_pending:
+            await asyncio.sleep(RATE_S)
+            side = (await target.adapter.deployment()).colors.get(state.live)
+        if side is not None and side.failing:
+            text = f"{state.live.upper()}, which has all traffic, fails {side.error_pct:.3g} % of its requests"
+            return Finding(level="warning", code=LIVE_DOWN, text=text)
+    return None
 
 
 def _as_warning(finding: Finding) -> Finding:
@@ -220,6 +245,9 @@ def probe_finding(live: str, wanted: set[str], probes: list[ProbeResult | None])
     if wrong[0] is None:
         fix = "add `probe` to the deployment in the config"
         return block("probe", "no probe: a switch could not be proven", fix)
+    if all(seen is not None and seen.color is None and seen.named in wanted for seen in wrong):
+        text = f"{wrong[0].named.upper()}, which has traffic, answers fresh requests with an error: {wrong[0].error}"
+        return Finding(level="warning", code=LIVE_DOWN, text=text)  # what is live it says all the same
     if wrong[0].color is None:
         text = f"the probe can not prove what is live: {wrong[0].error}"
         fix = "see that the probe's URL answers"

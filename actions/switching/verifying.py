@@ -17,6 +17,7 @@ from actions.switching.impact import COUNTED
 from actions.switching.looks import Looks
 from actions.switching.probing import NEEDED, Prober
 from actions.switching.proof import Proof, Share
+from actions.telling import ACCEPTED
 from actions.work import Work
 
 VERIFY_S = 120.0
@@ -86,7 +87,7 @@ class Verifying:
             if not problem or (time.monotonic() >= self._until and self._elsewhere is None):
                 return problem
             if self._work.steering.accepted and self._work.hold_left_s() is not None:
-                self._looked += ", accepted by hand"
+                self._looked += f", {ACCEPTED}"
                 return ""
             await asyncio.sleep(AGAIN_S)
 

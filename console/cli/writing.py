@@ -12,7 +12,7 @@ from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
-from actions.telling import failed_words, is_noop, outcome, standing, title, way
+from actions.telling import LIVE_DOWN, failed_words, is_noop, outcome, standing, title, way
 from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -315,6 +315,9 @@ def action_lines(action: Action) -> list[str]:
     if action.error is not None:
         lines.append(_with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
+    if is_noop(action):
+        bad = [finding for finding in action.findings if finding.code == LIVE_DOWN]
+        lines += [f"{UNICODE.warning} {_with_fix(finding.text, finding.fix)}" for finding in bad]
     if action.ref:
         lines.append(f"{'run' if kind_of(action.kind).port == 'pipelines' else 'ref'} {action.ref}")
     if action.undo and action.changed:

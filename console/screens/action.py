@@ -15,7 +15,17 @@ from textual.widgets import Static
 from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
-from actions.telling import failed_words, is_noop, outcome, pause_words, phase_words, share_words
+from actions.telling import (
+    LIVE_DOWN,
+    failed_words,
+    is_noop,
+    outcome,
+    pause_words,
+    phase_words,
+    proof_words,
+    share_words,
+    standing,
+)
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
 from backends.text import short_id
@@ -50,7 +60,7 @@ STATUS_WORDS = {
     "planned": "planned, not begun", "awaiting_approval": "waits for approval", "running": "running",
     "paused": "paused: nothing moves until it is resumed", "in_doubt": "in doubt: a write was not answered",
     "conflict": "stopped: something else changed the target", "rolling_back": "rolling back",
-    "succeeded": "done", "rolled_back": "rolled back and verified",
+    "succeeded": "done", "rolled_back": "rolled back",
     "aborted": "aborted", "rollback_failed": "the rollback failed: page someone",
     "abandoned": "given up by hand",
 }  # fmt: skip
@@ -282,8 +292,13 @@ def ending(action: Action, of: Symbols) -> list[Row]:
         if action.status in ("succeeded", "aborted") and not action.changed:
             words = outcome(action) if is_noop(action) else "aborted: nothing was changed"
         elif action.status == "succeeded" and kind_of(action.kind).moves:
-            words = "done and verified by fresh requests"
-        rows.append(row(mark(state, of), words, style_of(action.status)))
+            words = f"done and {proof_words(action)}"
+        elif action.status == "rolled_back":
+            words = f"rolled back and {proof_words(action)}"
+        worries = is_noop(action) and standing(action) == "warning"
+        rows.append(
+            row(mark("warning" if worries else state, of), words, style_of("warning" if worries else action.status))
+        )
     if action.error is not None:
         # A wish that was granted is no failure.
         rows.append(
@@ -294,6 +309,9 @@ def ending(action: Action, of: Symbols) -> list[Row]:
         if action.error.fix:
             rows += [row("", line) for line in action.error.fix.splitlines()]
     rows += [row("", finding.text) for finding in action.findings if finding.code == "undone"]
+    if is_noop(action):
+        bad = [finding for finding in action.findings if finding.code == LIVE_DOWN]
+        rows += [row(mark("warning", of), f"{each.text}: {each.fix}", style_of("warning")) for each in bad]
     if action.status in _NEEDS_HANDS:
         rows += [row("", f"by hand: {line}") for line in action.undo.splitlines()]
     return rows

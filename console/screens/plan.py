@@ -285,7 +285,8 @@ class PlanScreen(Page):
         if self.plan is None:
             return rows or [row("", "looking at what is there now…", MUTED)]
         if self.plan.already:
-            rows.append(row(mark("ok", self.of), "already so: nothing would be written"))
+            fine = not any(finding.level != "ok" for finding in self.plan.findings)
+            rows.append(row(mark("ok", self.of) if fine else "", "already so: nothing would be written"))
         if self._must_arm and not self.plan.blocked:
             text = "this console is read-only: press ! to arm it"
             rows.append(row(mark("block", self.of), text, style_of("block")))

@@ -8,7 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from actions.models import Consent, Refused
+from actions.telling import standing
+from console.cli.writing import action_lines
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.console.test_one_look import Counting
 from tests.two_colors import TwoColors
 
 GREEN = {"blue": 0, "green": 100}
@@ -46,7 +49,34 @@ async def test_where_only_the_probe_fails_a_person_can_say_so(house: House, serv
         assert (await house.gate.action(str(opened.id))).open
         await asyncio.sleep(0.02)
     service.router_says = None
-    assert (await house.ended(opened)).status == "succeeded"
+    ended = await house.ended(opened)
+    assert ended.status == "succeeded"
+    (preflight,) = [step.detail for step in ended.steps if step.name == "preflight"]
+    assert "proves" not in preflight, "the plan said that nothing does"
+    assert "BLUE not proven, overridden: " in preflight
+
+
+async def test_an_error_that_names_the_color_proves_what_is_live_and_is_left_without_an_override(
+    house: House, service: TwoColors
+) -> None:
+    """Its health check passes, and every request fails: no override, which is for a color that can not be told."""
+    service.router_says = (500, "blue")
+    plan = await house.gate.plan(ANALYTICS_FLIP)
+    assert [(each.level, each.code) for each in plan.findings if each.level != "ok"] == [("warning", "live-down")]
+    opened = await house.gate.submit(plan, YES)
+    while service.weights() != GREEN:
+        assert (await house.gate.action(str(opened.id))).open
+        await asyncio.sleep(0.02)
+    service.router_says = None
+    ended = await house.ended(opened)
+    (preflight,) = [step.detail for step in ended.steps if step.name == "preflight"]
+    assert (ended.status, "a fresh request proves BLUE, answered with an error: " in preflight) == ("succeeded", True)
+
+
+async def test_an_error_that_names_another_color_proves_nothing(house: House, service: TwoColors) -> None:
+    service.router_says = (500, "green")
+    plan = await house.gate.plan(ANALYTICS_FLIP)
+    assert [(each.level, each.code) for each in plan.findings if each.level != "ok"] == [("block", "probe")]
 
 
 async def test_a_rollback_with_nothing_to_take_back_says_that_what_is_live_is_down(
@@ -59,3 +89,31 @@ async def test_a_rollback_with_nothing_to_take_back_says_that_what_is_live_is_do
     assert plan.already
     (down,) = [finding for finding in plan.findings if finding.code == "live-down"]
     assert "teal deploy flip analytics --to GREEN" in down.fix
+
+
+async def test_one_whose_requests_fail_names_the_flip_that_leaves_it_and_is_no_success(
+    house: House, service: TwoColors
+) -> None:
+    assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+    assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+    service.router_says = (500, "blue")
+    action = await house.order(ANALYTICS_ROLLBACK)
+    assert (action.changed, standing(action)) == (False, "warning")
+    assert any(
+        line.startswith("▲ BLUE") and "teal deploy flip analytics --to GREEN" in line for line in action_lines(action)
+    )
+    service.router_says = None
+    assert standing(await house.order(ANALYTICS_ROLLBACK)) == "ok"
+
+
+async def test_one_that_fails_the_requests_of_others_is_told_by_counters(tmp_path: Path, service: TwoColors) -> None:
+    server = await asyncio.start_server(Counting(10, 10).answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+    async with House(tmp_path / "state", service, exposition={"blue": url}) as house:
+        assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
+        assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        (bad,) = [finding for finding in plan.findings if finding.code == "live-down"]
+        assert (plan.already, bad.text) == (True, "BLUE, which has all traffic, fails 100 % of its requests")
+    server.close()
+    await server.wait_closed()

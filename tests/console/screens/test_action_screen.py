@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actions.models import Action, ActionError, Refused, Step, SwitchReport
+from actions.models import Action, ActionError, Finding, Refused, Step, SwitchReport
 from backends.models import Alert
 from console.screens.action import ActionScreen, ending, switch_words
 from console.screens.plan import PlanScreen
@@ -12,6 +12,11 @@ from console.screens.stage_lines import ticks
 from panels.words import UNICODE
 from tests.console.screen_fakes import HOSTILE, FakeSession, Holder, ago, an_action, outside, said, text_of
 from tests.console.screens.test_plan_screen import SIZE, until
+
+VERIFIED = (Step(name="verify", status="succeeded", detail="20 of 20 fresh requests GREEN"),)
+BY_HAND = (Step(name="verify", status="succeeded", detail="3 of 20 fresh requests GREEN, accepted by hand"),)
+BACK = (*VERIFIED, Step(name="verify-back", status="succeeded", detail="20 of 20 fresh requests BLUE"))
+DOWN = Finding(level="warning", code="live-down", text="BLUE is down", fix="teal deploy flip analytics --to GREEN")
 
 
 def a_screen(session: FakeSession) -> ActionScreen:
@@ -39,7 +44,15 @@ def test_a_side_that_was_never_seen_is_said() -> None:
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (an_action(status="succeeded", changed=True), "done and verified by fresh requests"),
+        (an_action(status="succeeded", changed=True, steps=VERIFIED), "done and verified by fresh requests"),
+        (
+            an_action(status="succeeded", changed=True, steps=BY_HAND),
+            "not verified, its evidence was accepted by hand",
+        ),
+        (an_action(status="succeeded", changed=True, steps=()), "done and not verified by fresh requests"),
+        (an_action(status="rolled_back", changed=True, steps=VERIFIED), "rolled back and not verified by fresh"),
+        (an_action(status="rolled_back", changed=True, steps=BACK), "rolled back and verified by fresh requests"),
+        (an_action(kind="rollback", status="succeeded", findings=(DOWN,)), "BLUE is down: teal deploy flip analytics"),
         (an_action(kind="trigger", status="succeeded", changed=True), "done"),
         (an_action(status="succeeded", changed=False), "already so, nothing changed"),
         (an_action(status="aborted"), "aborted: nothing was changed"),
@@ -62,7 +75,7 @@ async def test_it_follows_to_the_end_and_stays() -> None:
             assert words in shown
         session.news.put_nowait(an_action(status="succeeded", changed=True, ended_at=ago(0)))
         session.news.put_nowait(None)
-        await until(pilot, lambda: "done and verified" in text_of(pilot.app), "the end is shown")
+        await until(pilot, lambda: "done and not verified" in text_of(pilot.app), "the end is shown")
         assert "no more news" not in text_of(pilot.app)
         assert outside(screen, "KeyBar, #subject, #by") == []
 

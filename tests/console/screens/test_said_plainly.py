@@ -2,7 +2,7 @@
 
 from textual.widgets import Input
 
-from actions.models import ActionError
+from actions.models import ActionError, Step
 from console.sandbox.control import FAULTS
 from console.screens.action import ending
 from console.screens.lists import SourceRow, keys_of
@@ -16,9 +16,10 @@ from tests.console.screens.test_overview import console
 
 def test_a_way_back_that_was_ordered_and_came_is_no_failure() -> None:
     error = ActionError(kind="ordered", message="rollback ordered by root")
-    rows = ending(an_action(status="rolled_back", changed=True, error=error), UNICODE)
+    verified = Step(name="verify-back", status="succeeded")
+    rows = ending(an_action(status="rolled_back", changed=True, error=error, steps=(verified,)), UNICODE)
     assert [(row.lead.plain, row.body.plain) for row in rows[:2]] == [
-        ("✓", "rolled back and verified"),
+        ("✓", "rolled back and verified by fresh requests"),
         ("", "rollback ordered by root"),
     ]
     assert not any("text-error" in str(span.style) for span in rows[1].body.spans)
