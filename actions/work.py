@@ -67,6 +67,7 @@ class Work:
         self.seen = Tally(seen)
         self.ended = False
         self.all_there = False
+        self.blind = False
         self._journal = journal
         self._hold = hold
         self._park = park or asyncio.Event()
@@ -104,10 +105,10 @@ class Work:
         return self.remaining_s(1.0) <= 0
 
     async def in_time(self) -> NoReturn:
-        """A guard: raises OutOfTime at the action's own deadline, unless `all_there`: then only evidence is missing,
-        and who looks for that holds the action."""
+        """A guard: raises OutOfTime at the action's own deadline, unless `all_there` or `blind`: then only evidence is
+        missing, or nothing can be read, and who looks for that holds the action."""
         while True:
-            if self.late and not self.all_there:
+            if self.late and not (self.all_there or self.blind):
                 raise OutOfTime(f"out of time (--timeout {Duration(self.plan.request.timeout_s or 0.0)})")
             await asyncio.sleep(self.remaining_s(60.0) or DEADLINE_POLL_S)
 
@@ -231,7 +232,7 @@ class Work:
         changes = Changes(status=status, error=error, phase=msgspec.UNSET if phase is None else phase)
         await self._write(event, changes=changes, audit=[entry])
         self._shown = (status, detail)
-        if status == "paused" and error is not None:
+        if error is not None and (status == "paused" or error.kind == "held"):
             self._stopped(detail)
 
     async def held(self, why: str, seconds: float | None) -> None:

@@ -9,6 +9,7 @@ from actions.endings import Failed, PreconditionFailed
 from actions.ids import now
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import Judge, StageJudge
+from actions.kinds import kind_of
 from actions.models import ActionError
 from actions.switching.probing import Prober
 from actions.targets import ControllerTarget
@@ -19,6 +20,9 @@ from backends.ports import Operation, Order
 
 LOOK_S = 0.5
 TELL_S = 10.0
+UNREAD_S = 60.0
+"""For how long a controller may be unreadable before the action is held."""
+_UNREAD = "unread"
 
 
 class Following:
@@ -37,18 +41,21 @@ class Following:
         self._share = 0
         self._told: tuple[str, float] = ("", 0.0)
         self._paused = ""
+        self._unread_at: float | None = None
 
     async def run(self, step: str, operation: str, *, forward: bool, arrival: bool = False) -> Operation:
         """Returns the operation as it ended, or, with `arrival`, as soon as all traffic is where it goes and the other
-        side only waits to be taken down. Raises Failed where a metric gate says no."""
+        side only waits to be taken down. Raises Failed where a metric gate says no. While it can not be read nothing is
+        ordered, and after a minute, or at the action's own deadline, the action is held until it can."""
         work = self._work
         await work.begin(step)
         while True:
             try:
                 found = await self._adapter.operation(operation)
             except BackendError as error:
-                await self._tell(step, f"not seen: {error.message}")
+                await self._unread(step, error, forward)
             else:
+                await self._read(forward)
                 await self._tell(step, found.detail)
                 if not found.open or (arrival and found.arrived and not found.back):
                     await work.released("it goes on")
@@ -57,6 +64,37 @@ class Following:
                     work.all_there = found.shares.get("candidate", 0) == 100
                     await self._look(step, found)
             await asyncio.sleep(LOOK_S)
+
+    async def _unread(self, step: str, error: BackendError, forward: bool) -> None:
+        work, at = self._work, time.monotonic()
+        self._unread_at = at if self._unread_at is None else self._unread_at
+        work.blind = True
+        await self._tell(step, f"not seen: {error.message}")
+        if self._paused == _UNREAD or (at - self._unread_at < UNREAD_S and not work.late):
+            return
+        words = f"{self._target.entry.type} can not be read, and may go on by itself: {error.message}"
+        await work.released("it can not be read")
+        self._paused = _UNREAD
+        await work.held(words, None)
+        ways = f"{error.fix}; " if error.fix else ""
+        ways += "it goes on as soon as it can be read"
+        back = f", or {command('deploy rollback', work.plan.service)}" if forward else ""
+        await self._show(ActionError(kind="held", message=f"held: {words}", fix=f"{ways}{back}"), forward)
+
+    async def _read(self, forward: bool) -> None:
+        """It can be."""
+        self._unread_at, self._work.blind = None, False
+        if self._paused == _UNREAD:
+            self._paused = ""
+            await self._work.released("it can be read again")
+            await self._show(None, forward)
+
+    async def _show(self, error: ActionError | None, forward: bool) -> None:
+        """What is on its way back stays so."""
+        if not forward and kind_of(self._work.plan.kind).forward:
+            await self._work.set("rolling_back", None, error)
+        else:
+            await self._work.stand(error)
 
     async def _look(self, step: str, found: Operation) -> None:
         await self._judged(step, found)

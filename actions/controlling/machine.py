@@ -8,9 +8,10 @@ while its change is open to abort it, after that a new change to the version bef
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
-from actions.controlling.following import Following
+from actions.controlling.following import UNREAD_S, Following
 from actions.controlling.giving import GIVE_TRIES, Orders
 from actions.endings import Failed, InDoubt, OutOfTime, PreconditionFailed
 from actions.expected import ControlExpected
@@ -276,11 +277,15 @@ class Controlling:
         await self._verify("verify-back", self._plan.from_)
 
     async def _patiently(self, operation: str) -> Operation:
-        for attempt in range(GIVE_TRIES):
-            with contextlib.suppress(BackendError):
+        """Asked again for a minute: without it nothing can be ordered. Raises BackendError."""
+        until = time.monotonic() + UNREAD_S
+        while True:
+            try:
                 return await self._adapter.operation(operation)
-            await asyncio.sleep(AGAIN_S * (attempt + 1))
-        return await self._adapter.operation(operation)
+            except BackendError:
+                if time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(AGAIN_S)
 
     def _by_hand(self) -> str:
         order = Order(order="rollback", revision=self._expected.home, operation=self._orders.operation_of(self._word))

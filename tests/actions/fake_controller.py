@@ -45,6 +45,7 @@ class FakeController:
         self.ordered: list[tuple[str, str]] = []
         self.fault, self.lying = "", ""
         self.foreign = False
+        self.unreadable = ""
 
     @property
     def object_id(self) -> str:
@@ -122,6 +123,8 @@ class FakeController:
             yield OrderOffer(order=name, allowed=not why[name], why=why[name])
 
     async def operation(self, operation: str) -> Operation:
+        if self.unreadable:
+            raise BackendError("unreachable", self.unreadable)
         found = next((each for each in self.history if each.id == operation), None)
         if found is None:
             raise BackendError("not_found", operation)

@@ -423,3 +423,64 @@ async def test_an_abandoned_release_goes_on_by_itself_and_is_said(desk: Desk) ->
     ended = await desk.until(action, lambda seen: not seen.open)
     assert ended.status == "abandoned"
     assert [each for each, _ in desk.controller.ordered] == ["release"]
+
+
+async def _blind(desk: Desk, **more: Any) -> Action:
+    """A release whose controller can no longer be read, as soon as it is held for that."""
+    action = await desk.begin(Request(kind="release", service="svc", version="2.0", **more))
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(50)
+    desk.controller.unreadable = "no route to host"
+    held = await desk.until(action, lambda seen: seen.status == "paused")
+    assert held.hold is not None
+    assert "fake can not be read" in held.hold.why
+    assert held.error is not None
+    assert (held.error.kind, "no route to host" in held.error.message) == ("held", True)
+    assert "deploy rollback svc" in held.error.fix
+    assert exit_code(held) == 8
+    return held
+
+
+async def test_a_controller_that_stays_unreadable_is_a_hold_that_ends_when_it_can_be_read(desk: Desk) -> None:
+    with mock.patch.object(following, "UNREAD_S", 0.2):
+        held = await _blind(desk)
+    desk.controller.unreadable = ""
+    await desk.until(held, lambda seen: seen.hold is None and seen.status == "running")
+    desk.controller.shift(100)
+    desk.controller.complete()
+    assert (await desk.ended(held)).status == "succeeded"
+    assert [each for each, _ in desk.controller.ordered] == ["release"]
+
+
+async def test_out_of_time_and_unreadable_it_is_held_and_goes_back_when_it_can_be_read(desk: Desk) -> None:
+    held = await _blind(desk, timeout_s=1.5)
+    desk.controller.unreadable = ""
+    ended = await desk.ended(held)
+    assert (ended.status, ended.error and ended.error.kind) == ("rolled_back", "deadline")
+    assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
+
+
+async def test_a_way_back_that_was_ordered_while_unreadable_is_taken_when_it_can_be_read(desk: Desk) -> None:
+    with mock.patch.object(following, "UNREAD_S", 0.2):
+        held = await _blind(desk)
+    await desk.order(held, "rollback")
+    await desk.until(held, lambda seen: seen.status == "rolling_back")
+    await asyncio.sleep(0.1)
+    assert [each for each, _ in desk.controller.ordered] == ["release"]
+    desk.controller.unreadable = ""
+    assert (await desk.ended(held)).status == "rolled_back"
+    assert [each for each, _ in desk.controller.ordered] == ["release", "abort"]
+
+
+async def test_a_way_back_that_can_not_be_read_is_told_and_stays_a_way_back(desk: Desk) -> None:
+    await released(desk)
+    action = await desk.begin(ROLLBACK)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    with mock.patch.object(following, "UNREAD_S", 0.2):
+        desk.controller.unreadable = "no route to host"
+        held = await desk.until(action, lambda seen: seen.hold is not None)
+    assert "can not be read" in held.hold.why if held.hold else False
+    desk.controller.unreadable = ""
+    await desk.until(action, lambda seen: seen.hold is None)
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "succeeded"
