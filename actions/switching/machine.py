@@ -78,7 +78,8 @@ class Switching:
         except Conflict as conflict:
             await self._in_conflict(conflict)
         except InDoubt as doubt:
-            fix = "; ".join(self._adapter.manual_commands(self._traffic.before.weights))
+            before = self._traffic.before.weights or staged(self._settings, "", self._to, 100)
+            fix = "; ".join(self._adapter.manual_commands(before))
             await self._work.break_off(str(doubt))
             await self._work.set("in_doubt", None, ActionError(kind="in_doubt", message=str(doubt), fix=fix))
         except Parked:
@@ -222,7 +223,7 @@ class Switching:
 
     async def _forbids(self, found: SwitchState, weights: dict[str, int], *, as_it_is: bool) -> Finding | None:
         """What the system itself says against this shift; `as_it_is`: with the capacity that the side has now."""
-        for finding in await self._adapter.preflight(found, weights):
+        for finding in await self._adapter.preflight(replace(found, over=self._kind.back), weights):
             if finding.level != "block" or finding.code in self._work.plan.request.overrides:
                 continue
             if (finding.code == CAPACITY and not as_it_is) or (finding.overridable and self._kind.back):

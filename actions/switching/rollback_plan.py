@@ -56,7 +56,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         orphaned = orphaned_since(occupied, journal.location) is not None
         if orphaned:  # a new runner would go by this config
             await _must_be_of_this_switch(journal, occupied, target)
-        move = _take_back_open(occupied, state, orphaned=orphaned)
+        move = _take_back_open(occupied, _over(state), orphaned=orphaned)
         findings = list(move.findings)
         evidence = await evidence_of(target, move, forward=False)
         findings += await other_journal(journal, state, forward=False)
@@ -109,6 +109,11 @@ async def observed(target: SwitchTarget) -> SwitchState:
         return SwitchState(weights={}, revision="", detail=error.message)
 
 
+def _over(state: SwitchState) -> SwitchState:
+    """Nobody's edit is in the way of the way back: where it hides who is live, that is written over."""
+    return replace(state, over=bool(state.edited)) if not state.weights else state
+
+
 def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> Move:
     to = occupied.from_ if kind_of(occupied.kind).forward else occupied.to
     doing = phase_words(occupied.phase) or occupied.status.replace("_", " ")
@@ -131,7 +136,7 @@ def _take_back(
         fix = _form(request.service, state, settings.colors, past)
         raise Refused(5, ActionError(kind="not_found", message=way.text, fix=fix))
     if change is None or way.word == "unknown":
-        return Move(state=state, to=way.to)
+        return Move(state=_over(state) if way.to else state, to=way.to, undoes=change.undoes if change else "")
     if way.word == "split":
         split = block("split", way.text, _form(request.service, state, settings.colors, past))
         return Move(state=state, to="", undoes=change.undoes, findings=(split,))

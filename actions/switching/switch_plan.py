@@ -169,7 +169,7 @@ def _wanted_color(request: Request, settings: DeploymentConfig, state: SwitchSta
 async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evidence:
     """Health of where traffic would go, and whether the probe proves what is live now: no proof of the present, no
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
-    if move.state.live == "unknown":
+    if move.state.live == "unknown" and not (move.state.over and move.to in target.settings.colors):
         return Evidence(findings=[live_unknown(move.state)])
     if not move.to:  # of a split it is said already
         several = block("to", "several other colors could take the traffic", "say where to: --to COLOR")
@@ -190,6 +190,8 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     ):
         probe = down
     if not forward:
+        if move.state.over:  # nobody says what it should prove: the edit is told by the switch
+            probe = Finding(level="ok", code="probe", text="what answers now is not asked for on the way back")
         probe, *own = (_as_warning(one) if one is probe or one.overridable else one for one in (probe, *own))
     return Evidence(findings=[_health_finding(move.to, health), probe, *own], version=health.version)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
 from actions.expected import SwitchExpected
@@ -149,11 +150,12 @@ class Traffic:
                 raise Conflict(found)
             requested = {"weights": weights, "stamp": stamp}
             await self._work.intent(step, plain(found), requested, late_s=self._adapter.write_settles_s)
-            before = found
+            before, over = found, marked == "shift-back"
             try:
                 found = await self._adapter.shift(
-                    before, weights, stamp=stamp, fence=self._work.fence, journal=self._work.journal_id
-                )
+                    replace(before, over=over), weights,
+                    stamp=stamp, fence=self._work.fence, journal=self._work.journal_id,
+                )  # fmt: skip
             except BackendError as error:
                 late_s = 0.0 if error.kind in _ANSWERED else self._adapter.write_settles_s
                 try:

@@ -47,7 +47,8 @@ class Unmoved:
             words.append(str(doubt))
             if ran:
                 await work.observed("untouched", {}, "in doubt", changes=Changes(changed=True))
-                fix = "; ".join(self._adapter.manual_commands(self._traffic.before.weights))
+                before = self._traffic.before.weights
+                fix = "; ".join(self._adapter.manual_commands(before)) if before else error.fix
                 error = replace(error, fix=fix)
         else:
             await work.end("untouched", "succeeded", proof)

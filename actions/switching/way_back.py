@@ -43,7 +43,7 @@ class WayBack:
         await work.released("it goes back")
         await work.set("rolling_back", "shift-back", error, by_hand=by_hand, kind=error.kind)
         found = await self._traffic.seen()
-        if found is None or not found.weights:
+        if found is None or not (found.weights or (found.edited and by_hand)):
             await self._stuck(f"{error.message}; and what is live is unknown", error)
             return
         if not self._traffic.is_ours(found):

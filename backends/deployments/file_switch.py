@@ -31,6 +31,7 @@ from backends.deployments.switch_format import (
     JsonForm,
     TemplateForm,
     check_weights,
+    edit_finding,
     refuse_older_fence,
     template_problem,
 )
@@ -117,12 +118,17 @@ class FileSwitch:
     async def deployment(self) -> Deployment:
         """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
         control = await self._control()
-        return await self._sides.deployment(self._service, control, control.detail or shares_words(control.weights))
+        said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
+        return await self._sides.deployment(self._service, control, said)
 
     async def observe(self) -> SwitchState:
         """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
         (`mixed`), and `detail` begins with ARMED. Raises BackendError where it is there and can not be read."""
-        return await asyncio.to_thread(self._observe)
+        found = await asyncio.to_thread(self._observe)
+        if found.weights or not found.edited:
+            return found
+        says, anew = await self._sides.anew(self.manual_commands, self._config.colors[0])
+        return replace(found, detail=f"{found.detail}; {says}\n{anew}")
 
     async def color_health(self, color: str) -> ColorState:
         """`color` at its own health URL. Never raises."""
@@ -144,14 +150,15 @@ class FileSwitch:
         found, directory = await self.observe(), self._path.resolve().parent
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the file's directory")
+        edits = [edit_finding(self._path, found)] if found.edited and (found.weights or expected.over) else []
         if found.weights and found.detail:
             fix = "reload, or write it again"
-            return [Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
+            return [*edits, Finding(level="warning", code="switch-armed", text=found.detail, fix=fix)]
         if problem := await asyncio.to_thread(self._run, self._config.validate):
             text = f"validate refuses the file as it is, before any change: {problem}"
             fix = "correct it, then plan anew"
-            return [Finding(level="block", code="switch-validate", text=text, fix=fix, overridable=True)]
-        return []
+            return [*edits, Finding(level="block", code="switch-validate", text=text, fix=fix, overridable=True)]
+        return edits
 
     async def shift(
         self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
@@ -205,14 +212,7 @@ class FileSwitch:
         finish = from_anywhere(self._base_dir, self._config.validate, self._config.reload, remove)
         armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
         file = self._form.read(content)
-        if not file.weights:
-            return replace(file, detail=f"{file.detail}\n{self._anew()}")
         return in_force(file, mark.read(), armed)
-
-    def _anew(self) -> str:
-        first = self._config.colors[0]
-        full = {color: 100 if color == first else 0 for color in self._config.colors}
-        return f"write it anew, say with {first.upper()}: {' && '.join(self.manual_commands(full))}"
 
     def _by_hand(self, weights: dict[str, int]) -> bytes:
         """What a person would write over the file as it is now: the number of the write goes on."""
@@ -225,11 +225,11 @@ class FileSwitch:
     def _as_expected(self, path: Path, expected: SwitchState) -> tuple[bytes, SwitchState]:
         before = read_bounded(path, MAX_BYTES)
         found = self._in_force(before) if before is not None else None
-        if before is None or found is None or not found.weights:
+        if before is None or found is None or not (found.weights or (found.edited and expected.over)):
             why = first_line(found.detail) if found else "no such file"
             raise BackendError("conflict", f"{self._path}: {why}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
-            said = f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            said = found.edited or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
             raise BackendError("conflict", f"{self._path}: {said}: changed")
         return before, found
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -75,6 +76,17 @@ class UrlSides:
     async def data(self) -> TruthLayer:
         """What one fresh request says is live. Never raises."""
         return await data_layer(self._probe, self._colors, self._probe_timeout_s)
+
+    async def anew(self, commands: Callable[[dict[str, int]], list[str]], likely: str) -> tuple[str, str]:
+        """How a control object that nobody can read is written anew, so that no traffic moves: what a fresh request
+        proves about who answers, and the commands for that side; for `likely` where none does. Never raises."""
+        seen = await self.data()
+        side = seen.value if seen.value in self._colors else likely
+        says = f"a fresh request says {side.upper()}: written anew so, no traffic moves"
+        if side != seen.value:
+            says = f"no fresh request proves a side: written anew, all traffic moves to {side.upper()}"
+        full = {color: 100 if color == side else 0 for color in self._colors}
+        return says, f"write it anew, say with {side.upper()}: {' && '.join(commands(full))}"
 
     async def _state(self, control: SwitchState, color: str) -> ColorState:
         exposition = self._expositions.get(color)

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.json_text import decode_text
+from backends.models import Finding
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -86,6 +88,14 @@ def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, j
         raise BackendError("conflict", message, fix=command("action watch", action))
 
 
+def edit_finding(path: Path, found: SwitchState) -> Finding:
+    """That a write drops what somebody changed in the file."""
+    text = f"{path}: {found.edited}: what was changed there is dropped by this write"
+    return Finding(
+        level="warning", code="changed-since", text=text, fix="see who changed it, and put it into the config"
+    )
+
+
 class JsonForm:
     """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z", "fence": 3, "journal": "…"}`, and
     `ended` with the stamp of an action that is over; other keys are kept as they are."""
@@ -99,15 +109,15 @@ class JsonForm:
         try:
             data: Any = decode_text(content, object)
         except msgspec.DecodeError as error:
-            return SwitchState(weights={}, revision=revision, detail=f"not JSON: {clean(str(error), 200)}")
+            return _unread(f"not JSON: {clean(str(error), 200)}", revision)
         if isinstance(data, dict) and _ENDED in data:
             revision = revision_of(_formatted({key: value for key, value in data.items() if key != _ENDED}))
         weights = data.get("weights") if isinstance(data, dict) else None
         if not isinstance(weights, dict):
-            return SwitchState(weights={}, revision=revision, detail='no object "weights"')
+            return _unread('no object "weights"', revision)
         problem = check_weights(weights, self._colors)
         if problem:
-            return SwitchState(weights={}, revision=revision, detail=problem)
+            return _unread(problem, revision)
         full = {color: weights.get(color, 0) for color in self._colors}
         stamp, fence, journal = data.get("stamp"), data.get("fence"), data.get("journal")
         return SwitchState(
@@ -124,7 +134,7 @@ class JsonForm:
         self, before: bytes, weights: dict[str, int], stamp: str, at: datetime, fence: int = 0, journal: str = ""
     ) -> bytes:
         """The new content; the generation goes up by one."""
-        data = decode_text(before, dict[str, Any]) if before else {}
+        data = _kept(before)
         data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
         for key, value in (("fence", fence), ("journal", journal), (_ENDED, "")):
             data.pop(key, None)
@@ -139,19 +149,27 @@ class JsonForm:
 
 class StampedForm:
     """Text of our own with a stamp in one comment. `body` makes it from weights, stamp and generation, with `{stamp}`
-    once where a comment may stand; it raises ValueError for weights that such a text can not say."""
+    once where a comment may stand; it raises ValueError for weights that such a text can not say. `as_written`: whether
+    an edited text surely sends traffic where the one that was written does; by default where no word of it differs."""
 
-    def __init__(self, colors: tuple[str, ...], comment: str, body: Callable[[dict[str, int], str, int], str]) -> None:
+    def __init__(
+        self,
+        colors: tuple[str, ...],
+        comment: str,
+        body: Callable[[dict[str, int], str, int], str],
+        as_written: Callable[[str, str], bool] | None = None,
+    ) -> None:
         self._colors = colors
         self._comment = comment
         self._body = body
+        self._as_written = as_written or self._same_words
 
     def read(self, content: bytes) -> SwitchState:
         """As `JsonForm.read`."""
         revision = revision_of(content)
 
         def unknown(detail: str) -> SwitchState:
-            return SwitchState(weights={}, revision=revision, detail=detail)
+            return _unread(detail, revision)
 
         try:
             text = content.decode("utf-8")
@@ -166,9 +184,13 @@ class StampedForm:
         except msgspec.DecodeError as error:
             newer = self._newer(told, revision, str(error), _digest(text.replace(line, "", 1)))
             return newer or unknown(f"the stamp is damaged: {clean(str(error), 200)}")
-        if stamp.digest != _digest(text.replace(line, "", 1)):
-            return unknown("edited by hand since it was written: its text is not that of its stamp")
         problem = check_weights(stamp.weights, self._colors)
+        edited = ""
+        if stamp.digest != _digest(text.replace(line, "", 1)):
+            edited = "edited by hand since it was written"
+            if problem or not self._is_as_written(text.replace(line, "", 1), stamp):
+                return unknown(f"{edited}: its text is not that of its stamp")
+            edited += ", and who is live is as it was written"
         if problem:
             return unknown(problem)
         weights = {color: stamp.weights.get(color, 0) for color in self._colors}
@@ -178,8 +200,21 @@ class StampedForm:
             revision = revision_of(text.replace(line, self._line(open_), 1).encode())
         return SwitchState(
             weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence,
-            journal=clean(journal.removesuffix(_ENDS), 64), ended=ended,
+            journal=clean(journal.removesuffix(_ENDS), 64), ended=ended, edited=edited,
         )  # fmt: skip
+
+    def _is_as_written(self, text: str, stamp: Stamp) -> bool:
+        """Whether an edited text still sends traffic where its stamp says."""
+        try:
+            full = {color: stamp.weights.get(color, 0) for color in self._colors}
+            made = self._body(full, stamp.stamp, stamp.generation).replace("{stamp}", "", 1)
+        except ValueError:
+            return False
+        return self._as_written(text, made)
+
+    def _same_words(self, text: str, made: str) -> bool:
+        """Nothing but comments and spaces differs."""
+        return _words(text, self._comment) == _words(made, self._comment)
 
     def _newer(self, told: str, revision: str, why: str, digest: str) -> SwitchState | None:
         """A stamp of other fields, as a newer program may write it: its weights hold where its text was not edited."""
@@ -277,6 +312,23 @@ def template_problem(template: str, colors: tuple[str, ...]) -> str:
 
 def _tokens(template: str) -> list[str]:
     return re.findall(r"\{\w+\}", template)
+
+
+def _unread(detail: str, revision: str) -> SwitchState:
+    return SwitchState(weights={}, revision=revision, detail=detail, edited=detail)
+
+
+def _kept(before: bytes) -> dict[str, Any]:
+    """What a new content keeps of the one before: nothing of one that can not be read."""
+    try:
+        return decode_text(before, dict[str, Any]) if before else {}
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _words(text: str, comment: str) -> list[list[str]]:
+    lines = (line.split() for line in text.splitlines() if not line.lstrip().startswith(comment))
+    return [words for words in lines if words]
 
 
 def _digest(body: str) -> str:

@@ -19,6 +19,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
     one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
     `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
+    `edited`: what somebody else did to it, in words; with weights, who is live is as it was written all the same.
+    `over`: of an `expected` without weights: a way back, which may write over what was edited.
     """
 
     weights: dict[str, int]
@@ -29,6 +31,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     journal: str = ""
     ended: bool = False
     odd_mark: str = ""
+    edited: str = ""
+    over: bool = False
 
     @property
     def live(self) -> str:

@@ -50,7 +50,7 @@ class Include(Struct, frozen=True, kw_only=True):
         """The text, with `{stamp}` where the comment goes. Raises ValueError for a split in mode `upstream`."""
         live = [color for color, weight in weights.items() if weight > 0]
         parts = [
-            "# Written by tealdeck for nginx's http { }. What is changed here by hand is not written over.",
+            "# Written by tealdeck for nginx's http { }. What is changed here by hand goes with the next switch.",
             "{stamp}",
         ]
         if self.mode == "upstream":

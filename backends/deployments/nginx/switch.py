@@ -34,12 +34,14 @@ from backends.deployments.file_store import (
     run_command,
     write_command,
 )
+from backends.deployments.nginx.edits import as_written
 from backends.deployments.nginx.include import Include, Mode, Running, accepting_workers, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
     StampedForm,
     check_weights,
+    edit_finding,
     percent,
     refuse_older_fence,
     revision_of,
@@ -123,7 +125,7 @@ class NginxSwitch:
         self._base_dir = context.base_dir
         self._path = path_of(config.include, context.base_dir)
         self._pid_file = path_of(config.pid_file, context.base_dir) if config.pid_file else None
-        self._form = StampedForm(config.colors, "#", config.made().body)
+        self._form = StampedForm(config.colors, "#", config.made().body, as_written)
         self._sides = UrlSides(config, context.http)
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
@@ -153,7 +155,7 @@ class NginxSwitch:
             control = await self.observe()
         except BackendError as error:
             control = SwitchState(weights={}, revision="", detail=error.message)
-        said = control.detail or shares_words(control.weights)
+        said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
         return await self._sides.deployment(self._service, control, said)
 
     async def observe(self) -> SwitchState:
@@ -165,7 +167,14 @@ class NginxSwitch:
             full = {color: 100 if color == first else 0 for color in self._config.colors}
             begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
             return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file\n{begin}")
-        return self._both(content, await running(self._config.stamp_url, self._config.colors))
+        runs = await running(self._config.stamp_url, self._config.colors)
+        found = self._both(content, runs)
+        if found.weights:
+            return found
+        runs_on = SwitchState(weights=runs.shares, revision="").live
+        likely = runs_on if runs_on in self._config.colors else self._config.colors[0]
+        says, anew = await self._sides.anew(lambda weights: self.manual_commands(weights)[:-1], likely)
+        return replace(found, detail=f"{found.detail}; {says}\n{anew}")
 
     async def endpoints(self) -> TruthLayer:
         """The sides that nginx sends traffic to, each asked at its own health URL. Raises BackendError."""
@@ -185,7 +194,7 @@ class NginxSwitch:
         Raises BackendError: `auth` where the file can not be replaced, `config` for a split that can not be written.
         """
         found = await self.observe()
-        if not found.weights:
+        if not found.weights and not (found.edited and expected.over):
             return [
                 Finding(level="block", code="nginx-include", text=first_line(found.detail), fix="put it right by hand")
             ]
@@ -193,15 +202,18 @@ class NginxSwitch:
         directory = self._path.resolve().parent
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the include's directory")
+        edits = [edit_finding(self._path, found)] if found.edited else []
         problem = await self._run(self._config.validate)
         if problem:
             text = f"nginx refuses its configuration as it is, before any change: {problem}"
-            return [Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
-        if found.detail:
+            if found.edited and expected.over:  # it may be the edit: whether it takes ours is asked before a reload
+                return [*edits, Finding(level="warning", code="nginx-config", text=text)]
+            return [*edits, Finding(level="block", code="nginx-config", text=text, fix="correct it, then plan anew")]
+        if found.weights and found.detail:
             fix = "reload, or restore the file"
-            return [Finding(level="warning", code="nginx-armed", text=first_line(found.detail), fix=fix)]
-        text = f"nginx takes its configuration, and {self._config.stamp_url} proves {found.live.upper()}"
-        return [Finding(level="ok", code="nginx-config", text=text)]
+            return [*edits, Finding(level="warning", code="nginx-armed", text=first_line(found.detail), fix=fix)]
+        proves = f", and {self._config.stamp_url} proves {found.live.upper()}" if found.weights else ""
+        return [*edits, Finding(level="ok", code="nginx-config", text=f"nginx takes its configuration{proves}")]
 
     async def shift(
         self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
@@ -261,11 +273,7 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            runs_on = SwitchState(weights=runs.shares, revision="").live
-            side = runs_on if runs_on in self._config.colors else self._config.colors[0]
-            commands = self.manual_commands({color: 100 if color == side else 0 for color in self._config.colors})
-            anew = f"write it anew, say with {side.upper()}: {' && '.join(commands[:-1])}"
-            return SwitchState(weights={}, revision=revision, detail=f"{self._path}: {file.detail}\n{anew}")
+            return replace(file, revision=revision, detail=f"{self._path}: {file.detail}")
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
@@ -305,10 +313,14 @@ class NginxSwitch:
         if before is None:
             raise BackendError("conflict", f"{self._path}: no such file: not written over")
         found = self._both(before, await running(self._config.stamp_url, self._config.colors))
-        if not found.weights:
+        if not found.weights and not (found.edited and expected.over):
             raise BackendError("conflict", f"{first_line(found.detail)}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
-            said = first_line(found.detail) or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            said = (
+                first_line(found.detail)
+                or found.edited
+                or f"it says {shares_words(found.weights)}, stamp {found.stamp or 'none'}"
+            )
             raise BackendError("conflict", f"{self._path}: {said}: changed")
         return before, found
 

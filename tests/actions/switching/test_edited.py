@@ -1,0 +1,40 @@
+"""The way back is in nobody's way: also where somebody edited the switch so that nobody can read it."""
+
+from pathlib import Path
+
+from actions.models import Consent
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
+from tests.actions.orders.test_orders import in_phase
+from tests.two_colors import TwoColors
+
+BLUE = {"blue": 100, "green": 0}
+
+
+async def test_a_rollback_writes_over_an_edit(house: House, service: TwoColors) -> None:
+    await house.order(ANALYTICS_FLIP)
+    service.router_frozen = "green"
+    service.switch.write_text("{ by hand")
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    assert not plan.blocked, plan.findings
+    assert [(found.code, found.level) for found in plan.findings if found.code == "changed-since"] == [
+        ("changed-since", "warning")
+    ]
+    flip = await house.gate.plan(ANALYTICS_FLIP)
+    (block,) = [found for found in flip.findings if found.code == "truth-unknown"]
+    assert "GREEN" in block.fix.partition(": ")[0], "what answers now"
+    service.router_frozen = None
+    service.router_says = (200, "blue")  # the router follows what it could read last
+    ended = await house.ended(await house.order(ANALYTICS_ROLLBACK))
+    assert (ended.status, service.weights()) == ("succeeded", BLUE), ended.error
+
+
+async def test_an_open_flip_takes_itself_back_over_an_edit(tmp_path: Path, service: TwoColors) -> None:
+    async with House(tmp_path / "state", service, bake="600s") as house:
+        opened = await in_phase(house, "bake", ANALYTICS_FLIP)
+        service.router_says = (200, "green")
+        service.switch.write_text("{ by hand")
+        await house.stands(opened, "conflict")
+        service.router_says = (200, "blue")
+        await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), Consent(confirmed=True))
+        ended = await house.ended(opened)
+    assert (ended.status, service.weights()) == ("rolled_back", BLUE), ended.error
