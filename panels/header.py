@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from backends.models import Deployment, Health
 from panels.columns import Cell, Line, Moment, Tone, crop, line_width
-from panels.kinds.deployments import color_tone
+from panels.kinds.deployments import color_tone, unwatched
 from panels.lines import Lines, sides
 from panels.widths import display_width
 from panels.words import UNICODE, Symbols, zone_name
@@ -119,11 +119,13 @@ class Header(Lines):
                 continue
             line += [Cell(f"   live {service}", "muted"), Cell(item.live.upper(), tone), Cell(version)]
             line += [Cell(f" FROZEN by {item.freeze.by.partition('@')[0]}", "warning")] if item.freeze else []
+            line += [Cell(" PAUSED", "warning")] if unwatched(item) else []
         return [*line, Cell(f" +{len(self._live) - most}", "muted")] if len(self._live) > most else line
 
 
 class Trouble(Struct, frozen=True):
-    """One thing of the strip: a check, a lost source or an open action; `item` is what opens of it."""
+    """One thing of the strip: a check, a lost source, an open action or a pause that nobody watches; `item` is what
+    opens of it."""
 
     tone: Tone
     symbol: str

@@ -16,6 +16,7 @@ from console.reading.health import panel_health
 from panels.columns import Tone
 from panels.header import Trouble
 from panels.kinds.deployments import action_words as deployment_action
+from panels.kinds.deployments import controller_words, unwatched
 from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event
 from panels.sources import Source
@@ -118,9 +119,9 @@ def troubles(
     over: Collection[str | None] = (),
     blind: str = "",
 ) -> list[Trouble]:
-    """What is not ok among open actions, checks and sources, the worst first, and what is said of the journal; an
-    action that goes on comes before what only warns. Snapshots may be older than the journal: of actions that are
-    `over` nothing is said. `blind`: why it can not be read."""
+    """What is not ok among open actions, pauses that nobody watches, checks and sources, the worst first, and what is
+    said of the journal; an action that goes on comes before what only warns. Snapshots may be older than the journal:
+    of actions that are `over` nothing is said. `blind`: why it can not be read."""
     found: list[tuple[int, Trouble]] = []
     for snapshot in store.snapshots():
         source = source_of(snapshot, now)
@@ -138,6 +139,8 @@ def troubles(
     for item in store.items("deployments"):
         if isinstance(item, Deployment) and item.action and item.action not in listed:
             orders.append(Trouble("strong", "@", f"{item.service}: {deployment_action(item, now)}"))
+        if isinstance(item, Deployment) and unwatched(item):
+            orders.append(Trouble("warning", symbols.warning, f"{item.service}: {controller_words(item)}"))
     if blind := blind or who_acts_unknown(store):
         orders.insert(0, Trouble("unknown", symbols.unknown, blind))
     said = [Trouble("warning", symbols.warning, note.text) for note in notes]

@@ -1,6 +1,6 @@
 """Services as blocks: which color is live, what each side serves and how it does, and the way back."""
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from backends.command_line import command
 from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, severity_rank
@@ -36,7 +36,7 @@ def why_in_full(item: Deployment) -> str:
     """Why it is not known to be well: its live side, else what its layers say, else a side without traffic, which is no
     way back then; empty where there is nothing to say. Further lines are how that is put right."""
     if said := next(iter(failures(item)), ""):
-        return said
+        return f"{said}; {controller_words(item)}" if unwatched(item) else said
     if said := controller_words(item):
         return said
     layers = (item.truth.control, item.truth.endpoints, item.truth.data)
@@ -61,7 +61,16 @@ def controller_words(item: Deployment) -> str:
     stage = f" {view.stage}" if view.stage else ""
     steps = f" ({view.step} of {view.steps_total})" if view.step and view.steps_total else ""
     message = view.message.removeprefix(f"{view.stage}, ") if view.stage else view.message
-    return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {message}" if message else "")
+    said = [message] if message else []
+    if view.phase == "paused" and view.paused_until is not None and view.then not in message:
+        said.append(f"it {view.then} at {local_words(view.paused_until, UTC)}")
+    said += ["no action of ours watches it"] if unwatched(item) else []
+    return f"{view.phase.replace('_', ' ').upper()}{stage}{steps}" + (f": {', '.join(said)}" if said else "")
+
+
+def unwatched(item: Deployment) -> bool:
+    """Whether its controller waits, and no action of ours that would tell of it is open."""
+    return item.controller is not None and item.controller.phase == "paused" and item.action is None
 
 
 def failures(item: Deployment) -> list[str]:

@@ -1,7 +1,7 @@
 """What each kind of thing says: the worst first, its reason in one line, its counts in the title."""
 
 from dataclasses import dataclass
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
@@ -331,7 +331,9 @@ def test_what_a_controller_waits_for_is_loud() -> None:
         "paused", stage="POST_SCALE_UP", step=4, steps_total=10, message="it PROMOTES ITSELF at 03:40 UTC"
     )
     lines = block(item, 100)
-    assert lines[1] == "▲ PAUSED POST_SCALE_UP (4 of 10): it PROMOTES ITSELF at 03:40 UTC"
+    waits = "PAUSED POST_SCALE_UP (4 of 10): it PROMOTES ITSELF at 03:40 UTC"
+    assert lines[1] == f"▲ {waits}, no action of ours watches it"
+    assert block(replace(item, action="A1"), 100)[1] == f"▲ {waits}"
     assert item.health == "warning"
     assert deployments.why_not_well(item).startswith("PAUSED POST_SCALE_UP")
     assert "back to 2.4.0: ready, not instant" in lines[-1]
@@ -342,3 +344,19 @@ def test_a_controller_at_work_is_no_fault_and_one_at_rest_is_not_told() -> None:
     assert deployments.health(item) == "running"
     assert block(item, 100)[1].endswith("PROGRESSING SCALE_UP: 1 of 3 new tasks running")
     assert deployments.controller_words(controlled("healthy", message="completed")) == ""
+
+
+def test_a_pause_that_nobody_watches_is_said_with_its_end_by_every_reader() -> None:
+    until = datetime.now(UTC).replace(hour=3, minute=40)
+    item = controlled("paused", stage="READY_WAIT", message="", paused_until=until, then="rolls back by itself")
+    said = "PAUSED READY_WAIT: it rolls back by itself at 03:40 UTC, no action of ours watches it"
+    sick = replace(item, colors={**item.colors, "stable": replace(item.colors["stable"], healthy=False)})
+    assert PORT.reading is not None
+    assert PORT.reading.says is not None
+    assert PORT.reading.problems is not None
+    for each, word in ((item, "warning"), (sick, "critical")):
+        assert said in PORT.reading.says(each)
+        assert [problem.state for problem in PORT.reading.problems([each])] == [word]
+        assert any(said in line for line in reasons([each]))
+        assert deployments.unwatched(each)
+    assert not deployments.unwatched(replace(item, action="A1"))

@@ -1,14 +1,18 @@
 """What is worst or most dangerous is the loudest on the screen, with and without colors."""
 
+from unittest import mock
+
 import pytest
+from msgspec.structs import replace
 from rich.color import Color
 from rich.style import Style
 from textual.filter import Monochrome
+from textual.geometry import Size
 
 from actions.models import Request
 from console.screens.plan import PlanScreen
 from panels.colorless import colorless
-from panels.columns import text_of
+from panels.columns import Moment, text_of
 from panels.header import Trouble
 from panels.theme import styles_of
 from panels.themes import THEMES, default_theme
@@ -130,3 +134,24 @@ def test_a_critical_check_stands_before_an_action_that_goes_on() -> None:
     tones = [each.tone for each in found]
     assert tones.index("critical") < tones.index("strong")
     assert [each.symbol for each in found if each.tone == "strong"] == ["@", "@"]
+
+
+def test_a_pause_of_a_controller_that_nobody_watches_stands_in_the_strip_and_in_the_header() -> None:
+    from console.screens.readings import troubles
+    from panels.header import Header, Place
+    from panels.words import UNICODE
+    from tests.panels.test_kinds import controlled
+
+    item = controlled("paused", stage="READY_WAIT", message="READY_WAIT, it rolls back by itself at 03:40 UTC")
+    for action, there in ((None, True), ("A1", False)):
+        session = FakeSession()
+        session.put("deployments", "analytics", replace(item, action=action))
+        found = troubles(session.store, [], (), NOW, UNICODE, over=("A1",))
+        said = "analytics: PAUSED READY_WAIT: it rolls back by itself at 03:40 UTC, no action of ours watches it"
+        assert [(each.tone, each.text) for each in found] == ([("warning", said)] if there else [])
+        header = Header(Place(name="production", title="analytics"))
+        with mock.patch.object(Header, "repaint"), mock.patch.object(Header, "size", Size(200, 1)):
+            header.show(
+                Place(name="production", title="analytics"), "warning", [replace(item, action=action)], Moment(NOW)
+            )
+            assert (" PAUSED" in text_of(header.line(0))) == there
