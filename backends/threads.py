@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -29,9 +30,9 @@ class DaemonThreads:
         self._end.atexit = False
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Queue `work`; a future that is cancelled before its turn is never run."""
+        """Queue `work`, in the context of here; a future that is cancelled before its turn is never run."""
         future: Future[T] = Future()
-        self._jobs.put((future, work))
+        self._jobs.put((future, partial(copy_context().run, work)))
         if self._count < self._size:
             self._count += 1
             threading.Thread(target=_work, args=(self._jobs,), name=self._name, daemon=True).start()

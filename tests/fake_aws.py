@@ -66,12 +66,13 @@ class Fault(Struct):
 
 
 class FakeAws:
-    """Where it is: `endpoint_url` for every service."""
+    """Where it is: `endpoint_url` for every service; its clock is `ahead_s` ahead of this host's."""
 
     def __init__(self, behind: str) -> None:
         self.answers: dict[str, Answer] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.problems: list[Exception] = []
+        self.ahead_s = 0.0
         self._behind = behind
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -192,6 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Silent."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((time.time() if timestamp is None else timestamp) + self.aws.ahead_s)
 
     def handle_one_request(self) -> None:
         try:

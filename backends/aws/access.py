@@ -9,13 +9,15 @@ Without any of it the credentials are those that the AWS command line would use 
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends.aws.errors import aws_error
 from backends.aws.lifetime import Ends, ends_before
+from backends.aws.witness import Look, show_to_witnesses
 from backends.credentials import refuse_bad_url
 from backends.errors import BackendError
 from backends.proxies import has_proxy, proxy_for
@@ -153,6 +155,23 @@ class AwsSession:
             self._caller = Caller(clean(str(found.get("Account", "")), 20), clean(str(found.get("Arn", "")), 300))
         return self._caller
 
+    @property
+    def known_caller(self) -> Caller | None:
+        """Who calls, where that was asked."""
+        return self._caller
+
+    @property
+    def reached_as(self) -> AwsAccess:
+        """What its caller depends on: of two that are equal the same one calls."""
+        return structs.replace(self._access, region="", account="")
+
+    def look(self, look: Look) -> None:
+        """Read once for whoever witnesses it: what comes of it is nobody's fault. Raises nothing."""
+        import botocore.exceptions
+
+        with suppress(BackendError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, AttributeError):
+            getattr(self.client(look.service, attempts=1), look.operation)(**look.request)
+
     def client(self, service: str, *, attempts: int) -> Any:
         """A new client; `attempts` in all: 1 for writes. Raises BackendError(config)."""
         import botocore.exceptions
@@ -187,6 +206,7 @@ class AwsSession:
             how = how.merge(botocore.config.Config(proxies=dict.fromkeys(("http", "https"), proxy) if proxy else {}))
             client = make(service, endpoint_url=endpoint, config=how, **region, **keys)
         client.meta.events.register("before-send", _learn_token)
+        show_to_witnesses(client, self)
         return client
 
     def _must_be(self, account: str) -> None:

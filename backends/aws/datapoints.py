@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from backends.aws.account import Account
+from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.redaction import quoted
 
@@ -32,6 +33,16 @@ class Stat(Struct, frozen=True):
         dimensions = [{"Name": key, "Value": value} for key, value in self.dimensions]
         metric = {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions}
         return {"Id": name, "MetricStat": {"Metric": metric, "Period": period_s, "Stat": self.statistic}}
+
+
+METRIC_LOOK = Look(
+    "cloudwatch", "get_metric_data",
+    {
+        "MetricDataQueries": [Stat("AWS/SQS", "NumberOfMessagesSent", (), "Sum").asked("teal", 60)],
+        "StartTime": datetime.fromtimestamp(0, UTC), "EndTime": datetime.fromtimestamp(60, UTC),
+    },
+)  # fmt: skip
+"""Whether any can be asked for: that right knows no resources."""
 
 
 async def datapoints(

@@ -2,6 +2,7 @@
 is missing by the name that a policy calls it."""
 
 import re
+from typing import Any
 
 from backends.errors import BackendError, ErrorKind
 from backends.http import connection_words
@@ -33,12 +34,30 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 _ENDED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _NAMED_RIGHT = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 # The names of services in policies, where they are not those of boto3.
-_IN_POLICIES = {"elbv2": "elasticloadbalancing"}
+_IN_POLICIES = {"elbv2": "elasticloadbalancing", "stepfunctions": "states", "mwaa": "airflow"}
+
+
+_RIGHTS = {"s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject"}
 
 
 def right_of(service: str, operation: str) -> str:
     """What a policy calls it: `elasticloadbalancing:ModifyRule`."""
-    return f"{_IN_POLICIES.get(service, service)}:{operation}"
+    right = f"{_IN_POLICIES.get(service, service)}:{operation}"
+    return _RIGHTS.get(right, right)
+
+
+def refused_right(response: dict[str, Any], service: str, operation: str) -> str:
+    """The right that an answer of botocore says is missing; empty where it says nothing of the kind. `service` and
+    `operation` (`ModifyRule`) were asked."""
+    said = response.get("Error", {})
+    code, message = str(said.get("Code", "")), str(said.get("Message") or "")
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    kind = _KIND_OF_CODE.get(code) or ("not_found" if _MISSING.search(code) else None) or _KIND_OF_CODE.get(str(status))
+    named = _NAMED_RIGHT.search(message)
+    denied = code in _DENIED or (kind == "auth" and code not in _KIND_OF_CODE)
+    if not denied or not (service or named):
+        return ""
+    return named[1] if named else right_of("sts" if operation == "AssumeRole" else service, operation)
 
 
 def aws_error(error: Exception, where: str, *, service: str = "", profile: str = "") -> BackendError:
@@ -96,12 +115,8 @@ def _of_an_answer(error: "Exception", where: str, service: str) -> BackendError:
     if kind is None:
         kind = "unreachable" if isinstance(status, int) and status >= 500 else "malformed"
     words = ": ".join(filter(None, (code, message))) or f"HTTP {status}"
-    operation = str(getattr(error, "operation_name", ""))
-    named = _NAMED_RIGHT.search(message)
-    denied = code in _DENIED or (kind == "auth" and code not in _KIND_OF_CODE)
-    if denied and (service or named):
-        of = "sts" if operation == "AssumeRole" else service
-        right = named[1] if named else right_of(of, operation)
+    right = refused_right(response, service, str(getattr(error, "operation_name", "")))
+    if right:
         fix = f"allow {right} to this role or user (docs/aws.md has the policy)"
         return BackendError("auth", f"{where}: no right {right}: {quoted(words)}", fix=fix, status=status)
     failed = _failed(kind, where, words, status)

@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
-from backends.aws.datapoints import Points, Stat, datapoints
+from backends.aws.datapoints import METRIC_LOOK, Points, Stat, datapoints
+from backends.aws.witness import Look
 from backends.checks.amazon import READS, looked
 from backends.checks.findings import Findings, Limits
 from backends.checks.latency import LatencyLimits
@@ -101,6 +102,10 @@ class KinesisCheck:
         return await looked(
             self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
         )
+
+    def looks(self) -> list[Look]:
+        """The metrics, which are asked for where the stream has answered."""
+        return [METRIC_LOOK] if self._stats() else []
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

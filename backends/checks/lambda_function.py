@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
-from backends.aws.datapoints import Points, Stat, datapoints
+from backends.aws.datapoints import METRIC_LOOK, Points, Stat, datapoints
+from backends.aws.witness import Look
 from backends.checks.amazon import READS, looked
 from backends.checks.findings import Findings, Limits
 from backends.checks.latency import LatencyLimits
@@ -113,6 +114,16 @@ class LambdaCheck:
         return await looked(
             self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
         )
+
+    def looks(self) -> list[Look]:
+        """What is asked where the function has answered, and has been called."""
+        if not self._wanted():
+            return []
+        found = [METRIC_LOOK]
+        if "concurrency" not in self._config.skip:
+            found.append(Look("lambda", "get_function_concurrency", {"FunctionName": self._function}))
+            found.append(Look("lambda", "get_account_settings"))
+        return found
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

@@ -21,7 +21,8 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
-from backends.aws.datapoints import Stat, datapoints
+from backends.aws.datapoints import METRIC_LOOK, Stat, datapoints
+from backends.aws.witness import Look
 from backends.checks.amazon import READS, looked
 from backends.checks.findings import Findings, Limits
 from backends.checks.latency import LatencyLimits
@@ -102,6 +103,10 @@ class SqsCheck:
         return await looked(
             self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
         )
+
+    def looks(self) -> list[Look]:
+        """The metric, which is asked for where the queue has answered."""
+        return [] if "age" in self._config.skip else [METRIC_LOOK]
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

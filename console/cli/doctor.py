@@ -17,6 +17,8 @@ from panels.words import NOTHING, UNICODE, amount
 
 HEADERS = ("STATE", "WHAT", "NAME", "TYPE", "REACHED", "AUTHORIZED", "MAY", "MS", "SKEW S", "DETAIL")
 RIGHT = (False, False, False, False, False, False, False, True, True)
+AS = "AWS AS"
+"""Only where something reaches AWS: the detail stays last."""
 
 
 @click.command()
@@ -40,14 +42,23 @@ def doctor(common: Common) -> int:
 
 
 def _table(found: Sequence[Diagnosis]) -> list[str]:
+    aws = any(each.region or each.identity for each in found)
+
     def row(each: Diagnosis) -> list[str]:
         state = f"{UNICODE.of(each.health)} {each.health}"
         numbers = (amount(each.latency_ms), amount(each.clock_skew_s, digits=1))
         known = (_word(each.reachable), _word(each.authorized), ", ".join(each.may))
         detail = f"{each.detail} ({each.fix})" if each.fix else each.detail
-        return [state, each.subject, each.name, each.type, *known, *numbers, detail]
+        who = [_who(each)] if aws else []
+        return [state, each.subject, each.name, each.type, *known, *numbers, *who, detail]
 
-    return table([row(each) for each in found], headers=HEADERS, right=RIGHT)
+    headers = (*HEADERS[:-1], AS, HEADERS[-1]) if aws else HEADERS
+    return table([row(each) for each in found], headers=headers, right=RIGHT)
+
+
+def _who(found: Diagnosis) -> str:
+    """Account, region and the name in the ARN, whose begin says the account again."""
+    return " ".join(filter(None, (found.account, found.region, found.identity.rpartition(":")[2]))) or NOTHING
 
 
 def _word(known: bool | None) -> str:

@@ -1,7 +1,7 @@
 """What of a context works, seen from this host. Everything is asked once, side by side, and nothing is changed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actions.journal.journal import Journal
+from backends.aws.witness import Witness
 from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
 from backends.models import CheckResult, Finding, Health, worst
@@ -26,6 +27,7 @@ from console.ports.entry import Entry
 from console.ports.record import Port
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.ports.table import PORTS
+from console.printing.aws import Identities, Identity
 from console.reading.adapters import Adapters
 from console.reading.asking import ask
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
@@ -43,7 +45,8 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
 
     `reachable` and `authorized` are None where that is not known. `latency_ms` is that of the first read, connecting
     included. `clock_skew_s`: how far the server's clock is ahead of ours, where it says the time. `may`: what can be
-    done from here.
+    done from here. `account`, `identity` (an ARN) and `region` are what AWS says of who asks it; `missing_rights` are
+    those that reads were refused for, as policies call them.
     """
 
     subject: str
@@ -55,6 +58,10 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     may: tuple[str, ...] = ()
     latency_ms: int | None = None
     clock_skew_s: float | None = None
+    account: str = ""
+    identity: str = ""
+    region: str = ""
+    missing_rights: tuple[str, ...] = ()
     detail: str = ""
     fix: str = ""
 
@@ -67,9 +74,11 @@ async def diagnose(
     context = selection.context
     adapters = Adapters(context, DatedHttp())
     skews: dict[SourceKey, list[float]] = {}
+    aws = _Aws(Identities(), {})
     try:
-        snapshots = await asked(adapters, skews, deadline_s)
+        snapshots = await asked(adapters, skews, deadline_s, aws)
         found = [_of_backend(adapters, snapshot, skews.get(snapshot.key, [])) for snapshot in snapshots]
+        found = [_with_aws(each, aws.of(snapshot.key)) for each, snapshot in zip(found, snapshots, strict=True)]
         found = [_with_seen(each, [problem for problem in seen if _is_of(problem, each)]) for each in found]
     finally:
         await adapters.aclose()
@@ -114,9 +123,12 @@ def clock_skew(answer: Answer, received_at: datetime) -> float | None:
 
 
 async def asked(
-    adapters: Adapters, skews: dict[SourceKey, list[float]] | None = None, deadline_s: float = DEADLINE_S
+    adapters: Adapters,
+    skews: dict[SourceKey, list[float]] | None = None,
+    deadline_s: float = DEADLINE_S,
+    aws: "_Aws | None" = None,
 ) -> list[Snapshot]:
-    """What each entry answered, side by side; `skews` gets how far their clocks are off."""
+    """What each entry answered, side by side; `skews` gets how far their clocks are off, `aws` who they are to AWS."""
     skews = {} if skews is None else skews
     store = Store()
     sources: list[Source] = []
@@ -127,10 +139,49 @@ async def asked(
             while key in skews:
                 key, count = SourceKey(port, f"{entry.name} ({count + 1})"), count + 1
             skews[key] = []
-            sources.append(Source(key, entry.type, partial(_ask, adapters, entry, skews[key])))
+            fetch: Callable[[], Awaitable[Any]] = partial(_ask, adapters, entry, skews[key])
+            if aws is not None:
+                fetch = aws.seeing(adapters, entry, key, fetch, skews[key])
+            sources.append(Source(key, entry.type, fetch))
     feeds = [Feed(source, store, interval_s=deadline_s, deadline_s=min(deadline_s, DEADLINE_S)) for source in sources]
     await read_all(feeds, deadline_s=deadline_s)
     return [store.get(source.key) or Snapshot(key=source.key, type=source.type) for source in sources]
+
+
+class _Aws(Struct):
+    """What is seen of AWS while the entries are asked."""
+
+    identities: Identities
+    witnesses: dict[SourceKey, Witness]
+
+    def seeing(
+        self, adapters: Adapters, entry: Entry, key: SourceKey, fetch: Callable[[], Awaitable[Any]], skews: list[float]
+    ) -> Callable[[], Awaitable[Any]]:
+        """`fetch`, and what AWS says meanwhile."""
+        witness = self.witnesses[key] = Witness(skews=skews)
+        return partial(self.identities.asked, fetch, lambda: adapters.of(PORTS[entry.port], entry.name), witness)
+
+    def of(self, key: SourceKey) -> Identity | None:
+        """What is known of that entry; None where it asked AWS nothing."""
+        return self.identities.of(self.witnesses[key])
+
+
+def _with_aws(found: Diagnosis, aws: Identity | None) -> Diagnosis:
+    if aws is None:
+        return found
+    known = replace(
+        found, account=aws.account, identity=aws.identity, region=aws.region, missing_rights=aws.missing_rights
+    )
+    if not aws.missing_rights:
+        return known
+    new = [right for right in aws.missing_rights if right not in found.detail]
+    words = f"no right {', '.join(new)}" if new else ""
+    return replace(
+        known,
+        health=worst([found.health, "warning"]),
+        detail="; ".join(filter(None, (found.detail, words))),
+        fix=found.fix or "allow them to this role or user (docs/aws.md has the policy)",
+    )
 
 
 async def _ask(adapters: Adapters, entry: Entry, heard: list[float]) -> tuple[Any, ...]:

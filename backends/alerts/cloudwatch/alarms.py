@@ -34,6 +34,7 @@ from backends.alerts.matchers import exact_matchers, refuse_all_embracing
 from backends.aws.access import AwsAccess
 from backends.aws.account import MAX_PAGES, account_of
 from backends.aws.wire import told
+from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence
 from backends.ports import SilenceEffects, SilenceResult
@@ -114,6 +115,13 @@ class CloudWatchAlarms:
         self._labels = {alert.fingerprint: alert.labels for alert in alerts}
         there = {alarm.alarm_name for alarm in alarms}
         return [*alerts, *unread, *(await self._silent(there))]
+
+    def looks(self) -> list[Look]:
+        """What is asked where an alarm is red, and the mute rules."""
+        return [
+            Look("cloudwatch", "describe_alarm_history", {"MaxRecords": 1}),
+            Look("cloudwatch", "list_alarm_mute_rules", {"MaxRecords": 1}),
+        ]
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

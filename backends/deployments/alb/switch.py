@@ -25,6 +25,7 @@ from msgspec.structs import replace
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import SETTLES_S, account_of
+from backends.aws.witness import Look
 from backends.deployments.alb.board import WATCHED_S, board_of
 from backends.deployments.alb.deployer import Patient
 from backends.deployments.alb.forwarding import Action, rewritten
@@ -272,6 +273,15 @@ class AlbSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Each rule by the AWS command line, with all its actions as they were read last."""
         return [self._command(place, weights, self._last.get(place.arn)) for place in self._places]
+
+    def looks(self) -> list[Look]:
+        """What is asked for a plan and for a retirement."""
+        arn = next(iter(self._groups.values())).arn
+        return [
+            Look("elbv2", "describe_tags", {"ResourceArns": [arn]}),
+            Look("elbv2", "describe_target_health", {"TargetGroupArn": arn}),
+            Look("elbv2", "describe_target_group_attributes", {"TargetGroupArn": arn}),
+        ]
 
     async def aclose(self) -> None:
         """Nothing is held open but what all of this process share."""

@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
+from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.logs import polling
 from backends.logs.cloudwatch.events import BACKWARDS_FROM_MS, LARGEST_PAGE, Group, complaint, pages
@@ -113,6 +114,13 @@ class CloudWatchLogs:
             self._account, self._groups, text, since=since, until=until, limit=limit, max_scan=self._max_scan,
             source=self._name,
         )  # fmt: skip
+
+    def looks(self) -> list[Look]:
+        """What the groups hold, which a limit of what is scanned and Live Tail want to know; a query and Live Tail
+        itself cost."""
+        names = [group.identifier.removesuffix(":*") for group in self._groups]
+        wanted = self._live is not None or self._max_scan is not None
+        return [Look("logs", "describe_log_groups", {"logGroupIdentifiers": names[:1]})] if wanted else []
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

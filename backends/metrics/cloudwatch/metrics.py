@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from backends.aws.access import AwsAccess, aws_client
+from backends.aws.datapoints import METRIC_LOOK
 from backends.aws.errors import aws_error
+from backends.aws.witness import Look
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
 from backends.ports import Point, Sample, Series
@@ -121,6 +123,10 @@ class CloudWatchMetrics:
             return tuple(dict.fromkeys(str(metric) for metric in needed(parse(query))))
         except BackendError:
             return ()
+
+    def looks(self) -> list[Look]:
+        """Numbers, and what there is."""
+        return [METRIC_LOOK, Look("cloudwatch", "list_metrics", {"Namespace": "AWS/SQS"})]
 
     async def aclose(self) -> None:
         """End the threads after what they do; safe to call twice."""

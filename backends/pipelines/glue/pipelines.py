@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
 from backends.aws.wire import told
+from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
 from backends.models import Health, LogEntry, PipelineRun, TaskRun, TimelineEvent
@@ -187,6 +188,11 @@ class GluePipelines:
         """Raises `not_found`, else `conflict`: nothing waits."""
         await self._reading.run(as_sent(pipeline), as_sent(run_id))
         raise BackendError("conflict", clean(f"nothing in run {run_id} of {pipeline} waits for an approval"))
+
+    def looks(self) -> list[Look]:
+        """What is asked for events, params and one run."""
+        found = [Look("glue", "get_triggers", {"MaxResults": 1}), Look("glue", "get_crawlers", {"MaxResults": 1})]
+        return [*found, *(Look("glue", "get_job", {"JobName": job}) for job in self._reading.known_jobs()[:1])]
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

@@ -38,6 +38,10 @@ class Reading:
         self._jobs: tuple[float, list[str]] | None = None
         self._triggers: tuple[float, list[Trigger]] | None = None
 
+    def known_jobs(self) -> list[str]:
+        """Those that were listed last."""
+        return [] if self._jobs is None else self._jobs[1]
+
     async def jobs(self) -> list[str]:
         """The names of all that are looked at. Raises BackendError."""
         if self._jobs is None or time.monotonic() - self._jobs[0] > JOBS_EVERY_S:

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
+from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
@@ -211,6 +212,20 @@ class StepFunctionsPipelines:
         """Raises `not_found`, else `conflict`: nothing waits."""
         await self.approvals(pipeline, run_id)
         raise BackendError("conflict", clean(f"nothing in run {run_id} of {pipeline} waits for an approval"))
+
+    def looks(self) -> list[Look]:
+        """What is asked for the states of an execution and for what starts a machine: of the first of each."""
+        arns = [machine.state_machine_arn for machine in self._reading.known_machines()]
+        executions = [each.execution_arn for known in self._reading.known.values() for each in known]
+        return [
+            *(Look("stepfunctions", "describe_state_machine", {"stateMachineArn": arn}) for arn in arns[:1]),
+            *(Look("events", "list_rule_names_by_target", {"TargetArn": arn, "Limit": 1}) for arn in arns[:1]),
+            *(Look("stepfunctions", "describe_execution", {"executionArn": arn}) for arn in executions[:1]),
+            *(
+                Look("stepfunctions", "get_execution_history", {"executionArn": arn, "maxResults": 1})
+                for arn in executions[:1]
+            ),
+        ]
 
     async def aclose(self) -> None:
         """The account is shared; nothing of its own is open."""

@@ -50,6 +50,10 @@ class Reading:
         self._definitions: dict[str, tuple[float, dict[str, tuple[str, ...]]]] = {}
         self._started: dict[str, tuple[float, Execution]] = {}
 
+    def known_machines(self) -> list[Machine]:
+        """Those that were listed last."""
+        return [] if self._machines is None else self._machines[1]
+
     async def machines(self) -> list[Machine]:
         """All that are looked at. Raises BackendError."""
         if self._machines is None or time.monotonic() - self._machines[0] > MACHINES_EVERY_S:
