@@ -24,6 +24,7 @@ from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
 from backends.errors import BackendError, ErrorKind
 from backends.ports import Switch, SwitchState
+from backends.text import first_line
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
 LOOK_S = 0.25
@@ -140,7 +141,7 @@ class Traffic:
         marked = (
             "shift-back" if kind_of(self._work.plan.kind).back else step
         )  # whoever reads only it knows the way back
-        stamp = f"{self._work.action_id}:{marked}"
+        stamp, over = f"{self._work.action_id}:{marked}", marked == "shift-back"
         try:
             found = await patiently(self._adapter)
         except BackendError as error:
@@ -150,7 +151,7 @@ class Traffic:
                 raise Conflict(found)
             requested = {"weights": weights, "stamp": stamp}
             await self._work.intent(step, plain(found), requested, late_s=self._adapter.write_settles_s)
-            before, over = found, marked == "shift-back"
+            before = found
             try:
                 found = await self._adapter.shift(
                     replace(before, over=over), weights,
@@ -167,7 +168,7 @@ class Traffic:
         if found.weights != weights or found.stamp != stamp:
             raise Conflict(found)
         await self._observed(step, found)
-        return shares(found)
+        return "; ".join(filter(None, (shares(found), first_line(found.detail) if over else "")))
 
     async def _observed(self, step: str, found: SwitchState) -> None:
         undone = self._work.plan.expected.undoes if is_shift(step) else None

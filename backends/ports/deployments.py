@@ -20,7 +20,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
     `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
     `edited`: what somebody else did to it, in words; with weights, who is live is as it was written all the same.
-    `over`: of an `expected` without weights: a way back, which may write over what was edited.
+    `over`: of an `expected`: a way back, which writes over what was edited, and goes without its mark where that is
+    refused.
     """
 
     weights: dict[str, int]

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from backends.aws.access import AwsSession
 from backends.aws.account import Account
 from backends.deployments.alb.health import Group, Target
 from backends.deployments.alb.places import Place
@@ -365,6 +367,47 @@ async def test_a_write_that_never_came_is_no_write(
     assert await adapter.observe() == before  # announced, and not written
     after = await adapter.shift(before, GREEN, stamp="A:shift")
     assert after.weights == GREEN
+
+
+async def test_a_way_back_goes_without_its_mark_where_tags_are_refused(
+    bench: Bench, service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(bench, service, http)
+    before = await adapter.observe()
+    there = await adapter.shift(before, GREEN if before.live == "blue" else BLUE, stamp="A:shift")
+
+    async def refused(self: Writer, rule: Rule, tags: list[dict[str, str]]) -> None:
+        raise BackendError("auth", "no right elasticloadbalancing:AddTags", status=403)
+
+    monkeypatch.setattr(Writer, "_tag", refused)
+    with pytest.raises(BackendError, match="no right"):
+        await adapter.shift(there, before.weights, stamp="B:shift")
+    assert (await adapter.observe()).weights == there.weights
+    back = await adapter.shift(replace(there, over=True), before.weights, stamp="B:shift-back", fence=3)
+    assert (back.weights, back.stamp, "without its mark: no right" in back.detail) == (
+        before.weights, "B:shift-back", True,
+    )  # fmt: skip
+    seen = await adapter.observe()
+    assert (seen.weights, seen.stamp, seen.revision) == (before.weights, "B:shift-back", back.revision)
+    bench.lab.weigh(bench.balancer.rules[0], bench.balancer.groups, there.weights)
+    assert (await adapter.observe()).stamp != "B:shift-back", "what somebody else wrote is theirs"
+
+
+async def test_sts_is_in_nobodys_way_back(
+    bench: Bench, service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(self: AwsSession) -> None:
+        raise BackendError("unreachable", "AWS: no answer of STS")
+
+    monkeypatch.setattr(AwsSession, "caller", silent)
+    entry = bench.entry(service, rules=1)
+    aws = {**entry["aws"], "account": bench.balancer.rules[0].split(":")[4]}
+    adapter = switch_of(bench, service, http, aws=aws)
+    before = await adapter.observe()
+    to = GREEN if before.live == "blue" else BLUE
+    (found,) = [each for each in await adapter.preflight(before, to) if each.code == "identity"]
+    assert (found.level, found.overridable) == ("block", True), "forward it forbids, a way back it only warns of"
+    assert (await adapter.shift(before, to, stamp="A:shift-back")).weights == to
 
 
 async def test_what_aws_refuses_for_too_many_calls_goes_again(bench: Bench, service: TwoColors, http: Http) -> None:

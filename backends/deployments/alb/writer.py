@@ -29,8 +29,12 @@ class Writer:
         self._groups = groups
         self.lock = asyncio.Lock()
 
-    async def write(self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str) -> None:
-        """Every rule that this very write has not reached yet. `rules`: as they are now.
+    async def write(
+        self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str,
+        mark_or_fail: bool = True,
+    ) -> str:  # fmt: skip
+        """Every rule that this very write has not reached yet. `rules`: as they are now. Returns why it left no mark,
+        where it need not; else nothing.
 
         Raises BackendError, with what was written before it in the message; `conflict` where a rule is not as in
         `rules`; `timeout` and `unreachable` where nobody knows what came of the last one.
@@ -47,7 +51,13 @@ class Writer:
             for rule in rules
             if not is_done(rule, weights, stamp)
         ]  # fmt: skip
-        await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
+        unmarked = ""
+        try:
+            await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
+        except BackendError as error:
+            if mark_or_fail or error.kind != "auth":
+                raise
+            unmarked = error.message
         written: list[str] = []
         for rule, mark in writes:
             try:
@@ -57,6 +67,7 @@ class Writer:
                 words = f"{rule.place.words}: {error.message}{done}"
                 raise BackendError(error.kind, words, fix=error.fix, status=error.status) from None
             written.append(rule.place.words)
+        return unmarked
 
     async def mark_ended(self, rules: list[Rule]) -> None:
         """Note on each that the action of its mark is over. Raises BackendError."""
