@@ -66,7 +66,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         action_by=occupied.actor.login if occupied and occupied.actor else "",
         action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
-        orphaned_why=why_orphaned(occupied) if occupied is not None and alone is not None else "",
+        orphaned_why=why_orphaned(occupied, journal.location) if occupied is not None and alone is not None else "",
         ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
         last_switch=last,
         rollback=offer or deployment.rollback,
@@ -111,6 +111,9 @@ def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
         return RollbackOffer(
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
         )
+    if deployment.live == occupied.from_:
+        side, mine = occupied.from_.upper(), short_id(occupied.id or "")
+        return RollbackOffer(to=None, ready=False, reason=f"{side} has all traffic: a rollback only ends {mine}")
     return _ready(deployment, occupied.from_)
 
 

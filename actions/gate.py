@@ -19,7 +19,7 @@ from actions.ids import new_id
 from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVerdict, Head
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
-from actions.journal.noted import noted_once
+from actions.journal.noted import noted_once, with_room
 from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, Request
@@ -93,7 +93,9 @@ class Gate:
         made = await doing_of(request.kind).plan(request, desk)
         if kind.held_back:
             made = await held_back(made, self.policy, self.journal)
-        return made if kind.back else await noted_once(made, self.policy.notes, self.journal)
+        if kind.back:
+            return made
+        return await noted_once(with_room(made, self.journal.location), self.policy.notes, self.journal)
 
     async def own(self, row: KeptEntry) -> Described:
         """`FindEntry`, from the targets of this gate."""
@@ -397,7 +399,7 @@ class Gate:
     def _held(self, occupied: Action) -> ActionError:
         since = orphaned_since(occupied, self.journal.location)
         if since is not None:
-            alone = since_words(since, self.policy.zone, why_orphaned(occupied))
+            alone = since_words(since, self.policy.zone, why_orphaned(occupied, self.journal.location))
             words = f"{held_words(occupied, self.policy.zone)}; {alone}"
             return ActionError(kind="held", message=words, fix=ways_out(occupied))
         fix = command("action watch", occupied.id or "")

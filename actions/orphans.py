@@ -71,12 +71,15 @@ def orphan_words(action: Action, zone: tzinfo) -> str:
     return told or (since_words(action.orphaned_since, zone) if action.orphaned_since is not None else "")
 
 
-def why_orphaned(action: Action) -> str:
-    """Why its last runner of this host ended before it, in its own words; empty where it left none: it was killed."""
+def why_orphaned(action: Action, location: JournalLocation) -> str:
+    """Why its last runner of this host ended before it, in its own words; where it left none, that there is no room
+    for them, or nothing: it was killed."""
+    room = location.room()
+    full = room.words if room is not None and room.health == "critical" else ""
     owner = action.owner
     if owner is None or owner.host != host_name() or not owner.lock:
-        return ""
-    return last_words(Path(owner.lock))
+        return full
+    return last_words(Path(owner.lock)) or full
 
 
 def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
@@ -84,7 +87,7 @@ def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
     since = orphaned_since(action, location)
     if since is None:
         return action
-    words = since_words(since, zone, why_orphaned(action))
+    words = since_words(since, zone, why_orphaned(action, location))
     finding = Finding(level="warning", code=CODE, text=words, fix=ways_out(action))
     return replace(action, orphaned_since=since, findings=(finding, *action.findings))
 

@@ -4,7 +4,7 @@ from datetime import datetime, tzinfo
 from typing import Literal
 
 from actions.kinds import kind_of
-from actions.models import Action, Plan, SwitchReport
+from actions.models import Action, Finding, Plan, SwitchReport
 from backends.settings import Duration
 from backends.text import clean
 from backends.times import local_words
@@ -78,10 +78,15 @@ def standing(action: Action) -> Standing:
     can know is critical; what is held, goes back or did not come about is a warning; what goes on is `running`."""
     if action.orphaned_since is not None:
         return "critical"
-    if is_noop(action) and any(finding.code == LIVE_DOWN for finding in action.findings):
-        return "warning"  # nothing was done, and what is live needs that something is
+    if unmended(action):
+        return "warning"
     found = _STANDING.get(action.status, "running")
     return "warning" if found == "running" and action.hold is not None else found
+
+
+def unmended(action: Action) -> tuple[Finding, ...]:
+    """What is not well although there was nothing to do: nothing was done about it either."""
+    return tuple(finding for finding in action.findings if finding.level == "warning") if is_noop(action) else ()
 
 
 def proof_words(action: Action) -> str:

@@ -9,11 +9,13 @@ from actions.waiting import waits
 from backends.models import (
     Alert,
     CheckResult,
+    Health,
     Panel,
     PerfDatum,
     severity_rank,
     worst,
 )
+from backends.room import FIX, Room
 from console.ports.record import Reading
 from console.ports.store import Snapshot
 from console.ports.table import reading_of, readings
@@ -51,13 +53,15 @@ def check_results(session: Session) -> list[CheckResult]:
     return results
 
 
-def of_actions(acting: Acting, zone: tzinfo) -> CheckResult:
+def of_actions(acting: Acting, zone: tzinfo, rooms: Sequence[Room] = ()) -> CheckResult:
     """The open actions: as bad as what the worst of them wants of a person, unknown where the journal can not be read;
-    a message that names each with its ways out."""
+    a message that names each with its ways out. `rooms`: what is left where they are recorded."""
     found = [(state, words) for action in acting.actions for state, words in [waits(action, zone)] if words]
     found.sort(key=lambda each: severity_rank(each[0]))
-    state = worst([state for state, _ in found] + (["unknown"] if acting.unknown else ["ok"]))
-    words = [words for _, words in found]
+    states: list[Health] = [state for state, _ in found]
+    states += [room.health for room in rooms] + (["unknown"] if acting.unknown else ["ok"])
+    state = worst(states)
+    words = [words for _, words in found] + [f"{room.words}: {FIX}" for room in rooms if room.words]
     message = "; ".join([*words, acting.unknown]).strip("; ") or f"{len(acting.actions)} open"
     alone = sum(action.orphaned_since is not None for action in acting.actions)
     counts = (

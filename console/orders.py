@@ -16,6 +16,7 @@ from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from backends.ports import Switch
+from backends.room import Room, room_at
 from console.config.load import Context
 from console.patience import LATE_S, waited_for
 from console.ports.deployments import DEPLOYMENTS
@@ -373,6 +374,14 @@ class Orders:
             self._gate = Gate(policy, Journal(location, lost=lost), self.targets, self.actor, launch)
             await self._add_late(self._gate.journal)
         return self._gate
+
+    def rooms(self) -> list[Room]:
+        """What is left where the journal and the state are, as far as that is known: one a file system."""
+        from console.paths import state_dir
+
+        journal = self._gate.journal.location.room() if self._gate is not None else None
+        found = {room.place: room for room in (journal, room_at(state_dir())) if room is not None}
+        return list(found.values())
 
     async def _add_late(self, journal: Journal) -> None:
         """What was done while the journal could not be written comes into it with the first command that can."""

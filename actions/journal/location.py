@@ -14,6 +14,7 @@ from backends.errors import BackendError
 from backends.files import must_be_plain
 from backends.paths import path_of, path_problem
 from backends.redaction import forget, learn
+from backends.room import Room, room_at
 from backends.text import clean
 
 SHARED_DIR = Path("/var/lib/tealdeck")
@@ -45,6 +46,10 @@ class JournalLocation(Struct, frozen=True):
             return str(self.path)
         scheme, _, rest = self.url.partition("://")
         return f"{scheme.partition('+')[0]}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+    def room(self) -> Room | None:
+        """What is left where it is written; None where that is a server, which looks after its own, or not known."""
+        return None if self.path is None else room_at(self.path.parent)
 
     def exists(self) -> bool:
         """Whether there is something to read, or something that can not be looked at; a database server is taken to be

@@ -101,6 +101,11 @@ async def _written_here(
             back = Back(why=why)
     move = Move(state=state, to=state.live if back.already else back.to, already=back.already)
     findings: list[Finding] = []
+    if back.already and queued is not None:
+        opened = queued.expected.queued_to
+        ends = command("action abandon", opened, reason="WHY")
+        fix = f"once the journal can be written, {command('deploy rollback', request.service)} ends it, or {ends}"
+        findings.append(Finding(level="warning", code="open-action", text=f"{opened} stays open", fix=fix))
     if back.to or back.already:
         findings.append(Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why))
     elif state.live != "unknown":

@@ -147,7 +147,8 @@ async def _check(
             found = [result for result in check_results(session) if result.name in wanted]
             if ACTING & {*wanted}:
                 acting = asking.result() if asking.done() and not asking.cancelled() else Acting(unknown=LATE)
-                found += [told for told in [of_actions(acting, zone)] if told.state != "ok" or ACTIONS in names]
+                told = of_actions(acting, zone, session.orders.rooms())
+                found += [told] if told.state != "ok" or ACTIONS in names else []
             judging = [judged_by(result, *ranges) for result in found] if any(ranges) else found
             return sorted(judging, key=lambda result: severity_rank(result.state))
 

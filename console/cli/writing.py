@@ -12,7 +12,7 @@ from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
-from actions.telling import LIVE_DOWN, failed_words, is_noop, outcome, standing, title, way
+from actions.telling import failed_words, is_noop, outcome, standing, title, unmended, way
 from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
@@ -285,7 +285,7 @@ def _with_fix(text: str, fix: str) -> str:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """A plan as a person reads it: what worries first, what will be sent, how to undo."""
+    """A plan as a person reads it: what unmended first, what will be sent, how to undo."""
     arrow = f"   {' → '.join(side for side in dict.fromkeys((plan.from_, plan.to)) if side)}".rstrip()
     order = f"{plan.request.order}: " if plan.request.order else ""
     lines = [f"{order}{title(plan)}{arrow}   ({plan.context}{', PROTECTED' if plan.protected else ''})"]
@@ -315,9 +315,7 @@ def action_lines(action: Action) -> list[str]:
     if action.error is not None:
         lines.append(_with_fix(action.error.message, action.error.fix))
     lines += [finding.text for finding in action.findings if finding.code == "undone"]
-    if is_noop(action):
-        bad = [finding for finding in action.findings if finding.code == LIVE_DOWN]
-        lines += [f"{UNICODE.warning} {_with_fix(finding.text, finding.fix)}" for finding in bad]
+    lines += [f"{UNICODE.warning} {_with_fix(finding.text, finding.fix)}" for finding in unmended(action)]
     if action.ref:
         lines.append(f"{'run' if kind_of(action.kind).port == 'pipelines' else 'ref'} {action.ref}")
     if action.undo and action.changed:

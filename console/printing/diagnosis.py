@@ -17,6 +17,7 @@ from backends.errors import BackendError, ErrorKind
 from backends.http import Answer, Http
 from backends.models import CheckResult, Finding, Health, worst
 from backends.redaction import redact_url
+from backends.room import FIX, Room, room_at
 from console import moment
 from console.config.journal_place import journal_of
 from console.config.load import Context
@@ -295,17 +296,26 @@ async def _of_journal(context: Context, env: Mapping[str, str]) -> Diagnosis:
     finally:
         await journal.aclose()
     finding = None if context.sandbox else location.finding
-    if finding is None:
-        return Diagnosis(subject="journal", name=place, health="ok")
-    return Diagnosis(subject="journal", name=place, health="warning", detail=finding.text, fix=finding.fix)
+    found = Diagnosis(subject="journal", name=place, health="ok")
+    if finding is not None:
+        found = replace(found, health="warning", detail=finding.text, fix=finding.fix)
+    return _with_room(found, location.room())
 
 
 def _of_state(directory: Path) -> Diagnosis:
     problem = _not_writable(directory)
     fix = "set TEAL_STATE_DIR to a directory of your own" if problem else ""
-    return Diagnosis(
+    found = Diagnosis(
         subject="state", name=str(directory), health="critical" if problem else "ok", detail=problem, fix=fix
     )
+    return _with_room(found, room_at(directory))
+
+
+def _with_room(found: Diagnosis, room: Room | None) -> Diagnosis:
+    if room is None or room.health == "ok":
+        return found
+    detail = "; ".join(filter(None, (room.words, found.detail)))
+    return replace(found, health=worst([found.health, room.health]), detail=detail, fix=FIX)
 
 
 def _of_config(context: Context, problems: Sequence[Problem]) -> list[Diagnosis]:

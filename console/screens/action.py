@@ -16,7 +16,6 @@ from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
 from actions.telling import (
-    LIVE_DOWN,
     failed_words,
     is_noop,
     outcome,
@@ -24,7 +23,7 @@ from actions.telling import (
     phase_words,
     proof_words,
     share_words,
-    standing,
+    unmended,
 )
 from backends.errors import BackendError
 from backends.models import PipelineRun, severity_rank
@@ -295,10 +294,10 @@ def ending(action: Action, of: Symbols) -> list[Row]:
             words = f"done and {proof_words(action)}"
         elif action.status == "rolled_back":
             words = f"rolled back and {proof_words(action)}"
-        worries = is_noop(action) and standing(action) == "warning"
-        rows.append(
-            row(mark("warning" if worries else state, of), words, style_of("warning" if worries else action.status))
-        )
+        style = style_of(action.status)
+        if unmended(action):
+            state, style = "warning", style_of("warning")
+        rows.append(row(mark(state, of), words, style))
     if action.error is not None:
         # A wish that was granted is no failure.
         rows.append(
@@ -309,9 +308,7 @@ def ending(action: Action, of: Symbols) -> list[Row]:
         if action.error.fix:
             rows += [row("", line) for line in action.error.fix.splitlines()]
     rows += [row("", finding.text) for finding in action.findings if finding.code == "undone"]
-    if is_noop(action):
-        bad = [finding for finding in action.findings if finding.code == LIVE_DOWN]
-        rows += [row(mark("warning", of), f"{each.text}: {each.fix}", style_of("warning")) for each in bad]
+    rows += worries(unmended(action), of)
     if action.status in _NEEDS_HANDS:
         rows += [row("", f"by hand: {line}") for line in action.undo.splitlines()]
     return rows
