@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from backends.aws.errors import aws_error
 from backends.aws.lifetime import Ends, ends_before
-from backends.aws.witness import Look, show_to_witnesses
+from backends.aws.witness import Look, show_to_witnesses, witness_here
 from backends.credentials import refuse_bad_url
 from backends.errors import BackendError
 from backends.proxies import has_proxy, proxy_for
@@ -144,21 +144,24 @@ class AwsSession:
             raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
 
     def caller(self) -> Caller:
-        """Asked once. Raises BackendError."""
+        """Asked once; where that is witnessed, once for all that reach AWS alike. Raises BackendError."""
+        if self._caller is None:
+            witness = witness_here()
+            if witness is None:
+                self._caller = self._asked_caller()
+            else:
+                witness.meet(self)
+                self._caller = witness.callers.of(self.reached_as, self._asked_caller)
+        return self._caller
+
+    def _asked_caller(self) -> Caller:
         import botocore.exceptions
 
-        if self._caller is None:
-            try:
-                found = self.client("sts", attempts=2).get_caller_identity()
-            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-                raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
-            self._caller = Caller(clean(str(found.get("Account", "")), 20), clean(str(found.get("Arn", "")), 300))
-        return self._caller
-
-    @property
-    def known_caller(self) -> Caller | None:
-        """Who calls, where that was asked."""
-        return self._caller
+        try:
+            found = self.client("sts", attempts=2).get_caller_identity()
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
+        return Caller(clean(str(found.get("Account", "")), 20), clean(str(found.get("Arn", "")), 300))
 
     @property
     def reached_as(self) -> AwsAccess:
@@ -166,9 +169,13 @@ class AwsSession:
         return structs.replace(self._access, region="", account="")
 
     def look(self, look: Look) -> None:
-        """Read once for whoever witnesses it: what comes of it is nobody's fault. Raises nothing."""
+        """Read once for whoever witnesses it: what comes of it is nobody's fault. Nothing is read of an account that is
+        not the one of the config. Raises nothing."""
         import botocore.exceptions
 
+        wanted = self._access.account
+        if wanted and (self._caller is None or self._caller.account != wanted):
+            return
         with suppress(BackendError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, AttributeError):
             getattr(self.client(look.service, attempts=1), look.operation)(**look.request)
 

@@ -10,8 +10,10 @@ It is seen by the events of botocore, in whichever thread a call runs: `DaemonTh
 """
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -25,13 +27,44 @@ if TYPE_CHECKING:
     from backends.aws.access import AwsSession
 
 
+class Callers:
+    """Who calls, asked once for each way to reach AWS, by whichever session wants to know first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[Any, Future[Any]] = {}
+
+    def of(self, way: Any, ask: Callable[[], Any]) -> Any:
+        """What `ask` returned or raised, here or in the thread of another one. It blocks."""
+        with self._lock:
+            is_first = way not in self._asked
+            asked = self._asked.setdefault(way, Future())
+        if is_first:
+            try:
+                asked.set_result(ask())
+            except BaseException as error:
+                asked.set_exception(error)
+        return asked.result()
+
+    def known(self, way: Any) -> Any:
+        """None where it is not known."""
+        asked = self._asked.get(way)
+        return asked.result() if asked is not None and asked.done() and asked.exception() is None else None
+
+
 class Witness(Struct, eq=False):
     """What was seen. `skews`: seconds that AWS' clock is ahead of this host's, one an answer; `missing`: rights by the
-    names that policies call them; `sessions`: each that asked, in order."""
+    names that policies call them; `sessions`: each that asked, in order; `callers`: of all with whom it is shared."""
 
     skews: list[float] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     sessions: list[Any] = field(default_factory=list)
+    callers: Callers = field(default_factory=Callers)
+
+    def meet(self, session: "AwsSession") -> None:
+        """It asks."""
+        if session not in self.sessions:
+            self.sessions.append(session)
 
 
 class Look(Struct, frozen=True):
@@ -43,6 +76,11 @@ class Look(Struct, frozen=True):
 
 
 _seeing: ContextVar[Witness | None] = ContextVar("_seeing", default=None)
+
+
+def witness_here() -> Witness | None:
+    """The one that sees what is asked now."""
+    return _seeing.get()
 
 
 @contextlib.contextmanager
@@ -62,8 +100,7 @@ def show_to_witnesses(client: Any, session: "AwsSession") -> None:
         witness = _seeing.get()
         if witness is not None:
             context["tealdeck_asked_at"] = time.time()
-            if session not in witness.sessions:
-                witness.sessions.append(session)
+            witness.meet(session)
 
     def answered(parsed: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         witness = _seeing.get()

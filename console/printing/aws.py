@@ -3,12 +3,13 @@ missing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from backends.aws.witness import Look, Witness, witnessed
+from backends.aws.witness import Callers, Look, Witness, witnessed
 from backends.errors import BackendError
 from backends.threads import DaemonThreads
 from backends.together import together
@@ -39,7 +40,11 @@ class Identities:
 
     def __init__(self) -> None:
         self._threads = DaemonThreads(LANES, "aws-doctor")
-        self._callers: dict[Any, asyncio.Future[Any]] = {}
+        self._callers = Callers()
+
+    def witness(self, skews: list[float]) -> Witness:
+        """For one entry; it hears each clock with `skews`."""
+        return Witness(skews=skews, callers=self._callers)
 
     async def asked(self, ask: Callable[[], Awaitable[Any]], adapter: Callable[[], Any], witness: Witness) -> Any:
         """What `ask` returns or raises, once `witness` knows also what it did not need this time."""
@@ -58,27 +63,21 @@ class Identities:
         session, found = witness.sessions[0], adapter()
         looks = found.looks() if isinstance(found, Looks) else ()
         asked = (self._in_a_thread(partial(session.look, look)) for look in looks)
-        await together(self._caller(session), *asked)
+        await together(self._ask_caller(session), *asked)
 
     def _in_a_thread(self, work: Callable[[], Any]) -> "asyncio.Future[Any]":
         return asyncio.wrap_future(self._threads.submit(work))
 
-    async def _caller(self, session: Any) -> None:
-        """Ask who that is, unless somebody has."""
-        key = session.reached_as
-        if key not in self._callers:
-            with witnessed(Witness()):  # whether one may ask that, no entry needs
-                self._callers[key] = self._in_a_thread(session.caller)
-        await asyncio.wait([self._callers[key]])
+    async def _ask_caller(self, session: Any) -> None:
+        with witnessed(Witness(callers=self._callers)), suppress(BackendError):  # that right no entry needs
+            await self._in_a_thread(session.caller)
 
     def of(self, witness: Witness) -> Identity | None:
         """As far as it is known; None of an entry that asked AWS nothing."""
         if not witness.sessions:
             return None
         session = witness.sessions[0]
-        asked = self._callers.get(session.reached_as)
-        known = asked is not None and asked.done() and not asked.cancelled() and asked.exception() is None
-        caller = asked.result() if asked is not None and known else session.known_caller
+        caller = self._callers.known(session.reached_as)
         return Identity(
             account=caller.account if caller else "",
             identity=caller.arn if caller else "",

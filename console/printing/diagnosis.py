@@ -159,7 +159,7 @@ class _Aws(Struct):
         self, adapters: Adapters, entry: Entry, key: SourceKey, fetch: Callable[[], Awaitable[Any]], skews: list[float]
     ) -> Callable[[], Awaitable[Any]]:
         """`fetch`, and what AWS says meanwhile."""
-        witness = self.witnesses[key] = Witness(skews=skews)
+        witness = self.witnesses[key] = self.identities.witness(skews)
         return partial(self.identities.asked, fetch, lambda: adapters.of(PORTS[entry.port], entry.name), witness)
 
     def of(self, key: SourceKey) -> Identity | None:

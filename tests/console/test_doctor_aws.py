@@ -32,8 +32,8 @@ def aws(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def config(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    def write(*entries: str, region: str = REGION) -> None:
-        access = f'aws = {{ region = "{region}", endpoint_url = "{aws.endpoint_url}" }}'
+    def write(*entries: str, more: str = "") -> None:
+        access = f'aws = {{ {more}region = "{REGION}", endpoint_url = "{aws.endpoint_url}" }}'
         path = tmp_path / "config.toml"
         path.write_text("[contexts.c]\n" + "".join(f"{each}\n{access}\n" for each in entries))
         path.chmod(0o600)
@@ -86,6 +86,22 @@ def test_entries_of_one_profile_are_asked_for_once_who_they_are(config, capsys, 
     found = diagnosed(capsys)
     assert {found[name].identity for name in ("mine", "slow", "alarms", "numbers")} == {ME}
     assert len(aws.called("sts.GetCallerIdentity")) == 1
+
+
+def test_an_account_that_all_must_be_of_is_asked_for_once(config, capsys, aws):
+    other = 'account = "111122223333", '
+    config(
+        SQS,
+        entry("checks", "sqs", 'queue = "orders"\ntimeout = "9s"', name="slow"),
+        entry("alerts", "cloudwatch", name="alarms"),
+        more=other,
+    )
+    found = diagnosed(capsys)
+    for name in ("mine", "slow", "alarms"):
+        each = found[name]
+        assert (each.health, each.account, each.identity, each.region) == ("critical", "123456789012", ME, REGION)
+        assert "nothing was read" in each.detail
+    assert [name for name, _ in aws.calls] == ["sts.GetCallerIdentity"]
 
 
 @pytest.mark.parametrize(("ahead", "health"), [(20, "warning"), (-300, "critical")])
