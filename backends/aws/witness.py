@@ -17,14 +17,11 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
 
 from backends.aws.errors import refused_right
-
-if TYPE_CHECKING:
-    from backends.aws.access import AwsSession
 
 
 class Callers:
@@ -54,14 +51,15 @@ class Callers:
 
 class Witness(Struct, eq=False):
     """What was seen. `skews`: seconds that AWS' clock is ahead of this host's, one an answer; `missing`: rights by the
-    names that policies call them; `sessions`: each that asked, in order; `callers`: of all with whom it is shared."""
+    names that policies call them; `sessions`: each `AwsSession` that asked, in order; `callers`: shared
+    by all that are asked for once."""
 
     skews: list[float] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     sessions: list[Any] = field(default_factory=list)
     callers: Callers = field(default_factory=Callers)
 
-    def meet(self, session: "AwsSession") -> None:
+    def meet(self, session: object) -> None:
         """It asks."""
         if session not in self.sessions:
             self.sessions.append(session)
@@ -93,7 +91,7 @@ def witnessed(witness: Witness) -> Iterator[Witness]:
         _seeing.reset(token)
 
 
-def show_to_witnesses(client: Any, session: "AwsSession") -> None:
+def show_to_witnesses(client: Any, session: object) -> None:
     """From now on, what `client` asks is seen."""
 
     def asks(context: dict[str, Any], **_: Any) -> None:
