@@ -31,6 +31,11 @@ OwnOf = Callable[[str, datetime, datetime], Own]
 """What a side took of the action's own requests, from one time to another."""
 
 
+def no_own(color: str, since: datetime, until: datetime) -> Own:
+    """An `OwnOf` of nothing."""
+    return Own()
+
+
 class Tally:
     """The requests of one action. `phase` is the step that sends them now."""
 

@@ -1,6 +1,7 @@
 """How orders to controllers are planned and carried out."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from actions.controlling.back_plan import plan_abort, plan_back
 from actions.controlling.control_plan import (
@@ -22,6 +23,7 @@ from actions.journal.steering import FOLLOWING
 from actions.kinds import kind_of
 from actions.models import Plan, Request
 from actions.switching.conditions import judge_between
+from actions.tally import Own
 from actions.targets import ControllerTarget
 from actions.work import Work
 
@@ -48,5 +50,9 @@ async def run(work: Work, on: Ground) -> None:
     judge = None
     if kind_of(work.plan.kind).forward:
         versions = {"stable": work.plan.from_, "candidate": work.plan.to}
-        judge = judge_between(work.plan, target, "stable", "candidate", versions)
+
+        def own(side: str, since: datetime, until: datetime) -> Own:
+            return work.seen.own(versions[side], since, until)
+
+        judge = judge_between(work.plan, target, "stable", "candidate", versions, own)
     await Controlling(work, target, judge, on.by).run()

@@ -9,6 +9,8 @@ from backends.models import Finding
 from backends.settings import Duration
 
 CODE = "gate-fit"
+LOOK_S = 1.0
+DEFAULT_MIN_REQUESTS = 50
 # A range of PromQL, `[5m]` or `[5m:30s]`: digits and units only, so that no label value is taken for one.
 _RANGE = re.compile(r"\[((?:\d+(?:ms|[smhdw]))+)(?::[^\]]*)?\]")
 
@@ -30,6 +32,7 @@ def _of(gate: MetricGate, stage_s: float, bake_s: float) -> list[Finding]:
         found.append(
             Finding(level="warning", code=CODE, text=f"{words}: samples are counted as if by the window", fix=fix)
         )
+    found += _filled_by_own(gate, bake_s)
     if gate.dry_run:
         return found
     longer = [
@@ -43,6 +46,22 @@ def _of(gate: MetricGate, stage_s: float, bake_s: float) -> list[Finding]:
         fix = "a shorter window (also in its queries) or `every`, or a longer stage_time and bake"
         found.append(Finding(level="warning", code=CODE, text=words, fix=fix))
     return found
+
+
+def _filled_by_own(gate: MetricGate, bake_s: float) -> list[Finding]:
+    """Where `min_requests` was set so low that requests to `probe.url` alone make as many: those of this action are
+    left out, those of consoles and of others who ask there are not."""
+    alone = int(float(gate.window) / look_every_s(bake_s))
+    if not gate.requests or not gate.min_requests <= alone or gate.min_requests >= DEFAULT_MIN_REQUESTS:
+        return []
+    words = f"gate {gate.name}: test requests alone, {alone} in a window of {gate.window}, make {gate.min_requests}"
+    fix = f"min_requests above {alone}, or leave out the User-Agent tealdeck in its queries"
+    return [Finding(level="warning", code=CODE, text=f"{words} min_requests: nobody need have used it", fix=fix)]
+
+
+def look_every_s(watched_s: float) -> float:
+    """Seconds between two fresh requests while a stage or a bake of that time is watched."""
+    return min(LOOK_S, max(0.05, watched_s / 4))
 
 
 def least_s(gate: MetricGate, wanted_s: float) -> float:

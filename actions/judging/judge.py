@@ -44,7 +44,8 @@ class Reading(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the queries of one gate said at a time. `problem`: why there is no `candidate`, `detail` in words.
 
     `requests` and `production_requests` are those that the values are made of, None where no query counts them.
-    `frozen`: production is what it was before stage one, since no request goes there now.
+    `frozen`: production is what it was before stage one, since no request goes there now. `own`: those of `requests`
+    that the action itself sent, `own_failed` of them in vain, and `production_own` of production's.
     """
 
     at: datetime
@@ -53,6 +54,9 @@ class Reading(Struct, frozen=True, kw_only=True, omit_defaults=True):
     production: float | None = None
     production_requests: float | None = None
     frozen: bool = False
+    own: int = 0
+    own_failed: int = 0
+    production_own: int = 0
     problem: Reason = ""
     detail: str = ""
 
@@ -144,9 +148,20 @@ def samples_words(passes: int) -> str:
     return f"{passes} good {'sample' if passes == 1 else 'samples'} of the {PASSES_NEEDED} it needs"
 
 
-def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> tuple[float, float, float] | None:
-    """Of the windows of the stage so far: requests that the candidate took, those of both sides, and how many of the
-    candidate's failed (0 where the gate is no share); None where nobody counts both."""
+class Exposure(Struct, frozen=True, kw_only=True):
+    """Requests that the candidate took, those of both sides (`of`), and how many of the candidate's failed (0 where the
+    gate is no share); of them what the action itself sent."""
+
+    taken: float
+    of: float
+    failed: float
+    own: float
+    own_of: float
+    own_failed: float
+
+
+def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> Exposure | None:
+    """Who was hit in the windows of the stage so far; None where nobody counts both sides."""
     usable = [reading for reading in readings if not reading.problem]
     if not usable or usable[-1].frozen:
         return None
@@ -154,7 +169,10 @@ def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> tup
     if not evidence.requests or evidence.production_requests is None:
         return None
     failed = evidence.value * evidence.requests if gate.is_share else 0.0
-    return evidence.requests, evidence.requests + evidence.production_requests, failed
+    return Exposure(
+        taken=evidence.requests, of=evidence.requests + evidence.production_requests, failed=failed,
+        own=evidence.own, own_of=evidence.own + evidence.production_own, own_failed=min(evidence.own_failed, failed),
+    )  # fmt: skip
 
 
 # ---- one sample
@@ -168,6 +186,14 @@ class _Evidence(Struct, frozen=True):
     since: datetime
     at: datetime
     frozen: bool
+    own: float
+    own_failed: float
+    production_own: float
+
+    @property
+    def users(self) -> float | None:
+        """Requests without our own; None where nobody counts any."""
+        return None if self.requests is None else self.requests - self.own
 
 
 def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enough: int | None) -> _Evidence:
@@ -188,7 +214,18 @@ def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enou
         *_mean([(each.candidate, each.requests) for each in chosen]),
         *_mean_or_none([(each.production, each.production_requests) for each in chosen], frozen=newest.frozen),
         since=start - window, at=newest.at, frozen=newest.frozen,
+        own=sum(_own(each) for each in chosen), own_failed=sum(each.own_failed for each in chosen),
+        production_own=sum(_production_own(each) for each in chosen),
     )  # fmt: skip
+
+
+def _own(reading: Reading) -> float:
+    """A source that does not count them yet, or never does, is not taken for less than nothing."""
+    return min(float(reading.own), reading.requests or 0.0)
+
+
+def _production_own(reading: Reading) -> float:
+    return 0.0 if reading.frozen else min(float(reading.production_own), reading.production_requests or 0.0)
 
 
 _CLOCK = timedelta(seconds=0.05)  # two samples that are due a window apart are asked a few ms more or less apart
@@ -200,8 +237,10 @@ def _are_enough(gate: MetricGate, chosen: Sequence[Reading], enough: int | None)
     counted = [chosen[-1].requests, *([] if chosen[-1].frozen else [chosen[-1].production_requests])]
     if all(count is None for count in counted):
         return True  # nobody counts requests: each sample stands for itself
-    taken = sum(each.requests or 0 for each in chosen)
-    others = [each.production_requests for each in chosen if each.production_requests is not None]
+    taken = sum((each.requests or 0) - _own(each) for each in chosen)
+    others = [
+        each.production_requests - _production_own(each) for each in chosen if each.production_requests is not None
+    ]
     return taken >= enough and (not others or chosen[-1].frozen or sum(others) >= enough)
 
 
@@ -237,12 +276,10 @@ def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
 
     shown = number(evidence.value, gate)
     of = "" if evidence.requests is None else f" of {counted(evidence.requests, 'request')}"
-    if evidence.requests is not None and evidence.requests < gate.min_requests:
-        return verdict(
-            "inconclusive",
-            f"{counted(evidence.requests, 'request')}, {gate.min_requests} are needed",
-            "low_traffic",
-        )
+    if evidence.users is not None and evidence.users < gate.min_requests:
+        own = f" without its own {evidence.own:.0f}" if evidence.own else ""
+        words = f"{counted(evidence.requests or 0, 'request')}, {gate.min_requests} are needed{own}"
+        return verdict("inconclusive", words, "low_traffic")
     missing = _baseline_missing(gate, evidence)
     for name, limit in limits:
         if _surely_over(gate, evidence, name, limit):
@@ -274,6 +311,7 @@ def _baseline_missing(gate: MetricGate, evidence: _Evidence) -> str:
     if evidence.production is None:
         return "nothing is known of production to compare with"
     taken = evidence.production_requests
+    taken = None if taken is None else taken - evidence.production_own
     if taken is not None and taken < gate.min_requests:
         return f"only {counted(taken, 'request')} reached production; {gate.min_requests} are needed to compare"
     return ""

@@ -3,9 +3,11 @@
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from actions.ids import now
 from actions.judging.decision import decide, grace_s, hold_s, stage_time_s
@@ -23,6 +25,7 @@ from actions.judging.judge import (
 from actions.judging.metric_gates import MetricGate, Queries, Subject, queries
 from actions.judging.sampling import Frozen, baseline, take
 from actions.judging.stages import StageVerdict
+from actions.tally import OwnOf, no_own
 from backends.errors import BackendError
 from backends.ports import Metrics
 from backends.text import counted
@@ -45,10 +48,12 @@ class GateJudge:
         candidate: Subject,
         production: Subject,
         overrides: Collection[str] = (),
+        own: OwnOf = no_own,
     ) -> None:
+        self._own = own
+        self._sides = candidate.color, production.color
         self._gates = tuple(gates)
         self._find = find
-        self._color = candidate.color
         self._asked = {gate.name: queries(gate, candidate, production) for gate in gates}
         self._overrides = overrides
 
@@ -63,7 +68,7 @@ class GateJudge:
         frozen = {name: msgspec.convert(told, Frozen) for name, told in baseline.items()}
         time_s, late_s = stage_time_s(self._gates, seconds), grace_s(self._gates, seconds)
         stage = Stage(share=share, began=now(), time_s=time_s, grace_s=late_s)
-        return GateStage(self._gates, self._find, self._asked, self._color, stage, seconds, frozen)
+        return GateStage(self._gates, self._find, self._asked, self._sides, stage, seconds, frozen, self._own)
 
     async def _baseline(self, gate: MetricGate) -> tuple[str, Frozen]:
         try:
@@ -87,12 +92,15 @@ class GateStage:
         gates: Sequence[MetricGate],
         find: Find,
         asked: Mapping[str, Queries],
-        color: str,
+        sides: tuple[str, str],
         stage: Stage,
         seconds: float,
         frozen: Mapping[str, Frozen],
+        own: OwnOf,
     ) -> None:
-        self._find, self._asked, self._color, self._frozen = find, asked, color, frozen
+        """`sides`: the colors of candidate and production."""
+        self._find, self._asked, self._frozen, self._own = find, asked, frozen, own
+        self._color, self._other = sides
         self._stage = stage
         self._series = [_Series(gate, gate.every_s(seconds)) for gate in gates]
 
@@ -135,7 +143,16 @@ class GateStage:
             reading = Reading(at=now(), problem="provider_error", detail=error.message)
         else:
             reading = await take(gate, self._asked[gate.name], source, self._color, frozen)
+            reading = self._with_own(gate, reading)
         series.add(reading, self._stage)
+
+    def _with_own(self, gate: MetricGate, reading: Reading) -> Reading:
+        """With what of it the action itself has sent: an error that names no side is taken for the candidate's."""
+        since = reading.at - timedelta(seconds=gate.window)
+        mine, theirs = (self._own(color, since, reading.at) for color in (self._color, self._other))
+        return replace(
+            reading, own=mine.taken + mine.unnamed, own_failed=mine.failed + mine.unnamed, production_own=theirs.taken
+        )
 
 
 class _Series:
@@ -174,9 +191,14 @@ class _Series:
         told = exposure(self.gate, self._readings, stage)
         if told is None:
             return ""
-        taken, of, failed = told
-        words = f"{color.upper()} took {taken:.0f} of {of:.0f} requests ({taken / of:.1%})"
-        return words if not failed else f"{words}, {failed:.0f} of them failed ({failed / of:.2%} of all)"
+        words = f"{color.upper()} took {told.taken:.0f} of {told.of:.0f} requests ({told.taken / told.of:.1%})"
+        if told.failed:
+            words += f", {told.failed:.0f} of them failed ({told.failed / told.of:.2%} of all)"
+        if not told.own_of:
+            return words
+        users = f"{told.taken - told.own:.0f} of {told.of - told.own_of:.0f}"
+        failed = f", {told.failed - told.own_failed:.0f} of them failed" if told.failed else ""
+        return f"{words}; of users, without its own test requests: {users}{failed}"
 
     def told(self, state: GateState) -> dict[str, Any]:
         """What the journal and the screens get: the newest sample, and the values of the last ones."""

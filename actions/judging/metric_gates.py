@@ -40,7 +40,7 @@ class MetricGate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     max: the greatest value.
     max_increase: how much it may be above production's.
     max_ratio: how many times production's it may be.
-    min_requests: fewer in a window are joined with the windows before it.
+    min_requests: fewer in a window are joined with the windows before it; requests of the action itself do not count.
     window: how far back the queries look: samples less than that apart share requests.
     every: between two samples; by default a quarter of `stage_time`, at most 10 s.
     hold: how long missing evidence is borne below 100 % before traffic goes back.

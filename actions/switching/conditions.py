@@ -16,6 +16,7 @@ from actions.models import Finding, Plan, Request
 from actions.switching.requirements import requirement_findings, requires_of
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
+from actions.tally import OwnOf, no_own
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.deployments.alb.places import dimensions
 from backends.errors import BackendError
@@ -101,22 +102,23 @@ async def requirements(target: ServiceTarget[Any], service: str) -> list[Finding
         return [Finding(level="block", code="requires", text=error.message, fix=error.fix)]
 
 
-def judge_of(plan: Plan, target: SwitchTarget) -> GateJudge | None:
-    """The judge of a plan that moves traffic forward; None where its config has no gates. Raises BackendError."""
+def judge_of(plan: Plan, target: SwitchTarget, own: OwnOf = no_own) -> GateJudge | None:
+    """The judge of a plan that moves traffic forward; None where its config has no gates. `own`: the action's requests,
+    which are no evidence. Raises BackendError."""
     if not kind_of(plan.kind).forward or plan.from_ not in target.settings.colors:
         return None
-    return judge_between(plan, target, plan.from_, plan.to, plan.expecting(SwitchExpected).versions)
+    return judge_between(plan, target, plan.from_, plan.to, plan.expecting(SwitchExpected).versions, own)
 
 
 def judge_between(
-    plan: Plan, target: ServiceTarget[Any], live: str, to: str, versions: dict[str, str]
+    plan: Plan, target: ServiceTarget[Any], live: str, to: str, versions: dict[str, str], own: OwnOf = no_own
 ) -> GateJudge | None:
     """The judge of `to` against `live`; None where its config has no gates. Raises BackendError."""
     gates = gates_in(target)
     if not gates:
         return None
     candidate, production = (_subject(target, plan.service, color, versions.get(color, "")) for color in (to, live))
-    return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides)
+    return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides, own)
 
 
 def gates_in(target: ServiceTarget[Any]) -> tuple[MetricGate, ...]:

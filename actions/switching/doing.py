@@ -71,7 +71,7 @@ def _rollback_steps(plan: Plan, entry: Described) -> tuple[str, ...]:
 
 async def _switch(work: Work, on: Ground) -> None:
     target = SwitchTarget(on.adapter, on.entry, on.sources, on.edited)
-    await Switching(work, target, judge_of(work.plan, target)).run()
+    await Switching(work, target, judge_of(work.plan, target, work.seen.own)).run()
 
 
 async def _take_down(work: Work, on: Ground) -> None:

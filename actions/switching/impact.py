@@ -6,15 +6,17 @@ from datetime import datetime
 from actions.ids import now, time_of
 from actions.journal.rows import StoredEvent
 from actions.judging.stages import moves
+from actions.tally import OwnOf, no_own
 from backends.settings import Duration
 from backends.text import counted
 
 COUNTED = "requests"
 
 
-def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str, int]) -> str:
+def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str, int], own: OwnOf = no_own) -> str:
     """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests`; empty where it had none. `counts` are the
-    requests that each side has taken by now, held against what `history` says it had when its traffic began."""
+    requests that each side has taken by now, held against what `history` says it had when its traffic began, and
+    without those of the action itself."""
     spans = _spans(history, color)
     if not spans:
         return ""
@@ -24,7 +26,10 @@ def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str
         lasted = Duration(max(1, round(seconds)))
         had.append(f"{share} %{of} for {lasted}" if share < 100 else f"all traffic for {lasted}")
     before = _counted(history, color)
-    taken = counts[color] - before if before is not None and color in counts else 0
+    taken = 0
+    if before is not None and color in counts:
+        at, had_then = before
+        taken = counts[color] - had_then - own(color, at, now()).taken
     requests = f": {counted(taken, 'request')}" if taken > 0 else ""
     return f"{color.upper()} had {', '.join(had)}{requests}"
 
@@ -40,6 +45,7 @@ def _spans(history: Sequence[StoredEvent], color: str) -> list[tuple[int, float]
     return [(share, (end - at).total_seconds()) for (share, at), end in zip(moved, ends, strict=False) if share]
 
 
-def _counted(history: Sequence[StoredEvent], color: str) -> int | None:
-    found = (line.event.data[COUNTED].get(color) for line in history if COUNTED in line.event.data)
-    return next(found, None)
+def _counted(history: Sequence[StoredEvent], color: str) -> tuple[datetime, int] | None:
+    """What it had taken when its traffic began, and when that was."""
+    found = ((time_of(line.at) or now(), line.event.data[COUNTED]) for line in history if COUNTED in line.event.data)
+    return next(((at, counts[color]) for at, counts in found if color in counts), None)

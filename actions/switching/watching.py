@@ -12,6 +12,7 @@ from typing import Any
 
 from actions.beside import unless
 from actions.endings import Failed
+from actions.judging.gate_fit import look_every_s
 from actions.judging.stages import StageJudge, StageVerdict
 from actions.switching.holding import HOLD_S, Holding, Missing
 from actions.switching.looks import Looks, Sample
@@ -19,7 +20,6 @@ from actions.switching.proof import Proof
 from actions.work import Work
 from backends.text import counted
 
-LOOK_S = 1.0
 SHORTEST_PAUSE_S = 0.02
 TELL_S = 5.0
 GAP_LOOKS = 2.0
@@ -49,7 +49,7 @@ class Watching:
         self._seconds = seconds
         self._judge = judge
         self._smoke = smoke
-        self._pause_s = min(LOOK_S, max(0.05, seconds / 4))
+        self._pause_s = look_every_s(seconds)
         self._verdict = StageVerdict(word="pass", detail="") if judge is None else None
         self._looks = Looks(lambda: proof.sample(weights, color), self._pause_s, frozenset({"down", "other"}))
         missing_s = HOLD_S if judge is None else judge.hold_s

@@ -68,7 +68,7 @@ class WayBack:
 
     async def _with_impact(self, error: ActionError) -> ActionError:
         """With who was hit, once traffic is back: nothing waits for it."""
-        words = impact_words(self._work.history, self._work.plan.to, await self._proof.counts())
+        words = impact_words(self._work.history, self._work.plan.to, await self._proof.counts(), self._work.seen.own)
         return replace(error, message=f"{error.message}; {words}") if words else error
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:

@@ -29,6 +29,14 @@ def gate(**fields: object) -> MetricGate:
         (gate(candidate='x{host=~"[a-z]+"}'), STAGE_S, BAKE_S, []),
         (gate(candidate="x"), STAGE_S, BAKE_S, []),
         (gate(dry_run=True), 8.0, BAKE_S, []),
+        (
+            gate(candidate="x", requests="y", min_requests=20),
+            STAGE_S,
+            BAKE_S,
+            ["requests alone, 60 in a window of"],
+        ),
+        (gate(candidate="x", requests="y", min_requests=61), STAGE_S, BAKE_S, []),
+        (gate(candidate="x", requests="y"), STAGE_S, BAKE_S, []),
     ],
 )
 def test_what_does_not_fit(found: MetricGate, stage_s: float, bake_s: float, words: list[str]) -> None:
