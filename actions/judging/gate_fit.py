@@ -8,7 +8,7 @@ from actions.judging.metric_gates import MetricGate
 from backends.models import Finding
 from backends.settings import Duration
 
-CODE = "gate-fit"
+CODE, OWN = "gate-fit", "test-requests"
 LOOK_S = 1.0
 DEFAULT_MIN_REQUESTS = 50
 # A range of PromQL, `[5m]` or `[5m:30s]`: digits and units only, so that no label value is taken for one.
@@ -56,7 +56,7 @@ def _filled_by_own(gate: MetricGate, bake_s: float) -> list[Finding]:
         return []
     words = f"gate {gate.name}: test requests alone, {alone} in a window of {gate.window}, make {gate.min_requests}"
     fix = f"min_requests above {alone}, or leave out the User-Agent tealdeck in its queries"
-    return [Finding(level="warning", code=CODE, text=f"{words} min_requests: nobody need have used it", fix=fix)]
+    return [Finding(level="warning", code=OWN, text=f"{words} min_requests: nobody need have used it", fix=fix)]
 
 
 def look_every_s(watched_s: float) -> float:
