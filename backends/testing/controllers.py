@@ -33,12 +33,25 @@ async def released(adapter: Controller, version: str, stamp: str = "A:release") 
 
 
 class ControllerContract:
-    async def test_it_is_one(self, adapter: Controller) -> None:
+    async def test_at_rest_it_says_what_it_is_and_what_it_would_do_and_closes_twice(
+        self, adapter: Controller, versions: tuple[str, str]
+    ) -> None:
         assert is_controller(adapter)
         assert adapter.object_id
         assert 0 <= adapter.order_settles_s <= 120
+        with pytest.raises(BackendError) as caught:
+            await adapter.operation("nothing-of-that-name")
+        assert caught.value.kind in ("not_found", "config")
+        before = await adapter.observe()
+        order = Order(order="release", version=versions[1])
+        lines = adapter.describe_order(before, order)
+        assert lines[0].startswith("release  ")
+        assert versions[1] in lines[0]
+        assert adapter.manual_commands(Order(order="rollback", revision="r-1", operation="o-1"))
+        await adapter.aclose()
+        await adapter.aclose()
 
-    async def test_it_says_what_is_stable_and_which_orders_it_takes(
+    async def test_it_says_and_shows_what_is_stable_and_which_orders_it_takes(
         self, adapter: Controller, versions: tuple[str, str]
     ) -> None:
         found = await adapter.observe()
@@ -51,6 +64,14 @@ class ControllerContract:
         assert found.view.offer("release").allowed
         assert not any(found.view.offer(word).allowed for word in ("promote", "abort", "resume"))
         assert (await adapter.observe()).revision == found.revision
+        shown = await adapter.deployment()
+        assert shown.controller is not None
+        assert (shown.controller.phase, shown.live) == ("healthy", "stable")
+        assert shown.ref == f"{shown.backend}/{shown.service}"
+        assert set(shown.colors) <= set(CONTROLLER_SIDES)
+        assert shown.colors["stable"].version == versions[0]
+        assert shown.truth.control.value == "stable"
+        assert shown.truth.control.at is not None
 
     async def test_a_release_is_read_back_with_its_stamp(self, adapter: Controller, versions: tuple[str, str]) -> None:
         before = await adapter.observe()
@@ -113,21 +134,6 @@ class ControllerContract:
             assert "\n" not in caught.value.message
         assert (await adapter.observe()).revision == before.revision
 
-    async def test_an_unknown_operation_is_not_found(self, adapter: Controller) -> None:
-        with pytest.raises(BackendError) as caught:
-            await adapter.operation("nothing-of-that-name")
-        assert caught.value.kind in ("not_found", "config")
-
-    async def test_the_deployment_shows_its_controller(self, adapter: Controller, versions: tuple[str, str]) -> None:
-        found = await adapter.deployment()
-        assert found.controller is not None
-        assert (found.controller.phase, found.live) == ("healthy", "stable")
-        assert found.ref == f"{found.backend}/{found.service}"
-        assert set(found.colors) <= set(CONTROLLER_SIDES)
-        assert found.colors["stable"].version == versions[0]
-        assert found.truth.control.value == "stable"
-        assert found.truth.control.at is not None
-
     async def test_a_preflight_writes_nothing_and_blocks_nothing_that_can_be_done(
         self, adapter: Controller, versions: tuple[str, str], bad_version: str
     ) -> None:
@@ -138,15 +144,3 @@ class ControllerContract:
         bad = await adapter.preflight(before, Order(order="release", version=bad_version))
         assert [finding for finding in bad if finding.level == "block" and finding.fix]
         assert (await adapter.observe()).revision == before.revision
-
-    async def test_what_it_would_do_is_said_in_words(self, adapter: Controller, versions: tuple[str, str]) -> None:
-        before = await adapter.observe()
-        order = Order(order="release", version=versions[1])
-        lines = adapter.describe_order(before, order)
-        assert lines[0].startswith("release  ")
-        assert versions[1] in lines[0]
-        assert adapter.manual_commands(Order(order="rollback", revision="r-1", operation="o-1"))
-
-    async def test_closing_twice_is_fine(self, adapter: Controller) -> None:
-        await adapter.aclose()
-        await adapter.aclose()

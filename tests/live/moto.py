@@ -9,6 +9,7 @@ def aws(tmp_path_factory):
 """
 
 import contextlib
+import functools
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -37,14 +38,19 @@ def client_of(service: str, endpoint_url: str, **config: Any) -> Any:
     )
 
 
+@functools.cache
+def _kept(service: str, endpoint_url: str) -> Any:
+    return client_of(service, endpoint_url)
+
+
 class MotoServer(Struct, frozen=True):
     """Where it is: `endpoint_url` for every service."""
 
     endpoint_url: str
 
     def client(self, service: str) -> Any:
-        """A client of the test's own, to put things there."""
-        return client_of(service, self.endpoint_url)
+        """A client of the test's own, to put things there; made once, which costs more than most calls."""
+        return _kept(service, self.endpoint_url)
 
     def reset(self) -> None:
         """Everything gone, in every service."""

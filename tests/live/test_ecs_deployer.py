@@ -1,7 +1,7 @@
 """`ecs` on moto with simecs before it: a version onto the idle service, and what comes of one that does not come up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,10 @@ from backends.errors import BackendError
 from backends.http import Http
 from backends.ports import Deployer, Rollout
 from backends.registry import AdapterContext, build
-from tests.live.ecs import CLUSTER, EcsLab, ecs_lab
+from tests.live.ecs import CLUSTER, EcsLab
 from tests.live.moto import KEYS
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
-    with ecs_lab(tmp_path_factory.mktemp("ecs")) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,10 @@ from backends.http import Http
 from backends.ports import Operation, Order
 from backends.registry import AdapterContext, build
 from backends.testing.controllers import ControllerContract, ended, released
-from tests.live.ecs import CLUSTER, EcsLab, ecs_lab
+from tests.live.ecs import CLUSTER, EcsLab
 from tests.live.moto import KEYS
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
-    with ecs_lab(tmp_path_factory.mktemp("ecs")) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)
