@@ -148,6 +148,24 @@ def test_each_right_that_is_missing_is_named(what, made, right, config, capsys, 
     assert "docs/aws.md" in found.fix
 
 
+@pytest.mark.parametrize(
+    ("what", "right"),
+    [
+        ("stepfunctions.DescribeStateMachine", "states:DescribeStateMachine"),
+        ("events.ListRuleNamesByTarget", "events:ListRuleNamesByTarget"),
+    ],
+)
+def test_what_only_the_details_need_is_asked_of_the_first(what, right, config, capsys, aws, moto_server):
+    moto_server.client("stepfunctions").create_state_machine(
+        name="orders", definition='{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}',
+        roleArn="arn:aws:iam::123456789012:role/states",
+    )  # fmt: skip
+    aws.fail(what, "AccessDeniedException", status=400)
+    config(entry("pipelines", "step-functions"))
+    found = diagnosed(capsys)["mine"]
+    assert (found.health, found.missing_rights, found.detail) == ("warning", (right,), f"no right {right}")
+
+
 def test_all_that_are_missing_are_named_at_once(config, capsys, aws):
     aws.fail("sqs.GetQueueUrl", "AccessDeniedException", status=403)
     aws.fail("cloudwatch.GetMetricData", "AccessDenied", status=403)
