@@ -50,7 +50,8 @@ class Moved(Struct):
             return bool(self._ready())
         arn = self.lab.deployments(self.entry["service"])[0]["serviceDeploymentArn"]
         (found,) = self.lab.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
-        return any(each["status"] == "AWAITING_ACTION" for each in found.get("lifecycleHookDetails", []))
+        hooks = [each["status"] for each in found.get("lifecycleHookDetails", [])]
+        return found["status"] == "IN_PROGRESS" and "AWAITING_ACTION" in hooks
 
     def _ready(self) -> list[str]:
         names = {"applicationName": self.entry["application"], "deploymentGroupName": "main"}
