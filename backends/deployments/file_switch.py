@@ -125,7 +125,7 @@ class FileSwitch:
         """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
         (`mixed`), and `detail` begins with ARMED. Raises BackendError where it is there and can not be read."""
         found = await asyncio.to_thread(self._observe)
-        if found.weights or not found.edited:
+        if found.weights or not found.revision:
             return found
         says, anew = await self._sides.anew(self.manual_commands, self._config.colors[0])
         return replace(found, detail=f"{found.detail}; {says}\n{anew}")

@@ -109,7 +109,8 @@ class JsonForm:
         try:
             data: Any = decode_text(content, object)
         except msgspec.DecodeError as error:
-            return _unread(f"not JSON: {clean(str(error), 200)}", revision)
+            # Damaged, or another's file: that is no edit, and what it was is for a person to see.
+            return SwitchState(weights={}, revision=revision, detail=f"not JSON: {clean(str(error), 200)}")
         if isinstance(data, dict) and _ENDED in data:
             revision = revision_of(_formatted({key: value for key, value in data.items() if key != _ENDED}))
         weights = data.get("weights") if isinstance(data, dict) else None
@@ -174,7 +175,7 @@ class StampedForm:
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            return unknown(f"not UTF-8 at byte {error.start}")
+            return SwitchState(weights={}, revision=revision, detail=f"not UTF-8 at byte {error.start}")
         line = self._stamp_line(text)
         if line is None:
             return unknown("no stamp: not written by this program")

@@ -90,7 +90,7 @@ async def begin(adapter: FileSwitch) -> SwitchState:
 @pytest.mark.parametrize("live", COLORS)
 async def test_the_command_writes_what_answers_now(service: TwoColors, http: Http, live: str) -> None:
     service.router_says = (200, live)
-    service.switch.write_text("{")
+    service.switch.write_text('{"weights": {"green": 1}}')
     found = await switch_of(service, http).observe()
     why, _, how = found.detail.partition("\n")
     assert how.startswith(f"write it anew, say with {live.upper()}: ")
@@ -99,18 +99,18 @@ async def test_the_command_writes_what_answers_now(service: TwoColors, http: Htt
 
 async def test_where_nobody_answers_it_says_what_the_command_moves(service: TwoColors, http: Http) -> None:
     service.router_says = (502, "")
-    service.switch.write_text("{")
+    service.switch.write_text('{"weights": {"green": 1}}')
     found = await switch_of(service, http).observe()
     assert "no fresh request proves a side: written anew, all traffic moves to BLUE" in found.detail
 
 
 async def test_only_a_way_back_writes_over_it(service: TwoColors, http: Http) -> None:
-    service.switch.write_text("{")
+    service.switch.write_text('{"weights": {"green": 1}}')
     adapter = switch_of(service, http)
     found = await adapter.observe()
     with pytest.raises(BackendError):
         await adapter.shift(found, GREEN, stamp="A:shift")
-    service.switch.write_text("{{")
+    service.switch.write_text('{"weights": {"green": 2}}')
     with pytest.raises(BackendError) as caught:
         await adapter.shift(replace(found, over=True), GREEN, stamp="A:shift-back")
     assert caught.value.kind == "conflict", "it was edited once more since it was read"

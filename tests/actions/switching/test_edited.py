@@ -13,7 +13,7 @@ BLUE = {"blue": 100, "green": 0}
 async def test_a_rollback_writes_over_an_edit(house: House, service: TwoColors) -> None:
     await house.order(ANALYTICS_FLIP)
     service.router_frozen = "green"
-    service.switch.write_text("{ by hand")
+    service.switch.write_text('{"weights": {"green": 1}, "by": "hand"}')
     plan = await house.gate.plan(ANALYTICS_ROLLBACK)
     assert not plan.blocked, plan.findings
     assert [(found.code, found.level) for found in plan.findings if found.code == "changed-since"] == [
@@ -32,7 +32,7 @@ async def test_an_open_flip_takes_itself_back_over_an_edit(tmp_path: Path, servi
     async with House(tmp_path / "state", service, bake="600s") as house:
         opened = await in_phase(house, "bake", ANALYTICS_FLIP)
         service.router_says = (200, "green")
-        service.switch.write_text("{ by hand")
+        service.switch.write_text('{"weights": {"green": 1}, "by": "hand"}')
         await house.stands(opened, "conflict")
         service.router_says = (200, "blue")
         await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), Consent(confirmed=True))
