@@ -167,7 +167,10 @@ async def test_while_the_old_tasks_stay_a_rollback_is_at_once_and_retire_ends_th
         assert (await at.release("2.5.1"))["exit"] == 0
         retired = await at.teal.action("deploy", "retire", "analytics", *GO, "--override", "rollback-window")
         assert (retired["exit"], retired["status"]) == (0, "succeeded"), retired
-        assert (await at.status())["controller"]["stable"]["version"] == "2.5.1"
+        async with asyncio.timeout(60):  # it is ordered, and not followed
+            while (view := (await at.status())["controller"])["phase"] != "healthy":
+                continue
+        assert view["stable"]["version"] == "2.5.1"
 
 
 async def test_a_change_of_somebody_else_between_plan_and_order_is_a_conflict(lab: EcsLab, tmp_path: Path) -> None:
