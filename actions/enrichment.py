@@ -17,6 +17,7 @@ from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
 from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
+from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
 from actions.telling import over_at, what_it_does
 from backends.command_line import command
@@ -58,9 +59,13 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     failed = None
     if occupied is None and change is not None and deployment.controller is None:
         failed = await _failed(journal, context, change, deployment)
+    control = deployment.truth.control
+    if deployment.controller is None and control.value == "unknown" and "\n" in control.detail:
+        control = replace(control, detail=await _written_anew(control.detail, policy, journal, targets, service))
     frozen = await freeze_of(journal, context, service) or window_freeze(policy, now())
     return replace(
         deployment,
+        truth=replace(deployment.truth, control=control),
         action=occupied.id if occupied else None,
         action_about=what_it_does(occupied) if occupied else elsewhere,
         action_by=occupied.actor.login if occupied and occupied.actor else "",
@@ -78,6 +83,15 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         if deployment.controller is not None
         else await verified_version(journal, context, service, deployment.live),
     )
+
+
+async def _written_anew(said: str, policy: Policy, journal: Journal, targets: Targets, service: str) -> str:
+    """What is `said` of a control object that nobody can read, with the command for the side that the journal knows."""
+    with contextlib.suppress(BackendError):
+        state = await (await targets.switch(service)).adapter.observe()
+        if state.anew and (known := await as_the_journal_knows(state, journal, policy.context, service)) != state:
+            return known.detail
+    return said
 
 
 async def _failed(journal: Journal, context: str, change: Change, deployment: Deployment) -> str | None:

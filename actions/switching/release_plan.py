@@ -27,6 +27,7 @@ from actions.switching.switch_plan import (
     staged,
 )
 from actions.switching.versions import on_sides
+from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.ports import SwitchState, retire_findings, retire_lines
 from backends.settings import Duration
@@ -51,7 +52,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         message = f'"{clean(request.version, 64)}" is no version: letters, digits and _ . + - (at most 128)'
         raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
     adapter, settings = target.adapter, target.settings
-    state = await adapter.observe()
+    state = await as_the_journal_knows(await adapter.observe(), journal, policy.context, request.service)
     findings = await in_the_way(policy, journal, request.service, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))
@@ -90,7 +91,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
 async def plan_retire(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
     """The side that has no traffic taken down to nothing, once nobody will want to go back to it."""
     adapter, settings = target.adapter, target.settings
-    state = await adapter.observe()
+    state = await as_the_journal_knows(await adapter.observe(), journal, policy.context, request.service)
     findings = await in_the_way(policy, journal, request.service, state)
     if state.live not in settings.colors:
         findings.append(_no_idle_side(state))

@@ -33,6 +33,7 @@ from actions.switching.switch_plan import (
 )
 from actions.switching.traffic import patiently
 from actions.switching.versions import OnSides
+from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import SwitchTarget
 from actions.telling import phase_words
 from backends.command_line import command
@@ -49,7 +50,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     """The newest change of traffic taken back: the open one, or the last that has ended and still stands.
 
     Raises Refused (5) where the journal knows none that led to what is live."""
-    state = await observed(target)
+    state = await as_the_journal_knows(await observed(target), journal, policy.context, request.service)
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
         await must_make_sense(journal, occupied.id or "")

@@ -20,6 +20,7 @@ from actions.switching.conditions import conditions
 from actions.switching.moved_since import moved_since
 from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
+from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import SwitchTarget
 from actions.telling import LIVE_DOWN, phase_words
 from backends.command_line import command
@@ -83,7 +84,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 async def plan_flip(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
     """All traffic to `request.to`, or to the other of two colors. Raises Refused for a color that is not known."""
     settings = target.settings
-    state = await target.adapter.observe()
+    state = await as_the_journal_knows(await target.adapter.observe(), journal, policy.context, request.service)
     to = _wanted_color(request, settings, state)
     findings: list[Finding] = []
     if policy.protected and not request.to:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
@@ -125,10 +124,11 @@ class FileSwitch:
         """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
         (`mixed`), and `detail` begins with ARMED. Raises BackendError where it is there and can not be read."""
         found = await asyncio.to_thread(self._observe)
-        if found.weights or not found.revision:
+        if found.weights:
             return found
-        says, anew = await self._sides.anew(self.manual_commands, self._config.colors[0])
-        return replace(found, detail=f"{found.detail}; {says}\n{anew}")
+        if not found.revision:
+            return await self._sides.anew(found, "begin it", lambda weights: self.manual_commands(weights)[:1])
+        return await self._sides.anew(found, "write it anew", self.manual_commands)
 
     async def color_health(self, color: str) -> ColorState:
         """`color` at its own health URL. Never raises."""
@@ -199,11 +199,7 @@ class FileSwitch:
     def _observe(self) -> SwitchState:
         content = read_bounded(self._path, MAX_BYTES)
         if content is None:
-            first = self._config.colors[0]
-            full = {color: 100 if color == first else 0 for color in self._config.colors}
-            begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
-            detail = f"{self._path}: no such file\n{begin}"
-            return SwitchState(weights={}, revision="", detail=detail)
+            return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file")
         return self._in_force(content)
 
     def _in_force(self, content: bytes) -> SwitchState:

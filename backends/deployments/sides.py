@@ -77,16 +77,26 @@ class UrlSides:
         """What one fresh request says is live. Never raises."""
         return await data_layer(self._probe, self._colors, self._probe_timeout_s)
 
-    async def anew(self, commands: Callable[[dict[str, int]], list[str]], likely: str) -> tuple[str, str]:
-        """How a control object that nobody can read is written anew, so that no traffic moves: what a fresh request
-        proves about who answers, and the commands for that side; for `likely` where none does. Never raises."""
+    async def anew(
+        self, found: SwitchState, verb: str, commands: Callable[[dict[str, int]], list[str]], runs: str = ""
+    ) -> SwitchState:
+        """`found`, that nobody can read, with how it is written so that no traffic moves: the commands for the side
+        that a fresh request proves, else for the one that the proxy `runs`. Where neither is known, those for each
+        side, also in `anew`: whoever knows more chooses. `verb`: `write it anew`. Never raises."""
         seen = await self.data()
-        side = seen.value if seen.value in self._colors else likely
-        says = f"a fresh request says {side.upper()}: written anew so, no traffic moves"
-        if side != seen.value:
-            says = f"no fresh request proves a side: written anew, all traffic moves to {side.upper()}"
-        full = {color: 100 if color == side else 0 for color in self._colors}
-        return says, f"write it anew, say with {side.upper()}: {' && '.join(commands(full))}"
+        side = seen.value if seen.value in self._colors else runs
+        how = {color: " && ".join(commands(self._full(color))) for color in self._colors}
+        if side not in how:
+            says = "no fresh request proves which side is live"
+            lines = [f"{verb}, only where {color.upper()} serves: {how[color]}" for color in how]
+            chosen = {color: f"{verb}, say with {color.upper()}: {how[color]}" for color in how}
+            return replace(found, detail="\n".join([f"{found.detail}; {says}", *lines]), anew=chosen)
+        by = "a fresh request" if side == seen.value else "what the proxy runs"
+        says = f"{by} says {side.upper()}: written so, no traffic moves"
+        return replace(found, detail=f"{found.detail}; {says}\n{verb}, say with {side.upper()}: {how[side]}")
+
+    def _full(self, color: str) -> dict[str, int]:
+        return {each: 100 if each == color else 0 for each in self._colors}
 
     async def _state(self, control: SwitchState, color: str) -> ColorState:
         exposition = self._expositions.get(color)

@@ -20,6 +20,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
     `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
     `edited`: what somebody else did to it, in words; with weights, who is live is as it was written all the same.
+    `anew`: of one that nobody can read where nothing proves who is live: by color, the line that says how it is written
+    with all traffic there.
     `over`: of an `expected`: a way back, which writes over what was edited, and goes without its mark where that is
     refused.
     """
@@ -34,6 +36,7 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     odd_mark: str = ""
     edited: str = ""
     over: bool = False
+    anew: dict[str, str] = {}
 
     @property
     def live(self) -> str:

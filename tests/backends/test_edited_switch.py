@@ -94,14 +94,28 @@ async def test_the_command_writes_what_answers_now(service: TwoColors, http: Htt
     found = await switch_of(service, http).observe()
     why, _, how = found.detail.partition("\n")
     assert how.startswith(f"write it anew, say with {live.upper()}: ")
-    assert f"a fresh request says {live.upper()}: written anew so, no traffic moves" in why
+    assert f"a fresh request says {live.upper()}: written so, no traffic moves" in why
 
 
-async def test_where_nobody_answers_it_says_what_the_command_moves(service: TwoColors, http: Http) -> None:
+@pytest.mark.parametrize("text", ['{"weights": {"green": 1}}', "garbage", None])
+async def test_where_nobody_answers_no_side_is_proposed(service: TwoColors, http: Http, text: str | None) -> None:
     service.router_says = (502, "")
-    service.switch.write_text('{"weights": {"green": 1}}')
+    service.switch.unlink() if text is None else service.switch.write_text(text)
     found = await switch_of(service, http).observe()
-    assert "no fresh request proves a side: written anew, all traffic moves to BLUE" in found.detail
+    why, *ways = found.detail.splitlines()
+    assert "no fresh request proves which side is live" in why
+    assert [way.partition(", ")[2].partition(": ")[0] for way in ways] == [
+        "only where BLUE serves", "only where GREEN serves"
+    ]  # fmt: skip
+    assert set(found.anew) == set(COLORS)
+
+
+@pytest.mark.parametrize("live", COLORS)
+async def test_a_missing_file_is_begun_with_what_answers_now(service: TwoColors, http: Http, live: str) -> None:
+    service.router_says = (200, live)
+    service.switch.unlink()
+    why, how = (await switch_of(service, http).observe()).detail.splitlines()
+    assert how.startswith(f"begin it, say with {live.upper()}: "), why
 
 
 async def test_only_a_way_back_writes_over_it(service: TwoColors, http: Http) -> None:

@@ -49,10 +49,11 @@ async def test_every_switch_that_is_unknown_says_why_and_a_file_how_it_is_begun(
     assert "gone.sock: no such socket" in whys["haproxy"]
     assert "deployments.kubernetes: http://127.0.0.1:9/api/v1/namespaces/n/services/web: connection refused" in err
     for name, file in (("file-switch", "switch.json"), ("nginx", "web.conf")):
-        assert whys[name].endswith(f"gone/{file}: no such file")
+        assert whys[name].endswith(f"gone/{file}: no such file; no fresh request proves which side is live")
         at = out.splitlines().index(f"{name}: {whys[name]}")
-        begin, _, command = out.splitlines()[at + 1].partition("BLUE: ")
-        assert begin == "  begin it, say with "
+        begin, _, command = out.splitlines()[at + 1].partition("BLUE serves: ")
+        assert begin == "  begin it, only where "
+        assert out.splitlines()[at + 2].startswith("  begin it, only where GREEN serves: mkdir -p ")
         assert command.startswith("mkdir -p ")
         assert out.count(command) == 1
         assert "mkdir" not in err

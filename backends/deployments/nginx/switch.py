@@ -163,18 +163,16 @@ class NginxSwitch:
         is neither of them, and `detail` begins with ARMED. Raises BackendError where either can not be read."""
         content = await asyncio.to_thread(read_bounded, self._path, MAX_BYTES)
         if content is None:
-            first = self._config.colors[0]
-            full = {color: 100 if color == first else 0 for color in self._config.colors}
-            begin = f"begin it, say with {first.upper()}: {self.manual_commands(full)[0]}"
-            return SwitchState(weights={}, revision="", detail=f"{self._path}: no such file\n{begin}")
+            missing = SwitchState(weights={}, revision="", detail=f"{self._path}: no such file")
+            return await self._sides.anew(missing, "begin it", lambda weights: self.manual_commands(weights)[:1])
         runs = await running(self._config.stamp_url, self._config.colors)
         found = self._both(content, runs)
         if found.weights:
             return found
         runs_on = SwitchState(weights=runs.shares, revision="").live
-        likely = runs_on if runs_on in self._config.colors else self._config.colors[0]
-        says, anew = await self._sides.anew(lambda weights: self.manual_commands(weights)[:-1], likely)
-        return replace(found, detail=f"{found.detail}; {says}\n{anew}")
+        return await self._sides.anew(
+            found, "write it anew", lambda weights: self.manual_commands(weights)[:-1], runs_on
+        )
 
     async def endpoints(self) -> TruthLayer:
         """The sides that nginx sends traffic to, each asked at its own health URL. Raises BackendError."""

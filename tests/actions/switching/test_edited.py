@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from actions.models import Consent
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, House
 from tests.actions.orders.test_orders import in_phase
@@ -38,3 +40,27 @@ async def test_an_open_flip_takes_itself_back_over_an_edit(tmp_path: Path, servi
         await house.gate.submit(await house.gate.plan(ANALYTICS_ROLLBACK), Consent(confirmed=True))
         ended = await house.ended(opened)
     assert (ended.status, service.weights()) == ("rolled_back", BLUE), ended.error
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_what_nobody_can_read_is_written_anew_with_the_side_that_was_live(
+    house: House, service: TwoColors, back: bool
+) -> None:
+    """Pasted at 3 a.m. it moved traffic to the side just left."""
+    await house.order(ANALYTICS_FLIP)
+    if back:
+        await house.order(ANALYTICS_ROLLBACK)
+    live, other = ("BLUE", "GREEN") if back else ("GREEN", "BLUE")
+    service.router_says = (502, "")
+    switch = (await house.targets.switch("analytics")).adapter
+    for text in ("garbage", '{"weights": {"green": 1}}', None):
+        service.switch.unlink() if text is None else service.switch.write_text(text)
+        told = [(await house.gate.enrich(await switch.deployment())).truth.control.detail]
+        for request in (ANALYTICS_FLIP, ANALYTICS_ROLLBACK):
+            plan = await house.gate.plan(request)
+            told += [found.fix for found in plan.findings if found.code == "truth-unknown"]
+        assert len(told) > 1
+        for words in told:
+            assert f"say with {live}: " in words
+            assert f"with {other}" not in words
+            assert f"where {other}" not in words
