@@ -28,11 +28,15 @@ class Failed(Exception):
 
 
 class Conflict(Exception):
-    """The control object is neither what was expected nor what this action wrote."""
+    """The control object is neither what was expected nor what this action wrote. `ours`: part of that still stands."""
 
-    def __init__(self, found: SwitchState) -> None:
+    def __init__(self, found: SwitchState, *, ours: bool = False) -> None:
         by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
-        super().__init__(f"the switch has {shares(found)} now: changed by somebody else{by}")
+        why = f"changed by somebody else{by}"
+        if ours:
+            said = f"; {first_line(found.detail)}" if found.weights and found.detail else ""
+            why = f"only a part of what this action wrote, the rest did not take or was changed since{said}"
+        super().__init__(f"the switch has {shares(found)} now: {why}")
         self.found = found
 
 

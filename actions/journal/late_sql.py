@@ -54,7 +54,9 @@ def _row(connection: Connection, late: Late) -> dict[str, Any]:
     if ended is None:
         words = "the command that ran it without a journal was killed: look at what is live"
         error = ActionError(kind="abandoned", message=words)
-        changed = any((entry.kind, entry.result) == ("observed", "applied") for entry in late.entries)
+        changed = any(
+            entry.kind == "observed" and entry.result in ("applied", "applied in part") for entry in late.entries
+        )
         return {**row, "status": "abandoned", "changed": changed, "error": canonical(error)}
     return {
         **row,

@@ -141,16 +141,20 @@ def way_back(change: Change | None, weights: Mapping[str, int], colors: Sequence
 def _writes(history: Sequence[StoredEvent]) -> list[tuple[str, dict[str, int]]]:
     """The writes of an action in order: the step, and the weights that were seen after it; empty where nobody saw."""
     writes: list[tuple[str, dict[str, int]]] = []
+    requested: dict[str, int] = {}
     for line in history:
         event = line.event
         if not (is_shift(event.step) or event.step == BACK_STEPS[0]):
             continue
         if event.kind == "intent":
             writes.append((event.step, {}))
+            requested = dict(event.data.get("requested", {}).get("weights", {}))
         elif event.kind == "observed" and writes and writes[-1] == (event.step, {}):
             writes.pop()
         if event.kind == "observed" and event.data.get("result") == "applied":
             writes.append((event.step, dict(event.data["after"]["weights"])))
+        elif event.kind == "observed" and event.data.get("result") == "applied in part":  # somebody changed the rest
+            writes.append((event.step, requested))
     return writes
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from typing import NoReturn
 
-from actions.endings import Conflict
 from actions.journal.rows import Event
 from actions.judging.stages import moves
 from actions.switching.traffic import Traffic, same
@@ -37,7 +36,7 @@ class ExternalEdits:
             if await self._changed() is not None:
                 await asyncio.sleep(AGAIN_S)
                 if (found := await self._changed()) is not None:
-                    raise Conflict(found)
+                    raise self._traffic.conflict(found)
 
     async def _changed(self) -> SwitchState | None:
         writes = len(self._writes())

@@ -7,7 +7,7 @@ import math
 
 from msgspec import Struct
 
-from actions.endings import Conflict, PreconditionFailed
+from actions.endings import PreconditionFailed
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
 from actions.switching.traffic import Traffic
@@ -77,7 +77,7 @@ class Proof:
         except BackendError as error:
             return Sample("unseen", error.message)
         if found.weights != weights or not self._traffic.is_ours(found):
-            raise Conflict(found)
+            raise self._traffic.conflict(found)
         other = next(name for name in self._target.settings.colors if name != color)
         health, others, seen = await together(
             self._adapter.color_health(color), self._adapter.color_health(other), self._probe()

@@ -31,8 +31,10 @@ LOOK_S = 0.25
 HALF_S = 2.0
 END_S = 10.0
 WRITE_TRIES = 3
+APPLIED, IN_PART, NOT_APPLIED = "applied", "applied in part", "not applied"
 _ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
 """Errors that are an answer: it was not written, and will not be."""
+_MOVED = (APPLIED, IN_PART)
 
 
 class Traffic:
@@ -48,7 +50,7 @@ class Traffic:
     def moved(self) -> bool:
         """Whether any traffic was seen to be moved forward."""
         return any(
-            line.event.kind == "observed" and is_shift(line.event.step) and line.event.data.get("result") == "applied"
+            line.event.kind == "observed" and is_shift(line.event.step) and line.event.data.get("result") in _MOVED
             for line in self._work.history
         )
 
@@ -66,7 +68,7 @@ class Traffic:
     def last(self) -> SwitchState:
         """What the control object was when this action last saw it written: what it must be now."""
         for line in reversed(self._work.history):
-            if line.event.kind == "observed" and line.event.data.get("result") == "applied" and moves(line.event.step):
+            if line.event.kind == "observed" and line.event.data.get("result") == APPLIED and moves(line.event.step):
                 return state_of(line.event.data["after"])
         return self.before
 
@@ -88,7 +90,7 @@ class Traffic:
                     lost, state_of(data["before"]), requested["weights"], requested["stamp"], late_s
                 )
             except NotWritten:
-                await self._work.observed(step, data["before"], "not applied")
+                await self._work.observed(step, data["before"], NOT_APPLIED)
             except PartialWrite:
                 continue
             else:
@@ -136,6 +138,10 @@ class Traffic:
         """Whether this action wrote it."""
         return found.stamp.startswith(f"{self._work.action_id}:")
 
+    def conflict(self, found: SwitchState) -> Conflict:
+        """That it is not as this action wrote it, or is to find it."""
+        return Conflict(found, ours=self.is_ours(found))
+
     async def _move(self, step: str, expected: SwitchState, weights: dict[str, int]) -> str:
         """Returns what was observed, in words."""
         marked = (
@@ -148,7 +154,7 @@ class Traffic:
             raise NotWritten(error) from None
         if found.weights != weights or found.stamp != stamp:
             if not same(found, expected) and found.stamp != stamp:  # with it, it is this very write, half done
-                raise Conflict(found)
+                raise self.conflict(found)
             requested = {"weights": weights, "stamp": stamp}
             await self._work.intent(step, plain(found), requested, late_s=self._adapter.write_settles_s)
             before = found
@@ -161,18 +167,23 @@ class Traffic:
                 late_s = 0.0 if error.kind in _ANSWERED else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
-                except (NotWritten, Conflict) as no:
-                    if isinstance(no, NotWritten) or error.kind in _ANSWERED:
-                        await self._work.observed(step, plain(before), "not applied")
+                except NotWritten:
+                    await self._work.observed(step, plain(before), NOT_APPLIED)
+                    raise
+                except Conflict as no:
+                    if no.found.stamp == stamp:
+                        await self._work.observed(step, plain(no.found), IN_PART, changes=Changes(changed=True))
+                    elif error.kind in _ANSWERED:
+                        await self._work.observed(step, plain(before), NOT_APPLIED)
                     raise
         if found.weights != weights or found.stamp != stamp:
-            raise Conflict(found)
+            raise self.conflict(found)
         await self._observed(step, found)
         return "; ".join(filter(None, (shares(found), first_line(found.detail) if over else "")))
 
     async def _observed(self, step: str, found: SwitchState) -> None:
         undone = self._work.plan.expected.undoes if is_shift(step) else None
-        await self._work.observed(step, plain(found), "applied", changes=Changes(changed=True), undone=undone or None)
+        await self._work.observed(step, plain(found), APPLIED, changes=Changes(changed=True), undone=undone or None)
 
     async def _settled(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float
@@ -197,7 +208,7 @@ class Traffic:
                 if time.monotonic() >= until:
                     raise NotWritten(error)
             elif found.stamp != stamp or error.kind == "conflict":  # an edit by hand may have kept our stamp
-                raise Conflict(found)
+                raise self.conflict(found)
             elif time.monotonic() >= half_until:
                 raise PartialWrite(found, error.message)
             await asyncio.sleep(LOOK_S)

@@ -51,6 +51,7 @@ class WayBack:
                 return
             if not by_hand:
                 raise Conflict(found)
+        if by_hand:  # a person has seen it so
             self._outside.take(found)
         try:
             await work.unless_ordered(self._back(found, error), self._outside.watch())

@@ -228,6 +228,18 @@ async def test_a_write_that_reached_one_node_is_mixed_ours_and_can_be_finished_o
     assert (await adapter.shift(half, BLUE, stamp="A:shift-back")).live == "blue"
 
 
+@pytest.mark.parametrize("hand", [0, 1])
+@pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_node_that_a_hand_puts_back_leaves_the_write_on_the_other_its_own(
+    service: TwoColors, http: Http, nodes: list[Haproxy], hand: int
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    nodes[hand].set(blue_1=100, green_1=0)
+    found = await adapter.observe()
+    assert (found.live, found.stamp) == ("mixed", "A:shift")
+
+
 @pytest.mark.parametrize("nodes", [2], indirect=True)
 async def test_an_undo_takes_the_nodes_in_reverse_and_keeps_what_it_reached(
     service: TwoColors, http: Http, nodes: list[Haproxy]

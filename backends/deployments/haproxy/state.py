@@ -201,7 +201,8 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
         digest.update(f"{node.node}|{text}|".encode())
         for server in sorted(node.servers, key=lambda server: server.name):
             digest.update(f"{server.name}={server.weight}/{server.admin}|".encode())
-    newest = max(nodes, key=lambda node: node.mark.number if node.mark else 0)
+    # Of the nodes of one write, one that still is as it was written speaks, where somebody changed another since.
+    newest = max(nodes, key=lambda node: (node.mark.number if node.mark else 0, bool(node.stamp)))
     marks = ((node.odd_mark or node.odd_owner, node.node) for node in nodes)
     odd = next((f"{clean(mark, 80)} on {node}" for mark, node in marks if mark), "")
     state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)

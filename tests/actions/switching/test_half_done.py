@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from actions.models import Action, Consent
+from actions.outcome import exit_code
 from actions.starting import start
 from actions.switching import traffic
 from actions.work import Work
@@ -16,6 +18,7 @@ from backends.errors import BackendError
 from backends.ports import SwitchState
 from tests.actions.fake_switch import Killed
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
+from tests.actions.orders.test_orders import order
 from tests.two_colors import TwoColors
 
 BLUE, GREEN, HALF = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}, {"blue": 50, "green": 50}
@@ -173,3 +176,47 @@ async def test_a_reload_that_fails_by_its_own_word_is_looked_after_by_fresh_requ
         works,
     )
     assert ("printf" in ended.error.fix) is works
+
+
+async def _in_conflict(house: House, monkeypatch: pytest.MonkeyPatch) -> Action:
+    """A flip whose write reached half, as two nodes of which a hand put one back; its adapter says that it is not as it
+    was written."""
+    real = FileSwitch.shift
+
+    async def shift(
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
+    ) -> SwitchState:
+        if not stamp.endswith(":shift"):
+            return await real(self, expected, weights, stamp=stamp, **mark)
+        await real(self, expected, HALF, stamp=stamp, **mark)
+        raise BackendError("conflict", "somebody wrote in the same moment")
+
+    monkeypatch.setattr(FileSwitch, "shift", shift)
+    flip = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
+    return await house.stands(flip, "conflict")
+
+
+async def test_a_write_that_stands_in_part_is_held_for_a_person_and_goes_back_from_there(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip = await _in_conflict(house, monkeypatch)
+    assert (flip.status, flip.changed, exit_code(flip), service.weights()) == ("conflict", True, 6, HALF)
+    assert flip.error is not None
+    assert "somebody else" not in flip.error.message, "it is its own write"
+    told = [line.event.data for line in await house.journal.history(flip.id or "")]
+    assert [data["result"] for data in told if "result" in data] == ["applied in part"]
+    back = await house.ended(await house.order(ANALYTICS_ROLLBACK))
+    assert (back.id, back.status, service.weights()) == (flip.id, "rolled_back", BLUE), back.error
+
+
+async def test_a_write_that_stands_in_part_is_the_newest_change_once_it_is_abandoned(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flip = await _in_conflict(house, monkeypatch)
+    closed = await house.ended(await order(house, flip, "abandon", Consent(confirmed=True, reason="seen")))
+    assert (closed.status, closed.changed) == ("abandoned", True)
+    plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+    codes = [found.code for found in plan.findings]
+    assert (plan.to, plan.blocked, "changed-since" in codes) == ("blue", False, True), plan.findings
+    back = await house.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE), back.error
