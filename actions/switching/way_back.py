@@ -43,7 +43,7 @@ class WayBack:
         await work.released("it goes back")
         await work.set("rolling_back", "shift-back", error, by_hand=by_hand, kind=error.kind)
         found = await self._traffic.seen()
-        if found is None or not (found.weights or (found.edited and by_hand)):
+        if found is None or not (found.weights or (found.edited and (by_hand or self._traffic.is_ours(found)))):
             await self._stuck(f"{error.message}; and what is live is unknown", error)
             return
         if not self._traffic.is_ours(found):

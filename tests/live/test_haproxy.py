@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from backends.deployments.haproxy import socket as haproxy_socket
 from backends.deployments.haproxy.nodes import Nodes
@@ -238,6 +239,43 @@ async def test_a_node_that_a_hand_puts_back_leaves_the_write_on_the_other_its_ow
     nodes[hand].set(blue_1=100, green_1=0)
     found = await adapter.observe()
     assert (found.live, found.stamp) == ("mixed", "A:shift")
+
+
+@pytest.mark.parametrize("nodes", [1, 2], indirect=True)
+async def test_a_hand_between_the_two_halves_of_a_write_leaves_no_node_that_serves_nobody(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    before, order = await adapter.observe(), haproxy_socket.Node.order
+
+    async def meddled(node: haproxy_socket.Node, commands: list[str]) -> None:
+        if str(node) == nodes[-1].node and any(line.endswith("/blue-1 weight 0") for line in commands):
+            nodes[-1].set(blue_1=100, green_1=0)
+        await order(node, commands)
+
+    monkeypatch.setattr(haproxy_socket.Node, "order", meddled)
+    after = await adapter.shift(before, GREEN, stamp="A:shift")
+    assert (after.weights, after.stamp, nodes[-1].weights()["blue-1"]) == (GREEN, "A:shift", 0)
+    assert nodes[-1].weights()["green-1"] > 0
+
+
+@pytest.mark.parametrize("nodes", [1, 2], indirect=True)
+async def test_a_node_that_gives_nobody_traffic_is_critical_and_only_the_way_back_writes_it(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    nodes[-1].set(blue_1=0, green_1=0)
+    found = await adapter.observe()
+    assert (found.weights, nodes[-1].node in found.edited) == ({}, True)
+    shown = await adapter.deployment()
+    assert (shown.live, shown.health) == ("mixed", "critical")
+    assert "nobody takes traffic" in shown.truth.control.detail
+    assert (await error_of(adapter, before=found)).kind == "conflict"
+    over = replace(found, over=True)
+    idle = [one for one in await adapter.preflight(over, BLUE) if one.code == "haproxy-idle"]
+    assert [nodes[-1].node in one.text for one in idle] == [True]
+    assert (await adapter.shift(over, BLUE, stamp="A:shift-back")).weights == BLUE
+    assert all(node.weights()["blue-1"] > 0 for node in nodes)
 
 
 @pytest.mark.parametrize("nodes", [2], indirect=True)

@@ -213,3 +213,16 @@ async def test_weights_changed_by_hand_between_plan_and_write_are_a_conflict(tmp
         refused = await service.teal.action(*flip, "-y", "--plan-hash", planned["plan_hash"])
         assert refused["exit"] == 6, refused
         assert [node.weights() for node in service.nodes] == [{"blue-1": 0, "green-1": 50}] * 2
+
+
+@pytest.mark.parametrize("to", [(), ("--to", "blue")])
+async def test_a_node_that_serves_nobody_is_in_nobodys_way_back(
+    tmp_path: Path, colors: TwoColors, to: tuple[str, ...]
+) -> None:
+    async with behind_haproxy(tmp_path, colors) as service:
+        flipped = await service.teal.action("deploy", "flip", "analytics", "--to", "green", "-y", "--reason", "go")
+        assert (flipped["exit"], service.live()) == (0, {"green"}), flipped
+        service.nodes[1].set(blue_1=0, green_1=0)
+        back = await service.teal.action("deploy", "rollback", "analytics", "-y", "--reason", "dark", *to)
+        assert (back["exit"], back["status"], service.live()) == (0, "succeeded", {"blue"}), back
+        assert all(node.weights()["blue-1"] > 0 for node in service.nodes)

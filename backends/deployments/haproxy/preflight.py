@@ -29,6 +29,16 @@ def findings(reading: Reading, shares: dict[str, int], durability: tuple[str, st
     return found
 
 
+def idle_nodes(reading: Reading) -> list[Finding]:
+    """The nodes on which nobody gets an answer now."""
+    fix = "the way back gives a side its weight again"
+    return [
+        Finding(level="warning", code="haproxy-idle", text=f"{state.node}: {state.detail}", fix=fix)
+        for state in reading.states
+        if state.idle
+    ]
+
+
 def refuse_a_side_that_is_down(reading: Reading, before: dict[str, int], shares: dict[str, int]) -> None:
     """Raises BackendError where a color that gains traffic has no server that is up on some node."""
     for state in reading.states:

@@ -114,6 +114,11 @@ class NodeState(Struct, frozen=True, kw_only=True):
         return self.algorithm in WITHOUT_SHARES
 
     @property
+    def idle(self) -> bool:
+        """Whether it gives nobody traffic: each of its clients gets an error."""
+        return not any(server.in_rotation and server.weight for server in self.servers)
+
+    @property
     def stamp(self) -> str:
         """Of the last write, where its weights are still in force or it was not finished."""
         mark = self.mark
@@ -211,7 +216,9 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
         state = replace(state, fence=mark.fence, journal=mark.journal, ended=ended)
     unreadable = [f"{node.node}: {node.detail}" for node in nodes if not node.shares]
     if unreadable:
-        return replace(state, detail="; ".join(unreadable), stamp=newest.stamp)
+        # A node that gives nobody traffic hides nothing that the way back would write over.
+        edited = "; ".join(unreadable) if all(node.shares or node.idle for node in nodes) else ""
+        return replace(state, detail="; ".join(unreadable), stamp=newest.stamp, edited=edited)
     if all(node.shares == nodes[0].shares for node in nodes):
         return replace(state, weights=nodes[0].shares, stamp=newest.stamp)
     sums = {color: sum(node.shares[color] for node in nodes) for color in colors}

@@ -24,7 +24,7 @@ from backends.deployments.common import DeploymentConfig, colors_problem, live_c
 from backends.deployments.file_store import from_anywhere
 from backends.deployments.haproxy.memory import Memory
 from backends.deployments.haproxy.nodes import Nodes, Rates, Reading, endpoints_of
-from backends.deployments.haproxy.preflight import findings, refuse_a_side_that_is_down
+from backends.deployments.haproxy.preflight import findings, idle_nodes, refuse_a_side_that_is_down
 from backends.deployments.haproxy.socket import ADMIN_FIX, Node
 from backends.deployments.haproxy.state import NodeState, shares_words
 from backends.deployments.haproxy.weights import Server
@@ -141,8 +141,13 @@ class HaproxySwitch:
             for color, rate in self._rates.between(reading, time.monotonic()).items():
                 sides[color] = replace(sides[color], rps=rate.rps, error_pct=rate.error_pct, rates_pending=rate.pending)
         said = (shares_words(control.weights) if control.weights else "", control.detail)
+        known = (
+            bool(control.edited) and not control.weights
+        )  # who has traffic where, and that some clients get no answer
         truth = Truth(
-            control=TruthLayer(value=control.live, detail="; ".join(word for word in said if word), at=now),
+            control=TruthLayer(
+                value="mixed" if known else control.live, detail="; ".join(word for word in said if word), at=now
+            ),
             endpoints=endpoints_of(reading, colors, now),
             data=data,
         )
@@ -189,7 +194,7 @@ class HaproxySwitch:
         for state in reading.states:
             self._writer.commands(state, shares)
         durability = await asyncio.to_thread(self._nodes.durability)
-        return findings(reading, shares, durability)
+        return [*idle_nodes(reading), *findings(reading, shares, durability)]
 
     async def shift(
         self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""
@@ -310,7 +315,7 @@ class HaproxySwitch:
 
     def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         where = f"backend {self._config.backend}"
-        if not found.weights:
+        if not found.weights and not (found.edited and expected.over):
             raise BackendError("conflict", f"{where}: {found.detail}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or shares_words(found.weights)

@@ -75,6 +75,7 @@ class Writer:
             touched.append(state)
             try:
                 await self._apply(nodes[state.node], mark, raising, lowering)
+                await self._not_idle(nodes[state.node], state, shares)
             except BackendError as error:
                 if goes_back(stamp):
                     raise
@@ -93,6 +94,15 @@ class Writer:
         moving = replace(mark, phase="moving")
         await node.order([*self._marked(moving.text(), moving.owner()), *raising])
         await node.order([*lowering, *self._marked(mark.text())])
+
+    async def _not_idle(self, node: Node, state: NodeState, shares: dict[str, int]) -> None:
+        """Somebody took the weight from the side that gained before it was taken from the other: nobody has traffic on
+        this node then, and the write is made whole at once. Raises BackendError."""
+        now = _weights_in(await node.ask(f"show servers state {self._backend}"))
+        ours = {server.name: now.get(server.name, 0) for server in state.servers if server.in_rotation}
+        if not any(ours.values()):
+            raising, _ = self._between(now, weights_for(state.servers, shares, static=state.static))
+            await node.order(raising)
 
     async def _put_back(self, nodes: dict[str, Node], touched: list[NodeState], error: BackendError) -> BackendError:
         words = [error.message]
