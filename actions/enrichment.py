@@ -11,7 +11,7 @@ from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import Action
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
-from actions.orphans import orphaned_since, ways_out, why_orphaned
+from actions.orphans import judged, orphaned_since, stopped_ways, ways_out, why_orphaned
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
@@ -19,7 +19,7 @@ from actions.switching.other_journal import OTHER_JOURNAL, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
-from actions.telling import over_at, what_it_does
+from actions.telling import STOPPED_WORDS, over_at, what_it_does
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Deployment, LastSwitch, RollbackOffer
@@ -34,6 +34,9 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     if alone is not None:  # it may have ended between the look at its row and that at its runner
         occupied = await journal.open_action(context, service)
         alone = orphaned_since(occupied, journal.location) if occupied is not None else None
+    if occupied is not None and alone is None:
+        occupied = judged(occupied, journal.location, policy.zone)
+    stopped = occupied is not None and occupied.stopped_pid != 0
     change = await newest_change(journal, context, service)
     last = None
     if change is not None and change.at is not None:
@@ -72,7 +75,8 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         action_until=over_at(occupied) if occupied and alone is None else None,
         orphaned_since=alone,
         orphaned_why=why_orphaned(occupied, journal.location) if occupied is not None and alone is not None else "",
-        ways_out=ways_out(occupied) if occupied is not None and alone is not None else "",
+        action_stopped=STOPPED_WORDS if stopped else "",
+        ways_out=_ways_out(occupied) if occupied is not None and (alone is not None or stopped) else "",
         last_switch=last,
         rollback=offer or deployment.rollback,
         freeze=frozen,
@@ -83,6 +87,10 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         if deployment.controller is not None
         else await verified_version(journal, context, service, deployment.live),
     )
+
+
+def _ways_out(occupied: Action) -> str:
+    return stopped_ways(occupied) if occupied.stopped_pid else ways_out(occupied)
 
 
 async def _written_anew(said: str, policy: Policy, journal: Journal, targets: Targets, service: str) -> str:

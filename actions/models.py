@@ -245,8 +245,9 @@ class Pause(Struct, frozen=True, kw_only=True):
 
 class Action(Struct, frozen=True, kw_only=True):
     """An action as everybody sees it (`teal/v1/action`). `hold` is set while evidence is missing; `gates` are those of
-    the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it. `about`: as of
-    its plan. `paused`: by whom it stands, where a person ordered that."""
+    the newest stage. `orphaned_since`: the last sign of its runner, where it is open and nobody runs it. `stopped_pid`:
+    its runner, where that is a process of this host that is stopped; else 0. `about`: as of its plan.
+    `paused`: by whom it stands, where a person ordered that."""
 
     id: str | None
     kind: ActionKind
@@ -275,6 +276,7 @@ class Action(Struct, frozen=True, kw_only=True):
     gates: tuple[GateView, ...] = ()
     error: ActionError | None = None
     orphaned_since: datetime | None = None
+    stopped_pid: int = 0
     about: str = ""
     paused: Pause | None = None
 

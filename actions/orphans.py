@@ -21,6 +21,7 @@ from actions.kinds import kind_of
 from actions.models import Action, Actor, Finding
 from actions.notices import Notices
 from actions.targets import Build
+from actions.telling import STOPPED_WORDS
 from actions.who import host_name
 from backends.command_line import command
 from backends.processes import is_stopped
@@ -30,7 +31,7 @@ STARTS_WITHIN_S = 5.0
 """A runner of this host locks the file of its action as soon as it lives; until then it is only being started."""
 STARTS_ELSEWHERE_S = 15.0
 TOLD_AFTER_S = 15.0
-TOLD, CODE = "orphan-told", "orphaned"
+TOLD, CODE, STOPPED = "orphan-told", "orphaned", "stopped"
 _TOLD_BY_ITS_RUNNER = frozenset({"conflict", "in_doubt"})
 
 
@@ -57,7 +58,13 @@ def frozen_words(action: Action) -> str:
     """What is done about one: a runner that goes on in time obeys; one that is late gives up, and obeys nothing."""
     pid = action.owner.pid if action.owner is not None else 0
     late = f"later than {LeaseTimes().self_fence_s:g} s after it was stopped it gives up, and nobody runs it"
-    return f"its process is stopped (kill -CONT {pid}, here); {late}: then {ways_out(action)}"
+    return f"{STOPPED_WORDS} (kill -CONT {pid}, here); {late}: then {ways_out(action)}"
+
+
+def stopped_ways(action: Action) -> str:
+    """The commands that go on with one whose runner is stopped, or end it."""
+    back = f", or {command('deploy rollback', action.service)}" if kind_of(action.kind).moves else ""
+    return f"kill -CONT {action.stopped_pid}, here{back}"
 
 
 def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:
@@ -83,8 +90,15 @@ def why_orphaned(action: Action, location: JournalLocation) -> str:
 
 
 def judged(action: Action, location: JournalLocation, zone: tzinfo) -> Action:
-    """What a reader must know of it beyond its rows: that nobody runs it, since when, and what to do."""
+    """What a reader must know of it beyond its rows: that nobody runs it, since when, or that its runner is stopped,
+    and what to do."""
     since = orphaned_since(action, location)
+    if since is None and is_frozen(action) and action.owner is not None:
+        pid = action.owner.pid
+        stopped = Finding(
+            level="warning", code=STOPPED, text=STOPPED_WORDS, fix=stopped_ways(replace(action, stopped_pid=pid))
+        )
+        return replace(action, stopped_pid=pid, findings=(stopped, *action.findings))
     if since is None:
         return action
     words = since_words(since, zone, why_orphaned(action, location))

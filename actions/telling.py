@@ -44,7 +44,7 @@ def share_words(phase: str) -> str:
 
 def over_at(action: Action) -> datetime | None:
     """When the phase in which it only watches is over; None in any other, and where nobody runs it or it is held."""
-    if action.status != "running" or action.orphaned_since is not None or action.hold is not None:
+    if action.status != "running" or unattended(action) or action.hold is not None:
         return None
     watching = (step for step in action.steps if step.status == "running" and step.name.partition("[")[0] in _WATCHES)
     return next((step.until for step in watching if step.until is not None), None)
@@ -73,10 +73,18 @@ _STANDING: dict[str, Standing] = {
 }  # fmt: skip
 
 
+STOPPED_WORDS = "its process is stopped"
+
+
+def unattended(action: Action) -> bool:
+    """Whether it is open and goes on by nobody now: its runner is gone, or stopped."""
+    return action.orphaned_since is not None or action.stopped_pid != 0
+
+
 def standing(action: Action) -> Standing:
     """How an action stands, the same in lists, timeline, strip, header and JSON: one that nobody runs or that nobody
     can know is critical; what is held, goes back or did not come about is a warning; what goes on is `running`."""
-    if action.orphaned_since is not None:
+    if unattended(action):
         return "critical"
     if unmended(action):
         return "warning"
@@ -101,10 +109,10 @@ def proof_words(action: Action) -> str:
 
 def doing(action: Action) -> str:
     """What it does now, or what came of it: `baking`, `rolling back`, `held: no requests`; of one that nobody runs,
-    that."""
-    if action.orphaned_since is not None:
+    or whose runner is stopped, that."""
+    if unattended(action):
         state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
-        return f"{state}nobody runs it"
+        return f"{state}{STOPPED_WORDS if action.stopped_pid else 'nobody runs it'}"
     if action.open and action.hold is not None:
         return f"held: {action.hold.why}"
     return phase_words(action.phase) if action.status == "running" and action.phase else outcome(action)

@@ -46,6 +46,8 @@ def need_of(action: Action) -> str:
     """Why it waits for a person, as a word that is another one for another reason; empty where it does not."""
     if action.orphaned_since is not None:
         return "orphaned"
+    if action.stopped_pid:
+        return "stopped"
     if action.status in _NEEDS_HANDS:
         return action.status
     if action.open and action.hold is not None:

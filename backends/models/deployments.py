@@ -106,6 +106,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     `action_about`: what the open action does, in words, `action_by` who ordered it, `action_until` when the phase in
     which it only watches is over; where `action` is null, `action_about` says that one of another journal may be at
     work. `orphaned_since`: the last sign of its runner, where nobody runs it, `orphaned_why` what its runner said last,
+    `action_stopped` that its runner is a process of this host that is stopped, in words (else empty),
     and `ways_out` the commands that go on with it or end it; `action_unknown`: why nobody
     knows whether one is open. `verified_version`: what was proven on the live side when it took the traffic.
     `changed_since`: that the traffic is not as the newest change of the journal left it, and how that is accepted on a
@@ -130,6 +131,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     orphaned_since: datetime | None = None
     orphaned_why: str = ""
     ways_out: str = ""
+    action_stopped: str = ""
     action_unknown: str = ""
     verified_version: str | None = None
     changed_since: str | None = None
@@ -148,12 +150,14 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """An action that nobody runs, a way back that failed, a live version that nobody verified or that was rejected,
+        """An action that nobody runs or whose runner is stopped, a way back that failed,
+        a live version that nobody verified or that was rejected,
         requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
         that somebody moved outside, no proof or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
         if (
             self.orphaned_since is not None
+            or self.action_stopped
             or self.unverified
             or self.rejected
             or self.rollback_failed

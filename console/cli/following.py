@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Refused, Request
 from actions.orphans import frozen_words, is_frozen
+from actions.telling import STOPPED_WORDS
 from backends.command_line import command
 from backends.errors import BackendError
 from console.cli.options import Common
@@ -121,6 +122,9 @@ def _say_steps(action: Action, said: set[str]) -> None:
             said.add(mark)
             say(f"{UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip())
     standing = f"{action.status} {action.hold.why if action.hold else ''}".rstrip()
+    if action.stopped_pid and STOPPED_WORDS not in said:
+        said.add(STOPPED_WORDS)
+        say(f"{UNICODE.critical} {frozen_words(action)}")
     if action.status in ("paused", "conflict", "in_doubt") and standing not in said:
         said.add(standing)
         why = action.error.message if action.error else "by an order"

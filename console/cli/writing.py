@@ -302,7 +302,7 @@ def action_lines(action: Action) -> list[str]:
     """An action as a person reads it, one line, and a second where traffic moved."""
     change = "" if action.changed or action.open or is_noop(action) else " (nothing changed)"
     arrow = way(action, capitals=False)
-    orphaned = next((finding for finding in action.findings if finding.code == "orphaned"), None)
+    orphaned = next((finding for finding in action.findings if finding.code in ("orphaned", "stopped")), None)
     status = outcome(action) if is_noop(action) or action.paused is not None else action.status
     if orphaned is not None and action.open:
         status = f"{status}, {orphaned.text}"

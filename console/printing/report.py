@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from actions.journal.audit import AuditRecord
 from actions.models import Action
-from actions.orphans import orphan_words, ways_out
-from actions.telling import cause, failed_words, is_noop, outcome, title, way
+from actions.orphans import orphan_words, stopped_ways, ways_out
+from actions.telling import STOPPED_WORDS, cause, failed_words, is_noop, outcome, title, way
 from backends.command_line import command
 from backends.models import (
     Alert,
@@ -152,6 +152,8 @@ def _of_action(action: Action, zone: tzinfo) -> OpenItem:
         words += f"; held: {action.hold.why}"
     if action.orphaned_since is not None:
         words += f"; {orphan_words(action, zone)}: {ways_out(action)}"
+    if action.stopped_pid:
+        words += f"; {STOPPED_WORDS}: {stopped_ways(action)}"
     return OpenItem(kind="action", ref=action.id or "", text=words, by=str(action.actor or ""))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from actions.models import Action, OpenConsole, is_starting
-from actions.orphans import orphan_words, since_words, ways_out
-from actions.telling import cause, is_noop, outcome, pause_words
+from actions.orphans import orphan_words, since_words, stopped_ways, ways_out
+from actions.telling import STOPPED_WORDS, cause, is_noop, outcome, pause_words
 from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
 from backends.text import first_line
 from console import moment
@@ -140,6 +140,8 @@ def _open_action(deployment: Deployment, view: View) -> str:
     """The action that is open, and where nobody runs it, since when and what to do; why it is not known."""
     if deployment.action_unknown:
         return f"{UNICODE.unknown} {deployment.action_unknown}"
+    if deployment.action_stopped:
+        return f"{UNICODE.critical} {deployment.action_stopped}: {deployment.ways_out}"
     if deployment.action is None or deployment.orphaned_since is None:
         if deployment.action is None:
             return deployment.action_about or NOTHING
@@ -149,6 +151,8 @@ def _open_action(deployment: Deployment, view: View) -> str:
 
 
 def _status(action: Action, view: View) -> str:
+    if action.stopped_pid:
+        return f"{UNICODE.critical} {action.status}, {STOPPED_WORDS}: {stopped_ways(action)}"
     if action.orphaned_since is None:
         if is_noop(action):
             return outcome(action)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from actions.journal.episodes import UNWATCHED
-from actions.telling import cause, doing, is_noop, outcome, standing, title, way
+from actions.telling import cause, doing, is_noop, outcome, standing, title, unattended, way
 from backends.models import Health, TimelineEvent
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
@@ -44,7 +44,7 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
         else:
             words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
-        if action.open and (action.hold is not None or action.orphaned_since is not None):
+        if action.open and (action.hold is not None or unattended(action)):
             words += f": {doing(action)}"
         stands = standing(action)
         health: Health = "ok" if stands == "running" else stands

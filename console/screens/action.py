@@ -16,6 +16,7 @@ from actions.kinds import kind_of
 from actions.models import ENDED, Action, Refused, Request, SwitchReport
 from actions.orphans import orphan_words
 from actions.telling import (
+    STOPPED_WORDS,
     failed_words,
     is_noop,
     outcome,
@@ -23,6 +24,7 @@ from actions.telling import (
     phase_words,
     proof_words,
     share_words,
+    unattended,
     unmended,
 )
 from backends.errors import BackendError
@@ -160,13 +162,15 @@ class ActionScreen(Page):
 
     def _show(self, action: Action) -> None:
         self.action, zone = action, self.session.context.zone
-        style = style_of("critical" if is_orphaned(action) else action.status)
+        style = style_of("critical" if unattended(action) else action.status)
         word = action.status.replace("_", " ")
         phase = " ".join(filter(None, (phase_words(action.phase), share_words(action.phase))))
         said = word if action.status in ENDED or phase in ("", word) else phase
         said = f"{said}, {word}" if word != "running" and said != word else said
         if action.orphaned_since is not None:
             said = f"{orphan_words(action, self.session.context.zone)}, in {phase or word}"
+        elif action.stopped_pid:
+            said = f"{STOPPED_WORDS}: kill -CONT {action.stopped_pid}, in {phase or word}"
         self.query_one(Frame).titles(right=Content.styled(said, style))
         self._show_subject()
         self.query_one("#by", Paragraphs).show(

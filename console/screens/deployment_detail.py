@@ -197,6 +197,8 @@ class DeploymentDetail(Detail):
         if self.deployment.orphaned_since is not None:
             style = style_of("critical")
             title = title if "nobody runs it" in title else title.replace("; Enter", ", nobody runs it; Enter")
+        if self.deployment.action_stopped:
+            style = style_of("critical")
         heading.update(Content.styled(title, style))
 
     # ---- keys

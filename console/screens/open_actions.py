@@ -60,4 +60,4 @@ class OpenActions:
 
 def _seen(action: Action) -> tuple[object, ...]:
     """What of an action is told; its runner renews its lease all the time."""
-    return action.id, action.status, action.phase, action.hold, action.orphaned_since is not None
+    return action.id, action.status, action.phase, action.hold, action.orphaned_since is not None, action.stopped_pid

@@ -163,7 +163,7 @@ def _of_check(result: CheckResult, symbols: Symbols) -> tuple[int, Trouble]:
 def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     """An open action; one that waits for a person says why, and how it is ended."""
     from actions.journal.steering import possible_orders
-    from actions.telling import standing
+    from actions.telling import doing, standing
 
     what = f"{action.kind} {action.named}"
     if action.orphaned_since is not None:
@@ -171,6 +171,9 @@ def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
         ways = "b rolls back" if possible_orders(action, orphaned=True)["resume"] else "@ resumes, b rolls back"
         since = f"for {ago((now - action.orphaned_since).total_seconds())}"
         return Trouble("critical", "@", f"{what}: {state}nobody runs it {since}; {ways}")
+    if action.stopped_pid:
+        ways = f"kill -CONT {action.stopped_pid} goes on, b rolls back"
+        return Trouble("critical", "@", f"{what}: {doing(action)}; {ways}")
     if action.hold is not None:
         held = ago((now - action.hold.since).total_seconds())
         return Trouble("warning", "@", f"{what} held {held}: {clean(action.hold.why, WHY_CHARS)}; b rolls back")

@@ -12,6 +12,7 @@ from textual.content import Content
 from actions.judging.words import measured
 from actions.kinds import kind_of
 from actions.models import Action, GateView, Step
+from actions.telling import STOPPED_WORDS
 from backends.models import Deployment
 from console.ports.store import Store
 from console.screens.choices import is_orphaned
@@ -55,6 +56,8 @@ def timeline(action: Action, of: Symbols) -> list[Row]:
 def _left(step: Step, action: Action) -> Step:
     """A step as it is known: of one at work that nobody runs any more, nobody knows how it ended."""
     since = action.orphaned_since
+    if action.stopped_pid and step.status == "running":
+        return replace(step, until=None, detail=": ".join(filter(None, (STOPPED_WORDS, step.detail))))
     if since is None or step.status != "running" or step.started_at is None:
         return step
     detail = ": ".join(filter(None, ("nobody runs it", step.detail)))

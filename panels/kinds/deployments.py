@@ -101,7 +101,7 @@ def color_tone(color: str) -> Tone:
 
 def health(deployment: Deployment) -> str:
     """The word that a service sorts by. A split that an open action made on purpose is no fault."""
-    runs = deployment.action is not None and deployment.orphaned_since is None
+    runs = deployment.action is not None and deployment.orphaned_since is None and not deployment.action_stopped
     if runs and deployment.live == "mixed" and not disagreement(deployment):
         return "running"
     if deployment.controller is not None and deployment.controller.phase == "progressing":
@@ -312,6 +312,8 @@ def _open_action(deployment: Deployment, moment: Moment) -> Line:
     if deployment.orphaned_since is not None:
         about = about if "nobody runs it" in about else f"nobody runs it: {about}"
         return [Cell(f"{_INDENT}{moment.symbols.critical} {about}", "critical")]
+    if deployment.action_stopped:
+        return [Cell(f"{_INDENT}{moment.symbols.critical} {about}: {deployment.ways_out}", "critical")]
     return [Cell(_INDENT + moment.symbols.running + " ", "running"), Cell(about)]
 
 

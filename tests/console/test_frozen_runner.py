@@ -20,6 +20,9 @@ from tests.console.test_orphan_commands import said
 
 __all__ = ["service", "teal"]
 
+READERS = [("status",), ("deploy", "status"), ("action", "list")]
+"""One verdict everywhere."""
+
 
 async def test_a_rollback_ends_in_its_own_time(teal: Teal) -> None:
     code, _, err = await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
@@ -36,6 +39,24 @@ async def test_a_rollback_ends_in_its_own_time(teal: Teal) -> None:
         os.kill(pid, signal.SIGCONT)
     assert (code, f"kill -CONT {pid}" in out, "undo" in out) == (8, True, False), (out, err)
     await teal.until(status="rolled_back")
+
+
+async def test_every_reader_says_that_a_runner_is_stopped(teal: Teal) -> None:
+    """Only `check` said so: the others had it running, with seconds left."""
+    await said(teal, "deploy", "flip", "analytics", "-y", "--detach")
+    running = await teal.until(phase="bake")
+    assert running.owner is not None
+    pid = running.owner.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        readers = [*READERS, ("action", "show", running.id or "")]
+        answers = await asyncio.gather(*(said(teal, *words) for words in readers))
+        for words, (_, shown, why) in zip(readers, answers, strict=True):
+            assert "its process is stopped" in shown, (words, shown, why)
+            assert f"kill -CONT {pid}" in shown, (words, shown, why)
+            assert " left" not in shown, words
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 async def test_what_is_said_of_an_order_that_was_not_taken() -> None:
