@@ -12,7 +12,7 @@ from typing import Any
 
 from backends.artifacts.storage import Artifact, Closed, Content, refuse_large
 from backends.aws.access import AwsAccess, aws_client
-from backends.aws.errors import aws_error
+from backends.aws.errors import aws_error, no_answer_of, strange_answers
 from backends.errors import BackendError
 from backends.text import clean
 
@@ -89,5 +89,5 @@ class Bucket:
                 with self._opening:
                     self._keys, self._client = None, None  # a rotated key is resolved anew
             raise failed from None
-        except (KeyError, TypeError, AttributeError) as error:  # an answer without what S3 always says
-            raise BackendError("malformed", f"{self.where}: no answer of S3: {type(error).__name__}") from None
+        except strange_answers() as error:
+            raise no_answer_of("S3", self.where, error) from None

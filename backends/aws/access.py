@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from backends.aws.errors import aws_error
+from backends.aws.errors import aws_error, no_answer_of, strange_answers
 from backends.aws.lifetime import Ends, ends_before
 from backends.aws.witness import Look, show_to_witnesses, witness_here
 from backends.credentials import refuse_bad_url
@@ -161,6 +161,8 @@ class AwsSession:
             found = self.client("sts", attempts=2).get_caller_identity()
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
             raise aws_error(error, "AWS", service="sts", profile=self._access.profile) from None
+        except strange_answers() as error:
+            raise no_answer_of("sts", "AWS", error) from None
         return Caller(clean(str(found.get("Account", "")), 20), clean(str(found.get("Arn", "")), 300))
 
     @property

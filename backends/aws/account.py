@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from backends.aws.access import AwsAccess, AwsSession, Caller
-from backends.aws.errors import aws_error, right_of, unknown_call
+from backends.aws.errors import aws_error, no_answer_of, right_of, strange_answers, unknown_call
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.threads import DaemonThreads
@@ -197,8 +197,6 @@ class Account:
             if isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") in answers:
                 return dict(error.response)
             raise aws_error(error, self.where, service=service, profile=self._access.profile) from None
-        # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            words = f"{self.where}: an answer that is none of {service} ({type(error).__name__})"
-            raise BackendError("malformed", words, fix="check `aws.endpoint_url`") from None
+        except strange_answers() as error:
+            raise no_answer_of(service, self.where, error) from None
         return answer

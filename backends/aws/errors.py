@@ -60,6 +60,20 @@ def refused_right(response: dict[str, Any], service: str, operation: str) -> str
     return named[1] if named else right_of("sts" if operation == "AssumeRole" else service, operation)
 
 
+def strange_answers() -> tuple[type[Exception], ...]:
+    """What botocore falls over where a proxy, or something else than AWS, answers: it makes a dict without its keys of
+    it, finds no XML in it, or recurses into a million brackets."""
+    from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+
+    return ResponseParserError, AttributeError, KeyError, TypeError, ValueError, RecursionError
+
+
+def no_answer_of(service: str, where: str, error: Exception) -> BackendError:
+    """One of `strange_answers`, as the one error."""
+    words = f"{where}: an answer that is none of {service} ({type(error).__name__})"
+    return BackendError("malformed", words, fix="check `aws.endpoint_url`, and what is between it and here")
+
+
 def aws_error(error: Exception, where: str, *, service: str = "", profile: str = "") -> BackendError:
     """`service` as boto3 calls it, for the right that is missing where AWS does not name it; `profile` for `aws sso
     login`."""

@@ -88,6 +88,17 @@ async def looked_around(session: Session, action: Action) -> Action:
     return action
 
 
+async def closed(session: Session, action: Action) -> Action:
+    """The action once it has ended, within `LOOKS_S`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOKS_S):
+            async for seen in session.watch(action.id or ""):
+                action = seen
+                if not seen.open:
+                    break
+    return action
+
+
 def first(*at: float | None) -> float | None:
     """The earliest of some instants; None where there is none."""
     return min((each for each in at if each is not None), default=None)

@@ -19,7 +19,7 @@ from backends.errors import BackendError
 from backends.models import Health, Panel
 from backends.text import counted
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
-from console.cli.following import as_runner, first, follow, looked_around, needs_a_page, not_taken
+from console.cli.following import as_runner, closed, first, follow, looked_around, needs_a_page, not_taken
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -180,12 +180,26 @@ async def _steered(common: Common, session: Session, action: Action, plan: Plan)
     """An order that is done when it is obeyed. A runner that was started for it looks at what is true first: what it
     finds in the way is what became of the order."""
     order = plan.request.order
-    if order == "takeover" or (order != "abandon" and any(each.code == "orphaned" for each in plan.findings)):
+    if order == "abandon":
+        return await _abandoned(common, session, action)
+    if order == "takeover" or any(each.code == "orphaned" for each in plan.findings):
         action = await looked_around(session, action)
     stuck = action.orphaned_since is not None or action.status in ("conflict", "in_doubt") or needs_a_page(action)
     lines = action_lines(action)
     _print_action(common, session, action, [f"{order}: {lines[0]}", *(lines[1:] if stuck else _watch_line(action))])
     return exit_code(action) if stuck or not action.open else 0
+
+
+async def _abandoned(common: Common, session: Session, action: Action) -> int:
+    """Its runner closes it in a moment; one that it has closed is what was ordered, and there is nothing to undo."""
+    from msgspec.structs import replace
+
+    if action.open:
+        action = await closed(session, action)
+    done = action.status == "abandoned"
+    lines = action_lines(replace(action, undo="") if done else action)
+    _print_action(common, session, action, [f"abandon: {lines[0]}", *lines[1:]])
+    return 0 if done else exit_code(action)
 
 
 async def _watched(

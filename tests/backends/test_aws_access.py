@@ -113,6 +113,22 @@ async def test_another_account_is_refused_before_anything_is_read(faulty: Faulty
     assert {b"GetCallerIdentity" in request.body for request in faulty.requests} == {True}
 
 
+@pytest.mark.parametrize(
+    "page", ["<html>proxy login</html>", "<GetCallerIdentityResponse/>", "", "{}", "<a>" * 3000], ids=range(5)
+)
+@pytest.mark.parametrize(
+    "access", [{}, {"account": "123456789012"}, {"role_arn": ROLE}], ids=["plain", "account", "role"]
+)
+async def test_a_page_of_a_proxy_is_no_answer_and_no_defect(
+    faulty: FaultyServer, page: str, access: dict[str, str]
+) -> None:
+    faulty.answer = lambda _: (200, page)
+    found = account(faulty.url, **access)
+    for call in (found.caller, lambda: found.read("elbv2", "describe_rules")):
+        error = await error_of(call())
+        assert error.kind in ("malformed", "unreachable"), error.message
+
+
 async def test_a_role_is_taken_without_asking_and_its_sessions_are_named(server: MotoServer) -> None:
     found = await account(server.endpoint_url, role_arn=OTHER_ROLE, external_id="teal", account="111122223333").caller()
     assert found.arn.startswith("arn:aws:sts::111122223333:assumed-role/oncall/tealdeck-")

@@ -49,3 +49,17 @@ async def test_a_resume_that_ends_in_the_same_conflict_is_exit_6_and_no_second_n
         assert (code, "running" in said) == (0, True)
         code, _ = await ended(await teal.start("deploy", "rollback", "analytics", "-y"))
         assert code == 0
+
+
+async def test_an_action_in_conflict_that_is_abandoned_says_so_and_has_nothing_to_undo(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    config = written(service, "")
+    config.write_text(config.read_text().replace('bake = "200ms"', 'bake = "60s"'))
+    teal = Teal(tmp_path, config)
+    opened = (await teal.document("deploy", "flip", "analytics", "-y", "--detach"))["items"][0]
+    await teal.until(phase="bake")
+    service.write({"blue": 50, "green": 50}, stamp="somebody")
+    await teal.until(status="conflict")
+    code, said = await ended(await teal.start("action", "abandon", opened["id"], "-y", "--reason", "by hand"))
+    assert (code, "abandoned" in said, "undo" in said) == (0, True, False)

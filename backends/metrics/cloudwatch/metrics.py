@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from backends.aws.access import AwsAccess, aws_client
 from backends.aws.datapoints import METRIC_LOOK
-from backends.aws.errors import aws_error
+from backends.aws.errors import aws_error, no_answer_of, strange_answers
 from backends.aws.witness import Look
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
@@ -159,10 +159,8 @@ class CloudWatchMetrics:
             if found.kind == "auth":
                 self._client = None  # its keys may be others by now
             raise BackendError(found.kind, found.message, fix=found.fix, status=found.status) from None
-        # Of what is no answer botocore makes a dict without its keys, or json recurses into a million brackets.
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            words = f"an answer that is none of CloudWatch ({type(error).__name__})"
-            raise BackendError("malformed", f"{self.where}: {words}", fix="check `aws.endpoint_url`") from None
+        except strange_answers() as error:
+            raise no_answer_of("CloudWatch", self.where, error) from None
 
     def _evaluate(self, node: Node, span: "_Span") -> Values:
         if isinstance(node, Constant):
