@@ -160,13 +160,16 @@ class Traffic:
             before = found
             try:
                 found = await self._adapter.shift(
-                    replace(before, over=over), weights,
+                    replace(before, over=over, back_to=self._parts_of(weights) if over else {}), weights,
                     stamp=stamp, fence=self._work.fence, journal=self._work.journal_id,
                 )  # fmt: skip
             except BackendError as error:
                 late_s = 0.0 if error.kind in _ANSWERED else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
+                except PartialWrite:
+                    await self._work.note(Changes(changed=True))
+                    raise
                 except NotWritten:
                     await self._work.observed(step, plain(before), NOT_APPLIED)
                     raise
@@ -213,6 +216,15 @@ class Traffic:
                 raise PartialWrite(found, error.message)
             await asyncio.sleep(LOOK_S)
 
+    def _parts_of(self, weights: dict[str, int]) -> dict[str, dict[str, int]]:
+        """What each part had before this action wrote anything, where that is what `weights` is the mean of."""
+        intents = (line.event for line in self._work.history if line.event.kind == "intent" and moves(line.event.step))
+        first = next(intents, None)
+        if first is None or weights != self.before.weights:
+            return {}
+        before = state_of(first.data["before"])
+        return before.parts if before.weights == weights else {}
+
     def _written_steps(self) -> list[str]:
         steps = (line.event.step for line in self._work.history if line.event.kind == "intent")
         return [step for step in dict.fromkeys(steps) if moves(step)]
@@ -235,7 +247,8 @@ def same(found: SwitchState, expected: SwitchState) -> bool:
 
 def plain(found: SwitchState) -> dict[str, object]:
     """The state as it is kept in the journal."""
-    return {"weights": found.weights, "revision": found.revision, "stamp": found.stamp}
+    parts = {"parts": found.parts} if found.parts else {}
+    return {"weights": found.weights, "revision": found.revision, "stamp": found.stamp, **parts}
 
 
 def states_in(history: Iterable[StoredEvent]) -> list[SwitchState]:
@@ -253,4 +266,5 @@ def states_in(history: Iterable[StoredEvent]) -> list[SwitchState]:
 def state_of(kept: dict[str, Any]) -> SwitchState:
     """The inverse of `plain`."""
     plain_state = {"weights": kept["weights"], "revision": kept["revision"], "stamp": kept.get("stamp", "")}
+    plain_state["parts"] = kept.get("parts", {})
     return msgspec.convert(plain_state, SwitchState)

@@ -23,7 +23,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     `anew`: of one that nobody can read where nothing proves who is live: by color, the line that says how it is written
     with all traffic there.
     `over`: of an `expected`: a way back, which writes over what was edited, and goes without its mark where that is
-    refused.
+    refused. `parts`: of an object of several (rules, nodes) that differ, the weights of each by its name: `weights` is
+    the mean of them then. `back_to`: of an `expected`: what each part gets instead of the mean.
     """
 
     weights: dict[str, int]
@@ -37,6 +38,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     edited: str = ""
     over: bool = False
     anew: dict[str, str] = {}
+    parts: dict[str, dict[str, int]] = {}
+    back_to: dict[str, dict[str, int]] = {}
 
     @property
     def live(self) -> str:

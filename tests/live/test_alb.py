@@ -570,3 +570,19 @@ async def test_twenty_services_of_one_balancer_are_read_in_one_call(
             bench.elb.delete_rule(RuleArn=arn)
     assert [one.live for one in found] == ["blue"] * 20
     assert sorted(names(called)) == ["describe_rules", "describe_target_health", "describe_target_health"]
+
+
+async def test_a_way_back_of_a_set_that_differed_puts_each_rule_back_to_its_own(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    adapter = switch_of(bench, service, http, rules=2)
+    first, second = bench.balancer.rules[:2]
+    bench.lab.weigh(second, bench.balancer.groups, GREEN)
+    mixed = await adapter.observe()
+    assert (mixed.weights, mixed.parts) == ({"blue": 50, "green": 50}, {first: BLUE, second: GREEN})
+    flipped = await adapter.shift(mixed, GREEN, stamp="A:shift")
+    assert flipped.weights == GREEN
+    assert [asked["RuleArn"] for name, asked in called if name == "modify_rule"] == [first], "only what must change"
+    back = replace(flipped, over=True, back_to=mixed.parts)
+    after = await adapter.shift(back, mixed.weights, stamp="A:shift-back")
+    assert (after.parts, after.stamp) == (mixed.parts, "A:shift-back")

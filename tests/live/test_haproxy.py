@@ -279,6 +279,20 @@ async def test_a_node_that_gives_nobody_traffic_is_critical_and_only_the_way_bac
 
 
 @pytest.mark.parametrize("nodes", [2], indirect=True)
+async def test_a_way_back_of_nodes_that_differed_puts_each_back_to_its_own(
+    service: TwoColors, http: Http, nodes: list[Haproxy]
+) -> None:
+    adapter = switch_of(service, http, nodes)
+    nodes[1].set(blue_1=0, green_1=100)
+    mixed = await adapter.observe()
+    assert mixed.parts == {nodes[0].node: BLUE, nodes[1].node: GREEN}
+    flipped = await adapter.shift(mixed, GREEN, stamp="A:shift")
+    back = replace(flipped, over=True, back_to=mixed.parts)
+    after = await adapter.shift(back, mixed.weights, stamp="A:shift-back")
+    assert (after.parts, after.stamp) == (mixed.parts, "A:shift-back")
+
+
+@pytest.mark.parametrize("nodes", [2], indirect=True)
 async def test_an_undo_takes_the_nodes_in_reverse_and_keeps_what_it_reached(
     service: TwoColors, http: Http, nodes: list[Haproxy]
 ) -> None:

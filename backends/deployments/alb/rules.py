@@ -112,12 +112,14 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
     odd = next((f"{rule.place.words}: {rule.marks.odd}" for rule in rules if rule.marks.odd), "")
     unclear = [rule for rule in rules if not rule.shares]
     weights: dict[str, int] = {}
+    parts: dict[str, dict[str, int]] = {}
     detail = "; ".join(f"{rule.place.words}: {rule.problem}" for rule in unclear)
     if unclear:
         detail += f"\n{unclear[0].fix}"
     else:
         weights = rules[0].shares
         if any(rule.shares != weights for rule in rules):
+            parts = {rule.place.arn: rule.shares for rule in rules}
             weights = percent({color: sum(rule.shares[color] for rule in rules) for color in colors})
             detail = "the rules differ: " + ", ".join(f"{rule.place.words} {rule.words}" for rule in rules)
     return SwitchState(
@@ -129,6 +131,7 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
         journal=newest.journal if newest else "",
         ended=newest is not None and all(mark is None or mark.ended for mark in marks),
         odd_mark=odd,
+        parts=parts,
     )
 
 

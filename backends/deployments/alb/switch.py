@@ -253,7 +253,13 @@ class AlbSwitch:
             self._refuse_a_side_that_is_down(groups, found.weights, weights)
             try:
                 unmarked = await self._writer.write(
-                    rules, weights, stamp=stamp, fence=fence, journal=journal, mark_or_fail=not expected.over
+                    rules,
+                    weights,
+                    stamp=stamp,
+                    fence=fence,
+                    journal=journal,
+                    mark_or_fail=not expected.over,
+                    each=expected.back_to,
                 )
             finally:
                 self._board.forget()

@@ -31,10 +31,11 @@ class Writer:
 
     async def write(
         self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str,
-        mark_or_fail: bool = True,
+        mark_or_fail: bool = True, each: dict[str, dict[str, int]] | None = None,
     ) -> str:  # fmt: skip
-        """Every rule that this very write has not reached yet. `rules`: as they are now. Returns why it left no mark,
-        where it need not; else nothing.
+        """Every rule that this very write has not reached yet; one that has its weights already is only marked.
+        `rules`: as they are now. `each`: other weights than `weights`, by the ARN of a rule. Returns why it left no
+        mark, where it need not; else nothing.
 
         Raises BackendError, with what was written before it in the message; `conflict` where a rule is not as in
         `rules`; `timeout` and `unreachable` where nobody knows what came of the last one.
@@ -43,13 +44,14 @@ class Writer:
             if why := rule.unwritable():
                 raise BackendError("config", f"{rule.place.words}: {why}", fix="see docs/aws.md: what is refused")
         number = 1 + max((mark.number for rule in rules if (mark := rule.mark)), default=0)
+        wanted = {rule.place.arn: (each or {}).get(rule.place.arn, weights) for rule in rules}
         writes = [
             (rule, Mark(
-                number=number, digest=digest_of(rewritten(rule.actions, self._groups, weights)),
+                number=number, digest=self._digest(rule, wanted[rule.place.arn]),
                 stamp=stamp, fence=fence, journal=journal, at=now(),
             ))
             for rule in rules
-            if not is_done(rule, weights, stamp)
+            if not is_done(rule, wanted[rule.place.arn], stamp)
         ]  # fmt: skip
         unmarked = ""
         try:
@@ -61,7 +63,7 @@ class Writer:
         written: list[str] = []
         for rule, mark in writes:
             try:
-                await self._write(rule, weights, mark)
+                await self._write(rule, wanted[rule.place.arn], mark)
             except BackendError as error:
                 done = f"; written before it: {', '.join(written)}" if written else ""
                 words = f"{rule.place.words}: {error.message}{done}"
@@ -99,11 +101,16 @@ class Writer:
         if (again.digest, again.limits) != (rule.digest, rule.limits) or not ours:
             words = f"it was changed in this moment: {again.words}"
             raise BackendError("conflict", words, fix="see who writes it, then plan anew")
+        if rule.digest == mark.digest:
+            return
         try:
             await self._send(rule, weights)
         except BackendError as error:
             if not await self._arrived(rule, mark, error):
                 raise
+
+    def _digest(self, rule: Rule, weights: dict[str, int]) -> str:
+        return rule.digest if rule.shares == weights else digest_of(rewritten(rule.actions, self._groups, weights))
 
     async def _send(self, rule: Rule, weights: dict[str, int]) -> None:
         actions = rewritten(rule.actions, self._groups, weights)

@@ -223,7 +223,8 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
         return replace(state, weights=nodes[0].shares, stamp=newest.stamp)
     sums = {color: sum(node.shares[color] for node in nodes) for color in colors}
     said = "the nodes differ: " + ", ".join(f"{node.node} {node.words()}" for node in nodes)
-    return replace(state, weights=percent(sums), stamp=newest.stamp, detail=said)
+    parts = {node.node: node.shares for node in nodes}
+    return replace(state, weights=percent(sums), stamp=newest.stamp, detail=said, parts=parts)
 
 
 def _server(node: Node, row: dict[str, str], stat: dict[str, str], color_of: dict[str, str]) -> Server:

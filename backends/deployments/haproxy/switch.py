@@ -215,7 +215,13 @@ class HaproxySwitch:
             kept = await self._nodes.begin()
             try:
                 await self._writer.write(
-                    self._nodes.by_address, states, shares, stamp=stamp, fence=fence, journal=journal
+                    self._nodes.by_address,
+                    states,
+                    shares,
+                    stamp=stamp,
+                    fence=fence,
+                    journal=journal,
+                    each=expected.back_to,
                 )
             except BackendError as error:
                 self._static = self._static or STATIC_WORDS in error.message

@@ -62,20 +62,24 @@ class Writer:
         stamp: str,
         fence: int,
         journal: str,
+        each: dict[str, dict[str, int]],
     ) -> None:
-        """All nodes in the order of `states`; one that has these shares from this very write is left as it is. Where
+        """All nodes in the order of `states`; one that has these shares from this very write is left as it is. `each`:
+        other shares by node. Where
         one fails, what was written before is put back and the error raised; a write that itself goes back stays."""
         number = 1 + max((state.mark.number for state in states if state.mark), default=0)
-        plans = [(state, self.commands(state, shares)) for state in states]  # refused before anything is written
+        wanted = {state.node: each.get(state.node, shares) for state in states}
+        # What can not be written is refused before anything is.
+        plans = [(state, wanted[state.node], self.commands(state, wanted[state.node])) for state in states]
         touched: list[NodeState] = []
-        for state, (raising, lowering) in plans:
-            if state.shares == shares and state.mark and (state.mark.phase, state.mark.stamp) == ("done", stamp):
+        for state, own, (raising, lowering) in plans:
+            if state.shares == own and state.mark and (state.mark.phase, state.mark.stamp) == ("done", stamp):
                 continue
-            mark = Mark(phase="done", number=number, fence=fence, shares=shares, stamp=stamp, journal=journal)
+            mark = Mark(phase="done", number=number, fence=fence, shares=own, stamp=stamp, journal=journal)
             touched.append(state)
             try:
                 await self._apply(nodes[state.node], mark, raising, lowering)
-                await self._not_idle(nodes[state.node], state, shares)
+                await self._not_idle(nodes[state.node], state, own)
             except BackendError as error:
                 if goes_back(stamp):
                     raise

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actions.models import Action, Consent
 from actions.outcome import exit_code
@@ -220,3 +221,32 @@ async def test_a_write_that_stands_in_part_is_the_newest_change_once_it_is_aband
     assert (plan.to, plan.blocked, "changed-since" in codes) == ("blue", False, True), plan.findings
     back = await house.order(ANALYTICS_ROLLBACK)
     assert (back.status, service.weights()) == ("succeeded", BLUE), back.error
+
+
+async def test_a_way_back_to_a_set_that_differed_asks_for_what_each_part_had(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, dict[str, int], dict[str, dict[str, int]]]] = []
+    parts = {"lb-1": BLUE, "lb-2": GREEN}
+    observe, real = FileSwitch.observe, FileSwitch.shift
+
+    async def differing(self: FileSwitch) -> SwitchState:
+        found = await observe(self)
+        return replace(found, parts=parts) if found.weights == HALF and not found.stamp.endswith("back") else found
+
+    async def shift(
+        self: FileSwitch, expected: SwitchState, weights: dict[str, int], *, stamp: str, **mark: Any
+    ) -> SwitchState:
+        asked.append((stamp.partition(":")[2], weights, expected.back_to))
+        if stamp.endswith(":shift"):
+            await real(self, expected, {"blue": 30, "green": 70}, stamp=stamp, **mark)
+            raise BackendError("rate_limited", "lb-2: throttled")
+        return await real(self, expected, weights, stamp=stamp, **mark)
+
+    service.write(HALF)
+    monkeypatch.setattr(traffic, "HALF_S", 0.2)
+    monkeypatch.setattr(FileSwitch, "observe", differing)
+    monkeypatch.setattr(FileSwitch, "shift", shift)
+    ended = await house.order(replace(ANALYTICS_FLIP, to="green"))
+    assert (ended.status, ended.changed, service.weights()) == ("rolled_back", True, HALF), ended.error
+    assert asked == [("shift", GREEN, {}), ("shift-back", HALF, parts)]
