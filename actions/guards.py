@@ -20,13 +20,15 @@ _MINUTES_A_WEEK = 7 * 24 * 60
 
 class Policy(Struct, frozen=True, kw_only=True):
     """What a context says about writing. `shared_journal`: every console of this context sees this journal; `lock` is
-    "local" where an operator said that he knows it does not. `notes` are findings that every plan shows, `host` what of
+    "local" where an operator said that he knows it does not. `doubts`: what is wrong
+    with the config and forbids only the way forward. `notes` are findings that every plan shows, `host` what of
     this host speaks against class 3: a warning, and a block where the context is protected."""
 
     context: str
     protected: bool = False
     read_only: bool = False
     freeze: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     zone: tzinfo
     lock: str = ""
     shared_journal: bool = False
@@ -61,7 +63,9 @@ def context_findings(policy: Policy, guard_class: GuardClass, at: datetime) -> l
         return []
     level: Literal["block", "warning"] = "block" if policy.protected else "warning"
     host = [replace(finding, level=level) for finding in policy.host]
-    return [*_freeze_findings(policy, at), *_lock_findings(policy), *host]
+    fix = "correct it, then run `teal config validate`"
+    doubts = [Finding(level="block", code="config", text=words, fix=fix) for words in policy.doubts]
+    return [*doubts, *_freeze_findings(policy, at), *_lock_findings(policy), *host]
 
 
 def with_overrides(findings: Iterable[Finding], overrides: Iterable[str]) -> tuple[Finding, ...]:

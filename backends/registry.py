@@ -189,6 +189,10 @@ def build(port: str, kind: str, config: Any, context: AdapterContext) -> Any:
     offer = _offer(port, kind)
     found = offer.adapter()
     if not isinstance(config, msgspec.Struct):
+        if port == "deployments":
+            from backends.deployments.common import without_misfits
+
+            config, _ = without_misfits(config, found.Config)
         try:
             config = msgspec.convert(config, found.Config, dec_hook=decode_hook)
         except msgspec.ValidationError as error:

@@ -359,6 +359,7 @@ class Orders:
                 protected=config.protected,
                 read_only=config.read_only,
                 freeze=config.freeze,
+                doubts=self._context.doubts,
                 zone=zone_of(config.timezone),
                 lock=config.lock,
                 shared_journal=location.shared,

@@ -19,6 +19,7 @@ from actions.switching.versions import on_sides
 from actions.tally import OwnOf, no_own
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.deployments.alb.places import dimensions
+from backends.deployments.common import without_misfits
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, KeyPath, literals
 from backends.ports import Metrics
@@ -47,6 +48,9 @@ async def conditions(
         Finding(level="block", code="literal-secret", text=f"{_dotted(at)}: {words}", fix=USE_REFERENCE)
         for at, words in literals(target.entry.config)
     ]
+    if misfits := without_misfits(target.entry.config)[1]:
+        fix = "correct it, then run `teal config validate`"
+        written_out.append(Finding(level="block", code="config", text=misfits, fix=fix))
     first = _first(target, first_share)
     judged = await gate_findings(gates, asked, _finder(target), [first])
     fit = fit_findings(gates, first.seconds, float(target.settings.bake))

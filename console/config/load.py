@@ -58,6 +58,8 @@ class Context(msgspec.Struct, frozen=True):
     table: dict[str, Any]
     sandbox: bool = False
     prefix: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What of the file forbids the way forward and nothing else: a key that nobody knows may be one misspelled."""
     path: Path = Path()
     """The config by which it was found; `source` may be a file beside it."""
 
@@ -73,6 +75,9 @@ class Context(msgspec.Struct, frozen=True):
         return next((entry for entry in self.entries[port] if entry.name == name), None)
 
 
+_OF_CONTEXTS = frozenset({"contexts", "default_context"})
+
+
 class Config(msgspec.Struct, frozen=True):
     """A file that could be read, with its contexts, and every problem that was found in it."""
 
@@ -83,6 +88,8 @@ class Config(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
     theme: str = ""
     notify_terminal: bool = True
+    default_known: bool = True
+    """Whether it is said which context is meant where nobody names one: its name, or there is but one."""
 
 
 def search_path(explicit: str | None) -> list[Path]:
@@ -170,7 +177,8 @@ def load_config(path: Path, *, check_entries: bool = True) -> Config:
     keymap = {key: value for key, value in _dict(data.get("keymap")).items() if isinstance(value, str)}
     theme = next((name for name in get_args(ThemeName) if name == data.get("theme")), "")
     rings = data.get("notify_terminal") is not False
-    return Config(path, default, keymap, contexts, tuple(problems), theme, rings)
+    named = len(contexts) == 1 or bool(data.get("default_context"))
+    return Config(path, default, keymap, contexts, tuple(problems), theme, rings, named)
 
 
 def pick_context(config: Config, name: str | None) -> Context:
@@ -186,6 +194,12 @@ def pick_context(config: Config, name: str | None) -> Context:
 def fatal_problems(config: Config, context: Context) -> list[Problem]:
     """The problems that make `context` unusable: those outside of its entries, which only disable themselves."""
     return [problem for problem in config.problems if not problem.entry and problem.context in ("", context.name)]
+
+
+def is_beside(problem: Problem) -> bool:
+    """Whether it is a key of a whole file that no context is made of: a `theme`, one that is not known."""
+    key = problem.path.partition(".")[0]
+    return not (problem.context or problem.entry) and key.isidentifier() and key not in _OF_CONTEXTS
 
 
 def _load_context(
@@ -256,7 +270,15 @@ def _load_entry(
         except BackendError as error:
             problem(error.message, error.fix, (*where, "type"))
         else:
-            problems += struct_problems(source, without_literals(data), shape, where)
+            told = without_literals(data)
+            fitting = told
+            if port == "deployments":
+                from backends.deployments.common import without_misfits
+
+                fitting, _ = without_misfits(told, shape)
+            problems += struct_problems(source, fitting, shape, where)
+            if fitting != told:  # the plan of a way forward says so too
+                forward += [one for one in struct_problems(source, told, shape, where) if one not in problems]
     problems = once(problems)
     said = {found.path for found in problems}
     for key, value in data.items():

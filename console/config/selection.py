@@ -7,7 +7,16 @@ from msgspec import Struct
 
 from backends.command_line import work_on
 from backends.text import clean
-from console.config.load import Config, Context, fatal_problems, find_config, load_config, pick_context, search_path
+from console.config.load import (
+    Config,
+    Context,
+    fatal_problems,
+    find_config,
+    is_beside,
+    load_config,
+    pick_context,
+    search_path,
+)
 from console.errors import EXIT_USAGE, CommandError, ConfigError, Problem
 
 SANDBOX = "sandbox"
@@ -66,16 +75,22 @@ def select(
         return _sandbox(start_sandbox, check_entries, on_progress)
     context = pick_context(config, context_name)
     work_on(config=config_file or "", context="" if context.name == config.default_context else context.name)
-    return _usable(config, context)
+    return _usable(config, context, meant=named is not None or config.default_known)
 
 
-def _usable(config: Config, context: Context) -> Selection:
+def _usable(config: Config, context: Context, *, meant: bool) -> Selection:
+    """`meant`: which context it is can not be the fault of a key that nobody knows."""
+    from msgspec.structs import replace
+
     fatal = fatal_problems(config, context)
+    beside = [problem for problem in fatal if meant and is_beside(problem)]
+    fatal = [problem for problem in fatal if problem not in beside]
     if fatal:
         more = f" (and {len(fatal) - 1} more: `teal config validate`)" if len(fatal) > 1 else ""
         raise ConfigError(f"{fatal[0]}{more}", fix="correct it, then run `teal config validate`")
     own = tuple(problem for problem in config.problems if problem.context == context.name and problem.entry)
-    return Selection(context, config.keymap, own, config.theme, config.notify_terminal)
+    context = replace(context, doubts=tuple(map(str, beside)))
+    return Selection(context, config.keymap, (*beside, *own), config.theme, config.notify_terminal)
 
 
 def _sandbox(start: bool, check_entries: bool, on_progress: Callable[[str], None] | None) -> Selection:
@@ -88,5 +103,5 @@ def _sandbox(start: bool, check_entries: bool, on_progress: Callable[[str], None
         raise NoConfig()
     config = load_config(info.config_path, check_entries=check_entries)
     work_on(context=SANDBOX)
-    selection = _usable(config, pick_context(config, SANDBOX))
+    selection = _usable(config, pick_context(config, SANDBOX), meant=True)
     return replace(selection, context=replace(selection.context, sandbox=True))
