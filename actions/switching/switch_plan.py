@@ -171,7 +171,9 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     """Health of where traffic would go, and whether the probe proves what is live now: no proof of the present, no
     proof of the future. A rollback only warns of the latter: the side that it leaves may be what is broken."""
     if move.state.live == "unknown" and not (move.state.over and move.to in target.settings.colors):
-        return Evidence(findings=[live_unknown(move.state)])
+        known = not forward and move.to in target.settings.colors
+        commands = target.adapter.manual_commands(full(target.settings, move.to)) if known else []
+        return Evidence(findings=[live_unknown(move.state, "; ".join(commands))])
     if not move.to:  # of a split it is said already
         several = block("to", "several other colors could take the traffic", "say where to: --to COLOR")
         return Evidence(findings=[] if move.state.live == "mixed" else [several])
@@ -275,10 +277,12 @@ def _health_finding(color: str, health: ColorState) -> Finding:
     return block(UNHEALTHY, f"{color.upper()} {word}: {health.detail}", f"make {color.upper()} healthy first")
 
 
-def live_unknown(state: SwitchState) -> Finding:
-    """That nobody knows what is live; its fix is the command that the adapter has for it, where it has one."""
+def live_unknown(state: SwitchState, back: str = "") -> Finding:
+    """That nobody knows what is live; its fix is the command that the adapter has for it, where it has one. `back`: the
+    commands of the way back, for whoever has to go it by hand."""
     why, _, how = state.detail.partition("\n")
-    fix = f"look at the control object, then {how or 'put it right by hand'}"
+    then = f"go back by hand: {back}" if back else how or "put it right by hand"
+    fix = f"look at the control object, then {then}"
     return block(UNKNOWN_TRUTH, f"what is live is unknown: {why or 'no weights'}", fix)
 
 

@@ -226,3 +226,14 @@ async def test_a_node_that_serves_nobody_is_in_nobodys_way_back(
         back = await service.teal.action("deploy", "rollback", "analytics", "-y", "--reason", "dark", *to)
         assert (back["exit"], back["status"], service.live()) == (0, "succeeded", {"blue"}), back
         assert all(node.weights()["blue-1"] > 0 for node in service.nodes)
+
+
+async def test_a_node_that_is_gone_leaves_the_commands_of_the_way_back(tmp_path: Path, colors: TwoColors) -> None:
+    async with behind_haproxy(tmp_path, colors) as service:
+        flipped = await service.teal.action("deploy", "flip", "analytics", "--to", "green", "-y", "--reason", "go")
+        assert flipped["exit"] == 0, flipped
+        await asyncio.to_thread(service.nodes[0].stop)
+        planned = await service.teal.action("deploy", "rollback", "analytics", "--dry-run")
+        (fix,) = (each["fix"] for each in planned["findings"] if each["code"] == "truth-unknown")
+        assert (fix.count("socat"), "set server model/blue-1 weight" in fix) == (2, True), planned
+        assert (planned["exit"], service.nodes[1].weights()["green-1"] > 0) == (3, True), planned

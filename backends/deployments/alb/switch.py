@@ -286,8 +286,10 @@ class AlbSwitch:
         return lines + [f"rule     {place.arn}" for place in self._places]
 
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
-        """Each rule by the AWS command line, with all its actions as they were read last."""
-        return [self._command(place, weights, self._last.get(place.arn)) for place in self._places]
+        """Each rule by the AWS command line, with all its actions as they were read last. Of one that was never read
+        there is none: nobody knows what else a write of its actions would take away."""
+        read = ((place, self._last.get(place.arn)) for place in self._places)
+        return [self._command(place, weights, actions) for place, actions in read if actions]
 
     def looks(self) -> list[Look]:
         """What is asked for a plan and for a retirement."""
