@@ -20,7 +20,7 @@ from actions.journal.audit import NOT_BELIEVED, AuditEntry, AuditRecord, AuditVe
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.noted import noted_once, with_room
-from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied
+from actions.journal.rows import Changes, Draft, Key, KeyUsed, Occupied, may_be_writing
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Actor, Consent, Plan, Refused, Request
 from actions.orders.freeze_and_reject import held_back
@@ -322,7 +322,8 @@ class Gate:
         journal can not take the order, traffic is moved without."""
         try:
             occupied = await self.action(action_id)
-            alone, is_back = self.orphaned(occupied), kind_of(occupied.kind).back
+            alone = self.orphaned(occupied) or await self._is_superseded(occupied)
+            is_back = kind_of(occupied.kind).back
             if alone or not is_back:
                 entry = command_entry(plan, consent, self.actor, "queued", action_id)
                 word = "takeover" if is_back else "rollback"
@@ -333,6 +334,10 @@ class Gate:
                 self._guard(direct, consent)
             return await self._begin(direct, consent, launch, without_journal)
         return await start(action_id, launch, self.journal, self.action) if alone else occupied
+
+    async def _is_superseded(self, occupied: Action) -> bool:
+        """Whether another runner can take it over: its own is stopped, and between two writes."""
+        return occupied.stopped_pid != 0 and not may_be_writing(await self.journal.history(occupied.id or ""))
 
     async def _planned_without_journal(self, plan: Plan, error: JournalError) -> Plan:
         if isinstance(plan.expected, ControlExpected):

@@ -58,13 +58,13 @@ def frozen_words(action: Action) -> str:
     """What is done about one: a runner that goes on in time obeys; one that is late gives up, and obeys nothing."""
     pid = action.owner.pid if action.owner is not None else 0
     late = f"later than {LeaseTimes().self_fence_s:g} s after it was stopped it gives up, and nobody runs it"
-    return f"{STOPPED_WORDS} (kill -CONT {pid}, here); {late}: then {ways_out(action)}"
+    return f"{STOPPED_WORDS} (kill -CONT {pid} or kill -9 {pid}, here); {late}: then {ways_out(action)}"
 
 
 def stopped_ways(action: Action) -> str:
     """The commands that go on with one whose runner is stopped, or end it."""
     back = f", or {command('deploy rollback', action.service)}" if kind_of(action.kind).moves else ""
-    return f"kill -CONT {action.stopped_pid}, here{back}"
+    return f"kill -CONT {action.stopped_pid} or kill -9 {action.stopped_pid}, here{back}"
 
 
 def since_words(since: datetime, zone: tzinfo, why: str = "") -> str:

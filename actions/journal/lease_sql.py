@@ -1,6 +1,7 @@
 """The statements of the lease: won by one, checked with every write. Loads SQLAlchemy."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,16 +14,21 @@ from actions.journal import tables
 from actions.journal.audit import AuditEntry
 from actions.journal.engines import database_now
 from actions.journal.lease import Hold, LeaseHeld, LeaseLost, ending_in, is_held, is_over
+from actions.journal.rows import StoredEvent, may_be_writing
 from actions.journal.schema import identity_of
 from actions.journal.tables import leases
 from actions.models import Owner
 from backends.json_text import decode_text
+from backends.processes import is_stopped
 
 
 def acquire(
-    connection: Connection, context: str, service: str, action_id: str, owner: Owner, ttl_s: float
+    connection: Connection, context: str, service: str, action_id: str, owner: Owner, ttl_s: float,
+    events: Callable[[], list[StoredEvent]],
 ) -> Hold:  # fmt: skip
-    """Take the lease of a service and raise its fence. Raises LeaseHeld where its owner is alive."""
+    """Take the lease of a service and raise its fence. Raises LeaseHeld where its owner is alive. One that is stopped,
+    on this host and between two writes, is as good as gone: continued, it fails at its next intent, which comes before
+    every write. `events`: the history of the action."""
     where = _of(context, service)
     lease = connection.execute(select(leases).where(where)).mappings().first()
     at = database_now(connection)
@@ -33,8 +39,10 @@ def acquire(
         connection.execute(insert(leases).values(context=context, service=service, **values))
         return Hold(action_id, context, service, fence, owner, identity_of(connection))
     before = _owner_of(lease["owner"]) if lease["action_id"] == action_id else None
-    if before is not None and _is_live(before, lease["expires_at"], at) and not _is_dead(before, owner):
-        raise LeaseHeld(before)
+    if before is not None and _is_live(before, lease["expires_at"], at):
+        gone = _is_dead(before, owner) or (_is_stopped(before, owner) and not may_be_writing(events()))
+        if not gone:
+            raise LeaseHeld(before)
     connection.execute(update(leases).where(where).values(values))
     return Hold(action_id, context, service, fence, owner, identity_of(connection))
 
@@ -113,6 +121,10 @@ def _is_dead(before: Owner, owner: Owner) -> bool:
     if before.host != owner.host or not before.lock:
         return False
     return before.lock == owner.lock or not is_held(Path(before.lock))
+
+
+def _is_stopped(before: Owner, owner: Owner) -> bool:
+    return before.host == owner.host and before.pid != owner.pid and is_stopped(before.pid)
 
 
 def _columns(owner: Owner) -> dict[str, str]:

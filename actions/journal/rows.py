@@ -264,6 +264,17 @@ def _undo(row: Mapping[Any, Any]) -> str:
     return "" if split or gone or no_effect or failed else undo
 
 
+def may_be_writing(history: Iterable[StoredEvent]) -> bool:
+    """Whether a write was intended that nobody saw end: whoever intended it may do it yet, whoever owns the action."""
+    open_: set[str] = set()
+    for line in history:
+        if line.event.kind == "intent":
+            open_.add(line.event.step)
+        elif line.event.kind == "observed":
+            open_.discard(line.event.step)
+    return bool(open_)
+
+
 def steps_of(history: Iterable[StoredEvent]) -> tuple[Step, ...]:
     """The steps in the order in which they were first named, each as its last event left it."""
     steps: dict[str, Step] = {}

@@ -5,6 +5,7 @@ Loads SQLAlchemy. Only plain SQL: the same statements are right for SQLite and f
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import and_, desc, insert, or_, select, update
@@ -288,7 +289,8 @@ class SqlJournal:
             row = row_of(connection, id=action_id)
             if row is None or row["ended_at"] is not None:
                 raise BackendError("not_found", f"no open action {clean(action_id, 64)}", fix="`teal action list`")
-            hold = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s)
+            history = partial(events_of, connection, action_id)
+            hold = acquire(connection, row["context"], row["service"], action_id, owner, ttl_s, history)
             changes = {"owner": canonical(hold.owner), **({"status": "running"} if row["status"] == "planned" else {})}
             connection.execute(update(tables.actions).where(tables.actions.c.id == action_id).values(changes))
             append(connection, [lock_entry(hold, row["kind"], taken_over=row["owner"] is not None)])

@@ -16,7 +16,7 @@ from actions.journal.journal import Journal
 from actions.judging.stages import moves
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, Refused, Request
-from actions.orphans import orphaned_since
+from actions.orphans import is_frozen, orphaned_since
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.other_journal import OTHER_JOURNAL, other_journal
@@ -54,7 +54,7 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     occupied = await journal.open_action(policy.context, request.service)
     if occupied is not None:
         await must_make_sense(journal, occupied.id or "")
-        orphaned = orphaned_since(occupied, journal.location) is not None
+        orphaned = orphaned_since(occupied, journal.location) is not None or is_frozen(occupied)
         if orphaned:  # a new runner would go by this config
             await _must_be_of_this_switch(journal, occupied, target)
         move = _take_back_open(occupied, _over(state), orphaned=orphaned)
@@ -121,7 +121,8 @@ def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> 
     which = f"{occupied.actor or 'somebody'}'s {occupied.kind} {short_id(occupied.id or '')}"
     text = f"{which} is open, {doing}: it takes itself back"
     if orphaned:
-        text = f"nobody runs {which}: a new runner takes it back"
+        text = f"{'the runner of ' if is_frozen(occupied) else 'nobody runs '}{which}"
+        text += f"{' is stopped' if is_frozen(occupied) else ''}: a new runner takes it back"
     queued = Finding(level="ok", code="open-action", text=text)
     return Move(state=state, to=to, queued_to=occupied.id or "", findings=(queued,))
 

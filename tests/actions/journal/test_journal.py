@@ -21,6 +21,7 @@ from actions.journal.location import JournalLocation
 from actions.journal.rows import Changes, Event, KeyUsed, Late, Occupied, kept_plan
 from actions.who import runner_owner
 from backends.errors import BackendError
+from backends.processes import is_stopped
 from tests.actions.journal.test_episodes import at, episode
 from tests.actions.journals import ALICE, ROOT, begun, draft, execute, here, owner, until_won
 
@@ -420,3 +421,24 @@ async def test_on_its_own_host_a_lease_ends_by_the_clock_that_nobody_sets(
         await journal.acquire(hold.action_id, owner("bastion-2"))
     await journal.let_go(hold)
     assert (await journal.acquire(hold.action_id, owner("bastion-2"))).fence == 2
+
+
+async def test_a_stopped_owner_is_superseded_only_between_two_writes(journal: Journal) -> None:
+    process = await asyncio.create_subprocess_exec("sleep", "60")
+    try:
+        process.send_signal(signal.SIGSTOP)
+        async with asyncio.timeout(10):
+            while not is_stopped(process.pid):
+                await asyncio.sleep(0.01)
+        action = await journal.begin(draft())
+        old = await journal.acquire(str(action.id), owner(pid=process.pid, lock=""))
+        await journal.write(old, Event(step="shift", kind="intent"))
+        with pytest.raises(LeaseHeld):
+            await journal.acquire(str(action.id), owner(pid=os.getpid(), lock=""))
+        await journal.write(old, Event(step="shift", kind="observed"))
+        assert (await journal.acquire(str(action.id), owner(pid=os.getpid(), lock=""))).fence == old.fence + 1
+        with pytest.raises(LeaseLost):
+            await journal.write(old, Event(step="shift", kind="intent"))
+    finally:
+        process.kill()
+        await process.wait()
