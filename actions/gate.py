@@ -69,7 +69,10 @@ class Gate:
         except TimeoutError:
             if not scope.expired():
                 raise
-            words = f"planning was not done within --timeout {Duration(request.timeout_s or 0.0)}; nothing changed"
+            if not request.timeout_s:
+                words = "--timeout 0s leaves no time to plan: nothing was asked, nothing changed"
+                raise BackendError("timeout", words, fix="leave --timeout out, or give it some seconds") from None
+            words = f"planning was not done within --timeout {Duration(request.timeout_s)}; nothing changed"
             raise BackendError("timeout", words, fix="raise --timeout, or see which source does not answer") from None
         if not made.summary.undo or not (made.blocked or made.already):
             return made

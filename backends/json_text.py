@@ -17,6 +17,21 @@ def decode_text(content: bytes | str, shape: type[T], *, hook: Callable[[type, A
         raise msgspec.DecodeError("JSON that is nested too deep") from None
     except UnicodeError as error:
         raise msgspec.DecodeError(str(error)) from None
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        if "truncated" in str(error) and _is_whole(content):
+            raise msgspec.DecodeError("JSON with half of a character in it (a lone surrogate)") from None
+        raise
+
+
+def _is_whole(content: bytes | str) -> bool:
+    """Whether Python, which takes a lone surrogate, reads it to its end."""
+    try:
+        decode_python(content)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def decode_python(content: bytes | str) -> Any:

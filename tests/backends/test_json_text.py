@@ -62,3 +62,10 @@ def test_there_is_no_other_door() -> None:
         if re.search(r"\bjson\.(loads?|decode)\(|JSONDecoder|json\.Decoder", line)
     ]
     assert found == []
+
+
+def test_half_of_a_character_is_not_called_truncated() -> None:
+    with pytest.raises(msgspec.DecodeError, match="lone surrogate"):
+        decode_text(b'{"a": "\\ud800"}', object)
+    with pytest.raises(msgspec.DecodeError, match="truncated"):
+        decode_text(b'{"a": "b', object)

@@ -194,4 +194,6 @@ async def test_planning_ends_in_time(bench: Bench) -> None:
         await bench.gate.plan(replace(FLIP, timeout_s=0.3))
     assert caught.value.kind == "timeout"
     assert time.monotonic() - began < 1
+    with pytest.raises(BackendError, match="--timeout 0s leaves no time to plan"):
+        await bench.gate.plan(replace(FLIP, timeout_s=0.0))
     assert await bench.gate.actions() == []
