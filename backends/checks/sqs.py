@@ -14,9 +14,8 @@ nobody used for six hours. A message that gets older than the queue's retention 
 API: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from backends.aws.access import AwsAccess
@@ -26,6 +25,7 @@ from backends.aws.witness import Look
 from backends.checks.amazon import READS, looked
 from backends.checks.findings import Findings, Limits
 from backends.checks.latency import LatencyLimits
+from backends.json_text import decode_text
 from backends.models import CheckResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -146,7 +146,7 @@ class SqsCheck:
         return [words]
 
     async def _judge_dead_letters(self, findings: Findings, policy: str) -> None:
-        arn = str(msgspec.json.decode(policy)["deadLetterTargetArn"])
+        arn = str(decode_text(policy, dict[str, Any])["deadLetterTargetArn"])
         count = int((await self._attributes(arn))[_DEPTHS["waiting"]])
         words = f"{counted(count, 'message')} in {clean(arn.rpartition(':')[2], 80)}"
         limits = Limits(self._config.dead_letters_warn, self._config.dead_letters_crit)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from backends.environment import Variable
 from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words
+from backends.json_text import decode_text
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url
@@ -274,7 +275,7 @@ async def fresh_version(target: ProbeTarget, timeout_s: float = PROBE_TIMEOUT_S)
 
 def _named_in(body: bytes, key: str) -> str:
     try:
-        found = msgspec.json.decode(body, type=dict[str, Any]).get(key)
+        found = decode_text(body, dict[str, Any]).get(key)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return str(found) if isinstance(found, str | int | float) else ""

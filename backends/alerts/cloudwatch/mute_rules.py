@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from backends.aws.wire import told
+from backends.json_text import decode_text
 from backends.models import Matcher, Silence, SilenceState
 from backends.text import clean
 
@@ -130,7 +131,7 @@ class MuteRule(Struct, frozen=True, rename="pascal"):
         if not found:
             return self.description, None
         try:
-            return comment, msgspec.json.decode(text, type=_Mark)
+            return comment, decode_text(text, _Mark)
         except msgspec.MsgspecError:
             return self.description, None
 

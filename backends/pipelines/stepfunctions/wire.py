@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from backends.json_text import decode_text
 from backends.models import RunState
 from backends.models.pipelines import run_states
 
@@ -47,7 +48,7 @@ class Definition(Struct, frozen=True, rename="camel"):
     def before(self) -> dict[str, tuple[str, ...]]:
         """The states that lead to each state, also those inside of branches and maps."""
         try:
-            whole = msgspec.json.decode(self.definition)
+            whole = decode_text(self.definition, object)
         except msgspec.DecodeError:
             return {}
         found: dict[str, list[str]] = {}
@@ -102,7 +103,7 @@ class Execution(Struct, frozen=True, rename="camel"):
     def has_input(self, wanted: Mapping[str, Any]) -> bool:
         """Whether it was started with that input."""
         try:
-            return bool(msgspec.json.decode(self.input or "{}") == wanted)
+            return bool(decode_text(self.input or "{}", object) == wanted)
         except msgspec.DecodeError:
             return False
 
