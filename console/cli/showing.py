@@ -74,7 +74,7 @@ def _say_errors(answer: Answer, common: Common) -> None:
     if common.quiet and common.output != "table":
         return
     for error in document.errors:
-        place = f"{error.source}: " if error.source else ""
+        place = f"{error.source}: " if error.source and not error.message.startswith(f"{error.source}: ") else ""
         say(f"teal: {place}{error.message}" + (f" ({error.fix})" if error.fix else ""))
     if isinstance(document, Document) and document.truncated:
         cut = f"{len(document.items)} of {document.total} shown (--limit 0 shows all)"
