@@ -99,7 +99,8 @@ def test_the_detail_of_such_a_line_neither(console: Opener, tmp_path: Path, name
     terminal.shows("5 Logs", name)
     terminal.send("5")
     terminal.hides("4 Deployments")
-    terminal.send("\rz/")  # unfolded, wrapped, searched
+    unfolded = "\r" if name in ("huge", *STRUCTURED) else ""  # of the others Enter opens the detail: they are whole
+    terminal.send(f"{unfolded}z/")  # wrapped, searched
     terminal.shows("Enter keeps")
     terminal.send("o\r")
     terminal.hides("Enter keeps")
