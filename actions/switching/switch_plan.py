@@ -278,10 +278,10 @@ def _health_finding(color: str, health: ColorState) -> Finding:
 
 
 def live_unknown(state: SwitchState, back: str = "") -> Finding:
-    """That nobody knows what is live; its fix is the command that the adapter has for it, where it has one. `back`: the
-    commands of the way back, for whoever has to go it by hand."""
+    """That nobody knows what is live; its fix is the command that the adapter has for it. `back`: the commands of the
+    way back, for whoever has to go it by hand where the adapter has none."""
     why, _, how = state.detail.partition("\n")
-    then = f"go back by hand: {back}" if back else how or "put it right by hand"
+    then = how or (f"go back by hand: {back}" if back else "put it right by hand")
     fix = f"look at the control object, then {then}"
     return block(UNKNOWN_TRUTH, f"what is live is unknown: {why or 'no weights'}", fix)
 

@@ -17,6 +17,7 @@ from actions.outcome import exit_code
 from actions.switching import looks, way_back
 from actions.switching.looks import Looks, Sample, Seen
 from actions.switching.proof import Proof
+from actions.tally import Tally
 from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
@@ -178,7 +179,8 @@ async def test_a_balancer_that_only_forwards_refuses_because_the_side_is_down(
     refused = _answering(ProbeResult(color=None, error="connection refused", at=0.0, reached=False))
     monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: refused())
     target = FakeTarget(switch, CONFIG)
-    proof = Proof(None, target, SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
+    work: Any = SimpleNamespace(seen=Tally())
+    proof = Proof(work, target, SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
     assert (await proof.sample(state.weights, "green")).seen == seen
 
 
