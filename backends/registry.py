@@ -14,6 +14,7 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.http import Http
+from backends.misfits import without_misfits
 from backends.ports import Metrics, Pipelines
 from backends.redaction import quoted
 from backends.settings import decode_hook
@@ -189,10 +190,7 @@ def build(port: str, kind: str, config: Any, context: AdapterContext) -> Any:
     offer = _offer(port, kind)
     found = offer.adapter()
     if not isinstance(config, msgspec.Struct):
-        if port == "deployments":
-            from backends.deployments.common import without_misfits
-
-            config, _ = without_misfits(config, found.Config)
+        config, _ = without_misfits(port, config, found.Config)
         try:
             config = msgspec.convert(config, found.Config, dec_hook=decode_hook)
         except msgspec.ValidationError as error:

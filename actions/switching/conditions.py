@@ -19,9 +19,10 @@ from actions.switching.versions import on_sides
 from actions.tally import OwnOf, no_own
 from actions.targets import ServiceTarget, SwitchTarget
 from backends.deployments.alb.places import dimensions
-from backends.deployments.common import without_misfits
+from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, KeyPath, literals
+from backends.misfits import without_misfits
 from backends.ports import Metrics
 
 BROKEN = "gates"
@@ -48,7 +49,7 @@ async def conditions(
         Finding(level="block", code="literal-secret", text=f"{_dotted(at)}: {words}", fix=USE_REFERENCE)
         for at, words in literals(target.entry.config)
     ]
-    if misfits := without_misfits(target.entry.config)[1]:
+    if misfits := without_misfits("deployments", target.entry.config, DeploymentConfig)[1]:
         fix = "correct it, then run `teal config validate`"
         written_out.append(Finding(level="block", code="config", text=misfits, fix=fix))
     first = _first(target, first_share)

@@ -17,6 +17,7 @@ from backends.environment import Variable
 from backends.errors import BackendError
 from backends.http import Answer, Http, connection_words
 from backends.json_text import decode_text
+from backends.misfits import without_misfits
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
 from backends.redaction import quoted, redact_url
@@ -101,27 +102,6 @@ class SharedSettings(DeploymentConfig, frozen=True, kw_only=True):
         return self.sides or super().colors
 
 
-FORWARD_KEYS = frozenset({
-    "smoke", "stages", "stage_time", "bake", "rollback_window", "presets", "metrics", "gates", "preset_labels",
-    "requires", "deploy", "retire",
-})  # fmt: skip
-"""What only a way forward needs: one that does not fit forbids that, and is in no rollback's way."""
-
-
-def without_misfits(data: dict[str, Any], shape: type[Struct] = DeploymentConfig) -> tuple[dict[str, Any], str]:
-    """`data` without those of `FORWARD_KEYS` that do not fit `shape`, and what is wrong with them, in words; as it is,
-    and nothing, where they do."""
-    fitting, wrong = dict(data), []
-    for found in msgspec.structs.fields(shape):
-        if found.encode_name in FORWARD_KEYS and found.encode_name in data:
-            try:
-                msgspec.convert(data[found.encode_name], found.type, dec_hook=decode_hook)
-            except msgspec.ValidationError as error:
-                wrong.append(f"{found.encode_name}: {error}")
-                del fitting[found.encode_name]
-    return fitting, "; ".join(wrong)
-
-
 _SHARED = frozenset(found.encode_name for found in msgspec.structs.fields(DeploymentConfig))
 
 
@@ -129,7 +109,7 @@ def shared_settings(data: dict[str, Any], sides: Sequence[str] = ()) -> Deployme
     """The fields of `DeploymentConfig` in the entry of any adapter; `sides`: of one that always has the same. Raises
     BackendError(config)."""
     shared = {key: value for key, value in data.items() if key in _SHARED}
-    shared, _ = without_misfits(shared)
+    shared, _ = without_misfits("deployments", shared, DeploymentConfig)
     sides = sides or next((list(data[key]) for key in _NAMING_SIDES if isinstance(data.get(key), dict)), [])
     try:
         return msgspec.convert({**shared, "sides": sides}, SharedSettings, dec_hook=decode_hook)

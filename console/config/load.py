@@ -12,6 +12,7 @@ import msgspec
 from backends.environment import referenced, withhold
 from backends.errors import BackendError
 from backends.literals import USE_REFERENCE, literal_at, literals, secrets_in_command, without_literals
+from backends.misfits import without_misfits
 from backends.paths import path_problem
 from backends.redaction import learn
 from backends.registry import adapter_class
@@ -271,11 +272,7 @@ def _load_entry(
             problem(error.message, error.fix, (*where, "type"))
         else:
             told = without_literals(data)
-            fitting = told
-            if port == "deployments":
-                from backends.deployments.common import without_misfits
-
-                fitting, _ = without_misfits(told, shape)
+            fitting, _ = without_misfits(port, told, shape)
             problems += struct_problems(source, fitting, shape, where)
             if fitting != told:  # the plan of a way forward says so too
                 forward += [one for one in struct_problems(source, told, shape, where) if one not in problems]

@@ -113,7 +113,10 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
         event.stop()
         self._list.set_filter(event.value)
         typed = event.value.strip().casefold()
-        called = (at for at, command in enumerate(self._list.items) if command.words.casefold().startswith(typed))
+        called = (
+            at for at, command in enumerate(self._list.items)
+            if command.choice is None and command.words.casefold().startswith(typed)
+        )  # fmt: skip
         self._list.move_to(next(called, 0))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -187,4 +187,4 @@ def test_the_shared_fields_of_any_entry_are_read_and_its_own_left_alone() -> Non
     found = shared_settings({"kubeconfig": "~/.kube/config", "bake": "2s", "health": {"a": "x", "b": "y"}})
     assert (found.bake, found.colors, found.rollback_window) == (Duration(2), ("a", "b"), Duration(1800))
     with pytest.raises(BackendError, match="duration"):
-        shared_settings({"bake": "soon"})
+        shared_settings({"probe_timeout": "soon"})

@@ -13,6 +13,7 @@ import pytest
 from backends import registry
 from backends.errors import BackendError
 from backends.http import Http
+from backends.ports.controllers import is_controller_class
 from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adapter_types, build
 from console.cli.commands import teal
 from console.cli.ending import run_command
@@ -45,6 +46,7 @@ METHODS = {
     "checks": ("run",),
     "notify": ("notify",),
 }
+CONTROLLER = ("deployment", "observe", "operation", "preflight", "order", "describe_order", "manual_commands")
 SDKS = ("sqlalchemy", "requests", "prometheus_api_client", "httpx", "textual", "rich", "alembic", "click")
 
 
@@ -125,7 +127,8 @@ def test_each_adapter_has_what_its_port_needs(key: str) -> None:
     assert issubclass(found.Config, msgspec.Struct)
     assert found.Config.__struct_config__.forbid_unknown_fields
     assert found.Config.__struct_config__.frozen
-    assert [method for method in (*METHODS[port], "aclose") if not callable(getattr(found, method, None))] == []
+    methods = CONTROLLER if is_controller_class(found) else METHODS[port]
+    assert [method for method in (*methods, "aclose") if not callable(getattr(found, method, None))] == []
 
 
 @pytest.mark.parametrize("key", sorted(ADAPTERS))
