@@ -277,7 +277,7 @@ async def test_a_missing_include_says_how_to_begin_and_can_be_begun_so(
     assert [f.level for f in await adapter.preflight(found, GREEN)] == ["block"]
     begin = adapter.manual_commands(BLUE)[0]
     assert begin.partition("gen")[0].partition("tealdeck:")[0] in found.detail
-    assert len(found.detail.splitlines()) == 2, "what is wrong, and how it is begun"
+    assert len(found.detail.splitlines()) == 3, "what is wrong, and how it is begun with either side: nobody serves"
     subprocess.run(begin, shell=True, check=True)
     await asyncio.to_thread(server.start)
     await settled(adapter)

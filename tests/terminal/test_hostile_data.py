@@ -15,6 +15,7 @@ pytestmark = pytest.mark.xdist_group("terminal")
 OURS = re.compile(  # all that Textual says to a terminal here; what it copies on `y` comes on top
     rb"\x1b\[[0-9;]*[mH]|\x1b\[\?(?:25|7|1004|1049|2004|2026)[hl]|\x1b\[\?20(?:26|48)\$p|\x1b\[>\d+u|\x1b\[<u"
     rb"|\x1b\]22;[a-z]*\x07|\r"
+    rb"|\x1b\]8;(?:id=[\d-]+;https?://[!-~]+|;)\x1b\\"  # a URL in a text is a link; what a text sends has no id
 )
 STRUCTURED = ("fields", "logfmt")  # begin with what makes them JSON or logfmt
 PAYLOAD = b"cm0gLXJmIC8="
