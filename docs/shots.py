@@ -22,7 +22,7 @@ from tests.console.screen_fakes import text_of
 PLACE = Path(__file__).parent / "screens"
 SIZES = ((80, 24), (120, 40))
 STEP_S, SAME = 0.05, 4
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _SILENCES = ("colon", *"silences", "enter")
 _ARMED = ("exclamation_mark",)
 # What is pressed on the overview, and what is on the screen then.
