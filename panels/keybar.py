@@ -59,11 +59,11 @@ class KeyBar(Lines):
             return [Cell(" "), *self._said]
         room = self.size.width - 1
         kept = sum(line_width(pair) + 2 for name, pair in self._keys if name == _NEVER_LEFT_OUT) - 2
-        line: Line = [Cell(" ")]
+        line: Line = []
         for name, pair in self._keys:
             wide = line_width(pair) + 2
             if name == _NEVER_LEFT_OUT or wide <= room - kept:
-                line += [*pair, Cell("  ")]
+                line += [Cell("  " if line else " "), *pair]
                 room -= wide
             kept -= wide if name == _NEVER_LEFT_OUT else 0
         return line

@@ -28,6 +28,15 @@ async def test_at_80_columns_the_keys_of_the_thing_come_before_those_of_every_th
         assert len(line.rstrip()) <= 80
 
 
+@pytest.mark.parametrize("width", [79, 80, 89])
+async def test_what_fits_to_the_letter_is_not_cut(width: int) -> None:
+    async with console(incident(), (width, 24)) as (app, _, pilot):
+        await pilot.press("4")
+        await pilot.pause(0.2)
+        bar = app.screen.query_one(KeyBar)
+        assert bar.render_line(0).text.rstrip().endswith("? help")
+
+
 async def test_the_way_to_all_keys_is_never_left_out() -> None:
     async with console(incident(), (60, 20)) as (app, _, pilot):
         await pilot.press("4")
