@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import locale
 import os
 import signal
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from panels.words import ASCII, UNICODE, Symbols
+from console.symbols import terminal_symbols
+from panels.words import ASCII
 
 if TYPE_CHECKING:
     from backends.models import Item
@@ -20,20 +19,7 @@ if TYPE_CHECKING:
 # 200 ms let a split escape sequence arrive before it counts as Esc; 20 frames a second are more than a link needs.
 _SETTINGS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_SMOOTH_SCROLL": "0", "ESCDELAY": "200"}
 _OVER_SSH = {"TEXTUAL_FPS": "20"}
-_PLAIN_TERMINALS = ("linux", "dumb", "vt100", "vt220", "")
-_WIDE_AMBIGUOUS = ("ja", "ko", "zh")
-_COERCED = "C.UTF-8"  # what Python itself puts into LC_CTYPE where the locale is C (PEP 538): it says nothing
 _LAST_WORDS_S = 1.0
-
-
-def terminal_symbols(environ: Mapping[str, str], encoding: str) -> Symbols:
-    """ASCII where the terminal or the locale cannot show the symbols in one cell each, else Unicode."""
-    language = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
-    if environ.get("LC_CTYPE") == _COERCED and not environ.get("LC_ALL"):
-        language = environ.get("LANG") or "C"
-    utf8 = codecs.lookup(encoding).name == "utf-8"
-    plain = environ.get("TERM", "") in _PLAIN_TERMINALS or not utf8 or language in ("C", "POSIX")
-    return ASCII if plain or language[:2] in _WIDE_AMBIGUOUS else UNICODE
 
 
 def run_console(

@@ -8,6 +8,7 @@ import sys
 from typing import TextIO, cast
 
 from console.errors import EXIT_UNREACHABLE, CommandError
+from console.symbols import fitting
 from panels.words import PLAIN
 
 LACKING = "teal-lacking"
@@ -60,7 +61,13 @@ def forgive() -> None:
 
 def say(line: str) -> None:
     """One line on stderr."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(fitting(f"{line}\n", sys.stderr))
+
+
+def tell(*lines: str) -> None:
+    """Lines on stdout for a person, flushed."""
+    sys.stdout.write(fitting("".join(f"{line}\n" for line in lines), sys.stdout))
+    sys.stdout.flush()
 
 
 def _forgive(stream: TextIO) -> None:

@@ -1,7 +1,6 @@
 """`teal action`: what was ordered, by whom, and how far it is."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 
 import click
@@ -24,7 +23,7 @@ from console.printing.gate_lines import gate_line
 from console.printing.output import document, print_lines
 from console.printing.tables import View, item_table
 from console.session import Session, opened
-from console.streams import say
+from console.streams import say, tell
 from panels.words import UNICODE, clock
 
 
@@ -157,17 +156,13 @@ def _say_new_steps(session: Session, found: Action, said: set[str]) -> None:
     if found.open and found.status not in ("planned", "running") and standing not in said:
         said.add(standing)
         why = f"{found.status}: {standing}" if standing != found.status else found.status
-        sys.stdout.write(f"{clock(now(), session.context.zone)} {UNICODE.warning} {why}\n")
-        sys.stdout.flush()
+        tell(f"{clock(now(), session.context.zone)} {UNICODE.warning} {why}")
     for step in found.steps:
         mark = f"{step.name} {step.status}"
         if step.status != "pending" and mark not in said:
             said.add(mark)
             at = clock(step.ended_at or step.started_at, session.context.zone)
-            sys.stdout.write(
-                f"{at} {UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip() + "\n"
-            )
-            sys.stdout.flush()
+            tell(f"{at} {UNICODE.of(step.status)} {step.name:10} {step.status:10} {step.detail}".rstrip())
 
 
 def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
@@ -175,8 +170,7 @@ def _say_new_samples(session: Session, found: Action, said: set[str]) -> None:
         mark = f"{gate.name} {gate.at}"
         if gate.at is not None and mark not in said:
             said.add(mark)
-            sys.stdout.write(f"{clock(gate.at, session.context.zone)}   {gate_line(gate)}\n")
-            sys.stdout.flush()
+            tell(f"{clock(gate.at, session.context.zone)}   {gate_line(gate)}")
 
 
 def _lines(session: Session, found: Action) -> list[str]:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from console.errors import EXIT_USAGE, CommandError
+from console.streams import say
 from console.zones import mend_zone
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def say_why(error: Exception) -> int:
 
 
 def _say(code: int, kind: str, message: str, fix: str) -> int:
-    sys.stderr.write(f"teal: {message}" + (f" ({fix})" if fix else "") + "\n")
+    say(f"teal: {message}" + (f" ({fix})" if fix else ""))
     if _wants_json(sys.argv[1:]):
         from console.printing.output import failure_document, print_json
 

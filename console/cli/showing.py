@@ -1,6 +1,5 @@
 """Printing an answer in the form that was asked for: JSON, one item a line, or lines of text."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,10 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from console.cli.options import Common
-from console.launch import terminal_symbols
 from console.printing.output import Document, StatusDocument, field_table, only_fields, print_json, print_lines
-from console.streams import say
-from panels.words import ASCII, PLAIN
+from console.streams import say, tell
 
 CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 
@@ -42,16 +39,9 @@ def show(common: Common, answer: Answer, *, sandbox: bool = False) -> None:
         lines = list(_text(answer, common))
         if sandbox and isinstance(document, StatusDocument):
             lines.insert(0, "SANDBOX")
-        text = "".join(f"{line}\n" for line in lines)
-        sys.stdout.write(text.translate(PLAIN) if _on_a_plain_terminal() else text)
-        sys.stdout.flush()
+        tell(*lines)
     if common.output == "table" or not common.quiet:
         _say_errors(answer, common)
-
-
-def _on_a_plain_terminal() -> bool:
-    """Whether stdout is a terminal on which the console would draw in ASCII."""
-    return sys.stdout.isatty() and terminal_symbols(os.environ, sys.stdout.encoding or "utf-8") is ASCII
 
 
 def _with_fields(document: Document | StatusDocument, common: Common) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from console.app import TealApp
 from console.arming import IDLE_S, LONGEST_S, Arming
 from console.clipboard import MAX_BYTES, copy
-from console.launch import terminal_symbols
+from console.symbols import terminal_symbols
 from panels.words import ASCII, UNICODE, Symbols
 from tests.console.fakes import NOW, incident
 

@@ -67,7 +67,8 @@ async def behind_nginx(home: Path, colors: TwoColors, **config: Any) -> AsyncIte
         teal = _teal(home, colors, entry, config)
         _, output, _ = await teal.run("deploy", "status", "analytics", "-o", "json")
         detail = json.loads(output)["items"][0]["truth"]["control"]["detail"]
-        subprocess.run(detail.partition("with BLUE: ")[2], shell=True, check=True)
+        (begin,) = (how for _, says, how in (line.partition("BLUE serves: ") for line in detail.split("\n")) if says)
+        subprocess.run(begin, shell=True, check=True)
         await asyncio.to_thread(server.start)
 
         def live() -> set[str]:
