@@ -286,7 +286,7 @@ async def test_who_may_not_see_triggers_may_still_start_a_job(aws: FakeAws, adap
 
 
 def test_of_many_that_run_each_has_its_turn() -> None:
-    turns, names = Turns(), [f"job-{number:02}" for number in range(60)]
+    turns, names = Turns[str](), [f"job-{number:02}" for number in range(60)]
     for name in names:
         turns.read(name, is_open=True, is_empty=False)
     seen: set[str] = set()

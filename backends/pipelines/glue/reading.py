@@ -1,6 +1,5 @@
 """Which jobs there are and what ran: Glue lists no runs over all jobs, so each job is a call, in its turn."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from fnmatch import fnmatchcase
@@ -13,11 +12,8 @@ from backends.errors import BackendError
 from backends.pipelines.glue.wire import Job, JobRun, OneJob, OneRun, Run, RunsPage, Trigger, folded
 from backends.pipelines.turns import Turns
 from backends.text import clean
-from backends.together import together
 
-SIDE_BY_SIDE = 4
 RUNS = 50
-ROUNDS = 3  # AWS may have no time for some of them
 JOBS_EVERY_S, TRIGGERS_EVERY_S = 60.0, 60.0
 SEARCHED_PAGES = 4
 
@@ -33,7 +29,7 @@ class Reading:
     def __init__(self, account: Account, names: tuple[str, ...]) -> None:
         self._account = account
         self._names = names
-        self.turns = Turns()
+        self.turns: Turns[str] = Turns()
         self._known: dict[str, list[Run]] = {}
         self._jobs: tuple[float, list[str]] | None = None
         self._triggers: tuple[float, list[Trigger]] | None = None
@@ -76,38 +72,10 @@ class Reading:
     async def read(self) -> dict[str, list[Run]]:
         """The runs of all jobs, newest first, of which those that are due are read now. Raises BackendError."""
         names = await self.jobs()
-        self._known = {name: runs for name, runs in self._known.items() if name in set(names)}
-        due = self.turns.due(names)
-        for _ in range(ROUNDS):
-            due = await self._read(due)
-            if not due:
-                break
-        else:  # what was known before is shown with its age; of what never was, nothing would be a lie
-            unknown = [name for name in due if name not in self._known]
-            if unknown or len(due) == len(names):
-                await self.fresh(unknown[0] if unknown else due[0])
+        there = set(names)
+        self._known = {name: runs for name, runs in self._known.items() if name in there}
+        await self.turns.refresh(names, self.fresh, self._known)
         return self._known
-
-    async def _read(self, names: list[str]) -> list[str]:
-        """Those of them that AWS had no time for. Raises BackendError."""
-        limit = asyncio.Semaphore(SIDE_BY_SIDE)
-        left: list[str] = []
-
-        async def one(name: str) -> None:
-            async with limit:
-                try:
-                    await self.fresh(name)
-                except BackendError as error:
-                    if error.kind == "not_found":  # deleted meanwhile
-                        self._known.pop(name, None)
-                        self.turns.forget(name)
-                    elif error.kind == "rate_limited":
-                        left.append(name)
-                    else:
-                        raise
-
-        await together(*(one(name) for name in names))
-        return left
 
     async def fresh(self, job: str) -> list[Run]:
         """The newest runs of one job now. Raises BackendError, `not_found`."""

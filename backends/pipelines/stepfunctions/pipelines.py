@@ -31,8 +31,9 @@ from backends.pipelines.baseline import Baseline
 from backends.pipelines.following import follow_by_reading
 from backends.pipelines.stepfunctions.history import failing_state, history_of, lines_of, tasks_of
 from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
-from backends.pipelines.stepfunctions.reading import SIDE_BY_SIDE, Reading
+from backends.pipelines.stepfunctions.reading import Reading
 from backends.pipelines.stepfunctions.wire import Execution, Machine
+from backends.pipelines.turns import SIDE_BY_SIDE
 from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -97,7 +98,7 @@ class StepFunctionsPipelines:
         failed = [execution for _, execution in wanted if execution.state == "failed"][:FAILURES]
         await together(*(self._error(execution) for execution in failed))
         return [
-            self._model(machine, execution, known[machine], self._reading.turns.age_s(machine.state_machine_arn))
+            self._model(machine, execution, known[machine], self._reading.turns.age_s(machine))
             for machine, execution in wanted
         ]
 

@@ -1,7 +1,6 @@
 """Which state machines there are and what they ran: each is a call, in its turn. Lists of AWS are behind: what was
 started from here is added until they have it."""
 
-import asyncio
 import time
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -17,8 +16,6 @@ from backends.text import clean
 from backends.together import together
 
 EXECUTIONS = 100
-SIDE_BY_SIDE = 4
-ROUNDS = 3  # AWS may have no time for some of them
 MACHINES_EVERY_S, RULES_EVERY_S, DEFINITION_EVERY_S = 60.0, 60.0, 300.0
 LISTED_WITHIN_S = 60.0
 """So long after its start an execution may be missing in what AWS says."""
@@ -43,7 +40,7 @@ class Reading:
     def __init__(self, account: Account, wanted: tuple[str, ...]) -> None:
         self._account = account
         self._wanted = wanted
-        self.turns = Turns()
+        self.turns: Turns[Machine] = Turns()
         self.known: dict[Machine, list[Execution]] = {}
         self._machines: tuple[float, list[Machine]] | None = None
         self._rules: dict[str, tuple[float, list[Rule]]] = {}
@@ -102,17 +99,10 @@ class Reading:
     async def read(self) -> dict[Machine, list[Execution]]:
         """The executions of all machines, newest first, of which those that are due are read now. Raises
         BackendError."""
-        machines = {machine.state_machine_arn: machine for machine in await self.machines() if _is_listed(machine)}
-        self.known = {machine: of for machine, of in self.known.items() if machine.state_machine_arn in machines}
-        due = self.turns.due(list(machines))
-        for _ in range(ROUNDS):
-            due = await self._read([machines[arn] for arn in due])
-            if not due:
-                break
-        else:  # what was known before is shown with its age; of what never was, nothing would be a lie
-            unknown = [arn for arn in due if machines[arn] not in self.known]
-            if unknown or len(due) == len(machines):
-                await self.fresh(machines[unknown[0] if unknown else due[0]])
+        machines = [machine for machine in await self.machines() if _is_listed(machine)]
+        there = set(machines)
+        self.known = {machine: of for machine, of in self.known.items() if machine in there}
+        await self.turns.refresh(machines, self.fresh, self.known)
         return self.known
 
     async def fresh(self, machine: Machine) -> list[Execution]:
@@ -123,12 +113,11 @@ class Reading:
         )
         found = list(told(answer, ExecutionsPage, self._account.where).executions)
         there = {execution.execution_arn for execution in found}
-        mine = f"{machine.execution_arn('')}"
-        missing = [each for each in self._ours(mine) if each.execution_arn not in there]
+        missing = [each for each in self._ours(machine.execution_arn("")) if each.execution_arn not in there]
         found += await together(*(self.execution(machine, each.run_id) for each in missing)) if missing else []
         found.sort(key=lambda execution: (execution.began, execution.run_id), reverse=True)
         self.known[machine] = found
-        self.turns.read(arn, is_open=any(each.is_open for each in found), is_empty=not found)
+        self.turns.read(machine, is_open=any(each.is_open for each in found), is_empty=not found)
         return found
 
     async def execution(self, machine: Machine, name: str, *, data: bool = False) -> Execution:
@@ -159,33 +148,12 @@ class Reading:
 
     def touched(self, machine: Machine) -> None:
         """Something of it was started or ended from here."""
-        self.turns.touched(machine.state_machine_arn)
+        self.turns.touched(machine)
 
     def _ours(self, arn: str) -> list[Execution]:
         now = time.monotonic()
         self._started = {key: each for key, each in self._started.items() if now - each[0] < LISTED_WITHIN_S}
         return [execution for key, (_, execution) in self._started.items() if key.startswith(arn)]
-
-    async def _read(self, machines: list[Machine]) -> list[str]:
-        """Those of them that AWS had no time for. Raises BackendError."""
-        limit = asyncio.Semaphore(SIDE_BY_SIDE)
-        left: list[str] = []
-
-        async def one(machine: Machine) -> None:
-            async with limit:
-                try:
-                    await self.fresh(machine)
-                except BackendError as error:
-                    if error.kind == "not_found":  # deleted meanwhile
-                        self.known.pop(machine, None)
-                        self.turns.forget(machine.state_machine_arn)
-                    elif error.kind == "rate_limited":
-                        left.append(machine.state_machine_arn)
-                    else:
-                        raise
-
-        await together(*(one(machine) for machine in machines))
-        return left
 
     def _is_wanted(self, machine: Machine) -> bool:
         return any(
