@@ -54,10 +54,8 @@ class Turns(Generic[K]):
             return list(names)
         now = time.monotonic()
         first = {name for name in names if self._is_first(name, now)}
-        rest = (name for name in names if name not in first and now - self.read_at(name) >= self._every(name))
-        return [*sorted((name for name in names if name in first), key=self.read_at), *sorted(rest, key=self.read_at)][
-            :CALLS
-        ]
+        due = (name for name in names if name in first or now - self.read_at(name) >= self._every(name))
+        return sorted(due, key=lambda name: (name not in first, self.read_at(name)))[:CALLS]
 
     async def refresh(
         self, names: Sequence[K], read: Callable[[K], Awaitable[object]], known: MutableMapping[K, Any]
