@@ -1,7 +1,7 @@
 """Why a way forward or back comes to its end."""
 
 from actions.models import ActionError
-from backends.errors import BackendError
+from backends.errors import BackendError, ErrorKind
 from backends.ports import SwitchState
 from backends.text import first_line
 
@@ -44,8 +44,12 @@ class OutOfTime(Exception):
     """The deadline of the action (`--timeout`) has come, and traffic is not all where it should go."""
 
 
+ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
+"""Errors of a write that are an answer: it was not done, and will not be."""
+
+
 class NotWritten(Exception):
-    """The adapter failed, and what it should have written is as it was."""
+    """The adapter failed, and what it should have written, or ordered, is as it was."""
 
     def __init__(self, error: BackendError) -> None:
         super().__init__(error.message)

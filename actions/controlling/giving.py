@@ -4,35 +4,25 @@ As for a switch (`actions.switching.traffic`): an order without an answer is nev
 """
 
 import asyncio
-import contextlib
 import time
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from actions.endings import InDoubt, PreconditionFailed
+from actions.endings import ANSWERED, InDoubt, NotWritten, PreconditionFailed
 from actions.ids import now, time_of
 from actions.journal.rows import Changes
+from actions.switching.traffic import patiently
 from actions.targets import ControllerTarget
 from actions.work import Work, uninterrupted
-from backends.errors import BackendError, ErrorKind
+from backends.errors import BackendError
 from backends.ports import ControllerState, Operation, Order
 from backends.ports.controllers import shows
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5)
 LOOK_S = 0.25
 GIVE_TRIES = 3
-_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
-"""Errors that are an answer: it was not ordered, and will not be."""
-
-
-class NotOrdered(Exception):
-    """The controller did not take it, and is as it was."""
-
-    def __init__(self, error: BackendError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 class Orders:
@@ -48,7 +38,7 @@ class Orders:
         must still have; None: as it is now. Raises PreconditionFailed where nothing was ordered, InDoubt."""
         try:
             return await uninterrupted(self._given(step, order, expected))
-        except NotOrdered as no:
+        except NotWritten as no:
             raise PreconditionFailed(no.error.kind, no.error.message, no.error.fix) from None
 
     def operation_of(self, *steps: str) -> str:
@@ -76,28 +66,24 @@ class Orders:
         lost = BackendError("internal", "the runner that ordered it died")
         try:
             found = await self._settled(lost, order, before, data["requested"]["stamp"], late_s)
-        except NotOrdered:
+        except NotWritten:
             await self._work.observed(step, data["before"], "not applied")
             return ""
         return (await self._seen(step, found)).id
 
     async def state(self) -> ControllerState:
         """What it says now, asked a few times. Raises BackendError."""
-        for wait_s in READ_AGAIN_S[:3]:
-            with contextlib.suppress(BackendError):
-                return await self._adapter.observe()
-            await asyncio.sleep(wait_s)
-        return await self._adapter.observe()
+        return await patiently(self._adapter.observe)
 
     async def _given(self, step: str, order: Order, expected: str | None) -> Operation:
         work, stamp = self._work, f"{self._work.action_id}:{step}"
         try:
             before = await self.state()
         except BackendError as error:
-            raise NotOrdered(error) from None
+            raise NotWritten(error) from None
         if expected is not None and before.revision != expected:
             words = f"the controller has changed since: {before.view.message or before.view.phase}"
-            raise NotOrdered(BackendError("conflict", words, fix="look again, then plan anew"))
+            raise NotWritten(BackendError("conflict", words, fix="look again, then plan anew"))
         order = replace(order, by=self._by)
         plain = {"state": msgspec.to_builtins(before), **_plain(before)}
         requested = {"order": msgspec.to_builtins(order), "stamp": stamp}
@@ -105,10 +91,10 @@ class Orders:
         try:
             found = await self._adapter.order(before, order, stamp=stamp)
         except BackendError as error:
-            late_s = 0.0 if error.kind in _ANSWERED else self._adapter.order_settles_s
+            late_s = 0.0 if error.kind in ANSWERED else self._adapter.order_settles_s
             try:
                 found = await self._settled(error, order, before, stamp, late_s)
-            except NotOrdered:
+            except NotWritten:
                 await work.observed(step, _plain(before), "not applied")
                 raise
         return await self._seen(step, found)
@@ -123,7 +109,7 @@ class Orders:
     async def _settled(
         self, error: BackendError, order: Order, before: ControllerState, stamp: str, late_s: float
     ) -> ControllerState:
-        """What shows that an order was taken whose answer was lost. For `late_s` it may still come. Raises NotOrdered,
+        """What shows that an order was taken whose answer was lost. For `late_s` it may still come. Raises NotWritten,
         and InDoubt where nobody can look."""
         until, reads, unread = time.monotonic() + late_s, iter(READ_AGAIN_S), ""
         while True:
@@ -141,7 +127,7 @@ class Orders:
                 await asyncio.sleep(wait_s)
                 continue
             if time.monotonic() >= until:
-                raise NotOrdered(error)
+                raise NotWritten(error)
             await asyncio.sleep(LOOK_S)
 
 

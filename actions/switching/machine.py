@@ -180,7 +180,7 @@ class Switching:
         await work.end("preflight", "succeeded", detail, baseline=baseline)
 
     async def _looked(self) -> str:
-        found = await (patiently(self._adapter) if self._kind.back else self._adapter.observe())
+        found = await (patiently(self._adapter.observe) if self._kind.back else self._adapter.observe())
         half_done = self._traffic.in_doubt and self._traffic.is_ours(found)
         if not same(found, self._traffic.before) and not half_done:
             raise PreconditionFailed("conflict", str(Conflict(found)), "look again, then plan anew")

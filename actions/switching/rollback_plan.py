@@ -103,7 +103,7 @@ def other_version(color: str, left: str, now_there: str) -> str:
 async def observed(target: SwitchTarget) -> SwitchState:
     """What can not be read is unknown: a rollback then pages someone, whatever the reason is."""
     try:
-        return await patiently(target.adapter)
+        return await patiently(target.adapter.observe)
     except BackendError as error:
         if error.kind not in _UNREAD:
             raise

@@ -7,13 +7,13 @@ repeated blindly but looked for, and a control object that is not ours is left a
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from actions.endings import Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
+from actions.endings import ANSWERED, Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
 from actions.expected import SwitchExpected
 from actions.ids import now, time_of
 from actions.journal.rows import Changes, StoredEvent
@@ -22,8 +22,8 @@ from actions.kinds import kind_of
 from actions.switching.probing import Prober
 from actions.targets import SwitchTarget
 from actions.work import Work, uninterrupted
-from backends.errors import BackendError, ErrorKind
-from backends.ports import Switch, SwitchState
+from backends.errors import BackendError
+from backends.ports import SwitchState
 from backends.text import first_line
 
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5, 3.0)
@@ -32,9 +32,9 @@ HALF_S = 2.0
 END_S = 10.0
 WRITE_TRIES = 3
 APPLIED, IN_PART, NOT_APPLIED = "applied", "applied in part", "not applied"
-_ANSWERED: frozenset[ErrorKind] = frozenset({"auth", "not_found", "conflict", "config", "failed", "rate_limited"})
-"""Errors that are an answer: it was not written, and will not be."""
 _MOVED = (APPLIED, IN_PART)
+
+T = TypeVar("T")
 
 
 class Traffic:
@@ -121,7 +121,7 @@ class Traffic:
     async def seen(self) -> SwitchState | None:
         """The control object now, asked for a few times; None where it can not be read."""
         try:
-            return await patiently(self._adapter)
+            return await patiently(self._adapter.observe)
         except BackendError:
             return None
 
@@ -149,7 +149,7 @@ class Traffic:
         )  # whoever reads only it knows the way back
         stamp, over = f"{self._work.action_id}:{marked}", marked == "shift-back"
         try:
-            found = await patiently(self._adapter)
+            found = await patiently(self._adapter.observe)
         except BackendError as error:
             raise NotWritten(error) from None
         if found.weights != weights or found.stamp != stamp:
@@ -164,7 +164,7 @@ class Traffic:
                     stamp=stamp, fence=self._work.fence, journal=self._work.journal_id,
                 )  # fmt: skip
             except BackendError as error:
-                late_s = 0.0 if error.kind in _ANSWERED else self._adapter.write_settles_s
+                late_s = 0.0 if error.kind in ANSWERED else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
                 except PartialWrite:
@@ -176,7 +176,7 @@ class Traffic:
                 except Conflict as no:
                     if no.found.stamp == stamp:
                         await self._work.observed(step, plain(no.found), IN_PART, changes=Changes(changed=True))
-                    elif error.kind in _ANSWERED:
+                    elif error.kind in ANSWERED:
                         await self._work.observed(step, plain(before), NOT_APPLIED)
                     raise
         if found.weights != weights or found.stamp != stamp:
@@ -230,14 +230,14 @@ class Traffic:
         return [step for step in dict.fromkeys(steps) if moves(step)]
 
 
-async def patiently(adapter: Switch) -> SwitchState:
-    """The control object, asked for a few times over a second and a half: one answer that was lost must not keep
-    traffic on a bad side. Raises BackendError."""
+async def patiently(observe: Callable[[], Awaitable[T]]) -> T:
+    """What the control object or the controller says, asked a few times over a second and a half: one answer that was
+    lost must not keep traffic on a bad side. Raises BackendError."""
     for wait_s in READ_AGAIN_S[:3]:
         with contextlib.suppress(BackendError):
-            return await adapter.observe()
+            return await observe()
         await asyncio.sleep(wait_s)
-    return await adapter.observe()
+    return await observe()
 
 
 def same(found: SwitchState, expected: SwitchState) -> bool:
