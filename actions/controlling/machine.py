@@ -19,9 +19,8 @@ from actions.journal.steering import FOLLOWING, begun_back
 from actions.judging.stages import Judge
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus
-from actions.switching.conditions import requirements
+from actions.switching.conditions import must_be_met
 from actions.switching.probing import NEEDED, Prober
-from actions.switching.requirements import unmet
 from actions.targets import ControllerTarget
 from actions.work import Ordered, Parked, Work
 from backends.command_line import command
@@ -99,11 +98,11 @@ class Controlling:
         except Ended as end:
             await self._end(end.status, end.error)
             return None
-        except PreconditionFailed as unmet_:
+        except PreconditionFailed as unmet:
             if self._gave:
-                return unmet_.error, False
-            await work.break_off(str(unmet_))
-            await work.finish("aborted", error=unmet_.error)
+                return unmet.error, False
+            await work.break_off(str(unmet))
+            await work.finish("aborted", error=unmet.error)
             return None
         except Failed as failure:
             await work.break_off(str(failure))
@@ -154,9 +153,7 @@ class Controlling:
                 words = f"the controller has changed since: {found.view.message or found.view.phase}"
                 raise PreconditionFailed("conflict", words, "look again, then plan anew")
             if self._kind.forward:
-                required = await requirements(self._target, self._plan.service)
-                if (against := unmet(required, self._plan.request.overrides)) is not None:
-                    raise PreconditionFailed("refused", against.text, against.fix)
+                await must_be_met(self._target, self._plan)
             if self._judge is not None:
                 baseline = await self._judge.baseline()
         except (BackendError, PreconditionFailed) as error:

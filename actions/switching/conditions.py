@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from actions.endings import PreconditionFailed
 from actions.expected import SwitchExpected
 from actions.judging.gate_fit import fit_findings
 from actions.judging.gate_plan import LOW_TRAFFIC, SERIES_OVERRIDE, FirstStage, gate_findings
@@ -13,7 +14,7 @@ from actions.judging.metric_gates import MetricGate, Subject, gates_of, queries
 from actions.judging.stages import DEFAULT_STAGES
 from actions.kinds import kind_of
 from actions.models import Finding, Plan, Request
-from actions.switching.requirements import requirement_findings, requires_of
+from actions.switching.requirements import requirement_findings, requires_of, unmet
 from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.tally import OwnOf, no_own
@@ -105,6 +106,12 @@ async def requirements(target: ServiceTarget[Any], service: str) -> list[Finding
         return await requirement_findings(requires_of(written), target.entry.around, service, target.ask)
     except BackendError as error:
         return [Finding(level="block", code="requires", text=error.message, fix=error.fix)]
+
+
+async def must_be_met(target: ServiceTarget[Any], plan: Plan) -> None:
+    """Raises PreconditionFailed for what the config requires and `plan` does not override, looked at now."""
+    if (against := unmet(await requirements(target, plan.service), plan.request.overrides)) is not None:
+        raise PreconditionFailed("refused", against.text, against.fix)
 
 
 def judge_of(plan: Plan, target: SwitchTarget, own: OwnOf = no_own) -> GateJudge | None:

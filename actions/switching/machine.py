@@ -21,13 +21,12 @@ from actions.kinds import kind_of
 from actions.models import ActionError
 from actions.switching import way_back
 from actions.switching.commands import Commands
-from actions.switching.conditions import requirements
+from actions.switching.conditions import must_be_met
 from actions.switching.deploying import Deploying
 from actions.switching.holding import HOLD_S
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
-from actions.switching.requirements import unmet
 from actions.switching.smoke import SMOKE_S, Smoke
 from actions.switching.switch_plan import CAPACITY, IDLE_PROBES, SELF_TEST_PROBES, live_is_down, staged
 from actions.switching.traffic import WRITE_TRIES, Traffic, patiently, same
@@ -188,9 +187,7 @@ class Switching:
         if forbids := await self._forbids(found, weights, as_it_is=not self._deploys):
             raise PreconditionFailed("refused", forbids.text, forbids.fix)
         if self._kind.forward:
-            required = await requirements(self._target, self._work.plan.service)
-            if (against := unmet(required, self._work.plan.request.overrides)) is not None:
-                raise PreconditionFailed("refused", against.text, against.fix)
+            await must_be_met(self._target, self._work.plan)
         health = ""
         if not self._deploys:
             probes = SELF_TEST_PROBES if self._kind.back else IDLE_PROBES
