@@ -7,7 +7,7 @@ import time
 from actions.controlling.giving import Orders
 from actions.endings import Failed, PreconditionFailed
 from actions.ids import now
-from actions.journal.rows import StoredEvent
+from actions.journal.rows import baseline_of
 from actions.judging.stages import Judge, StageJudge
 from actions.kinds import kind_of
 from actions.models import ActionError
@@ -135,7 +135,7 @@ class Following:
         if self._stage is None or share != self._share:
             self._share = share
             seconds = float(self._target.settings.bake if share == 100 else self._target.settings.stage_time)
-            self._stage = self._judge.stage(share, seconds, _baseline(self._work.history))
+            self._stage = self._judge.stage(share, seconds, baseline_of(self._work.history))
         if self._stage.due_s > 0:
             return
         verdict = await self._stage.look()
@@ -150,8 +150,3 @@ class Following:
             plan = self._work.plan
             report = self._prober.report(plan.from_, plan.to) if self._prober.running else None
             await self._work.progress(step, detail, report)
-
-
-def _baseline(history: list[StoredEvent]) -> dict[str, object]:
-    verdicts = (line.event for line in reversed(history) if line.event.step == "preflight")
-    return next((dict(event.data["baseline"]) for event in verdicts if "baseline" in event.data), {})

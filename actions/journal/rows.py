@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -311,6 +311,12 @@ def hold_of(history: Iterable[StoredEvent]) -> Hold | None:
         elif line.event.kind == "released":
             found = None
     return found
+
+
+def baseline_of(history: Sequence[StoredEvent]) -> dict[str, Any]:
+    """What production showed before the first stage, as the newest preflight kept it; nothing where none did."""
+    looks = (line.event.data for line in reversed(history) if line.event.step == "preflight")
+    return next((dict(data["baseline"]) for data in looks if "baseline" in data), {})
 
 
 def pause_of(history: Iterable[StoredEvent]) -> Pause | None:

@@ -9,12 +9,12 @@ moved aborts, with the idle side put back and the live one proven untouched; wha
 import asyncio
 import contextlib
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace
 
 from actions.endings import Conflict, Failed, InDoubt, OutOfTime, PartialWrite, PreconditionFailed
 from actions.expected import SwitchExpected
+from actions.journal.rows import baseline_of
 from actions.journal.steering import begun_back
 from actions.judging.stages import Judge, StageJudge, step_of
 from actions.kinds import kind_of
@@ -323,9 +323,7 @@ class Switching:
     def _stage_judge(self, share: int, seconds: float) -> StageJudge | None:
         if self._judge is None:
             return None
-        verdicts = (line.event for line in reversed(self._work.history) if line.event.step == "preflight")
-        baseline: dict[str, Any] = next((event.data["baseline"] for event in verdicts if "baseline" in event.data), {})
-        return self._judge.stage(share, seconds, baseline)
+        return self._judge.stage(share, seconds, baseline_of(self._work.history))
 
     async def _leave(self) -> None:
         """A split that is left alone is held with a deadline, like one without evidence: it must not be forgotten."""
