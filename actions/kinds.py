@@ -5,6 +5,7 @@ is imported when such an action is first planned or run (`actions/doing.py`).
 """
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, Literal
 
@@ -89,19 +90,17 @@ def _at(module: str, name: str) -> Callable[[], Any]:
     return lambda: getattr(import_module(module), name)
 
 
-def _switch(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
-    return Kind(
-        name=name, port="deployments", guard_class=guard_class, doing=_at("actions.moving", name.upper()),
-        expects=_at(_EXPECTED, "SwitchExpected"), verb=verb, menu=menu, **more,
-    )  # fmt: skip
-
-
-def _control(name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", **more: Any) -> Kind:
+def _move(
+    name: str, verb: str, *menu: Place, guard_class: GuardClass = "3", expects: str = "SwitchExpected", **more: Any
+) -> Kind:
     return Kind(
         name=name, port="deployments", guard_class=guard_class,
-        doing=_at("actions.moving", name.replace("-", "_").upper()), expects=_at(_EXPECTED, "ControlExpected"),
+        doing=_at("actions.moving", name.replace("-", "_").upper()), expects=_at(_EXPECTED, expects),
         verb=verb, menu=menu, **more,
     )  # fmt: skip
+
+
+_control = partial(_move, expects="ControlExpected")
 
 
 def _standing(name: str, verb: str, *menu: Place, **more: Any) -> Kind:
@@ -129,19 +128,19 @@ def _alert(name: str, verb: str, *menu: Place, expects: str, **more: Any) -> Kin
 TABLE: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        _switch(
+        _move(
             "flip", "Flip", Place("deploy.flip", "f"), button="Flip traffic", label="flip traffic to {color}",
             traffic="forward", held_back=True,
         ),
-        _switch(
+        _move(
             "release", "Release", Place("deploy.release", "d", form=True), Place("deploy.weights", "w", form=True),
             label="release a version onto the idle side, then move the traffic",
             traffic="forward", deploys=True, held_back=True,
         ),
-        _switch(
+        _move(
             "rollback", "Roll back", Place("deploy.rollback", "b"), label="roll back", guard_class="R", traffic="back",
         ),
-        _switch("retire", "Retire", held_back=True, way=False, side=True),
+        _move("retire", "Retire", held_back=True, way=False, side=True),
         _control(
             "promote", "Promote", held_back=True, button="Promote",
             help="Of a service with a controller: go on from where it waits.",
