@@ -1,6 +1,5 @@
 """What an order to a controller would do: observed now, nothing written."""
 
-import re
 from functools import partial
 
 from msgspec import Struct
@@ -14,21 +13,20 @@ from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.conditions import conditions
-from actions.switching.release_plan import window_findings
-from actions.switching.switch_plan import block, held_words
+from actions.switching.release_plan import must_be_a_version, window_findings
+from actions.switching.switch_plan import SELF_TEST_PROBES, block, held_words
 from actions.targets import ControllerTarget
 from backends.command_line import command
 from backends.deployments.common import ProbeResult, own_settings
 from backends.deployments.controlled import unheeded
 from backends.models import OrderName
 from backends.ports import ControllerState, Operation, Order
-from backends.text import clean, short_id
+from backends.text import short_id
 from backends.together import together
 
-SELF_TEST_PROBES = 3
-_OF_ACTIONS: dict[OrderName, str] = {"promote": "promote", "pause": "pause", "resume": "resume"}
+_OF_ACTIONS: frozenset[OrderName] = frozenset({"promote", "pause", "resume"})
+"""Orders that an open action takes too, by the same word."""
 UNPROVEN, ORDER, UNHEEDED = "unproven", "order", "unheeded"
-_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
 class ControlFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,9 +58,7 @@ class Ordering(Struct, frozen=True, kw_only=True):
 async def plan_release(request: Request, policy: Policy, journal: Journal, target: ControllerTarget) -> Plan:
     """`request.version` put out by the controller. Raises Refused for what can not be meant, and (6) while a change of
     somebody else is under way."""
-    if not _VERSION.fullmatch(request.version):
-        message = f'"{clean(request.version, 64)}" is no version: letters, digits and _ . + - (at most 128)'
-        raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
+    must_be_a_version(request.version)
     if request.strategy:
         message = f"{target.entry.type} has stages of its own: --strategy is not for it"
         raise Refused(2, ActionError(kind="usage", message=message, fix="without --strategy"))
@@ -77,7 +73,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     )
     if stable is not None and stable.version == request.version and not findings:
         done = Finding(level="ok", code="already", text=f"{request.version} is stable and has all traffic already")
-        return make_plan(request, policy, target, state, _done(ordering), [done])
+        return make_plan(request, policy, target, state, replace(ordering, already=True), [done])
     findings += refused(state, "release")
     if problem := unheeded(target.settings, target.entry.type):
         findings.append(block(UNHEEDED, problem, "as it says, in the entry of the deployment"))
@@ -93,9 +89,8 @@ async def plan_steer(
 ) -> Plan:
     """One order to what is under way, whoever began it."""
     state = await target.adapter.observe()
-    findings = refused(state, word) or await open_action(
-        policy, journal, request.service, _OF_ACTIONS.get(word, "show")
-    )
+    its_own = word if word in _OF_ACTIONS else "show"
+    findings = refused(state, word) or await open_action(policy, journal, request.service, its_own)
     operation, view = state.newest, state.view
     order = Order(order=word, operation=operation.id if operation else "")
     to = view.candidate or view.stable
@@ -158,10 +153,6 @@ def _problem(seen: ProbeResult, wanted: set[str]) -> str:
     if wanted and seen.color not in wanted:
         return f"a fresh request says {seen.color}, and the controller {' or '.join(sorted(wanted))}"
     return ""
-
-
-def _done(ordering: Ordering) -> Ordering:
-    return replace(ordering, already=True)
 
 
 def make_plan(

@@ -48,9 +48,7 @@ class RetireFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
 async def plan_release(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
     """`request.version` onto the idle color, then the traffic there. Raises Refused for what can not be meant."""
-    if not _VERSION.fullmatch(request.version):
-        message = f'"{clean(request.version, 64)}" is no version: letters, digits and _ . + - (at most 128)'
-        raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
+    must_be_a_version(request.version)
     adapter, settings = target.adapter, target.settings
     state = await as_the_journal_knows(await adapter.observe(), journal, policy.context, request.service)
     findings = await in_the_way(policy, journal, request.service, state)
@@ -86,6 +84,13 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     replaces = now_there.version or now_there.artifact
     move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), replaces=replaces, sides=sides)
     return make_plan(request, policy, target, move, findings)
+
+
+def must_be_a_version(version: str) -> None:
+    """Raises Refused (2) for what no system would take for one."""
+    if not _VERSION.fullmatch(version):
+        message = f'"{clean(version, 64)}" is no version: letters, digits and _ . + - (at most 128)'
+        raise Refused(2, ActionError(kind="usage", message=message, fix="--version 2.4.1"))
 
 
 async def plan_retire(request: Request, policy: Policy, journal: Journal, target: SwitchTarget) -> Plan:
