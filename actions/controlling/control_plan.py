@@ -8,16 +8,16 @@ from msgspec.structs import replace
 from actions.expected import ControlExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
-from actions.ids import digest, now
+from actions.ids import now
 from actions.journal.journal import Journal
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.conditions import conditions
 from actions.switching.release_plan import must_be_a_version, window_findings
-from actions.switching.switch_plan import SELF_TEST_PROBES, block, held_words
+from actions.switching.switch_plan import SELF_TEST_PROBES, agreed_entry, block, held_words
 from actions.targets import ControllerTarget
 from backends.command_line import command
-from backends.deployments.common import ProbeResult, own_settings
+from backends.deployments.common import ProbeResult
 from backends.deployments.controlled import unheeded
 from backends.models import OrderName
 from backends.ports import ControllerState, Operation, Order
@@ -200,13 +200,12 @@ def _facts(
 ) -> ControlFacts:
     """The same whoever carries it out: this action, or the open one that it is ordered of."""
     order, open_ = ordering.order, state.open
-    own = digest(own_settings(target.entry.config), chars=64)
     return ControlFacts(
         kind=request.kind, context=policy.context, service=request.service, from_=ordering.from_, to=ordering.to,
         target=driven(target.entry), order=order.order, version=order.version,
         operation=order.operation, revision=order.revision,
         pause=open_.pause.id if order.order == "promote" and open_ is not None and open_.pause is not None else "",
-        entry=target.entry.digest if kind_of(request.kind).forward else own,
+        entry=agreed_entry(request, target.entry),
     )  # fmt: skip
 
 

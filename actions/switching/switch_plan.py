@@ -7,6 +7,7 @@ from datetime import tzinfo
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from actions.described import Described
 from actions.expected import SwitchExpected
 from actions.facts import Facts, driven, hash_of, shortened
 from actions.guards import Policy, context_findings, with_overrides
@@ -61,8 +62,7 @@ class Move(Struct, frozen=True, kw_only=True):
 
 class MoveFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     """What a move of traffic is agreed to with. `replaces`: what runs on the side until a version is put there;
-    `starts`: version and artifact that are put back on it first. `entry`: the digest of the config entry, with its
-    commands, stages and gates, without which nothing goes forward; for a way back, only of what its adapter is told."""
+    `starts`: version and artifact that are put back on it first; `entry` by `agreed_entry`."""
 
     weights: dict[str, int]
     to_weights: dict[str, int]
@@ -343,15 +343,22 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
 def _facts(request: Request, policy: Policy, target: SwitchTarget, move: Move, weights: dict[str, int]) -> MoveFacts:
     """The same whoever carries it out: this action, or the open one that it is ordered of."""
     start = None if move.already else move.start
-    forward, own = kind_of(request.kind).forward, own_settings(target.entry.config)
     return MoveFacts(
         kind=request.kind, context=policy.context, service=request.service, target=driven(target.entry),
         weights=move.state.weights, to_weights=weights, version=request.version,
         replaces=move.replaces,
         stages=() if move.already or len(move.stages) == 1 else move.stages,
         starts=None if start is None else (start.version or "", start.artifact),
-        entry=target.entry.digest if forward else digest(own, chars=64),
+        entry=agreed_entry(request, target.entry),
     )  # fmt: skip
+
+
+def agreed_entry(request: Request, entry: Described) -> str:
+    """The digest of what of a config entry is agreed to: all of it, with its commands, stages and gates, without which
+    nothing goes forward; for a way back, only what its adapter is told."""
+    if kind_of(request.kind).forward:
+        return entry.digest
+    return digest(own_settings(entry.config), chars=64)
 
 
 def _stage_lines(settings: DeploymentConfig, move: Move) -> tuple[str, ...]:
