@@ -324,6 +324,13 @@ class Work:
             await self._write(Event(step="", kind="order", detail=detail, data=data))
         await self._journal.taken(self._hold, command.id)
 
+    async def abandoned(self, order: Ordered, truth: str) -> None:
+        """A person closes it as it is; what is true then is written down."""
+        asked = order.command
+        reason = f" ({asked.reason})" if asked.reason else ""
+        words = f"abandoned by {asked.actor.login}{reason}; {truth}"
+        await self.finish("abandoned", error=ActionError(kind="abandoned", message=words))
+
     async def _owned(self) -> NoReturn:
         await asyncio.wait({self._renewing})
         raise LeaseLost("the lease could not be renewed")

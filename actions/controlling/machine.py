@@ -293,9 +293,7 @@ class Controlling:
             truth = (await self._orders.state()).view.message
         except BackendError as error:
             truth = f"what is live can not be read: {error.message}"
-        reason = f" ({order.command.reason})" if order.command.reason else ""
-        words = f"abandoned by {order.command.actor.login}{reason}; {truth}"
-        await self._work.finish("abandoned", error=ActionError(kind="abandoned", message=words))
+        await self._work.abandoned(order, truth)
 
 
 def _stuck(error: ActionError, words: str, fix: str) -> ActionError:

@@ -143,9 +143,7 @@ class WayBack:
 
 
 async def abandon(work: Work, traffic: Traffic, order: Ordered) -> None:
-    """A person closes the action as it is; what is true then is written down."""
+    """As `Work.abandoned`, with what the control object says."""
     found = await traffic.seen()
     truth = "what is live can not be read" if found is None else f"{found.live} is live: {found.weights}"
-    reason = f" ({order.command.reason})" if order.command.reason else ""
-    error = ActionError(kind="abandoned", message=f"abandoned by {order.command.actor.login}{reason}; {truth}")
-    await work.finish("abandoned", error=error)
+    await work.abandoned(order, truth)
