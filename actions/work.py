@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -27,7 +26,6 @@ from backends.settings import Duration
 
 ORDER_POLL_S = 0.1
 DEADLINE_POLL_S = 0.2
-WRITE_S = 8.0
 
 T = TypeVar("T")
 
@@ -393,21 +391,3 @@ class Work:
         if news is not None and done:
             self.seen.told(news)
         return done
-
-
-async def uninterrupted(doing: Coroutine[Any, Any, T], stop: Callable[[], None] = lambda: None) -> T:
-    """`doing` to its end even where the caller is cancelled meanwhile: a write is never left half done by us. It is
-    told to `stop` then; one that hangs for `WRITE_S` more is given up: its intent says that nobody knows its end."""
-    task = asyncio.create_task(doing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        stop()
-        until = time.monotonic() + WRITE_S
-        while not task.done() and (left_s := until - time.monotonic()) > 0:
-            with contextlib.suppress(asyncio.CancelledError):  # once is enough: it is raised when the write has ended
-                await asyncio.wait({task}, timeout=left_s)
-        task.cancel()
-        # What went wrong is in the journal; the order that interrupted is what goes on.
-        await asyncio.gather(task, return_exceptions=True)
-        raise

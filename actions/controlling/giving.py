@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from actions.beside import uninterrupted
 from actions.endings import ANSWERED, InDoubt, NotWritten, PreconditionFailed
 from actions.ids import now, time_of
 from actions.journal.rows import Changes
 from actions.switching.traffic import patiently
 from actions.targets import ControllerTarget
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends.errors import BackendError
 from backends.ports import ControllerState, Operation, Order
 from backends.ports.controllers import shows

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from actions.beside import unless
+from actions.beside import uninterrupted, unless
 from actions.doing import Doing, Ground
 from actions.endings import OutOfTime
 from actions.expected import KnownSilence, NewSilence, SilenceExpected
@@ -25,7 +25,7 @@ from actions.orders.alerts import (
     new_silence,
     plan_alert,
 )
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.ports import Silencer, SilenceResult

@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from actions.beside import unless
+from actions.beside import uninterrupted, unless
 from actions.doing import Desk, Doing, Ground
 from actions.endings import OutOfTime
 from actions.expected import Expected, RunAsSeen, RunExpected
@@ -20,7 +20,7 @@ from actions.ids import new_id, now
 from actions.journal.rows import Changes
 from actions.kinds import kind_of
 from actions.models import ActionError, Finding, Params, Plan, PlanSummary, Refused, Request
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import PipelineRun

@@ -11,12 +11,13 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from actions.beside import uninterrupted
 from actions.endings import PreconditionFailed
 from actions.ids import now
 from actions.journal.command_events import LeftoverCommand, ended, left_in, started, unreadable_in
 from actions.journal.lease import LeaseLost
 from actions.models import ActionError
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends import commands as shell
 from backends.command_line import command
 from backends.errors import BackendError

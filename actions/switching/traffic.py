@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from actions.beside import uninterrupted
 from actions.endings import ANSWERED, Conflict, InDoubt, NotWritten, PartialWrite, PreconditionFailed, shares
 from actions.expected import SwitchExpected
 from actions.ids import now, time_of
@@ -21,7 +22,7 @@ from actions.judging.stages import is_shift, moves
 from actions.kinds import kind_of
 from actions.switching.probing import Prober
 from actions.targets import SwitchTarget
-from actions.work import Work, uninterrupted
+from actions.work import Work
 from backends.errors import BackendError
 from backends.ports import SwitchState
 from backends.text import first_line

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import click
 
+from actions.beside import uninterrupted
 from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
 from actions.telling import failed_words, is_noop, outcome, standing, title, unmended, way
-from actions.work import uninterrupted
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import Health, Panel

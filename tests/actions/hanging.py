@@ -11,7 +11,7 @@ from unittest import mock
 
 from msgspec.structs import replace
 
-from actions import targets, work
+from actions import beside, targets
 from actions.gate import Gate
 from actions.guards import Policy
 from actions.journal.audit import AuditEntry
@@ -37,7 +37,7 @@ QUICK: tuple[tuple[Any, str, float], ...] = (
     (switching, "VERIFY_S", FOREVER_S),
     (way_back, "VERIFY_S", 1.0),
     (switching, "HEALTH_AGAIN_S", 0.05),
-    (work, "WRITE_S", 0.3),
+    (beside, "WRITE_S", 0.3),
 )
 
 
