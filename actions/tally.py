@@ -27,6 +27,13 @@ class Own(Struct, frozen=True, kw_only=True):
     unnamed: int = 0
 
 
+class Times(Struct, frozen=True, kw_only=True):
+    """When the new side answered first, and the old one last, in seconds from the write; None where it never did."""
+
+    first_new_s: float | None = None
+    last_old_s: float | None = None
+
+
 OwnOf = Callable[[str, datetime, datetime], Own]
 """What a side took of the action's own requests, from one time to another."""
 
@@ -44,8 +51,9 @@ class Tally:
         self.phase = ""
         self._begun = earlier is not None
         self._phases = {} if earlier is None else _phases_of(earlier)
-        self._first_new_s = None if earlier is None else earlier.first_new_s
-        self._last_old_s = None if earlier is None else earlier.last_old_s
+        self._times = Times()
+        if earlier is not None:
+            self._times = Times(first_new_s=earlier.first_new_s, last_old_s=earlier.last_old_s)
         self._told = None if earlier is None else self._report()
         self._seen: deque[tuple[datetime, str, bool]] = deque(maxlen=KEPT)
 
@@ -64,9 +72,9 @@ class Tally:
         """Traffic is about to move: from here on there is something to tell, with what was seen before."""
         self._begun = True
 
-    def timed(self, first_new_s: float | None, last_old_s: float | None) -> None:
-        """When the new side answered first, and the old one last, in seconds from the write."""
-        self._first_new_s, self._last_old_s = first_new_s, last_old_s
+    def timed(self, times: Times) -> None:
+        """When which side answered."""
+        self._times = times
 
     def news(self) -> SwitchReport | None:
         """All of it, where that is not what was told last."""
@@ -77,7 +85,7 @@ class Tally:
         return SwitchReport(
             requests=sum(each.requests for each in self._phases.values()),
             errors=sum(each.errors for each in self._phases.values()),
-            first_new_s=self._first_new_s, last_old_s=self._last_old_s, phases=dict(self._phases),
+            first_new_s=self._times.first_new_s, last_old_s=self._times.last_old_s, phases=dict(self._phases),
         )  # fmt: skip
 
     def told(self, report: SwitchReport) -> None:

@@ -19,7 +19,7 @@ from actions.journal.rows import Changes, Command, Event, StoredEvent, hold_of, 
 from actions.journal.steering import STOPPING, Steering
 from actions.kinds import kind_of
 from actions.models import ActionError, ActionStatus, Plan, StepStatus, SwitchReport
-from actions.tally import Tally
+from actions.tally import Tally, Times
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.settings import Duration
@@ -125,11 +125,11 @@ class Work:
         return 0.0 if until is None else max(0.0, (until - now()).total_seconds())
 
     async def progress(
-        self, step: str, detail: str, switch: SwitchReport | None = None, data: dict[str, Any] | None = None
+        self, step: str, detail: str, times: Times | None = None, data: dict[str, Any] | None = None
     ) -> None:
-        """What a running step sees; `switch`: when which side answered."""
-        if switch is not None:
-            self.seen.timed(switch.first_new_s, switch.last_old_s)
+        """What a running step sees; `times`: when which side answered."""
+        if times is not None:
+            self.seen.timed(times)
         await self._write(Event(step=step, kind="progress", detail=detail, data=data or {}))
 
     async def end(self, step: str, status: StepStatus, detail: str, **data: Any) -> None:

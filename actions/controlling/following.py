@@ -148,5 +148,5 @@ class Following:
         if detail != before or (self._prober.running and time.monotonic() - at >= TELL_S):
             self._told = (detail, time.monotonic())
             plan = self._work.plan
-            report = self._prober.report(plan.from_, plan.to) if self._prober.running else None
-            await self._work.progress(step, detail, report)
+            times = self._prober.times(plan.from_, plan.to) if self._prober.running else None
+            await self._work.progress(step, detail, times)

@@ -224,7 +224,7 @@ class Controlling:
             await prober.start()
         proven = await prober.proven(version, left_s)
         words = f"{prober.of_last(version)} of {NEEDED} fresh requests {version}"
-        await work.progress(step, words, prober.report(self._plan.from_, self._plan.to))
+        await work.progress(step, words, prober.times(self._plan.from_, self._plan.to))
         if not proven:
             problem = f"{words}: {prober.last_error() or 'another version answers'}"
             await work.end(step, "failed", problem)

@@ -5,8 +5,7 @@ import contextlib
 import time
 from collections import deque
 
-from actions.models import SwitchReport
-from actions.tally import Probe, Tally
+from actions.tally import Probe, Tally, Times
 from backends.deployments.common import ProbeResult
 
 RATE_PER_S = 25.0
@@ -16,7 +15,7 @@ FIRST_ANSWER_S = 0.5
 
 
 class Prober:
-    """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of the report's seconds."""
+    """Asks at a steady rate, whatever an answer takes. `mark_write` is the zero of its `times`."""
 
     def __init__(self, tally: Tally, probe: Probe, *, every_s: float | None = None) -> None:
         """`every_s`: slower than usual, for what may take hours."""
@@ -31,7 +30,7 @@ class Prober:
         self._written_at: float | None = None
 
     async def start(self) -> None:
-        """Begin, and wait a moment for the first answer: the report covers the time before the write too."""
+        """Begin, and wait a moment for the first answer: what is told covers the time before the write too."""
         if self._task is not None:
             return
         self._tally.begin()
@@ -83,14 +82,12 @@ class Prober:
         """Why the newest request that failed did."""
         return next((seen.error for seen in reversed(self._seen) if seen.color is None), "")
 
-    def report(self, old: str, new: str) -> SwitchReport:
-        """What was seen so far; seconds count from the write, and before it is 0."""
+    def times(self, old: str, new: str) -> Times:
+        """When `new` answered first and `old` last, so far; before the write is 0."""
         zero = self._written_at if self._written_at is not None else time.monotonic()
         first_new = next((seen.at for seen in self._seen if seen.color == new and seen.at >= zero), None)
         last_old = next((seen.at for seen in reversed(self._seen) if seen.color == old), None)
-        return SwitchReport(
-            requests=len(self._seen),
-            errors=sum(seen.color is None for seen in self._seen),
+        return Times(
             first_new_s=None if first_new is None else round(first_new - zero, 3),
             last_old_s=None if last_old is None else round(max(0.0, last_old - zero), 3),
         )

@@ -11,12 +11,12 @@ from typing import NoReturn
 from actions.beside import Guard, unless
 from actions.endings import Failed
 from actions.kinds import kind_of
-from actions.models import SwitchReport
 from actions.switching.holding import Holding, Missing
 from actions.switching.impact import COUNTED
 from actions.switching.looks import Looks
 from actions.switching.probing import NEEDED, Prober
 from actions.switching.proof import Proof, Share
+from actions.tally import Times
 from actions.telling import ACCEPTED
 from actions.work import Work
 
@@ -69,7 +69,7 @@ class Verifying:
             problem, kind = str(failure), failure.error.kind
         finally:
             work.all_there = False
-        await work.progress(self._step, self._words(), self._report())
+        await work.progress(self._step, self._words(), self._times())
         if problem:
             control = f"the control object says {self._color.upper()} {self._weights[self._color]} %"
             await work.end(self._step, "failed", f"{self._words()}: {problem}; {control}")
@@ -119,7 +119,7 @@ class Verifying:
         work = self._work
         while True:
             await asyncio.sleep(TELL_S)
-            await work.progress(self._step, self._words(), self._report())
+            await work.progress(self._step, self._words(), self._times())
             missing = self._elsewhere
             work.all_there = self._is_last and (missing is not None or not self._forward)
             if missing is None and work.late and work.all_there:
@@ -133,5 +133,5 @@ class Verifying:
             return self._share.words()
         return f"{self._prober.of_last(self._color)} of {NEEDED} fresh requests {self._color.upper()}"
 
-    def _report(self) -> SwitchReport | None:
-        return self._prober.report(self._from, self._to) if self._color == self._to else None
+    def _times(self) -> Times | None:
+        return self._prober.times(self._from, self._to) if self._color == self._to else None
