@@ -71,6 +71,11 @@ class AwsAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if role and self.account and role[1] != self.account:
             raise ValueError(f"aws: role_arn is of account {role[1]}, and account says {self.account}")
 
+    def command(self, service: str) -> list[str]:
+        """How a line of the AWS command line begins that is reached alike."""
+        given = (("--region", self.region), ("--profile", self.profile))
+        return ["aws", service, *(word for option, value in given if value for word in (option, value))]
+
     async def keys(self, base_dir: Path | None = None) -> dict[str, str]:
         """The keys as `aws_session` takes them. Raises SecretError."""
         if self.access_key_id is None or self.secret_access_key is None:

@@ -128,8 +128,8 @@ class AlbSwitch:
         self._groups = config.group_places
         self._region, self._account_id = self._places[0].region, self._places[0].account
         # The ARNs name the account: who calls is asked by `preflight`, and STS is in nobody's way back.
-        access = replace(config.aws, region=config.aws.region or self._region, account="")
-        self._account = account_of(access, context.base_dir, timeout_s=float(config.timeout))
+        self._access = replace(config.aws, region=config.aws.region or self._region, account="")
+        self._account = account_of(self._access, context.base_dir, timeout_s=float(config.timeout))
         self._board = board_of(self._account)
         self._writer = Writer(self._account, config.target_groups)
         self._sides = UrlSides(config, context.http)
@@ -423,8 +423,7 @@ class AlbSwitch:
     def _command(self, place: Place, weights: dict[str, int], actions: list[Action] | None) -> str:
         known: list[Action] = actions or [{"Type": "forward"}]
         text = json.dumps(rewritten(known, self._config.target_groups, weights))
-        words = ["aws", "elbv2", "--region", self._region]
-        words += ["--profile", self._config.aws.profile] if self._config.aws.profile else []
+        words = self._access.command("elbv2")
         if place.kind == "listener":
             return shlex.join([*words, "modify-listener", "--listener-arn", place.arn, "--default-actions", text])
         return shlex.join([*words, "modify-rule", "--rule-arn", place.arn, "--actions", text])

@@ -176,8 +176,7 @@ class CodeDeployController:
     def manual_commands(self, order: Order) -> list[str]:
         """The same by the AWS command line."""
         config = self._config
-        words = ["aws", "deploy", *(["--region", config.aws.region] if config.aws.region else [])]
-        words += ["--profile", config.aws.profile] if config.aws.profile else []
+        words = config.aws.command("deploy")
         ident = order.operation or "DEPLOYMENT"
         stop = shlex.join([*words, "stop-deployment", "--deployment-id", ident, "--auto-rollback-enabled"])
         listed = [*words, "list-deployments", "--application-name", config.application]

@@ -169,8 +169,7 @@ class NativeController:
     def manual_commands(self, order: Order) -> list[str]:
         """The same by the AWS command line."""
         config, ids = self._config, order.operation
-        words = ["aws", "ecs", *(["--region", config.aws.region] if config.aws.region else [])]
-        words += ["--profile", config.aws.profile] if config.aws.profile else []
+        words = config.aws.command("ecs")
         stop = shlex.join(
             [*words, "stop-service-deployment", "--service-deployment-arn", ids, "--stop-type", "ROLLBACK"]
         )
