@@ -48,6 +48,11 @@ def account_of(access: AwsAccess, base_dir: Path, *, timeout_s: float, reads: in
     return found
 
 
+def as_whom(caller: Caller, region: str) -> Finding:
+    """Who calls, and where."""
+    return Finding(level="ok", code="identity", text=f"as {caller.arn} in account {caller.account}, {region}")
+
+
 class Account:
     """The services of one account in one region. Nothing is to be closed: threads and connections go with it."""
 
@@ -126,6 +131,10 @@ class Account:
     async def caller(self) -> Caller:
         """Who AWS says we are; asked once. Raises BackendError."""
         return await self._call(lambda: self._opened().caller())
+
+    async def identity(self) -> Finding:
+        """As whom, and where. Raises BackendError."""
+        return as_whom(await self.caller(), await self.region())
 
     async def region(self) -> str:
         """The region of the config, or the one that boto3 found. Raises BackendError."""

@@ -1,16 +1,21 @@
 """What all adapters of controllers share: their sides as a panel shows them, their offers, the way back, the probe."""
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import get_args
 
 from msgspec.structs import replace
 
 from backends.deployments.common import PROBE_TIMEOUT_S, DeploymentConfig, fresh_version, live_color
+from backends.errors import BackendError
 from backends.models import ColorState, Deployment, OrderName, OrderOffer, RollbackOffer, Truth, TruthLayer
 from backends.ports import ControllerState, Operation, Order, ProbeTarget
 from backends.settings import Duration
 
+SEEN_WITHIN_S = 10.0
+LOOK_S = 0.3
 REST = {"stable": 100, "candidate": 0}
 _UNHEEDED = {
     "deploy": "it puts versions out itself", "retire": "it takes the old tasks down itself",
@@ -46,6 +51,28 @@ def about(order: Order, state: ControllerState) -> tuple[str, ...]:
     pause = open_.pause if open_ is not None else None
     steers = order.order in ("promote", "retire")
     return (open_.id if open_ else "", pause.id if pause is not None and steers else "")
+
+
+def refuse_untaken(order: Order, expected: ControllerState, now: ControllerState, where: str) -> None:
+    """Raises BackendError: `conflict` where what the order is about has changed since `expected`, `config` where the
+    system does not take it."""
+    if about(order, now) != about(order, expected):
+        raise BackendError("conflict", f"{where}: it has changed: {now.view.message}")
+    offer = now.view.offer(order.order)
+    if not offer.allowed:
+        raise BackendError("config", f"{order.order}: {offer.why}")
+
+
+async def shown(
+    observe: Callable[[], Awaitable[ControllerState]], holds: Callable[[ControllerState], bool], unseen: str
+) -> ControllerState:
+    """The state as soon as it `holds` what was ordered. Raises BackendError(timeout), in the words `unseen`."""
+    until = time.monotonic() + SEEN_WITHIN_S
+    while not holds(state := await observe()):
+        if time.monotonic() >= until:
+            raise BackendError("timeout", unseen)
+        await asyncio.sleep(LOOK_S)
+    return state
 
 
 def shares_of(state: ControllerState) -> dict[str, int]:

@@ -2,6 +2,7 @@
 made, since the API has no dry run."""
 
 from backends.aws.access import Caller
+from backends.aws.account import as_whom
 from backends.deployments.alb.forwarding import stickiness_s
 from backends.deployments.alb.health import Group
 from backends.deployments.alb.rules import Rule
@@ -17,7 +18,7 @@ def identity(caller: Caller, account: str, region: str) -> Finding:
     if caller.account != account:
         words = f"AWS: {caller.arn} is of account {caller.account}, and the rules are of {account}"
         raise BackendError("auth", words, fix=f"a profile or role_arn of account {account} under `aws`")
-    return Finding(level="ok", code="identity", text=f"as {caller.arn} in account {account}, {region}")
+    return as_whom(caller, region)
 
 
 def of_rules(rules: list[Rule]) -> list[Finding]:

@@ -17,75 +17,49 @@ API: https://docs.aws.amazon.com/codedeploy/latest/APIReference/
 
 import asyncio
 import shlex
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-from backends.aws.access import AwsAccess
 from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.codedeploy.appspec import hooks, minimal, with_definition
 from backends.deployments.codedeploy.reading import GroupReader, Seen
-from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import (
-    about,
     control_layer,
     deployment_of,
+    refuse_untaken,
     shares_of,
+    shown,
     took,
-    unheeded,
     version_layer,
 )
-from backends.deployments.ecs.cluster import Cluster, must_have
+from backends.deployments.ecs.cluster import Cluster, unfit
+from backends.deployments.ecs.controlled import ControlledConfig
 from backends.deployments.ecs.native_guards import red_alarms
-from backends.deployments.ecs.wire import service_words, short_of
+from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
 from backends.registry import AdapterContext
-from backends.settings import Duration
 from backends.text import clean
-from backends.together import together
-
-SEEN_WITHIN_S = 10.0
-LOOK_S = 0.3
 
 
-class CodeDeployConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CodeDeployConfig(ControlledConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deployment group of the compute platform ECS.
 
     application: of CodeDeploy.
     deployment_group: its group that deploys the service.
-    cluster: the name or ARN of the service's cluster.
-    service: the name of the service.
-    container: whose image is the version; by default the one behind the load balancer.
-    image: the repository of the image; by default that of the image that runs.
-    aws: region, profile, role and account.
-    timeout: of one call.
     """
 
+    mover = "CodeDeploy"
     application: str
     deployment_group: str
-    cluster: str
-    service: str
-    container: str = ""
-    image: str = ""
-    aws: AwsAccess = AwsAccess()
-    timeout: Duration = Duration(10)
 
     def __post_init__(self) -> None:
         if not all((self.application, self.deployment_group, self.cluster, self.service)):
             raise ValueError("application, deployment_group, cluster, service: none of them may be empty")
-        if self.timeout <= 0:
-            raise ValueError("timeout: more than 0s")
-        if problem := unheeded(self, "CodeDeploy"):
-            raise ValueError(problem)
-
-    def writes(self, base_dir: Path) -> frozenset[str]:
-        """The service, which is moved by one entry only."""
-        return frozenset({service_words(self.aws.region, self.cluster, self.service)})
+        super().__post_init__()
 
 
 class CodeDeployController:
@@ -134,18 +108,15 @@ class CodeDeployController:
     async def preflight(self, expected: ControllerState, order: Order) -> list[Finding]:
         """Who we are, the version and its container, the AppSpec that is used again, waits and alarms of the group.
         Nothing is written; CodeDeploy has no dry run."""
-        caller, region = await together(self._account.caller(), self._account.region())
-        who = Finding(level="ok", code="identity", text=f"as {caller.arn} in account {caller.account}, {region}")
+        who = await self._account.identity()
         if order.order not in ("release", "rollback"):
             return [who]
         if order.order == "release" and (problem := version_problem(order.version)):
             return [who, Finding(level="block", code="version", text=problem, fix=TAG_FIX)]
         seen = await self._reader.look()
         definition = await self._cluster.definition(self._from(seen))
-        try:
-            must_have(definition, self._container(seen))
-        except BackendError as error:
-            return [who, Finding(level="block", code="container", text=error.message, fix=error.fix)]
+        if bad := unfit(definition, seen.service.chosen(self._config.container)):
+            return [who, bad]
         lasting = await self._account.lifetime(float(self._config.bake))
         return [who, *lasting, *self._appspec_findings(seen), *await self._group_findings(seen)]
 
@@ -189,11 +160,7 @@ class CodeDeployController:
 
     async def _ordered(self, expected: ControllerState, order: Order, stamp: str) -> ControllerState:
         seen = await self._reader.look()
-        if about(order, seen.state) != about(order, expected):
-            raise BackendError("conflict", f"{self._reader.where}: it has changed: {seen.state.view.message}")
-        offer = seen.state.view.offer(order.order)
-        if not offer.allowed:
-            raise BackendError("config", f"{order.order}: {offer.why}")
+        refuse_untaken(order, expected, seen.state, self._reader.where)
         if order.order in ("release", "rollback"):
             return await self._begin(seen, order, stamp)
         assert seen.state.open is not None
@@ -206,10 +173,6 @@ class CodeDeployController:
         if order.order == "promote":
             return await self._until(lambda state: state.open is None or state.open.pause is None)
         return await self._until(lambda state: state.open is None or not state.open.arrived)
-
-    def _container(self, seen: Seen) -> str:
-        behind = next((each.container_name for each in seen.service.load_balancers if each.container_name), "")
-        return self._config.container or behind
 
     @staticmethod
     def _from(seen: Seen) -> str:
@@ -230,7 +193,7 @@ class CodeDeployController:
         behind = next((each for each in seen.service.load_balancers), None)
         if behind is None:
             raise BackendError("config", f"service {self._config.service} is behind no load balancer", fix="add one")
-        return minimal(arn, self._container(seen), behind.container_port)
+        return minimal(arn, seen.service.chosen(self._config.container), behind.container_port)
 
     def _appspec_findings(self, seen: Seen) -> list[Finding]:
         try:
@@ -266,7 +229,7 @@ class CodeDeployController:
         if order.order == "release":
             before = await self._cluster.definition(self._from(seen))
             made = await self._cluster.register(
-                before, self._container(seen), self._config.image, order.version, stamp=stamp
+                before, seen.service.chosen(self._config.container), self._config.image, order.version, stamp=stamp
             )
             arn = made.arn
         revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": with_definition(spec, arn)}}
@@ -296,12 +259,7 @@ class CodeDeployController:
 
     async def _until(self, holds: Callable[[ControllerState], bool]) -> ControllerState:
         """The state as soon as it shows what was ordered. Raises BackendError(timeout)."""
-        until = time.monotonic() + SEEN_WITHIN_S
-        while not holds(state := await self.observe()):
-            if time.monotonic() >= until:
-                raise BackendError("timeout", f"{self._reader.where}: it took the order, and does not show it yet")
-            await asyncio.sleep(LOOK_S)
-        return state
+        return await shown(self.observe, holds, f"{self._reader.where}: it took the order, and does not show it yet")
 
     def _sides(self, seen: Seen) -> dict[str, ColorState]:
         """The task sets: of what is at rest, the counts of the service."""

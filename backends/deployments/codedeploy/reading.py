@@ -56,10 +56,9 @@ class GroupReader:
         self._application = application
         self._group = group
         self._service = service
-        self._container = container
+        self._container = self._chosen = container
         self._ended: dict[str, Deployment] = {}
         self._sets: list[ServiceTaskSet] = []
-        self._behind = ""
 
     @property
     def where(self) -> str:
@@ -138,7 +137,7 @@ class GroupReader:
             fits = 'type = "ecs"' if service.strategy == "ROLLING" else 'type = "ecs-native"'
             words = f"service {self._service} is moved by {quoted(kind)}, not by CodeDeploy"
             raise BackendError("config", words, fix=fits)
-        self._behind = next((each.container_name for each in service.load_balancers if each.container_name), "")
+        self._chosen = service.chosen(self._container)
         self._sets = told(found[0].get("taskSets", []), list[ServiceTaskSet], self._cluster.where)
         return service
 
@@ -197,7 +196,7 @@ class GroupReader:
         if not arn:
             return None
         definition = await self._cluster.definition(arn)
-        return Version(id=definition.arn, version=definition.version(self._container or self._behind))
+        return Version(id=definition.arn, version=definition.version(self._chosen))
 
     async def _operation(self, found: Deployment, target: Target | None) -> Operation:
         back = found.rollback_info.rollback_deployment_id

@@ -1,6 +1,5 @@
 """One cluster of ECS: what is asked of it and written to it. Each `failures[]` of an answer is an error here."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from backends.aws.account import Account
@@ -8,6 +7,7 @@ from backends.aws.wire import told
 from backends.deployments.ecs.wire import Container, Definition, Service, Tag, Task, short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, image_repository, version_problem, with_version
+from backends.models import Finding
 from backends.redaction import quoted
 from backends.text import clean
 
@@ -115,6 +115,15 @@ class Cluster:
         return BackendError(kind, words, fix=f"check `cluster`, the {noun} in the config, and region and account")
 
 
+def unfit(definition: Definition, container: str) -> Finding | None:
+    """Why no version is set there; None where it can be."""
+    try:
+        must_have(definition, container)
+    except BackendError as error:
+        return Finding(level="block", code="container", text=error.message, fix=error.fix)
+    return None
+
+
 def must_have(definition: Definition, container: str) -> Container:
     """That container, or the only one. Raises BackendError(config)."""
     found = definition.container(container)
@@ -125,9 +134,3 @@ def must_have(definition: Definition, container: str) -> Container:
         raise BackendError("config", words, fix=f"`container`: one of {definition.names}")
     words = f"task definition {definition.short} has {len(definition.containers)} containers"
     raise BackendError("config", words, fix=f"say whose image is set: `container`: one of {definition.names}")
-
-
-def whose(services: Sequence[Service], container: str) -> str:
-    """The container whose image is the version: that of the config, or the one behind the load balancer."""
-    behind = next((each.container_name for one in services for each in one.load_balancers if each.container_name), "")
-    return container or behind

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
-from backends.deployments.ecs.cluster import MARK, Cluster, must_have, whose
+from backends.deployments.ecs.cluster import MARK, Cluster, unfit
 from backends.deployments.ecs.failing import why_failing
 from backends.deployments.ecs.scaling import ALL, SUSPENDED, Scaling, findings, recorded
 from backends.deployments.ecs.wire import Rolling, Service, short_of
@@ -62,13 +62,11 @@ class EcsDeployer:
             return [_block("version", problem, TAG_FIX)]
         found = dict(zip(self._services, await self._cluster.services(*self._services.values()), strict=True))
         service = found[color]
-        if unfit := self._unfit(service, color):
-            return [unfit]
+        if bad := self._unfit(service, color):
+            return [bad]
         definition = await self._cluster.definition(service.task_definition)
-        try:
-            must_have(definition, whose([service], self._container))
-        except BackendError as error:
-            return [_block("container", error.message, error.fix)]
+        if bad := unfit(definition, service.chosen(self._container)):
+            return [bad]
         needed = max((each.desired_count for name, each in found.items() if name != color), default=0)
         if needed == 0 and service.desired_count == 0:
             text = f"both services are at 0: how large {color.upper()} must be is not known"
@@ -92,7 +90,7 @@ class EcsDeployer:
             words = f"service {service.service_name} is at 0: nothing would run"
             raise BackendError("failed", words, fix="set its desired count first")
         before = await self._cluster.definition(service.task_definition)
-        container = whose([service], self._container)
+        container = service.chosen(self._container)
         made = before
         if before.version(container) != version or self._repository:
             made = await self._cluster.register(before, container, self._repository, version, stamp=stamp)
@@ -105,7 +103,7 @@ class EcsDeployer:
         primary = service.primary
         if primary is None:
             raise BackendError("malformed", f"{service.service_name} has no deployment")
-        container = whose([service], self._container)
+        container = service.chosen(self._container)
         wanted = await self._version(primary.task_definition, container)
         if version and wanted != version:
             gone = await self._went_back(service, color, version, container)
@@ -173,8 +171,8 @@ class EcsDeployer:
     async def _expected(self, expected: Deployed, color: str) -> Service:
         """The service where it may be written: as expected, of a fitting kind, without traffic at this moment."""
         service = await self._read(color)
-        if unfit := self._unfit(service, color):
-            raise BackendError("config", unfit.text, fix=unfit.fix)
+        if bad := self._unfit(service, color):
+            raise BackendError("config", bad.text, fix=bad.fix)
         now = await self._observe()
         if not now.weights or now.weights.get(color, 0) != 0:
             words = f"{color.upper()} takes traffic: service {service.service_name} is left as it is"
@@ -215,7 +213,7 @@ class EcsDeployer:
         stamp, _, rest = service.tag(MARK).partition(" ")
         is_so = rest == f"{short_of(service.task_definition)} {service.desired_count}"
         return Deployed(
-            version=await self._version(service.task_definition, whose([service], self._container)),
+            version=await self._version(service.task_definition, service.chosen(self._container)),
             artifact=service.task_definition,
             desired=service.desired_count,
             ready=primary.running_count if primary else service.running_count,

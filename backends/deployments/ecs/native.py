@@ -16,69 +16,42 @@ API: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type
 
 import asyncio
 import shlex
-import time
-from pathlib import Path
 
-from backends.aws.access import AwsAccess
 from backends.aws.account import SETTLES_S, account_of
 from backends.deployments.alb.health import endpoints_of, read_group
 from backends.deployments.alb.places import place_of
-from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import (
-    about,
     control_layer,
     deployment_of,
+    refuse_untaken,
     shares_of,
+    shown,
     took,
-    unheeded,
     version_layer,
 )
-from backends.deployments.ecs.cluster import Cluster, must_have
+from backends.deployments.ecs.cluster import Cluster, unfit
+from backends.deployments.ecs.controlled import ControlledConfig
 from backends.deployments.ecs.native_guards import alarm_findings, guard_findings, hook_findings
 from backends.deployments.ecs.native_state import NativeReader, Seen
-from backends.deployments.ecs.wire import service_words, short_of
+from backends.deployments.ecs.wire import short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.registry import AdapterContext
-from backends.settings import Duration
 from backends.text import clean
 from backends.together import together
 
-SEEN_WITHIN_S = 10.0
-LOOK_S = 0.3
 
+class NativeConfig(ControlledConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service whose strategy is not ROLLING."""
 
-class NativeConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A service whose strategy is not ROLLING.
-
-    cluster: its name or ARN.
-    service: the name of the service.
-    container: whose image is the version; by default the one behind the load balancer.
-    image: the repository of the image; by default that of the image that runs.
-    aws: region, profile, role and account.
-    timeout: of one call.
-    """
-
-    cluster: str
-    service: str
-    container: str = ""
-    image: str = ""
-    aws: AwsAccess = AwsAccess()
-    timeout: Duration = Duration(10)
+    mover = "ECS"
 
     def __post_init__(self) -> None:
         if not self.cluster or not self.service:
             raise ValueError("cluster and service: neither may be empty")
-        if self.timeout <= 0:
-            raise ValueError("timeout: more than 0s")
-        if problem := unheeded(self, "ECS"):
-            raise ValueError(problem)
-
-    def writes(self, base_dir: Path) -> frozenset[str]:
-        """The service, which is moved by one entry only."""
-        return frozenset({service_words(self.aws.region, self.cluster, self.service)})
+        super().__post_init__()
 
 
 class NativeController:
@@ -128,18 +101,15 @@ class NativeController:
     async def preflight(self, expected: ControllerState, order: Order) -> list[Finding]:
         """Who we are, the version and its container, hooks that pause, alarms and circuit breaker. Nothing is
         written; ECS has no dry run."""
-        caller, region = await together(self._account.caller(), self._account.region())
-        who = Finding(level="ok", code="identity", text=f"as {caller.arn} in account {caller.account}, {region}")
+        who = await self._account.identity()
         if order.order != "release":
             return [who]
         if problem := version_problem(order.version):
             return [who, Finding(level="block", code="version", text=problem, fix=TAG_FIX)]
         seen = await self._reader.look()
         definition = await self._cluster.definition(self._from(seen))
-        try:
-            must_have(definition, self._container(seen))
-        except BackendError as error:
-            return [who, Finding(level="block", code="container", text=error.message, fix=error.fix)]
+        if bad := unfit(definition, seen.service.chosen(self._config.container)):
+            return [who, bad]
         config = seen.service.deployment_configuration
         lasting = await self._account.lifetime(float(self._config.bake))
         alarms = await alarm_findings(self._account, config)
@@ -184,11 +154,7 @@ class NativeController:
 
     async def _ordered(self, expected: ControllerState, order: Order, stamp: str) -> ControllerState:
         seen = await self._reader.look()
-        if about(order, seen.state) != about(order, expected):
-            raise BackendError("conflict", f"{self._where()}: it has changed: {seen.state.view.message}")
-        offer = seen.state.view.offer(order.order)
-        if not offer.allowed:
-            raise BackendError("config", f"{order.order}: {offer.why}")
+        refuse_untaken(order, expected, seen.state, self._where())
         if order.order in ("release", "rollback"):
             return await self._begin(seen, order, stamp)
         assert seen.state.open is not None
@@ -199,10 +165,6 @@ class NativeController:
     def _where(self) -> str:
         return f"ECS service {self._config.service} of {short_of(self._config.cluster)}"
 
-    def _container(self, seen: Seen) -> str:
-        behind = next((each.container_name for each in seen.service.load_balancers if each.container_name), "")
-        return self._config.container or behind
-
     @staticmethod
     def _from(seen: Seen) -> str:
         """The task definition that a release starts from: of what is stable."""
@@ -212,30 +174,27 @@ class NativeController:
         arn = order.revision
         if order.order == "release":
             before = await self._cluster.definition(self._from(seen))
-            container = self._container(seen)
+            container = seen.service.chosen(self._config.container)
             arn = (await self._cluster.register(before, container, self._config.image, order.version, stamp=stamp)).arn
         was = seen.state.newest.id if seen.state.newest else ""
+
+        def begun(state: ControllerState) -> bool:
+            return state.newest is not None and state.newest.id != was
+
         try:
             await self._cluster.update(self._config.service, taskDefinition=arn)
         except BackendError as error:
-            if error.kind == "config" and await self._begun(was) is not None:
+            if error.kind == "config" and begun(await self.observe()):
                 words = f"{self._where()}: somebody began a deployment in the same moment"
                 raise BackendError("conflict", words, fix="look again, then plan anew") from None
             raise
-        until = time.monotonic() + SEEN_WITHIN_S
-        while (found := await self._begun(was)) is None and time.monotonic() < until:  # noqa: ASYNC110 - AWS tells nobody
-            await asyncio.sleep(LOOK_S)
-        if found is None or found.newest is None:
-            raise BackendError("timeout", f"{self._where()}: it took the change, and shows no deployment of it yet")
+        unseen = f"{self._where()}: it took the change, and shows no deployment of it yet"
+        found = await shown(self.observe, begun, unseen)
+        assert found.newest is not None
         if found.newest.target.id != arn:
             words = f"{self._where()}: somebody began a deployment in the same moment, to {found.newest.target.words}"
             raise BackendError("conflict", words, fix="look again, then plan anew")
         return found
-
-    async def _begun(self, was: str) -> ControllerState | None:
-        """The state, where another deployment than `was` is the newest."""
-        state = (await self._reader.look()).state
-        return state if state.newest is not None and state.newest.id != was else None
 
     async def _stop(self, state: ControllerState) -> ControllerState:
         assert state.open is not None
@@ -249,13 +208,11 @@ class NativeController:
         await self._steer(
             "ecs", "continue_service_deployment", serviceDeploymentArn=state.open.id, hookId=pause.id, action="CONTINUE"
         )
-        until = time.monotonic() + SEEN_WITHIN_S
-        while time.monotonic() < until:
-            found = await self.observe()
-            if found.open is None or found.open.pause is None or found.open.pause.id != pause.id:
-                return found
-            await asyncio.sleep(LOOK_S)
-        raise BackendError("timeout", f"{self._where()}: {pause.why} was continued, and waits still")
+        return await shown(
+            self.observe,
+            lambda found: found.open is None or found.open.pause is None or found.open.pause.id != pause.id,
+            f"{self._where()}: {pause.why} was continued, and waits still",
+        )
 
     async def _steer(self, service: str, operation: str, /, **request: str) -> None:
         try:

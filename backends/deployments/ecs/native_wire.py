@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.deployments.ecs.wire import LoadBalancer
+from backends.deployments.ecs.wire import LoadBalancer, container_behind
 from backends.images import image_version
 
 
@@ -117,8 +117,7 @@ class ServiceRevision(Struct, rename="camel"):
 
     def version(self, container: str) -> str | None:
         """Of the image of that container; by default the one behind the load balancer, or the only one."""
-        behind = next((each.container_name for each in self.load_balancers if each.container_name), "")
-        wanted = container or behind
+        wanted = container or container_behind(self.load_balancers)
         found = [each for each in self.container_images if wanted in ("", each.container_name)]
         return image_version(found[0].image) if len(found) == 1 else None
 

@@ -1,5 +1,6 @@
 """The fields of ECS that are read here. Source: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,11 @@ class LoadBalancer(Struct, rename="camel"):
     container_name: str = ""
     container_port: int = 0
     advanced_configuration: dict[str, Any] = {}
+
+
+def container_behind(balancers: Sequence[LoadBalancer]) -> str:
+    """The container that they send to; empty where they name none."""
+    return next((each.container_name for each in balancers if each.container_name), "")
 
 
 class Rolling(Struct, rename="camel"):
@@ -79,6 +85,10 @@ class Service(Struct, rename="camel"):
     def primary(self) -> Rolling | None:
         """Its newest deployment."""
         return next((each for each in self.deployments if each.status == "PRIMARY"), None)
+
+    def chosen(self, container: str) -> str:
+        """The container whose image is the version: that of the config, or the one behind the load balancer."""
+        return container or container_behind(self.load_balancers)
 
     def tag(self, key: str) -> str:
         """Empty where there is none."""
