@@ -49,15 +49,21 @@ def right_of(service: str, operation: str) -> str:
 def refused_right(response: dict[str, Any], service: str, operation: str) -> str:
     """The right that an answer of botocore says is missing; empty where it says nothing of the kind. `service` and
     `operation` (`ModifyRule`) were asked."""
-    said = response.get("Error", {})
-    code, message = str(said.get("Code", "")), str(said.get("Message") or "")
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    kind = _KIND_OF_CODE.get(code) or ("not_found" if _MISSING.search(code) else None) or _KIND_OF_CODE.get(str(status))
+    code, message, _, kind = _said(response)
     named = _NAMED_RIGHT.search(message)
     denied = code in _DENIED or (kind == "auth" and code not in _KIND_OF_CODE)
     if not denied or not (service or named):
         return ""
     return named[1] if named else right_of("sts" if operation == "AssumeRole" else service, operation)
+
+
+def _said(response: dict[str, Any]) -> tuple[str, str, int | None, ErrorKind | None]:
+    """Code, message and HTTP status of an error, and the kind that code or status are known to be."""
+    said = response.get("Error", {})
+    code, message = str(said.get("Code", "")), str(said.get("Message") or "")
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    kind = _KIND_OF_CODE.get(code) or ("not_found" if _MISSING.search(code) else None) or _KIND_OF_CODE.get(str(status))
+    return code, message, status, kind
 
 
 def strange_answers() -> tuple[type[Exception], ...]:
@@ -122,10 +128,7 @@ def unknown_call(where: str, what: str) -> BackendError:
 
 def _of_an_answer(error: "Exception", where: str, service: str) -> BackendError:
     response = getattr(error, "response", {})
-    said = response.get("Error", {})
-    code, message = str(said.get("Code", "")), str(said.get("Message") or "")
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    kind = _KIND_OF_CODE.get(code) or ("not_found" if _MISSING.search(code) else None) or _KIND_OF_CODE.get(str(status))
+    code, message, status, kind = _said(response)
     if kind is None:
         kind = "unreachable" if isinstance(status, int) and status >= 500 else "malformed"
     words = ": ".join(filter(None, (code, message))) or f"HTTP {status}"

@@ -5,12 +5,13 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from backends.aws.account import Account
 from backends.deployments.alb.health import Group, read_group
 from backends.deployments.alb.places import Place
-from backends.deployments.alb.rules import Rule, rule_of
+from backends.deployments.alb.rules import Rule, not_there, rule_of
 from backends.errors import BackendError
 from backends.flight import Flights
 from backends.together import together
@@ -47,14 +48,12 @@ class Board:
         max_age_s = RULES_WATCHED_S if watched else RULES_S
         listeners = list(dict.fromkeys(place.listener for place in places))
         read = await together(
-            *(self._recent(listener, max_age_s, lambda arn=listener: self._listener(arn)) for listener in listeners)  # type: ignore[misc]
+            *(self._recent(listener, max_age_s, partial(self._listener, listener)) for listener in listeners)
         )
         answers = {key: answer for _, found in read for key, answer in found.items()}
         missing = [place for place in places if place.arn not in answers]
         if missing:
-            key = "listeners" if missing[0].kind == "listener" else "rules"
-            words = f"AWS has no {missing[0].arn}"
-            raise BackendError("not_found", words, fix=f"correct `{key}` of the deployment")
+            raise not_there(missing[0])
         return [rule_of(place, answers[place.arn], groups) for place in places], min(at for at, _ in read)
 
     async def group(self, place: Place, *, watched: bool) -> Group:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from backends.aws.account import Account
 from backends.deployments.alb.marks import now
 from backends.deployments.alb.places import Place
-from backends.deployments.alb.preflight import DELAY
+from backends.deployments.alb.preflight import DELAY, seconds_in
 from backends.deployments.alb.rules import Rule, sticky_s
 from backends.errors import BackendError
 from backends.together import together
@@ -29,8 +29,7 @@ def refuse_while_clients_stay(rules: list[Rule], attributes: dict[str, str], col
     """Raises BackendError(conflict) where clients of `color` may still be there: for the stickiness of the rules and
     the deregistration delay of its group, counted from the last write that has a mark."""
     marks = [mark.at for rule in rules if (mark := rule.mark) is not None]
-    delay = attributes.get(DELAY, "")
-    sticky, drain = sticky_s(rules), int(delay) if delay.isdecimal() else 0
+    sticky, drain = sticky_s(rules), seconds_in(attributes, DELAY)
     until = max(marks, default=0) + max(sticky, drain)
     if not marks or now() >= until:
         return

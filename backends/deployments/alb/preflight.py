@@ -76,11 +76,11 @@ def of_times(rules: list[Rule], attributes: dict[str, dict[str, str]]) -> list[F
         )
         fix = f"leave the old side up for {seconds} s; or turn target group stickiness off in the rule"
         found.append(Finding(level="warning", code="stickiness", text=text, fix=fix))
-    delays = {color: seconds for color, own in attributes.items() if (seconds := _seconds(own, DELAY))}
+    delays = {color: seconds for color, own in attributes.items() if (seconds := seconds_in(own, DELAY))}
     if delays:
         said = ", ".join(f"{color.upper()} {seconds} s" for color, seconds in delays.items())
         found.append(Finding(level="ok", code="deregistration", text=f"a target that is taken out drains for: {said}"))
-    slow = {color: seconds for color, own in attributes.items() if (seconds := _seconds(own, SLOW_START))}
+    slow = {color: seconds for color, own in attributes.items() if (seconds := seconds_in(own, SLOW_START))}
     if slow:
         said = ", ".join(f"{color.upper()} {seconds} s" for color, seconds in slow.items())
         text = f"new targets get their full share only after a slow start: {said}"
@@ -89,7 +89,8 @@ def of_times(rules: list[Rule], attributes: dict[str, dict[str, str]]) -> list[F
     return found
 
 
-def _seconds(attributes: dict[str, str], key: str) -> int:
+def seconds_in(attributes: dict[str, str], key: str) -> int:
+    """What an attribute of a target group says; 0 for nothing."""
     text = attributes.get(key, "")
     return int(text) if text.isdecimal() else 0
 

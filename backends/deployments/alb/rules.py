@@ -66,7 +66,7 @@ async def read_rules(account: Account, places: tuple[Place, ...], groups: dict[s
     by_arn = {each.get("RuleArn"): each for each in found} | {each.get("ListenerArn"): each for each in defaults}
     missing = [place for place in places if place.arn not in by_arn]
     if missing:
-        raise _not_there(missing[0])
+        raise not_there(missing[0])
     return [rule_of(place, by_arn[place.arn], groups, tags.get(place.arn, {})) for place in places]
 
 
@@ -153,6 +153,7 @@ async def _described(account: Account, operation: str, key: str, asked: str, arn
         raise BackendError("not_found", error.message, fix=fix, status=error.status) from None
 
 
-def _not_there(place: Place) -> BackendError:
+def not_there(place: Place) -> BackendError:
+    """That AWS does not know it, with the key of the config that names it."""
     key = "listeners" if place.kind == "listener" else "rules"
     return BackendError("not_found", f"AWS has no {clean(place.arn, 200)}", fix=f"correct `{key}` of the deployment")
