@@ -117,8 +117,7 @@ class FileSwitch:
     async def deployment(self) -> Deployment:
         """The file, both sides and one fresh request, side by side. Never raises: what is not known says so."""
         control = await self._control()
-        said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
-        return await self._sides.deployment(self._service, control, said)
+        return await self._sides.deployment(self._service, control)
 
     async def observe(self) -> SwitchState:
         """The file now. Where nobody saw its commands end, the weights are the mean of it and of the one before
@@ -221,7 +220,7 @@ class FileSwitch:
     def _as_expected(self, path: Path, expected: SwitchState) -> tuple[bytes, SwitchState]:
         before = read_bounded(path, MAX_BYTES)
         found = self._in_force(before) if before is not None else None
-        if before is None or found is None or not (found.weights or (found.edited and expected.over)):
+        if before is None or found is None or not expected.goes_over(found):
             why = first_line(found.detail) if found else "no such file"
             raise BackendError("conflict", f"{self._path}: {why}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):

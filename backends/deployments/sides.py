@@ -60,8 +60,9 @@ class UrlSides:
         counted = zip(self._expositions, found, strict=True)
         return {color: count for color, count in counted if count is not None}
 
-    async def deployment(self, name: str, control: SwitchState, said: str) -> Deployment:
-        """All layers side by side; `said` is what the control layer says in words. Never raises."""
+    async def deployment(self, name: str, control: SwitchState) -> Deployment:
+        """All layers side by side. Never raises."""
+        said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
         data, states = await together(self.data(), self.states(control))
         now = datetime.now(UTC)
         truth = Truth(

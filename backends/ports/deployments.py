@@ -49,6 +49,10 @@ class SwitchState(Struct, frozen=True, kw_only=True):
             return "unknown"
         return taking[0] if len(taking) == 1 else "mixed"
 
+    def goes_over(self, found: "SwitchState") -> bool:
+        """Whether a write that expects this one may replace `found`: one that can be read, or an edit by a way back."""
+        return bool(found.weights or (found.edited and self.over))
+
 
 class Switch(Closable, Protocol):
     """The way traffic is moved between the colors of one service.

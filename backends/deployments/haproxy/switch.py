@@ -141,9 +141,8 @@ class HaproxySwitch:
             for color, rate in self._rates.between(reading, time.monotonic()).items():
                 sides[color] = replace(sides[color], rps=rate.rps, error_pct=rate.error_pct, rates_pending=rate.pending)
         said = (shares_words(control.weights) if control.weights else "", control.detail)
-        known = (
-            bool(control.edited) and not control.weights
-        )  # who has traffic where, and that some clients get no answer
+        # Who has traffic where, and that some clients get no answer.
+        known = bool(control.edited) and not control.weights
         truth = Truth(
             control=TruthLayer(
                 value="mixed" if known else control.live, detail="; ".join(word for word in said if word), at=now
@@ -321,7 +320,7 @@ class HaproxySwitch:
 
     def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         where = f"backend {self._config.backend}"
-        if not found.weights and not (found.edited and expected.over):
+        if not expected.goes_over(found):
             raise BackendError("conflict", f"{where}: {found.detail}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = found.detail or shares_words(found.weights)

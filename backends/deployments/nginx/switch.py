@@ -155,8 +155,7 @@ class NginxSwitch:
             control = await self.observe()
         except BackendError as error:
             control = SwitchState(weights={}, revision="", detail=error.message)
-        said = control.detail or "; ".join(filter(None, (shares_words(control.weights), control.edited)))
-        return await self._sides.deployment(self._service, control, said)
+        return await self._sides.deployment(self._service, control)
 
     async def observe(self) -> SwitchState:
         """The file and what nginx runs, now. Where they differ, the weights are the mean of both (`mixed`), so that it
@@ -192,7 +191,7 @@ class NginxSwitch:
         Raises BackendError: `auth` where the file can not be replaced, `config` for a split that can not be written.
         """
         found = await self.observe()
-        if not found.weights and not (found.edited and expected.over):
+        if not expected.goes_over(found):
             return [
                 Finding(level="block", code="nginx-include", text=first_line(found.detail), fix="put it right by hand")
             ]
@@ -311,7 +310,7 @@ class NginxSwitch:
         if before is None:
             raise BackendError("conflict", f"{self._path}: no such file: not written over")
         found = self._both(before, await running(self._config.stamp_url, self._config.colors))
-        if not found.weights and not (found.edited and expected.over):
+        if not expected.goes_over(found):
             raise BackendError("conflict", f"{first_line(found.detail)}: not written over")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
             said = (
