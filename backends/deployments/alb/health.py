@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.aws.account import Account
 from backends.deployments.alb.places import Place
@@ -117,6 +118,30 @@ def endpoints_of(weights: dict[str, int], groups: dict[str, Group], min_healthy:
     words = "   ".join(f"{color.upper()} {group.words}" for color, group in groups.items())
     ready = sum(group.healthy for group in taking) if taking else None
     return TruthLayer(value=live if proven else "unknown", detail=f"{words}{seen}", at=at, ready=ready)
+
+
+def side_of(own: ColorState, told: ColorState, *, speaks: bool) -> ColorState:
+    """A side by `own`, its targets, and `told`, its own word where it `speaks`: each can say no, and only both say
+    yes."""
+    if not speaks:
+        return replace(
+            own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms,
+            rates_pending=told.rates_pending,
+        )  # fmt: skip
+    healthy = told.healthy if own.healthy else own.healthy
+    if own.healthy is None and told.healthy is False:
+        healthy = False
+    return replace(told, healthy=healthy, ready=own.ready, desired=own.desired, detail=f"{told.detail}, {own.detail}")
+
+
+def refuse_a_side_that_is_down(
+    groups: dict[str, Group], before: dict[str, int], weights: dict[str, int], min_healthy: int
+) -> None:
+    """Raises BackendError(conflict) where one that gains traffic has too few healthy targets."""
+    for color, group in groups.items():
+        if weights[color] > before.get(color, 0) and group.healthy < min_healthy:
+            words = f"{color.upper()} has {group.words}, at least {min_healthy} wanted: no traffic is sent there"
+            raise BackendError("conflict", words, fix=f"make {color.upper()} healthy first")
 
 
 def _target(answer: dict[str, Any]) -> Target:

@@ -13,8 +13,6 @@ Rights, limits and a first ten minutes: docs/aws.md.
 """
 
 import asyncio
-import json
-import shlex
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -28,8 +26,8 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.aws.witness import Look
 from backends.deployments.alb.board import WATCHED_S, board_of
 from backends.deployments.alb.deployer import Patient
-from backends.deployments.alb.forwarding import Action, rewritten
-from backends.deployments.alb.health import Group, endpoints_of, read_group
+from backends.deployments.alb.forwarding import Action
+from backends.deployments.alb.health import Group, endpoints_of, read_group, refuse_a_side_that_is_down, side_of
 from backends.deployments.alb.leaving import read_attributes, refuse_while_clients_stay
 from backends.deployments.alb.owners import owners
 from backends.deployments.alb.places import Place, place_of
@@ -128,8 +126,9 @@ class AlbSwitch:
         self._groups = config.group_places
         self._region, self._account_id = self._places[0].region, self._places[0].account
         # The ARNs name the account: who calls is asked by `preflight`, and STS is in nobody's way back.
-        self._access = replace(config.aws, region=config.aws.region or self._region, account="")
-        self._account = account_of(self._access, context.base_dir, timeout_s=float(config.timeout))
+        access = replace(config.aws, region=config.aws.region or self._region, account="")
+        self._words = access.command("elbv2")
+        self._account = account_of(access, context.base_dir, timeout_s=float(config.timeout))
         self._board = board_of(self._account)
         self._writer = Writer(self._account, config.target_groups)
         self._sides = UrlSides(config, context.http)
@@ -224,7 +223,8 @@ class AlbSwitch:
         )
         tags |= {rule.place.arn: rule.tags for rule in rules}
         before = combine(rules, self._config.colors)
-        attach = self._command(rules[0].place, before.weights or {self._config.colors[0]: 100}, rules[0].actions)
+        wanted = before.weights or {self._config.colors[0]: 100}
+        attach = self._writer.command(self._words, rules[0].place, wanted, rules[0].actions)
         return [
             who,
             *lasting,
@@ -250,7 +250,7 @@ class AlbSwitch:
             found = combine(rules, self._config.colors)
             self._must_be(found, expected)
             refuse_older_fence(self._where(), found, stamp, fence, journal)
-            self._refuse_a_side_that_is_down(groups, found.weights, weights)
+            refuse_a_side_that_is_down(groups, found.weights, weights, self._config.min_healthy)
             try:
                 unmarked = await self._writer.write(
                     rules,
@@ -289,7 +289,7 @@ class AlbSwitch:
         """Each rule by the AWS command line, with all its actions as they were read last. Of one that was never read
         there is none: nobody knows what else a write of its actions would take away."""
         read = ((place, self._last.get(place.arn)) for place in self._places)
-        return [self._command(place, weights, actions) for place, actions in read if actions]
+        return [self._writer.command(self._words, place, weights, actions) for place, actions in read if actions]
 
     def looks(self) -> list[Look]:
         """What is asked for a plan and for a retirement."""
@@ -358,28 +358,7 @@ class AlbSwitch:
         return dict(zip(asked, found, strict=True))
 
     def _side(self, group: Group, told: ColorState, color: str) -> ColorState:
-        """Its targets and its own word: each can say no, and only both say yes."""
-        own = group.state(self._config.min_healthy)
-        if color not in self._config.health:
-            return replace(
-                own, weight_pct=told.weight_pct, rps=told.rps, error_pct=told.error_pct, p95_ms=told.p95_ms,
-                rates_pending=told.rates_pending,
-            )  # fmt: skip
-        healthy = told.healthy if own.healthy else own.healthy
-        if own.healthy is None and told.healthy is False:
-            healthy = False
-        return replace(
-            told, healthy=healthy, ready=own.ready, desired=own.desired, detail=f"{told.detail}, {own.detail}"
-        )
-
-    def _refuse_a_side_that_is_down(
-        self, groups: dict[str, Group], before: dict[str, int], weights: dict[str, int]
-    ) -> None:
-        wanted = self._config.min_healthy
-        for color, group in groups.items():
-            if weights[color] > before.get(color, 0) and group.healthy < wanted:
-                words = f"{color.upper()} has {group.words}, at least {wanted} wanted: no traffic is sent there"
-                raise BackendError("conflict", words, fix=f"make {color.upper()} healthy first")
+        return side_of(group.state(self._config.min_healthy), told, speaks=color in self._config.health)
 
     async def _waits_for(self, color: str) -> str:
         """Which targets of a side that is up are not healthy yet, of as many as carry the traffic on the other."""
@@ -419,11 +398,3 @@ class AlbSwitch:
         count = len(self._places)
         what = self._places[0].words if count == 1 else f"{count} rules of {names}"
         return f"ALB {what} (account {self._account_id}, {self._region})"
-
-    def _command(self, place: Place, weights: dict[str, int], actions: list[Action] | None) -> str:
-        known: list[Action] = actions or [{"Type": "forward"}]
-        text = json.dumps(rewritten(known, self._config.target_groups, weights))
-        words = self._access.command("elbv2")
-        if place.kind == "listener":
-            return shlex.join([*words, "modify-listener", "--listener-arn", place.arn, "--default-actions", text])
-        return shlex.join([*words, "modify-rule", "--rule-arn", place.arn, "--actions", text])

@@ -7,12 +7,15 @@ its last one is written.
 """
 
 import asyncio
+import json
+import shlex
 
 from msgspec.structs import replace
 
 from backends.aws.account import Account
-from backends.deployments.alb.forwarding import digest_of, rewritten
+from backends.deployments.alb.forwarding import Action, digest_of, rewritten
 from backends.deployments.alb.marks import BEFORE, MARK, Mark, announced, now
+from backends.deployments.alb.places import Place
 from backends.deployments.alb.rules import Rule, read_rules
 from backends.errors import BackendError, ErrorKind
 from backends.together import together
@@ -70,6 +73,14 @@ class Writer:
                 raise BackendError(error.kind, words, fix=error.fix, status=error.status) from None
             written.append(rule.place.words)
         return unmarked
+
+    def command(self, words: list[str], place: Place, weights: dict[str, int], actions: list[Action]) -> str:
+        """A write as a person types it, without a mark; `words`: how a command begins, `actions`: those there
+        now."""
+        text = json.dumps(rewritten(actions or [{"Type": "forward"}], self._groups, weights))
+        if place.kind == "listener":
+            return shlex.join([*words, "modify-listener", "--listener-arn", place.arn, "--default-actions", text])
+        return shlex.join([*words, "modify-rule", "--rule-arn", place.arn, "--actions", text])
 
     async def mark_ended(self, rules: list[Rule]) -> None:
         """Note on each that the action of its mark is over. Raises BackendError."""
