@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from backends.deployments import file_store
-from backends.deployments.nginx import switch as nginx_module
+from backends.deployments.nginx import force as nginx_force
 from backends.deployments.nginx.include import accepting_workers
 from backends.deployments.nginx.switch import NginxConfig, NginxSwitch
 from backends.deployments.switch_format import StampedForm
@@ -199,7 +199,7 @@ async def test_a_reload_that_silently_keeps_the_old_config_is_noticed_and_undone
     service: TwoColors, http: Http, adapter: NginxSwitch, server: Nginx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check passes, the master can not bind: it logs `[emerg]` and goes on with what it had, exit status 0."""
-    monkeypatch.setattr(nginx_module, "PROVEN_S", 3.0)
+    monkeypatch.setattr(nginx_force, "PROVEN_S", 3.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

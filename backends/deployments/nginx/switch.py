@@ -14,9 +14,7 @@ stamp_url = "http://127.0.0.1:8099/__color"     # the include listens there and 
 
 import asyncio
 import os
-import re
 import shlex
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,17 +23,16 @@ from msgspec.structs import replace
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem
 from backends.deployments.file_store import (
-    Problem,
     copy_command,
     from_anywhere,
     locked_beside,
     read_bounded,
     replace_file,
-    run_command,
     write_command,
 )
 from backends.deployments.nginx.edits import as_written
-from backends.deployments.nginx.include import Include, Mode, Running, accepting_workers, include_problem, running
+from backends.deployments.nginx.force import Force
+from backends.deployments.nginx.include import Include, Mode, Running, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
@@ -53,11 +50,6 @@ from backends.paths import path_of
 from backends.ports import Deployer, SwitchState
 from backends.registry import AdapterContext
 from backends.text import first_line
-
-PROVEN_S = 10.0
-PROOFS = 3
-_POLL_S = 0.05
-_EMERGENCY = re.compile(r"\[emerg\].*?(?= nginx: |$)")
 
 
 class NginxConfig(DeploymentConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,8 +116,12 @@ class NginxSwitch:
         self._service = context.name
         self._base_dir = context.base_dir
         self._path = path_of(config.include, context.base_dir)
-        self._pid_file = path_of(config.pid_file, context.base_dir) if config.pid_file else None
         self._form = StampedForm(config.colors, "#", config.made().body, as_written)
+        self._force = Force(
+            self._path, self._form, colors=config.colors, stamp_url=config.stamp_url,
+            pid_file=path_of(config.pid_file, context.base_dir) if config.pid_file else None,
+            validate=config.validate, reload=config.reload, base_dir=context.base_dir, env=config.env,
+        )  # fmt: skip
         self._sides = UrlSides(config, context.http)
         self._deployer = command_deployer(config, context, health=self.color_health, observe=self.observe)
 
@@ -200,7 +196,7 @@ class NginxSwitch:
         if not os.access(directory, os.W_OK):
             raise BackendError("auth", f"{directory}: not writable", fix="let this user write the include's directory")
         edits = [edit_finding(self._path, found)] if found.edited else []
-        problem = await self._run(self._config.validate)
+        problem = await self._force.run(self._config.validate)
         if problem:
             text = f"nginx refuses its configuration as it is, before any change: {problem}"
             if found.edited and expected.over:  # it may be the edit: whether it takes ours is asked before a reload
@@ -226,7 +222,7 @@ class NginxSwitch:
             refuse_older_fence(str(self._path), found, stamp, fence, journal)
             content = self._written(before, weights, stamp, fence, journal)
             await asyncio.to_thread(self._replace, content, before)
-            await self._apply(content, before)
+            await self._force.apply(content, before)
             after = await self.observe()
         if (after.stamp, after.weights) != (stamp, self._full(weights)):
             raise BackendError("conflict", f"{self._path}: somebody wrote it in the same moment, without the lock")
@@ -339,69 +335,3 @@ class NginxSwitch:
         previous = path.with_name(path.name + ".previous")
         replace_file(previous, before, mode=0o600)
         replace_file(path, content, of=before)
-
-    async def _apply(self, content: bytes, before: bytes) -> None:
-        problem = await self._run(self._config.validate)
-        if problem:
-            await self._restore(content, before, problem)
-            raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
-        old_workers = await self._workers()
-        problem = await self._run(self._config.reload)
-        if not problem or problem.may_have_worked:
-            unproven = await self._unproven(content, old_workers)
-            problem = Problem(problem or unproven) if unproven else Problem()
-        if problem:
-            raise await self._put_back(content, before, problem)
-
-    async def _restore(self, content: bytes, before: bytes, problem: str) -> None:
-        """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
-        try:
-            await asyncio.to_thread(replace_file, self._path.resolve(), before, of=content)
-        except BackendError as error:
-            if error.kind == "conflict":
-                raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
-            raise
-
-    async def _put_back(self, content: bytes, before: bytes, problem: str) -> BackendError:
-        """The old file, and a reload: one that came late would have read the new one."""
-        try:
-            await self._restore(content, before, problem)
-            again = await self._run(self._config.reload)
-            still = await self._unproven(before, set())
-        except BackendError as error:
-            if error.kind == "conflict":
-                return error
-            again, still = Problem(), error.message
-        if not still:
-            return BackendError(
-                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
-            )
-        message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
-        reload = from_anywhere(self._base_dir, self._config.reload)
-        return BackendError("unreachable", message, fix=f"see nginx's error log, then {reload}")
-
-    async def _unproven(self, content: bytes, old_workers: set[int]) -> str:
-        """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds."""
-        file, generation = self._form.read(content), self._form.generation(content)
-        deadline, proofs, said = time.monotonic() + PROVEN_S, 0, ""
-        while time.monotonic() < deadline:
-            try:
-                runs = await running(self._config.stamp_url, self._config.colors)
-                matches = (runs.generation, runs.stamp, runs.shares) == (generation, file.stamp, file.weights)
-                proofs, said = (proofs + 1 if matches else 0), f"it runs gen {runs.generation}, not {generation}"
-            except BackendError as error:
-                proofs, said = 0, error.message
-            if proofs >= PROOFS:
-                if not (old_workers & await self._workers()):
-                    return ""
-                said = "an old worker still takes connections"
-            await asyncio.sleep(_POLL_S)
-        return f"nginx kept what it ran after {shown_command(self._config.reload)}: {said}"
-
-    async def _workers(self) -> set[int]:
-        return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
-
-    async def _run(self, command: tuple[str, ...]) -> Problem:
-        problem = await asyncio.to_thread(run_command, command, self._base_dir, self._config.env)
-        found = _EMERGENCY.search(problem)
-        return Problem(f"{shown_command(command)}: {found[0]}") if found else problem

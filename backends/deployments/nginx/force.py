@@ -1,0 +1,114 @@
+"""A written include is put in force: checked, reloaded, and proven by what runs; else the old one again."""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from backends.deployments.file_store import Problem, from_anywhere, replace_file, run_command
+from backends.deployments.nginx.include import accepting_workers, running
+from backends.deployments.switch_format import StampedForm
+from backends.errors import BackendError
+from backends.literals import shown_command
+
+PROVEN_S = 10.0
+PROOFS = 3
+_POLL_S = 0.05
+_EMERGENCY = re.compile(r"\[emerg\].*?(?= nginx: |$)")
+
+
+class Force:
+    """Of the include at `path`, which `form` reads. `stamp_url`, `pid_file`, `validate` and `reload`: as the config has
+    them; both commands run in `base_dir`, with `env`."""
+
+    def __init__(
+        self,
+        path: Path,
+        form: StampedForm,
+        *,
+        colors: tuple[str, ...],
+        stamp_url: str,
+        pid_file: Path | None,
+        validate: tuple[str, ...],
+        reload: tuple[str, ...],
+        base_dir: Path,
+        env: Iterable[str],
+    ) -> None:
+        self._path = path
+        self._form = form
+        self._colors = colors
+        self._stamp_url = stamp_url
+        self._pid_file = pid_file
+        self._validate = validate
+        self._reload = reload
+        self._base_dir = base_dir
+        self._env = env
+
+    async def apply(self, content: bytes, before: bytes) -> None:
+        """`content` stands in the file where `before` stood. Raises BackendError as `NginxSwitch.shift`."""
+        problem = await self.run(self._validate)
+        if problem:
+            await self._restore(content, before, problem)
+            raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
+        old_workers = await self._workers()
+        problem = await self.run(self._reload)
+        if not problem or problem.may_have_worked:
+            unproven = await self._unproven(content, old_workers)
+            problem = Problem(problem or unproven) if unproven else Problem()
+        if problem:
+            raise await self._put_back(content, before, problem)
+
+    async def run(self, command: tuple[str, ...]) -> Problem:
+        """What is wrong, in nginx's own words; empty for nothing."""
+        problem = await asyncio.to_thread(run_command, command, self._base_dir, self._env)
+        found = _EMERGENCY.search(problem)
+        return Problem(f"{shown_command(command)}: {found[0]}") if found else problem
+
+    async def _restore(self, content: bytes, before: bytes, problem: str) -> None:
+        """The old file, where the new one still stands: what somebody else wrote there meanwhile stays."""
+        try:
+            await asyncio.to_thread(replace_file, self._path.resolve(), before, of=content)
+        except BackendError as error:
+            if error.kind == "conflict":
+                raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
+            raise
+
+    async def _put_back(self, content: bytes, before: bytes, problem: str) -> BackendError:
+        """The old file, and a reload: one that came late would have read the new one."""
+        try:
+            await self._restore(content, before, problem)
+            again = await self.run(self._reload)
+            still = await self._unproven(before, set())
+        except BackendError as error:
+            if error.kind == "conflict":
+                return error
+            again, still = Problem(), error.message
+        if not still:
+            return BackendError(
+                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
+            )
+        message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
+        reload = from_anywhere(self._base_dir, self._reload)
+        return BackendError("unreachable", message, fix=f"see nginx's error log, then {reload}")
+
+    async def _unproven(self, content: bytes, old_workers: set[int]) -> str:
+        """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds."""
+        file, generation = self._form.read(content), self._form.generation(content)
+        deadline, proofs, said = time.monotonic() + PROVEN_S, 0, ""
+        while time.monotonic() < deadline:
+            try:
+                runs = await running(self._stamp_url, self._colors)
+                matches = (runs.generation, runs.stamp, runs.shares) == (generation, file.stamp, file.weights)
+                proofs, said = (proofs + 1 if matches else 0), f"it runs gen {runs.generation}, not {generation}"
+            except BackendError as error:
+                proofs, said = 0, error.message
+            if proofs >= PROOFS:
+                if not (old_workers & await self._workers()):
+                    return ""
+                said = "an old worker still takes connections"
+            await asyncio.sleep(_POLL_S)
+        return f"nginx kept what it ran after {shown_command(self._reload)}: {said}"
+
+    async def _workers(self) -> set[int]:
+        return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()
