@@ -74,6 +74,10 @@ class TwoColors:
         found: dict[str, int] = json.loads(self.switch.read_text())["weights"]
         return found
 
+    def sicken(self, color: str) -> None:
+        """From now on it answers, and says that it is unhealthy."""
+        self.faults[color].status, self.faults[color].word = 503, "unhealthy"
+
     def version(self, color: str) -> str:
         """What a color runs: what the `deploy` command of the config has written, or nothing."""
         deployed = self.directory / f"{color}.version"

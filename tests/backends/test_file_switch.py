@@ -60,10 +60,7 @@ async def error_of(
 class _OverFiles(SwitchContract):
     @pytest.fixture
     def sicken(self, service: TwoColors) -> Sicken:
-        def sicken(color: str) -> None:
-            service.faults[color].status, service.faults[color].word = 503, "unhealthy"
-
-        return sicken
+        return service.sicken
 
 
 class TestJson(_OverFiles):

@@ -80,10 +80,7 @@ class _OverRules(SwitchContract):
 
     @pytest.fixture
     def sicken(self, service: TwoColors) -> Sicken:
-        def sicken(color: str) -> None:
-            service.faults[color].status, service.faults[color].word = 503, "unhealthy"
-
-        return sicken
+        return service.sicken
 
 
 class TestOneRule(_OverRules):

@@ -100,10 +100,7 @@ class _OverNodes(SwitchContract):
 
     @pytest.fixture
     def sicken(self, service: TwoColors) -> Sicken:
-        def sicken(color: str) -> None:
-            service.faults[color].status, service.faults[color].word = 503, "unhealthy"
-
-        return sicken
+        return service.sicken
 
 
 class TestOneNode(_OverNodes):

@@ -96,10 +96,7 @@ class _OverNginx(SwitchContract):
 
     @pytest.fixture
     def sicken(self, service: TwoColors) -> Sicken:
-        def sicken(color: str) -> None:
-            service.faults[color].status, service.faults[color].word = 503, "unhealthy"
-
-        return sicken
+        return service.sicken
 
 
 def until_in_thread(adapter: NginxSwitch) -> None:

@@ -63,7 +63,7 @@ async def test_the_old_side_is_taken_back_within_seconds(
     if how == "refused":
         await service.stop("green")
     elif how == "unhealthy":
-        service.faults["green"].status, service.faults["green"].word = 503, "unhealthy"
+        service.sicken("green")
     else:
         service.router_says = (503, "green")
     while service.weights() != BLUE:

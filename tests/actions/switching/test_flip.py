@@ -271,7 +271,7 @@ async def test_a_target_that_turns_bad_while_it_bakes_is_rolled_back(tmp_path: A
     async with House(tmp_path / "state", service, bake="30s") as house:
         opened = await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES)
         await house.reaches(opened, "bake")
-        service.faults["green"].status, service.faults["green"].word = 503, "unhealthy"
+        service.sicken("green")
         ended = await house.ended(opened)
         assert (ended.status, exit_code(ended), service.weights()) == ("rolled_back", 1, BLUE)
         assert ended.error is not None

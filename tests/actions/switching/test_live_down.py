@@ -24,7 +24,7 @@ async def house(tmp_path: Path, service: TwoColors) -> AsyncIterator[House]:
 
 
 async def test_a_flip_leaves_a_side_that_says_itself_that_it_is_down(house: House, service: TwoColors) -> None:
-    service.faults["blue"].status, service.faults["blue"].word = 503, "unhealthy"
+    service.sicken("blue")
     service.router_says = (503, "")
     plan = await house.gate.plan(ANALYTICS_FLIP)
     assert [finding.level for finding in plan.findings if finding.code == "live-down"] == ["warning"]
@@ -84,7 +84,7 @@ async def test_a_rollback_with_nothing_to_take_back_says_that_what_is_live_is_do
 ) -> None:
     assert (await house.order(ANALYTICS_FLIP)).status == "succeeded"
     assert (await house.order(ANALYTICS_ROLLBACK)).status == "succeeded"
-    service.faults["blue"].status, service.faults["blue"].word = 503, "unhealthy"
+    service.sicken("blue")
     plan = await house.gate.plan(ANALYTICS_ROLLBACK)
     assert plan.already
     (down,) = [finding for finding in plan.findings if finding.code == "live-down"]
