@@ -28,6 +28,15 @@ async def ended(adapter: Controller, operation: str) -> Operation:
     return found
 
 
+async def reached(adapter: Controller, operation: str, holds: Callable[[Operation], object]) -> Operation:
+    """That operation, as soon as it `holds`; it is under way until then."""
+    async with asyncio.timeout(ENDS_WITHIN_S):
+        while not holds(found := await adapter.operation(operation)):
+            assert found.open, found
+            await asyncio.sleep(0.05)
+    return found
+
+
 async def released(adapter: Controller, version: str, stamp: str = "A:release") -> ControllerState:
     return await adapter.order(await adapter.observe(), Order(order="release", version=version), stamp=stamp)
 

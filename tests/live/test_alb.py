@@ -26,23 +26,16 @@ from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN, Meddle, Sicken, SwitchContract
 from tests.live.alb import TAGS, Bench, alb_bench
 from tests.live.aws import AwsLab
-from tests.live.moto import KEYS
 from tests.live.process import until
 from tests.two_colors import TwoColors
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws"), pytest.mark.usefixtures("keys")]
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with alb_bench(tmp_path_factory.mktemp("aws")) as found:
         yield found
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -12,19 +12,12 @@ import pytest
 from backends.deployments.codedeploy.controller import CodeDeployController
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Operation, Order
+from backends.ports import Order
 from backends.registry import AdapterContext, build
-from backends.testing.controllers import ControllerContract, ended, released
+from backends.testing.controllers import ControllerContract, ended, reached, released
 from tests.live.ecs import CLUSTER, EcsLab
-from tests.live.moto import KEYS
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
 
 
 @dataclasses.dataclass
@@ -41,13 +34,6 @@ class Group:
             description="by the pipeline",
         )  # fmt: skip
         return str(made["deploymentId"])
-
-    async def until(self, operation: str, holds: Callable[[Operation], object]) -> Operation:
-        async with asyncio.timeout(60):
-            while not holds(found := await self.controller.operation(operation)):
-                assert found.open, found
-                await asyncio.sleep(0.05)
-        return found
 
     async def release(self, version: str) -> str:
         there = await released(self.controller, version, stamp="A:release")
@@ -124,7 +110,7 @@ async def test_a_release_uses_the_current_appspec_with_its_hooks(make: Make) -> 
 async def test_the_wait_before_traffic_moves_is_a_pause_that_promote_ends(make: Make) -> None:
     group = await make(ready_min=60)
     ident = await group.release("2.5.0")
-    waiting = await group.until(ident, lambda found: found.pause)
+    waiting = await reached(group.controller, ident, lambda found: found.pause)
     assert waiting.pause is not None
     assert "READY_WAIT waits since" in waiting.pause.words
     assert "rolls back by itself" in waiting.pause.words
@@ -138,7 +124,7 @@ async def test_the_wait_before_traffic_moves_is_a_pause_that_promote_ends(make: 
 async def test_the_old_tasks_are_kept_until_they_are_retired(make: Make) -> None:
     group = await make(wait_min=60)
     ident = await group.release("2.5.0")
-    arrived = await group.until(ident, lambda found: found.arrived)
+    arrived = await reached(group.controller, ident, lambda found: found.arrived)
     assert (arrived.shares, arrived.open) == ({"stable": 0, "candidate": 100}, True)
     assert "the way back" in arrived.detail
     shown = await group.controller.deployment()
@@ -158,7 +144,7 @@ async def test_the_old_tasks_are_kept_until_they_are_retired(make: Make) -> None
 async def test_a_stop_during_the_wait_goes_back_at_once_by_a_deployment_of_its_own(make: Make) -> None:
     group = await make(wait_min=60)
     ident = await group.release("2.5.0")
-    await group.until(ident, lambda found: found.arrived)
+    await reached(group.controller, ident, lambda found: found.arrived)
     order = Order(order="abort", operation=ident)
     after = await group.controller.order(await group.controller.observe(), order, stamp="A:abort")
     assert after.newest is not None
@@ -208,7 +194,7 @@ async def test_an_alarm_of_the_group_takes_it_back_and_forbids_the_next(make: Ma
     )  # fmt: skip
     watch.set_alarm_state(AlarmName="cd-errors", StateValue="OK", StateReason="a test")
     ident = await group.release("2.5.0")
-    await group.until(ident, lambda found: found.pause)
+    await reached(group.controller, ident, lambda found: found.pause)
     watch.set_alarm_state(AlarmName="cd-errors", StateValue="ALARM", StateReason="a test")
     over = await ended(group.controller, ident)
     assert (over.state, "cd-errors" in over.detail) == ("rolled_back", True)

@@ -13,15 +13,8 @@ from backends.http import Http
 from backends.ports import Deployer, Rollout
 from backends.registry import AdapterContext, build
 from tests.live.ecs import CLUSTER, EcsLab
-from tests.live.moto import KEYS
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
 
 
 class Pair:

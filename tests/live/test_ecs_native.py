@@ -11,19 +11,12 @@ import pytest
 from backends.deployments.ecs.native import NativeController
 from backends.errors import BackendError
 from backends.http import Http
-from backends.ports import Operation, Order
+from backends.ports import Order
 from backends.registry import AdapterContext, build
-from backends.testing.controllers import ControllerContract, ended, released
+from backends.testing.controllers import ControllerContract, ended, reached, released
 from tests.live.ecs import CLUSTER, EcsLab
-from tests.live.moto import KEYS
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
 
 
 FAILING_HOOK = {
@@ -48,13 +41,6 @@ class Native:
     @property
     def service(self) -> str:
         return str(self.entry["service"])
-
-    async def until(self, operation: str, holds: Callable[[Operation], object]) -> Operation:
-        async with asyncio.timeout(60):
-            while not holds(found := await self.controller.operation(operation)):
-                assert found.open, found
-                await asyncio.sleep(0.05)
-        return found
 
     def update(self, tag: str) -> None:
         self.lab.ecs.update_service(
@@ -117,7 +103,7 @@ async def test_a_release_goes_through_its_stages_and_what_was_before_is_known(ma
     native = await make(strategy="CANARY", canaryConfiguration={"canaryPercent": 25, "canaryBakeTimeInMinutes": 1})
     there = await released(native.controller, "2.5.0")
     assert there.newest is not None
-    seen = await native.until(there.newest.id, lambda found: found.shares.get("candidate") == 25)
+    seen = await reached(native.controller, there.newest.id, lambda found: found.shares.get("candidate") == 25)
     assert (seen.stage, seen.step, seen.steps_total) == ("PRODUCTION_TRAFFIC_SHIFT", 7, 10)
     shown = await native.controller.deployment()
     assert shown.live == "mixed"
@@ -157,7 +143,7 @@ async def test_a_pause_says_when_it_ends_and_what_ecs_does_then(make: Make, acti
     assert (pause.level == "warning") == (action == "CONTINUE")
     there = await released(native.controller, "2.5.0")
     assert there.newest is not None
-    waiting = await native.until(there.newest.id, lambda found: found.pause)
+    waiting = await reached(native.controller, there.newest.id, lambda found: found.pause)
     assert waiting.pause is not None
     assert words in waiting.pause.words
     view = (await native.controller.observe()).view
@@ -171,10 +157,12 @@ async def test_a_promote_continues_the_shown_pause_and_no_other(make: Make) -> N
     native = await make(lifecycleHooks=[pausing(), pausing("POST_PRODUCTION_TRAFFIC_SHIFT")])
     there = await released(native.controller, "2.5.0")
     assert there.newest is not None
-    await native.until(there.newest.id, lambda found: found.pause)
+    await reached(native.controller, there.newest.id, lambda found: found.pause)
     waiting = await native.controller.observe()
     await native.controller.order(waiting, Order(order="promote", operation=there.newest.id), stamp="A:promote")
-    await native.until(there.newest.id, lambda found: found.pause and found.stage.startswith("POST_PRODUCTION"))
+    await reached(
+        native.controller, there.newest.id, lambda found: found.pause and found.stage.startswith("POST_PRODUCTION")
+    )
     with pytest.raises(BackendError) as caught:
         await native.controller.order(waiting, Order(order="promote", operation=there.newest.id), stamp="A:promote")
     assert caught.value.kind == "conflict"
@@ -212,7 +200,7 @@ async def test_an_alarm_takes_it_back_and_forbids_the_next(make: Make) -> None:
     watch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
     there = await released(native.controller, "2.5.0")
     assert there.newest is not None
-    await native.until(there.newest.id, lambda found: found.pause)
+    await reached(native.controller, there.newest.id, lambda found: found.pause)
     watch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
     over = await ended(native.controller, there.newest.id)
     assert (over.state, name in over.detail) == ("rolled_back", True)
