@@ -1,7 +1,7 @@
 """A service with its sides, and what is said of it before anything is moved."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct, field
 
@@ -19,6 +19,11 @@ class Finding(Struct, frozen=True, kw_only=True):
     text: str
     fix: str = ""
     overridable: bool = False
+
+    @classmethod
+    def block(cls, code: str, text: str, fix: str) -> Self:
+        """One that forbids, whoever asks."""
+        return cls(level="block", code=code, text=text, fix=fix)
 
 
 FAILING_PCT = 5.0

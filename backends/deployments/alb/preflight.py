@@ -48,13 +48,13 @@ def of_targets(
             continue
         name = color.upper()
         if group.problem:
-            found.append(_block("capacity", f"{name}: {group.problem}", "see why its targets can not be read"))
+            found.append(Finding.block("capacity", f"{name}: {group.problem}", "see why its targets can not be read"))
         elif not group.is_attached:
             text = f"{name}: no rule forwards to {group.place.name}, so AWS checks none of its targets"
-            found.append(_block("unattached", text, f"attach it at weight 0 first: {attach}"))
+            found.append(Finding.block("unattached", text, f"attach it at weight 0 first: {attach}"))
         elif group.healthy < min_healthy:
             text = f"{name} has {group.words}, and at least {min_healthy} are wanted (an ALB without any sends to all)"
-            found.append(_block("capacity", text, f"make {name} healthy first: see its targets"))
+            found.append(Finding.block("capacity", text, f"make {name} healthy first: see its targets"))
         elif group.healthy < carrying:
             text = f"{name} has {group.healthy} healthy targets, and {carrying} carry the traffic now"
             fix = f"bring {name} to {carrying} first"
@@ -93,7 +93,3 @@ def seconds_in(attributes: dict[str, str], key: str) -> int:
     """What an attribute of a target group says; 0 for nothing."""
     text = attributes.get(key, "")
     return int(text) if text.isdecimal() else 0
-
-
-def _block(code: str, text: str, fix: str) -> Finding:
-    return Finding(level="block", code=code, text=text, fix=fix)

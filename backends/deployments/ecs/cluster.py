@@ -120,7 +120,7 @@ def unfit(definition: Definition, container: str) -> Finding | None:
     try:
         must_have(definition, container)
     except BackendError as error:
-        return Finding(level="block", code="container", text=error.message, fix=error.fix)
+        return Finding.block("container", error.message, error.fix)
     return None
 
 

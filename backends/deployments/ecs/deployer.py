@@ -59,7 +59,7 @@ class EcsDeployer:
 
         Raises BackendError: `auth` naming the right that is missing, `not_found` for a missing service."""
         if problem := version_problem(version):
-            return [_block("version", problem, TAG_FIX)]
+            return [Finding.block("version", problem, TAG_FIX)]
         found = dict(zip(self._services, await self._cluster.services(*self._services.values()), strict=True))
         service = found[color]
         if bad := self._unfit(service, color):
@@ -70,7 +70,7 @@ class EcsDeployer:
         needed = max((each.desired_count for name, each in found.items() if name != color), default=0)
         if needed == 0 and service.desired_count == 0:
             text = f"both services are at 0: how large {color.upper()} must be is not known"
-            return [_block("scale", text, f"set the desired count of {service.service_name} first")]
+            return [Finding.block("scale", text, f"set the desired count of {service.service_name} first")]
         said = [Finding(level="ok", code="service", text=f"{service.service_name}: {_counts(service)}")]
         if len(service.deployments) > 1 or (service.primary and service.primary.rollout_state == "IN_PROGRESS"):
             text = f"a deployment of {service.service_name} is under way already: it is replaced"
@@ -265,19 +265,19 @@ class EcsDeployer:
         name, kind = service.service_name, service.deployment_controller.type
         if kind != "ECS":
             fits = f'type = "{_FITS[kind]}"' if _FITS.get(kind) else "a service of the controller ECS"
-            return _block("controller", f"service {name} is moved by {clean(kind, 40)}", fits)
+            return Finding.block("controller", f"service {name} is moved by {clean(kind, 40)}", fits)
         if service.strategy != "ROLLING":
             text = f"service {name} has the strategy {clean(service.strategy, 40)}: ECS moves its traffic itself"
-            return _block("strategy", text, 'type = "ecs-native"')
+            return Finding.block("strategy", text, 'type = "ecs-native"')
         if service.launch_type == "EXTERNAL":
-            return _block(
+            return Finding.block(
                 "launch-type", f"service {name} is EXTERNAL: no load balancer reaches its tasks", "Fargate, EC2"
             )
         groups = [each.target_group_arn for each in service.load_balancers]
         if self._groups[color] not in groups:
             behind = ", ".join(clean(short_of(arn.rpartition("/")[0]), 64) for arn in groups) or "no target group"
             text = f"service {name} is behind {behind}, not behind target_groups.{color}"
-            return _block("target-group", text, "correct `services` or `target_groups`")
+            return Finding.block("target-group", text, "correct `services` or `target_groups`")
         return None
 
     async def _scaling_findings(self, service: Service, color: str, needed: int) -> list[Finding]:
@@ -298,7 +298,3 @@ def _revision(service: Service) -> str:
 
 def _counts(service: Service) -> str:
     return f"{service.running_count} of {service.desired_count} running, {short_of(service.task_definition)}"
-
-
-def _block(code: str, text: str, fix: str) -> Finding:
-    return Finding(level="block", code=code, text=text, fix=fix)

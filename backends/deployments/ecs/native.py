@@ -105,7 +105,7 @@ class NativeController:
         if order.order != "release":
             return [who]
         if problem := version_problem(order.version):
-            return [who, Finding(level="block", code="version", text=problem, fix=TAG_FIX)]
+            return [who, Finding.block("version", problem, TAG_FIX)]
         seen = await self._reader.look()
         definition = await self._cluster.definition(self._from(seen))
         if bad := unfit(definition, seen.service.chosen(self._config.container)):

@@ -55,9 +55,11 @@ class KubernetesDeployer:
         """
         findings = [await check_rights(self._api, DEPLOY_RIGHTS)]
         if problem := version_problem(version):
-            return [*findings, _block("version", problem, TAG_FIX)]
+            return [*findings, Finding.block("version", problem, TAG_FIX)]
         workload, service = await self._read(color), await self._control.read()
-        problems = [_block("deployment", error.message, error.fix) for error in self._unfit(workload, service, color)]
+        problems = [
+            Finding.block("deployment", error.message, error.fix) for error in self._unfit(workload, service, color)
+        ]
         if problems:
             return findings + problems
         live = self._control.state(service).live
@@ -67,7 +69,7 @@ class KubernetesDeployer:
         findings += owners_by_mark(workload.metadata, f"Deployment {self._deployments[color]}", "its image")
         if needed == 0 and workload.spec.replicas == 0:
             text = f"both sides are scaled to zero: how large {color.upper()} must be is not known"
-            return [*findings, _block("scale", text, f"scale {self._deployments[color]} up first")]
+            return [*findings, Finding.block("scale", text, f"scale {self._deployments[color]} up first")]
         operations = self._patch(
             workload, image=self._image(workload, version), replicas=None, stamp="preflight", fence=0
         )
@@ -77,7 +79,7 @@ class KubernetesDeployer:
             if error.kind == "auth" or error.status is None or error.status >= 500:
                 raise
             text = f"the API server refuses the change: {error.message}"
-            return [*findings, _block("dry-run", text, "see what its admission wants")]
+            return [*findings, Finding.block("dry-run", text, "see what its admission wants")]
         return [*findings, Finding(level="ok", code="deployment", text=self._state(workload).detail)]
 
     async def deploy(
@@ -254,7 +256,3 @@ class KubernetesDeployer:
 
     async def _path(self, color: str) -> str:
         return await self._api.path("apps/v1", "deployments", self._deployments[color])
-
-
-def _block(code: str, text: str, fix: str) -> Finding:
-    return Finding(level="block", code=code, text=text, fix=fix)

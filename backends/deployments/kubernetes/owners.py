@@ -35,7 +35,7 @@ def ownership(service: Service, name: str, label: str) -> list[Finding]:
     metadata = service.metadata
     if metadata.annotation(_ROLLOUTS_MARK) or "rollouts-pod-template-hash" in (service.spec.selector or {}):
         text = f"Service {name} belongs to an Argo Rollouts Rollout, which writes its selector"
-        return [_block("owner", text, "drive the Rollout: promote or abort it")]
+        return [Finding.block("owner", text, "drive the Rollout: promote or abort it")]
     found: list[Finding] = []
     writers = selector_writers(service, label)
     owners = [manager for manager, operation in writers if operation == "Apply" or _owner_name(manager)]
@@ -59,7 +59,7 @@ def ownership(service: Service, name: str, label: str) -> list[Finding]:
     fence = metadata.annotation(FENCE)
     if fence and not fence.isdecimal():
         text = f'the annotation {FENCE} says "{clean(fence, 64)}": not written by this program'
-        found.append(_block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
+        found.append(Finding.block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
     return found
 
 
@@ -92,7 +92,3 @@ def _applied_color(metadata: Metadata, label: str) -> str:
 def _owner_name(manager: str) -> str:
     folded = manager.casefold()
     return next((word for part, word in _OWNERS.items() if part in folded), "")
-
-
-def _block(code: str, text: str, fix: str) -> Finding:
-    return Finding(level="block", code=code, text=text, fix=fix)

@@ -112,10 +112,12 @@ async def rehearsal(control: ServiceControl, to: str) -> Finding:
         await control.rehearse(to)
     except BackendError as error:
         if error.kind == "conflict" and error.status is None:
-            return _block("dry-run", error.message, error.fix)
+            return Finding.block("dry-run", error.message, error.fix)
         if error.kind == "auth" or error.status is None or error.status >= 500:
             raise
-        return _block("dry-run", f"the API server refuses the change: {error.message}", "see what its admission wants")
+        return Finding.block(
+            "dry-run", f"the API server refuses the change: {error.message}", "see what its admission wants"
+        )
     return Finding(level="ok", code="dry-run", text="the API server would take the change")
 
 
@@ -125,7 +127,7 @@ def capacity(gaining: list[Pod], losing: list[Pod], live: str, to: str) -> list[
     if ready == 0:
         why = waiting_words(gaining)
         text = f"no pod behind the new selector is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
-        return [_block("capacity", text, f"scale {to.upper()} up, and wait until it is ready")]
+        return [Finding.block("capacity", text, f"scale {to.upper()} up, and wait until it is ready")]
     if ready < needed:
         text = f"{to.upper()} has {ready} ready, {live.upper()} carries the traffic with {needed}"
         fix = f"scale {to.upper()} to {needed} first"
@@ -152,7 +154,3 @@ async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: s
             fix = f"raise maxReplicas of {name}"
             return [Finding(level="block", code="autoscaler", text=text, fix=fix, overridable=True)]
     return []
-
-
-def _block(code: str, text: str, fix: str) -> Finding:
-    return Finding(level="block", code=code, text=text, fix=fix)
