@@ -14,7 +14,6 @@ from backends.text import clean
 MARK, ACTION, FROM = "tealdeck:deploy", "tealdeck:action", "tealdeck:from"
 """Tags: on a service, what is put there and by which action; on a task definition, the action that made it, and the
 task definition that it was made from."""
-SHOWN_TASKS = 10
 # What AWS tells of a task definition, and takes from nobody.
 _READ_ONLY = frozenset(
     {"taskDefinitionArn", "revision", "status", "requiresAttributes", "compatibilities", "registeredAt",
