@@ -1,12 +1,14 @@
 """What the timeline hears of from several sides is told once: as it is now, as it was kept, as a check noted it."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from backends.models import Alert, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.kinds.timeline_event import Event
 
 _NEAR = timedelta(minutes=2)  # between two looks at the same thing
+_NOT_OVER = datetime.max.replace(tzinfo=UTC)
 _NOTED = {"pipelines": "run", "quality": "quality", "alerts": "alert", "deployments": "service"}
 
 
@@ -16,14 +18,14 @@ def told_once(events: Sequence[Event], items: Iterable[Item]) -> list[Event]:
     now = {item.ref for item in items if isinstance(item, Alert)}
     now |= {event.item.ref for event in events if isinstance(event.item, PipelineRun | QualityScore)}
     recovered = {event.at for event in events if isinstance(event.item, PipelineRun) and event.health == "ok"}
-    kept: list[TimelineEvent] = []
+    kept = _Kept()
     found = []
     for event in sorted(events, key=_order):
         item = event.item
         if isinstance(item, TimelineEvent) and item.subject:
-            if any(_tells(other, item) for other in kept):
+            if kept.tells(item):
                 continue
-            kept.append(item)
+            kept.add(item)
             if _is_so_now(item, now, recovered):
                 continue
         found.append(event)
@@ -40,14 +42,37 @@ def _is_so_now(item: TimelineEvent, now: set[str], recovered: set[datetime]) -> 
     return item.ref in now and (item.going_on or item.kind == "run")
 
 
-def _tells(other: TimelineEvent, item: TimelineEvent) -> bool:
-    """Whether `other` tells the same as `item`, which is no older or was only noted."""
-    if item.kind == "note":
-        kind = _NOTED.get(item.subject, "check")
-        return other.kind == kind and (kind != "check" or other.subject == item.subject) and _covers(other, item.at)
-    same = (other.kind, other.subject, other.over) == (item.kind, item.subject, item.over)
-    return same and item.kind == "alert" and not item.over and other.health == item.health and _covers(other, item.at)
+class _Kept:
+    """What is told, in the order of `_order`, by what could tell it once more: thousands may lie within a day."""
+
+    def __init__(self) -> None:
+        self._of: defaultdict[tuple[str, str], list[TimelineEvent]] = defaultdict(list)
+        self._longest: dict[tuple[str, str], TimelineEvent] = {}  # of the alerts of one subject and health
+
+    def add(self, item: TimelineEvent) -> None:
+        """What comes later may be told by it."""
+        for subject in (item.subject, ""):
+            self._of[item.kind, subject].append(item)
+        if _fires(item):
+            last = self._longest.setdefault((item.subject, item.health), item)
+            self._longest[item.subject, item.health] = max(last, item, key=_end)
+
+    def tells(self, item: TimelineEvent) -> bool:
+        """Whether one of them tells the same as `item`, which is no older or was only noted."""
+        if item.kind == "note":
+            kind = _NOTED.get(item.subject, "check")
+            return any(_covers(other, item.at) for other in self._of[kind, item.subject if kind == "check" else ""])
+        last = self._longest.get((item.subject, item.health)) if _fires(item) else None
+        return last is not None and _covers(last, item.at)
+
+
+def _fires(item: TimelineEvent) -> bool:
+    return item.kind == "alert" and not item.over
+
+
+def _end(item: TimelineEvent) -> datetime:
+    return _NOT_OVER if item.going_on else item.until or item.at
 
 
 def _covers(other: TimelineEvent, at: datetime) -> bool:
-    return other.at - _NEAR <= at and (other.going_on or at <= (other.until or other.at) + _NEAR)
+    return other.at - _NEAR <= at and (other.going_on or at <= _end(other) + _NEAR)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from backends.models import TimelineEvent
 from backends.ports import Point, Series
 from console.reading.history import of_metrics, of_notes
 from console.reading.told_episodes import of_episodes
+from panels.kinds import timeline_once
 from panels.kinds.timeline import events
 from panels.kinds.timeline_event import Event
 from tests.actions.journal.test_episodes import at, episode
@@ -124,3 +126,11 @@ def test_what_was_forgotten_is_said_and_no_more_than_that() -> None:
 
 def test_what_another_wrote_into_the_journal_is_words_only() -> None:
     assert "\x1b" not in told(episode(text="\x1b[31mDown\nfiring"))[0]
+
+
+def test_of_a_flapping_day_no_episode_is_compared_with_all_others() -> None:
+    flapping = [episode(minute, minute + 0.1, seen_at=at(minute + 0.1)) for minute in range(-400, 0, 4)]
+    with mock.patch.object(timeline_once, "_covers", wraps=timeline_once._covers) as covers:
+        found = timeline(*flapping, since=-400)
+    assert len(found) == 2 * len(flapping)
+    assert covers.call_count <= len(found)
