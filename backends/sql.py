@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from backends.errors import BackendError, ErrorKind
+from backends.imports import import_in_turn
 from backends.paths import path_of
 from backends.redaction import quoted
 from backends.settings import Secret, reveal
@@ -154,6 +155,7 @@ class Database:
             raise self._error("timeout", f"no answer in {self._timeout_s:g} s") from None
 
     def _create_engine(self, url: str) -> None:
+        import_in_turn("sqlalchemy")
         import sqlalchemy as sa
 
         with self._opening:

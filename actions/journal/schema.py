@@ -19,6 +19,7 @@ from actions.journal.errors import JournalNewer, how_to_move_away, journal_error
 from actions.journal.location import FILE_NAME, JournalLocation
 from actions.journal.tables import OLDEST_SERVED, SCHEMA_VERSION
 from backends.errors import BackendError
+from backends.imports import import_in_turn
 from backends.text import clean
 
 _ALEMBIC = threading.Lock()  # its context is one of the process
@@ -134,6 +135,7 @@ def _ready(engine: Engine, location: JournalLocation) -> _Found:
 
 def _bring_up_to_date(engine: Engine, location: JournalLocation) -> _Found:
     """One process at a time: the others wait, and find it done. All of it, or nothing."""
+    import_in_turn("alembic.command", "alembic.config")
     from alembic import command
     from alembic.config import Config
 

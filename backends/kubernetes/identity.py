@@ -22,6 +22,7 @@ from backends.environment import without_secrets
 from backends.errors import BackendError
 from backends.files import read_regular
 from backends.http import decode_json
+from backends.imports import import_in_turn
 from backends.kubernetes.kubeconfig import Access, Exec, User
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.paths import path_of
@@ -225,6 +226,7 @@ def _exec_info(plugin: Exec, access: Access) -> dict[str, Any]:
 
 def _ask_library(access: Access) -> Identity:
     """`auth-provider` (OIDC, GCP), which kubectl has dropped and the client library still refreshes."""
+    import_in_turn("kubernetes.client", "kubernetes.config")
     from kubernetes import client, config
 
     settings = client.Configuration()

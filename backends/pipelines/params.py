@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from backends.imports import import_in_turn
 from backends.ports import PipelineInfo, PipelineParam
 from backends.text import clean, counted
 
@@ -87,6 +88,7 @@ def _misfit(param: PipelineParam, value: Any) -> str:
 
 
 def _error(schema: dict[str, Any], value: Any) -> "ValidationError | None":
+    import_in_turn("jsonschema")
     from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 

@@ -22,6 +22,7 @@ from backends.checks.findings import Findings, Limits, critical
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.checks.postgres.queries import ARCHIVER, BLOCKED, FOLLOWERS, FOLLOWING, SERVER
 from backends.errors import BackendError
+from backends.imports import import_in_turn
 from backends.models import CheckResult
 from backends.redaction import quoted
 from backends.registry import AdapterContext
@@ -127,6 +128,7 @@ class PostgresCheck:
         if separator and scheme.partition("+")[0] in ("postgresql", "postgres"):
             url = f"postgresql://{rest}"  # also as SQLAlchemy writes it: postgresql+psycopg://
         try:
+            import_in_turn("psycopg.conninfo")
             import psycopg.conninfo
         except ImportError as error:
             missing = error.name or "psycopg"

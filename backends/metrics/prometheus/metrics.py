@@ -25,6 +25,7 @@ from msgspec import Struct
 
 from backends.credentials import ServerAccess
 from backends.errors import BackendError
+from backends.imports import import_in_turn
 from backends.metrics.prometheus.api import REFUSED_QUERY, Access, PrometheusApi, refuse_bad_server
 from backends.metrics.prometheus.wire import READ_TYPES, QueryData, samples_of
 from backends.metrics.promql import metric_names
@@ -168,6 +169,7 @@ def _read_range(
     deadline: float,
 ) -> tuple[list[Series], tuple[str, ...]]:
     try:
+        import_in_turn("backends.metrics.prometheus.range")
         from backends.metrics.prometheus.range import RangeQuery, read_range
     except ImportError as error:
         raise BackendError(
