@@ -87,7 +87,8 @@ class Proof:
             if seen is not None and not seen.reached and not await self._nothing_is_behind():
                 also.append(f"the load balancer can not be reached: {seen.error}")
             return Sample("all down", "; and ".join([down, *also])) if also else Sample("down", down)
-        return self._answered(weights, color, health, seen)
+        sample = self._answered(weights, color, health, seen)
+        return Sample("unseen", found.pending) if sample.seen == "good" and found.pending else sample
 
     async def _nothing_is_behind(self) -> bool:
         """Whether that is why the load balancer refuses: one that only forwards connections, as a Kubernetes Service,

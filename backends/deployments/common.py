@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_COLORS = ("blue", "green")
-_NAMING_SIDES = ("deployments", "servers", "target_groups")
+_NAMING_SIDES = ("deployments", "servers", "target_groups", "subsets", "services")
 HEALTH_TIMEOUT_S = 3.0
 SLOW_S = 0.5
 PROBE_TIMEOUT_S = 2.0

@@ -71,11 +71,11 @@ class KubernetesApi:
         """That of the config, else that of the context."""
         return self._namespace or (await self.access()).namespace or "default"
 
-    async def path(self, group: str, *parts: str) -> str:
+    async def path(self, group: str, *parts: str, namespace: str = "") -> str:
         """`/api/v1/namespaces/NS/services/NAME` for ("v1", "services", "NAME"); ("apps/v1", …) is under `/apis`."""
         root = f"/api/{group}" if "/" not in group else f"/apis/{group}"
         tail = "/".join(quote(part, safe="") for part in parts)
-        return f"{root}/namespaces/{quote(await self.namespace(), safe='')}/{tail}"
+        return f"{root}/namespaces/{quote(namespace or await self.namespace(), safe='')}/{tail}"
 
     async def get(self, path: str, shape: type[T], *, params: Mapping[str, Any] | None = None) -> T:
         """Retried while it may pass, within 10 s. Raises BackendError."""

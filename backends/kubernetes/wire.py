@@ -37,6 +37,7 @@ class Metadata(Struct, rename="camel"):
     """Of any object."""
 
     name: str = ""
+    namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
@@ -92,14 +93,47 @@ class Service(Struct):
     spec: ServiceSpec
 
 
+class CustomObject(Struct):
+    """Of a kind that was added to the cluster; what is in it is for who knows the kind."""
+
+    metadata: Metadata
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] | None = None
+
+
+class ServedVersion(Struct):
+    """Of a group."""
+
+    version: str
+
+
+class ServedGroup(Struct):
+    """`/apis/GROUP`."""
+
+    versions: list[ServedVersion] | None = None
+
+
+class ServedResource(Struct):
+    """One kind of a version of a group."""
+
+    name: str
+
+
+class ServedResources(Struct):
+    """`/apis/GROUP/VERSION`."""
+
+    resources: list[ServedResource] | None = None
+
+
 class Condition(Struct, rename="camel"):
-    """Of a pod or a Deployment."""
+    """Of a pod, a Deployment or a route."""
 
     type: str
     status: str = ""
     reason: str = ""
     message: str = ""
     last_update_time: datetime | None = None
+    observed_generation: int = 0
 
 
 class StateReason(Struct, rename="camel"):

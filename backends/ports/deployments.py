@@ -24,7 +24,8 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     with all traffic there.
     `over`: of an `expected`: a way back, which writes over what was edited, and goes without its mark where that is
     refused. `parts`: of an object of several (rules, nodes) that differ, the weights of each by its name: `weights` is
-    the mean of them then. `back_to`: of an `expected`: what each part gets instead of the mean.
+    the mean of them then. `back_to`: of an `expected`: what each part gets instead of the mean. `pending`: what has not
+    taken it over yet, or refuses to, in words: it is no proof that requests go there.
     """
 
     weights: dict[str, int]
@@ -40,6 +41,7 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     anew: dict[str, str] = {}
     parts: dict[str, dict[str, int]] = {}
     back_to: dict[str, dict[str, int]] = {}
+    pending: str = ""
 
     @property
     def live(self) -> str:

@@ -1,5 +1,6 @@
-"""One Service with its pods behind the part of the Kubernetes API that the adapters use, for faults that a real server
-cannot be made to have: an answer that is lost after the write, a write that is applied late.
+"""One object that moves traffic, a Service or a route, with its pods behind the part of the Kubernetes API that the
+adapters use, for faults that a real server cannot be made to have: an answer that is lost after the write, a write that
+is applied late.
 """
 
 import asyncio
@@ -44,9 +45,11 @@ class FakeKubernetes(FaultyServer):
     """`async with FakeKubernetes() as server`; `server.kubeconfig(tmp_path)` is how to reach it.
 
     `write_faults`: for each of the next patches a key of `FAULTS`, or empty; `commits`: whether a patch with a fault is
-    applied before it. `late_s`: it is applied so long after. `applied`: the patches that were.
+    applied before it. `late_s`: it is applied so long after. `applied`: the patches that were. `service` is the
+    object at `at`, whatever it is.
     """
 
+    at: str = SERVICE
     service: dict[str, Any] = field(default_factory=new_service)
     objects: dict[str, tuple[int, Any]] = field(default_factory=dict)
     write_faults: list[str] = field(default_factory=list)
@@ -77,9 +80,9 @@ class FakeKubernetes(FaultyServer):
         path = unquote(urlsplit(request.target).path)
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             await self._say(writer, 401, _status("Unauthorized"))
-        elif path == SERVICE and request.method == "PATCH":
+        elif path == self.at and request.method == "PATCH":
             await self._patch(writer, request)
-        elif path == SERVICE:
+        elif path == self.at:
             await self._say(writer, 200, self.service)
         elif path in self.objects:
             await self._say(writer, *self.objects[path])
@@ -116,6 +119,8 @@ class FakeKubernetes(FaultyServer):
 
     def _store(self, made: dict[str, Any], operations: Any) -> None:
         made["metadata"]["resourceVersion"] = str(int(made["metadata"]["resourceVersion"]) + 1)
+        if "generation" in made["metadata"] and made["spec"] != self.service["spec"]:
+            made["metadata"]["generation"] += 1
         self.service = made
         self.applied.append(operations)
 
@@ -129,16 +134,24 @@ def _status(message: str) -> dict[str, Any]:
 
 def apply(document: dict[str, Any], operations: Any) -> dict[str, Any]:
     """`test`, `add` and `replace` of RFC 6902. Raises PatchError."""
+
+    def has(target: Any, last: Any) -> bool:
+        return last < len(target) if isinstance(target, list) else last in target
+
     made = copy.deepcopy(document)
     for one in operations:
         *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in one["path"].split("/")[1:]]
         target: Any = made
         for part in parents:
             target = target[int(part) if isinstance(target, list) else part]
+        if last == "-":
+            target.append(one["value"])
+            continue
+        last = int(last) if isinstance(target, list) else last
         if one["op"] == "test":
-            if target.get(last) != one["value"]:
+            if not has(target, last) or target[last] != one["value"]:
                 raise PatchError(one["path"])
-        elif one["op"] == "replace" and last not in target:
+        elif one["op"] == "replace" and not has(target, last):
             raise PatchError(one["path"])
         else:
             target[last] = one["value"]

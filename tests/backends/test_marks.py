@@ -12,7 +12,8 @@ import pytest
 from msgspec import Struct
 
 from backends.deployments.haproxy.state import Mark
-from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, ServiceControl
+from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, Control
+from backends.deployments.kubernetes.selector import ServiceSelector
 from backends.deployments.nginx import include
 from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
 from backends.kubernetes.wire import Metadata, Service, ServiceSpec
@@ -117,10 +118,10 @@ def test_the_annotations_of_a_service(more: dict[str, str], journal: str, ended:
     annotations = {OP: "A:shift", FENCE: "7", **more}
     metadata = Metadata(name="s", uid="u", resource_version="1", annotations=annotations)
     service = Service(metadata=metadata, spec=ServiceSpec(selector={"color": "green"}))
-    control = ServiceControl(None, "s", "color", COLORS)  # type: ignore[arg-type]
+    control = Control(None, ServiceSelector(None, "s", "color", COLORS))  # type: ignore[arg-type]
     found = control.state(service)
     assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, ended)
-    patch = control.patch(service, "blue", stamp="C:shift", fence=1, journal="j2")
+    patch = control.patch(service, {"blue": 100, "green": 0}, stamp="C:shift", fence=1, journal="j2")
     written = {each["path"].rpartition("~1")[2]: each["value"] for each in patch if each["op"] == "add"}
     assert written == {"fence": "1", "op": "C:shift", "journal": "j2"}
 
@@ -168,7 +169,7 @@ def test_a_fence_that_is_no_number_is_told(fence: str, odd: bool) -> None:
     service = Service(
         metadata=Metadata(name="s", annotations={FENCE: fence, OP: "A:shift"}), spec=ServiceSpec(selector={"c": "blue"})
     )
-    found = ServiceControl(None, "s", "c", COLORS).state(service)  # type: ignore[arg-type]
+    found = Control(None, ServiceSelector(None, "s", "c", COLORS)).state(service)  # type: ignore[arg-type]
     assert (bool(found.odd_mark), found.fence) == (odd, 0 if odd else 7)
 
 

@@ -22,6 +22,7 @@ class AlbBench:
     name = "alb"
     service = "analytics"
     edited_node_by_node = True
+    deploys_by_command = True
 
     def __init__(self, colors: TwoColors, under: alb.Bench, relay: Relay, http: Http) -> None:
         self._colors, self._under, self.relay = colors, under, relay

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.live.haproxy import Haproxy, haproxy
 from tests.live.kubernetes import Cluster, Namespace, answering, cluster, namespace
 from tests.live.nginx import Nginx, nginx
 from tests.live.process import run, until
+from tests.live.routes import routed
 from tests.two_colors import COLORS, TwoColors
 
 SHORTENED = 3000
@@ -110,6 +112,7 @@ class FileBench:
     name = "file-switch"
     service = "analytics"
     edited_node_by_node = False
+    deploys_by_command = True
 
     def __init__(self, colors: TwoColors, relay: Relay, http: Http) -> None:
         self._colors, self.relay = colors, relay
@@ -189,6 +192,7 @@ class HaproxyBench:
     service = "analytics"
     # An edit of two nodes is two writes; one of ours in the same moment can leave a node to each (as writer.py says).
     edited_node_by_node = True
+    deploys_by_command = True
 
     def __init__(self, colors: TwoColors, nodes: list[Haproxy], relay: Relay, http: Http) -> None:
         self._colors, self._nodes, self.relay = colors, nodes, relay
@@ -260,6 +264,7 @@ class NginxBench:
     name = "nginx"
     service = "analytics"
     edited_node_by_node = False
+    deploys_by_command = True
 
     def __init__(self, colors: TwoColors, server: Nginx, relay: Relay, http: Http) -> None:
         self._colors, self._server, self.relay = colors, server, relay
@@ -317,31 +322,31 @@ async def nginx_bench(directory: Path) -> AsyncIterator[Bench]:
 
 
 class KubernetesBench:
-    """A Service with two Deployments in a namespace of a real control plane."""
+    """Two Deployments in a namespace of a real control plane, behind a Service or a route."""
 
-    name = "kubernetes"
     service = "analytics"
     edited_node_by_node = False
+    deploys_by_command = False
 
     def __init__(self, space: Namespace, directory: Path, relay: Relay, http: Http) -> None:
         self._space, self.relay = space, relay
+        self.name = space.kind
         self.directory = directory
         self.url = space.url(path="/work")
         config = space.config(**eventful(relay))
         self.targets = ConfiguredTargets(self.name, self.service, config, directory, http)
 
     async def reset(self) -> None:
-        """A Service that nobody has written, 2.4.0 on both sides, all ready."""
+        """A Service or a route that nobody has written, 2.4.0 on both sides, all ready."""
         await asyncio.to_thread(self._space.reset)
 
     async def weights(self) -> dict[str, int]:
-        """What the selector says."""
-        live = await asyncio.to_thread(self._space.color)
-        return {color: 100 if color == live else 0 for color in COLORS}
+        """What the selector or the rule says."""
+        return await asyncio.to_thread(self._space.weights)
 
     async def edit(self, weights: dict[str, int]) -> None:
-        """By hand: it can not split."""
-        await asyncio.to_thread(self._space.select, max(weights, key=lambda color: weights[color]))
+        """By hand; a selector can not split."""
+        await asyncio.to_thread(self._space.meddle, weights)
 
     async def fail(self, color: str) -> None:
         """All its pods are gone."""
@@ -355,9 +360,9 @@ class KubernetesBench:
 
 
 @contextlib.asynccontextmanager
-async def over_kubernetes(cluster: Cluster, directory: Path) -> AsyncIterator[Bench]:
+async def over_kubernetes(cluster: Cluster, directory: Path, kind: str = "kubernetes") -> AsyncIterator[Bench]:
     """`KubernetesBench` in a namespace of its own."""
-    with namespace(cluster) as space:
+    with namespace(cluster) if kind == "kubernetes" else routed(cluster, kind) as space:
         async with (
             Relay(space.url()) as relay,
             opened(lambda http: KubernetesBench(space, directory, relay, http)) as bench,
@@ -366,10 +371,10 @@ async def over_kubernetes(cluster: Cluster, directory: Path) -> AsyncIterator[Be
 
 
 @contextlib.asynccontextmanager
-async def kubernetes_bench(directory: Path) -> AsyncIterator[Bench]:
+async def kubernetes_bench(directory: Path, kind: str = "kubernetes") -> AsyncIterator[Bench]:
     """The same on the control plane of the environment, else on one of its own."""
     with cluster(directory / "kube") as found:
-        async with over_kubernetes(found, directory) as bench:
+        async with over_kubernetes(found, directory, kind) as bench:
             yield bench
 
 
@@ -387,5 +392,7 @@ BENCHES: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
     "haproxy": haproxy_bench,
     "nginx": nginx_bench,
     "kubernetes": kubernetes_bench,
+    "gateway-api": partial(kubernetes_bench, kind="gateway-api"),
+    "istio": partial(kubernetes_bench, kind="istio"),
     "alb": alb_bench,
 }

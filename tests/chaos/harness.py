@@ -49,6 +49,7 @@ class Bench(Protocol):
     name: str
     service: str
     edited_node_by_node: bool
+    deploys_by_command: bool
     url: str
     directory: Path
     relay: Relay

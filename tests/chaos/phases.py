@@ -116,7 +116,7 @@ async def dead(stage: Stage, chance: random.Random) -> Outcome:
 async def _phase(stage: Stage, chance: random.Random, phases: tuple[str, ...]) -> str:
     """One that this switch has."""
     phase = chance.choice(phases)
-    if (phase == "deploy" and stage.bench.name == "kubernetes") or (phase == "stage" and not await stage.splits()):
+    if (phase == "deploy" and not stage.bench.deploys_by_command) or (phase == "stage" and not await stage.splits()):
         return "verify"
     return phase
 

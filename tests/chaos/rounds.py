@@ -36,8 +36,7 @@ async def killed(stage: Stage, chance: random.Random) -> Outcome:
 
 async def orphaned_command(stage: Stage, chance: random.Random) -> Outcome:
     """The runner dies while its command works. Whoever takes over ends the command first, so nothing comes late."""
-    deploys = stage.bench.name != "kubernetes"
-    what = "deploy" if deploys and chance.random() < 0.7 else "smoke"
+    what = "deploy" if stage.bench.deploys_by_command and chance.random() < 0.7 else "smoke"
     rescue = chance.choice(RESCUES)
     await stage.cleared()
     stage.touch(f"slow-{what}")

@@ -59,11 +59,13 @@ class Api:
 
 
 class Cluster:
-    """An API server that runs. `metrics_url` counts the requests of all pods; empty where nobody does."""
+    """An API server that runs. `metrics_url` counts the requests of all pods; empty where nobody does. `routes`:
+    whether it has the custom resources that route, and a data plane for them."""
 
-    def __init__(self, kubeconfig: Path, metrics_url: str) -> None:
+    def __init__(self, kubeconfig: Path, metrics_url: str, *, routes: bool) -> None:
         self.kubeconfig = kubeconfig
         self.metrics_url = metrics_url
+        self.routes = routes
         self.admin = Api(kubeconfig)
 
     def as_user(self, name: str) -> Path:
@@ -76,6 +78,8 @@ class Cluster:
 
 class Namespace:
     """Service `analytics` over Deployments `analytics-blue` and `analytics-green`, all traffic on blue."""
+
+    kind = "kubernetes"  # the type of the entry
 
     def __init__(self, cluster: Cluster, *, replicas: int = 2) -> None:
         self.cluster = cluster
@@ -104,8 +108,11 @@ class Namespace:
         for color in COLORS:
             self.api.call("POST", self.apps, self._deployment(color))
             self.add_service(f"analytics-{color}", {"app": "analytics", "color": color})
-        self.add_service("analytics", {"app": "analytics", "color": "blue"})
+        self._create_control()
         self.settle()
+
+    def _create_control(self) -> None:
+        self.add_service("analytics", {"app": "analytics", "color": "blue"})
 
     def delete(self) -> None:
         self.api.call("DELETE", f"/api/v1/namespaces/{self.name}")
@@ -150,6 +157,18 @@ class Namespace:
     def select(self, color: str | None, manager: str = "kubectl-edit") -> None:
         """Edit the selector; None takes the key away."""
         self.api.merge(self.service, {"spec": {"selector": {"color": color}}}, manager)
+
+    def weights(self) -> dict[str, int]:
+        live = self.color()
+        return {color: 100 if color == live else 0 for color in COLORS}
+
+    def weigh(self, weights: dict[str, int]) -> None:
+        """All to the color that has most: a selector can not split."""
+        self.select(max(weights, key=lambda color: weights[color]))
+
+    def meddle(self, weights: dict[str, int]) -> None:
+        """The same: a Service says nothing of when that is in force."""
+        self.weigh(weights)
 
     def set_image(self, color: str, tag: str) -> None:
         container = {"name": "analytics", "image": f"{IMAGE}:{tag}"}
@@ -221,12 +240,19 @@ class Namespace:
 
     def reset(self) -> None:
         """As it was created; quick where nothing was changed."""
+        self._reset_sides()
+        self._reset_control()
+        self.settle()
+
+    def _reset_sides(self) -> None:
         for color in COLORS:
             if self.tag(color) != "2.4.0":
                 self.set_image(color, "2.4.0")
             found = self.api.call("GET", f"{self.apps}/analytics-{color}")
             if found["spec"]["replicas"] != self.replicas or found["spec"].get("paused"):
                 self.api.merge(f"{self.apps}/analytics-{color}", {"spec": {"replicas": self.replicas, "paused": None}})
+
+    def _reset_control(self) -> None:
         service = self.get_service()
         managers = {entry["manager"] for entry in service["metadata"].get("managedFields", [])}
         selector = {"app": "analytics", "color": "blue"}
@@ -234,7 +260,6 @@ class Namespace:
         if not pristine or service["metadata"].get("annotations") or service["metadata"].get("labels"):
             self.api.call("DELETE", self.service)
             self.add_service("analytics", selector)
-        self.settle()
 
     def _deployment(self, color: str) -> dict[str, Any]:
         labels = {"app": "analytics", "color": color}
@@ -267,15 +292,16 @@ def cluster(directory: Path) -> Iterator[Cluster]:
     """The one that runs, else one that is started, and ended at the end of the block."""
     given = os.environ.get("TEAL_TEST_KUBECONFIG")
     if given:
-        yield Cluster(Path(given), os.environ.get("TEAL_TEST_KUBE_METRICS", ""))
+        routes = bool(os.environ.get("TEAL_TEST_GATEWAY"))
+        yield Cluster(Path(given), os.environ.get("TEAL_TEST_KUBE_METRICS", ""), routes=routes)
         return
     scripts = Path(os.environ.get("TEAL_KUBE_DIR") or Path(__file__).parents[2].parent / "shared/kube")
     if not (scripts / "up").exists():
         missing(f"no cluster in TEAL_TEST_KUBECONFIG, and no {scripts}/up")
     if accepts(CONTROLLER_PORT):
         missing(f"another control plane has port {CONTROLLER_PORT}, and is not named in TEAL_TEST_KUBECONFIG")
-    api, etcd, node = free_port(), free_port(), free_port()
-    ports = {"KUBE_PORT": str(api), "KUBE_ETCD_PORT": str(etcd), "KUBE_SIM_PORT": str(node)}
+    names = ("KUBE_PORT", "KUBE_ETCD_PORT", "KUBE_SIM_PORT", "KUBE_GATEWAY_PORT", "KUBE_ARGOCD_PORT")
+    ports = {name: str(free_port()) for name in names} | {"KUBE_CRDS": "1"}
     log = directory / "up.log"
     try:
         with log.open("wb") as output:
@@ -283,7 +309,7 @@ def cluster(directory: Path) -> Iterator[Cluster]:
                 [scripts / "up", directory], env={**os.environ, **ports}, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, timeout=300, check=True,
             )  # fmt: skip
-        yield Cluster(directory / "kubeconfig", f"http://127.0.0.1:{node}/metrics")
+        yield Cluster(directory / "kubeconfig", f"http://127.0.0.1:{ports['KUBE_SIM_PORT']}/metrics", routes=True)
     finally:
         subprocess.run([scripts / "down", directory], check=False, timeout=60)
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from backends.deployments.switch_format import percent
+from backends.deployments.unclear import Unclear as Unclear
 from backends.text import clean
 
 Action = dict[str, Any]
@@ -24,14 +25,6 @@ KNOWN = frozenset(
 def unknown_type(actions: list[Action]) -> str:
     """The first type that is not known here; empty where all are."""
     return next((clean(str(a.get("Type")), 60) for a in actions if a.get("Type") not in KNOWN), "")
-
-
-class Unclear(ValueError):
-    """Nobody can tell the shares: why, and in `fix` what to do."""
-
-    def __init__(self, why: str, fix: str) -> None:
-        super().__init__(why)
-        self.fix = fix
 
 
 def shares_in(actions: list[Action], groups: dict[str, str]) -> dict[str, int]:

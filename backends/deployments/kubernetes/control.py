@@ -1,19 +1,23 @@
-"""The selector of a Service as the switch: what it says, and the one patch that moves it.
+"""One object of the API that moves traffic: what it says, and the one patch that makes it say another thing.
 
 All of a JSON patch is applied in one write of the object or not at all, so its `test` operations are the
-compare-and-swap, and the selector, the fence and the stamp cannot come apart.
+compare-and-swap, and what moves the traffic, the fence and the stamp cannot come apart.
 """
 
 import asyncio
 import hashlib
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct
 
+from backends.deployments.kubernetes.sides import Chosen, Sides
+from backends.deployments.sides import shares_words
 from backends.deployments.switch_format import fence_of, refuse_older_fence
 from backends.errors import BackendError
-from backends.kubernetes.api import FIELD_MANAGER, KubernetesApi
-from backends.kubernetes.wire import Service
+from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.wire import Metadata
+from backends.models import Finding, TruthLayer
 from backends.ports import SwitchState
 from backends.text import clean
 
@@ -24,52 +28,139 @@ ENDED = "tealdeck.io/ended"  # the OP of an action that is over
 SENDS = 3
 READ_AGAIN_S = 0.3
 _REFUSED_BUT_MAY_PASS = frozenset({409, 422, 429})
+Operation = dict[str, Any]
+Weights = dict[str, int]
 
 
-class ServiceControl:
-    """One Service whose selector has the color under `label`."""
+class HasMetadata(Protocol):
+    """Any object of the API."""
 
-    def __init__(self, api: KubernetesApi, name: str, label: str, colors: tuple[str, ...]) -> None:
-        self._api = api
-        self._name = name
-        self._label = label
-        self._colors = colors
+    metadata: Metadata
 
-    async def read(self) -> Service:
+
+T = TypeVar("T", bound=HasMetadata)
+
+
+class Shares(Struct, frozen=True, kw_only=True):
+    """What an object says of traffic, by `SwitchState`'s rules: `weights` is empty where nobody can tell, and `detail`
+    says why, what to do on a line of its own."""
+
+    weights: Weights
+    detail: str = ""
+    parts: dict[str, Weights] = {}
+    pending: str = ""
+
+
+class ControlObject(Protocol[T]):
+    """A kind of object that moves traffic, which one it is, and what carries each color behind it.
+
+    words: `Service analytics`. kind: as kubectl takes it. can_split: whether it has shares between 0 and 100 percent.
+    rights: (verb, group, resource) that a switch needs. chooses: the keys of the config that say which pods are whose.
+    behind: what carries a color that gains and one that loses, in words. unread: the code of a finding that it can not
+    be read.
+    """
+
+    words: str
+    name: str
+    kind: str
+    can_split: bool
+    chooses: str
+    behind: tuple[str, str]
+    unread: str
+
+    @property
+    def rights(self) -> tuple[tuple[str, str, str], ...]:
+        """As above."""
+
+    async def path(self) -> str:
+        """Of the object in the API."""
+
+    async def read(self) -> T:
         """The object now. Raises BackendError."""
-        return await self._api.get(await self._path(), Service)
 
-    def state(self, service: Service) -> SwitchState:
-        """The weights; empty with the reason where the selector names no single color."""
-        revision = _revision(service)
-        stamp, fence = service.metadata.annotation(OP), service.metadata.annotation(FENCE)
-        selector = service.spec.selector or {}
-        color = selector.get(self._label)
-        detail = ""
-        if service.spec.type == "ExternalName":
-            detail = "it is of type ExternalName: its selector chooses nothing"
-        elif not selector:
-            detail = "its selector is empty: it chooses no pods"
-        elif color is None:
-            detail = f'its selector has no "{self._label}": pods of every color match'
-        elif color not in self._colors:
-            detail = f"its selector says {self._label}={clean(color, 64)}, which is no color here"
+    def shares(self, found: T) -> Shares:
+        """What it says."""
+
+    def revision(self, found: T) -> list[Any]:
+        """What a write of it by anybody changes, besides the marks."""
+
+    def tests(self, found: T) -> list[Operation]:
+        """That what moves the traffic is as it was read."""
+
+    def change(self, found: T, weights: Weights, back_to: dict[str, Weights]) -> list[Operation]:
+        """To `weights`, or each part of it to its own."""
+
+    def by_hand(self, found: T | None, weights: Weights) -> list[Operation]:
+        """The same for a person to send; nothing where that can not be said without having read it."""
+
+    def says(self, state: SwitchState) -> str:
+        """What it says of traffic, in words."""
+
+    def moves(self, before: SwitchState, to: str) -> str:
+        """What of it changes, in words: `selector color: blue → green`."""
+
+    async def chosen(self, found: T, color: str) -> Chosen:
+        """What carries `color`. Raises BackendError where nothing can."""
+
+    async def endpoints(self, found: T, sides: Sides, weights: Weights) -> TruthLayer:
+        """What is behind it. Never raises."""
+
+    async def ready(self, sides: Sides, chosen: Chosen) -> int:
+        """How many would take the requests of a color at once. Raises BackendError."""
+
+    async def before_write(self, found: T, gaining: tuple[str, ...]) -> None:
+        """What has to be waited for. Raises BackendError."""
+
+    async def findings(self, found: T, sides: Sides, behind: dict[str, Chosen]) -> list[Finding]:
+        """What of it is to be known before it is written. Raises BackendError."""
+
+
+class Control(Generic[T]):
+    """Compare and swap of one control object, with the marks of who wrote it. `last`: as it was read last."""
+
+    def __init__(self, api: KubernetesApi, of: ControlObject[T]) -> None:
+        self._api = api
+        self._of = of
+        self.last: T | None = None
+
+    async def read(self) -> T:
+        """The object now. Raises BackendError."""
+        self.last = await self._of.read()
+        return self.last
+
+    def state(self, found: T) -> SwitchState:
+        """The weights; empty with the reason where nobody can tell them."""
+        metadata, said = found.metadata, self._of.shares(found)
+        stamp, fence = metadata.annotation(OP), metadata.annotation(FENCE)
+        what = [metadata.uid, metadata.annotation(FENCE), stamp, *self._of.revision(found)]
         return SwitchState(
-            weights={} if detail else {one: 100 if one == color else 0 for one in self._colors},
-            revision=revision,
-            detail=f"Service {self._name}: {detail}" if detail else "",
+            weights=said.weights,
+            revision=hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16],
+            detail=f"{self._of.words}: {said.detail}" if said.detail else "",
             stamp=clean(stamp, 128),
             fence=fence_of(fence) or 0,
-            journal=clean(service.metadata.annotation(JOURNAL), 64),
-            ended=service.metadata.annotation(ENDED) == stamp != "",
+            journal=clean(metadata.annotation(JOURNAL), 64),
+            ended=metadata.annotation(ENDED) == stamp != "",
             odd_mark=f"{FENCE}={clean(fence, 40)}" if fence and fence_of(fence) is None else "",
+            parts=said.parts,
+            pending=f"{self._of.words}: {said.pending}" if said.pending else "",
         )
 
-    def patch(self, service: Service, color: str, *, stamp: str, fence: int, journal: str = "") -> list[dict[str, Any]]:
-        """From `service` as it was read to `color`; fails where uid, selector, fence or stamp are others by then."""
-        metadata = service.metadata
+    def patch(
+        self,
+        found: T,
+        weights: Weights,
+        *,
+        stamp: str,
+        fence: int,
+        journal: str = "",
+        back_to: dict[str, Weights] | None = None,
+    ) -> list[Operation]:
+        """From `found` as it was read to `weights`; fails where uid, what moves the traffic, fence or stamp are others
+        by then."""
+        metadata = found.metadata
         annotations = metadata.annotations or {}
-        operations = self._tests(service)
+        operations = self._tests(found)
         if FENCE not in annotations or OP not in annotations:
             # Nothing can be tested that is not there (a `test` for null passes on some servers). The first write
             # takes the object over as a whole, and each one after it only what it changes.
@@ -77,7 +168,7 @@ class ServiceControl:
         if not annotations:
             operations.append(operation("add", ("metadata", "annotations"), {}))
         operations += [
-            operation("replace", ("spec", "selector", self._label), color),
+            *self._of.change(found, weights, back_to or {}),
             operation("add", ("metadata", "annotations", FENCE), str(fence)),
             operation("add", ("metadata", "annotations", OP), stamp),
         ]
@@ -86,18 +177,18 @@ class ServiceControl:
         return operations
 
     async def mark_ended(self, expected: SwitchState) -> None:
-        """The annotation that says so, while uid, selector, fence and stamp are those of `expected`. Raises
-        BackendError."""
-        service = await self.read()
-        found = self.state(service)
-        self._must_be(found, expected)
-        if not found.stamp or found.ended:
+        """The annotation that says so, while uid, what moves the traffic, fence and stamp are those of `expected`.
+        Raises BackendError."""
+        found = await self.read()
+        state = self.state(found)
+        self._must_be(state, expected)
+        if not state.stamp or state.ended:
             return
-        note = operation("add", ("metadata", "annotations", ENDED), service.metadata.annotation(OP))
-        await self._api.patch(await self._path(), [*self._tests(service), note], msgspec.Raw)
+        note = operation("add", ("metadata", "annotations", ENDED), found.metadata.annotation(OP))
+        await self._api.patch(await self._of.path(), [*self._tests(found), note], msgspec.Raw)
 
     async def write(
-        self, expected: SwitchState, color: str, *, stamp: str, fence: int, journal: str = ""
+        self, expected: SwitchState, weights: Weights, *, stamp: str, fence: int, journal: str = ""
     ) -> SwitchState:
         """Compare and swap. Returns what was read back.
 
@@ -105,24 +196,23 @@ class ServiceControl:
         `conflict`, `auth`, what the API server refused it for; `timeout` or `unreachable` where nobody knows what came
         of it, and it may still come for `WRITE_BOUND_S`.
         """
-        weights = {one: 100 if one == color else 0 for one in self._colors}
         doubt: BackendError | None = None
         refused: BackendError | None = None
         for sent in range(SENDS + 1):
             try:
-                service = await self.read()
+                found = await self.read()
             except BackendError as error:
                 raise doubt or error from None
-            found = self.state(service)
-            if doubt is not None and (found.weights, found.stamp) == (weights, stamp):
-                return found
-            self._must_be(found, expected)
-            refuse_older_fence(f"Service {self._name}", found, stamp, fence, journal)
+            state = self.state(found)
+            if doubt is not None and (state.weights, state.stamp) == (weights, stamp):
+                return state
+            self._must_be(state, expected)
+            refuse_older_fence(self._of.words, state, stamp, fence, journal)
             if sent == SENDS:
                 break
-            operations = self.patch(service, color, stamp=stamp, fence=fence, journal=journal)
+            operations = self.patch(found, weights, stamp=stamp, fence=fence, journal=journal, back_to=expected.back_to)
             try:
-                await self._api.patch(await self._path(), operations, msgspec.Raw)
+                await self._api.patch(await self._of.path(), operations, msgspec.Raw)
             except BackendError as error:
                 if error.status is None or error.status >= 500:
                     doubt = error
@@ -136,32 +226,32 @@ class ServiceControl:
         assert failure is not None
         raise failure
 
-    async def rehearse(self, color: str) -> None:
+    async def rehearse(self, weights: Weights) -> None:
         """The patch as a dry run: permissions and admission, without effect. What somebody else changes meanwhile is
         read and tried again. Raises BackendError; `conflict` without a status where each try met such a change."""
         for _ in range(SENDS):
-            service = await self.read()
-            found = self.state(service)
+            found = await self.read()
+            state = self.state(found)
             operations = self.patch(
-                service, color, stamp=found.stamp or "preflight", fence=found.fence, journal=found.journal
+                found, weights, stamp=state.stamp or "preflight", fence=state.fence, journal=state.journal
             )
             # Nothing is written, so an unrelated change of the object is no reason to refuse.
             operations = [one for one in operations if one["path"] != "/metadata/resourceVersion"]
             try:
-                await self._api.patch(await self._path(), operations, msgspec.Raw, dry_run=True)
+                await self._api.patch(await self._of.path(), operations, msgspec.Raw, dry_run=True)
             except BackendError as error:
-                if error.status not in (409, 422) or self.state(await self.read()).revision == found.revision:
+                if error.status not in (409, 422) or self.state(await self.read()).revision == state.revision:
                     raise
             else:
                 return
-        words = f"Service {self._name} was changed each time that the change was tried"
-        raise BackendError("conflict", words, fix="see who writes its selector, then look again")
+        words = f"{self._of.words} was changed each time that the change was tried"
+        raise BackendError("conflict", words, fix="see who writes it, then look again")
 
-    def _tests(self, service: Service) -> list[dict[str, Any]]:
-        annotations = service.metadata.annotations or {}
+    def _tests(self, found: T) -> list[Operation]:
+        annotations = found.metadata.annotations or {}
         return [
-            operation("test", ("metadata", "uid"), service.metadata.uid),
-            operation("test", ("spec", "selector"), service.spec.selector),
+            operation("test", ("metadata", "uid"), found.metadata.uid),
+            *self._of.tests(found),
             *(
                 operation("test", ("metadata", "annotations", key), annotations[key])
                 for key in (FENCE, OP)
@@ -171,45 +261,15 @@ class ServiceControl:
 
     def _must_be(self, found: SwitchState, expected: SwitchState) -> None:
         if not found.weights:
-            raise BackendError("conflict", f"{found.detail}: not written over", fix="put its selector right by hand")
+            why, _, fix = found.detail.partition("\n")
+            raise BackendError("conflict", f"{why}: not written over", fix=fix or "put it right by hand")
         if (found.weights, found.revision) != (expected.weights, expected.revision):
+            said = shares_words(found.weights) if found.live == "mixed" else found.live.upper()
             by = f", stamp {found.stamp}" if found.stamp else ""
-            raise BackendError("conflict", f"Service {self._name}: it says {found.live.upper()}{by}: changed")
-
-    async def _path(self) -> str:
-        return await self._api.path("v1", "services", self._name)
+            raise BackendError("conflict", f"{self._of.words}: it says {said}{by}: changed")
 
 
-def selector_writers(service: Service, label: str) -> list[tuple[str, str]]:
-    """(manager, operation) of all but us who own the color in the selector."""
-    return [
-        (clean(entry.manager, 64), entry.operation)
-        for entry in service.metadata.managed_fields or ()
-        if entry.owns("spec", "selector", label) and entry.manager != FIELD_MANAGER
-    ]
-
-
-def _revision(service: Service) -> str:
-    """Changes with every write to the selector, and not with those to anything else. That of the whole object does,
-    and would make a conflict of a label that a controller adds; it has to do where nobody notes who wrote what."""
-    metadata = service.metadata
-    # Our own writes are told by their stamps: the note that an action is over moves the time of our entry too.
-    writers = [
-        [entry.manager, entry.operation, "" if entry.manager == FIELD_MANAGER else str(entry.time)]
-        for entry in metadata.managed_fields or ()
-        if entry.owns("spec", "selector")
-    ]
-    what = [
-        metadata.uid,
-        service.spec.selector,
-        metadata.annotation(FENCE),
-        metadata.annotation(OP),
-        sorted(writers) or metadata.resource_version,
-    ]
-    return hashlib.sha256(msgspec.json.encode(what, order="sorted")).hexdigest()[:16]
-
-
-def operation(op: str, path: tuple[str, ...], value: Any) -> dict[str, Any]:
+def operation(op: str, path: tuple[str, ...], value: Any) -> Operation:
     """One of a JSON patch (RFC 6902), its path as a JSON pointer (RFC 6901)."""
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return {"op": op, "path": pointer, "value": value}

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from backends.deployments.kubernetes.control import FENCE, OP, ServiceControl, operation
+from backends.deployments.kubernetes.control import FENCE, OP, Control, ControlObject, operation
 from backends.deployments.kubernetes.owners import owners_by_mark
 from backends.deployments.kubernetes.preflight import autoscaling, check_rights
 from backends.deployments.kubernetes.rollout import SIZE, judge_rollout
@@ -13,10 +13,11 @@ from backends.deployments.kubernetes.sides import Sides
 from backends.errors import BackendError
 from backends.images import TAG_FIX, image_repository, image_version, version_problem, with_version
 from backends.kubernetes.api import KubernetesApi
-from backends.kubernetes.wire import Container, Service, Workload
+from backends.kubernetes.wire import Container, Workload
 from backends.models import Finding
 from backends.ports import Deployed, Rollout
 from backends.text import clean
+from backends.together import together
 
 DEPLOY_RIGHTS = (("get", "apps", "deployments"), ("patch", "apps", "deployments"), ("list", "", "pods"))
 
@@ -28,10 +29,10 @@ class KubernetesDeployer:
     def __init__(
         self,
         api: KubernetesApi,
-        control: ServiceControl,
+        control: Control[Any],
+        of: ControlObject[Any],
         sides: Sides,
         *,
-        label: str,
         deployments: dict[str, str],
         container: str,
         repository: str,
@@ -39,7 +40,7 @@ class KubernetesDeployer:
         self._api = api
         self._control = control
         self._sides = sides
-        self._label = label
+        self._of = of
         self._deployments = deployments
         self._container = container
         self._repository = repository
@@ -56,13 +57,14 @@ class KubernetesDeployer:
         findings = [await check_rights(self._api, DEPLOY_RIGHTS)]
         if problem := version_problem(version):
             return [*findings, Finding.block("version", problem, TAG_FIX)]
-        workload, service = await self._read(color), await self._control.read()
+        workload, found = await together(self._read(color), self._control.read())
         problems = [
-            Finding.block("deployment", error.message, error.fix) for error in self._unfit(workload, service, color)
+            Finding.block("deployment", error.message, error.fix) for error in await self._unfit(workload, found, color)
         ]
         if problems:
             return findings + problems
-        live = self._control.state(service).live
+        weights = self._control.state(found).weights
+        live = max(weights, key=lambda one: weights[one])
         other = await self._read(live) if live in self._deployments else None
         needed = other.spec.replicas if other is not None else 0
         findings += await autoscaling(self._api, self._deployments[color], needed, color)
@@ -107,7 +109,8 @@ class KubernetesDeployer:
         if version and wanted != version:
             words = f"Deployment {self._deployments[color]} runs {wanted} now, not {clean(version, 128)}"
             raise BackendError("conflict", words, fix="somebody else changed it: plan anew")
-        return judge_rollout(workload, await self._sides.pods(await self._control.read(), color), self._container)
+        chosen = await self._of.chosen(await self._control.read(), color)
+        return judge_rollout(workload, await self._sides.pods(chosen), self._container)
 
     async def restore(
         self, expected: Deployed, color: str, recorded: Deployed, *, stamp: str, fence: int = 0
@@ -152,23 +155,33 @@ class KubernetesDeployer:
             by = f", stamp {found.stamp}" if found.stamp else ""
             words = f"Deployment {self._deployments[color]} runs {found.version} now{by}: changed"
             raise BackendError("conflict", words)
-        for problem in self._unfit(workload, await self._control.read(), color):
+        for problem in await self._unfit(workload, await self._control.read(), color):
             raise problem
         return workload
 
-    def _unfit(self, workload: Workload, service: Service, color: str) -> list[BackendError]:
+    async def _unfit(self, workload: Workload, found: Any, color: str) -> list[BackendError]:
         """Why nothing may be put there, the worst first."""
-        name, switch = self._deployments[color], self._control.state(service)
-        labels, selector = workload.spec.template.metadata.labels or {}, service.spec.selector or {}
+        name, switch = self._deployments[color], self._control.state(found)
+        labels = workload.spec.template.metadata.labels or {}
         if not switch.weights:
-            return [BackendError("conflict", switch.detail, fix="put its selector right by hand")]
-        if switch.live == color or all(labels.get(key) == value for key, value in selector.items()):
+            why, _, fix = switch.detail.partition("\n")
+            return [BackendError("conflict", why, fix=fix)]
+        taking = [one for one, weight in switch.weights.items() if weight]
+        behind = await together(*(self._of.chosen(found, one) for one in taking))
+        if color in taking or any(one.labels and one.labels.items() <= labels.items() for one in behind):
             words = f"{color.upper()} takes the traffic: Deployment {name} is not touched"
             return [BackendError("conflict", words, fix="deploy to the side without traffic")]
-        if labels.get(self._label) != color:
-            said = clean(labels.get(self._label, "nothing"), 64)
-            words = f"Deployment {name} makes pods with {self._label}={said}, not {color}"
-            return [BackendError("config", words, fix="correct `deployments` or `color_label` of this entry")]
+        try:
+            own = await self._of.chosen(found, color)
+        except BackendError as error:
+            return [error]
+        for key, wanted in own.labels.items():
+            if labels.get(key) != wanted:
+                said = clean(labels.get(key, "nothing"), 64)
+                words = f"Deployment {name} makes pods with {clean(key, 64)}={said}, not {clean(wanted, 64)}"
+                return [
+                    BackendError("config", words, fix=f"correct `deployments` or `{self._of.chooses}` of this entry")
+                ]
         if workload.spec.paused:
             words = f"Deployment {name} is paused: nothing it is told is rolled out"
             return [BackendError("failed", words, fix=f"kubectl rollout resume deployment/{name}")]

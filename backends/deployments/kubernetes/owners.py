@@ -1,12 +1,12 @@
-"""Who else writes the selector of a Service, and would take the switch back."""
+"""Who else writes what moves the traffic of an object, and would take the switch back."""
 
 from collections.abc import Collection
 
-import msgspec
+from msgspec import Struct
 
-from backends.deployments.kubernetes.control import FENCE, OP, selector_writers
-from backends.json_text import decode_text
-from backends.kubernetes.wire import Metadata, Service
+from backends.deployments.kubernetes.control import FENCE, OP
+from backends.kubernetes.api import FIELD_MANAGER
+from backends.kubernetes.wire import Metadata
 from backends.models import Finding
 from backends.text import clean
 
@@ -21,74 +21,93 @@ _MARKS = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
-_LET_IT_BE = {
-    "Argo CD": "ignoreDifferences on /spec/selector with RespectIgnoreDifferences=true, or it switches back",
-    "Helm": "keep the selector out of the chart, or the next upgrade switches back or fails with a conflict",
-    "Flux": "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent on the Service, or it switches back",
+MOVERS = {
+    "Argo Rollouts": "drive the Rollout: promote or abort it",
+    "Flagger": "drive the Canary: pause it (spec.suspend), or let it go on",
 }
-_ROLLOUTS_MARK = "argo-rollouts.argoproj.io/managed-by-rollouts"
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # what client-side `kubectl apply` keeps
+"""Controllers that move traffic themselves, and what is done instead."""
+ROLLOUTS_MARK = "argo-rollouts.argoproj.io/managed-by-rollouts"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # what client-side `kubectl apply` keeps
 
 
-def ownership(service: Service, name: str, label: str) -> list[Finding]:
-    """Who else writes the selector: their next reconciliation takes the switch back."""
-    metadata = service.metadata
-    if metadata.annotation(_ROLLOUTS_MARK) or "rollouts-pod-template-hash" in (service.spec.selector or {}):
-        text = f"Service {name} belongs to an Argo Rollouts Rollout, which writes its selector"
-        return [Finding.block("owner", text, "drive the Rollout: promote or abort it")]
+class Field(Struct, frozen=True, kw_only=True):
+    """What of an object moves the traffic.
+
+    what: `Service analytics`. called: `the color in the selector`, of `whole`, `the selector`. path: as managed fields
+    have it. pointer: as Argo CD ignores it. name: as kubectl takes it, `service analytics`.
+    """
+
+    what: str
+    called: str
+    whole: str
+    path: tuple[str, ...]
+    pointer: str
+    name: str
+
+    def let_be(self, owner: str) -> str:
+        """How `owner` is told to leave it alone."""
+        return {
+            "Argo CD": f"ignoreDifferences on {self.pointer} with RespectIgnoreDifferences=true, or it switches back",
+            "Helm": f"keep {self.whole} out of the chart, or the next upgrade switches back or fails with a conflict",
+            "Flux": f"kustomize.toolkit.fluxcd.io/ssa: IfNotPresent on the {self.what.split()[0]}, or it switches back",
+        }.get(owner, f"take {self.whole} out of what it applies, or it switches back")
+
+
+def writers(metadata: Metadata, path: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(manager, operation) of all but us who own the field at `path`."""
+    return [
+        (clean(entry.manager, 64), entry.operation)
+        for entry in metadata.managed_fields or ()
+        if entry.owns(*path) and entry.manager != FIELD_MANAGER
+    ]
+
+
+def owners(metadata: Metadata, field: Field, applied: str = "") -> list[Finding]:
+    """Who else writes `field`: their next reconciliation takes the switch back. `applied`: what the next client-side
+    `kubectl apply` puts back, how it is kept from that on a line of its own."""
     found: list[Finding] = []
-    writers = selector_writers(service, label)
-    owners = [manager for manager, operation in writers if operation == "Apply" or _owner_name(manager)]
-    named = sorted({_owner_name(owner) or owner for owner in owners})
+    writing = [
+        manager for manager, operation in writers(metadata, field.path) if operation == "Apply" or _named(manager)
+    ]
+    named = sorted({_named(manager) or manager for manager in writing})
     if len(named) > 1:
-        text = f"{' and '.join(named)} both own the color in the selector of Service {name}"
-        found.append(
-            Finding(
-                level="block", code="owners", text=text, fix="leave it to one of them, or to none", overridable=True
-            )
-        )
+        text = f"{' and '.join(named)} both own {field.called} of {field.what}"
+        fix = "leave it to one of them, or to none"
+        found.append(Finding(level="block", code="owners", text=text, fix=fix, overridable=True))
     for word in named:
-        text = f"{word} owns the color in the selector of Service {name}"
-        fix = _LET_IT_BE.get(word, "take the selector out of what it applies, or it switches back")
-        found.append(Finding(level="warning", code="owner", text=text, fix=fix))
-    found += owners_by_mark(metadata, f"Service {name}", "the selector", but=named)
-    if not found and (color := _applied_color(metadata, label)):
-        text = f"kubectl apply set the color in the selector of Service {name} last to {color.upper()}"
-        fix = f"take {label} out of what is applied, or the next `kubectl apply` switches back"
+        text = f"{word} owns {field.called} of {field.what}"
+        if word in MOVERS:
+            found.append(Finding(level="block", code="owner", text=text, fix=MOVERS[word], overridable=True))
+        else:
+            found.append(Finding(level="warning", code="owner", text=text, fix=field.let_be(word)))
+    found += owners_by_mark(metadata, field.what, field.whole, but=named, field=field)
+    if not found and applied:
+        last, _, fix = applied.partition("\n")
+        text = f"kubectl apply set {field.called} of {field.what} {last}"
+        fix = f"{fix}, or the next `kubectl apply` switches back"
         found.append(Finding(level="warning", code="owner", text=text, fix=fix))
     fence = metadata.annotation(FENCE)
     if fence and not fence.isdecimal():
         text = f'the annotation {FENCE} says "{clean(fence, 64)}": not written by this program'
-        found.append(Finding.block("breadcrumb", text, f"kubectl annotate service {name} {FENCE}- {OP}-"))
+        found.append(Finding.block("breadcrumb", text, f"kubectl annotate {field.name} {FENCE}- {OP}-"))
     return found
 
 
-def owners_by_mark(metadata: Metadata, what: str, field: str, *, but: Collection[str] = ()) -> list[Finding]:
+def owners_by_mark(
+    metadata: Metadata, what: str, whole: str, *, but: Collection[str] = (), field: Field | None = None
+) -> list[Finding]:
     """The tools, `but` for those named already, that say by a label or an annotation that `what` is theirs, and may put
-    `field` back."""
+    `whole` back."""
     marks = {word for mark, word in _MARKS.items() if metadata.annotation(mark) or metadata.label(mark)}
     if metadata.label("app.kubernetes.io/managed-by") == "Helm":
         marks.add("Helm")
+    field = field or Field(what=what, called=whole, whole=whole, path=(), pointer=whole, name=what)
     return [
-        Finding(
-            level="warning",
-            code="owner",
-            text=f"{word} manages {what}",
-            fix=_LET_IT_BE.get(word, "").replace("the selector", field) or f"keep {field} out of what it applies",
-        )
+        Finding(level="warning", code="owner", text=f"{word} manages {what}", fix=field.let_be(word))
         for word in sorted(marks - set(but))
     ]
 
 
-def _applied_color(metadata: Metadata, label: str) -> str:
-    """The color that is put back by the next client-side `kubectl apply` of the same file; empty for none."""
-    try:
-        applied = decode_text(metadata.annotation(_APPLIED) or b"{}", Service)
-    except msgspec.DecodeError:
-        return ""
-    return clean((applied.spec.selector or {}).get(label, ""), 64)
-
-
-def _owner_name(manager: str) -> str:
+def _named(manager: str) -> str:
     folded = manager.casefold()
     return next((word for part, word in _OWNERS.items() if part in folded), "")

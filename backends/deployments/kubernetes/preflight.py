@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.deployments.kubernetes.control import ServiceControl
+from backends.deployments.kubernetes.control import Control, Weights
 from backends.deployments.kubernetes.sides import waiting_words
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
@@ -13,8 +13,6 @@ from backends.kubernetes.wire import Autoscaler, Items, Namespace, Pod
 from backends.models import Finding
 from backends.text import clean
 from backends.together import together
-
-SWITCH_RIGHTS = (("get", "", "services"), ("patch", "", "services"), ("list", "", "pods"))
 
 
 class _ReviewStatus(Struct):
@@ -106,10 +104,10 @@ async def ending(api: KubernetesApi) -> list[Finding]:
     return [Finding(level="block", code="namespace", text=text, fix=fix, overridable=True)]
 
 
-async def rehearsal(control: ServiceControl, to: str) -> Finding:
+async def rehearsal(control: Control[Any], weights: Weights) -> Finding:
     """The same patch as a dry run. Raises BackendError(auth) where it is not allowed."""
     try:
-        await control.rehearse(to)
+        await control.rehearse(weights)
     except BackendError as error:
         if error.kind == "conflict" and error.status is None:
             return Finding.block("dry-run", error.message, error.fix)
@@ -121,20 +119,20 @@ async def rehearsal(control: ServiceControl, to: str) -> Finding:
     return Finding(level="ok", code="dry-run", text="the API server would take the change")
 
 
-def capacity(gaining: list[Pod], losing: list[Pod], live: str, to: str) -> list[Finding]:
-    """Ready pods of the whole new selector, against those that have the traffic now."""
-    ready, needed = sum(pod.is_ready for pod in gaining), sum(pod.is_ready for pod in losing)
+def capacity(
+    ready: int, needed: int, live: str, to: str, *, behind: tuple[str, str], waiting: list[Pod]
+) -> list[Finding]:
+    """How many are ready for what gains the traffic, against those that have it now. `behind`: what carries either, in
+    words; `waiting`: the pods of the first."""
     if ready == 0:
-        why = waiting_words(gaining)
-        text = f"no pod behind the new selector is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
+        why = waiting_words(waiting)
+        text = f"no pod behind {behind[0]} is ready: {to.upper()} would answer nothing{f' ({why})' if why else ''}"
         return [Finding.block("capacity", text, f"scale {to.upper()} up, and wait until it is ready")]
     if ready < needed:
         text = f"{to.upper()} has {ready} ready, {live.upper()} carries the traffic with {needed}"
         fix = f"scale {to.upper()} to {needed} first"
         return [Finding(level="block", code="capacity", text=text, fix=fix, overridable=True)]
-    return [
-        Finding(level="ok", code="capacity", text=f"{ready} ready behind the new selector, {needed} behind the old")
-    ]
+    return [Finding(level="ok", code="capacity", text=f"{ready} ready behind {behind[0]}, {needed} behind {behind[1]}")]
 
 
 async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:

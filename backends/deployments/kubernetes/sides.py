@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
@@ -33,23 +34,37 @@ class Reached(Struct, frozen=True):
     seen_in: str
 
 
+class Chosen(Struct, frozen=True, kw_only=True):
+    """What carries a color: a Service, and the labels of those of its pods that get the color's requests. No labels:
+    somebody else keeps its endpoints. `namespace`: by default that of the config."""
+
+    service: str
+    labels: dict[str, str]
+    namespace: str = ""
+
+
 class Sides:
     """What runs of each color. Reads only."""
 
-    def __init__(
-        self, api: KubernetesApi, service: str, label: str, deployments: dict[str, str], container: str
-    ) -> None:
+    def __init__(self, api: KubernetesApi, deployments: dict[str, str], container: str) -> None:
         self._api = api
-        self._service = service
-        self._label = label
         self._deployments = deployments
         self._container = container
 
-    async def pods(self, service: Service, color: str) -> list[Pod]:
-        """Those that the Service would choose were its selector on `color`: the whole of it, not the color alone."""
-        chosen = (service.spec.selector or {}) | {self._label: color}
-        selector = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
-        path = await self._api.path("v1", "pods")
+    async def service(self, name: str, namespace: str = "") -> Service:
+        """Raises BackendError: `conflict` for one that sends its requests out of the cluster."""
+        found = await self._api.get(await self._api.path("v1", "services", name, namespace=namespace), Service)
+        if found.spec.type == "ExternalName":
+            words = f"Service {clean(name, 128)} is of type ExternalName: it has no pods"
+            raise BackendError("conflict", words, fix="name a Service of the cluster")
+        return found
+
+    async def pods(self, chosen: Chosen) -> list[Pod]:
+        """Those that `chosen` chooses, by all of its labels, not by the color alone."""
+        if not chosen.labels:
+            return []
+        selector = ",".join(f"{key}={value}" for key, value in sorted(chosen.labels.items()))
+        path = await self._api.path("v1", "pods", namespace=chosen.namespace)
         return (await self._api.get(path, Items[Pod], params={"labelSelector": selector})).items
 
     async def workload(self, color: str) -> Workload | None:
@@ -64,11 +79,11 @@ class Sides:
                 return None
             raise
 
-    async def state(self, service: Service, color: str) -> ColorState:
+    async def state(self, chosen: Chosen, color: str) -> ColorState:
         """How many pods are ready, of how many, with which version. `healthy` is what readiness says: False where none
         is ready, None where they cannot be read. Never raises."""
         try:
-            pods, workload = await together(self.pods(service, color), self.workload(color))
+            pods, workload = await together(self.pods(chosen), self.workload(color))
         except BackendError as error:
             return ColorState(healthy=None, detail=error.message)
         staying = [pod for pod in pods if not pod.is_leaving]
@@ -84,21 +99,31 @@ class Sides:
             version="+".join(versions) or None, ready=ready, desired=desired, healthy=ready > 0, detail=words
         )
 
-    async def reached(self) -> Reached | None:
-        """What is behind the Service now: EndpointSlices, else Endpoints (the role `view` reads only those), else None.
+    async def carrying(self, chosen: Chosen) -> int:
+        """How many take requests for `chosen` at this moment: endpoints that are its pods; ready pods where nobody lets
+        us look at endpoints. Raises BackendError."""
+        reached, pods = await together(self.reached(chosen.service, chosen.namespace), self.pods(chosen))
+        if reached is None:
+            return sum(pod.is_ready for pod in pods)
+        names = {pod.metadata.name for pod in pods}
+        return sum(name in names or not chosen.labels for name in reached.ready)
+
+    async def reached(self, service: str, namespace: str = "") -> Reached | None:
+        """What is behind a Service now: EndpointSlices, else Endpoints (the role `view` reads only those), else None.
 
         Raises BackendError where it was no refusal that kept us from both.
         """
-        params = {"labelSelector": f"kubernetes.io/service-name={self._service}"}
+        params = {"labelSelector": f"kubernetes.io/service-name={service}"}
         for version in ("v1", "v1beta1"):  # clusters before 1.21 have only the latter
             try:
-                path = await self._api.path(f"discovery.k8s.io/{version}", "endpointslices")
+                path = await self._api.path(f"discovery.k8s.io/{version}", "endpointslices", namespace=namespace)
                 return _of_slices((await self._api.get(path, Items[EndpointSlice], params=params)).items)
             except BackendError as error:
                 if error.kind not in ("auth", "not_found"):
                     raise
         try:
-            return _of_endpoints(await self._api.get(await self._api.path("v1", "endpoints", self._service), Endpoints))
+            path = await self._api.path("v1", "endpoints", service, namespace=namespace)
+            return _of_endpoints(await self._api.get(path, Endpoints))
         except BackendError as error:
             if error.kind == "not_found":
                 return Reached((), (), (), "no Endpoints")
@@ -106,41 +131,84 @@ class Sides:
                 raise
         return None
 
-    async def endpoints(self, service: Service, colors: tuple[str, ...]) -> TruthLayer:
-        """A color where every endpoint that takes requests is a pod of it. Never raises."""
+    async def behind_one(self, service: str, sides: dict[str, Chosen]) -> TruthLayer:
+        """Of one Service: a color where every endpoint that takes requests is a pod of it. Never raises."""
         try:
-            reached, sides = await together(self.reached(), together(*(self.pods(service, color) for color in colors)))
+            reached, pods = await together(self.reached(service), together(*map(self.pods, sides.values())))
         except BackendError as error:
             return TruthLayer(value="unknown", detail=error.message, at=datetime.now(UTC))
-        now = datetime.now(UTC)
-        if reached is None:
-            words = "this user may read neither EndpointSlices nor Endpoints"
-            return TruthLayer(value="unknown", detail=words, at=now)
-        color_of = {
-            pod.metadata.name: color for color, pods in zip(colors, sides, strict=True) for pod in pods
-        }  # fmt: skip
-        taking = Counter(color_of.get(name, "another") for name in reached.ready)
-        words = "   ".join(f"{color.upper()} {count} ready" for color, count in sorted(taking.items())) or "none ready"
-        for count, word in ((len(reached.not_ready), "not ready"), (len(reached.leaving), "terminating")):
-            words += f", {count} {word}" if count else ""
-        value = "unknown" if not taking or "another" in taking else next(iter(taking)) if len(taking) == 1 else "mixed"
-        return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now, ready=taking.total())
+        color_of = {pod.metadata.name: color for color, own in zip(sides, pods, strict=True) for pod in own}
+        return _layer(reached, Counter(color_of.get(name, "another") for name in (reached.ready if reached else ())))
 
-    async def strangers(self, service: Service, colors: tuple[str, ...]) -> list[Finding]:
-        """What answers behind the Service and is a pod of no color: no flip takes it away. Raises BackendError."""
-        reached, sides = await together(self.reached(), together(*(self.pods(service, color) for color in colors)))
-        known = {pod.metadata.name for pods in sides for pod in pods}
+    async def behind_each(self, taking: dict[str, Chosen]) -> TruthLayer:
+        """Of the Services of the colors that take traffic: a color where it alone has traffic, and endpoints that take
+        it. Never raises."""
+        try:
+            found, pods = await together(
+                together(*(self.reached(one.service, one.namespace) for one in taking.values())),
+                together(*map(self.pods, taking.values())),
+            )
+        except BackendError as error:
+            return TruthLayer(value="unknown", detail=error.message, at=datetime.now(UTC))
+        ready: Counter[str] = Counter()
+        waiting: set[str] = set()
+        leaving: set[str] = set()
+        for (color, chosen), reached, own in zip(taking.items(), found, pods, strict=True):
+            if reached is None:
+                return _layer(None, ready)
+            names = {pod.metadata.name for pod in own}
+            ready[color] = sum(name in names or not chosen.labels for name in reached.ready)
+            waiting |= {name for name in reached.not_ready if name in names or not chosen.labels}
+            leaving |= {name for name in reached.leaving if name in names or not chosen.labels}
+        seen = Reached((), tuple(waiting), tuple(leaving), found[0].seen_in if found and found[0] else "no Service")
+        layer = _layer(seen, +ready)
+        return layer if all(ready.values()) else replace(layer, value="unknown")
+
+    async def strangers(self, service: str, sides: dict[str, Chosen]) -> list[Finding]:
+        """What answers behind a Service and is a pod of no color: no flip takes it away. Raises BackendError."""
+        reached, pods = await together(self.reached(service), together(*map(self.pods, sides.values())))
+        known = {pod.metadata.name for own in pods for pod in own}
         names = [clean(name, 64) for name in (reached.ready if reached else ()) if name not in known]
         if not names:
             return []
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        text = f"behind Service {self._service} also answers what is a pod of no color here: {shown}"
-        fix = f"kubectl get endpointslices -l kubernetes.io/service-name={self._service} shows whose it is"
+        text = f"behind Service {service} also answers what is a pod of no color here: {shown}"
+        fix = f"kubectl get endpointslices -l kubernetes.io/service-name={service} shows whose it is"
         return [Finding(level="warning", code="endpoints", text=text, fix=fix)]
+
+    async def shared(self, sides: dict[str, Chosen]) -> list[Finding]:
+        """Pods that get the requests of both colors: shares mean nothing there. Raises BackendError."""
+        found = await together(*map(self.pods, sides.values()))
+        counted = Counter((pod.metadata.uid or pod.metadata.name) for own in found for pod in own)
+        names = sorted(
+            {
+                clean(pod.metadata.name, 64)
+                for own in found
+                for pod in own
+                if counted[pod.metadata.uid or pod.metadata.name] > 1
+            }
+        )
+        if not names:
+            return []
+        text = f"{len(names)} pods get the requests of both colors: {', '.join(names[:3])}"
+        fix = "give each Service or subset a label that only its color has"
+        return [Finding(level="block", code="endpoints", text=text, fix=fix, overridable=True)]
 
     def image(self, pod: Pod) -> str:
         """The image of the container that carries the version."""
         return image_of(pod.spec.containers, self._container)
+
+
+def _layer(reached: Reached | None, taking: Counter[str]) -> TruthLayer:
+    now = datetime.now(UTC)
+    if reached is None:
+        words = "this user may read neither EndpointSlices nor Endpoints"
+        return TruthLayer(value="unknown", detail=words, at=now)
+    words = "   ".join(f"{color.upper()} {count} ready" for color, count in sorted(taking.items())) or "none ready"
+    for count, word in ((len(reached.not_ready), "not ready"), (len(reached.leaving), "terminating")):
+        words += f", {count} {word}" if count else ""
+    value = "unknown" if not taking or "another" in taking else next(iter(taking)) if len(taking) == 1 else "mixed"
+    return TruthLayer(value=value, detail=f"{words} ({reached.seen_in})", at=now, ready=taking.total())
 
 
 def waiting_words(pods: list[Pod]) -> str:

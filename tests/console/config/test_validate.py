@@ -252,6 +252,12 @@ def test_doctor_says_it_at_the_entry_once(
     assert [(each["health"], each["detail"].count(words)) for each in items if words in each["detail"]] == [(health, 1)]
 
 
+IN_CLUSTER = {
+    "gateway-api": 'route = "r"\nservices = { blue = "b", green = "g" }\n',
+    "istio": 'virtual_service = "v"\nservices = { blue = "b", green = "g" }\n',
+}
+
+
 def dead_switch(kind: str, tmp_path: Path) -> str:
     sides = 'health = { blue = "http://127.0.0.1:9/", green = "http://127.0.0.1:9/" }\n'
     if kind == "haproxy":
@@ -262,6 +268,8 @@ def dead_switch(kind: str, tmp_path: Path) -> str:
             'green = ["127.0.0.1:9"] }\nstamp_url = "http://127.0.0.1:9/__color"\n'
             'validate = ["true"]\nreload = ["true"]\n'
         )
+    elif kind in IN_CLUSTER:
+        more = f'kubeconfig = "{tmp_path}/nosuch"\n{IN_CLUSTER[kind]}'
     elif kind == "kubernetes":
         more = f'kubeconfig = "{tmp_path}/nosuch"\nservice = "s"\ncolor_label = "color"\n'
     else:
@@ -269,7 +277,7 @@ def dead_switch(kind: str, tmp_path: Path) -> str:
     return f'[[contexts.c.deployments]]\nname = "web"\ntype = "{kind}"\n{sides}{more}'
 
 
-@pytest.mark.parametrize("kind", ["haproxy", "nginx", "kubernetes", "file-switch"])
+@pytest.mark.parametrize("kind", ["haproxy", "nginx", "kubernetes", *IN_CLUSTER, "file-switch"])
 def test_a_dead_deployment_is_not_ok(
     validate: Validate, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,7 +286,7 @@ def test_a_dead_deployment_is_not_ok(
         (3, "contexts.c.deployments.web", "error")
     ]
     assert "nosuch" in found[0]["message"]
-    assert code == (2 if kind == "kubernetes" else 7)
+    assert code == (2 if kind in ("kubernetes", *IN_CLUSTER) else 7)
     capsys.readouterr()
     run_command(teal, ["doctor", "-o", "json"])
     (told,) = [each for each in json.loads(capsys.readouterr().out)["items"] if each["subject"] == "deployments"]
@@ -610,6 +618,20 @@ SAME = {
         'type = "kubernetes"\nservice = "api"\nnamespace = "x"\nkube_context = "prod"\n',
         'type = "kubernetes"\nservice = "api"\nnamespace = "x"\nkube_context = "prod"\ncolor_label = "side"\n',
         "Service x/api of context prod",
+    ),
+    "gateway-api": (
+        'type = "gateway-api"\nnamespace = "x"\nkube_context = "prod"\nroute = "api"\nrule = "a"\n'
+        'services = { blue = "b", green = "g" }\n',
+        'type = "gateway-api"\nnamespace = "x"\nkube_context = "prod"\nroute = "api"\nrule = "b"\n'
+        'services = { blue = "c", green = "d" }\n',
+        "HTTPRoute x/api of context prod",
+    ),
+    "istio": (
+        'type = "istio"\nnamespace = "x"\nkube_context = "prod"\nvirtual_service = "api"\n'
+        'services = { blue = "b", green = "g" }\n',
+        'type = "istio"\nnamespace = "x"\nkube_context = "prod"\nvirtual_service = "api"\nhost = "h"\n'
+        'subsets = { blue = "b", green = "g" }\n',
+        "VirtualService x/api of context prod",
     ),
     "alb": (
         f'type = "alb"\nrules = ["{ELB}listener-rule/app/m/1/2/3"]\n{GROUPS}',

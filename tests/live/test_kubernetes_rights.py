@@ -1,0 +1,119 @@
+"""The Roles of docs/kubernetes.md are enough, and none of their verbs is too much."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backends.deployments.kubernetes.cluster_switch import ClusterSwitch
+from backends.errors import BackendError
+from backends.http import Http
+from backends.registry import AdapterContext, build
+from backends.testing.deployments import BLUE, GREEN
+from tests.live.kubernetes import Cluster, Namespace, namespace
+from tests.live.routes import KINDS, routed
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("kubernetes")]
+
+PAGE = Path(__file__).parents[2] / "docs" / "kubernetes.md"
+ROLE = re.compile(r"### Role of `([\w-]+)`\n\n```yaml\n(.*?)```", re.DOTALL)
+Rules = list[dict[str, Any]]
+Switch = ClusterSwitch[Any]
+
+
+def rules_of(kind: str) -> Rules:
+    """Those of the page."""
+    text = dict(ROLE.findall(PAGE.read_text()))[kind]
+    found: Rules = yaml.safe_load(text)["rules"]
+    return found
+
+
+def without(rules: Rules, group: str, resource: str, verb: str) -> Rules:
+    """All others, a resource and a verb a rule."""
+    every = [(g, r, v) for one in rules for g in one["apiGroups"] for r in one["resources"] for v in one["verbs"]]
+    return [
+        {"apiGroups": [g], "resources": [r], "verbs": [v]} for g, r, v in every if (g, r, v) != (group, resource, verb)
+    ]
+
+
+def verbs_of(kind: str) -> list[tuple[str, str, str]]:
+    return [
+        (g, r, v) for one in rules_of(kind) for g in one["apiGroups"] for r in one["resources"] for v in one["verbs"]
+    ]
+
+
+@pytest.fixture(scope="module", params=["kubernetes", *KINDS])
+def place(kube: Cluster, request: pytest.FixtureRequest) -> Iterator[tuple[str, Namespace]]:
+    if request.param == "kubernetes":
+        with namespace(kube, replicas=1) as space:
+            yield request.param, space
+    else:
+        with routed(kube, request.param) as routes:
+            yield request.param, routes
+
+
+def allow(space: Namespace, rules: Rules) -> None:
+    """This and no more for `oncall`, from now on."""
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}/roles/least"
+    try:
+        space.api.merge(role, {"rules": rules})
+    except OSError:
+        space.grant("oncall", rules, name="least")
+    time.sleep(0.25)  # the authorizer's cache of roles follows
+
+
+async def short_of(adapter: Switch) -> list[str]:
+    """What does not work, in words; all of it is tried: a look, a plan, a write there and back, a deploy."""
+    said = []
+    try:
+        before = await adapter.observe()
+        layer = (await adapter.deployment()).truth.endpoints
+        said += [layer.detail] if layer.value == "unknown" else []
+        said += [one.text for one in await adapter.preflight(before, GREEN) if one.code == "autoscaler"]
+        there = await adapter.shift(before, GREEN, stamp="A:shift")
+        back = await adapter.shift(there, BLUE, stamp="A:back")
+        assert back.weights == BLUE
+        deployer = adapter.deployer
+        assert deployer is not None
+        await deployer.deploy_preflight("green", "2.4.0")
+        await deployer.deploy(await deployer.deployed("green"), "green", "2.4.0", replicas=None, stamp="A:deploy")
+    except BackendError as error:
+        said.append(f"{error.kind}: {error.message}")
+    return said
+
+
+async def test_the_role_of_the_page_is_enough_and_each_verb_of_it_is_needed(
+    place: tuple[str, Namespace], http: Http, tmp_path: Path
+) -> None:
+    kind, space = place
+    context = AdapterContext("analytics", tmp_path, tmp_path, http)
+    adapter: Switch = build("deployments", kind, space.config(kubeconfig=str(space.cluster.as_user("oncall"))), context)
+    try:
+        allow(space, rules_of(kind))
+        assert await short_of(adapter) == []
+        for group, resource, verb in verbs_of(kind):
+            if resource == "namespaces":
+                continue  # told as what nobody says: see below
+            allow(space, without(rules_of(kind), group, resource, verb))
+            said = await short_of(adapter)
+            assert said, f"{verb} {resource} is not needed"
+            assert resource in said[0] or resource == "endpoints", said
+    finally:
+        await adapter.aclose()
+
+
+async def test_a_namespace_that_nobody_may_read_is_no_reason_to_stop(
+    place: tuple[str, Namespace], http: Http, tmp_path: Path
+) -> None:
+    kind, space = place
+    context = AdapterContext("analytics", tmp_path, tmp_path, http)
+    adapter: Switch = build("deployments", kind, space.config(kubeconfig=str(space.cluster.as_user("oncall"))), context)
+    try:
+        allow(space, without(rules_of(kind), "", "namespaces", "get"))
+        assert await short_of(adapter) == []
+    finally:
+        await adapter.aclose()
