@@ -4,7 +4,7 @@ A single destination gets everything, whatever its weight; among several an abse
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRouteDestination
 """
 
-import asyncio
+from asyncio import sleep
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -125,7 +125,8 @@ class VirtualService(WeightedRoute):
             _, rule = await self._subset(found, color)
             times = [entry.time for entry in rule.metadata.managed_fields or () if entry.time is not None]
             age_s = (datetime.now(UTC) - max(times)).total_seconds() if times else SPREADS_S
-            await asyncio.sleep(min(SPREADS_S, max(0.0, SPREADS_S - age_s)))
+            if (left_s := min(SPREADS_S, SPREADS_S - age_s)) > 0:
+                await sleep(left_s)
 
     async def findings(self, found: CustomObject, sides: Sides, behind: dict[str, Chosen]) -> list[Finding]:
         """Also: copies of requests, faults, routes that stay, the revision of Istio, other owners."""
