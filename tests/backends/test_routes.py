@@ -474,6 +474,7 @@ async def test_the_command_for_hands_names_what_was_read(make: Build, server: Ro
 # ---- in force
 
 
+TAKEN = (condition("Accepted"), condition("ResolvedRefs"))
 REFUSED = condition("ResolvedRefs", "False", reason="BackendNotFound", message="no web-green")
 OLD = {**condition("Accepted"), "observedGeneration": 2}
 
@@ -626,6 +627,39 @@ async def test_a_subset_that_is_not_there_gets_no_traffic(make: Build, server: R
     error = await refused(adapter.shift(await adapter.observe(), {"blue": 99, "green": 1}, stamp="A:shift"))
     assert (error.kind, server.applied) == ("conflict", [])
     assert (await adapter.color_health("green")).healthy is None
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+async def test_a_defect_of_the_side_that_is_left_is_not_in_the_way_of_who_leaves_it(
+    make: Build, server: Routes, kind: str
+) -> None:
+    adapter = make(kind)
+    there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    server.objects[RULES] = (200, {"items": [destination_rule("blue")]})
+    del server.objects[f"{NAMESPACE}/services/web-green"]
+    server.service.get("status", {}).update(parents=[parent("edge", *[{**c, "observedGeneration": 4} for c in TAKEN])])
+    findings = await adapter.preflight(there, BLUE)
+    assert [one.level for one in findings if one.code == "sides"] == ["warning"]
+    assert [one.code for one in findings if one.level == "block"] == []
+    assert (await adapter.shift(there, BLUE, stamp="A:back")).weights == BLUE
+
+
+@pytest.mark.parametrize(
+    ("hostnames", "host", "found"),
+    [
+        (["api.test"], "api.test", True),
+        (["*.test"], "api.test", True),
+        ([], "any.test", True),
+        (["*.test"], "test", False),
+        (["other.test"], "api.test", False),
+    ],
+)
+async def test_a_rule_is_found_by_the_host_that_its_route_serves(
+    make: Build, server: Routes, hostnames: list[str], host: str, found: bool
+) -> None:
+    adapter = make("gateway-api", match={"host": host, "path": "/"})
+    server.service["spec"]["hostnames"] = hostnames
+    assert bool((await adapter.observe()).weights) is found
 
 
 async def test_a_subset_that_is_seconds_old_is_waited_for(

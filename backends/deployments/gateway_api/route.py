@@ -226,8 +226,15 @@ def read(data: dict[str, Any], shape: type[T]) -> T:
         raise BackendError("malformed", f"HTTPRoute: {clean(str(error), 200)}") from None
 
 
+def _serves(hostnames: list[str], host: str) -> bool:
+    """Whether a route with these is of `host`: one without any is of all, and `*.` stands for names before the rest."""
+    if not host or not hostnames:
+        return True
+    return any(host == each or (each.startswith("*.") and host.endswith(each[1:])) for each in hostnames)
+
+
 def _matching(spec: RouteSpec, wanted: RuleMatch) -> list[int]:
-    if wanted.host and wanted.host not in (spec.hostnames or ()):
+    if not _serves(spec.hostnames or [], wanted.host):
         return []
     return [place for place, rule in enumerate(spec.rules or ()) if wanted.path in rule.paths]
 

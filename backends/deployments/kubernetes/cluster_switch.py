@@ -169,20 +169,21 @@ class ClusterSwitch(Generic[T]):
             why, _, fix = state.detail.partition("\n")
             return [*findings, Finding.block(self._of.unread, why, fix or "put it right by hand")]
         to, live = _gaining(state.weights, weights), _losing(state.weights, weights)
-        try:
-            behind = {color: await self._of.chosen(found, color) for color in self._config.colors}
-        except BackendError as error:
-            if error.kind not in ("conflict", "not_found"):
-                raise
-            return [*findings, Finding.block("sides", error.message, error.fix)]
+        behind, missing = await self._behind(found)
+        if to in missing:
+            return [*findings, Finding.block("sides", missing[to].message, missing[to].fix)]
+        # Of a side that is left it is only said: its defect must not be in the way of those who leave it.
+        findings += [
+            Finding(level="warning", code="sides", text=error.message, fix=error.fix) for error in missing.values()
+        ]
         findings += await ending(self._api)
         findings.append(await rehearsal(self._control, weights))
-        ready, needed, waiting, own = await together(
+        ready, waiting, own = await together(
             self._of.ready(self._sides, behind[to]),
-            self._of.ready(self._sides, behind[live]),
             self._sides.pods(behind[to]),
             self._of.findings(found, self._sides, behind),
         )
+        needed = await self._of.ready(self._sides, behind[live]) if live in behind else 0
         findings += capacity(ready, needed, live, to, behind=self._of.behind, waiting=waiting)
         if (deployment := self._config.deployments.get(to)) is not None:
             findings += await autoscaling(self._api, deployment, needed, to)
@@ -257,6 +258,19 @@ class ClusterSwitch(Generic[T]):
     async def _endpoints(self, found: T, control: SwitchState) -> TruthLayer:
         layer = await self._of.endpoints(found, self._sides, control.weights)
         return replace(layer, detail=f"{layer.detail}; {control.pending}") if control.pending else layer
+
+    async def _behind(self, found: T) -> tuple[dict[str, Chosen], dict[str, BackendError]]:
+        """What carries each color, and why nothing can. Raises BackendError where nobody could look."""
+        behind: dict[str, Chosen] = {}
+        missing: dict[str, BackendError] = {}
+        for color in self._config.colors:
+            try:
+                behind[color] = await self._of.chosen(found, color)
+            except BackendError as error:
+                if error.kind not in ("conflict", "not_found"):
+                    raise
+                missing[color] = error
+        return behind, missing
 
     async def _in_force(self, after: SwitchState) -> SwitchState:
         """The same once nothing of it is pending, or after a while with what is."""

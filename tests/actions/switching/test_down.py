@@ -184,6 +184,23 @@ async def test_a_balancer_that_only_forwards_refuses_because_the_side_is_down(
     assert (await proof.sample(state.weights, "green")).seen == seen
 
 
+@pytest.mark.parametrize(("healthy", "seen"), [(True, "unseen"), (False, "down")])
+async def test_what_has_not_taken_the_weights_over_is_no_proof_and_hides_no_side_that_is_down(
+    monkeypatch: pytest.MonkeyPatch, healthy: bool, seen: Seen
+) -> None:
+    """A second Gateway, that no fresh request goes through, has the old weights still."""
+    switch = FakeSwitch()
+    state = await switch.observe()
+    switch.healthy["blue"] = healthy
+    words = "Gateway inner has not taken generation 4 over yet"
+    monkeypatch.setattr(switch, "observe", _answering(replace(state, pending=words)))
+    monkeypatch.setattr(targets.SwitchTarget, "probe", lambda _: switch.probe())
+    work: Any = SimpleNamespace(seen=Tally())
+    proof = Proof(work, FakeTarget(switch, CONFIG), SimpleNamespace(is_ours=lambda _: True))  # type: ignore[arg-type]
+    sample = await proof.sample(state.weights, "blue")
+    assert (sample.seen, sample.detail == words) == (seen, healthy)
+
+
 def _answering(answer: Any) -> Any:
     async def answered() -> Any:
         return answer
