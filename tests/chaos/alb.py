@@ -72,14 +72,21 @@ def keys_in(directory: Path) -> dict[str, dict[str, str]]:
 
 
 @contextlib.asynccontextmanager
-async def over_alb(directory: Path) -> AsyncIterator[Bench]:
+async def over_alb(under: alb.Bench, directory: Path) -> AsyncIterator[Bench]:
     """`AlbBench` in `directory`."""
+    async with (
+        under.service(directory) as colors,
+        Relay(f"{under.urls[0]}/health") as relay,
+        opened(lambda http: AlbBench(colors, under, relay, http)) as bench,
+    ):
+        await bench.reset()
+        yield bench
+
+
+@contextlib.asynccontextmanager
+async def alb_bench(directory: Path) -> AsyncIterator[Bench]:
+    """The same on a load balancer of its own."""
     with contextlib.ExitStack() as stack:
         under = await asyncio.to_thread(stack.enter_context, alb.alb_bench(directory))
-        async with (
-            under.service(directory) as colors,
-            Relay(f"{under.urls[0]}/health") as relay,
-            opened(lambda http: AlbBench(colors, under, relay, http)) as bench,
-        ):
-            await bench.reset()
+        async with over_alb(under, directory) as bench:
             yield bench

@@ -381,9 +381,9 @@ async def kubernetes_bench(directory: Path, kind: str = "kubernetes") -> AsyncIt
 @contextlib.asynccontextmanager
 async def alb_bench(directory: Path) -> AsyncIterator[Bench]:
     """Two listeners of a load balancer of AWS."""
-    from tests.chaos.alb import over_alb
+    from tests.chaos import alb
 
-    async with over_alb(directory) as bench:
+    async with alb.alb_bench(directory) as bench:
         yield bench
 
 

@@ -3,21 +3,19 @@
 python -P -m tests.chaos.doomed ACTION_ID DIGEST INSTANT COUNTED [TTL_S]
 
 The instants are before and after each transaction of the journal, each write to the system and each call that such a
-write makes to AWS, in the order of their coming; `kill -9` falls exactly there: nothing of what would follow is done,
-and no `finally` runs. 0 lets it live. What was reached is appended to the file COUNTED, a line each. With TTL_S its
-lease lasts so long, and it stops itself instead (SIGSTOP), to go on when somebody says so. `--serve` forks one for
-each job of `tests.chaos.runners`.
+write makes to AWS, in the order of their coming; INSTANT is the number of one, or its name, where that comes first.
+`kill -9` falls exactly there: nothing of what would follow is done, and no `finally` runs. 0 lets it live. What was
+reached is appended to the file COUNTED, a line each. With TTL_S its lease lasts so long, and it stops itself instead
+(SIGSTOP), to go on when somebody says so.
 """
 
 import asyncio
 import os
-import select
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -29,9 +27,7 @@ from actions.journal.sql import SqlJournal
 from actions.runner import run_action
 from backends.aws.account import Account
 from console.runners import JOURNAL_VARIABLE, build_described
-from tests.chaos.runners import Job, Told
 
-LOOK_S = 0.01
 DESCRIBED = "described.json"
 """Beside the journal: the entry of the service, as a config would have it."""
 WRITES = ("shift", "deploy", "restore", "retire")
@@ -40,14 +36,14 @@ WRITES = ("shift", "deploy", "restore", "retire")
 class Instants:
     """Counts them, and is the end at one."""
 
-    def __init__(self, fatal: int, counted: str, end: signal.Signals = signal.SIGKILL) -> None:
+    def __init__(self, fatal: str, counted: str, end: signal.Signals = signal.SIGKILL) -> None:
         self._fatal, self._reached, self._end = fatal, 0, end
         self._counted = open(counted, "a", buffering=1, encoding="utf-8")  # noqa: SIM115 - for the life of the process
 
     def reach(self, what: str) -> None:
         self._reached += 1
         self._counted.write(what + "\n")
-        if self._reached == self._fatal:
+        if self._fatal in (str(self._reached), what):
             # This thread first: of a whole process that is stopped it might go on, into the next transaction.
             signal.pthread_kill(threading.get_ident(), self._end)
 
@@ -113,59 +109,16 @@ async def run(action_id: str, digest: str, instants: Instants, times: LeaseTimes
         await journal.aclose()
 
 
-def main(action_id: str, digest: str, instant: str, counted: str, *ttl: str) -> None:
+def main() -> None:
     """Run one."""
+    action_id, digest, instant, counted, *ttl = sys.argv[1:]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if ttl:
         short = LeaseTimes(ttl_s=float(ttl[0]), renew_s=float(ttl[0]) / 4, self_fence_s=float(ttl[0]) * 2 / 3)
-        asyncio.run(run(action_id, digest, Instants(int(instant), counted, signal.SIGSTOP), short))
+        asyncio.run(run(action_id, digest, Instants(instant, counted, signal.SIGSTOP), short))
     else:
-        asyncio.run(run(action_id, digest, Instants(int(instant), counted)))
-
-
-def serve() -> None:
-    """Fork a runner for each `Job` on stdin; `Told` on stdout when it begins and when it has ended. Ends with stdin."""
-    numbers: dict[int, int] = {}
-    waiting = b""
-    while True:
-        if select.select([0], [], [], LOOK_S if numbers else None)[0]:
-            read = os.read(0, 65536)
-            if not read:
-                return
-            *lines, waiting = (waiting + read).split(b"\n")
-            for line in lines:
-                job = msgspec.json.decode(line, type=Job)
-                if (pid := os.fork()) == 0:
-                    _forked(job)
-                numbers[pid] = job.number
-                _tell(Told(job.number, pid))
-        while numbers:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
-            _tell(Told(numbers.pop(pid), pid, os.waitstatus_to_exitcode(status)))
-
-
-def _forked(job: Job) -> NoReturn:
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    os.environ[JOURNAL_VARIABLE] = job.journal
-    try:
-        main(*job.arguments)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
-
-
-def _tell(told: Told) -> None:
-    os.write(1, msgspec.json.encode(told) + b"\n")
+        asyncio.run(run(action_id, digest, Instants(instant, counted)))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--serve"]:
-        serve()
-    else:
-        main(*sys.argv[1:])
+    main()

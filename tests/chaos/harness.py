@@ -26,9 +26,10 @@ from actions.models import Action, Consent, OrderWord, Request
 from actions.targets import Targets
 from actions.who import current_actor
 from backends.ports import Closable
+from console.runners import JOURNAL_VARIABLE
 from tests.chaos.doomed import DESCRIBED
 from tests.chaos.relay import Relay
-from tests.chaos.runners import Runner, Runners
+from tests.warm import ROOT, Job, Process, start
 
 ROUND_S = 240.0
 """That it ends at all; what is promised in seconds is held to them."""
@@ -72,10 +73,10 @@ class Bench(Protocol):
 
 
 class Round(Struct, frozen=True):
-    """`instant` 0: nobody is killed."""
+    """`instant`: its number or name; 0: nobody is killed."""
 
     request: Request
-    instant: int
+    instant: int | str
     rescue: OrderWord
 
 
@@ -140,25 +141,22 @@ class Load:
 
 
 class Chaos:
-    """One journal and one gate over a bench, for many rounds."""
+    """One journal and one gate over a bench, for many rounds. `cold`: its runners are new interpreters."""
 
-    def __init__(self, bench: Bench, state: Path, runners: Runners | None = None) -> None:
-        """`runners` may be another's, who closes it then."""
+    def __init__(self, bench: Bench, state: Path, *, cold: bool = False) -> None:
         self.bench = bench
-        self._runners, self._shared = runners or Runners(), runners is not None
+        self.cold = cold
         self._location = journal_location(None, {"TEAL_STATE_DIR": str(state)})
         self._counted = state / "instants"
         self.journal = Journal(self._location)
         actor = current_actor(os.environ)
         self.gate = Gate(Policy(context="chaos", zone=UTC), self.journal, bench.targets, actor, self.launch)
-        self._fatal = 0
-        self._doomed: Runner | None = None
+        self._fatal: int | str = 0
+        self._doomed: Process | None = None
 
     async def aclose(self) -> None:
         """Close the journal."""
         await self.journal.aclose()
-        if not self._shared:
-            await self._runners.aclose()
 
     async def instants(self, request: Request) -> list[str]:
         """What an undisturbed runner of `request` goes through."""
@@ -167,9 +165,8 @@ class Chaos:
 
     async def both_rescues(self, request: Request, instant: str) -> tuple[Outcome, Outcome]:
         """Killed at the instant of that name: resumed, and once more from the beginning, rolled back."""
-        number = 1 + (await self.instants(request)).index(instant)
-        resumed = await self.play(Round(request, number, "resume"))
-        return resumed, await self.play(Round(request, number, "rollback"))
+        resumed = await self.play(Round(request, instant, "resume"))
+        return resumed, await self.play(Round(request, instant, "rollback"))
 
     async def play(self, round_: Round) -> Outcome:
         """Raises AssertionError for a broken promise, TimeoutError where it does not come to an end."""
@@ -199,8 +196,8 @@ class Chaos:
         return await self.gate.action(str(action.id)), reached[-1] if code else ""
 
     async def begun(
-        self, request: Request, instant: int = 0, *, first: Callable[[], None] = lambda: None
-    ) -> tuple[Action, Runner]:
+        self, request: Request, instant: int | str = 0, *, first: Callable[[], None] = lambda: None
+    ) -> tuple[Action, Process]:
         """An action that a runner goes on with, until it is killed at `instant`. `first` is done once it is agreed to,
         before its runner is started."""
         self._counted.unlink(missing_ok=True)
@@ -239,7 +236,7 @@ class Chaos:
             action = seen
         return action
 
-    async def stopped(self, request: Request, instant: int, ttl_s: float) -> tuple[Action, Runner]:
+    async def stopped(self, request: Request, instant: str, ttl_s: float) -> tuple[Action, Process]:
         """An action whose runner has a lease of `ttl_s` and stopped itself at `instant`."""
         self._counted.unlink(missing_ok=True)
         self._fatal = instant
@@ -261,13 +258,17 @@ class Chaos:
 
     async def _doom(self, action_id: str, digest: str, *ttl: str) -> None:
         await self._described()
-        arguments = [action_id, digest, str(self._fatal), str(self._counted), *ttl]
-        self._doomed = await self._runners.start(arguments, self._location.url)
+        self._doomed = await self._runner(action_id, digest, str(self._fatal), str(self._counted), *ttl)
 
     async def launch(self, action_id: str, digest: str) -> None:
         """Start a runner that lives."""
         await self._described()
-        await self._runners.start([action_id, digest, "0", os.devnull], self._location.url)
+        await self._runner(action_id, digest, "0", os.devnull)
+
+    async def _runner(self, *arguments: str) -> Process:
+        environment = {**os.environ, JOURNAL_VARIABLE: self._location.url, "PYTHONPATH": str(ROOT)}
+        job = Job("tests.chaos.doomed", "main", list(arguments), environment, session=True, cold=self.cold)
+        return await start(job)
 
 
 def _is_true(action: Action, before: dict[str, int], weights: dict[str, int], told: str) -> None:

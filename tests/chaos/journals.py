@@ -19,8 +19,8 @@ from actions.unjournalled_rollback import run_unjournalled
 from console.runners import build_described
 from tests.chaos.harness import ROUND_S, YES, Chaos, Load, Outcome
 from tests.chaos.lateness import within
-from tests.chaos.runners import Runner
 from tests.chaos.stage import ALL_BLUE, MARGIN_S, SEEN_S, Stage, nothing_lost, one_has_all, settled
+from tests.warm import Process
 
 
 async def two_journals(stage: Stage, chance: random.Random) -> Outcome:
@@ -97,7 +97,7 @@ async def broken_journal(stage: Stage, chance: random.Random) -> Outcome:
     began = time.monotonic()
     with disk(stage.bench.directory / "disk") as (place, small):
         how = how if small else "locked"
-        chaos = Chaos(stage.bench, place / "journal", stage.runners)
+        chaos = Chaos(stage.bench, place / "journal", cold=stage.mine.cold)
         env = {"XDG_RUNTIME_DIR": str(stage.bench.directory)}
         async with asyncio.timeout(ROUND_S), Load(stage.bench.url).running() as load, contextlib.aclosing(chaos):
             action, runner = await chaos.begun(request, instant)
@@ -137,7 +137,7 @@ async def _kept(journal: Journal) -> list[str]:
         return await fresh.audit_lines()
 
 
-async def _back(chaos: Chaos, runner: Runner, env: dict[str, str], told: str) -> str:
+async def _back(chaos: Chaos, runner: Process, env: dict[str, str], told: str) -> str:
     """What the command line does; in a word."""
 
     async def without(draft: Draft, audit: list[AuditEntry]) -> Action:

@@ -11,8 +11,8 @@ from backends.errors import BackendError
 from tests.chaos.benches import TIMEOUT_S
 from tests.chaos.harness import ROUND_S, YES, Load, Outcome
 from tests.chaos.lateness import TooLate, within
-from tests.chaos.runners import Runner
 from tests.chaos.stage import ALL_BLUE, MARGIN_S, Stage, nothing_lost
+from tests.warm import Process
 
 LEFT_S = 5.0
 """How long a side that is down may keep its traffic."""
@@ -126,7 +126,7 @@ def _hangs_from_the_first(stage: Stage, phase: str) -> None:
         stage.bench.relay.mood = "hangs"
 
 
-async def _steered(stage: Stage, phase: str, mood: str, action: Action, runner: Runner) -> None:
+async def _steered(stage: Stage, phase: str, mood: str, action: Action, runner: Process) -> None:
     """The phase hangs from now on."""
     if phase in COMMANDS:
         await stage.begun(phase, runner.is_over)
@@ -141,7 +141,7 @@ async def _steered(stage: Stage, phase: str, mood: str, action: Action, runner: 
         stage.bench.relay.mood = "hangs" if mood == "hangs" else "lags"
 
 
-async def _lagging(stage: Stage, runner: Runner) -> None:
+async def _lagging(stage: Stage, runner: Process) -> None:
     """Fresh requests go on to find the old side after the write: it can not be proven."""
     while (await stage.bench.weights())["green"] != 100 and runner.code is None:
         stage.bench.relay.mood = "lags" if "shift" in stage.mine.reached() else "passes"
@@ -149,7 +149,7 @@ async def _lagging(stage: Stage, runner: Runner) -> None:
     stage.bench.relay.mood = "lags"
 
 
-async def _ended_or_held(stage: Stage, action: Action, runner: Runner) -> Action:
+async def _ended_or_held(stage: Stage, action: Action, runner: Process) -> Action:
     """As it is at its end, or once it stands at its deadline because evidence is missing. What goes back does so while
     nothing can be proven: traffic first."""
     while not runner.is_over():

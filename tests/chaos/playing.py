@@ -20,6 +20,9 @@ from tests.chaos.lateness import Clock, TooLate
 from tests.chaos.rounds import Fault
 from tests.chaos.stage import Stage
 
+COLD_EVERY = 25
+"""Of so many rounds the first has new interpreters for runners; those of the others are forked (`tests.warm`)."""
+
 
 class Table(Struct):
     """What became of the rounds of one switch. `ends`: how often each kind ended so; `missing`: why none was played;
@@ -88,6 +91,7 @@ class Player:
         self._count(number, found, clock)
 
     async def _tried(self, number: int) -> tuple[Fault, Outcome] | AssertionError | TooLate:
+        self._stage.mine.cold = self._stage.theirs.cold = number % COLD_EVERY == 1
         try:
             return await rounds.play(self._stage, number, self._seed)
         except (AssertionError, TooLate) as error:

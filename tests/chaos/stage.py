@@ -8,7 +8,6 @@ from typing import Any
 
 from actions.models import Action, Request
 from tests.chaos.harness import Bench, Chaos, Load
-from tests.chaos.runners import Runners
 
 MARGIN_S = 4.0
 """What a machine of two cores that plays all switches at once adds to a promise that is measured in seconds."""
@@ -21,18 +20,16 @@ class Stage:
     """`mine` is the journal that a round begins with, `theirs` that of somebody else."""
 
     def __init__(self, bench: Bench, directory: Path) -> None:
-        self.runners = Runners()
         self.bench = bench
-        self.mine = Chaos(bench, directory / "journal", self.runners)
-        self.theirs = Chaos(bench, directory / "another", self.runners)
+        self.mine = Chaos(bench, directory / "journal")
+        self.theirs = Chaos(bench, directory / "another")
         self._instants: dict[str, int] = {}
         self._releases = 0
 
     async def aclose(self) -> None:
-        """Close both, and what forks the runners."""
+        """Close both."""
         await self.mine.aclose()
         await self.theirs.aclose()
-        await self.runners.aclose()
 
     async def cleared(self) -> None:
         """As on the first day."""

@@ -33,9 +33,8 @@ async def test_a_command_that_waits_for_its_record_does_nothing_without_its_runn
 ) -> None:
     async with file_bench(tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        number = 1 + (await chaos.instants(RELEASE)).index(instant)
         await bench.reset()
-        action, killed_at = await chaos.until_killed(Round(RELEASE, number, "abort"))
+        action, killed_at = await chaos.until_killed(Round(RELEASE, instant, "abort"))
         assert (action.status, killed_at) == ("running", instant)
         assert not (tmp_path / "green.version").exists()
         left = left_in(await chaos.journal.history(str(action.id)))
@@ -54,10 +53,9 @@ async def test_a_runner_that_stood_still_before_its_write_while_another_took_ove
 ) -> None:
     async with file_bench(tmp_path) as bench:
         chaos = Chaos(bench, tmp_path / "journal")
-        number = 1 + (await chaos.instants(request_)).index(f"after journal: {intent}")
         await bench.reset()
         before = written(tmp_path)
-        action, runner = await chaos.stopped(request_, number, ttl_s=2.0)
+        action, runner = await chaos.stopped(request_, f"after journal: {intent}", ttl_s=2.0)
         hold = await until_won(chaos.journal, str(action.id))
         runner.send_signal(signal.SIGCONT)
         await asyncio.wait_for(runner.wait(), 60)

@@ -31,6 +31,7 @@ from tests.live.process import accepts, free_port, started, until
 from tests.live.require import missing
 
 ACCOUNT = "123456789012"  # of moto, for keys that it does not know
+POLL_S = "0.4"  # between two looks of a data plane at its rules: a look is a dozen calls, half a processor at 0.2
 
 
 class Balancer(Struct, frozen=True):
@@ -150,7 +151,7 @@ class AwsLab(Struct, frozen=True):
         maps = [f"--map={arn}={port}" for arn, port in zip(balancer.listeners, ports, strict=True)]
         command = [
             sys.executable, str(self.scripts / "simalb.py"), "--endpoint", self.endpoint_url, "--region", REGION,
-            "--lag", str(lag_s), "--poll", "0.2", *maps,
+            "--lag", str(lag_s), "--poll", POLL_S, *maps,
         ]  # fmt: skip
         with started(command, directory / "simalb.log", lambda: all(accepts(port) for port in ports)):
             yield [f"http://127.0.0.1:{port}" for port in ports]

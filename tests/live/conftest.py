@@ -8,11 +8,18 @@ from tests.live.ecs import EcsLab, ecs_lab
 from tests.live.moto import KEYS
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
-    """ECS and CodeDeploy on loopback, for all who say `xdist_group("ecs")`: names in it are new each time."""
+@pytest.fixture(scope="module")
+def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcsLab]:
     with ecs_lab(tmp_path_factory.mktemp("ecs")) as found:
         yield found
+
+
+@pytest.fixture
+def lab(_lab: EcsLab) -> Iterator[EcsLab]:
+    """ECS and CodeDeploy on loopback, one for a module: names in it are new each time, and gone after each test. Each
+    module is an `xdist_group` of its own, since the simulators are the slower the more they have to remember."""
+    yield _lab
+    _lab.clear()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.live.aws import AwsLab, aws_lab
+from tests.live.aws import POLL_S, AwsLab, aws_lab
 from tests.live.process import accepts, free_port, started, until
 
 MINUTE_S = 0.6
@@ -28,7 +28,8 @@ _FAST = {"SIM_MINUTE": str(MINUTE_S), "SIM_DRAIN": "0.5", "SIM_INSTALL": "10"}
 
 
 class EcsLab:
-    """One cluster behind one load balancer, in one VPC. Names are new each time."""
+    """One cluster behind one load balancer, in one VPC. Names are new each time. What a test has made is looked at by
+    the simulators ten times a second until `clear`."""
 
     def __init__(self, aws: AwsLab) -> None:
         self.aws = aws
@@ -37,6 +38,7 @@ class EcsLab:
         self._vpc, subnets = aws.network()
         self._balancer = self.elb.create_load_balancer(Name=self.name("lb"), Subnets=subnets)["LoadBalancers"][0]
         self._ports = iter(range(8000, 9000))
+        self._services, self._listeners = list[str](), list[str]()
 
     @staticmethod
     def name(kind: str) -> str:
@@ -50,7 +52,17 @@ class EcsLab:
             LoadBalancerArn=self._balancer["LoadBalancerArn"], Protocol="HTTP", Port=next(self._ports),
             DefaultActions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}],
         )  # fmt: skip
-        return str(made["Listeners"][0]["ListenerArn"])
+        arn = str(made["Listeners"][0]["ListenerArn"])
+        self._listeners.append(arn)
+        return arn
+
+    def clear(self) -> None:
+        """Services and listeners are gone, and with them tasks and targets."""
+        self.aws.heal()
+        while self._services:
+            self.ecs.delete_service(cluster=CLUSTER, service=self._services.pop(), force=True)
+        while self._listeners:
+            self.elb.delete_listener(ListenerArn=self._listeners.pop())
 
     def group(self, name: str = "") -> str:
         """A new target group of IPs that are checked at /health."""
@@ -83,6 +95,7 @@ class EcsLab:
             cluster=CLUSTER, serviceName=name, taskDefinition=self.definition(name, tag, color=color),
             desiredCount=count, loadBalancers=[behind], **more,
         )  # fmt: skip
+        self._services.append(name)
 
     def look(self, name: str) -> dict[str, Any]:
         """As AWS describes it."""
@@ -191,7 +204,7 @@ class EcsLab:
         port = free_port()
         command = [
             sys.executable, str(self.aws.scripts / "simalb.py"), "--endpoint", self.aws.endpoint_url,
-            "--region", "eu-central-1", "--lag", "0.1", "--poll", "0.2", f"--map={listener}={port}",
+            "--region", "eu-central-1", "--lag", "0.1", "--poll", POLL_S, f"--map={listener}={port}",
         ]  # fmt: skip
         with started(command, directory / "simalb.log", lambda: accepts(port)):
             yield f"http://127.0.0.1:{port}"

@@ -1,18 +1,23 @@
 """The command line over one real service, with a config and a journal of its own."""
 
-import asyncio
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from tests.warm import Job, run
+
 
 class CommandLine:
     """`entry` is the deployment of the config, as plain data; its service is called `analytics`. `env`: what its
-    commands find in their environment besides."""
+    commands find in their environment besides. `cold`: its commands and runners are new interpreters, else they are
+    forked from one that has imported all (`tests.warm`)."""
 
-    def __init__(self, home: Path, entry: dict[str, Any], env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, entry: dict[str, Any], env: dict[str, str] | None = None, *, cold: bool = False
+    ) -> None:
+        self.cold = cold
         lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
         named = {"name": "analytics", **entry}
         config = home / "config.toml"
@@ -26,12 +31,8 @@ class CommandLine:
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit status, stdout, stderr."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "console.cli.main", *arguments, env=self._env,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, complaints = await asyncio.wait_for(process.communicate(), 240)
-        return process.returncode or 0, output.decode(), complaints.decode()
+        module = "console.cli.main" if self.cold else "tests.warm_teal"
+        return await run(Job(module, "main", list(arguments), self._env, cold=self.cold), within_s=240)
 
     async def action(self, *arguments: str) -> dict[str, Any]:
         """The one action of a writing command, with `exit` and `complaints`."""

@@ -19,7 +19,7 @@ from tests.two_colors import TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws-release")]
 RPS = 30.0
-SEEN_S = 1.5  # the data plane looks each 0.2 s, and each look is a dozen calls one after the other
+SEEN_S = 1.5  # the data plane looks each 0.4 s, and each look is a dozen calls one after the other
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ async def test_a_release_and_its_rollback_lose_no_request(
     bench: Bench, colors: TwoColors, capsys: pytest.CaptureFixture[str]
 ) -> None:
     teal = teal_of(bench, colors, smoke=["true"])
+    teal.cold = True
     async with contextlib.AsyncExitStack() as loads:
         load = [await loads.enter_async_context(Load(f"{url}/health", RPS)) for url in bench.urls]
         released = await teal.action("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "go")

@@ -135,7 +135,7 @@ async def test_a_flip_without_a_right_is_exit_4_and_changes_nothing(
             "probe": {"url": colors.url("router"), "header": "X-Environment"},
             "health": {color: colors.url(color) for color in COLORS},
         }  # fmt: skip
-        teal = CommandLine(tmp_path, entry, {**KEYS, **guarded.keys})
+        teal = CommandLine(tmp_path, entry, {**KEYS, **guarded.keys}, cold=True)
         refused = await teal.action("deploy", "flip", "analytics", "--to", "green", "-y", "--reason", "go")
     said = json.dumps([refused["errors"], refused.get("error")])
     assert (refused["exit"], f"no right {named}" in said) == (4, True), refused

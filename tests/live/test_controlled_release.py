@@ -20,7 +20,7 @@ from tests.live.test_ecs_native import pausing
 from tests.live.test_ecs_release import answers
 from tests.load import Load
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("controlled")]
 GO = ("-y", "--reason", "go")
 
 

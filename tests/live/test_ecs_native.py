@@ -16,7 +16,7 @@ from backends.registry import AdapterContext, build
 from backends.testing.controllers import ControllerContract, ended, reached, released
 from tests.live.ecs import CLUSTER, EcsLab
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs-native"), pytest.mark.usefixtures("keys")]
 
 
 FAILING_HOOK = {

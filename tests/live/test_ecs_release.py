@@ -15,7 +15,7 @@ from tests.live.process import until
 from tests.live.teal import CommandLine
 from tests.load import Load
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs-release")]
 RPS = 20.0
 
 
@@ -53,6 +53,7 @@ def answers(url: str) -> bool:
 
 async def test_a_release_a_rollback_and_a_retirement_lose_no_request(pair: Running) -> None:
     teal = pair.teal
+    teal.cold = True
     async with Load(f"{pair.url}/health", RPS) as load:
         released = await teal.action("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "go")
         assert (released["exit"], released["status"]) == (0, "succeeded"), released

@@ -60,6 +60,7 @@ def print_line(capsys: pytest.CaptureFixture[str], line: str) -> None:
 async def test_a_release_and_its_rollback_lose_no_request(
     space: Namespace, teal: Teal, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    teal.cold = True
     async with Load(space.url(path="/work"), RPS) as load:
         released = await teal.action("deploy", "release", "analytics", "--version", "2.4.1", "-y", "--reason", "go")
         assert (released["exit"], released["status"], released["changed"]) == (0, "succeeded", True), released

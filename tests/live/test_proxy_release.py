@@ -102,6 +102,7 @@ async def test_a_release_and_its_rollback_lose_no_request(
     tmp_path: Path, colors: TwoColors, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with BEHIND[kind](tmp_path, colors, smoke=["true"]) as service, contextlib.AsyncExitStack() as loads:
+        service.teal.cold = True
         assert service.live() == {"blue"}
         load = [await loads.enter_async_context(Load(url, RPS)) for url in service.urls]
         release = ("deploy", "release", "analytics", "--version", "2.5.0", "-y", "--reason", "go")
@@ -139,7 +140,7 @@ async def test_a_sick_version_never_gets_traffic(tmp_path: Path, colors: TwoColo
             "--reason",
             "go",
             "--timeout",
-            "60s",
+            "20s",
         )
         ended = await service.teal.action(*order)
         assert (ended["exit"], ended["status"], ended["changed"]) == (1, "aborted", False), ended
