@@ -41,6 +41,8 @@ ADAPTERS: dict[str, str] = {
     "alerts.prometheus": "backends.alerts.prometheus.alerts:PrometheusAlerts",
     "alerts.rules": "backends.alerts.rules:RuleAlerts",
     "deployments.alb": "backends.deployments.alb.switch:AlbSwitch",
+    "deployments.argo-cd": "backends.deployments.argo_cd.controller:ArgoCdController",
+    "deployments.argo-rollouts": "backends.deployments.argo_rollouts.controller:RolloutsController",
     "deployments.codedeploy": "backends.deployments.codedeploy.controller:CodeDeployController",
     "deployments.ecs": "backends.deployments.ecs.switch:EcsSwitch",
     "deployments.ecs-native": "backends.deployments.ecs.native:NativeController",

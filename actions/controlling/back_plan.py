@@ -12,6 +12,7 @@ from actions.orphans import orphaned_since
 from actions.switching.changes import Change, newest_change
 from actions.targets import ControllerTarget
 from backends.command_line import command
+from backends.models import Revision
 from backends.ports import ControllerState, Operation, Order
 from backends.settings import Duration
 
@@ -91,6 +92,8 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
     """After the end: a new change to the version before; None where the system knows none."""
     stable, before, newest = state.view.stable, state.before, state.newest
     here = stable.words if stable else ""
+    if newest is not None and newest.still_wanted and newest.source is not None:
+        return _unwanted(newest, newest.source)
     back_already = change is not None and change.back and not change.failed and change.moved[1] == here
     if state.returned or back_already or (newest is not None and newest.state == "rolled_back"):
         gone = f"{newest.name} went back" if newest is not None else "the last change was a way back"
@@ -104,11 +107,22 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
         return None
     took = f", {Duration(round(newest.took_s))} the last time" if newest is not None and newest.took_s else ""
     text = f"not instant: nothing is under way, so {before.words} is put out anew, with stages, hooks and bake{took}"
+    moment = Finding(level="warning", code=SLOW, text=text)
+    if state.at_once:
+        moment = Finding(level="ok", code="moment", text=f"{before.words}: {state.at_once}")
     undoes = change.action if change is not None and not change.back and change.moved[1] == here else ""
     return Ordering(
         order=Order(order="rollback", revision=before.id, version=before.version or ""), from_=here, to=before.words,
-        home=before.id, undoes=undoes, findings=(Finding(level="warning", code=SLOW, text=text),),
+        home=before.id, undoes=undoes, findings=(moment,),
     )  # fmt: skip
+
+
+def _unwanted(newest: Operation, source: Revision) -> Ordering:
+    """Of a change that went back while the system is still told to run it: it is told what has the traffic."""
+    order = Order(order="rollback", revision=source.id, version=source.version or "")
+    text = f"{source.words} has all traffic: what is wanted is put back to it from {newest.target.words}"
+    moment = Finding(level="ok", code="moment", text=text)
+    return Ordering(order=order, from_=newest.target.words, to=source.words, home=source.id, findings=(moment,))
 
 
 def _left(newest: Operation) -> Ordering | None:

@@ -31,7 +31,7 @@ UNPROVEN, ORDER, UNHEEDED = "unproven", "order", "unheeded"
 
 class ControlFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     """What an order to a controller is agreed to with. `operation` is what it is about, `pause` where that waits;
-    `revision` where a rollback goes; `entry` as for a move of traffic."""
+    `revision` where a rollback goes; `entry` as for a move of traffic; `how`: what it skips."""
 
     order: str = ""
     version: str = ""
@@ -39,6 +39,7 @@ class ControlFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     pause: str = ""
     revision: str = ""
     entry: str = ""
+    how: str = ""
 
 
 class Ordering(Struct, frozen=True, kw_only=True):
@@ -89,10 +90,10 @@ async def plan_steer(
 ) -> Plan:
     """One order to what is under way, whoever began it."""
     state = await target.adapter.observe()
-    its_own = word if word in _OF_ACTIONS else "show"
-    findings = refused(state, word) or await open_action(policy, journal, request.service, its_own)
+    its_own, how = word if word in _OF_ACTIONS else "show", request.strategy
+    findings = refused(state, word, how) or await open_action(policy, journal, request.service, its_own)
     operation, view = state.newest, state.view
-    order = Order(order=word, operation=operation.id if operation else "")
+    order = Order(order=word, operation=operation.id if operation else "", how=how)
     to = view.candidate or view.stable
     ordering = Ordering(order=order, from_=view.stable.words if view.stable else "", to=to.words if to else "")
     if not findings:
@@ -116,10 +117,10 @@ async def open_action(policy: Policy, journal: Journal, service: str, word: str 
     return [block("open-action", held_words(occupied, policy.zone), command(f"action {word}", occupied.id or ""))]
 
 
-def refused(state: ControllerState, word: OrderName) -> list[Finding]:
+def refused(state: ControllerState, word: OrderName, how: str = "") -> list[Finding]:
     """Why the controller does not take an order now, with what it has instead."""
-    offer = state.view.offer(word)
-    return [] if offer.allowed else [block(ORDER, f"{word}: {offer.why}", "")]
+    why = state.view.offer(word).refuses(how)
+    return [block(ORDER, f"{word}: {why}", "")] if why else []
 
 
 def _locked(service: str, operation: Operation) -> Refused:
@@ -192,6 +193,7 @@ def make_plan(
             undoes=ordering.undoes, queued_to=ordering.queued_to,
         ),
         target=target.entry.kept(), request=request,
+        needs_reason=f"`--{order.how}` skips what {target.entry.type} would judge" if order.how else "",
     )  # fmt: skip
 
 
@@ -205,7 +207,7 @@ def _facts(
         target=driven(target.entry), order=order.order, version=order.version,
         operation=order.operation, revision=order.revision,
         pause=open_.pause.id if order.order == "promote" and open_ is not None and open_.pause is not None else "",
-        entry=agreed_entry(request, target.entry),
+        entry=agreed_entry(request, target.entry), how=order.how,
     )  # fmt: skip
 
 

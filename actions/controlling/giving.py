@@ -24,6 +24,7 @@ from backends.ports.controllers import shows
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5)
 LOOK_S = 0.25
 GIVE_TRIES = 3
+_BEGIN = frozenset({"release", "rollback"})
 
 
 class Orders:
@@ -98,6 +99,8 @@ class Orders:
             except NotWritten:
                 await work.observed(step, _plain(before), "not applied")
                 raise
+        if found.unanswered and order.order not in _BEGIN:  # the change that these begin says itself how it is
+            raise InDoubt(found.unanswered)
         return await self._seen(step, found)
 
     async def _seen(self, step: str, found: ControllerState) -> Operation:
@@ -117,7 +120,7 @@ class Orders:
             try:
                 found = await self._adapter.observe()
                 unread = ""
-                if shows(order, before, found, stamp):
+                if shows(order, before, found, stamp) and (order.order in _BEGIN or not found.unanswered):
                     return found
             except BackendError as again:
                 unread = again.message
@@ -128,6 +131,8 @@ class Orders:
                 await asyncio.sleep(wait_s)
                 continue
             if time.monotonic() >= until:
+                if found.unanswered:
+                    raise InDoubt(found.unanswered)
                 raise NotWritten(error)
             await asyncio.sleep(LOOK_S)
 

@@ -31,16 +31,18 @@ VERIFY_S = 120.0
 WATCH_S = 0.5
 """Between two fresh requests while a controller moves the traffic, which may take hours."""
 AGAIN_S = 0.5
+UNWANT = "unwant"
+STILL_WANTED = "the system is still told to run it, and may go forward to it again"
 FOLLOWED_WORDS = frozenset({"release", "rollback", "abort"})
 """Orders that are followed to the end of the change that they are about; the others are done when they are taken."""
 
 
 class Ended(Exception):
-    """The change has ended without this action: how, and in which words."""
+    """The change has ended without this action: how, in which words, and which version answers then."""
 
-    def __init__(self, status: ActionStatus, error: ActionError) -> None:
+    def __init__(self, status: ActionStatus, error: ActionError, answers: str | None = None) -> None:
         super().__init__(error.message)
-        self.status, self.error = status, error
+        self.status, self.error, self.answers = status, error, answers
 
 
 class Controlling:
@@ -96,7 +98,7 @@ class Controlling:
         except OutOfTime as late:
             return ActionError(kind="deadline", message=await work.break_off(str(late))), False
         except Ended as end:
-            await self._end(end.status, end.error)
+            await self._end(end)
             return None
         except PreconditionFailed as unmet:
             if self._gave:
@@ -129,7 +131,9 @@ class Controlling:
             return
         found = await self._follow(FOLLOWING, operation, forward=self._kind.forward, arrival=word != "abort")
         await self._judge_end(found, back=word == "abort")
-        await self._verify("verify", self._plan.to)
+        if (found.still_wanted or found.left) and self._plan.kind == "rollback":
+            found = await self._unwant(found)
+        await self._verify("verify", _answering(found, self._plan.to))
 
     def _revision(self) -> str | None:
         """A way back goes on whatever has moved meanwhile: its order says itself what it is about."""
@@ -141,7 +145,7 @@ class Controlling:
             return Order(order="release", version=request.version)
         if word == "rollback":
             return Order(order="rollback", revision=expected.home, version=self._plan.to)
-        return Order(order=self._word, operation=expected.operation)
+        return Order(order=self._word, operation=expected.operation, how=request.strategy)
 
     async def _preflight(self) -> None:
         work = self._work
@@ -195,27 +199,52 @@ class Controlling:
             return
         if found.state == "rolled_back" and back:
             return
+        if found.left and back and found.source is not None and self._plan.kind == "rollback":
+            return  # it is put right by another order
         words = f"{self._target.entry.type}: {found.detail or found.state}"
         if found.state == "rolled_back" and self._kind.forward:
-            raise Ended("rolled_back", ActionError(kind="controller", message=words))
+            raise Ended("rolled_back", self._went_back_itself(found, words), _answering(found, self._plan.from_))
         here = command("deploy rollback", self._plan.service)
         if found.state == "stopped" and not found.moved:
             raise Ended("aborted", ActionError(kind="controller", message=words, fix=here))
         raise Ended("rollback_failed", ActionError(kind="controller", message=words, fix=self._by_hand() or here))
 
-    async def _end(self, status: ActionStatus, error: ActionError) -> None:
+    def _went_back_itself(self, found: Operation, words: str) -> ActionError:
+        """With both ways out, where the system may still go forward to it again."""
+        if not found.still_wanted:
+            return ActionError(kind="controller", message=words)
+        service, back = self._plan.service, found.source.words if found.source else self._plan.from_
+        fix = f"{command('deploy rollback', service)} puts {back} back there; {command('deploy retry', service)} "
+        fix += f"goes forward to {found.target.words} again"
+        return ActionError(kind="controller", message=f"{words}; spec-not-back: {STILL_WANTED}", fix=fix)
+
+    async def _unwant(self, found: Operation) -> Operation:
+        """What went back, or was ended half way, is wanted no more: else the next push of anybody goes forward to it.
+        Raises what keeps it."""
+        if found.source is None:
+            raise PreconditionFailed("failed", f"{found.name}: {STILL_WANTED}")
+        order = Order(order="rollback", revision=found.source.id, version=found.source.version or "")
+        back = await self._orders.settle(UNWANT) or await self._give(UNWANT, order)
+        ended = await self._follow("follow-spec", back, forward=False, arrival=True)
+        if ended.state != "succeeded" and not ended.open:
+            raise PreconditionFailed("failed", f"{ended.name}: {ended.detail or ended.state}")
+        return ended
+
+    async def _end(self, end: Ended) -> None:
         """After a way back of the controller itself: what was live before is proven too."""
+        status, error = end.status, end.error
         if status == "rolled_back":
             try:
-                await self._verify("verify-back", self._plan.from_)
+                await self._verify("verify-back", end.answers)
             except Failed as failure:
                 status = "rollback_failed"
                 error = ActionError(kind=error.kind, message=f"{error.message}; and {failure}", fix=self._by_hand())
         await self._work.finish(status, error=error)
 
-    async def _verify(self, step: str, version: str) -> None:
-        """The last 20 of 20 fresh requests say `version`. Raises Failed; without a probe nothing is proven."""
-        if self._target.settings.probe is None:
+    async def _verify(self, step: str, version: str | None) -> None:
+        """The last 20 of 20 fresh requests say `version`. Raises Failed; without a probe nothing is proven, and nothing
+        where nobody can tell the version."""
+        if self._target.settings.probe is None or version is None:
             return
         work, prober = self._work, self._prober
         left_s = await work.begin(step, lasts_s=VERIFY_S)
@@ -265,13 +294,15 @@ class Controlling:
                 found = await self._follow("follow-back", operation, forward=False)
             if found.state == "succeeded":
                 back = await self._give("rollback", Order(order="rollback", revision=self._expected.home))
+            elif found.still_wanted or (found.left and found.source is not None):
+                found = await self._unwant(found)
             elif found.state != "rolled_back" and (found.moved or found.state != "stopped"):
                 raise PreconditionFailed("failed", f"{found.name}: {found.detail or found.state}")
         if back:
             found = await self._follow("follow-back", back, forward=False, arrival=True)
             if found.state != "succeeded" and not found.open:
                 raise PreconditionFailed("failed", f"{found.name}: {found.detail or found.state}")
-        await self._verify("verify-back", self._plan.from_)
+        await self._verify("verify-back", _answering(found, self._plan.from_))
 
     async def _patiently(self, operation: str) -> Operation:
         """Asked again for a minute: without it nothing can be ordered. Raises BackendError."""
@@ -294,6 +325,11 @@ class Controlling:
         except BackendError as error:
             truth = f"what is live can not be read: {error.message}"
         await self._work.abandoned(order, truth)
+
+
+def _answering(found: Operation, version: str) -> str | None:
+    """Which version answers at its end: `version`, unless the system says how it is called there; null for unknown."""
+    return version if found.answers == "" else found.answers
 
 
 def _stuck(error: ActionError, words: str, fix: str) -> ActionError:

@@ -37,9 +37,14 @@ def unheeded(config: DeploymentConfig, mover: str) -> str:
     return f"{mover} moves the traffic itself; leave out {', '.join(told)}" if told else ""
 
 
-def offers(why_not: Mapping[OrderName, str]) -> tuple[OrderOffer, ...]:
-    """One for each order there is, from the reasons why it is not taken; empty: it is."""
-    return tuple(OrderOffer(order=name, allowed=not why_not[name], why=why_not[name]) for name in get_args(OrderName))
+def offers(
+    why_not: Mapping[OrderName, str], forms: Mapping[OrderName, tuple[str, ...]] | None = None
+) -> tuple[OrderOffer, ...]:
+    """One for each order there is, from the reasons why it is not taken; empty: it is. `forms`: the explicit ones."""
+    return tuple(
+        OrderOffer(order=name, allowed=not why_not[name], why=why_not[name], forms=(forms or {}).get(name, ()))
+        for name in get_args(OrderName)
+    )
 
 
 def about(order: Order, state: ControllerState) -> tuple[str, ...]:
@@ -58,9 +63,8 @@ def refuse_untaken(order: Order, expected: ControllerState, now: ControllerState
     system does not take it."""
     if about(order, now) != about(order, expected):
         raise BackendError("conflict", f"{where}: it has changed: {now.view.message}")
-    offer = now.view.offer(order.order)
-    if not offer.allowed:
-        raise BackendError("config", f"{order.order}: {offer.why}")
+    if why := now.view.offer(order.order).refuses(order.how):
+        raise BackendError("config", f"{order.order}: {why}")
 
 
 async def shown(
@@ -79,7 +83,7 @@ def shares_of(state: ControllerState) -> dict[str, int]:
     """Percent by side, as the system says; empty where it does not."""
     if state.open is not None:
         return state.open.shares
-    return REST if state.view.phase in ("healthy", "degraded") and state.view.stable else {}
+    return REST if state.view.phase != "unknown" and state.view.stable else {}
 
 
 def control_layer(state: ControllerState, words: str) -> TruthLayer:
@@ -129,10 +133,16 @@ def way_back(state: ControllerState) -> RollbackOffer:
     if operation is not None:
         to = operation.source.words if operation.source else None
         return RollbackOffer(to=to, ready=to is not None, instant=to is not None, reason="what is under way is stopped")
+    newest = state.newest
+    if newest is not None and newest.still_wanted and newest.source is not None:
+        words = f"{newest.target.words} went back and is still wanted: that is put right, and no traffic moves"
+        return RollbackOffer(to=newest.source.words, ready=True, instant=True, reason=words)
     if state.returned or (state.newest is not None and state.newest.state == "rolled_back"):
         return RollbackOffer(to=None, ready=False, reason="back already: the newest change went back")
     if before is None:
         return RollbackOffer(to=None, ready=False, reason="no version is known that was stable before")
+    if state.at_once:
+        return RollbackOffer(to=before.words, ready=True, instant=True, reason=state.at_once)
     return RollbackOffer(
         to=before.words, ready=True, reason=f"not instant: a new change, with its stages{took(state.newest)}"
     )

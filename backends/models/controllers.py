@@ -27,11 +27,19 @@ class Revision(Struct, frozen=True, kw_only=True):
 
 
 class OrderOffer(Struct, frozen=True, kw_only=True):
-    """Whether the controller takes an order now; `why` not, and what the system has instead."""
+    """Whether the controller takes an order now; `why` not, and what the system has instead. `forms`: explicit forms of
+    it that are taken now, and skip what the system would judge (`full`, `skip-step`)."""
 
     order: OrderName
     allowed: bool
     why: str = ""
+    forms: tuple[str, ...] = ()
+
+    def refuses(self, form: str) -> str:
+        """Why it is not taken in that form, empty for the plain one; empty where it is."""
+        if not form:
+            return self.why
+        return "" if form in self.forms else self.why or f"there is nothing to skip by `--{form}`"
 
 
 class ControllerView(Struct, frozen=True, kw_only=True):

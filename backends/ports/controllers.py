@@ -45,11 +45,13 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     state: `rolled_back`: the source has all traffic again; `stopped`: it was ended and stays as it is; `failed`: it
         ended, and the system itself could not put it right.
-    back: it is on its way back. arrived: the target has all traffic, and nothing is left but to take the source down,
+    back: it is on its way back. still_wanted: it went back, and the system is still told to run its target: it may go
+        forward to it again. arrived: the target has all traffic, and nothing is left but to take the source down,
         which ends the way back at once: that is `retire`. shares: percent by side, empty where the system does not say.
     stamp: of the action of ours that began it. by: who else began it, since when, as far as the system tells; `ask`:
         the command that tells more.
-    detail: the stage, or what it ended for, in one line. took_s: how long it took, or has taken.
+    answers: the version that fresh requests answer with once it has succeeded; empty: as its target is called; null
+        where nobody can tell. detail: the stage, or what it ended for, in one line. took_s: how long it took, or takes.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     target: Revision
     source: Revision | None = None
     back: bool = False
+    still_wanted: bool = False
     arrived: bool = False
     shares: dict[str, int] = {}
     stage: str = ""
@@ -66,6 +69,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     stamp: str = ""
     by: str = ""
     ask: str = ""
+    answers: str | None = ""
     detail: str = ""
     began_at: datetime | None = None
     ended_at: datetime | None = None
@@ -97,14 +101,18 @@ class ControllerState(Struct, frozen=True, kw_only=True):
     newest operation, open or ended.
 
     `before`: the revision that was stable before the stable one, where a rollback goes once nothing is under way; null
-    where the system knows none. `returned`: the newest change was a way back already, so another one changes nothing.
+    where the system knows none; `at_once`: why that would have all traffic at once, empty where it goes by stages.
+    `returned`: the newest change was a way back already, so another one changes nothing. `unanswered`: an order that
+    was taken and shows no effect, so that nobody knows whether one comes.
     """
 
     view: ControllerView
     revision: str
     newest: Operation | None = None
     before: Revision | None = None
+    at_once: str = ""
     returned: bool = False
+    unanswered: str = ""
 
     @property
     def open(self) -> Operation | None:
@@ -114,13 +122,15 @@ class ControllerState(Struct, frozen=True, kw_only=True):
 
 class Order(Struct, frozen=True, kw_only=True):
     """An order to a controller. `version`: what a release puts out; `revision`: where a rollback goes, as the system
-    calls it; `operation`: which operation it is about; `by`: who gives it, for systems that keep that."""
+    calls it; `operation`: which operation it is about; `by`: who gives it, for systems that keep that; `how`: the
+    explicit form of an order that skips what the system would judge, one of those that its offer names."""
 
     order: OrderName
     version: str = ""
     revision: str = ""
     operation: str = ""
     by: str = ""
+    how: str = ""
 
 
 class Controller(Closable, Protocol):
@@ -185,6 +195,6 @@ def shows(order: Order, before: ControllerState, found: ControllerState, stamp: 
         return False
     if order.order == "abort":
         return not now.open or now.back
-    if order.order == "promote":
-        return not now.open or now.pause is None or was.pause is None or now.pause.id != was.pause.id
+    if order.order == "promote" and was.pause is not None:
+        return not now.open or now.pause is None or now.pause.id != was.pause.id
     return found.view.phase != before.view.phase or found.revision != before.revision

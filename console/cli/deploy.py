@@ -158,6 +158,21 @@ def release(common: Common, writing: Writing, version: str, strategy: str, servi
 @deploy.command()
 @common_options()
 @writing_options
+@click.option("--full", "how", flag_value="full", default="", help="Skip all that is left: pauses, steps, analyses.")
+@click.option("--skip-step", "how", flag_value="skip-step", help="Skip the step that it is in, and its analysis.")
+@click.argument("service")
+def promote(common: Common, writing: Writing, how: str, service: str) -> int:
+    """Of a service with a controller: go on from where it waits. What skips more than that needs --reason."""
+
+    async def request(session: Session) -> Request:
+        return Request(kind="promote", service=service, strategy=how or "")
+
+    return act(common, writing, request)
+
+
+@deploy.command()
+@common_options()
+@writing_options
 @click.option("--to", default="", metavar="COLOR", help="The color that is taken down; the idle one where not given.")
 @click.argument("service")
 def retire(common: Common, writing: Writing, to: str, service: str) -> int:

@@ -34,8 +34,9 @@ class OrderGroup(WholeHelp):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Its own, or that of a record; None for an unknown name."""
         kind = commands_of(self._port).get(cmd_name)
-        if kind is None:
-            return super().get_command(ctx, cmd_name)
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or kind is None:
+            return own
 
         @click.command(cmd_name, help=kind.help)
         @common_options()

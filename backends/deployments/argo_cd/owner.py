@@ -1,0 +1,80 @@
+"""What Argo CD will do to an object that one of its Applications tracks, once somebody else has changed it.
+
+Source: https://argo-cd.readthedocs.io/en/stable/user-guide/auto_sync/ and …/diffing/
+"""
+
+from urllib.parse import quote
+
+from backends.deployments.argo_cd.wire import Application, Ignored
+from backends.errors import BackendError
+from backends.kubernetes.api import FIELD_MANAGER, KubernetesApi
+from backends.kubernetes.wire import Metadata
+from backends.models import Finding
+from backends.redaction import quoted
+
+HOME = "argocd"
+TRACKING = "argocd.argoproj.io/tracking-id"
+INSTANCE = "argocd.argoproj.io/instance"
+CODE = "self-heal"
+_RESPECT = "RespectIgnoreDifferences=true"
+
+
+def tracked_by(metadata: Metadata) -> tuple[str, str] | None:
+    """(namespace, name) of the Application that tracks it; None where none says so."""
+    named = metadata.annotation(TRACKING).partition(":")[0] or metadata.label(INSTANCE)
+    if not named:
+        return None
+    namespace, other, name = named.partition("_")  # of Applications in any namespace
+    return (namespace, name) if other else (HOME, named)
+
+
+async def self_heal_findings(
+    api: KubernetesApi, metadata: Metadata, kind: str, field: str, pointer: str
+) -> list[Finding]:
+    """What the Application that tracks this `kind` will do to `field`, at the JSON pointer `pointer`, and when; nothing
+    where none tracks it. Never raises."""
+    found = tracked_by(metadata)
+    if found is None:
+        return []
+    namespace, name = found
+    what, app = f"{kind} {quoted(metadata.name, 128)}", f"Application {quoted(name, 128)}"
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/{quote(namespace, safe='')}/applications/{quote(name, safe='')}"
+    try:
+        application = await api.get(path, Application)
+    except BackendError as error:
+        text = f"{app} of Argo CD tracks {what}: what it does to {field}, and when, is not known: {error.message}"
+        fix = f"grant get applications in namespace {quoted(namespace, 64)}"
+        return [Finding(level="warning", code=CODE, text=text, fix=fix)]
+    return [_finding(application, kind, metadata.name, f"{app} tracks {what}", field, pointer)]
+
+
+def _finding(app: Application, kind: str, name: str, words: str, field: str, pointer: str) -> Finding:
+    policy, automated = app.spec.sync_policy, app.spec.automated
+    ignored = any(_covers(each, kind, name, pointer) for each in app.spec.ignore_differences or ())
+    respects = _RESPECT in ((policy.sync_options if policy else None) or ())
+    if ignored and respects:
+        return Finding(level="ok", code=CODE, text=f"{words}, and leaves {field} alone (ignoreDifferences)")
+    if ignored:
+        text = f"{words}: {field} stays (ignoreDifferences) until the next sync, which writes it anew"
+        return Finding(level="warning", code=CODE, text=text, fix=f"syncOptions: {_RESPECT}")
+    fix = f"change it in git too, or ignoreDifferences on {pointer} with {_RESPECT}"
+    if automated is None:
+        text = f"{words}, without auto-sync: {field} stays until somebody syncs it"
+    elif automated.self_heal:
+        text = f"{words}, with self-heal: {field} IS PUT BACK within seconds"
+    else:
+        text = f"{words}, without self-heal: {field} stays until the next commit, which puts it back"
+    return Finding(level="warning", code=CODE, text=text, fix=fix)
+
+
+def _covers(ignored: Ignored, kind: str, name: str, pointer: str) -> bool:
+    if ignored.kind not in (kind, "*") or ignored.name not in ("", name):
+        return False
+    if FIELD_MANAGER in (ignored.managed_fields_managers or ()):
+        return True
+    pointers = [each.rstrip("/") for each in ignored.json_pointers or ()]
+    pointers += [
+        "/" + each.lstrip(".").replace("[]", "").replace(".", "/") for each in ignored.jq_path_expressions or ()
+    ]
+    plain = "/".join(part for part in pointer.split("/") if not part.isdigit())
+    return any(of and (f"{of}/" in (f"{at}/"[: len(of) + 1])) for of in pointers for at in (pointer, plain))
