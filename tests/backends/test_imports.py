@@ -29,25 +29,28 @@ print("\\n".join(failed))
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """`teal_twins.inner`, which loads `teal_twins.inner.leaf` when the leaf is being loaded by another, or after a
-    moment."""
-    begun = threading.Event()
-    monkeypatch.setattr(sys, "teal_begun", begun, raising=False)
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when `teal_twins.inner` is being loaded, which then takes its time to load `teal_twins.inner.leaf`."""
+    event = threading.Event()
+    monkeypatch.setattr(sys, "teal_begun", event, raising=False)
     inner = tmp_path / "teal_twins" / "inner"
     inner.mkdir(parents=True)
     (tmp_path / "teal_twins" / "__init__.py").touch()
-    (inner / "__init__.py").write_text("import sys\nsys.teal_begun.wait(0.3)\nimport teal_twins.inner.leaf\n")
-    (inner / "leaf.py").write_text("import sys\nsys.teal_begun.set()\n")
+    (inner / "__init__.py").write_text(
+        "import sys, time\nsys.teal_begun.set()\ntime.sleep(0.3)\nimport teal_twins.inner.leaf\n"
+    )
+    (inner / "leaf.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    return begun
+    return event
 
 
-def test_two_threads_load_a_package_and_its_module(package: threading.Event) -> None:
+def test_two_threads_load_a_package_and_its_module(begun: threading.Event) -> None:
     with ThreadPoolExecutor(2) as pool:
-        for loading in [pool.submit(import_in_turn, f"teal_twins.{name}") for name in ("inner.leaf", "inner")]:
+        package = pool.submit(import_in_turn, "teal_twins.inner")
+        assert begun.wait(10)
+        module = pool.submit(import_in_turn, "teal_twins.inner.leaf")
+        for loading in (package, module):
             loading.result(10)
-    assert package.is_set()
     assert "teal_twins.inner.leaf" in sys.modules
 
 
