@@ -12,6 +12,7 @@ from actions.kinds import kind_of
 from actions.models import Action
 from actions.orders.freeze_and_reject import freeze_of, window_freeze
 from actions.orphans import judged, orphaned_since, stopped_ways, ways_out, why_orphaned
+from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
@@ -45,12 +46,12 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere = None, ""
     if occupied is None and deployment.live == "mixed" and deployment.controller is None:
-        elsewhere = await _elsewhere(journal, service, targets)
+        elsewhere, offer = await _elsewhere(journal, deployment, targets)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
         offer = _of_the_open(deployment, occupied)
-    elif change is not None:
+    elif change is not None and not elsewhere:  # else the newest change is theirs
         offer = await _offer(deployment, change, targets)
     moved, bad = "", None
     if occupied is None:
@@ -120,12 +121,17 @@ def _of_the_controller(deployment: Deployment, change: Change | None) -> Rollbac
     return RollbackOffer(to=None, ready=False, reason=f"back already: {change.kind} {change.action} went back")
 
 
-async def _elsewhere(journal: Journal, service: str, targets: Targets) -> str:
-    """That an action of another journal may be at work on this split, in words; empty where none is known to be."""
+async def _elsewhere(journal: Journal, deployment: Deployment, targets: Targets) -> tuple[str, RollbackOffer | None]:
+    """That an action of another journal may be at work on this split, in words, and the way back by its mark; nothing
+    where none is known to be."""
     with contextlib.suppress(BackendError):
-        state = await (await targets.switch(service)).adapter.observe()
-        return next((each.text for each in await other_journal(journal, state) if each.code == OTHER_JOURNAL), "")
-    return ""
+        state = await (await targets.switch(deployment.service)).adapter.observe()
+        for each in await other_journal(journal, state):
+            if each.code == OTHER_JOURNAL:
+                back = back_by_mark(state, tuple(deployment.colors))
+                unsaid = RollbackOffer(to=None, ready=False, reason=back.why)
+                return each.text, _ready(deployment, back.to) if back.to else unsaid
+    return "", None
 
 
 def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
@@ -142,12 +148,21 @@ def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
 async def _offer(deployment: Deployment, change: Change, targets: Targets) -> RollbackOffer:
     weights = {color: round(side.weight_pct or 0) for color, side in deployment.colors.items()}
     way = way_back(change, weights, tuple(deployment.colors))
+    if way.word == "unknown" and way.to and await _is_edited(deployment.service, targets):
+        return _ready(deployment, way.to, left=change.versions.get(way.to, ""))  # it is written over
     if way.word == "unknown":
         return RollbackOffer(to=way.to or None, ready=False, reason="what is live is unknown")
     if way.word != "back":
         return RollbackOffer(to=None, ready=False, reason=way.text)
     offer = _ready(deployment, way.to, left=change.versions.get(way.to, ""))
     return offer if change.back else replace(offer, until=await _way_back_until(change, deployment.service, targets))
+
+
+async def _is_edited(service: str, targets: Targets) -> bool:
+    """Whether a hand's edit is why nobody can say what is live."""
+    with contextlib.suppress(BackendError):
+        return bool((await (await targets.switch(service)).adapter.observe()).edited)
+    return False
 
 
 async def _way_back_until(change: Change, service: str, targets: Targets) -> datetime | None:

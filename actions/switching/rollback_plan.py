@@ -65,11 +65,13 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
         return make_plan(request, policy, target, move, findings)
     change = await newest_change(journal, policy.context, request.service)
     await _must_know_the_mark(journal, state, change)
-    marked = _by_mark(state, target.settings.colors) if change is None else None
     others = await other_journal(journal, state, forward=False)
-    forbidden = any(each.code == OTHER_JOURNAL for each in others)
-    past = "--override other-journal --reason WHY" if forbidden else ""
-    move = marked or _take_back(change, state, target.settings, request, past)
+    foreign = any(each.code == OTHER_JOURNAL for each in others)
+    past = "--override other-journal --reason WHY" if foreign else ""
+    if foreign and not state.odd_mark and state.live != "unknown":
+        change = None  # what was written last is the newest change, and this journal knows older ones only
+    marked = _by_mark(state, target.settings.colors, foreign=foreign) if change is None else None
+    move = marked or _take_back(change, state, target.settings, request, past, foreign=foreign)
     findings = list(move.findings)
     if move.already and (bad := await live_is_bad(target, state)) is not None:
         findings.append(replace(bad, fix=_form(request.service, state, target.settings.colors)))
@@ -128,9 +130,11 @@ def _take_back_open(occupied: Action, state: SwitchState, *, orphaned: bool) -> 
 
 
 def _take_back(
-    change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request, past: str
+    change: Change | None, state: SwitchState, settings: DeploymentConfig, request: Request, past: str, *, foreign: bool
 ) -> Move:
     way = way_back(change, state.weights, settings.colors)
+    if foreign and way.word == "never":
+        way = replace(way, text=back_by_mark(state, settings.colors).why)
     if way.word == "already":
         done = Finding(level="ok", code="undone", text=way.text)
         return Move(state=state, to=state.live, already=True, findings=(done,))
@@ -153,11 +157,12 @@ def _take_back(
     return Move(state=state, to=way.to, undoes=change.undoes, findings=tuple(findings))
 
 
-def _by_mark(state: SwitchState, colors: Sequence[str]) -> Move | None:
+def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Move | None:
     """Where this journal knows nothing: what the mark of another says; None where that is nothing. An action that has
-    ended left all traffic on one side, and its mark does not say which: a hand may have moved it since."""
+    ended, and left no split (`foreign`), left all traffic on one side, and its mark does not say which: a hand may have
+    moved it since."""
     back = back_by_mark(state, colors)
-    if state.live == "unknown" or not (back.to or back.already) or (state.ended and not back.already):
+    if state.live == "unknown" or not (back.to or back.already) or (state.ended and not (back.already or foreign)):
         return None
     found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
     return Move(state=state, to=state.live if back.already else back.to, already=back.already, findings=(found,))

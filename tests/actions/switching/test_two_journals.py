@@ -148,6 +148,38 @@ async def test_the_way_back_is_told_of_another_journal_and_not_stopped(
     assert (back.status, service.weights()) == ("succeeded", BLUE)
 
 
+@pytest.mark.parametrize("ended", [{}, {"ended": "X:shift[10]"}], ids=["open", "left"])
+async def test_a_canary_of_another_journal_is_what_a_rollback_takes_back_whatever_this_one_did_before(
+    mine: House, service: TwoColors, ended: dict[str, str]
+) -> None:
+    assert (await mine.order(ANALYTICS_FLIP)).status == "succeeded"
+    service.write({"blue": 10, "green": 90}, stamp="X:shift[10]", fence=9, journal="other", **ended)
+    shown = await mine.gate.enrich(await (await mine.targets.switch("analytics")).adapter.deployment())
+    assert shown.rollback is not None
+    assert (shown.rollback.to, shown.rollback.ready) == ("green", True)
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", GREEN)
+
+
+async def test_what_another_journal_moved_wholly_and_has_not_ended_goes_back_too(
+    mine: House, service: TwoColors
+) -> None:
+    assert (await mine.order(ANALYTICS_FLIP)).status == "succeeded"
+    service.write(BLUE, stamp="X:shift", fence=9, journal="other")
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", GREEN)
+
+
+async def test_where_a_hand_changed_the_canary_of_another_journal_nobody_guesses(
+    mine: House, service: TwoColors
+) -> None:
+    assert (await mine.order(ANALYTICS_FLIP)).status == "succeeded"
+    service.write({"blue": 30, "green": 70}, stamp="X:shift[10]", fence=9, journal="other")
+    with pytest.raises(Refused, match="it is not known which side is back") as caught:
+        await mine.order(ANALYTICS_ROLLBACK)
+    assert (caught.value.exit_code, service.weights()) == (5, {"blue": 30, "green": 70})
+
+
 async def test_an_empty_journal_goes_back_by_the_mark_of_another_and_is_told_whose_action_it_is(
     mine: House, service: TwoColors
 ) -> None:
