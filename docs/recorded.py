@@ -47,20 +47,21 @@ def main() -> None:
         config.chmod(0o600)
         env = {**os.environ, "TEAL_CONFIG": str(config), "TEAL_STATE_DIR": str(directory / "state"), "NO_COLOR": "1"}
         session = [
-            _run("teal deploy flip model --to green --strategy canary --dry-run", env),
-            _run('teal deploy flip model --to green --strategy canary -y --reason "2.4.1: go" --detach', env),
-            _run("teal action watch", env),
+            run_shown("teal deploy flip model --to green --strategy canary --dry-run", env),
+            run_shown('teal deploy flip model --to green --strategy canary -y --reason "2.4.1: go" --detach', env),
+            run_shown("teal action watch", env),
         ]
         blue.errors = 0.2
         session += [
-            _run('teal deploy flip model --to blue --strategy canary -y --reason "2.4.2: go" --detach', env),
-            _run("teal action watch", env),
-            _run("teal report --dora --since 1d", env),
+            run_shown('teal deploy flip model --to blue --strategy canary -y --reason "2.4.2: go" --detach', env),
+            run_shown("teal action watch", env),
+            run_shown("teal report --dora --since 1d", env),
         ]
     SESSION.write_text(HOME_WORDS.sub("/run", "\n".join(session)))
 
 
-def _run(command: str, env: dict[str, str]) -> str:
+def run_shown(command: str, env: dict[str, str]) -> str:
+    """The command, what it prints and how it ends."""
     words = shlex.split(command)
     program = [sys.executable, "-m", "console.cli.main", *words[1:]]
     done = subprocess.run(program, env=env, capture_output=True, text=True, timeout=300, check=False)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.deployments.istio.wire import (
     DestinationRuleSpec,
@@ -19,7 +20,7 @@ from backends.deployments.istio.wire import (
 from backends.deployments.kubernetes.control import operation
 from backends.deployments.kubernetes.owners import APPLIED, Field, owners
 from backends.deployments.kubernetes.routes import Destination, Portion, WeightedRoute, only_one
-from backends.deployments.kubernetes.sides import Chosen, Sides
+from backends.deployments.kubernetes.sides import Chosen, Sides, pods_of
 from backends.deployments.unclear import Unclear
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
@@ -112,9 +113,9 @@ class VirtualService(WeightedRoute):
         if not self._subsets:
             return await super().chosen(found, color)
         namespace, name = _service(self._host, found.metadata.namespace)
-        service = await Sides(self._api, {}, "").service(name, namespace)
+        both = await pods_of(self._api, name, namespace)
         labels, _ = await self._subset(found, color)
-        return Chosen(service=name, labels=(service.spec.selector or {}) | labels, namespace=namespace)
+        return replace(both, labels=both.labels | labels)
 
     async def before_write(self, found: CustomObject, gaining: tuple[str, ...]) -> None:
         """Until proxies know the subset of a color that had no traffic: the DestinationRule may be seconds old."""

@@ -34,7 +34,7 @@ from backends.text import clean, first_line
 from backends.together import together
 
 IN_FORCE_S = 5.0
-_LOOK_S = 0.1
+_LOOK_S = 0.2
 
 
 class ClusterSwitch(Generic[T]):
@@ -71,8 +71,8 @@ class ClusterSwitch(Generic[T]):
 
     @property
     def object_id(self) -> str:
-        """As the port says."""
-        return f"{self._config.namespace}/{self._of.name}"
+        """The object, with its kind and its namespace."""
+        return f"{self._of.kind} {self._config.namespace}/{self._of.name}"
 
     @property
     def rights(self) -> tuple[tuple[str, str, str], ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from backends.deployments.kubernetes.control import Operation, Shares, Weights, operation
-from backends.deployments.kubernetes.sides import Chosen, Sides
+from backends.deployments.kubernetes.sides import Chosen, Sides, pods_of
 from backends.deployments.sides import shares_words
 from backends.deployments.switch_format import percent
 from backends.deployments.unclear import Unclear
@@ -169,8 +169,7 @@ class WeightedRoute(ABC):
     async def chosen(self, found: CustomObject, color: str) -> Chosen:
         """The color's Service and its selector. Raises BackendError."""
         namespace, _, name = self._services[color].rpartition("/")
-        service = await Sides(self._api, {}, "").service(name, namespace)
-        return Chosen(service=name, labels=service.spec.selector or {}, namespace=namespace)
+        return await pods_of(self._api, name, namespace)
 
     async def endpoints(self, found: CustomObject, sides: Sides, weights: Weights) -> TruthLayer:
         """Those of the colors that have a weight. Never raises."""

@@ -43,6 +43,15 @@ class Chosen(Struct, frozen=True, kw_only=True):
     namespace: str = ""
 
 
+async def pods_of(api: KubernetesApi, service: str, namespace: str = "") -> Chosen:
+    """What a Service chooses. Raises BackendError: `conflict` for one that sends its requests out of the cluster."""
+    found = await api.get(await api.path("v1", "services", service, namespace=namespace), Service)
+    if found.spec.type == "ExternalName":
+        words = f"Service {clean(service, 128)} is of type ExternalName: it has no pods"
+        raise BackendError("conflict", words, fix="name a Service of the cluster")
+    return Chosen(service=service, labels=found.spec.selector or {}, namespace=namespace)
+
+
 class Sides:
     """What runs of each color. Reads only."""
 
@@ -50,14 +59,6 @@ class Sides:
         self._api = api
         self._deployments = deployments
         self._container = container
-
-    async def service(self, name: str, namespace: str = "") -> Service:
-        """Raises BackendError: `conflict` for one that sends its requests out of the cluster."""
-        found = await self._api.get(await self._api.path("v1", "services", name, namespace=namespace), Service)
-        if found.spec.type == "ExternalName":
-            words = f"Service {clean(name, 128)} is of type ExternalName: it has no pods"
-            raise BackendError("conflict", words, fix="name a Service of the cluster")
-        return found
 
     async def pods(self, chosen: Chosen) -> list[Pod]:
         """Those that `chosen` chooses, by all of its labels, not by the color alone."""

@@ -51,5 +51,10 @@ class KubernetesSwitch(ClusterSwitch[Service]):
 
     Config = KubernetesConfig
 
+    @property
+    def object_id(self) -> str:
+        """As the port says."""
+        return f"{self._config.namespace}/{self._of.name}"
+
     def _made(self, config: Any, api: KubernetesApi) -> ControlObject[Service]:
         return ServiceSelector(api, config.service, config.color_label, config.colors)
