@@ -26,15 +26,18 @@ COMMANDS = (
 
 async def main() -> None:
     """There by 10, 50 and 100 percent, and back at once."""
-    with tempfile.TemporaryDirectory(prefix="teal-") as home, cluster(Path(home)) as found:
-        with routed(found, "gateway-api", replicas=2) as space:
-            CommandLine(Path(home), {"type": space.kind, **space.config(**STAGED)})
-            env = {**os.environ, "TEAL_CONFIG": f"{home}/config.toml", "TEAL_STATE_DIR": f"{home}/state"}
-            env |= {"NO_COLOR": "1", "TEAL_CONTEXT": "test"}
-            async with Load(space.url(path="/work"), 20):
-                session = [await asyncio.to_thread(run_shown, command, env) for command in COMMANDS]
-            text = HOME_WORDS.sub("/run", "\n".join(session))
-            SESSION.write_text(text.replace(space.name, "analytics").replace(str(found.kubeconfig), "~/.kube/config"))
+    with (
+        tempfile.TemporaryDirectory(prefix="teal-") as home,
+        cluster(Path(home)) as found,
+        routed(found, "gateway-api", replicas=2) as space,
+    ):
+        CommandLine(Path(home), {"type": space.kind, **space.config(**STAGED)})
+        env = {**os.environ, "TEAL_CONFIG": f"{home}/config.toml", "TEAL_STATE_DIR": f"{home}/state"}
+        env |= {"NO_COLOR": "1", "TEAL_CONTEXT": "test"}
+        async with Load(space.url(path="/work"), 20):
+            session = [await asyncio.to_thread(run_shown, command, env) for command in COMMANDS]
+        text = HOME_WORDS.sub("/run", "\n".join(session))
+        SESSION.write_text(text.replace(space.name, "analytics").replace(str(found.kubeconfig), "~/.kube/config"))
 
 
 if __name__ == "__main__":
