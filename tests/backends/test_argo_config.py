@@ -247,9 +247,9 @@ async def test_what_self_heal_does_to_a_switch_and_when(
         200, {"metadata": {"name": "shop"}, "spec": spec},
     )  # fmt: skip
     tracked = Metadata(name="web", annotations={"argocd.argoproj.io/tracking-id": "shop:/Service:shop/web"})
-    (found,) = await self_heal_findings(cluster, tracked, "Service", "the selector", "/spec/selector")
+    (found,) = await self_heal_findings(cluster, "Service", tracked)
     assert (found.level, words in found.text) == (level, True), found
-    assert await self_heal_findings(cluster, Metadata(name="web"), "Service", "the selector", "/spec/selector") == []
+    assert await self_heal_findings(cluster, "Service", Metadata(name="web")) == []
 
 
 def test_the_session_of_argocd_login_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,3 +264,29 @@ def test_the_session_of_argocd_login_is_taken(tmp_path: Path, monkeypatch: pytes
     assert (found.base, found.headers) == ("https://argocd.example:443", {"authorization": "Bearer t0ken"})
     with pytest.raises(BackendError, match='no context "staging"'):
         session_of("staging", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "ignored", "stays"),
+    [
+        ("HTTPRoute", {"jqPathExpressions": [".spec.rules[].backendRefs[].weight"]}, True),
+        ("HTTPRoute", {"jsonPointers": ["/spec/rules/0/backendRefs/0/weight"]}, True),
+        ("VirtualService", {"jqPathExpressions": [".spec.http[].route[].weight"]}, True),
+        ("VirtualService", {"jsonPointers": ["/spec/hosts"]}, False),
+        ("Deployment", {"jsonPointers": ["/spec/replicas"]}, False),
+        ("Deployment", {"jsonPointers": ["/spec/template/spec/containers/0/image"]}, True),
+        ("Deployment", {"managedFieldsManagers": ["tealdeck"]}, True),
+        ("Deployment", {"jsonPointers": ["/spec/template"], "name": "other"}, False),
+    ],
+)
+async def test_only_what_covers_the_field_lets_it_stay(
+    api: tuple[FakeKubernetes, KubernetesApi], kind: str, ignored: dict[str, Any], stays: bool
+) -> None:
+    server, cluster = api
+    spec = {"syncPolicy": {"automated": {"selfHeal": True}}, "ignoreDifferences": [{"kind": kind, **ignored}]}
+    server.objects["/apis/argoproj.io/v1alpha1/namespaces/apps/applications/shop"] = (
+        200, {"metadata": {"name": "shop"}, "spec": spec},
+    )  # fmt: skip
+    tracked = Metadata(name="web", annotations={"argocd.argoproj.io/tracking-id": "apps_shop:x/y:shop/web"})
+    (found,) = await self_heal_findings(cluster, kind, tracked)
+    assert ("IS PUT BACK within seconds" not in found.text) == stays, found

@@ -244,3 +244,37 @@ async def test_a_reader_may_not_sync(make: Make, monkeypatch: pytest.MonkeyPatch
         await released(app.controller, "2.5.0")
     assert caught.value.kind == "auth"
     assert await asyncio.to_thread(app.image) == "2.4.0"
+
+
+async def test_what_self_heal_takes_back_is_told_before_and_seen_after(
+    make: Make, lab: ArgoLab, http: Http, tmp_path: Path
+) -> None:
+    app = await make(syncPolicy={"automated": {"selfHeal": True}})
+    deployments, selector = lab.path("deployments", root="/apis/apps/v1"), {"app": app.name, "color": "blue"}
+    green = await asyncio.to_thread(lab.api.call, "GET", f"{deployments}/{app.name}")
+    template = green["spec"]["template"] | {"metadata": {"labels": selector}}
+    blue = {"replicas": 0, "selector": {"matchLabels": selector}, "template": template}
+    await asyncio.to_thread(lab.api.call, "POST", deployments, {"metadata": {"name": f"{app.name}-blue"}, "spec": blue})
+    mark = f"{lab.namespace}_{app.name}:apps/Deployment:{lab.namespace}/{app.name}"
+    labels = {"spec": {"template": {"metadata": {"labels": {"color": "green"}}}}}
+    tracked = {"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": mark}}, **labels}
+    await asyncio.to_thread(lab.api.merge, f"{deployments}/{app.name}", tracked)
+    service = {"metadata": {"name": f"{app.name}-live"}, "spec": {"selector": selector, "ports": [{"port": 80}]}}
+    await asyncio.to_thread(lab.api.call, "POST", lab.path("services", root="/api/v1"), service)
+    entry = {
+        "service": f"{app.name}-live", "kubeconfig": str(lab.kubeconfig), "kube_context": "sim",
+        "namespace": lab.namespace, "deployments": {"blue": f"{app.name}-blue", "green": app.name},
+    }  # fmt: skip
+    switch = build("deployments", "kubernetes", entry, AdapterContext("web", tmp_path, tmp_path / "own", http))
+    try:
+        told = {each.code: each for each in await switch.deployer.deploy_preflight("green", "2.5.0")}
+        assert "with self-heal: the image IS PUT BACK within seconds" in told["self-heal"].text
+        before = await switch.deployer.deployed("green")
+        await switch.deployer.deploy(before, "green", "2.5.0", replicas=None, stamp="A:deploy")
+        assert await asyncio.to_thread(app.image) == "2.5.0"
+        await asyncio.to_thread(until, lambda: app.image() == "2.4.0", "it is put back", within=20)
+        with pytest.raises(BackendError, match=r"runs 2\.4\.0 now") as caught:
+            await switch.deployer.rollout("green", "2.5.0")
+        assert caught.value.kind == "conflict"
+    finally:
+        await switch.aclose()

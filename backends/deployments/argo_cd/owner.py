@@ -16,6 +16,14 @@ HOME = "argocd"
 TRACKING = "argocd.argoproj.io/tracking-id"
 INSTANCE = "argocd.argoproj.io/instance"
 CODE = "self-heal"
+FIELDS = {
+    "Service": ("the selector", "/spec/selector"),
+    "HTTPRoute": ("the weights", "/spec/rules/backendRefs/weight"),
+    "VirtualService": ("the weights", "/spec/http/route/weight"),
+    "Deployment": ("the image", "/spec/template/spec/containers/image"),
+    "Rollout": ("the image", "/spec/template/spec/containers/image"),
+}
+"""What is written of each kind from here, in words and as a JSON pointer without the numbers of a list."""
 _RESPECT = "RespectIgnoreDifferences=true"
 
 
@@ -28,14 +36,13 @@ def tracked_by(metadata: Metadata) -> tuple[str, str] | None:
     return (namespace, name) if other else (HOME, named)
 
 
-async def self_heal_findings(
-    api: KubernetesApi, metadata: Metadata, kind: str, field: str, pointer: str
-) -> list[Finding]:
-    """What the Application that tracks this `kind` will do to `field`, at the JSON pointer `pointer`, and when; nothing
-    where none tracks it. Never raises."""
+async def self_heal_findings(api: KubernetesApi, kind: str, metadata: Metadata) -> list[Finding]:
+    """What the Application that tracks this object of that kind will do to what is written of it (`FIELDS`), and when;
+    nothing where none tracks it. Never raises."""
     found = tracked_by(metadata)
-    if found is None:
+    if found is None or kind not in FIELDS:
         return []
+    field, pointer = FIELDS[kind]
     namespace, name = found
     what, app = f"{kind} {quoted(metadata.name, 128)}", f"Application {quoted(name, 128)}"
     path = f"/apis/argoproj.io/v1alpha1/namespaces/{quote(namespace, safe='')}/applications/{quote(name, safe='')}"
@@ -76,5 +83,5 @@ def _covers(ignored: Ignored, kind: str, name: str, pointer: str) -> bool:
     pointers += [
         "/" + each.lstrip(".").replace("[]", "").replace(".", "/") for each in ignored.jq_path_expressions or ()
     ]
-    plain = "/".join(part for part in pointer.split("/") if not part.isdigit())
-    return any(of and (f"{of}/" in (f"{at}/"[: len(of) + 1])) for of in pointers for at in (pointer, plain))
+    plain = ("/".join(part for part in each.split("/") if not part.isdigit()) for each in pointers)
+    return any(of and f"{pointer}/".startswith(f"{of}/") for of in plain)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.argo_rollouts.findings import rollback_findings, strategy_findings
 from backends.deployments.argo_rollouts.reading import RolloutReader
 from backends.deployments.argo_rollouts.state import SEEN_S, Seen
@@ -157,7 +158,7 @@ class RolloutsController:
         if order.order == "release":
             return found + await self._release_findings(seen, order)
         if order.order == "rollback":
-            owners = owners_by_mark(seen.rollout.metadata, f"Rollout {seen.name}", "its template")
+            owners = await self._owners(seen, "its template")
             return found + rollback_findings(seen, order.revision) + owners
         if order.order == "promote" and order.how:
             text = f"{order.how}: pauses and analyses that are left are skipped"
@@ -275,7 +276,7 @@ class RolloutsController:
             patch = self._writer.image_patch(seen, order.version, "preflight")
         except BackendError as error:
             return [Finding.block("container", error.message, error.fix)]
-        found = owners_by_mark(seen.rollout.metadata, f"Rollout {seen.name}", "its image")
+        found = await self._owners(seen, "its image")
         try:
             await self._writer.send(seen, patch, dry_run=True)
         except BackendError as error:
@@ -284,6 +285,12 @@ class RolloutsController:
             text = f"the API server refuses the change: {error.message}"
             return [*found, Finding.block("dry-run", text, "see what its admission wants")]
         return [*found, *strategy_findings(seen.rollout)]
+
+    async def _owners(self, seen: Seen, field: str) -> list[Finding]:
+        """Who else writes it, and what Argo CD does then, and when."""
+        metadata = seen.rollout.metadata
+        marked = owners_by_mark(metadata, f"Rollout {seen.name}", field)
+        return marked + await self_heal_findings(self._api, "Rollout", metadata)
 
     @staticmethod
     def _not_back(seen: Seen, order: Order) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any, Generic
 import msgspec
 from msgspec.structs import replace
 
+from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.common import color_health, data_layer, live_color
 from backends.deployments.exposition import Exposition, Traffic
 from backends.deployments.kubernetes.config import ClusterConfig
@@ -187,7 +188,8 @@ class ClusterSwitch(Generic[T]):
         findings += capacity(ready, needed, live, to, behind=self._of.behind, waiting=waiting)
         if (deployment := self._config.deployments.get(to)) is not None:
             findings += await autoscaling(self._api, deployment, needed, to)
-        return findings + own
+        kind = self._of.words.split()[0]
+        return findings + own + await self_heal_findings(self._api, kind, found.metadata)
 
     async def shift(
         self, expected: SwitchState, weights: dict[str, int], *, stamp: str, fence: int = 0, journal: str = ""

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.kubernetes.control import FENCE, OP, Control, ControlObject, operation
 from backends.deployments.kubernetes.owners import owners_by_mark
 from backends.deployments.kubernetes.preflight import autoscaling, check_rights
@@ -69,6 +70,7 @@ class KubernetesDeployer:
         needed = other.spec.replicas if other is not None else 0
         findings += await autoscaling(self._api, self._deployments[color], needed, color)
         findings += owners_by_mark(workload.metadata, f"Deployment {self._deployments[color]}", "its image")
+        findings += await self_heal_findings(self._api, "Deployment", workload.metadata)
         if needed == 0 and workload.spec.replicas == 0:
             text = f"both sides are scaled to zero: how large {color.upper()} must be is not known"
             return [*findings, Finding.block("scale", text, f"scale {self._deployments[color]} up first")]
