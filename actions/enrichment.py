@@ -50,7 +50,7 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
-        offer = _of_the_open(deployment, occupied)
+        offer = await _of_the_open(deployment, occupied, targets)
     elif change is not None and not elsewhere:  # else the newest change is theirs
         offer = await _offer(deployment, change, targets)
     moved, bad = "", None
@@ -134,7 +134,7 @@ async def _elsewhere(journal: Journal, deployment: Deployment, targets: Targets)
     return "", None
 
 
-def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
+async def _of_the_open(deployment: Deployment, occupied: Action, targets: Targets) -> RollbackOffer:
     if occupied.from_ == "mixed":
         return RollbackOffer(
             to=None, ready=False, reason=f"{short_id(occupied.id or '')} came from a split, and goes back to it"
@@ -142,6 +142,8 @@ def _of_the_open(deployment: Deployment, occupied: Action) -> RollbackOffer:
     if deployment.live == occupied.from_:
         side, mine = occupied.from_.upper(), short_id(occupied.id or "")
         return RollbackOffer(to=None, ready=False, reason=f"{side} has all traffic: a rollback only ends {mine}")
+    if deployment.live == "unknown" and not await _is_edited(deployment.service, targets):
+        return RollbackOffer(to=occupied.from_, ready=False, reason="what is live is unknown")
     return _ready(deployment, occupied.from_)
 
 

@@ -173,7 +173,8 @@ async def evidence_of(target: SwitchTarget, move: Move, *, forward: bool) -> Evi
     if move.state.live == "unknown" and not (move.state.over and move.to in target.settings.colors):
         known = not forward and move.to in target.settings.colors
         commands = target.adapter.manual_commands(full(target.settings, move.to)) if known else []
-        return Evidence(findings=[live_unknown(move.state, "; ".join(commands))])
+        back = f"go back to {move.to.upper()} by hand: {' && '.join(commands)}" if commands else ""
+        return Evidence(findings=[live_unknown(move.state, back)])
     if not move.to:  # of a split it is said already
         several = block("to", "several other colors could take the traffic", "say where to: --to COLOR")
         return Evidence(findings=[] if move.state.live == "mixed" else [several])
@@ -278,10 +279,10 @@ def _health_finding(color: str, health: ColorState) -> Finding:
 
 
 def live_unknown(state: SwitchState, back: str = "") -> Finding:
-    """That nobody knows what is live; its fix is the command that the adapter has for it. `back`: the commands of the
-    way back, for whoever has to go it by hand where the adapter has none."""
+    """That nobody knows what is live; its fix is the command that the adapter has for it. `back`: how to
+    go back by hand, for whoever ordered that: what the adapter has would leave traffic where it was."""
     why, _, how = state.detail.partition("\n")
-    then = how or (f"go back by hand: {back}" if back else "put it right by hand")
+    then = back or how or "put it right by hand"
     fix = f"look at the control object, then {then}"
     return block(UNKNOWN_TRUTH, f"what is live is unknown: {why or 'no weights'}", fix)
 

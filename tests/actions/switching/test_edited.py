@@ -1,5 +1,6 @@
 """The way back is in nobody's way: also where somebody edited the switch so that nobody can read it."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,31 @@ async def test_what_nobody_can_read_is_written_anew_with_the_side_that_was_live(
     for text in ("garbage", '{"weights": {"green": 1}}', None):
         service.switch.unlink() if text is None else service.switch.write_text(text)
         told = [(await house.gate.enrich(await switch.deployment())).truth.control.detail]
-        for request in (ANALYTICS_FLIP, ANALYTICS_ROLLBACK):
-            plan = await house.gate.plan(request)
-            told += [found.fix for found in plan.findings if found.code == "truth-unknown"]
-        assert len(told) > 1
+        plan = await house.gate.plan(ANALYTICS_FLIP)
+        told += [found.fix for found in plan.findings if found.code == "truth-unknown"]
+        assert len(told) == 2
+        for found in (await house.gate.plan(ANALYTICS_ROLLBACK)).findings:
+            assert found.code != "truth-unknown" or "then go back to BLUE by hand: " in found.fix
         for words in told:
             assert f"say with {live}: " in words
             assert f"with {other}" not in words
             assert f"where {other}" not in words
+
+
+async def test_a_file_broken_under_an_open_flip_is_not_called_ready_and_the_way_back_by_hand_goes_back(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, bake="600s") as house:
+        opened = await in_phase(house, "bake", ANALYTICS_FLIP)
+        service.router_says = (502, "")
+        service.switch.write_text('{"weights": {"blue":')
+        await house.stands(opened, "conflict")
+        shown = await house.gate.enrich(await (await house.targets.switch("analytics")).adapter.deployment())
+        assert shown.rollback is not None
+        assert (shown.rollback.to, shown.rollback.ready, shown.rollback.instant) == ("blue", False, False)
+        plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+        (unknown,) = [found for found in plan.findings if found.level == "block"]
+        by_hand = unknown.fix.partition("go back to BLUE by hand: ")[2]
+        subprocess.run(by_hand, shell=True, check=True)
+        service.router_says = None
+    assert service.weights() == BLUE
