@@ -158,14 +158,17 @@ def release(common: Common, writing: Writing, version: str, strategy: str, servi
 @deploy.command()
 @common_options()
 @writing_options
-@click.option("--full", "how", flag_value="full", default="", help="Skip all that is left: pauses, steps, analyses.")
-@click.option("--skip-step", "how", flag_value="skip-step", help="Skip the step that it is in, and its analysis.")
+@click.option("--full", is_flag=True, help="Skip all that is left: pauses, steps, analyses.")
+@click.option("--skip-step", is_flag=True, help="Skip the step that it is in, and its analysis.")
 @click.argument("service")
-def promote(common: Common, writing: Writing, how: str, service: str) -> int:
+def promote(common: Common, writing: Writing, full: bool, skip_step: bool, service: str) -> int:
     """Of a service with a controller: go on from where it waits. What skips more than that needs --reason."""
+    if full and skip_step:
+        raise click.UsageError("--full skips each step: leave out --skip-step")
 
     async def request(session: Session) -> Request:
-        return Request(kind="promote", service=service, strategy=how or "")
+        how = "full" if full else "skip-step" if skip_step else ""
+        return Request(kind="promote", service=service, strategy=how)
 
     return act(common, writing, request)
 
