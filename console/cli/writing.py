@@ -13,6 +13,7 @@ from actions.guards import must_be_named, way_past
 from actions.kinds import kind_of
 from actions.models import Action, Consent, Plan, Refused, Request, SwitchReport, is_starting
 from actions.outcome import exit_code, preview, refused_action
+from actions.overrides import idle, is_known, words_of
 from actions.telling import failed_words, is_noop, outcome, standing, title, unmended, way
 from backends.command_line import command
 from backends.errors import BackendError
@@ -23,7 +24,7 @@ from console.cli.following import as_runner, closed, first, follow, looked_aroun
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
-from console.errors import EXIT_REFUSED
+from console.errors import EXIT_REFUSED, EXIT_USAGE, CommandError
 from console.loop import run as run_loop
 from console.ports.pipelines import PIPELINES
 from console.printing.output import document
@@ -81,6 +82,7 @@ async def _act(
     selection = chosen(common, order=True)
     async with opened(Session(selection, panels=panels)) as session:
         request, plan = await _planned(common, writing, session, make_request)
+        _tell_idle(plan, writing.overrides)
         if writing.dry_run:
             return _shown(common, writing, session, plan)
         consent = _consent(writing, plan)
@@ -102,6 +104,19 @@ async def _act(
                 return await _follow(common, writing, session, action, request, wait_for_run, consent, due)
             finally:
                 await session.orders.run_out()
+
+
+def _tell_idle(plan: Plan, overrides: tuple[str, ...]) -> None:
+    """Say of overrides what they go past, where that is nothing. Raises CommandError (2) for a word that no finding is
+    ever called, unless the plan is refused anyway, or is the way back, which no misspelt word stops."""
+    order = plan.request.order
+    back = kind_of("rollback" if order in ("abort", "rollback") else plan.kind).back
+    for word in idle(plan, overrides):
+        words = words_of(plan, word)
+        if not is_known(word) and not back and not plan.blocked:
+            raise CommandError(EXIT_USAGE, "usage", words, fix="leave it out, or name what the plan has")
+        if not is_known(word) or not plan.already:
+            say(f"teal: {words}")
 
 
 def _shown(common: Common, writing: Writing, session: Session, plan: Plan) -> int:

@@ -48,7 +48,7 @@ def teal_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         whole = [*arguments, "-c", str(config), "-C", "t"]
         code = run_command(teal, whole)
         told = capsys.readouterr()
-        return code, told.out
+        return code, told.out + "".join(line for line in told.err.splitlines(True) if "--override" in line)
 
     return call
 
@@ -97,6 +97,22 @@ def test_a_param_that_is_not_declared_is_refused(teal_in: Teal) -> None:
     assert json.loads(teal_in("run", "list", "-o", "json")[1])["items"] == []
     order = ("run", "trigger", "load", "-p", "rwos=9", "--dry-run", "--override", "unknown-param", "--reason", "t")
     assert teal_in(*order)[0] == 0
+    code, printed = teal_in(*order, "--override", "frobnicate")
+    said = "--override frobnicate: no finding of this plan is called so; this plan has unknown-param"
+    assert (code, said in printed) == (2, True)
+
+
+def test_an_override_that_goes_past_nothing_is_said(teal_in: Teal) -> None:
+    order = ("run", "trigger", "load", "--dry-run", "--reason", "t", "--override")
+    code, printed = teal_in(*order, "frobnicate")
+    assert code == 2
+    assert "frobnicate: no finding of this plan is called so; nothing in this plan needs an override" in printed
+    assert "leave it out, or name what the plan has" in printed
+    code, printed = teal_in(*order, "unknown-param")
+    assert (code, "--override unknown-param: no finding" in printed) == (0, True), "it may be needed at another time"
+    refused = ("run", "trigger", "load", "-p", "rwos=9", "--dry-run", "--override", "frobnicate", "--reason", "t")
+    code, printed = teal_in(*refused)
+    assert (code, "--override frobnicate: no finding" in printed) == (3, True), "what forbids it decides"
 
 
 NOW = datetime(2026, 11, 21, 13, 0, tzinfo=UTC)
