@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -19,9 +20,10 @@ from console.ports.store import Snapshot
 from console.ports.table import readings
 from console.reading.answers import ErrorReport, SourceReport, error_reports, source_reports
 from console.reading.health import panel_health
-from panels.widths import display_width
+from panels.widths import beginning, display_width
 
 SCHEMA_PREFIX = "teal/v1/"
+LEAST_WIDTH, SET_IN = 40, 4
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +169,8 @@ def _writable(document: bytes) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], *, headers: Sequence[str], right: Sequence[bool] = ()) -> list[str]:
-    """`rows` under `headers`, columns two spaces apart, never truncated; `right` says which are right-aligned."""
+    """`rows` under `headers`, columns two spaces apart, never truncated; `right` says which are right-aligned. One that
+    is wider than the terminal goes on below, broken between words; where there is none, each is one line."""
     cells = [list(headers), *[list(row) for row in rows]]
     widths = [max(display_width(row[column]) for row in cells) for column in range(len(headers))]
     lines = []
@@ -179,7 +182,24 @@ def table(rows: Sequence[Sequence[str]], *, headers: Sequence[str], right: Seque
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(padded).rstrip())
-    return lines
+    return [part for line in lines for part in folded(line, width)] if (width := _width()) else lines
+
+
+def _width() -> int:
+    """How wide a row of a table may be; 0 where that does not matter."""
+    return max(LEAST_WIDTH, shutil.get_terminal_size().columns - SET_IN) if sys.stdout.isatty() else 0
+
+
+def folded(line: str, width: int) -> list[str]:
+    """The line in parts of at most `width` cells, broken between words; those after the first are set in."""
+    parts = []
+    while display_width(line) > width:
+        first = beginning(line, width + 1)
+        end = first.rstrip().rfind(" ", len(line) - len(line.lstrip()) + 1)
+        first = line[:end] if end > 0 else beginning(line, width)
+        parts.append(first.rstrip())
+        line = f"{' ' * SET_IN}{line[len(first) :].lstrip()}"
+    return [*parts, line]
 
 
 def field_table(rows: Sequence[dict[str, Any]], fields: Sequence[str]) -> list[str]:
