@@ -1,4 +1,5 @@
-"""The last line: the keys that do something here and now; for a moment, what there is to say instead of a toast."""
+"""The last line: the keys that do something here and now, also on what lies over it; for a moment, what there is to say
+instead of a toast."""
 
 from textual.binding import Binding
 from textual.screen import Screen
@@ -34,6 +35,7 @@ class KeyBar(Lines):
         self.plain = isinstance(symbols, Symbols) and symbols.arrow.isascii()
         self.cut = "~" if self.plain else "…"
         self.screen.bindings_updated_signal.subscribe(self, self._read)
+        self.app.screen_change_signal.subscribe(self, self._on_top)
         self.call_after_refresh(self._read, self.screen)
 
     def say(self, text: str, tone: Tone = "strong") -> None:
@@ -68,8 +70,16 @@ class KeyBar(Lines):
             kept -= wide if name == _NEVER_LEFT_OUT else 0
         return line
 
+    def _on_top(self, screen: Screen[object]) -> None:
+        """What lies over this screen and has no such line takes the keys: so they are told here."""
+        if screen is not self.screen:
+            if not screen.is_modal or screen.query(KeyBar):
+                return
+            screen.bindings_updated_signal.subscribe(self, self._read)
+        self.call_after_refresh(self._read, screen)
+
     def _read(self, screen: Screen[object]) -> None:
-        if not self.is_attached:
+        if not self.is_attached or (screen is not self.app.screen and self.app.screen.is_modal):
             return
         shown: dict[str, Binding] = {}
         typing = isinstance(screen.focused, Input)

@@ -9,7 +9,7 @@ from panels.columns import Cell, Column, Counted, Kind, Moment, Tone
 from panels.words import NOTHING, ago, took
 
 HISTORY = 12
-_CLASS = re.compile(r"(?<![\w.])(?:\w+\.)*[A-Z]\w*(?:Error|Exception): (?=\S+ \S+ \S)")
+_CLASS = r"(?<![\w.])(?:\w+\.)*[A-Z]\w*(?:Error|Exception): (?=\S+ \S+ \S)"
 _COUNTED = ("failed", "bad data", "late", "unknown", "cancelled", "waiting", "running", "queued", "ok")
 
 
@@ -23,7 +23,7 @@ def health(run: PipelineRun) -> str:
 def reason(run: PipelineRun) -> str:
     """What went wrong, in one line; nothing where all is well."""
     if run.state == "failed":
-        return " · ".join(filter(None, (_in_words(run.error), run.note))) or "failed; Enter shows its tasks and log"
+        return " · ".join(filter(None, (in_words(run.error), run.note))) or "failed; Enter shows its tasks and log"
     if run.state == "unknown":
         return f'state "{run.raw_state}" is not known here' if run.raw_state else "nobody knows its state"
     if run.late:
@@ -35,9 +35,9 @@ def reason(run: PipelineRun) -> str:
     return run.error or (run.note if run.state in ("queued", "running") else "")
 
 
-def _in_words(error: str | None) -> str:
+def in_words(error: str | None) -> str:
     """An error without the name of its class, where a sentence follows."""
-    return _CLASS.sub("", error or "")
+    return re.sub(_CLASS, "", error) if error else ""
 
 
 def _symbol(run: PipelineRun, moment: Moment) -> Cell:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from backends.models import Alert, Deployment, Item, PipelineRun, QualityScore, TimelineEvent
 from panels.columns import Cell, Column, Kind, Moment, Tone
 from panels.kinds.alerts import fold
-from panels.kinds.pipelines import reason, run_name, state_words
+from panels.kinds.pipelines import in_words, reason, run_name, state_words
 from panels.kinds.timeline_event import Event
 from panels.kinds.timeline_once import told_once
 from panels.words import ago, clock
@@ -143,7 +143,7 @@ def _recoveries(runs: Sequence[PipelineRun], zone: tzinfo) -> Iterable[Event]:
 
 def ended(run: PipelineRun) -> str:
     """How a run that is not well ended, and why."""
-    why = run.error or (reason(run) if run.state == "success" or run.late else "")
+    why = in_words(run.error) or (reason(run) if run.state == "success" or run.late else "")
     # What ended well and wrote bad data did not succeed for whom its data is.
     state = state_words(run) if state_words(run) != run.state else run.raw_state or run.state
     return state + (f": {why}" if why else "")

@@ -360,3 +360,9 @@ def test_a_pause_that_nobody_watches_is_said_with_its_end_by_every_reader() -> N
         assert any(said in line for line in reasons([each]))
         assert deployments.unwatched(each)
     assert not deployments.unwatched(replace(item, action="A1"))
+
+
+def test_the_timeline_has_the_words_of_the_panel_for_why_a_run_failed() -> None:
+    failed = run("etl", "1", "failed", error="suite: SuiteError: column amount_eur is not there")
+    assert timeline.ended(failed) == "failed: suite: column amount_eur is not there"
+    assert pipelines.reason(failed) == "suite: column amount_eur is not there"

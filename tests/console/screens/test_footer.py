@@ -5,6 +5,7 @@ import pytest
 from panels.keybar import KeyBar
 from tests.console.fakes import incident
 from tests.console.screens.test_overview import console
+from tests.console.screens.test_plan_screen import until
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,18 @@ async def test_the_way_to_all_keys_is_never_left_out() -> None:
         assert line.rstrip().endswith("? help")
         assert "b roll back" in line
         assert len(line.rstrip()) <= 60
+
+
+@pytest.mark.parametrize("keys", [("colon",), ("4", "x"), ("number_sign",)], ids=["palette", "menu", "note"])
+async def test_under_what_lies_over_a_screen_no_key_of_the_screen_is_promised(keys: tuple[str, ...]) -> None:
+    async with console(incident(), (120, 40)) as (app, overview, pilot):
+        await pilot.press(keys[0] if len(keys) > 1 else "4")
+        await pilot.pause(0.2)
+        before = overview.keys.text
+        assert "x actions" in before
+        await pilot.press(keys[-1])
+        await until(pilot, lambda: "x actions" not in overview.keys.text, "the keys of what lies below are gone")
+        assert app.screen is not overview
+        assert "/ filter" not in overview.keys.text, "it would be written into the field, or is no choice"
+        await pilot.press("escape")
+        await until(pilot, lambda: overview.keys.text == before, "they are back")
