@@ -1,6 +1,7 @@
 """The last thing that each backend said, and who wants to know when it says something new."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from backends.errors import BackendError, ErrorKind
 from backends.models import Health, Panel
 from console import moment
 
+READS_KEPT = 60
 STALE_AFTER_INTERVALS = 3
 UNKNOWN_AFTER_S = 300.0
 
@@ -75,6 +77,14 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         return "warning" if self.stale(now) else "ok"
 
 
+class Read(Struct, frozen=True):
+    """One read of a source: when it was there, how long it took, and why it failed, if it did."""
+
+    at: datetime
+    ms: float
+    error: str = ""
+
+
 Listener = Callable[[Snapshot], None]
 
 
@@ -83,10 +93,14 @@ class Store:
 
     def __init__(self) -> None:
         self._snapshots: dict[SourceKey, Snapshot] = {}
+        self._reads: dict[SourceKey, deque[Read]] = {}
         self._listeners: list[Listener] = []
 
     def put(self, snapshot: Snapshot) -> None:
         """Replace what was known of one source and tell everybody."""
+        before = self._snapshots.get(snapshot.key)
+        if before is None or _read(before) != _read(snapshot):
+            self._note(snapshot)
         self._snapshots[snapshot.key] = snapshot
         for listener in tuple(self._listeners):
             listener(snapshot)
@@ -98,6 +112,18 @@ class Store:
     def get(self, key: SourceKey) -> Snapshot | None:
         """What is known of one source; None for one that nobody expects."""
         return self._snapshots.get(key)
+
+    def reads(self, key: SourceKey) -> Sequence[Read]:
+        """The last reads of one source that were timed, oldest first."""
+        return tuple(self._reads.get(key, ()))
+
+    def _note(self, snapshot: Snapshot) -> None:
+        if snapshot.latency_ms is None:
+            return
+        failed = snapshot.error
+        at = snapshot.fetched_at if failed is None and snapshot.fetched_at is not None else moment.utc_now()
+        read = Read(at, snapshot.latency_ms, failed.message if failed is not None else "")
+        self._reads.setdefault(snapshot.key, deque(maxlen=READS_KEPT)).append(read)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each snapshot from now on; returns the way to stop."""
@@ -111,3 +137,8 @@ class Store:
     def items(self, panel: Panel) -> list[Any]:
         """The items of all sources of one panel, as last read."""
         return [item for snapshot in self.snapshots(panel) for item in snapshot.items]
+
+
+def _read(snapshot: Snapshot) -> tuple[object, ...]:
+    """What is another with each read, and stays where only items are judged anew."""
+    return snapshot.fetched_at, snapshot.latency_ms, snapshot.error

@@ -12,8 +12,10 @@ from actions.kinds import Kind, OrderPort, Place, kind_of, of_port
 from actions.models import ORDER_CLASS, Action, GuardClass, OrderWord, Request
 from backends.command_line import command
 from backends.models import Alert, ControllerView, Deployment, Item, PipelineRun, Silence
+from console import moment
 from console.ports.alerts import why_not_silenced
 from panels.kinds.deployments import no_way_back
+from panels.words import ago
 
 if TYPE_CHECKING:
     from console.session import Session
@@ -143,13 +145,27 @@ def _flips(choice: Choice, deployment: Deployment, session: Session) -> list[Cho
             choice,
             id=choice.id if n == 0 else f"{choice.id}.{color}",
             key=choice.key if n == 0 else "",
-            label=choice.label.format(color=color.upper()),
+            label=choice.label.format(color=_side(deployment, color)),
             reason=choice.reason or _no_flip(deployment, color) or _frozen(deployment, session),
             note="" if choice.reason or _no_flip(deployment, color) else _past_a_freeze(deployment, "flip", to=color),
             request=Request(kind="flip", service=deployment.service, to=color),
         )
         for n, color in enumerate(_idle(deployment))
     ]
+
+
+def _side(deployment: Deployment, color: str) -> str:
+    """A side, and what runs there."""
+    state = deployment.colors.get(color)
+    return f"{color.upper()} {state.version}" if state is not None and state.version else color.upper()
+
+
+def _left(deployment: Deployment, color: str) -> str:
+    """Since when a side has had the traffic no more, where that was the last switch."""
+    last = deployment.last_switch
+    if last is None or last.from_ != color or last.to != deployment.live:
+        return ""
+    return f", live until {ago((moment.utc_now() - last.at).total_seconds())} ago"
 
 
 def _past_a_freeze(deployment: Deployment, kind: str, **options: str) -> str:
@@ -177,7 +193,7 @@ def _weights(choice: Choice, deployment: Deployment, session: Session) -> list[C
 
 def _rollback(choice: Choice, deployment: Deployment, session: Session) -> list[Choice]:
     offer = deployment.rollback
-    back = f" to {offer.to.upper()}" if offer and offer.to else ""
+    back = f" to {_side(deployment, offer.to)}{_left(deployment, offer.to)}" if offer and offer.to else ""
     nowhere = "" if back or deployment.action or deployment.action_unknown else no_way_back(deployment)
     # A side that is not ready is a note, not a no: the offer may be old, and the plan looks again.
     note = f"not ready: {offer.reason or offer.to}" if offer and offer.to and not offer.ready else ""

@@ -59,7 +59,7 @@ class OrderForm(Page):
     @staticmethod
     def entry(name: str, value: str = "", *, max_length: int = 0) -> Input:
         """A field to write into."""
-        return Field(name, value, placeholder="_" * 40, max_length=max_length)
+        return Field(name, value, max_length=max_length)
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

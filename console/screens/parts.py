@@ -243,12 +243,15 @@ def _wrapped(body: Content, width: int) -> list[Content]:
     return [Content(line.plain.replace(_GLUE, " "), list(line.spans)) for line in glued.wrap(width)]
 
 
+_UNDERLINE = "_" * 240  # as far as the field goes
+
+
 class Field(TextLine):
     """A line of a form: Enter goes on at once, Esc leaves it, so that what is typed behind goes where it led."""
 
-    def __init__(self, id: str, value: str = "", *, placeholder: str, max_length: int = 0) -> None:  # noqa: A002
+    def __init__(self, id: str, value: str = "", *, max_length: int = 0) -> None:  # noqa: A002
         super().__init__(
-            placeholder=placeholder, id=id, value=value, max_length=max_length, select_on_focus=False, left=self._leave
+            placeholder=_UNDERLINE, id=id, value=value, max_length=max_length, select_on_focus=False, left=self._leave
         )
         self.cursor_blink = False
 

@@ -48,7 +48,6 @@ AGE_STEP_S = 5
 SEEN_S = 0.5
 REASON_CHARS = 500
 _KEYS = "Tab moves, Enter presses"
-_UNDERLINE = "_" * 240  # as far as the field goes
 
 
 class PlanScreen(Page):
@@ -134,7 +133,7 @@ class PlanScreen(Page):
 
     @staticmethod
     def _input(name: str) -> Input:
-        return Field(name, placeholder=_UNDERLINE, max_length=REASON_CHARS)
+        return Field(name, max_length=REASON_CHARS)
 
     def on_mount(self) -> None:
         for name in ("#reason-field", "#context-field", "#go", "#said"):

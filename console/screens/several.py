@@ -101,7 +101,7 @@ class SeveralPlans(Page):
             with Vertical(classes="bottom"):
                 with Horizontal(classes="field", id="reason-field"):
                     yield Static("Reason", markup=False)
-                    yield Field("reason", placeholder="_" * 240, max_length=REASON_CHARS)
+                    yield Field("reason", max_length=REASON_CHARS)
                 yield Paragraphs(2, id="said")
                 with Horizontal(id="buttons"):
                     yield Button(Content("[ Cancel ]"), id="leave", compact=True)

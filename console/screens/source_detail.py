@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -10,17 +12,19 @@ from textual.content import Content
 
 from backends.command_line import command
 from backends.text import counted
-from console.ports.store import Snapshot
+from console.ports.store import Read, Snapshot
 from console.screens import readings
 from console.screens.moving import Scroll
 from console.screens.parts import KEY_ORDER, Frame, Page, Paragraphs, Row, mark, row, style_of
 from panels.keybar import KeyBar
-from panels.words import ago, amount, clock, took, zone_name
+from panels.words import ago, amount, clock, sparkline, took, zone_name
 
 if TYPE_CHECKING:
     from console.session import Session
 
 TICK_S = 1.0
+LEAST_READS = 2  # of one there is no history
+TREND = 30
 
 
 class SourceDetail(Page):
@@ -85,10 +89,27 @@ class SourceDetail(Page):
                 )
             )
         rows.append(row("every", took(found.interval_s)))
+        rows += self._history(self.session.store.reads(found.key))
         for each in found.missing:
             rows.append(row("not read", f"{each.message}: {each.fix}" if each.fix else each.message))
         shown_by = command("config show", context=self.session.context.name)
         return [*rows, row("config", f"`{shown_by}` shows its entry")]
+
+    def _history(self, reads: Sequence[Read]) -> list[Row]:
+        """How long the last reads took, and how many failed."""
+        if len(reads) < LEAST_READS:
+            return []
+        zone = self.session.context.zone
+        times = [read.ms for read in reads]
+        slowest = max(reads, key=lambda read: read.ms)
+        bars = sparkline(times, TREND, low=0.0, high=1.08 * slowest.ms, bars=self.of.bars)
+        words = f"{bars}  usually {median(times):.0f} ms, at most {slowest.ms:.0f} ms at {clock(slowest.at, zone)}"
+        rows = [row("took", f"{words}; {len(reads)} reads since {clock(reads[0].at, zone)}")]
+        if failed := [read for read in reads if read.error]:
+            last = failed[-1]
+            said = f"{len(failed)} of {len(reads)} reads, last at {clock(last.at, zone)}: {last.error}"
+            rows.append(row("failed", said))
+        return rows
 
     def action_refresh(self) -> None:
         """Read it again now."""
