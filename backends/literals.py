@@ -44,7 +44,7 @@ def is_secret_header(name: str) -> bool:
 
 def secret_in_url(text: str) -> str:
     """What secret is written into `text`, a URL, in words; empty where there is none, or it is no URL."""
-    if not re.match(_URL, text):
+    if "://" not in text or not re.match(_URL, text):
         return ""
     if re.match(_PASSWORD, text):
         return "a password inside a URL"
@@ -135,7 +135,7 @@ def _alike(one: str, other: str) -> int:
 
 
 def _masked_text(text: str) -> str:
-    if re.match(_URL, text):
+    if "://" in text and re.match(_URL, text):
         text = re.sub(_PASSWORD, rf"\1:{STARS}@", text)
         text = re.sub(_USER, rf"\1{STARS}@", text)
         return _parameters(text, STARS)

@@ -4,20 +4,25 @@ Offers are the table below, and the entry points in the group `tealdeck.backends
 `quality.acme = "acme.teal:AcmeQuality"`. Either way the class has `api = 1`, `Config` and the methods of its port.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from backends.errors import BackendError
-from backends.http import Http
 from backends.misfits import without_misfits
-from backends.ports import Metrics, Pipelines
 from backends.redaction import quoted
 from backends.settings import decode_hook
+
+if TYPE_CHECKING:
+    # To know what there is, and for the first paint, nobody has to be able to ask.
+    from backends.http import Http
+    from backends.ports import Metrics, Pipelines
 
 API = 1
 ENTRY_POINT_GROUP = "tealdeck.backends"

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, tzinfo
 
-_DATED = re.compile(r"[^_]+__(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)")
+_DATED = r"[^_]+__(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)"
 
 
 def run_name(run_id: str, zone: tzinfo = UTC) -> str:
@@ -11,7 +11,7 @@ def run_name(run_id: str, zone: tzinfo = UTC) -> str:
     the id."""
     if run_id.isdigit():
         return f"#{run_id}"
-    found = _DATED.match(run_id)
+    found = re.match(_DATED, run_id)
     try:
         at = datetime.fromisoformat(found[1]) if found else None
         return (at.replace(tzinfo=at.tzinfo or UTC).astimezone(zone)).strftime("%m-%d %H:%M") if at else run_id

@@ -11,7 +11,7 @@ MAX_PORT = 65535
 
 def port_problem(text: str) -> str:
     """Why nobody can connect to the port that `text`, a URL, names; empty where somebody can, or it is no URL."""
-    found = re.match(_PORT, text)
+    found = re.match(_PORT, text) if "://" in text else None
     if found is None or (len(found[1]) <= len(str(MAX_PORT)) and 1 <= int(found[1]) <= MAX_PORT):
         return ""
     return f"port {found[1][:20]}: 1 to {MAX_PORT}"

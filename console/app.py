@@ -19,10 +19,12 @@ from textual import events, work
 from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter, Monochrome
+from textual.filter import LineFilter, Monochrome, NoColor
+from textual.reactive import Initialize, Reactive
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
+from textual.widgets import Input
 
 from backends.errors import BackendError
 from backends.models import Item
@@ -30,9 +32,8 @@ from console.arming import Arming
 from console.opening import Opening
 from console.ports.table import dated
 from console.screens import everywhere
+from console.screens.host import is_too_small
 from console.screens.overview import Overview
-from console.screens.prompt import TextLine
-from console.screens.too_small import TooSmall, is_too_small
 from panels.ascii import AsciiOnly
 from panels.clusters import ByFirst
 from panels.colorless import Colorless
@@ -44,6 +45,7 @@ from panels.words import UNICODE, Symbols
 
 if TYPE_CHECKING:
     from textual.driver import Driver
+    from textual.theme import Theme
 
     from actions.models import Action
     from console.attention import Attention
@@ -91,11 +93,11 @@ class TealApp(Opening, inherit_bindings=False):
         item: Item | None = None,
         driver_class: type[Driver] | None = None,
     ) -> None:
+        self.session = session
         self._plainly: list[LineFilter] = [ByFirst(), *([AsciiOnly()] if symbols.arrow.isascii() else [])]
         self._plainly += [] if links else [NoLinks()]
         super().__init__(driver_class=driver_class)
         self._plainly += [Colorless()] if self.no_color else []
-        self.session = session
         self.symbols = symbols
         self.now = now
         self._first = item
@@ -103,17 +105,35 @@ class TealApp(Opening, inherit_bindings=False):
         self._attention: Attention | None = None
         self._settling: Timer | None = None
         self._held: events.Resize | None = None
+        self._cover_of_all: Screen[None] | None = None
         self._resized_at = 0.0
         self.animation_level = "none"
-        for theme in THEMES.values():
-            self.register_theme(theme)
-        self.action_look(session.context.theme or default_theme(os.environ))
 
     # ---- how it is drawn
 
+    def _theme_at_first(self) -> str:
+        named = self.session.context.theme or default_theme(os.environ)
+        return THEMES["mono" if "NO_COLOR" in os.environ else named].name
+
+    # Known before anything is styled: with one that is set later all is parsed and styled a second time.
+    theme: Reactive[str] = Reactive(Initialize(_theme_at_first))
+
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """Ours, and no other."""
+        return {theme.name: theme for theme in THEMES.values()}
+
+    def _draw_all(self, _: Theme) -> None:
+        """What is drawn by tones has no style that a theme could change: no widget knows by itself that it is drawn
+        in the colors of the theme before."""
+        for screen in self.screen_stack:
+            for widget in screen.walk_children(Widget, with_self=True):
+                widget.refresh()
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Where there is only ASCII, no link or no color, nothing else gets through, whichever widget drew it."""
-        return [*(each for each in super().get_line_filters() if not isinstance(each, Monochrome)), *self._plainly]
+        own = (each for each in super().get_line_filters() if not isinstance(each, Monochrome | NoColor))
+        return [*own, *self._plainly]
 
     def get_key_display(self, binding: Binding) -> str:
         """The name of a key, in ASCII where nothing else is shown."""
@@ -130,6 +150,7 @@ class TealApp(Opening, inherit_bindings=False):
         self.set_keymap(self.session.context.keymap)
         self.call_later(self._cover)
         self.app_resume_signal.subscribe(self, self._resumed)
+        self.theme_changed_signal.subscribe(self, self._draw_all)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
@@ -195,11 +216,18 @@ class TealApp(Opening, inherit_bindings=False):
         """Where there is no room, nothing is to be seen but that, and no key acts beneath it."""
         if not self.screen_stack:
             return
-        covered, small = isinstance(self.screen, TooSmall), is_too_small(self.size)
-        if small and not covered:
-            self.push_screen(TooSmall())
-        elif covered and not small:
+        small = is_too_small(self.size)
+        if small and not self._covered:
+            from console.screens.too_small import TooSmall
+
+            self._cover_of_all = TooSmall()
+            self.push_screen(self._cover_of_all)
+        elif self._covered and not small:
             self.pop_screen()
+
+    @property
+    def _covered(self) -> bool:
+        return self.screen is self._cover_of_all
 
     def _settle(self) -> None:
         self._settling = None
@@ -341,10 +369,10 @@ class TealApp(Opening, inherit_bindings=False):
         """A letter that comes up here although a line of text has focus was typed before it had. One that means
         nothing to anybody is said to."""
         field = self.focused
-        if isinstance(field, TextLine) and event.is_printable and event.character:
+        if isinstance(field, Input) and event.is_printable and event.character:
             event.prevent_default()
             field.insert_text_at_cursor(event.character)
-        elif isinstance(self.screen, TooSmall) or not event.is_printable or event.key in everywhere.KNOWN:
+        elif self._covered or not event.is_printable or event.key in everywhere.KNOWN:
             return
         elif event.key not in self.screen.active_bindings:
             event.prevent_default()

@@ -8,13 +8,18 @@ from typing import Any
 from textual.app import App
 from textual.constants import ESCAPE_DELAY
 from textual.drivers.linux_driver import LinuxDriver
+from textual.widgets import Input
 
 from console.escapes import Escapes
 from console.screens.host import Host
-from console.screens.prompt import has_text_focus
 
 AGAIN_S = 0.05
 READ_BYTES = 4096
+
+
+def has_text_focus(app: App[Any]) -> bool:
+    """Whether letters are text now, and no commands."""
+    return bool(app.screen_stack) and isinstance(app.screen.focused, Input)
 
 
 class TerminalDriver(LinuxDriver):

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
-from backends.ports import Switch
 from backends.room import Room, room_at
 from console.config.load import Context
 from console.patience import LATE_S, waited_for
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from actions.journal.journal import Journal
     from actions.journal.rows import Draft
     from actions.models import Action, Actor, Consent, OpenConsole, Plan, Request, Watch
+    from backends.ports import Switch
     from console.config_targets import ConfigTargets
     from console.lingering import LogoutFate
     from console.runners import InProcess
@@ -263,7 +263,7 @@ class Orders:
             return replace(deployment, rollback=unproven(offer, self.unasked))
         wait_s = min(WAIT_S, self.patience_s)
         return await self._ways_back.judged(
-            deployment, lambda: cast(Switch, self._adapters.of(DEPLOYMENTS, deployment.backend)), wait_s=wait_s
+            deployment, lambda: cast("Switch", self._adapters.of(DEPLOYMENTS, deployment.backend)), wait_s=wait_s
         )
 
     @property

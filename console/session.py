@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, TaskRun
-from backends.ports import LogQuery, Logs, Switch, is_controller
 from backends.text import clean
 from console import moment
 from console.config.selection import Selection
@@ -31,7 +30,6 @@ from console.ports.pipelines import PIPELINES
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of, readings
 from console.reading.adapters import Adapters
-from console.reading.episode_file import EpisodeFile
 from console.reading.feeds import DEADLINE_S, Feed, Source, read_all
 from console.reading.log_feed import LogFeed
 from console.reading.remembering import Remembering
@@ -42,7 +40,9 @@ from console.zones import zone_of
 
 if TYPE_CHECKING:
     from actions.models import Action, Consent, Plan, Request
+    from backends.ports import LogQuery, Logs, Switch
     from console.reading.comparison import Comparison
+    from console.reading.episode_file import EpisodeFile
     from console.reading.past import Past
     from console.reading.triage import Triage
 
@@ -53,11 +53,13 @@ KEPT_DATA_FIRST_S = 0.1
 TITLE_CHARS = 60
 LAST_READ_S = 0.5
 
-ReadLogs = Callable[[Logs], Awaitable[list[LogEntry]]]
+ReadLogs = Callable[["Logs"], Awaitable[list[LogEntry]]]
 
 
 async def last_lines(logs: Logs) -> list[LogEntry]:
     """Those of a source where nobody asks for others."""
+    from backends.ports import LogQuery
+
     return await logs.query(LogQuery(limit=LOG_LIMIT))
 
 
@@ -132,7 +134,7 @@ class Session:
         self.store = Store()
         panels = tuple(name for name, _ in readings()) if panels is None else panels
         self.memory = Remembering(
-            self.store, selection.context.entries, lambda: EpisodeFile(self._files.directory),
+            self.store, selection.context.entries, self._episode_file,
             ask=self.orders.episodes if keeps or "timeline" in panels else None,
             write=self.orders.keep if keeps else None,
         )  # fmt: skip
@@ -241,6 +243,7 @@ class Session:
         """How that deployment can be moved forward, as its config and its adapter say; no I/O."""
         from actions.judging.stages import DEFAULT_STAGES, STRATEGIES
         from backends.deployments.common import shared_settings
+        from backends.ports import is_controller
 
         try:
             switch = self.adapters.of(DEPLOYMENTS, backend)
@@ -251,7 +254,7 @@ class Session:
         if is_controller(switch):
             moves = "its controller moves the traffic, in stages of its own; d releases a version"
             return ReleaseOptions(strategies=("",), no_split=moves)
-        switch = cast(Switch, switch)
+        switch = cast("Switch", switch)
         none = "nothing puts a version on it: no `deploy` in its config"
         return ReleaseOptions(
             strategies=tuple(dict.fromkeys([*STRATEGIES, *common.stages])) if switch.can_split else STRATEGIES[:1],
@@ -312,6 +315,11 @@ class Session:
                 pass
         self.refresh("alerts")
 
+    def _episode_file(self) -> EpisodeFile:
+        from console.reading.episode_file import EpisodeFile
+
+        return EpisodeFile(self._files.directory)
+
     @cached_property
     def _files(self) -> SnapshotFiles:
         context = self._selection.context
@@ -331,6 +339,8 @@ class Session:
 
     def _log_query_of(self, kind: str) -> LogQuery:
         """The end of a file is shown regardless; `since` bounds what is asked of a system."""
+        from backends.ports import LogQuery
+
         since = None if kind == "files" else self.window()[0]
         return LogQuery(since=since, limit=FOLLOWED_LINES)
 

@@ -4,7 +4,6 @@ A family joined of four, a thumb with a skin, a heart told to be a picture: tmux
 measured, as by Unicode, in two. A row with one would push the edge of its panel out, or pull it in.
 """
 
-import re
 from functools import lru_cache
 
 from rich.segment import Segment
@@ -13,7 +12,8 @@ from textual.filter import LineFilter
 
 from panels.widths import display_width, graphemes
 
-_JOINED = re.compile("[\u200d\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")  # joiner, picture sign, key cap, skins
+# Joiner, picture sign, key cap, skins.
+_JOINED = frozenset("\u200d\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 
 
 @lru_cache(4096)
@@ -24,7 +24,7 @@ def by_first(text: str) -> str:
 
 def _by_first(grapheme: str) -> str:
     first, joined = grapheme[0], grapheme[1:]
-    if not joined or not _JOINED.search(grapheme) or (first.isalpha() and "\ufe0f" not in joined):
+    if not joined or _JOINED.isdisjoint(grapheme) or (first.isalpha() and "\ufe0f" not in joined):
         return grapheme
     return first + " " * (display_width(grapheme) - display_width(first))
 
@@ -36,7 +36,7 @@ class ByFirst(LineFilter):
         """The segments in characters that every terminal draws as wide as they are measured."""
         return [
             Segment(by_first(segment.text), segment.style)
-            if not segment.control and not segment.text.isascii() and _JOINED.search(segment.text)
+            if not segment.control and not segment.text.isascii() and not _JOINED.isdisjoint(segment.text)
             else segment
             for segment in segments
         ]

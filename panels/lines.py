@@ -4,18 +4,26 @@ Data reaches the terminal as plain segments, never as markup. A widget repaints 
 what was last drawn, so that a refresh that changes nothing writes nothing (an SSH link at 3 a.m.).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
 from panels.columns import Cell, Line, Moment, line_width
 from panels.theme import Styles, styles_of
 from panels.widths import beginning, display_width
+
+if TYPE_CHECKING:
+    from panels.edges import Edge
+
+_NOTHING = Style.null()
 
 
 class Lines(Widget):
@@ -36,7 +44,7 @@ class Lines(Widget):
 
     def line_style(self, y: int) -> Style:
         """A style under the whole line: the cursor's background."""
-        return Style.null()
+        return _NOTHING
 
     def right_edge(self, y: int) -> Cell | None:
         """What stands in the last column, whatever the line is; None for nothing."""
@@ -44,14 +52,15 @@ class Lines(Widget):
 
     def repaint(self) -> None:
         """Draw the lines that differ from what is on the screen."""
+        self.repaint_lines(range(self.size.height))
+
+    def repaint_lines(self, wanted: Iterable[int]) -> None:
+        """Of those lines, draw the ones that differ from what is on the screen."""
         size = self.size
         if not size.height:
             return  # before its first layout there is nothing on the screen to differ from
         self._look()
-        changed = []
-        for y in range(size.height):
-            if self._strip(y) != self._painted.get(y):
-                changed.append(Region(0, y, size.width, 1))
+        changed = [Region(0, y, size.width, 1) for y in wanted if self._strip(y) != self._painted.get(y)]
         if changed:
             self.refresh(*changed)
 
@@ -74,24 +83,30 @@ class Lines(Widget):
         self._styles = styles_of(self.app.theme_variables)
 
     def _strip(self, y: int) -> Strip:
+        width = self.size.width
+        return Strip(self._segments(y, width), width)  # told, not counted anew: see `panels.widths`
+
+    def _segments(self, y: int, width: int) -> list[Segment]:
         edge = self.right_edge(y)
-        room, styles = self.size.width - (edge is not None), self._styles
-        under = self.line_style(y)
-        base, on_cursor = self._base + under, bool(under)
-        cells = [*_fitted(self.line(y), room, self.cut), *([] if edge is None else [edge])]
-        segments = [
+        cells = _fitted(self.line(y), width - (edge is not None), self.cut)
+        return self._drawn(cells if edge is None else [*cells, edge], self.line_style(y))
+
+    def _drawn(self, cells: Sequence[Cell], under: Style = _NOTHING) -> list[Segment]:
+        """Each cell in the style of its tone, on what lies `under` the line."""
+        styles, base, on_cursor = self._styles, self._base + under, bool(under)
+        return [
             Segment(cell.text, base + _linked(styles.style(cell.tone, on_cursor=on_cursor), cell.link))
             for cell in cells
             if cell.text
         ]
-        return Strip(segments, self.size.width)  # told, not counted anew: see `panels.widths`
 
 
 class ScrollLines(Lines, can_focus=True):
     """Lines longer than the widget is high. `top` is the first one shown; `head` lines stay where they are.
 
     Scrolling is a number, not a layout: ten thousand rows cost what the visible ones cost. `notices` are said above
-    everything, `empty` is said where there is nothing.
+    everything, `empty` is said where there is nothing. In a box, `edges` are the upper and the lower one: as widgets of
+    their own they would be two thirds of what the first paint has to lay out.
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -99,6 +114,20 @@ class ScrollLines(Lines, can_focus=True):
         self.top = 0
         self.notices: Sequence[Line] = ()
         self.empty = ""
+        self.edges: tuple[Edge, Edge] | None = None
+
+    @property
+    def room(self) -> Size:
+        """What there is inside of the edges."""
+        return self.size if self.edges is None else self.size - (2, 2)
+
+    def repaint_edges(self) -> None:
+        """Draw what is said in the edges, where it differs from what is on the screen."""
+        self.repaint_lines((0, self.size.height - 1))
+
+    def line_at(self, y: int) -> int:
+        """Which line of the content is `y` lines below the top of the widget."""
+        return self.top + y - len(self.head) - (self.edges is not None)
 
     @property
     def total(self) -> int:
@@ -121,7 +150,7 @@ class ScrollLines(Lines, can_focus=True):
     @property
     def page(self) -> int:
         """How many lines of the content are visible."""
-        return max(1, self.size.height - len(self.head))
+        return max(1, self.room.height - len(self.head))
 
     @property
     def below(self) -> int:
@@ -134,6 +163,15 @@ class ScrollLines(Lines, can_focus=True):
             return head[y]
         line = self.top + y - len(head)
         return self.content_line(line) if line < self.total else []
+
+    def _segments(self, y: int, width: int) -> list[Segment]:
+        if self.edges is None:
+            return super()._segments(y, width)
+        upper, lower = self.edges
+        if y in (0, self.size.height - 1):
+            return self._drawn((upper if y == 0 else lower).line(width, focused=self.has_focus))
+        side = self._drawn([upper.side(focused=self.has_focus)])
+        return [*side, *super()._segments(y - 1, width - 2), *side]
 
     def scroll_to_line(self, top: int) -> None:
         """Make `top` the first line shown, as far as there are lines."""

@@ -182,10 +182,10 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     def _arrange(self) -> None:
         rows = self.rows
         line_of_cursor = rows.start(rows.at) - self.top
-        room = self.size.height - len(self.notices)
+        room = self.room.height - len(self.notices)
         titled = self.kind.block is None and self.moment.roomy and room >= HEADED
         moved = rows.arrange(
-            roomy=self.moment.roomy, room=room - titled, width=self.size.width - 2 * GUTTER, moment=self.moment
+            roomy=self.moment.roomy, room=room - titled, width=self.room.width - 2 * GUTTER, moment=self.moment
         )
         self._place()
         self._restore_view(line_of_cursor)
@@ -195,7 +195,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
 
     def _restore_view(self, line_of_cursor: int) -> None:
         """Keep the cursor on the line of the screen where it was; the top stays the top, where the worst is."""
-        if not self.size.height:
+        if not self.room.height:
             return
         if self.rows.follow:
             self.top = self.total
@@ -224,17 +224,17 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
             self.top = rows.start(cut + 1) if down and cut + 1 < len(rows.shown) else rows.start(cut)
 
     def _place(self) -> None:
-        width = self.size.width - 2 * GUTTER
+        width = self.room.width - 2 * GUTTER
         if width > 0 and self.kind.block is None:
             shown = [row.item for row in self.rows.shown[:MEASURED_ROWS]]
             placed = fit(self.kind.columns, width, shown, self.moment)
             self._placed = readable(placed, shown, self.moment) if shown else placed
-            self._placed_for = self.size.width
+            self._placed_for = self.room.width
 
     @property
     def _columns(self) -> Sequence[Placed[T]]:
         """The columns for the width that it has: it may be drawn before it hears of a new one."""
-        if self._placed_for != self.size.width:
+        if self._placed_for != self.room.width:
             self._place()
         return self._placed
 
@@ -270,7 +270,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
     def head(self) -> Sequence[Line]:
         notices = [_inset(line) for line in self.notices]
         titled = self.kind.block is None and any(place.column.title for place in self._columns)
-        if not self.moment.roomy or not titled or not self.rows.shown or self.size.height < HEADED:
+        if not self.moment.roomy or not titled or not self.rows.shown or self.room.height < HEADED:
             return notices
         return [*notices, _inset(heading(self._columns))]
 
@@ -287,7 +287,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         return Cell(("=" if plain else "▌") if cursor else " ", "strong")
 
     def _cells(self, row: Row[T], line: int) -> Line:
-        width = self.size.width - 2 * GUTTER
+        width = self.room.width - 2 * GUTTER
         kind, moment = self.kind, self.moment
         distrusted = self._is_distrusted(row)
         if kind.block is not None:
@@ -338,7 +338,7 @@ class Listing(ScrollLines, Generic[T], inherit_bindings=False):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        line = self.top + event.y - len(self.head)
+        line = self.line_at(event.y)
         if self.rows.shown and 0 <= line < self.rows.total:
             self._touch()
             self.move_to(self.rows.row_at(line))

@@ -59,7 +59,7 @@ class LogRows(ScrollLines, inherit_bindings=False):
         visible = shown[self.top : self.top + self.page]
         width = max((display_width(self.store[number].source) for number in visible), default=4)
         stamps = self.stamps or ("long" if self.moment.roomy else "short")
-        room = self.size.width - 1
+        room = self.room.width - 1
         source_width = max(4, min(width, MAX_SOURCE))
         return Layout(room, self.moment, source_width=source_width, stamps=stamps, wrap=self.wrap, search=self.search)
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import tomllib
+from codecs import BOM_UTF8
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 64
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
-# The time to parse a dotted key grows with the square of its parts.
-_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH}}}", re.MULTILINE)
+# All of these are text: compiled when there is something for them to find.
+_LONG_KEY = rf"(?:^|[\[{{,])[ \t]*{_PART}(?:[ \t]*\.[ \t]*{_PART}){{{MAX_DEPTH}}}"
 _WORDS = (
-    (re.compile(r"^Illegal character '\\n'"), "the text is not closed: a quote is missing"),
-    (re.compile(r"^Unterminated string"), "the text is not closed: a quote is missing"),
-    (re.compile(r"^Cannot overwrite a value"), "the key is set twice"),
-    (re.compile(r"^Cannot declare \(?(.*?)\)? twice"), r"the table \1 is there twice"),
-    (re.compile(r"^Invalid value"), "not a value: text needs quotes"),
+    (r"^Illegal character '\\n'", "the text is not closed: a quote is missing"),
+    (r"^Unterminated string", "the text is not closed: a quote is missing"),
+    (r"^Cannot overwrite a value", "the key is set twice"),
+    (r"^Cannot declare \(?(.*?)\)? twice", r"the table \1 is there twice"),
+    (r"^Invalid value", "not a value: text needs quotes"),
 )
 
 
@@ -42,7 +43,7 @@ class ConfigText:
 
     def parse(self) -> dict[str, Any]:
         """Raises ConfigError."""
-        if _LONG_KEY.search(self._text):
+        if _has_long_key(self._text):
             raise self._too_deep()
         try:
             found = tomllib.loads(self._text)
@@ -95,7 +96,7 @@ def _read(path: Path) -> str:
     if len(content) > MAX_CONFIG_BYTES:
         raise ConfigError(f"{path}: more than {MAX_CONFIG_BYTES} bytes is no config", fix="check --config")
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return content.removeprefix(BOM_UTF8).decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}", fix="save it as UTF-8") from None
 
@@ -104,9 +105,14 @@ def _in_words(said: str) -> str:
     where = said[said.rindex(" (at ") :] if " (at " in said else ""
     told = said.removesuffix(where)
     for pattern, words in _WORDS:
-        if pattern.search(told):
-            return clean(pattern.sub(words, told), 200) + where
+        if re.search(pattern, told):
+            return clean(re.sub(pattern, words, told), 200) + where
     return clean(told, 200) + where
+
+
+def _has_long_key(text: str) -> bool:
+    """Whether a dotted key has so many parts that it is no key: the time to parse one grows with their square."""
+    return any(line.count(".") >= MAX_DEPTH and re.search(_LONG_KEY, line) for line in text.split("\n"))
 
 
 def _is_deep(found: Any) -> bool:

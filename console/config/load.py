@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from importlib.util import source_hash
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -67,9 +68,8 @@ class Context(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """What the config says, as 16 hex digits: data that was kept under another one is not of this context."""
-        from hashlib import sha256  # 3 ms of OpenSSL, and the console's first paint needs none
-
-        return sha256(msgspec.json.encode(self.table, order="sorted", enc_hook=str)).hexdigest()[:16]
+        # Against chance, not against malice, and without OpenSSL, which takes 3 ms to load.
+        return source_hash(msgspec.json.encode(self.table, order="sorted", enc_hook=str)).hex()
 
     def entry(self, port: str, name: str) -> Entry | None:
         """The entry of that name, or None."""

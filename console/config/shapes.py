@@ -28,13 +28,13 @@ COMMANDS = frozenset({"command", "deploy", "retire", "smoke", "persist", "valida
 FORWARD_COMMANDS = frozenset({"deploy", "retire", "smoke"})
 LOOKS = frozenset({"probe", "health", "exposition"})
 """What only looks at a service: it moves nothing."""
-_FIELDS = re.compile(r"(\w+)(?:(?:, | and )\w+)*: ")  # what a Struct says of its fields begins with their names
+_FIELDS = r"(\w+)(?:(?:, | and )\w+)*: "  # what a Struct says of its fields begins with their names
 _NEVER_ZERO = ("timeout", "probe_timeout")
-_NOTHING = re.compile(r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+")
+_NOTHING = r"(?:0+(?:\.0+)?(?:ms|s|m|h|d|w))+"
 _NO_SUCH_WORD = "Invalid enum value"
-_HOME = re.compile(r"~[\w.-]*(?:/|$)")
-_WORDS = re.compile(r"\w+")
-_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `(\w+)`)?")
+_HOME = r"~[\w.-]*(?:/|$)"
+_WORDS = r"\w+"
+_EXPECTED = r"Expected `([^`]+)`(?:, got `(\w+)`)?"
 _TYPES = {
     "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list",
     "object": "a table", "null": "nothing", "Duration": 'a duration like "10s"',
@@ -58,7 +58,7 @@ def struct_problems(source: ConfigText, data: dict[str, Any], shape: type, where
         if key not in fields:
             fix = _nearest(key, list(fields))
             problems.append(source.problem(at, f'unknown key "{key}"', fix))
-            said |= {*_WORDS.findall(fix)} if fix.startswith("did") else set()
+            said |= {*re.findall(_WORDS, fix)} if fix.startswith("did") else set()
         elif isinstance(value, str) and fields[key].type in (Secret, Secret | None):
             problems.append(source.problem(at, LITERAL_SECRET, USE_REFERENCE))
         else:
@@ -84,7 +84,7 @@ def _between_fields(
         found = _misfit(source, fitting, shape, where)
         if not found:
             break
-        words = {*_WORDS.findall(found[0].message), *_WORDS.findall(found[0].path.rpartition(".")[2])}
+        words = {*re.findall(_WORDS, found[0].message), *re.findall(_WORDS, found[0].path.rpartition(".")[2])}
         if not words & said:
             problems += found
         blamed = words & fitting.keys()
@@ -126,7 +126,7 @@ def _misfit(source: ConfigText, value: Any, kind: Any, where: KeyPath) -> list[P
         message, _, inside = in_words(str(error)).partition(" - at `$")
         if message.startswith(_NO_SUCH_WORD) and (words := _words_of(kind)):
             message = f"{message.removeprefix(_NO_SUCH_WORD).strip()} is none of: {', '.join(words)}"
-        named = _FIELDS.match(message)
+        named = re.match(_FIELDS, message)
         if not inside and isinstance(where[-1], int) and isinstance(value, dict) and named and named[1] in value:
             where, message = (*where, named[1]), message.removeprefix(f"{named[1]}: ")
         return [msgspec.structs.replace(found := source.problem(where, message), path=found.path + inside.rstrip("`"))]
@@ -214,11 +214,11 @@ def path_problems(source: ConfigText, value: Any, where: KeyPath) -> list[Proble
     """Texts of an entry that are no path and no URL, whatever their key: a zero byte is in no text at all, who begins
     with `~` means a home, and nobody listens on port 99999."""
     if isinstance(value, str):
-        if where[-1:] and where[-1] in _NEVER_ZERO and _NOTHING.fullmatch(value):
+        if where[-1:] and where[-1] in _NEVER_ZERO and re.fullmatch(_NOTHING, value):
             return [source.problem(where, "no time at all: nothing could answer in it", 'write it like "5s"')]
         if why := port_problem(value):
             return [source.problem(where, why, "correct the URL")]
-        is_suspect = "\0" in value or _HOME.match(value)
+        is_suspect = "\0" in value or (value.startswith("~") and re.match(_HOME, value))
         return [source.problem(where, *found)] if is_suspect and (found := path_problem(value)) else []
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [found for key, inner in pairs for found in path_problems(source, inner, (*where, key))]
@@ -267,4 +267,4 @@ def in_words(said: str) -> str:
         wanted = " or ".join(_TYPES.get(kind, kind) for kind in kinds)
         return f"expected {wanted}" + (f", got {_TYPES.get(match[2], match[2])}" if match[2] else "")
 
-    return _EXPECTED.sub(told, said)
+    return re.sub(_EXPECTED, told, said)

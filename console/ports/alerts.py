@@ -1,19 +1,23 @@
 """Alerts, one that two sources have shown once, and who can keep them quiet."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Alert, Silence
-from backends.ports import Alerts, Silencer
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import Snapshot
 from panels.kinds.alerts import called, fold
+
+if TYPE_CHECKING:
+    from backends.ports import Alerts, Silencer
 
 ONE_BY_ONE = 20
 """So many alerts of one name and group are kept one by one."""
@@ -74,7 +78,7 @@ def silencer(adapters: Adapters, name: str) -> Silencer:
     if not hasattr(found, "silence"):
         words = f"alerts.{name} only reads: nothing is acknowledged or silenced there"
         raise BackendError("config", words, fix="do it in the system that its alerts come from")
-    return cast(Silencer, found)
+    return cast("Silencer", found)
 
 
 def why_not_silenced(adapters: Adapters, name: str) -> str:
@@ -89,7 +93,7 @@ def why_not_silenced(adapters: Adapters, name: str) -> str:
 ALERTS: Port[Alerts, Alert] = Port(
     name="alerts",
     about="where alerts come from.",
-    protocol=Silencer,
+    protocol="backends.ports:Silencer",
     ask=_ask,
     writes=("silence", "silence"),
     reading=Reading(

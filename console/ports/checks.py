@@ -1,12 +1,16 @@
 """Health checks: each is judged by itself."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.models import CheckResult
-from backends.ports import Check
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Port, Problem, Reading
+
+if TYPE_CHECKING:
+    from backends.ports import Check
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[CheckResult, ...]:
@@ -30,7 +34,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
 CHECKS: Port[Check, CheckResult] = Port(
     name="checks",
     about="what is looked at once in a while, and by `teal check`.",
-    protocol=Check,
+    protocol="backends.ports:Check",
     ask=_ask,
     reading=Reading(
         item=CheckResult,

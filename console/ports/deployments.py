@@ -1,12 +1,13 @@
 """Services whose traffic can be moved. The name of an entry is that of its service."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth
-from backends.ports import Controller, Switch, is_controller
 from backends.text import first_line
 from console.ports.asking import warning
 from console.ports.entry import Entry
@@ -14,6 +15,9 @@ from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Rea
 from console.ports.store import SourceKey
 from panels.kinds.deployments import against, why_not_well
 from panels.kinds.deployments import health as severity_of
+
+if TYPE_CHECKING:
+    from backends.ports import Controller, Switch
 
 OPEN_ACTION_INTERVAL_S = 1.0
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
@@ -28,6 +32,8 @@ async def _fetch(desk: Desk, name: str) -> tuple[Deployment, ...]:
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
     """What is live, what proves it, and what the system itself says of a write that changes nothing."""
+    from backends.ports import is_controller
+
     switch = adapters.of(DEPLOYMENTS, entry.name)
     truth = (await switch.deployment()).truth
     if truth.control.value == "unknown":
@@ -35,7 +41,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
         raise BackendError("not_found", first_line(truth.control.detail) or "what is live can not be read", fix=fix)
     found = list(_unproven(truth))
     if not is_controller(switch) and hasattr(switch, "shift") and not adapters.read_only:
-        switch = cast(Switch, switch)
+        switch = cast("Switch", switch)
         now = await switch.observe()
         most = max(now.weights, key=lambda color: now.weights[color], default="")
         if most:  # of a split, what every switch can write: all to the side that has most of it
@@ -90,7 +96,7 @@ def _problems(items: Sequence[Deployment]) -> list[Problem]:
 DEPLOYMENTS: Port[Switch | Controller, Deployment] = Port(
     name="deployments",
     about="the services whose traffic can be moved; the name of an entry is the SERVICE of the command line.",
-    protocol=Switch,
+    protocol="backends.ports:Switch",
     ask=_ask,
     writes=("shift", "switch"),
     orders=("describe_order", "order"),

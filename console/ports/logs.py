@@ -1,13 +1,17 @@
 """Lines of logs: evidence of what was, and no state."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from backends.command_line import command
 from backends.models import LogEntry
-from backends.ports import LogQuery, Logs
 from console.ports.derive import merged_lines
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Reading, Then
+
+if TYPE_CHECKING:
+    from backends.ports import Logs
 
 INTERVAL_S = 10.0
 PAST_LIMIT = 1500  # of each source before a time, and as many after it
@@ -21,6 +25,7 @@ async def _past(adapters: Adapters, name: str, then: Then) -> tuple[LogEntry, ..
     """The last before the time, and the first after it: without a hole, as far as the limit reaches."""
     from backends.logs.around import around
     from backends.logs.merging import note
+    from backends.ports import LogQuery
 
     query = LogQuery(since=then.since, until=then.until)
     found = await around(adapters.of(LOGS, name), query, then.at, before=PAST_LIMIT, after=PAST_LIMIT)
@@ -30,6 +35,8 @@ async def _past(adapters: Adapters, name: str, then: Then) -> tuple[LogEntry, ..
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
+    from backends.ports import LogQuery
+
     await adapters.of(LOGS, entry.name).query(LogQuery(limit=1))
     return []
 
@@ -42,7 +49,7 @@ def _command(entry: LogEntry, context: str) -> str:
 LOGS: Port[Logs, LogEntry] = Port(
     name="logs",
     about="where log lines come from.",
-    protocol=Logs,
+    protocol="backends.ports:Logs",
     ask=_ask,
     reading=Reading(
         item=LogEntry,

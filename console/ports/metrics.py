@@ -1,10 +1,14 @@
 """Sources of numbers: asked where something needs one, and read by nobody by themselves."""
 
-from typing import Any
+from __future__ import annotations
 
-from backends.ports import Metrics
+from typing import TYPE_CHECKING, Any
+
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Port
+
+if TYPE_CHECKING:
+    from backends.ports import Metrics
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -16,7 +20,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
 METRICS: Port[Metrics, Any] = Port(
     name="metrics",
     about="sources of numbers, for gates, quality, alerts and checks.",
-    protocol=Metrics,
+    protocol="backends.ports:Metrics",
     ask=_ask,
     referred=True,
 )

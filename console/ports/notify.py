@@ -1,10 +1,14 @@
 """Those who are told what became of an action."""
 
-from typing import Any
+from __future__ import annotations
 
-from backends.ports import Notifier
+from typing import TYPE_CHECKING, Any
+
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Port
+
+if TYPE_CHECKING:
+    from backends.ports import Notifier
 
 
 async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
@@ -17,7 +21,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
 NOTIFY: Port[Notifier, Any] = Port(
     name="notify",
     about="who is told what became of an action.",
-    protocol=Notifier,
+    protocol="backends.ports:Notifier",
     ask=_ask,
     reads="tell",
 )

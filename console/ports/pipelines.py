@@ -1,21 +1,25 @@
 """Runs of pipelines, judged by the scores of what they wrote."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from actions.journal.episodes import Episode
 from backends.errors import BackendError
 from backends.models import LogEntry, PipelineRun
-from backends.ports import Pipelines
 from console.ports.derive import judge_quality, judge_runs, latest_runs
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading, Then, everything
 from console.ports.store import Snapshot
 from panels.kinds.pipelines import reason
 from panels.kinds.timeline import ended
+
+if TYPE_CHECKING:
+    from backends.ports import Pipelines
 
 RUN_LIMIT = 200
 PAST_LIMIT = 1000
@@ -89,7 +93,7 @@ def _newest(snapshots: Sequence[Snapshot]) -> list[PipelineRun]:
 PIPELINES: Port[Pipelines, PipelineRun] = Port(
     name="pipelines",
     about="where runs come from.",
-    protocol=Pipelines,
+    protocol="backends.ports:Pipelines",
     ask=_ask,
     writes=("trigger", "run"),
     referred=True,

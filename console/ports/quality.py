@@ -1,14 +1,15 @@
 """Scores of datasets, judged by the runs that write them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from actions.journal.episodes import Episode
 from backends.models import QualityScore
-from backends.ports import Quality
 from console import moment
 from console.ports.asking import warning
 from console.ports.derive import judge_quality, judge_runs
@@ -18,6 +19,9 @@ from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Rea
 from console.ports.store import Snapshot
 from panels.kinds.quality import why
 from panels.kinds.timeline import breached_since, scored
+
+if TYPE_CHECKING:
+    from backends.ports import Quality
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[QualityScore, ...]:
@@ -69,7 +73,7 @@ async def _ask(adapters: Adapters, entry: Entry) -> list[Any]:
 QUALITY: Port[Quality, QualityScore] = Port(
     name="quality",
     about="where scores of datasets come from.",
-    protocol=Quality,
+    protocol="backends.ports:Quality",
     ask=_ask,
     reading=Reading(
         item=QualityScore,

@@ -5,19 +5,23 @@ the palette go over the table of `console.ports.table`. What needs Textual or cl
 imported when it is used.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct
 
 from actions.journal.episodes import Episode
 from backends.models import Deployment, LogEntry
-from backends.ports import Logs
 from console.ports.entry import Entry
 from console.ports.links import Links
 from console.ports.store import Snapshot, SourceKey, Store
+
+if TYPE_CHECKING:
+    from backends.ports import Logs
 
 P = TypeVar("P")
 I = TypeVar("I")  # noqa: E741
@@ -30,7 +34,7 @@ class Adapters(Protocol):
     def read_only(self) -> bool:
         """Whether nothing is written from here."""
 
-    def of(self, port: "Port[P, Any]", name: str) -> P:
+    def of(self, port: Port[P, Any], name: str) -> P:
         """The adapter of that name. Raises BackendError: not_found, or the problem of its entry."""
 
 
@@ -202,7 +206,7 @@ class Port(Struct, Generic[P, I], frozen=True, kw_only=True):
 
     name: of its entries in the config, its snapshots and its list in `teal status -o json`.
     about: what its entries are for, as the schema of the config says it.
-    protocol: what its adapters can do.
+    protocol: what its adapters can do, or where that is written, as `module:name`.
     ask: one look at an entry for doctor and validate, that changes nothing and tells nobody (`console.reading.asking`).
     reads, writes, orders: what can be done from here, as doctor says it; the last two begin with a method that may be
         missing.

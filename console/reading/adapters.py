@@ -1,10 +1,11 @@
 """The adapters of one context: built when first asked for, closed together."""
 
-from functools import partial
-from typing import Any, TypeVar, cast
+from __future__ import annotations
+
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from backends.errors import BackendError
-from backends.http import Http
 from backends.registry import AdapterContext, build
 from console.config.load import Context
 from console.paths import state_dir
@@ -14,6 +15,9 @@ from console.ports.pipelines import PIPELINES
 from console.ports.record import Port
 from console.ports.table import PORTS
 
+if TYPE_CHECKING:
+    from backends.http import Http
+
 P = TypeVar("P")
 
 
@@ -22,8 +26,15 @@ class Adapters:
 
     def __init__(self, context: Context, http: Http | None = None) -> None:
         self.context = context
-        self.http = http or Http()
+        self._given = http
         self._built: dict[tuple[str, str], Any] = {}
+
+    @cached_property
+    def http(self) -> Http:
+        """The client that all of them share, made when the first one asks."""
+        from backends.http import Http
+
+        return self._given or Http()
 
     @property
     def read_only(self) -> bool:

@@ -1,17 +1,21 @@
 """The logs of a session: all sources followed as one, their lines to whoever listens, their state into the store."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.models import LogEntry
-from backends.ports import LogQuery, Logs
 from console import moment
 from console.crash import write_crash_file
 from console.ports.store import Snapshot, SourceKey, Store
-from console.reading.tail import Tail
+
+if TYPE_CHECKING:
+    from backends.ports import LogQuery, Logs
+    from console.reading.tail import Tail
 
 KEPT = 500  # lines of each source in the store: for what does not listen
 
@@ -65,6 +69,8 @@ class LogFeed:
     # ---- inside
 
     async def _run(self, query_of: Callable[[str], LogQuery]) -> None:
+        from console.reading.tail import Tail
+
         queries = {name: query_of(kind) for name, (kind, _) in self._sources.items()}
         adapters = {name: adapter for name, (_, adapter) in self._sources.items()}
         tail = self._tail = Tail(adapters, queries, changed=lambda name: self._put(tail, name))

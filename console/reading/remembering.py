@@ -3,10 +3,13 @@
 It hears of each snapshot, and looks at all that are new at once, in a thread. Nothing waits for it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -17,8 +20,10 @@ from console import moment
 from console.ports.entry import Entry
 from console.ports.store import Snapshot, SourceKey, Store
 from console.ports.table import reading_of
-from console.reading.episode_file import EpisodeFile
 from console.reading.turning import Turning
+
+if TYPE_CHECKING:
+    from console.reading.episode_file import EpisodeFile
 
 SETTLE_S = 1.0
 """What follows from a snapshot for other sources has followed by then."""

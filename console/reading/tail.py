@@ -1,10 +1,13 @@
 """Several log sources followed as one: merged by time, in batches, each source taken up again where it was lost."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
@@ -12,10 +15,12 @@ from backends.errors import BackendError
 from backends.host_limits import unexpected
 from backends.logs.merging import WINDOW_S, Merger, gap
 from backends.models import LogEntry
-from backends.ports import LogQuery, Logs
 from backends.retrying import backoff_s
 from console import moment
 from console.ports.store import SourceError
+
+if TYPE_CHECKING:
+    from backends.ports import LogQuery, Logs
 
 FLUSH_S = 0.1
 BUSY_FLUSH_S = 0.25  # a screen that changes wholly each time: four frames a second leave the loop to the keys
@@ -131,7 +136,7 @@ class Tail:
             await asyncio.sleep(backoff_s(failures, *BACKOFF_S))
             failures += 1
 
-    async def _follow(self, name: str, state: TailState, seen: "_Recent") -> None:
+    async def _follow(self, name: str, state: TailState, seen: _Recent) -> None:
         query, known = self._queries[name], Counter(seen.identities())
         newest = seen.newest
         if newest is not None:

@@ -1,15 +1,19 @@
 """Whether a switch would take a rollback now: its own preflight of it, asked now and then, never with each refresh."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from backends.errors import BackendError
 from backends.models import Deployment, RollbackOffer
-from backends.ports import Switch
+
+if TYPE_CHECKING:
+    from backends.ports import Switch
 
 EVERY_S = 30.0
 LONGEST_S = 20.0

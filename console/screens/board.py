@@ -39,6 +39,11 @@ LEAST, LEAST_STACKED, LEAST_OF_LOGS = 6, 3, 8
 WIDE, WIDER = 0.58, ("pipelines", "quality")
 
 
+def _classes(size: Size) -> dict[str, bool]:
+    """What the board is told by of a terminal of that size."""
+    return {"-tall": size.height >= TALL, "-stacked": size.width < STACKED}
+
+
 def names() -> tuple[str, ...]:
     """The panels, those with a key of their own first."""
     placed = [(port.place.key, name) for name, port in PORTS.items() if port.place]
@@ -63,6 +68,10 @@ In another terminal   teal sandbox break bad-data   lowers a score and fires an 
 4 then x              plans a flip of traffic from one color to the other; b takes it back
 teal sandbox load     sends traffic while you do; the switch reports what it lost
 teal sandbox fix      makes everything well again"""
+
+
+class _Row(Horizontal):
+    BLANK = True  # its panels cover it
 
 
 class Board(Vertical):
@@ -92,10 +101,19 @@ class Board(Vertical):
     Board.-zoomed .-hidden { display: none !important; }
     """
 
+    BLANK = True  # the panels cover it
+
     def __init__(
-        self, store: Store, moment: Callable[[str], Moment], *, opened: Callable[[Any], None], card: str = ""
+        self,
+        store: Store,
+        moment: Callable[[str], Moment],
+        *,
+        opened: Callable[[Any], None],
+        size: Size,
+        card: str = "",
     ) -> None:
-        super().__init__()
+        # Classes that it has from the beginning restyle nothing.
+        super().__init__(classes=" ".join(name for name, has in _classes(size).items() if has))
         self._store = store
         self.moment = moment
         self.past: Past | None = None
@@ -115,15 +133,11 @@ class Board(Vertical):
         self.logs.opened = opened
 
     def compose(self) -> ComposeResult:
-        # Before there is anything below that a class restyles, which takes 6 ms.
-        self.set_class(self._is_tall, "-tall")
-        self.set_class(self.app.size.width < STACKED, "-stacked")
         for row in ("upper", "lower"):
-            with Horizontal(id=row):
+            with _Row(id=row):
                 yield from (self.boxes[name] for name in self._in_row(row))
         yield self.boxes["timeline"]
-        yield from (self.boxes[name] for name in self._in_row("last"))
-        yield from (self.boxes[name] for name in self.alone)
+        yield from (self.boxes[name] for name in self._in_row("last"))  # those alone come when one is
 
     def _box(self, port: Port[Any, Any]) -> PanelBox:
         place = port.place
@@ -161,8 +175,7 @@ class Board(Vertical):
         if height <= 0 or self.zoomed or not self.query("#upper"):
             return
         stacked, tall = width < STACKED, self._is_tall
-        self.set_class(stacked, "-stacked")
-        self.set_class(tall, "-tall")
+        self.update_classes(_classes(self.app.size))
         rows = {row: self._in_row(row) for row in ("upper", "lower")}
         slots = {name: [name] for row in rows.values() for name in row} if stacked else dict(rows)
         slots |= {"timeline": ["timeline"]} if tall else {}
@@ -206,8 +219,8 @@ class Board(Vertical):
     def _let_go(self) -> None:
         """Heights are those of the style sheet again."""
         self._given.clear()
-        for name in ("upper", "lower", *self.boxes):
-            self.query_one(f"#{name}").styles.height = None
+        for placed in (self.query_one("#upper"), self.query_one("#lower"), *self.boxes.values()):
+            placed.styles.height = None
 
     # ---- data
 
@@ -327,6 +340,8 @@ class Board(Vertical):
         if name and not self.zoomed:
             self._left = self.focused
         was, self.zoomed = self.zoomed, name
+        if name and not self.boxes[name].is_attached:
+            self.mount(self.boxes[name])
         self._let_go()
         self.set_class(bool(name), "-zoomed")
         for other, box in self.boxes.items():

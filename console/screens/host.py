@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from textual.app import App
+from textual.geometry import Size
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
     from console.session import Session
     from panels.header import Place
     from panels.words import Symbols
+
+
+LEAST = Size(60, 16)
+
+
+def is_too_small(size: Size) -> bool:
+    """Whether a terminal of that size has no room for any screen."""
+    return size.width < LEAST.width or size.height < LEAST.height
 
 
 class Host(App[None]):

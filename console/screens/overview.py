@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, work
@@ -22,7 +23,6 @@ from console.screens.board import SANDBOX_CARD, TALL, Board
 from console.screens.clock import Clock
 from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
-from console.screens.prompt import Prompt
 from panels.columns import Moment
 from panels.header import Header, Strip
 from panels.keybar import SAID_S, KeyBar
@@ -33,6 +33,7 @@ from panels.words import ago
 if TYPE_CHECKING:
     from actions.models import Action
     from console.screens.host import Host
+    from console.screens.prompt import Prompt
 
 FLUSH_S = 0.1
 TICK_S = 5.0
@@ -45,6 +46,7 @@ class Overview(Screen[None], inherit_bindings=False):
     """The first screen: header, strip, panels, keys."""
 
     AUTO_FOCUS = ""
+    BLANK = True  # header, panels and keys cover it
     ESCAPE_TO_MINIMIZE = False
     DEFAULT_CSS = """
     Overview { layout: vertical; }
@@ -69,14 +71,14 @@ class Overview(Screen[None], inherit_bindings=False):
         self.header = Header(self.app.place)
         self.strip = Strip()
         card = SANDBOX_CARD if self.app.session.context.sandbox else ""
-        self.board = Board(self.app.session.store, self.moment, opened=self.app.open_item, card=card)
+        self.board = Board(
+            self.app.session.store, self.moment, opened=self.app.open_item, size=self.app.size, card=card
+        )
         self.clock = Clock(self.app.session, self.board, self._draw_soon)
         self.keys = KeyBar(KEY_ORDER)
-        self.prompt = Prompt()
         yield self.header
         yield self.strip
         yield self.board
-        yield self.prompt
         yield self.keys
 
     def on_mount(self) -> None:
@@ -96,6 +98,15 @@ class Overview(Screen[None], inherit_bindings=False):
         self.set_interval(TICK_S, self._tick)
         self.set_interval(ACTIONS_S, self.read_actions)
         self.app.begin()
+
+    @cached_property
+    def prompt(self) -> Prompt:
+        """The line for a filter or a search: made when one is first asked for, the first paint needs none."""
+        from console.screens.prompt import Prompt
+
+        prompt = Prompt()
+        self.mount(prompt, before=self.keys)
+        return prompt
 
     @property
     def subject(self) -> Any:

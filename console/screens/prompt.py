@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from textual import events
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.timer import Timer
@@ -14,11 +13,6 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 REST = 3  # times as long as a list took to be narrowed down is waited before it is again
-
-
-def has_text_focus(app: App[Any]) -> bool:
-    """Whether letters are text now, and no commands."""
-    return bool(app.screen_stack) and isinstance(app.screen.focused, Input)
 
 
 class TextLine(Input):

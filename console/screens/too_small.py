@@ -6,21 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.screen import ModalScreen
 
+from console.screens.host import LEAST, is_too_small
 from panels.columns import Cell, Line
 from panels.lines import Lines
 
 if TYPE_CHECKING:
     from console.screens.host import Host
-
-LEAST = Size(60, 16)
-
-
-def is_too_small(size: Size) -> bool:
-    """Whether a terminal of that size has no room for any screen."""
-    return size.width < LEAST.width or size.height < LEAST.height
 
 
 class _Words(Lines):

@@ -48,8 +48,9 @@ class OnePanel(App[None]):
         yield self.box
 
     def text(self) -> list[str]:
-        """The lines of the list as they are drawn."""
-        return [self.listing.render_line(y).text.rstrip() for y in range(self.listing.size.height)]
+        """The lines of the list as they are drawn, without the box around them."""
+        drawn = [self.listing.render_line(y).text for y in range(self.listing.size.height)]
+        return [line[1:-1].rstrip() for line in drawn[1:-1]]
 
 
 @asynccontextmanager

@@ -58,7 +58,7 @@ async def test_a_reason_takes_more_lines_where_rows_are_free() -> None:
     session.put("pipelines", "air", run("etl", "1", "failed", started_at=ago(minutes=3), error=LONG))
     async with console(session, (80, 24)) as (_, overview, _pilot):
         listed = overview.board.listing("pipelines")
-        drawn = [listed.render_line(y).text.rstrip() for y in range(listed.size.height)]
+        drawn = [listed.render_line(y).text.strip("│ ") for y in range(1, listed.size.height - 1)]
         said = " ".join(line.lstrip("▌ ") for line in drawn[1:]).split()
         assert " ".join(said).startswith("validate_transactions_data: transactions_suite: 37 unexpected values in")
         assert not drawn[1].endswith("…")
@@ -69,7 +69,9 @@ async def test_rows_are_where_the_content_is_and_not_blank_elsewhere() -> None:
     async with console(session, (120, 40)) as (app, overview, _pilot):
         boxes = overview.board.boxes
         blank = {
-            name: sum(not boxes[name].body.render_line(y).text.strip("▌ ") for y in range(boxes[name].body.size.height))
+            name: sum(
+                not boxes[name].body.render_line(y).text.strip("│▌ ") for y in range(boxes[name].body.size.height)
+            )
             for name in ("pipelines", "deployments", "quality", "alerts")
         }
         assert min(blank["pipelines"], blank["deployments"]) == 0, blank
