@@ -26,7 +26,7 @@ class HowLong(ModalScreen[None]):
     `endless`: until when it lasts where nothing is written; `chosen` gets None then.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="how_long.back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="how_long.back", key_display="Esc")]
     DEFAULT_CSS = """
     HowLong {
         align: center bottom;

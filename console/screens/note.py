@@ -23,7 +23,7 @@ MAX_CHARS = 1000
 class NotePrompt(ModalScreen[None]):
     """Enter writes it down, Escape forgets it. What could not be written stays to be tried again."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="note.back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", id="note.back", key_display="Esc")]
     DEFAULT_CSS = """
     NotePrompt {
         align: center bottom;

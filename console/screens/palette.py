@@ -85,7 +85,7 @@ class Palette(ModalScreen[Command], inherit_bindings=False):
     Palette Listing { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back", id="palette.back"),
+        Binding("escape", "back", "back", id="palette.back", key_display="Esc"),
         Binding("down", "move(1)", "down", id="palette.down", show=False, priority=True),
         Binding("up", "move(-1)", "up", id="palette.up", show=False, priority=True),
     ]

@@ -169,6 +169,8 @@ class SilencesScreen(ListScreen):
         rows = {row.silence.ref: row.silence for row in self.list.rows.everything()}
         ticked = [rows[ref] for ref in sorted(self._ticked) if ref in rows]
         silences = ticked or ([self.list.current] if self.list.current is not None else [])
+        if not silences:
+            self.app.say("there is no silence here to extend or end")
         if len(silences) > MOST_TOGETHER:
             self.app.say(f"{len(silences)} are ticked: at most {MOST_TOGETHER} go together; / narrows the list")
             return []

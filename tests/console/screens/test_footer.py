@@ -58,6 +58,16 @@ async def test_under_what_lies_over_a_screen_no_key_of_the_screen_is_promised(ke
         await pilot.press(keys[-1])
         await until(pilot, lambda: "x actions" not in overview.keys.text, "the keys of what lies below are gone")
         assert app.screen is not overview
+        assert "esc " not in overview.keys.text, "keys have one name"
         assert "/ filter" not in overview.keys.text, "it would be written into the field, or is no choice"
         await pilot.press("escape")
         await until(pilot, lambda: overview.keys.text == before, "they are back")
+
+
+@pytest.mark.parametrize("key", ["e", "u"])
+async def test_where_nothing_is_silenced_a_key_for_a_silence_says_so(key: str) -> None:
+    async with console(incident(), (120, 40)) as (app, _, pilot):
+        app.open_silences()
+        await until(pilot, lambda: bool(app.screen.query(KeyBar)), "the list is open")
+        await pilot.press(key)
+        await until(pilot, lambda: "no silence here" in app.screen.query_one(KeyBar).text, "it is said")
