@@ -7,7 +7,7 @@ what was last drawn, so that a refresh that changes nothing writes nothing (an S
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,9 +19,6 @@ from textual.widget import Widget
 from panels.columns import Cell, Line, Moment, line_width
 from panels.theme import Styles, styles_of
 from panels.widths import beginning, display_width
-
-if TYPE_CHECKING:
-    from panels.edges import Edge
 
 _NOTHING = Style.null()
 
@@ -101,6 +98,16 @@ class Lines(Widget):
         ]
 
 
+class Edging(Protocol):
+    """The upper or the lower edge of a box, as `panels.edges` has it."""
+
+    def line(self, width: int, *, focused: bool) -> Line:
+        """The edge of a box that is `width` cells wide."""
+
+    def side(self, *, focused: bool) -> Cell:
+        """What stands left and right of what is between the edges."""
+
+
 class ScrollLines(Lines, can_focus=True):
     """Lines longer than the widget is high. `top` is the first one shown; `head` lines stay where they are.
 
@@ -114,7 +121,7 @@ class ScrollLines(Lines, can_focus=True):
         self.top = 0
         self.notices: Sequence[Line] = ()
         self.empty = ""
-        self.edges: tuple[Edge, Edge] | None = None
+        self.edges: tuple[Edging, Edging] | None = None
 
     @property
     def room(self) -> Size:
