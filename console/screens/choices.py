@@ -125,8 +125,25 @@ def _of_controller(view: ControllerView, deployment: Deployment, session: Sessio
             request=Request(kind=name, service=deployment.service),
         )
         for name, key, label in _CONTROLLER_ORDERS
+    ] + [
+        Choice(
+            id=f"deploy.{name}",
+            key="",
+            label=f"{name}: {label}",
+            reason=_forbidden(kind_of(f"{name}-release"), session) or ours,
+            request=Request(kind=f"{name}-release", service=deployment.service),
+        )
+        for name, label in _WHERE_TAKEN
+        if view.offer(name).allowed
     ]
 
+
+_WHERE_TAKEN: tuple[tuple[Literal["retry", "pause", "resume"], str], ...] = (
+    ("retry", "go FORWARD again to what was aborted"),
+    ("pause", "its controller stops where it is"),
+    ("resume", "its controller goes on"),
+)
+"""Orders that few controllers have: shown only where one takes them now."""
 
 _CONTROLLER_ORDERS: tuple[tuple[Literal["promote", "abort"], str, str], ...] = (
     ("promote", "g", "go on from where its controller waits"),

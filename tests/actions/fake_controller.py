@@ -31,7 +31,8 @@ NONE_HERE = "there is no pause here: a hook of the service pauses it"
 
 class FakeController:
     """`fault` is taken by the next order: `lost`, `refused`, `killed before`, `killed after`, `external`. A release
-    stands still in each of `waits` until `go` (or promote); what ends it by itself is in `end_with`."""
+    stands still in each of `waits` until `go` (or promote); what ends it by itself is in `end_with`. `deaf`: what it is
+    told is taken and shows no effect, in these words. `wants`: an abort leaves it told to run what it took back."""
 
     order_settles_s = 0.3
 
@@ -46,6 +47,7 @@ class FakeController:
         self.fault, self.lying = "", ""
         self.foreign = False
         self.unreadable = ""
+        self.deaf, self.wants = "", False
 
     @property
     def object_id(self) -> str:
@@ -88,7 +90,8 @@ class FakeController:
         self._close("rolled_back", why)
 
     def _close(self, state: Any, detail: str) -> None:
-        self.history[-1] = replace(self.history[-1], state=state, detail=detail, took_s=42.0)
+        wanted = self.wants and state == "rolled_back"
+        self.history[-1] = replace(self.history[-1], state=state, detail=detail, took_s=42.0, still_wanted=wanted)
         self.candidate, self.stage, self.changes = "", "", self.changes + 1
 
     def _revision(self, version: str) -> Revision:
@@ -108,7 +111,10 @@ class FakeController:
         before = self._revision(self.past[-1]) if self.past else None
         before = newest.source if newest.left else before
         returned = not newest.open and newest.target.version in self.past
-        return ControllerState(view=view, revision=str(self.changes), newest=newest, before=before, returned=returned)
+        return ControllerState(
+            view=view, revision=str(self.changes), newest=newest, before=before, returned=returned,
+            unanswered=self.deaf,
+        )  # fmt: skip
 
     def _offers(self, newest: Operation) -> Any:
         under_way = newest.open and not self.back
@@ -116,7 +122,7 @@ class FakeController:
             "release": f"{newest.id} is under way" if newest.open else "",
             "promote": "" if self.pause else "it waits for nobody",
             "abort": "" if under_way else "nothing is under way",
-            "rollback": "" if self.past or newest.left else "no version was stable before",
+            "rollback": "" if self.past or newest.left or newest.still_wanted else "no version was stable before",
             "pause": NONE_HERE, "resume": NONE_HERE, "retry": "release it again", "retire": "it does so itself",
         }  # fmt: skip
         for name in get_args(OrderName):

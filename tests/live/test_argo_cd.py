@@ -196,6 +196,7 @@ async def test_auto_sync_blocks_a_rollback_and_both_ways_out_are_told(make: Make
     assert "automated" not in found["spec"]["syncPolicy"]
     assert json.loads(found["metadata"]["annotations"]["tealdeck.io/auto-sync"]) == {"selfHeal": True}
     assert "`resume` puts it back" in paused.view.message
+    assert paused.view.phase == "paused"  # so that a handover names it
     order = Order(order="rollback", revision=COMMITS["2.4.0"])
     back = await app.controller.order(await app.controller.observe(), order, stamp="B:rollback")
     assert (await ended(app.controller, back.newest.id)).state == "succeeded"

@@ -291,7 +291,11 @@ class Seen:
             return "progressing"
         if newest is not None and newest.left:
             return "degraded"
-        return _PHASES.get(self.app.status.health.status, "unknown")
+        phase = _PHASES.get(self.app.status.health.status, "unknown")
+        kept = KEPT in (self.app.metadata.annotations or {})
+        return (
+            "paused" if kept and phase == "healthy" else phase
+        )  # not to be forgotten: nothing that is pushed goes out
 
     def _message(self) -> str:
         app, newest = self.app, self.newest

@@ -484,3 +484,54 @@ async def test_a_way_back_that_can_not_be_read_is_told_and_stays_a_way_back(desk
     await desk.until(action, lambda seen: seen.hold is None)
     desk.controller.complete()
     assert (await desk.ended(action)).status == "succeeded"
+
+
+async def test_an_order_that_shows_no_effect_is_in_doubt_and_is_not_given_again(desk: Desk) -> None:
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.wait()
+    await desk.until(action, lambda seen: seen.hold is not None)
+    desk.controller.deaf = "no effect seen of a promote, for 15 s"
+    await desk.order(action, "promote")
+    doubted = await desk.until(action, lambda seen: seen.status == "in_doubt")
+    assert doubted.error is not None
+    assert doubted.error.message == "no effect seen of a promote, for 15 s"
+    desk.controller.deaf = ""
+    await desk.order(action, "resume")
+    desk.controller.shift(100)
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "succeeded"
+    assert [word for word, _ in desk.controller.ordered] == ["release", "promote"]
+
+
+async def test_what_went_back_by_itself_and_is_still_wanted_names_both_ways_out(desk: Desk) -> None:
+    desk.controller.wants = True
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.go_back("too many errors")
+    ended = await desk.ended(action)
+    assert (ended.status, exit_code(ended)) == ("rolled_back", 1)
+    assert ended.error is not None
+    assert "spec-not-back" in ended.error.message
+    assert "deploy rollback svc" in ended.error.fix
+    assert "deploy retry svc" in ended.error.fix
+    desk.controller.wants = False
+    plan = await desk.gate.plan(ROLLBACK)
+    assert (plan.from_, plan.to, plan.already) == ("2.0", "1.0", False)
+    back = await desk.gate.submit(plan, YES)
+    await desk.until(back, lambda seen: seen.phase == "follow")
+    desk.controller.complete()
+    assert (await desk.ended(back)).status == "succeeded"
+    assert desk.controller.ordered == [("release", "2.0"), ("rollback", "1.0")]
+
+
+async def test_a_rollback_of_what_is_open_also_ends_that_it_is_wanted(desk: Desk) -> None:
+    desk.controller.wants = True
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    await desk.order(action, "rollback")
+    await desk.until(action, lambda seen: seen.phase == "follow-spec")
+    desk.controller.wants = False
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "rolled_back"
+    assert desk.controller.ordered == [("release", "2.0"), ("abort", ""), ("rollback", "1.0")]

@@ -1,6 +1,6 @@
 """What the menu offers, and why not; it opens plans and forms and writes nothing."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from textual.widgets import Button, Input
 
-from backends.models import Alert, ColorState, RollbackOffer
+from backends.models import Alert, ColorState, ControllerView, OrderName, OrderOffer, RollbackOffer
 from backends.ports import PipelineInfo, PipelineParam
 from console.screens.action import ActionScreen
 from console.screens.choices import choices
@@ -193,3 +193,18 @@ async def test_a_param_that_cannot_be_is_said_before_there_is_a_plan() -> None:
         assert session.requests == []
         assert form.params() == {"day": "7"}, "a string stays one"
         assert outside(form, "Button, Input, KeyBar") == []
+
+
+def test_of_a_controller_what_few_have_is_there_only_where_it_is_taken_now() -> None:
+    offers = tuple(
+        OrderOffer(order=name, allowed=name in ("abort", "pause"), why="" if name in ("abort", "pause") else "no")
+        for name in get_args(OrderName)
+    )
+    view, session = ControllerView(type="argo-rollouts", phase="progressing", orders=offers), FakeSession()
+    found = {choice.id: choice for choice in choices(a_deployment(controller=view), session)}  # type: ignore[arg-type]
+    assert {"deploy.promote", "deploy.abort", "deploy.pause"} <= found.keys()
+    assert not {"deploy.retry", "deploy.resume"} & found.keys()
+    pause = found["deploy.pause"]
+    assert (pause.key, pause.reason) == ("", "")
+    assert pause.request is not None
+    assert pause.request.kind == "pause-release"
