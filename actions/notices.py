@@ -62,6 +62,10 @@ class Notices:
         """The action begins."""
         self._put(event_of("started", self._context, action))
 
+    def tell(self, event: ActionEvent) -> None:
+        """What is of no action."""
+        self._put(event)
+
     def held(self, action: Action, why: str) -> None:
         """The action stands, and nobody ordered it to."""
         error = ActionError(kind="held", message=why.removeprefix("held: "))

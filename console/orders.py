@@ -16,6 +16,7 @@ from actions.who import acting_as, current_actor
 from backends.errors import BackendError
 from backends.models import Deployment, Finding, Freeze
 from backends.room import Room, room_at
+from console.caring import Caring
 from console.config.load import Context
 from console.patience import LATE_S, waited_for
 from console.ports.deployments import DEPLOYMENTS
@@ -54,7 +55,7 @@ class Orders:
         self._in_process: InProcess | None = None
         self._fate: LogoutFate | None = None
         self._console_id: str | None = None
-        self._caring: set[asyncio.Task[None]] = set()
+        self._caring = Caring(context, self._opened, lambda: self.targets)
         self.unjournalled: set[str] = set()
         self.patience_s = PATIENCE_S
         self.unasked = "it is not asked from a read-only context" if adapters.read_only else ""
@@ -160,23 +161,12 @@ class Orders:
 
     def begin_care(self) -> None:
         """`care`, beside what else is done; `aclose` waits for it."""
-        self._caring.add(asyncio.create_task(self.care(), name="care"))
+        self._caring.begin()
 
     async def care(self) -> None:
-        """Tell those whom this config names of actions that nobody runs, unless somebody has. Nothing depends on it."""
-        if self._context.config.read_only:
-            return
-        with contextlib.suppress(BackendError):
-            gate = await self._opened()
-            alone = [action for action in await gate.actions(open_only=True) if action.orphaned_since is not None]
-            if alone and self._context.entries["notify"]:
-                from actions.orphans import tell
-                from console.runners import build_described
-
-                notify, policy = self.targets.notify(), gate.policy
-                await tell(
-                    gate.journal, alone, policy.context, notify, build_described, actor=self.actor, zone=policy.zone
-                )
+        """Tell those whom this config names of actions that nobody runs, unless somebody has; from now on also of each
+        pause of a controller that is read and that no action watches. Nothing depends on it."""
+        await self._caring.look()
 
     async def watched(self) -> list[Watch]:
         """When consoles were open on this context, in the last month."""
@@ -245,6 +235,7 @@ class Orders:
             return await (await self._opened()).enrich(deployment)
 
         enriched = await self._judged(await self._soon(ask()))
+        self._caring.mind(enriched)
         offer, last = enriched.rollback, enriched.last_switch
         if offer is None or offer.until is None or last is None:
             return enriched
@@ -280,11 +271,8 @@ class Orders:
         """Wait for what runs in this process, and close the journal; safe to call twice."""
         await self.run_out()
         await self._ways_back.aclose()
-        caring, self._caring = self._caring, set()
         hangs = self._hangs()
-        for task in caring if hangs else ():
-            task.cancel()
-        await asyncio.gather(*caring, return_exceptions=True)
+        await self._caring.aclose(hangs=hangs)
         if self._beside is not None:
             with contextlib.suppress(TimeoutError):  # behind a write that hangs
                 async with asyncio.timeout(CLOSING_S):

@@ -107,6 +107,7 @@ def _return(state: ControllerState, change: Change | None) -> Ordering | None:
         return None
     took = f", {Duration(round(newest.took_s))} the last time" if newest is not None and newest.took_s else ""
     text = f"not instant: nothing is under way, so {before.words} is put out anew, with stages, hooks and bake{took}"
+    text += "; a pause there is continued at once"
     moment = Finding(level="warning", code=SLOW, text=text)
     if state.at_once:
         moment = Finding(level="ok", code="moment", text=f"{before.words}: {state.at_once}")

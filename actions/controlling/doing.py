@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from actions.controlling.back_plan import plan_abort, plan_back
+from actions.controlling.baking import BAKE
 from actions.controlling.control_plan import (
     PAUSE,
     PROMOTE,
@@ -41,7 +42,9 @@ def steps(plan: Plan, entry: Described) -> tuple[str, ...]:
     word = plan.expecting(ControlExpected).order
     if word not in FOLLOWED_WORDS:
         return ("preflight", word)
-    return ("preflight", word, FOLLOWING, *(("verify",) if entry.config.get("probe") else ()))
+    gates = kind_of(plan.kind).forward and (entry.config.get("gates") or entry.config.get("presets"))
+    proof = ("verify",) if entry.config.get("probe") else ()
+    return ("preflight", word, FOLLOWING, *proof, *((BAKE,) if gates else ()))
 
 
 async def run(work: Work, on: Ground) -> None:

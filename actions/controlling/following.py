@@ -39,8 +39,10 @@ class Following:
         self._judge = judge
         self._stage: StageJudge | None = None
         self._share = 0
+        self._stage_at = 0.0
         self._told: tuple[str, float] = ("", 0.0)
         self._paused = ""
+        self._continued = ""
         self._unread_at: float | None = None
 
     async def run(self, step: str, operation: str, *, forward: bool, arrival: bool = False) -> Operation:
@@ -63,7 +65,15 @@ class Following:
                 if forward:
                     work.all_there = found.shares.get("candidate", 0) == 100
                     await self._look(step, found)
+                elif found.pause is not None and found.pause.id != self._continued:
+                    self._continued = found.pause.id
+                    await self._continue(found)
             await asyncio.sleep(LOOK_S)
+
+    def baked(self, judge: Judge) -> tuple[StageJudge, float]:
+        """The judge of the stage at 100 percent, and for how many seconds it has looked by now."""
+        stage = self._stage_of(judge, 100)
+        return stage, time.monotonic() - self._stage_at
 
     async def _unread(self, step: str, error: BackendError, forward: bool) -> None:
         work, at = self._work, time.monotonic()
@@ -104,9 +114,13 @@ class Following:
 
     async def _promote(self, found: Operation) -> None:
         if found.pause is not None:
-            with contextlib.suppress(PreconditionFailed):  # it may have gone on by itself: the next look says
-                await self._orders.give("promote", Order(order="promote", operation=found.id))
+            await self._continue(found)
         self._work.steering.next_stage()
+
+    async def _continue(self, found: Operation) -> None:
+        """End its pause. Of a way back nobody is asked: it may be that nobody is there."""
+        with contextlib.suppress(PreconditionFailed):  # it may have gone on by itself: the next look says
+            await self._orders.give("promote", Order(order="promote", operation=found.id))
 
     async def _stand(self, found: Operation) -> None:
         """A pause of the controller is a hold of the action: until when, and what comes then, is told to everybody."""
@@ -132,16 +146,21 @@ class Following:
         share = found.shares.get("candidate", 0)
         if self._judge is None or not share:
             return
-        if self._stage is None or share != self._share:
-            self._share = share
-            seconds = float(self._target.settings.bake if share == 100 else self._target.settings.stage_time)
-            self._stage = self._judge.stage(share, seconds, baseline_of(self._work.history))
-        if self._stage.due_s > 0:
+        stage = self._stage_of(self._judge, share)
+        if stage.due_s > 0:
             return
-        verdict = await self._stage.look()
+        verdict = await stage.look()
         await self._work.progress(step, f"{found.detail}; {verdict.detail}", data=verdict.data)
         if verdict.word == "fail":
             raise Failed(verdict.detail, "gate_failed")
+
+    def _stage_of(self, judge: Judge, share: int) -> StageJudge:
+        """That of `share`, made where it changes."""
+        if self._stage is None or share != self._share:
+            self._share, self._stage_at = share, time.monotonic()
+            seconds = float(self._target.settings.bake if share == 100 else self._target.settings.stage_time)
+            self._stage = judge.stage(share, seconds, baseline_of(self._work.history))
+        return self._stage
 
     async def _tell(self, step: str, detail: str) -> None:
         before, at = self._told

@@ -1,6 +1,6 @@
 """The way of an order to a controller: one state machine over the journal. Whoever has the lease goes on in it.
 
-    preflight → the order → follow → verify → succeeded
+    preflight → the order → follow → verify → bake (with gates) → succeeded
 
 The system moves the traffic and may go back by itself. What is ordered back, or fails at us, is an order to it again:
 while its change is open to abort it, after that a new change to the version before.
@@ -11,6 +11,7 @@ import contextlib
 import time
 from typing import Any
 
+from actions.controlling.baking import Baking
 from actions.controlling.following import UNREAD_S, Following
 from actions.controlling.giving import GIVE_TRIES, Orders
 from actions.endings import Failed, InDoubt, OutOfTime, PreconditionFailed
@@ -134,6 +135,7 @@ class Controlling:
         if (found.still_wanted or found.left) and self._plan.kind == "rollback":
             found = await self._unwant(found)
         await self._verify("verify", _answering(found, self._plan.to))
+        await self._bake(operation)
 
     def _revision(self) -> str | None:
         """A way back goes on whatever has moved meanwhile: its order says itself what it is about."""
@@ -229,6 +231,17 @@ class Controlling:
         if ended.state != "succeeded" and not ended.open:
             raise PreconditionFailed("failed", f"{ended.name}: {ended.detail or ended.state}")
         return ended
+
+    async def _bake(self, operation: str) -> None:
+        """Gates see all traffic for as long as the entry says, also where the controller moved it at once. Raises
+        Failed, and Ended where the change went back meanwhile."""
+        if self._judge is None:
+            return
+        gone = await Baking(self._work, self._target, *self._following.baked(self._judge)).run(operation)
+        if gone is not None:
+            if gone.open:
+                gone = await self._follow("follow-back", operation, forward=False)
+            await self._judge_end(gone, back=False)
 
     async def _end(self, end: Ended) -> None:
         """After a way back of the controller itself: what was live before is proven too."""

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from actions.controlling.baking import BAKE
 from actions.controlling.control_plan import ORDER
 from actions.expected import ControlExpected
 from actions.facts import Facts, hash_of, shortened
@@ -28,8 +29,8 @@ class SteeringFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 async def to_its_controller(plan: Plan, action: Action, journal: Journal, targets: Targets, *, orphaned: bool) -> Plan:
     """The plan of an order to `action`; of one on a controller, as that takes the order now. Raises BackendError."""
     word = plan.request.order
-    if word not in _STEERS or not action.open or not kind_of(action.kind).forward:
-        return plan
+    if word not in _STEERS or not action.open or not kind_of(action.kind).forward or action.phase == BAKE:
+        return plan  # the bake is ours, and steered as that of a switch
     try:
         expected = (await journal.plan(action.id or "")).expected
     except JournalError:

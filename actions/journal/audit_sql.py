@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from actions.ids import now, time_text
-from actions.journal.audit import AuditEntry, Link, link, not_text
+from actions.journal.audit import AuditEntry, Link, link, not_text, record
 from actions.journal.tables import audit, audit_head
 from backends.json_text import decode_text
 
@@ -27,6 +27,18 @@ def append(connection: Connection, entries: Sequence[AuditEntry]) -> None:
         prev_hash = made.hash
         connection.execute(insert(audit).values(msgspec.structs.asdict(made)))
     connection.execute(update(audit_head).values(seq=seq, hash=prev_hash))
+
+
+def append_once(connection: Connection, entry: AuditEntry, since: datetime) -> bool:
+    """As `append`, unless a record of its step, order, context, target and result is there `since`; whether it did."""
+
+    def what(of: AuditEntry) -> tuple[str, ...]:
+        return of.step, of.order, of.context, of.target, of.result
+
+    if any(what(record(found)) == what(entry) for found in links(connection, since)):
+        return False
+    append(connection, [entry])
+    return True
 
 
 def links(connection: Connection, since: datetime | None = None) -> Iterator[Link]:

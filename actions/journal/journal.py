@@ -273,6 +273,10 @@ class Journal:
         """Append to the chain what changed nothing else."""
         await self._do(lambda sql: sql.audit(entries))
 
+    async def note_once(self, entry: AuditEntry, since: datetime) -> bool:
+        """Append `entry` unless one of its step, order, target and result stands there since; whether it did."""
+        return await self._do(lambda sql: sql.note_once(entry, since))
+
     async def audit_records(self, *, since: datetime | None = None) -> list[AuditRecord]:
         """The chain, oldest first."""
         return await self._look([], lambda sql: sql.audit_records(since))

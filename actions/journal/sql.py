@@ -28,7 +28,7 @@ from actions.journal.actions_sql import (
 )
 from actions.journal.agreed_sql import believed, must_be_agreed, not_believed, with_digest
 from actions.journal.audit import AuditEntry, AuditRecord, AuditVerdict, Head, export_line, record, verify
-from actions.journal.audit_sql import append, head_of, links
+from actions.journal.audit_sql import append, append_once, head_of, links
 from actions.journal.episodes import Book, Episode
 from actions.journal.late_sql import add_late
 from actions.journal.lease import Hold
@@ -393,6 +393,11 @@ class SqlJournal:
         """Append what changed nothing else: a refusal, a note."""
         with self._database.writing() as connection:
             append(connection, entries)
+
+    def note_once(self, entry: AuditEntry, since: datetime) -> bool:
+        """Append it unless it is there since; whether it did."""
+        with self._database.writing(BESIDE_WAITS_S) as connection:
+            return append_once(connection, entry, since)
 
     def audit_records(self, since: datetime | None) -> list[AuditRecord]:
         """The chain, oldest first."""

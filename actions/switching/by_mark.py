@@ -10,10 +10,12 @@ from backends.text import clean
 
 
 class Back(Struct, frozen=True, kw_only=True):
-    """Where back is: `to` a color, or nothing where that is not known; `already`: it is there. `why` in words."""
+    """Where back is: `to` a color, or nothing where that is not known; `already`: it is there. `sure`: the mark says
+    what its write made, so that an edit since is seen. `why` in words."""
 
     to: str = ""
     already: bool = False
+    sure: bool = False
     why: str
 
 
@@ -21,11 +23,41 @@ def back_by_mark(state: SwitchState, colors: Sequence[str]) -> Back:
     """What the last write by an action says of where the traffic came from."""
     action, _, step = state.stamp.partition(":")
     mark = f"by the mark on the switch ({clean(state.stamp, 64)})"
-    others = [color for color in colors if color != state.live]
     if state.odd_mark:
         return Back(why=f"the mark on the switch ({state.odd_mark}) can not be read: which side is back is not known")
     if not action or not step:
         return Back(why="the switch carries no mark of an action: which side is back is not known")
+    if state.wrote and len(colors) == 2 and state.weights and (back := _by_what_it_wrote(state, colors, step, mark)):
+        return back
+    return _by_step(state, colors, step, mark)
+
+
+def _by_what_it_wrote(state: SwitchState, colors: Sequence[str], step: str, mark: str) -> Back | None:
+    """As the journal would go by it: None where the write was a split of which nobody knows who gained."""
+    live = state.live.upper() if state.live in colors else "another side"
+    if step in BACK_STEPS:
+        homes = [color for color in colors if state.wrote.get(color) == 100]
+        if not homes or state.weights == state.wrote:
+            return None
+        why = f"{mark} it went back to {homes[0].upper()}, and {live} has traffic since: back again"
+        return Back(to=homes[0], sure=True, why=why)
+    share = share_of(step)
+    if share is None:
+        return None
+    gaining = [color for color in colors if state.wrote.get(color) == (share or 100)]
+    if len(gaining) != 1:
+        return None
+    gained, home = gaining[0], next(color for color in colors if color != gaining[0])
+    if not state.weights.get(gained):
+        why = f"back already: {mark} {gained.upper()} gained the traffic, and {home.upper()} has all of it since"
+        return Back(already=True, sure=True, why=why)
+    gave = f"{gained.upper()} gained {share} %" if share not in (0, 100) else f"{gained.upper()} gained the traffic"
+    return Back(to=home, sure=True, why=f"{mark} {gave}: back is {home.upper()}")
+
+
+def _by_step(state: SwitchState, colors: Sequence[str], step: str, mark: str) -> Back:
+    """Of a mark that does not say what its write made: the share in its step, held against the weights."""
+    others = [color for color in colors if color != state.live]
     if step in BACK_STEPS:
         if state.live in colors:
             return Back(already=True, why=f"back already, as far as the switch tells: {mark} it went back last")

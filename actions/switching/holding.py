@@ -21,27 +21,18 @@ class Missing(Struct, frozen=True, kw_only=True):
     page: bool = False
 
 
-class Holding:
-    """The hold of one phase in which a side is looked at. `missing_s`: how long evidence may be missing below 100
-    percent before traffic goes back; `all_down_s`: how long it is borne that nothing works."""
+class Hold:
+    """The hold of one phase. `missing_s`: how long evidence may be missing below 100 percent before traffic goes
+    back."""
 
-    def __init__(self, work: Work, looks: Looks, *, full: bool, missing_s: float = HOLD_S, all_down_s: float) -> None:
+    def __init__(self, work: Work, *, full: bool, missing_s: float = HOLD_S) -> None:
         self._work = work
-        self._looks = looks
         self._full = full
         self._missing_s = missing_s
-        self._all_down_s = all_down_s
 
     def missing(self, words: str) -> Missing:
         """Evidence is; at 100 percent until somebody decides, since a flip back would be as blind."""
         return Missing(words=words, at_most_s=None if self._full else self._missing_s)
-
-    def failing(self, *seen: Seen) -> Missing | None:
-        """What keeps it that is not the failure of the side that is looked at: that nothing works, or one of `seen`."""
-        newest = self._looks.newest
-        if self._looks.in_a_row("all down"):
-            return Missing(words=newest.detail, at_most_s=self._all_down_s, page=True)
-        return self.missing(newest.detail) if self._looks.in_a_row("all down", *seen) else None
 
     async def told(self, missing: Missing | None) -> None:
         """It goes on, or what keeps it. Raises Failed at the end of the hold."""
@@ -65,3 +56,19 @@ class Holding:
             return command("action watch", self._work.action_id)
         back = command("deploy rollback", self._work.plan.service)
         return f'{command("action accept", self._work.action_id)} --reason "…", or {back}'
+
+
+class Holding(Hold):
+    """That of a phase in which a side is looked at. `all_down_s`: how long it is borne that nothing works."""
+
+    def __init__(self, work: Work, looks: Looks, *, full: bool, missing_s: float = HOLD_S, all_down_s: float) -> None:
+        super().__init__(work, full=full, missing_s=missing_s)
+        self._looks = looks
+        self._all_down_s = all_down_s
+
+    def failing(self, *seen: Seen) -> Missing | None:
+        """What keeps it that is not the failure of the side that is looked at: that nothing works, or one of `seen`."""
+        newest = self._looks.newest
+        if self._looks.in_a_row("all down"):
+            return Missing(words=newest.detail, at_most_s=self._all_down_s, page=True)
+        return self.missing(newest.detail) if self._looks.in_a_row("all down", *seen) else None

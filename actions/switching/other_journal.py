@@ -43,16 +43,24 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
 
 
 def by_hand_since(state: SwitchState) -> str:
-    """What of the weights is not what the step in the mark writes, in words; empty where they may be its own. After a
-    way back any weights may be: it goes to what was there before, split or not."""
+    """What of the weights is not what the write of the mark made, in words; empty where they may be its own. Where the
+    mark does not say what that was its step does; after a way back any weights may be, split or not."""
     share = share_of(state.stamp.partition(":")[2])
-    if share is None or not state.weights:
+    if not state.weights:
+        return ""
+    if state.wrote:
+        edited = f"it gave {_words(state.wrote)}, and now it is {_words(state.weights)}"
+        return "" if state.wrote == state.weights else edited
+    if share is None:
         return ""
     written = share or 100
     if any(abs(weight - written) <= 1 for weight in state.weights.values()):  # a balancer rounds
         return ""
-    now = ", ".join(f"{color.upper()} {weight} %" for color, weight in state.weights.items())
-    return f"it gave {written} % to one side, and now it is {now}"
+    return f"it gave {written} % to one side, and now it is {_words(state.weights)}"
+
+
+def _words(weights: dict[str, int]) -> str:
+    return ", ".join(f"{color.upper()} {weight} %" for color, weight in weights.items())
 
 
 def _finding(text: str, fix: str, *, forward: bool) -> Finding:

@@ -159,10 +159,12 @@ def _take_back(
 
 def _by_mark(state: SwitchState, colors: Sequence[str], *, foreign: bool) -> Move | None:
     """Where this journal knows nothing: what the mark of another says; None where that is nothing. An action that has
-    ended, and left no split (`foreign`), left all traffic on one side, and its mark does not say which: a hand may have
-    moved it since."""
+    ended, and left no split (`foreign`), left all traffic on one side: where its mark does not say which, a hand may
+    have moved it since."""
     back = back_by_mark(state, colors)
-    if state.live == "unknown" or not (back.to or back.already) or (state.ended and not (back.already or foreign)):
+    if state.live == "unknown" or not (back.to or back.already):
+        return None
+    if state.ended and not (back.already or back.sure or foreign):
         return None
     found = Finding(level="ok" if back.already else "warning", code="by-the-mark", text=back.why)
     return Move(state=state, to=state.live if back.already else back.to, already=back.already, findings=(found,))

@@ -79,6 +79,6 @@ def in_force(file: SwitchState, mark: Pending | None, armed: str) -> SwitchState
         return file
     return replace(
         file, weights={color: mark.weights.get(color, 0) for color in file.weights}, detail=armed, stamp=mark.stamp,
-        fence=mark.fence, journal=mark.journal, ended=False,
+        fence=mark.fence, journal=mark.journal, wrote={}, ended=False,
         revision=revision_of(file.revision.encode() + msgspec.json.encode(mark)),
     )  # fmt: skip

@@ -27,7 +27,7 @@ from backends.text import clean
 MAX_BYTES = 1024 * 1024
 STAMP_MARK = "tealdeck:"
 _JOURNAL, _ENDS = " journal ", " ended"
-_ENDED = "ended"
+_ENDED, _WRITTEN = "ended", "written"
 
 
 class Stamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,8 +97,9 @@ def edit_finding(path: Path, found: SwitchState) -> Finding:
 
 
 class JsonForm:
-    """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z", "fence": 3, "journal": "…"}`, and
-    `ended` with the stamp of an action that is over; other keys are kept as they are."""
+    """`{"weights": {…}, "generation": 7, "stamp": "<action>:<step>", "at": "…Z", "fence": 3, "journal": "…"}`, with the
+    weights once more beside the stamp in `written`, which a hand that edits `weights` leaves as they are, and `ended`
+    with the stamp of an action that is over; other keys are kept as they are."""
 
     def __init__(self, colors: tuple[str, ...]) -> None:
         self._colors = colors
@@ -127,6 +128,7 @@ class JsonForm:
             stamp=clean(stamp, 128) if isinstance(stamp, str) else "",
             fence=fence if type(fence) is int else 0,
             journal=clean(journal, 64) if isinstance(journal, str) else "",
+            wrote=self._wrote(data.get(_WRITTEN), stamp),
             ended=data.get(_ENDED) == stamp != "",
             odd_mark=_odd(data),
         )
@@ -137,6 +139,7 @@ class JsonForm:
         """The new content; the generation goes up by one."""
         data = _kept(before)
         data |= {"weights": weights, "generation": _next(data.get("generation")), "stamp": stamp, "at": _utc(at)}
+        data |= {_WRITTEN: {"stamp": stamp, "weights": weights}}
         for key, value in (("fence", fence), ("journal", journal), (_ENDED, "")):
             data.pop(key, None)
             data |= {key: value} if value else {}
@@ -146,6 +149,13 @@ class JsonForm:
         """The same with the note that the action of its stamp is over."""
         data = decode_text(before, dict[str, Any])
         return _formatted(data | {_ENDED: data.get("stamp")})
+
+    def _wrote(self, told: Any, stamp: Any) -> dict[str, int]:
+        """Empty where it is of another write: an older program keeps what it does not know."""
+        weights = told.get("weights") if isinstance(told, dict) and told.get("stamp") == stamp else None
+        if not isinstance(weights, dict) or check_weights(weights, self._colors):
+            return {}
+        return {color: weights.get(color, 0) for color in self._colors}
 
 
 class StampedForm:
@@ -201,7 +211,7 @@ class StampedForm:
             revision = revision_of(text.replace(line, self._line(open_), 1).encode())
         return SwitchState(
             weights=weights, revision=revision, stamp=clean(stamp.stamp, 128), fence=stamp.fence,
-            journal=clean(journal.removesuffix(_ENDS), 64), ended=ended, edited=edited,
+            journal=clean(journal.removesuffix(_ENDS), 64), wrote=weights, ended=ended, edited=edited,
         )  # fmt: skip
 
     def _is_as_written(self, text: str, stamp: Stamp) -> bool:

@@ -215,7 +215,7 @@ def _mail(event: ActionEvent, config: EmailConfig) -> "EmailMessage":
     mail["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2].rstrip(">"))
     mail["Auto-Submitted"] = "auto-generated"
     told = {
-        "context": event.context, "service": event.service, "action": f"{event.action} ({event.kind})",
+        "context": event.context, "service": event.service, "action": f"{event.action} ({event.kind})".strip(),
         "by": event.by, "reason": event.reason, "at": event.at.isoformat(),
     }  # fmt: skip
     lines = [event.text, "", *(f"{name}: {clean(value)}" for name, value in told.items() if value)]

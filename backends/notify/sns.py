@@ -122,4 +122,4 @@ def _cut(text: str) -> str:
 
 
 def _once(event: ActionEvent) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "-", f"{event.action}-{event.what}-{event.at:%Y%m%dT%H%M%S}")[:128]
+    return re.sub(r"[^A-Za-z0-9]", "-", f"{event.action or event.service}-{event.what}-{event.at:%Y%m%dT%H%M%S}")[:128]

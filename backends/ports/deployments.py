@@ -17,7 +17,9 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     `weights` is empty where the object is unreadable or names a color that the config does not know; `detail` says why,
     in one line; further lines are how that is put right.
     `stamp`, `fence` and `journal` are those of the last write, where the object can carry them: fences are numbers of
-    one journal, and an older program names none. `ended`: the action that wrote it has ended; no part of `revision`.
+    one journal, and an older program names none. `wrote`: the weights that this write made, where its mark says so
+    (empty: nobody knows): with others now somebody has moved traffic since. `ended`: the action that wrote it has
+    ended; no part of `revision`.
     `odd_mark`: what is there and can not be read as a mark, of a newer program or of nobody known; empty for nothing.
     `edited`: what somebody else did to it, in words; with weights, who is live is as it was written all the same.
     `anew`: of one that nobody can read where nothing proves who is live: by color, the line that says how it is written
@@ -34,6 +36,7 @@ class SwitchState(Struct, frozen=True, kw_only=True):
     stamp: str = ""
     fence: int = 0
     journal: str = ""
+    wrote: dict[str, int] = {}
     ended: bool = False
     odd_mark: str = ""
     edited: str = ""

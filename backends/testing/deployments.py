@@ -201,6 +201,18 @@ class SwitchContract:
         await adapter.mark_ended(back)
         assert (await adapter.observe()).ended
 
+    async def test_what_the_last_write_made_is_known_and_an_edit_is_never_taken_for_it(
+        self, adapter: Switch, meddle: Meddle
+    ) -> None:
+        there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=1, journal="j1")
+        assert there.wrote == GREEN
+        await adapter.mark_ended(there)
+        assert (await adapter.observe()).wrote == GREEN
+        meddle(BLUE)
+        edited = await adapter.observe()
+        assert edited.live == "blue"
+        assert edited.wrote != edited.weights or edited.stamp != "A:shift"
+
     async def test_an_end_that_comes_late_is_a_conflict_and_ends_nothing(self, adapter: Switch, meddle: Meddle) -> None:
         there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=3, journal="j1")
         other = await adapter.shift(there, BLUE, stamp="B:shift", fence=1, journal="j2")

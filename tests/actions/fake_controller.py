@@ -42,10 +42,11 @@ class FakeController:
         self.history = [Operation(id="op-1", state="succeeded", target=self._revision("1.0"), took_s=61.0)]
         self.stable, self.past = "1.0", list[str]()
         self.candidate, self.share = "", 0
-        self.stage, self.pause, self.back = "", "", False
+        self.stage, self.pause, self.back, self.arrived = "", "", False, False
         self.ordered: list[tuple[str, str]] = []
         self.fault, self.lying = "", ""
         self.foreign = False
+        self.until = datetime.now(UTC)
         self.unreadable = ""
         self.deaf, self.wants = "", False
 
@@ -70,8 +71,14 @@ class FakeController:
         self.share, self.stage, self.pause = share, "PRODUCTION_TRAFFIC_SHIFT", ""
         self.changes += 1
 
+    def arrive(self) -> None:
+        """All traffic is there, and the old tasks stay."""
+        self.share, self.stage, self.pause, self.arrived = 100, "TERMINATION_WAIT", "", True
+        self.changes += 1
+
     def wait(self) -> None:
         self.pause = f"hook-{self.changes}"
+        self.until = datetime.now(UTC) + timedelta(minutes=30, seconds=self.changes)
         self.changes += 1
 
     def complete(self) -> None:
@@ -93,6 +100,7 @@ class FakeController:
         wanted = self.wants and state == "rolled_back"
         self.history[-1] = replace(self.history[-1], state=state, detail=detail, took_s=42.0, still_wanted=wanted)
         self.candidate, self.stage, self.changes = "", "", self.changes + 1
+        self.arrived = False
 
     def _revision(self, version: str) -> Revision:
         return Revision(id=f"rev-{version}", version=version)
@@ -104,8 +112,11 @@ class FakeController:
         phase: Any = "healthy"
         if newest.open:
             phase = "rolling_back" if self.back else "paused" if self.pause else "progressing"
+        pause = newest.pause
         view = ControllerView(
-            type="fake", phase=phase, message=newest.detail, stage=self.stage, stable=self._revision(self.stable),
+            type="fake", phase=phase, message=newest.detail, stage=self.stage,
+            paused_until=pause.until if pause else None, then=pause.then_words if pause else "",
+            stable=self._revision(self.stable),
             candidate=self._revision(self.candidate) if self.candidate else None, orders=tuple(self._offers(newest)),
         )  # fmt: skip
         before = self._revision(self.past[-1]) if self.past else None
@@ -138,10 +149,11 @@ class FakeController:
             return found
         pause = None
         if self.pause:
-            until = datetime.now(UTC) + timedelta(minutes=30)
-            pause = Pause(id=self.pause, why="POST_SCALE_UP", until=until, then="promote")
+            pause = Pause(id=self.pause, why="POST_SCALE_UP", until=self.until, then="promote")
         shares = {"stable": 100 - self.share, "candidate": self.share}
-        return replace(found, pause=pause, back=self.back, shares=shares, stage=self.stage, detail=self.stage)
+        return replace(
+            found, pause=pause, back=self.back, shares=shares, stage=self.stage, detail=self.stage, arrived=self.arrived
+        )  # fmt: skip
 
     async def preflight(self, expected: ControllerState, order: Order) -> list[Finding]:
         if " " in order.version:

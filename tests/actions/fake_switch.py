@@ -28,6 +28,7 @@ class FakeSwitch:
     def __init__(self) -> None:
         self.weights = {"blue": 100, "green": 0}
         self.revision, self.stamp, self.fence, self.journal, self.ended = 1, "hand", 0, "", False
+        self.wrote: dict[str, int] = {}
         self.healthy = dict.fromkeys(COLORS, True)
         self.versions = {"blue": "1.0", "green": "1.1"}
         self.lying: str | None = None  # the color that every fresh request says, whoever has the traffic
@@ -45,7 +46,7 @@ class FakeSwitch:
     async def observe(self) -> SwitchState:
         return SwitchState(
             weights=dict(self.weights), revision=str(self.revision), stamp=self.stamp, fence=self.fence,
-            journal=self.journal, ended=self.ended,
+            journal=self.journal, wrote=self.wrote, ended=self.ended,
         )  # fmt: skip
 
     async def color_health(self, color: str) -> ColorState:
@@ -95,6 +96,7 @@ class FakeSwitch:
     def write_by_hand(self, weights: dict[str, int]) -> None:
         """Somebody else writes it."""
         self.weights, self.stamp, self.foreign, self.ended = dict(weights), "somebody", True, False
+        self.wrote = {}
         self.revision += 1
 
     async def settle(self) -> None:
@@ -113,7 +115,7 @@ class FakeSwitch:
                 self.unsafe.append(f"{stamp}: traffic to {color}, which is down")
         self.writes.append((self.weights, dict(weights)))
         self.weights, self.stamp, self.fence = dict(weights), stamp, fence
-        self.journal, self.ended = journal, False
+        self.journal, self.wrote, self.ended = journal, dict(weights), False
         self.revision += 1
 
     async def _apply_late(

@@ -233,6 +233,21 @@ def test_a_set_is_told_by_its_newest_mark_and_over_when_every_mark_is() -> None:
     assert (found.ended, state(old, None).ended, state(None).ended) == (False, True, False)
 
 
+def test_the_digest_of_a_mark_tells_what_its_write_made_also_when_a_hand_has_moved_the_weights_since() -> None:
+    place, sticky = place_of("rules", RULE, "listener-rule"), [OIDC, {**forward(1, 0, sticky=600), "Order": 2}]
+    ours = rewritten(sticky, GROUPS, {"blue": 75, "green": 25})
+    mark = Mark(number=2, digest=digest_of(ours), stamp="A:shift[25]", journal="j")
+    tagged = {tag["Key"]: tag["Value"] for tag in announced(mark, None, digest_of(sticky))}
+
+    def wrote(actions: list[dict[str, Any]]) -> dict[str, int]:
+        return combine([rule_of(place, {"Actions": actions, "Priority": "1"}, GROUPS, tagged)], ("blue", "green")).wrote
+
+    assert wrote(ours) == {"blue": 75, "green": 25}
+    assert wrote(rewritten(sticky, GROUPS, {"blue": 40, "green": 60})) == {"blue": 75, "green": 25}
+    assert wrote([forward(40, 60)]) == {}  # its stickiness was changed too: nobody can tell
+    assert wrote(sticky) == {}  # as it was before: the write of the mark never came
+
+
 # ---- who else
 
 

@@ -221,7 +221,8 @@ async def test_validate_and_reload_run_in_order_with_the_new_file_in_place(servi
     await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
     ran = (service.directory / "ran").read_text()
     assert ran.index("validate") < ran.index("reload")
-    assert ran.count("A:shift") == 2
+    assert ran.count("validate\n{") == ran.count("reload\n{") == 1
+    assert (ran.count('"stamp": "A:shift",\n  "at"'), ran.count('"generation": 2')) == (2, 2)
     assert adapter.describe_shift(await adapter.observe(), BLUE)[2].startswith("validate  sh -c")
 
 

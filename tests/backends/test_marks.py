@@ -12,14 +12,14 @@ import pytest
 from msgspec import Struct
 
 from backends.deployments.haproxy.state import Mark
-from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, Control
+from backends.deployments.kubernetes.control import ENDED, FENCE, JOURNAL, OP, WROTE, Control
 from backends.deployments.kubernetes.selector import ServiceSelector
 from backends.deployments.nginx import include
 from backends.deployments.switch_format import JsonForm, StampedForm, TemplateForm
 from backends.kubernetes.wire import Metadata, Service, ServiceSpec
 
 COLORS = ("blue", "green")
-GREEN = {"blue": 0, "green": 100}
+BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 TEMPLATE = "server {live};\n{stamp}\n"
 
@@ -59,6 +59,19 @@ def test_a_mark_is_read_as_it_was_written_and_its_end_moves_no_revision(form: Js
         assert (ended.ended, ended.journal, ended.revision) == (True, journal, found.revision)
         assert form.mark_ended(form.mark_ended(content)) == form.mark_ended(content)
         assert form.read(form.mark_ended(content) + b"\n").revision != found.revision or isinstance(form, JsonForm)
+
+
+def test_what_a_write_made_is_read_and_a_hand_that_edits_the_weights_shows(form: JsonForm | StampedForm) -> None:
+    content = form.mark_ended(form.write(b"", GREEN, "A:shift", AT, 7, "j1"))
+    assert form.read(content).wrote == GREEN
+    if isinstance(form, JsonForm):
+        kept: dict[str, Any] = msgspec.json.decode(content)
+        edited = form.read(msgspec.json.encode(kept | {"weights": BLUE}))
+        assert (edited.weights, edited.wrote, edited.stamp) == (BLUE, GREEN, "A:shift")
+        older = form.read(msgspec.json.encode(kept | {"weights": BLUE, "stamp": "B:shift"}))  # of 0.1.0
+        assert (older.weights, older.wrote, older.stamp) == (BLUE, {}, "B:shift")
+        for odd in (5, {}, {"stamp": "A:shift"}, {"stamp": "A:shift", "weights": {"red": 100}}, [GREEN]):
+            assert form.read(msgspec.json.encode(kept | {"written": odd})).wrote == {}
 
 
 def test_the_next_write_has_no_end_and_no_number_of_the_one_before(form: JsonForm | StampedForm) -> None:
@@ -123,7 +136,16 @@ def test_the_annotations_of_a_service(more: dict[str, str], journal: str, ended:
     assert (found.stamp, found.fence, found.journal, found.ended) == ("A:shift", 7, journal, ended)
     patch = control.patch(service, {"blue": 100, "green": 0}, stamp="C:shift", fence=1, journal="j2")
     written = {each["path"].rpartition("~1")[2]: each["value"] for each in patch if each["op"] == "add"}
-    assert written == {"fence": "1", "op": "C:shift", "journal": "j2"}
+    assert written == {"fence": "1", "op": "C:shift", "journal": "j2", "wrote": "C:shift blue=100,green=0"}
+    assert found.wrote == {}
+    told = {
+        "A:shift blue=100,green=0": BLUE, "B:shift blue=100,green=0": {}, "A:shift red=100": {}, "A:shift": {},
+        "A:shift blue=x,green=0": {}, "A:shift blue=100,green=100": {},
+        "A:shift blue=40,green=60": {"blue": 40, "green": 60},
+    }  # fmt: skip
+    for said, wrote in told.items():
+        metadata.annotations = {**annotations, WROTE: said}
+        assert control.state(service).wrote == wrote  # BLUE was written, and a hand has moved it to GREEN since
 
 
 BOMB = b"[" * 100_000

@@ -83,7 +83,7 @@ class EcsLab:
         side = {"name": "log-router", "image": "registry/router:1", "cpu": 10, "memory": 32, "essential": False}
         made = self.ecs.register_task_definition(
             family=family, containerDefinitions=[{**box, **more}, side], tags=[{"key": "team", "value": "models"}],
-            volumes=[{"name": "scratch"}],
+            volumes=[{"name": "scratch"}], executionRoleArn="arn:aws:iam::123456789012:role/model-execution",
         )  # fmt: skip
         return str(made["taskDefinition"]["taskDefinitionArn"])
 

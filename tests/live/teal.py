@@ -12,16 +12,22 @@ from tests.warm import Job, run
 class CommandLine:
     """`entry` is the deployment of the config, as plain data; its service is called `analytics`. `env`: what its
     commands find in their environment besides. `cold`: its commands and runners are new interpreters, else they are
-    forked from one that has imported all (`tests.warm`)."""
+    forked from one that has imported all (`tests.warm`). `more`: what the config has besides, as TOML."""
 
     def __init__(
-        self, home: Path, entry: dict[str, Any], env: dict[str, str] | None = None, *, cold: bool = False
+        self,
+        home: Path,
+        entry: dict[str, Any],
+        env: dict[str, str] | None = None,
+        *,
+        cold: bool = False,
+        more: str = "",
     ) -> None:
         self.cold = cold
         lines = ["[contexts.test]", 'title = "analytics"', "[[contexts.test.deployments]]"]
         named = {"name": "analytics", **entry}
         config = home / "config.toml"
-        config.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in named.items())]))
+        config.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in named.items()), more]))
         config.chmod(0o600)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._env = {

@@ -242,17 +242,21 @@ async def test_the_default_rule_is_no_rule(bench: Bench, service: TwoColors, htt
     assert [each.level for each in findings if each.code == "rule"] == ["block"]
 
 
-async def test_a_rule_of_an_ingress_controller_is_told_with_its_type(
-    bench: Bench, service: TwoColors, http: Http
+@pytest.mark.parametrize(
+    ("key", "code"), [("elbv2.k8s.aws/cluster", "owner-ingress"), ("CodeDeployApplication", "owner-codedeploy")]
+)
+async def test_a_rule_that_a_controller_owns_is_told_with_its_type(
+    bench: Bench, service: TwoColors, http: Http, key: str, code: str
 ) -> None:
     rule = bench.balancer.rules[0]
-    bench.elb.add_tags(ResourceArns=[rule], Tags=[{"Key": "elbv2.k8s.aws/cluster", "Value": "prod"}])
+    bench.elb.add_tags(ResourceArns=[rule], Tags=[{"Key": key, "Value": "prod"}])
     try:
         adapter = switch_of(bench, service, http)
         findings = await adapter.preflight(await adapter.observe(), GREEN)
     finally:
-        bench.elb.remove_tags(ResourceArns=[rule], TagKeys=["elbv2.k8s.aws/cluster"])
-    assert [(each.level, each.code) for each in findings if each.level == "block"] == [("block", "owner-ingress")]
+        bench.elb.remove_tags(ResourceArns=[rule], TagKeys=[key])
+    (found,) = [each for each in findings if each.level == "block"]
+    assert (found.code, bool(found.fix), "\n" in found.text) == (code, True, False)
 
 
 async def test_the_caller_of_another_account_reads_nothing(

@@ -3,7 +3,9 @@ line."""
 
 import asyncio
 import contextlib
+import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from tests.live.alb import LAG_S, Bench, alb_bench
 from tests.live.aws import ACCOUNT
+from tests.live.guard import guarded
 from tests.live.moto import KEYS, REGION
 from tests.live.teal import CommandLine
 from tests.load import Load
@@ -19,6 +22,7 @@ from tests.two_colors import TwoColors
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("aws-release")]
 RPS = 30.0
+FLIP = ("deploy", "flip", "analytics", "--to", "green", "--reason", "go")
 SEEN_S = 1.5  # the data plane looks each 0.4 s, and each look is a dozen calls one after the other
 
 
@@ -69,7 +73,39 @@ async def test_a_release_and_its_rollback_lose_no_request(
     assert code == 0, complaints
 
 
-FLIP = ("deploy", "flip", "analytics", "--to", "green", "--reason", "go")
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_without_a_journal_an_ended_action_is_taken_back_by_its_mark_unless_a_hand_has_done_so(
+    bench: Bench, colors: TwoColors, by_hand: bool
+) -> None:
+    teal = teal_of(bench, colors)
+    flipped = await teal.action(*FLIP, "-y")
+    assert (flipped["exit"], bench.live()) == (0, {"green"}), flipped
+    shutil.rmtree(colors.directory / "state")
+    if by_hand:
+        for rule in bench.balancer.rules:
+            bench.lab.weigh(rule, bench.balancer.groups, {"blue": 100, "green": 0})
+    back = await teal.action("deploy", "rollback", "analytics", "-y", "--reason", "lost")
+    assert (back["exit"], back["changed"], bench.live()) == (0, not by_hand, {"blue"}), back
+    assert "by-the-mark" in [finding["code"] for finding in back["findings"]]
+
+
+async def test_a_rollback_asks_little_before_it_writes(
+    bench: Bench, colors: TwoColors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Held to the calls, which load does not change: each is a round trip to AWS while a bad side has the traffic."""
+    with guarded(bench.lab.endpoint_url) as guard:
+        guard.allow([{"Action": ["*"]}])
+        access = {**bench.lab.access, "endpoint_url": guard.url}
+        teal = teal_of(bench, colors, aws=access)
+        assert (await teal.action(*FLIP, "-y"))["exit"] == 0
+        guard.calls.clear()
+        back = await teal.action("deploy", "rollback", "analytics", "-y", "--reason", "slow")
+        calls = [right.partition(":")[2] for right in guard.calls]
+    assert (back["exit"], bench.live()) == (0, {"blue"}), back
+    last = len(calls) - calls[::-1].index("ModifyRule")
+    with capsys.disabled():
+        print(f"\nalb: a rollback asks {Counter(calls[:last])} before its last write", end=" ")
+    assert last <= 99
 
 
 async def test_an_edit_between_plan_and_write_is_a_conflict(bench: Bench, colors: TwoColors) -> None:

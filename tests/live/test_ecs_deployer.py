@@ -188,12 +188,13 @@ async def test_what_is_no_service_of_this_type_is_refused_with_the_type_that_fit
     native = await asyncio.to_thread(lab.native, "2.4.0")
     group = lab.group()
     lab.listener(group)
-    moved, other = lab.name("cd"), lab.name("other")
+    moved, other, outside = lab.name("cd"), lab.name("other"), lab.name("outside")
     lab.service(moved, "2.4.0", group, deploymentController={"type": "CODE_DEPLOY"})
     lab.service(other, "2.4.0", group)
+    lab.service(outside, "2.4.0", entry["target_groups"]["green"], launchType="EXTERNAL")
     for service, words, fix in (
         (native["service"], "BLUE_GREEN", 'type = "ecs-native"'), (moved, "CODE_DEPLOY", 'type = "codedeploy"'),
-        (other, "not behind target_groups.green", "target_groups"),
+        (other, "not behind target_groups.green", "target_groups"), (outside, "launch type EXTERNAL", "FARGATE"),
     ):  # fmt: skip
         bad = {**entry, "services": {**entry["services"], "green": service}}
         pair = Pair(lab, bad, http, tmp_path)

@@ -216,19 +216,32 @@ async def test_its_listener_is_never_written_by_us(make: Make) -> None:
     assert not [each for each in commands if "elbv2" in each]
 
 
-@pytest.mark.parametrize("kind", ["ROLLING", "CODE_DEPLOY"])
+@pytest.mark.parametrize("kind", ["ROLLING", "CODE_DEPLOY", "EXTERNAL"])
 async def test_a_service_of_another_type_is_refused_with_the_one_that_fits(
     lab: EcsLab, http: Http, tmp_path: Path, kind: str
 ) -> None:
     group, name = lab.group(), lab.name("svc")
     lab.listener(group)
-    more = {"deploymentController": {"type": kind}} if kind == "CODE_DEPLOY" else {}
+    more = {"CODE_DEPLOY": {"deploymentController": {"type": kind}}, "EXTERNAL": {"launchType": kind}}.get(kind, {})
     lab.service(name, "2.4.0", group, **more)
     native = of(lab, {"aws": lab.aws.access, "cluster": CLUSTER, "service": name}, http, tmp_path)
     with pytest.raises(BackendError) as caught:
         await native.controller.observe()
-    assert caught.value.kind == "config"
-    assert caught.value.fix == f'type = "{"codedeploy" if kind == "CODE_DEPLOY" else "ecs"}"'
+    fits = {"CODE_DEPLOY": 'type = "codedeploy"', "ROLLING": 'type = "ecs"'}
+    assert (caught.value.kind, "\n" in caught.value.message) == ("config", False)
+    assert caught.value.fix == fits.get(kind, "a service of the launch type FARGATE or EC2")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"cluster": "nowhere"}, "nowhere"), ({"service": "nobody"}, "service nobody: MISSING")]
+)
+async def test_a_cluster_or_service_that_is_not_there_is_named(
+    lab: EcsLab, http: Http, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    entry = {"aws": lab.aws.access, "cluster": CLUSTER, "service": "model", **change}
+    with pytest.raises(BackendError) as caught:
+        await of(lab, entry, http, tmp_path).controller.observe()
+    assert (caught.value.kind, words in caught.value.message, bool(caught.value.fix)) == ("not_found", True, True)
 
 
 async def test_a_container_that_is_not_there_is_refused_before_any_effect(

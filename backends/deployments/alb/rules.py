@@ -7,7 +7,15 @@ import msgspec
 from msgspec import Struct
 
 from backends.aws.account import Account
-from backends.deployments.alb.forwarding import Action, Unclear, digest_of, shares_in, stickiness_s, unknown_type
+from backends.deployments.alb.forwarding import (
+    Action,
+    Unclear,
+    digest_of,
+    rewritten,
+    shares_in,
+    stickiness_s,
+    unknown_type,
+)
 from backends.deployments.alb.marks import Mark, Marks, read_marks
 from backends.deployments.alb.places import Place
 from backends.deployments.switch_format import percent
@@ -22,7 +30,7 @@ TAGGED_AT_ONCE = 20  # ARNs that one DescribeTags takes
 class Rule(Struct, frozen=True, kw_only=True):
     """One of them. `shares`: percent by color; empty where nobody can tell, with the reason in `problem` and what to do
     in `fix`. `digest`: of the actions; `limits`: of the conditions and transforms; `priority`: `default` for a default
-    action."""
+    action. `wrote`: the percent by color that the write of its mark made; empty where nobody can tell."""
 
     place: Place
     actions: list[Action]
@@ -34,6 +42,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     priority: str = ""
     marks: Marks = Marks()
     tags: dict[str, str] = {}
+    wrote: dict[str, int] = {}
 
     @property
     def mark(self) -> Mark | None:
@@ -91,12 +100,25 @@ def rule_of(place: Place, answer: dict[str, Any], groups: dict[str, str], tags: 
     except Unclear as unclear:
         problem, fix = str(unclear), unclear.fix
     limits = [answer.get("Conditions") or [], answer.get("Transforms") or []]
+    digest, marks = digest_of(actions), read_marks(tags or {})
     return Rule(
-        place=place, actions=actions, shares=shares, problem=problem, fix=fix, digest=digest_of(actions),
+        place=place, actions=actions, shares=shares, problem=problem, fix=fix, digest=digest,
         limits=hashlib.sha256(msgspec.json.encode(limits, order="deterministic")).hexdigest()[:16],
         priority="default" if answer.get("IsDefault") else clean(str(answer.get("Priority", "default")), 20),
-        marks=read_marks(tags or {}), tags=tags or {},
+        marks=marks, tags=tags or {}, wrote=_wrote(actions, groups, shares, digest, marks.of(digest)),
     )  # fmt: skip
+
+
+def _wrote(
+    actions: list[Action], groups: dict[str, str], shares: dict[str, int], digest: str, mark: Mark | None
+) -> dict[str, int]:
+    """Its digest tells: where nothing but weights was changed since, one split of all gives it."""
+    if mark is None or not shares or len(groups) != 2:
+        return {}
+    if mark.digest == digest:
+        return shares
+    splits = (dict(zip(groups, (share, 100 - share), strict=True)) for share in range(101))
+    return next((each for each in splits if digest_of(rewritten(actions, groups, each)) == mark.digest), {})
 
 
 def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
@@ -117,11 +139,12 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
     if unclear:
         detail += f"\n{unclear[0].fix}"
     else:
-        weights = rules[0].shares
+        weights = _as_one([rule.shares for rule in rules], colors)
         if any(rule.shares != weights for rule in rules):
             parts = {rule.place.arn: rule.shares for rule in rules}
-            weights = percent({color: sum(rule.shares[color] for rule in rules) for color in colors})
             detail = "the rules differ: " + ", ".join(f"{rule.place.words} {rule.words}" for rule in rules)
+    of_one = newest is not None and all(mark is not None and mark.stamp == newest.stamp for mark in marks)
+    wrote = [rule.wrote for rule in rules] if of_one and all(rule.wrote for rule in rules) else []
     return SwitchState(
         weights=weights,
         revision=seen.hexdigest()[:16],
@@ -129,10 +152,18 @@ def combine(rules: list[Rule], colors: tuple[str, ...]) -> SwitchState:
         stamp=newest.stamp if newest else "",
         fence=newest.fence if newest else 0,
         journal=newest.journal if newest else "",
+        wrote=_as_one(wrote, colors),
         ended=newest is not None and all(mark is None or mark.ended for mark in marks),
         odd_mark=odd,
         parts=parts,
     )
+
+
+def _as_one(parts: list[dict[str, int]], colors: tuple[str, ...]) -> dict[str, int]:
+    """What all of them say, else the mean; nothing of nothing."""
+    if not parts or all(part == parts[0] for part in parts):
+        return parts[0] if parts else {}
+    return percent({color: sum(part[color] for part in parts) for color in colors})
 
 
 def sticky_s(rules: list[Rule]) -> int:

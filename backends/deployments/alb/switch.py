@@ -213,13 +213,10 @@ class AlbSwitch:
         Raises BackendError(auth) naming the right that is missing to look.
         """
         self._check(weights)
-        needed_s = self._longest_s(weights)
-        who = await self._identity()
-        lasting = await self._account.lifetime(needed_s)
-        rules, groups = await together(self._read(), self._targets())
-        attributes, tags = await together(
-            read_attributes(self._account, self._groups),
-            read_tags(self._account, [place.arn for place in self._groups.values()]),
+        (who, lasting), (rules, groups), (attributes, tags) = await together(
+            together(self._identity(), self._account.lifetime(self._longest_s(weights))),
+            together(self._read(), self._targets()),
+            self._further(expected),
         )
         tags |= {rule.place.arn: rule.tags for rule in rules}
         before = combine(rules, self._config.colors)
@@ -258,7 +255,7 @@ class AlbSwitch:
                     stamp=stamp,
                     fence=fence,
                     journal=journal,
-                    mark_or_fail=not expected.over,
+                    back=expected.over,
                     each=expected.back_to,
                 )
             finally:
@@ -303,6 +300,15 @@ class AlbSwitch:
     async def aclose(self) -> None:
         """Nothing is held open but what all of this process share."""
 
+    async def _further(self, expected: SwitchState) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+        """Attributes and tags of the target groups, which are only told: a runner on its way back asks for none."""
+        if expected.over:
+            return {}, {}
+        return await together(
+            read_attributes(self._account, self._groups),
+            read_tags(self._account, [place.arn for place in self._groups.values()]),
+        )
+
     async def _identity(self) -> Finding:
         """As whom. Raises BackendError(auth) for another account. Who can not be asked for keeps nobody from going
         back."""
@@ -331,7 +337,7 @@ class AlbSwitch:
         for wait_s in READ_BACK_S:
             after = combine(await self._read(), self._config.colors)
             if after.weights == weights:
-                self._unmarked = replace(after, stamp=stamp, fence=fence, journal=journal, ended=False)
+                self._unmarked = replace(after, stamp=stamp, fence=fence, journal=journal, wrote=weights, ended=False)
                 return replace(self._unmarked, detail=f"written without its mark: {why}")
             await asyncio.sleep(wait_s)
         raise BackendError("conflict", f"{self._where()}: somebody wrote in the same moment")

@@ -1,4 +1,4 @@
-"""Weights into rules and default actions, one after the other.
+"""Weights into rules and default actions, one after the other; on the way back all at once.
 
 The API has no compare-and-swap. What stands for it is the lease, a lock for the writers of this process, and reading
 each rule right before and after its write: between that read and the write there is one round trip in which somebody
@@ -34,13 +34,14 @@ class Writer:
 
     async def write(
         self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str,
-        mark_or_fail: bool = True, each: dict[str, dict[str, int]] | None = None,
+        back: bool = False, each: dict[str, dict[str, int]] | None = None,
     ) -> str:  # fmt: skip
         """Every rule that this very write has not reached yet; one that has its weights already is only marked.
-        `rules`: as they are now. `each`: other weights than `weights`, by the ARN of a rule. Returns why it left no
-        mark, where it need not; else nothing.
+        `rules`: as they are now. `each`: other weights than `weights`, by the ARN of a rule. `back`: a way back, which
+        writes all rules at once, and goes without its mark where that is refused. Returns why it left none; else
+        nothing.
 
-        Raises BackendError, with what was written before it in the message; `conflict` where a rule is not as in
+        Raises BackendError, with what was written beside it in the message; `conflict` where a rule is not as in
         `rules`; `timeout` and `unreachable` where nobody knows what came of the last one.
         """
         for rule in rules:
@@ -60,18 +61,28 @@ class Writer:
         try:
             await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
         except BackendError as error:
-            if mark_or_fail or error.kind != "auth":
+            if not back or error.kind != "auth":
                 raise
             unmarked = error.message
         written: list[str] = []
-        for rule, mark in writes:
+
+        async def one(rule: Rule, mark: Mark) -> None:
             try:
                 await self._write(rule, wanted[rule.place.arn], mark)
             except BackendError as error:
-                done = f"; written before it: {', '.join(written)}" if written else ""
-                words = f"{rule.place.words}: {error.message}{done}"
+                words = f"{rule.place.words}: {error.message}"
                 raise BackendError(error.kind, words, fix=error.fix, status=error.status) from None
             written.append(rule.place.words)
+
+        try:
+            if back:
+                await together(*(one(*each) for each in writes))
+            else:  # an edit of the first one keeps the others as they are
+                for rule, mark in writes:
+                    await one(rule, mark)
+        except BackendError as error:
+            done = f"; written before it: {', '.join(written)}" if written else ""
+            raise BackendError(error.kind, f"{error.message}{done}", fix=error.fix, status=error.status) from None
         return unmarked
 
     def command(self, words: list[str], place: Place, weights: dict[str, int], actions: list[Action]) -> str:

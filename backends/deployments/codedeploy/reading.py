@@ -13,7 +13,7 @@ from backends.deployments.codedeploy.appspec import task_definition
 from backends.deployments.codedeploy.wire import Deployment, Event, Group, ServiceTaskSet, Target
 from backends.deployments.controlled import offers
 from backends.deployments.ecs.cluster import FROM, Cluster
-from backends.deployments.ecs.wire import Service, short_of
+from backends.deployments.ecs.wire import LAUNCH_FIX, Service, short_of
 from backends.errors import BackendError
 from backends.models import ControllerPhase, ControllerView, OrderName
 from backends.models import Revision as Version
@@ -133,6 +133,8 @@ class GroupReader:
             )
         service = told(found[0], Service, self._cluster.where)
         kind = service.deployment_controller.type
+        if service.unreached:
+            raise BackendError("config", service.unreached, fix=LAUNCH_FIX)
         if kind != "CODE_DEPLOY":
             fits = 'type = "ecs"' if service.strategy == "ROLLING" else 'type = "ecs-native"'
             words = f"service {self._service} is moved by {quoted(kind)}, not by CodeDeploy"

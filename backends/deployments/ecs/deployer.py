@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from backends.deployments.ecs.cluster import MARK, Cluster, unfit
 from backends.deployments.ecs.failing import why_failing
 from backends.deployments.ecs.scaling import ALL, SUSPENDED, Scaling, findings, recorded
-from backends.deployments.ecs.wire import Rolling, Service, short_of
+from backends.deployments.ecs.wire import LAUNCH_FIX, Rolling, Service, short_of
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem, with_version
 from backends.models import Finding
@@ -269,10 +269,8 @@ class EcsDeployer:
         if service.strategy != "ROLLING":
             text = f"service {name} has the strategy {clean(service.strategy, 40)}: ECS moves its traffic itself"
             return Finding.block("strategy", text, 'type = "ecs-native"')
-        if service.launch_type == "EXTERNAL":
-            return Finding.block(
-                "launch-type", f"service {name} is EXTERNAL: no load balancer reaches its tasks", "Fargate, EC2"
-            )
+        if service.unreached:
+            return Finding.block("launch-type", service.unreached, LAUNCH_FIX)
         groups = [each.target_group_arn for each in service.load_balancers]
         if self._groups[color] not in groups:
             behind = ", ".join(clean(short_of(arn.rpartition("/")[0]), 64) for arn in groups) or "no target group"

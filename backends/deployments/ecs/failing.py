@@ -21,7 +21,7 @@ _WORDS = (
 
 async def why_failing(cluster: Cluster, service: Service, deployment: Rolling, container: str) -> str:
     """Of the newest task of that deployment that was stopped, else of the place that no task finds; empty for neither.
-    What can not be read is left out."""
+    What can not be read is left out, but for a right that is missing."""
     try:
         tasks = await cluster.stopped(service.service_name, deployment.id)
     except BackendError as error:
@@ -33,8 +33,8 @@ async def why_failing(cluster: Cluster, service: Service, deployment: Rolling, c
     try:
         definition = await cluster.definition(failed[0].task_definition_arn)
         lines = await last_lines(cluster, definition, failed[0], container)
-    except BackendError:
-        lines = []
+    except BackendError as error:
+        return f"{words}; its log can not be read: {error.message}" if error.kind == "auth" else words
     return words + (f"; its log: {' | '.join(lines)}" if lines else "")
 
 

@@ -12,7 +12,7 @@ from backends.deployments.controlled import offers
 from backends.deployments.ecs.cluster import ACTION, Cluster
 from backends.deployments.ecs.failing import is_planned, stopped_words
 from backends.deployments.ecs.native_wire import Brief, ServiceDeployment, ServiceRevision, Weighted
-from backends.deployments.ecs.wire import Service, short_of
+from backends.deployments.ecs.wire import LAUNCH_FIX, Service, short_of
 from backends.errors import BackendError
 from backends.models import ControllerPhase, ControllerView, OrderName, Revision
 from backends.ports import ControllerState, Operation, Pause
@@ -177,12 +177,12 @@ class NativeReader:
         return ", ".join(parts)
 
     async def _why(self, target: Weighted) -> str:
-        """Why its newest task stopped; empty where none did, or nobody can look."""
+        """Why its newest task stopped, or which right is missing to look; empty where none did."""
         revision = self._revisions.get(target.arn)
         try:
             tasks = await self._cluster.stopped(self._service)
-        except BackendError:
-            return ""
+        except BackendError as error:
+            return f"why a task stopped can not be read: {error.message}" if error.kind == "auth" else ""
         failed = [task for task in tasks if revision and task.task_definition_arn == revision.task_definition]
         return next((stopped_words(task) for task in failed if not is_planned(task)), "")
 
@@ -241,6 +241,8 @@ class NativeReader:
 def refuse_another_kind(service: Service) -> None:
     """Raises BackendError(config) for a service whose traffic ECS does not move, with the type that fits."""
     name, kind = service.service_name, service.deployment_controller.type
+    if service.unreached:
+        raise BackendError("config", service.unreached, fix=LAUNCH_FIX)
     if kind != "ECS":
         fits = 'type = "codedeploy"' if kind == "CODE_DEPLOY" else "a service of the controller ECS"
         raise BackendError("config", f"service {name} is moved by {quoted(kind)}, not by ECS", fix=fits)

@@ -52,6 +52,9 @@ class Event(Struct, rename="camel"):
     created_at: datetime | None = None
 
 
+LAUNCH_FIX = "a service of the launch type FARGATE or EC2"
+
+
 class Kind(Struct):
     """Of a deployment controller."""
 
@@ -85,6 +88,13 @@ class Service(Struct, rename="camel"):
     def primary(self) -> Rolling | None:
         """Its newest deployment."""
         return next((each for each in self.deployments if each.status == "PRIMARY"), None)
+
+    @property
+    def unreached(self) -> str:
+        """Why no load balancer reaches its tasks; empty where one may."""
+        if self.launch_type != "EXTERNAL":
+            return ""
+        return f"service {self.service_name} is of launch type EXTERNAL: no load balancer reaches its tasks"
 
     def chosen(self, container: str) -> str:
         """The container whose image is the version: that of the config, or the one behind the load balancer."""

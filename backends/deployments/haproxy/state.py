@@ -213,7 +213,7 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
     state = SwitchState(weights={}, revision=digest.hexdigest()[:16], odd_mark=odd)
     if (mark := newest.mark) is not None:
         ended = all(node.mark is not None and node.mark.ended for node in nodes)
-        state = replace(state, fence=mark.fence, journal=mark.journal, ended=ended)
+        state = replace(state, fence=mark.fence, journal=mark.journal, wrote=_wrote(nodes, mark, colors), ended=ended)
     unreadable = [f"{node.node}: {node.detail}" for node in nodes if not node.shares]
     if unreadable:
         # A node that gives nobody traffic hides nothing that the way back would write over.
@@ -225,6 +225,16 @@ def combine(nodes: list[NodeState], colors: tuple[str, ...]) -> SwitchState:
     said = "the nodes differ: " + ", ".join(f"{node.node} {node.words()}" for node in nodes)
     parts = {node.node: node.shares for node in nodes}
     return replace(state, weights=percent(sums), stamp=newest.stamp, detail=said, parts=parts)
+
+
+def _wrote(nodes: list[NodeState], newest: Mark, colors: tuple[str, ...]) -> dict[str, int]:
+    """What the newest write made of all nodes; empty where it has not reached each of them."""
+    marks = [node.mark for node in nodes]
+    shares = [mark.shares for mark in marks if mark and mark.phase == "done" and mark.stamp == newest.stamp]
+    if len(shares) < len(nodes) or any(set(each) != set(colors) for each in shares):
+        return {}
+    same = all(each == shares[0] for each in shares)
+    return shares[0] if same else percent({color: sum(each[color] for each in shares) for color in colors})
 
 
 def _server(node: Node, row: dict[str, str], stat: dict[str, str], color_of: dict[str, str]) -> Server:

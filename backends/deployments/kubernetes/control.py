@@ -24,6 +24,7 @@ from backends.text import clean
 OP = "tealdeck.io/op"
 FENCE = "tealdeck.io/fence"
 JOURNAL = "tealdeck.io/journal"
+WROTE = "tealdeck.io/wrote"  # the OP, and the weights that it wrote: `A:shift blue=0,green=100`
 ENDED = "tealdeck.io/ended"  # the OP of an action that is over
 SENDS = 3
 READ_AGAIN_S = 0.3
@@ -140,6 +141,7 @@ class Control(Generic[T]):
             stamp=clean(stamp, 128),
             fence=fence_of(fence) or 0,
             journal=clean(metadata.annotation(JOURNAL), 64),
+            wrote=_wrote(metadata.annotation(WROTE), stamp, said.weights),
             ended=metadata.annotation(ENDED) == stamp != "",
             odd_mark=f"{FENCE}={clean(fence, 40)}" if fence and fence_of(fence) is None else "",
             parts=said.parts,
@@ -171,6 +173,7 @@ class Control(Generic[T]):
             *self._of.change(found, weights, back_to or {}),
             operation("add", ("metadata", "annotations", FENCE), str(fence)),
             operation("add", ("metadata", "annotations", OP), stamp),
+            operation("add", ("metadata", "annotations", WROTE), _written(stamp, weights)),
         ]
         if journal or JOURNAL in annotations:
             operations.append(operation("add", ("metadata", "annotations", JOURNAL), journal))
@@ -273,3 +276,17 @@ def operation(op: str, path: tuple[str, ...], value: Any) -> Operation:
     """One of a JSON patch (RFC 6902), its path as a JSON pointer (RFC 6901)."""
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return {"op": op, "path": pointer, "value": value}
+
+
+def _written(stamp: str, weights: Weights) -> str:
+    return f"{stamp} " + ",".join(f"{color}={weight}" for color, weight in weights.items())
+
+
+def _wrote(told: str, stamp: str, now: Weights) -> Weights:
+    """The inverse, by the colors of `now`; empty where it is of another write: an older program leaves it as it is."""
+    of, _, text = told.rpartition(" ")
+    pairs = dict(part.partition("=")[::2] for part in text.split(","))
+    if not stamp or of != stamp or set(pairs) != set(now) or not all(each.isdecimal() for each in pairs.values()):
+        return {}
+    found = {color: int(pairs[color]) for color in now}
+    return found if sum(found.values()) == 100 else {}

@@ -279,7 +279,7 @@ class NginxSwitch:
         mean = percent({color: file.weights[color] + runs.shares[color] for color in self._config.colors})
         if runs.generation > says[1]:  # an old file was put back: the newer write is the one that runs
             file = replace(file, stamp=runs.stamp, fence=0, journal="", ended=False)
-        return replace(file, weights=mean, revision=revision, detail=words)
+        return replace(file, weights=mean, wrote={}, revision=revision, detail=words)
 
     def _undo(self, file: SwitchState, runs: Running) -> str:
         """The command after which the file says what nginx runs: the one before where it says that, else made anew;

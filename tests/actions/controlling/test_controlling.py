@@ -1,109 +1,19 @@
 """Orders to a controller: given once, watched, proven by fresh requests on the version, and taken back."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from actions import targets
-from actions.controlling import following, giving, machine
-from actions.gate import Gate
-from actions.guards import Policy
+from actions.controlling import following
 from actions.journal.errors import JournalError
-from actions.journal.journal import Journal
-from actions.journal.location import journal_location
 from actions.journal.steering import possible_orders
 from actions.judging.stages import StageVerdict
-from actions.models import Action, Actor, Consent, Refused, Request
+from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
-from actions.runner import run_action
-from actions.switching import probing
-from tests.actions.fake_controller import ControllerTargets, FakeController
-from tests.actions.fake_switch import Killed
-
-YES = Consent(confirmed=True, reason="a test")
-PROBED = {"probe": {"url": "http://127.0.0.1:1/", "version_header": "X-Version"}}
-RELEASE = Request(kind="release", service="svc", version="2.0")
-ROLLBACK = Request(kind="rollback", service="svc")
-QUICK = ((following, "LOOK_S", 0.01), (probing, "RATE_PER_S", 2000.0), (machine, "VERIFY_S", 1.0),
-         (machine, "AGAIN_S", 0.01), (giving, "LOOK_S", 0.02))  # fmt: skip
-
-
-class Desk:
-    """A gate over one controller; runners of this process, which a fault may kill."""
-
-    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
-        self.controller = FakeController()
-        self.journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(directory)}))
-        given: Any = ControllerTargets(self.controller, config)
-        self.gate = Gate(Policy(context="c", zone=UTC), self.journal, given, Actor(login="alice"), self._launch)
-        self.runners: list[asyncio.Task[None]] = []
-
-    async def _launch(self, action_id: str, digest: str) -> None:
-        self.runners.append(asyncio.create_task(self._run(action_id, digest)))
-
-    async def _run(self, action_id: str, digest: str) -> None:
-        async def build(_: Any) -> FakeController:
-            return self.controller
-
-        with contextlib.suppress(Killed):
-            await run_action(action_id, self.journal, build, self.gate.own, digest=digest)
-
-    async def begin(self, request: Request) -> Action:
-        return await self.gate.submit(await self.gate.plan(request), YES)
-
-    async def order(self, action: Action, word: Any) -> Action:
-        return await self.begin(Request(kind=action.kind, service="svc", ref=action.id or "", order=word))
-
-    async def ended(self, action: Action) -> Action:
-        async with asyncio.timeout(20):
-            async for seen in self.gate.watch(action.id or ""):
-                action = seen
-        return action
-
-    async def until(self, action: Action, holds: Callable[[Action], bool]) -> Action:
-        async with asyncio.timeout(20):
-            while not holds(found := await self.gate.action(action.id or "")):
-                await asyncio.sleep(0.01)
-        return found
-
-
-@contextlib.asynccontextmanager
-async def _desk(directory: Path, config: dict[str, Any]) -> AsyncIterator[Desk]:
-    at = Desk(directory, config)
-    with contextlib.ExitStack() as patches:
-        for module, name, value in QUICK:
-            patches.enter_context(mock.patch.object(module, name, value))
-        if config.get("probe"):
-            probe = mock.patch.object(targets.ControllerTarget, "probe", side_effect=at.controller.probe)
-            patches.enter_context(probe)
-        try:
-            yield at
-        finally:
-            for runner in at.runners:
-                runner.cancel()
-            await asyncio.gather(*at.runners, return_exceptions=True)
-            await at.journal.aclose()
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with _desk(tmp_path, PROBED) as at:
-        yield at
-
-
-async def released(desk: Desk) -> Action:
-    """A release that the controller brings to its end."""
-    action = await desk.begin(RELEASE)
-    await desk.until(action, lambda seen: seen.phase == "follow")
-    desk.controller.shift(100)
-    desk.controller.complete()
-    return await desk.ended(action)
+from tests.actions.controlling.desk import PROBED, RELEASE, ROLLBACK, YES, Desk, at_desk, released
 
 
 async def test_a_release_is_followed_to_its_end_and_proven(desk: Desk) -> None:
@@ -128,7 +38,7 @@ async def test_what_runs_already_is_released_already(desk: Desk) -> None:
 
 
 async def test_without_a_probe_the_end_is_unproven(tmp_path: Path) -> None:
-    async with _desk(tmp_path, {}) as at:
+    async with at_desk(tmp_path, {}) as at:
         ended = await released(at)
     assert (ended.status, ended.switch) == ("succeeded", None)
     assert "unproven" in [finding.code for finding in ended.findings]
@@ -145,7 +55,7 @@ async def test_without_a_probe_the_end_is_unproven(tmp_path: Path) -> None:
 async def test_a_key_that_would_do_nothing_is_refused_and_is_in_no_way_backs_way(
     tmp_path: Path, key: dict[str, Any]
 ) -> None:
-    async with _desk(tmp_path, {**PROBED, **key}) as at:
+    async with at_desk(tmp_path, {**PROBED, **key}) as at:
         plan = await at.gate.plan(RELEASE)
         (block,) = (finding for finding in plan.findings if finding.level == "block")
         assert block.code == "unheeded"
@@ -234,6 +144,19 @@ async def test_after_the_end_a_rollback_is_a_new_change_and_says_so(desk: Desk) 
     assert again.already
     assert (await desk.gate.submit(again, YES)).changed is False
     assert [each for each, _ in desk.controller.ordered] == ["release", "rollback"]
+
+
+async def test_a_pause_of_a_way_back_waits_for_nobody(desk: Desk) -> None:
+    await released(desk)
+    action = await desk.begin(ROLLBACK)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    for _ in range(2):
+        desk.controller.wait()
+        await desk.until(action, lambda seen: not desk.controller.pause)
+    desk.controller.complete()
+    ended = await desk.ended(action)
+    assert (ended.status, ended.hold) == ("succeeded", None)
+    assert [word for word, _ in desk.controller.ordered] == ["release", "rollback", "promote", "promote"]
 
 
 @pytest.mark.parametrize("why", ["hook POST_SCALE_UP failed", "alarm errors-high", "stopped by bob"])

@@ -200,11 +200,49 @@ async def test_an_empty_journal_finds_what_another_took_back_and_names_nothing(m
     assert (plan.already, plan.to, [one.code for one in plan.findings]) == (True, "blue", ["by-the-mark"])
 
 
+ENDED = {"stamp": "X:shift", "journal": "other", "ended": "X:shift"}
+WROTE = {"stamp": "X:shift", "weights": GREEN}
+
+
+@pytest.mark.parametrize("weights", [GREEN, {"blue": 40, "green": 60}])
+async def test_an_empty_journal_takes_back_what_an_ended_action_left_and_a_hand_did_not_take_away(
+    mine: House, service: TwoColors, weights: dict[str, int]
+) -> None:
+    service.write(weights, **ENDED, written=WROTE)
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.blocked, plan.already, plan.to) == (False, False, "blue")
+    assert "by-the-mark" in [one.code for one in plan.findings if one.level == "warning"]
+    back = await mine.order(ANALYTICS_ROLLBACK)
+    assert (back.status, service.weights()) == ("succeeded", BLUE)
+    again = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (again.already, again.to) == (True, "blue")
+
+
+async def test_what_a_hand_has_taken_back_since_an_ended_action_is_back_already(
+    mine: House, service: TwoColors
+) -> None:
+    service.write(BLUE, **ENDED, written=WROTE)  # GREEN was bad: nothing goes there again
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.already, plan.to, [one.code for one in plan.findings]) == (True, "blue", ["by-the-mark"])
+    assert "GREEN gained the traffic, and BLUE has all of it since" in plan.findings[0].text
+
+
+async def test_the_other_journal_tells_of_its_action_as_ours_would(
+    mine: House, theirs: House, service: TwoColors
+) -> None:
+    """The mark of a real action, as it is when it has ended."""
+    assert (await theirs.order(ANALYTICS_FLIP)).status == "succeeded"
+    plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
+    assert (plan.already, plan.to) == (False, "blue")
+    assert plan.to == (await theirs.gate.plan(ANALYTICS_ROLLBACK)).to
+
+
 @pytest.mark.parametrize(
     "mark",
     [
         {"stamp": "X:shift"},  # of a program that marked its way back alike
-        {"stamp": "X:shift", "journal": "other", "ended": "X:shift"},  # it may have gone to either side
+        {"stamp": "X:shift", "journal": "other", "ended": "X:shift"},  # it does not say to which side it went
+        {**ENDED, "written": {"stamp": "W:shift", "weights": GREEN}},  # of a write before, which an older program kept
     ],
 )
 async def test_the_flip_that_is_named_where_the_mark_says_nothing_is_one_that_is_taken(

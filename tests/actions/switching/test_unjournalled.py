@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actions.ids import time_of
 from actions.journal.audit import AuditEntry
@@ -21,6 +22,7 @@ from actions.journal.location import JournalLocation, journal_location
 from actions.journal.rows import Draft
 from actions.models import Action, Plan, Refused, Request
 from actions.switching.by_mark import back_by_mark
+from actions.switching.changes import Change, way_back
 from actions.unjournalled_rollback import run_unjournalled
 from backends.ports import SwitchState
 from console.runners import build_described
@@ -258,6 +260,45 @@ def test_the_mark_says_where_back_is_or_nothing(weights: dict[str, int], stamp: 
     assert "mark" in back.why
     three = back_by_mark(state({**weights, "red": 0}, stamp), ("blue", "green", "red"))
     assert three.to == ""
+
+
+@pytest.mark.parametrize(
+    ("weights", "stamp", "wrote", "to", "already"),
+    [
+        (GREEN, "A:shift", GREEN, "blue", False),
+        (SPLIT, "A:shift", GREEN, "blue", False),  # somebody has made a split of it
+        (BLUE, "A:shift", GREEN, "", True),  # somebody has taken it back: GREEN is the side that was bad
+        (BLUE, "A:shift", BLUE, "green", False),
+        (BLUE, "A:shift[100]", GREEN, "", True),
+        (SPLIT, "A:shift[25]", SPLIT, "blue", False),
+        ({"blue": 25, "green": 75}, "A:shift[25]", SPLIT, "blue", False),  # without what was written: GREEN
+        (BLUE, "A:shift[25]", SPLIT, "", True),
+        ({"blue": 50, "green": 50}, "A:shift[50]", {"blue": 50, "green": 50}, "", False),
+        (BLUE, "A:shift-back", BLUE, "", True),
+        (GREEN, "A:shift-back", BLUE, "blue", False),
+        (SPLIT, "A:shift-back", BLUE, "blue", False),
+        (BLUE, "A:shift-back", SPLIT, "", True),
+    ],
+)
+def test_a_mark_that_says_what_it_wrote_is_gone_by_as_the_journal_would_be(
+    weights: dict[str, int], stamp: str, wrote: dict[str, int], to: str, already: bool
+) -> None:
+    back = back_by_mark(replace(state(weights, stamp), wrote=wrote), ("blue", "green"))
+    assert (back.to, back.already) == (to, already)
+    assert "mark" in back.why
+    if to and not already:
+        assert to == way_back(change(stamp, wrote), weights, ("blue", "green")).to
+
+
+def change(stamp: str, wrote: dict[str, int]) -> Change:
+    """What a journal would have of it."""
+    back = stamp.endswith("-back")
+    gained = min(wrote, key=lambda color: wrote[color]) if "[25]" in stamp else max(wrote, key=lambda c: wrote[c])
+    home = gained if back else next(color for color in wrote if color != gained)
+    away = tuple(color for color in wrote if color != home)
+    return Change(
+        action="A", kind="release", status="succeeded", home=home, away=away, back=back, left=dict(wrote)
+    )  # fmt: skip
 
 
 async def plan_of(house: House, **more: str) -> Plan:
