@@ -146,8 +146,9 @@ async def test_a_runner_that_dies_in_the_bake_is_gone_on_with_or_taken_back(desk
 
 
 async def test_a_controller_that_can_not_be_read_at_the_end_of_the_bake_is_no_success(desk: Desk, judge: Judge) -> None:
+    judge.says = "waiting"
     action = await arrived(desk)
-    desk.controller.unreadable = "no route to host"
+    desk.controller.unreadable, judge.says = "no route to host", "pass"
     held = await desk.until(action, lambda seen: seen.hold is not None)
     assert held.hold is not None
     assert "fake can not be read: no route to host" in held.hold.why
