@@ -139,12 +139,14 @@ class PhaseSeen(Struct, frozen=True):
 
 class SwitchReport(Struct, frozen=True, kw_only=True):
     """What fresh requests saw in all phases of an action that moved traffic, and in each. Seconds count from the write;
-    null where it was never seen."""
+    null where it was never seen, or not known: whoever goes on for another runner sees a side answer, not since when
+    (`new_seen`). `last_old_s` is of a side that was to have no traffic any more."""
 
     requests: int
     errors: int
     first_new_s: float | None
     last_old_s: float | None
+    new_seen: bool = False
     phases: dict[str, PhaseSeen] = {}
 
 

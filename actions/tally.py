@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actions.ids import now
 from actions.models import PhaseSeen, SwitchReport
@@ -28,10 +29,12 @@ class Own(Struct, frozen=True, kw_only=True):
 
 
 class Times(Struct, frozen=True, kw_only=True):
-    """When the new side answered first, and the old one last, in seconds from the write; None where it never did."""
+    """When the new side answered first, and the old one last, in seconds from the write; None where it never did, or
+    that is not known: `new_seen` says whether the new one answered at all."""
 
     first_new_s: float | None = None
     last_old_s: float | None = None
+    new_seen: bool = False
 
 
 OwnOf = Callable[[str, datetime, datetime], Own]
@@ -53,7 +56,9 @@ class Tally:
         self._phases = {} if earlier is None else _phases_of(earlier)
         self._times = Times()
         if earlier is not None:
-            self._times = Times(first_new_s=earlier.first_new_s, last_old_s=earlier.last_old_s)
+            self._times = Times(
+                first_new_s=earlier.first_new_s, last_old_s=earlier.last_old_s, new_seen=earlier.new_seen
+            )
         self._told = None if earlier is None else self._report()
         self._seen: deque[tuple[datetime, str, bool]] = deque(maxlen=KEPT)
 
@@ -73,7 +78,9 @@ class Tally:
         self._begun = True
 
     def timed(self, times: Times) -> None:
-        """When which side answered."""
+        """When which side answered; what has no time takes none away that an earlier runner has told."""
+        if times.first_new_s is None and times.last_old_s is None:
+            times = replace(self._times, new_seen=self._times.new_seen or times.new_seen)
         self._times = times
 
     def news(self) -> SwitchReport | None:
@@ -85,7 +92,8 @@ class Tally:
         return SwitchReport(
             requests=sum(each.requests for each in self._phases.values()),
             errors=sum(each.errors for each in self._phases.values()),
-            first_new_s=self._times.first_new_s, last_old_s=self._times.last_old_s, phases=dict(self._phases),
+            first_new_s=self._times.first_new_s, last_old_s=self._times.last_old_s, new_seen=self._times.new_seen,
+            phases=dict(self._phases),
         )  # fmt: skip
 
     def told(self, report: SwitchReport) -> None:

@@ -167,5 +167,6 @@ class Following:
         if detail != before or (self._prober.running and time.monotonic() - at >= TELL_S):
             self._told = (detail, time.monotonic())
             plan = self._work.plan
-            times = self._prober.times(plan.from_, plan.to) if self._prober.running else None
+            old = plan.from_ if self._work.all_there else ""  # one that keeps a share never answers last
+            times = self._prober.times(old, plan.to) if self._prober.running else None
             await self._work.progress(step, detail, times)

@@ -266,7 +266,8 @@ class Controlling:
             await prober.start()
         proven = await prober.proven(version, left_s)
         words = f"{prober.of_last(version)} of {NEEDED} fresh requests {version}"
-        await work.progress(step, words, prober.times(self._plan.from_, self._plan.to))
+        old = self._plan.from_ if version == self._plan.to else ""
+        await work.progress(step, words, prober.times(old, self._plan.to))
         if not proven:
             problem = f"{words}: {prober.last_error() or 'another version answers'}"
             await work.end(step, "failed", problem)

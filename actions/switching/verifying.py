@@ -44,6 +44,7 @@ class Verifying:
         self._share = None if self._full or not weights[color] else Share(prober, weights, color)
         self._before: dict[str, int] = {}
         self._looked = ""
+        self._proven = ""
         self._version: str | None = None
         self._until = time.monotonic() + at_most_s
         # A way back has no other side to go to: it is looked for until its deadline.
@@ -78,7 +79,8 @@ class Verifying:
             await self._holding.told(None)
         control = f"control {self._color.upper()}" + ("" if self._full else f" {self._weights[self._color]} %")
         side = {"color": self._color, "version": self._version}
-        await work.end(self._step, "succeeded", f"{self._words()}, {control}, {self._looked}", side=side)
+        seen = self._proven or self._words()
+        await work.end(self._step, "succeeded", f"{seen}, {control}, {self._looked}", side=side)
 
     async def _prove(self) -> str:
         """Why it is not proven at the deadline; empty as soon as it is."""
@@ -93,10 +95,21 @@ class Verifying:
 
     async def _problem(self) -> str:
         if not await self._seen():
-            return self._prober.last_error() or "another side answers"
+            return self._unseen()
         sample = await self._proof.sample(self._weights, self._color)
         self._looked, self._version = sample.detail, sample.version
-        return await self._proof.behind(self._weights) if sample.seen == "good" else sample.detail
+        problem = await self._proof.behind(self._weights) if sample.seen == "good" else sample.detail
+        if not problem and not self._fits():  # late answers came while the other layers were asked
+            problem = self._unseen()
+        self._proven = "" if problem else self._words()
+        return problem
+
+    def _unseen(self) -> str:
+        return self._prober.last_error() or "another side answers"
+
+    def _fits(self) -> bool:
+        """Whether fresh requests show it now."""
+        return self._prober.of_last(self._color) >= NEEDED if self._share is None else self._share.fits()
 
     async def _seen(self) -> bool:
         """Whether fresh requests show it by the deadline."""
@@ -134,4 +147,7 @@ class Verifying:
         return f"{self._prober.of_last(self._color)} of {NEEDED} fresh requests {self._color.upper()}"
 
     def _times(self) -> Times | None:
-        return self._prober.times(self._from, self._to) if self._color == self._to else None
+        if self._color != self._to:
+            return None
+        left = self._from if not self._weights.get(self._from) else ""  # a side that keeps a share never answers last
+        return self._prober.times(left, self._to)

@@ -275,12 +275,14 @@ def elapsed(action: Action) -> str:
 def switch_words(report: SwitchReport, from_: str, to: str) -> Content:
     """What fresh requests saw while traffic moved."""
     new, old = to.upper() or "new", from_.upper() or "old"
-    first = f"first {new} +{report.first_new_s:.1f} s" if report.first_new_s is not None else f"{new} not seen"
-    last = f"last {old} +{report.last_old_s:.1f} s" if report.last_old_s is not None else f"{old} not seen"
+    first = f"{new} seen, since when is not known" if report.new_seen else f"{new} not seen"
+    if report.first_new_s is not None:
+        first = f"first {new} +{report.first_new_s:.1f} s"
+    last = f"   last {old} +{report.last_old_s:.1f} s" if report.last_old_s is not None else ""
     return Content.assemble(
         f"{report.requests}   ",
         (f"errors {report.errors}{failed_words(report)}", style_of("critical") if report.errors else ""),
-        f"   {first}   {last}",
+        f"   {first}{last}",
     )
 
 

@@ -41,6 +41,11 @@ def test_what_was_seen_is_a_sentence() -> None:
     assert action_lines(DONE)[1:] == [seen, "undo: teal deploy rollback web"]
     never = replace(DONE, from_="mixed", switch=SwitchReport(requests=9, errors=9, first_new_s=None, last_old_s=0.5))
     assert "9 failed; GREEN never did, another side last after 0.50 s" in action_lines(never)[1]
+    taken_over = replace(
+        DONE, switch=SwitchReport(requests=66, errors=0, first_new_s=None, last_old_s=None, new_seen=True)
+    )
+    words = "66 test requests during the switch, 0 failed; GREEN answered, since when is not known"
+    assert action_lines(taken_over)[1] == words
 
 
 def test_a_rollback_that_found_nothing_to_do_says_why() -> None:

@@ -39,6 +39,8 @@ def test_nothing_is_ticked_that_was_not_observed(status: Any, expected: str) -> 
 def test_a_side_that_was_never_seen_is_said() -> None:
     report = SwitchReport(requests=10, errors=2, first_new_s=None, last_old_s=1.26)
     assert switch_words(report, "blue", "green").plain == "10   errors 2   GREEN not seen   last BLUE +1.3 s"
+    taken_over = SwitchReport(requests=10, errors=0, first_new_s=None, last_old_s=None, new_seen=True)
+    assert switch_words(taken_over, "blue", "green").plain == "10   errors 0   GREEN seen, since when is not known"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""What is told of the sides that fresh requests saw is what was seen, and of what was not known nothing is made up."""
+
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from actions.models import Action, Request
+from actions.switching.looks import Sample
+from actions.switching.probing import Prober
+from actions.switching.proof import Proof
+from actions.tally import Tally, Times
+from backends.deployments.common import ProbeResult
+from console.cli.writing import action_lines
+from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.actions.orders.test_orders import in_phase
+from tests.two_colors import TwoColors
+
+
+async def test_what_comes_late_while_the_other_layers_are_asked_is_not_proven(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A side that answers after a second still answers when the twenty of the other have come."""
+    proven, sample, probers = Prober.proven, Proof.sample, list[Prober]()
+
+    async def asked(self: Prober, color: str, deadline_s: float) -> bool:
+        found = await proven(self, color, deadline_s)
+        probers.append(self)
+        return found
+
+    async def slow(self: Proof, weights: dict[str, int], color: str) -> Sample:
+        looked = await sample(self, weights, color)
+        if len(probers) == 1:
+            late = ProbeResult(color="blue", at=time.monotonic())
+            probers[0]._last.extend([late] * 4)
+        return looked
+
+    monkeypatch.setattr(Prober, "proven", asked)
+    monkeypatch.setattr(Proof, "sample", slow)
+    ended = await house.order(ANALYTICS_FLIP)
+    (verify,) = (step for step in ended.steps if step.name == "verify")
+    assert (verify.status, verify.detail.split(",")[0]) == ("succeeded", "20 of 20 fresh requests GREEN")
+    assert len(probers) > 1, "it was proven anew"
+
+
+async def test_whoever_goes_on_in_verify_tells_what_was_seen(house: House, service: TwoColors) -> None:
+    house.halts_in = "verify"
+    opened = await in_phase(house, "verify")
+    await house.kill_runner()
+    order = Request(kind="flip", service="analytics", ref=str(opened.id), order="takeover")
+    ended = await house.order(order, replace(YES, reason="its runner died"))
+    assert (ended.status, ended.switch and ended.switch.new_seen) == ("succeeded", True)
+    assert "GREEN never did" not in "\n".join(action_lines(ended))
+
+
+def test_no_time_of_its_own_takes_that_of_another_runner_away() -> None:
+    first = Tally()
+    first.begin()
+    first.timed(Times(first_new_s=0.3, last_old_s=0.2, new_seen=True))
+    told = first.news()
+    second = Tally(told)
+    second.timed(Times(new_seen=True))
+    assert second.news() is None
+    unknown = Tally()
+    unknown.begin()
+    unknown.timed(Prober(unknown, silent).times("blue", "green"))
+    report = unknown.news()
+    assert report is not None
+    assert (report.first_new_s, report.last_old_s, report.new_seen) == (None, None, False)
+
+
+async def silent() -> None:
+    return None
+
+
+async def test_a_side_that_keeps_its_share_is_not_said_to_have_answered_last(
+    tmp_path: Path, service: TwoColors
+) -> None:
+    async with House(tmp_path / "state", service, stages={"gradual": [25, 100]}, stage_time="600s") as house:
+        opened = await in_phase(house, "analyse[25]", replace(ANALYTICS_FLIP, strategy="gradual"))
+        seen = await house.gate.action(str(opened.id))
+        assert seen.switch is not None
+        assert seen.switch.first_new_s is not None
+        assert seen.switch.last_old_s is None
+        assert "last after" not in words(seen)
+        await house.ended(await house.gate.submit(await house.gate.plan(back(opened)), YES))
+
+
+def back(action: Action) -> Request:
+    return Request(kind="flip", service="analytics", ref=str(action.id), order="rollback")
+
+
+def words(action: Action) -> str:
+    return "\n".join(action_lines(action))
