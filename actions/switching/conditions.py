@@ -19,6 +19,7 @@ from actions.switching.smoke import template_values
 from actions.switching.versions import on_sides
 from actions.tally import OwnOf, no_own
 from actions.targets import ServiceTarget, SwitchTarget
+from actions.telling import LIVE_DOWN
 from backends.deployments.alb.places import dimensions
 from backends.deployments.common import DeploymentConfig
 from backends.errors import BackendError
@@ -57,6 +58,17 @@ async def conditions(
     judged = await gate_findings(gates, asked, _finder(target), [first])
     fit = fit_findings(gates, first.seconds, float(target.settings.bake))
     return [*written_out, *judged, *fit, *await required]
+
+
+def without_production(findings: list[Finding]) -> list[Finding]:
+    """`findings`; where what is live is down, nothing is known of it to compare with: that must not keep traffic there,
+    and only the gates' own limits judge."""
+    if not any(finding.code == LIVE_DOWN for finding in findings):
+        return findings
+    return [
+        msgspec.structs.replace(each, level="warning", overridable=False) if each.code == BASELINE_OVERRIDE else each
+        for each in findings
+    ]
 
 
 def _dotted(path: KeyPath) -> str:
@@ -130,7 +142,10 @@ def judge_between(
     if not gates:
         return None
     candidate, production = (_subject(target, plan.service, color, versions.get(color, "")) for color in (to, live))
-    return GateJudge(gates, _finder(target), candidate, production, plan.request.overrides, own)
+    overrides = plan.request.overrides
+    if any(finding.code == LIVE_DOWN for finding in plan.findings):
+        overrides = (*overrides, BASELINE_OVERRIDE)
+    return GateJudge(gates, _finder(target), candidate, production, overrides, own)
 
 
 def gates_in(target: ServiceTarget[Any]) -> tuple[MetricGate, ...]:

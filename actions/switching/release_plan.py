@@ -12,7 +12,7 @@ from actions.ids import now
 from actions.journal.journal import Journal
 from actions.models import ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
-from actions.switching.conditions import conditions
+from actions.switching.conditions import conditions, without_production
 from actions.switching.smoke import smoke_lines
 from actions.switching.switch_plan import (
     CAPACITY,
@@ -83,7 +83,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
     lines += smoke_lines(target, request.service, to, request.version)
     replaces = now_there.version or now_there.artifact
     move = Move(state=state, to=to, stages=stages, deploys=tuple(lines), replaces=replaces, sides=sides)
-    return make_plan(request, policy, target, move, findings)
+    return make_plan(request, policy, target, move, without_production(findings))
 
 
 def must_be_a_version(version: str) -> None:

@@ -17,7 +17,7 @@ from actions.judging.stages import stages_of
 from actions.kinds import kind_of
 from actions.models import Action, ActionError, Finding, Plan, PlanSummary, Refused, Request
 from actions.switching.changes import newest_change
-from actions.switching.conditions import conditions
+from actions.switching.conditions import conditions, without_production
 from actions.switching.moved_since import moved_since
 from actions.switching.other_journal import CHANGED_SINCE, other_journal
 from actions.switching.versions import OnSides, on_sides
@@ -99,6 +99,7 @@ async def plan_flip(request: Request, policy: Policy, journal: Journal, target: 
         evidence, sides = await together(evidence_of(target, move, forward=True), on_sides(target, state.live, to))
         findings += evidence.findings
         findings += await conditions(target, request, state.live, to, stages[0], sides.versions)
+        findings = without_production(findings)
         move = replace(move, sides=sides)
     return make_plan(request, policy, target, move, findings)
 

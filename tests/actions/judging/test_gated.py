@@ -1,5 +1,6 @@
 """Stages judged by gates: a real engine, switch and journal, with metrics that a test sets."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -318,6 +319,31 @@ async def test_a_quiet_hour_is_no_mistake_of_the_config(
         plan = await home.gate.plan(STRAIGHT)
     assert (found.level, "only 5000 requests reached production; 9999 are needed" in found.text) == ("warning", True)
     assert [each.level for each in plan.findings if each.code == "baseline"] == ["block"], "a plan depends on it"
+
+
+async def test_what_is_down_is_no_production_to_compare_with_and_that_keeps_no_traffic_there(
+    tmp_path: Path, service: TwoColors, prometheus: FakePrometheus, numbers: Numbers
+) -> None:
+    numbers.say("blue", "NaN", 0)
+    async with house(tmp_path / "state", service, prometheus.url, probe_timeout="2s") as home:
+        plan = await home.gate.plan(STRAIGHT)
+        assert [each.level for each in plan.findings if each.code == "baseline"] == ["block"]
+        service.sicken("blue")
+        service.router_says = (503, "")
+        plan = await home.gate.plan(STRAIGHT)
+        assert [each.level for each in plan.findings if each.code == "baseline"] == ["warning"]
+        opened = await home.gate.submit(plan, YES)
+        while service.weights() != {"blue": 0, "green": 100}:
+            assert (await home.gate.action(str(opened.id))).open
+            await asyncio.sleep(0.02)
+        service.router_says = None
+        held = await home.stands(opened, "paused")
+        assert held.error is not None
+        assert "nothing is known of production to compare with" in held.error.message
+        accept = Request(kind="flip", service="analytics", ref=str(opened.id), order="accept")
+        because = Consent(confirmed=True, reason="blue is dead, green has the traffic")
+        await home.gate.submit(await home.gate.plan(accept), because)
+        assert (await home.ended(opened)).status == "succeeded"
 
 
 async def test_a_stage_that_will_take_longer_is_named_in_the_plan(
