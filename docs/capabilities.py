@@ -10,6 +10,7 @@ from typing import Any
 from backends.ports import Controller
 from backends.ports.controllers import is_controller_class
 from backends.registry import ADAPTERS, adapter_class
+from console.ports.record import loaded
 from console.ports.table import PORTS
 from docs.pages import cell, write
 
@@ -36,7 +37,8 @@ def _port(port: str) -> list[str]:
     classes = {kind: adapter_class(port, kind) for kind in kinds}
     lines = [f"## {port}", "", "| type | |", "|---|---|"]
     lines += [f"| `{kind}` | {cell(_first(getmodule(found).__doc__))} |" for kind, found in classes.items()]
-    protocols = [PORTS[port].protocol, *OTHERS.get(port, ())]
+    told = PORTS[port].protocol
+    protocols = [loaded(told) if isinstance(told, str) else told, *OTHERS.get(port, ())]
     for n, protocol in enumerate(protocols):
         mine = (
             [kind for kind in kinds if is_controller_class(classes[kind]) == (n > 0)] if len(protocols) > 1 else kinds

@@ -14,6 +14,8 @@ from actions.targets import ControllerTarget
 from backends.command_line import command
 from backends.models import Revision
 from backends.ports import ControllerState, Operation, Order
+from backends.ports.controllers import TO
+from backends.redaction import quoted
 from backends.settings import Duration
 
 NO_JOURNAL, SLOW = "no-journal", "slow-rollback"
@@ -26,10 +28,8 @@ async def plan_abort(request: Request, policy: Policy, journal: Journal, target:
 
 
 async def plan_back(request: Request, policy: Policy, journal: Journal, target: ControllerTarget) -> Plan:
-    """What is under way ended; where nothing is, a new change to the version that was stable before."""
-    if request.to:
-        words = f"{target.entry.type} knows where back is: --to is not for it"
-        raise Refused(2, ActionError(kind="usage", message=words, fix="without --to"))
+    """What is under way ended; where nothing is, a new change to the version that was stable before, or to the revision
+    that `request.to` names."""
     return await _plan(request, policy, journal, target, only_open=False)
 
 
@@ -46,14 +46,15 @@ async def _plan(
         change = await newest_change(journal, policy.context, request.service)
     except JournalError as error:
         lost = error
-    ordering = _abort(state) or (None if only_open else _return(state, change))
+    ordering = _named(request, target, state) if request.to else _abort(state)
+    ordering = ordering or (None if only_open else _return(state, change))
     if ordering is None:
         raise _nowhere(request, target, state, only_open)
     if occupied is not None and kind_of(occupied.kind).forward and not ordering.already:
         ordering = _queued(ordering, occupied, alone=orphaned_since(occupied, journal.location) is not None)
     findings: list[Finding] = []
     if not ordering.already:
-        findings += refused(state, ordering.order.order)
+        findings += refused(state, ordering.order.order, ordering.order.how)
         if not findings:
             findings += [_as_warning(each) for each in await target.adapter.preflight(state, ordering.order)]
             findings += await self_test(target, state, forward=False)
@@ -69,6 +70,28 @@ def without_journal(plan: Plan, error: JournalError) -> Plan:
     )  # fmt: skip
     expected = replace(plan.expected, queued_to="", without_journal=error.message)
     return replace(plan, findings=(unwritten, *plan.findings), expected=expected)
+
+
+def _named(request: Request, target: ControllerTarget, state: ControllerState) -> Ordering:
+    """To the revision that is named, by its number or by its version. Raises Refused: 2 where revisions have no names
+    here, 5 for one that is not there, or of which there are several."""
+    if not state.past:
+        words = f"{target.entry.type} knows where back is: --to is not for it"
+        raise Refused(2, ActionError(kind="usage", message=words, fix="without --to"))
+    wanted = {each.id: each for name, each in state.past.items() if request.to in (name, each.version, each.id)}
+    if len(wanted) != 1:
+        known = ", ".join(f"{name} ({each.words})" if each.version else name for name, each in state.past.items())
+        words = f"{request.service}: {'no' if not wanted else 'more than one'} revision {quoted(request.to, 64)}"
+        raise Refused(5, ActionError(kind="not_found", message=words, fix=f"known: {quoted(known)}"))
+    (found,) = wanted.values()
+    stable = state.view.stable
+    here = stable.words if stable else ""
+    order = Order(order="rollback", revision=found.id, version=found.version or "", how=TO)
+    ordering = Ordering(order=order, from_=here, to=found.words, home=found.id)
+    if stable is not None and stable.id == found.id and not (state.newest is not None and state.newest.still_wanted):
+        done = Finding(level="ok", code="undone", text=f"{here} is stable and has all traffic already")
+        return replace(ordering, already=True, findings=(done,))
+    return ordering
 
 
 def _abort(state: ControllerState) -> Ordering | None:

@@ -166,6 +166,7 @@ def make_plan(
 ) -> Plan:
     """The plan of `ordering`."""
     kind, at, order, to = kind_of(request.kind), now(), ordering.order, ordering.to
+    skips = order.how if order.order == "promote" else ""
     effects: tuple[str, ...] = ()
     if not ordering.already and not any(each.code == ORDER for each in findings):
         effects = tuple(target.adapter.describe_order(state, order))
@@ -193,7 +194,7 @@ def make_plan(
             undoes=ordering.undoes, queued_to=ordering.queued_to,
         ),
         target=target.entry.kept(), request=request,
-        needs_reason=f"`--{order.how}` skips what {target.entry.type} would judge" if order.how else "",
+        needs_reason=f"`--{skips}` skips what {target.entry.type} would judge" if skips else "",
     )  # fmt: skip
 
 

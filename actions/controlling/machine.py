@@ -27,6 +27,7 @@ from actions.work import Ordered, Parked, Work
 from backends.command_line import command
 from backends.errors import BackendError
 from backends.ports import Operation, Order
+from backends.ports.controllers import TO
 
 VERIFY_S = 120.0
 WATCH_S = 0.5
@@ -146,7 +147,8 @@ class Controlling:
         if word == "release":
             return Order(order="release", version=request.version)
         if word == "rollback":
-            return Order(order="rollback", revision=expected.home, version=self._plan.to)
+            how = TO if request.to else ""
+            return Order(order="rollback", revision=expected.home, version=self._plan.to, how=how)
         return Order(order=self._word, operation=expected.operation, how=request.strategy)
 
     async def _preflight(self) -> None:

@@ -15,6 +15,10 @@ from backends.times import local_words
 OperationState = Literal["open", "succeeded", "rolled_back", "stopped", "failed", "unknown"]
 
 
+TO = "to"
+"""The form of a rollback that names its revision."""
+
+
 class Pause(Struct, frozen=True, kw_only=True):
     """Where an operation waits. `id` changes from pause to pause; `until`: when it ends by itself, null for never;
     `then`: what the system does at that time."""
@@ -103,7 +107,8 @@ class ControllerState(Struct, frozen=True, kw_only=True):
     `before`: the revision that was stable before the stable one, where a rollback goes once nothing is under way; null
     where the system knows none; `at_once`: why that would have all traffic at once, empty where it goes by stages.
     `returned`: the newest change was a way back already, so another one changes nothing. `unanswered`: an order that
-    was taken and shows no effect, so that nobody knows whether one comes.
+    was taken and shows no effect, so that nobody knows whether one comes. `past`: what a rollback may go to by name
+    (`TO`), as people call it; empty where it goes to `before` only.
     """
 
     view: ControllerView
@@ -113,6 +118,7 @@ class ControllerState(Struct, frozen=True, kw_only=True):
     at_once: str = ""
     returned: bool = False
     unanswered: str = ""
+    past: dict[str, Revision] = {}
 
     @property
     def open(self) -> Operation | None:

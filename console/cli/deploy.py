@@ -97,7 +97,7 @@ def flip(common: Common, writing: Writing, to: str, strategy: str, service: str)
     "--to",
     default="",
     metavar="COLOR",
-    help="Where back is, if neither journal nor switch says it.",
+    help="Where back is, if neither journal nor switch says it; of a controller with revisions, the number of one.",
 )
 @click.argument("service")
 def rollback(common: Common, writing: Writing, to: str, service: str) -> int:

@@ -131,6 +131,17 @@ def test_a_rollback_window_runs_no_steps_again() -> None:
     assert within.before.version == "2.4.0"
 
 
+def test_a_rollback_by_name_is_never_forward() -> None:
+    undone = [a_set("aa", 3, "2.4.0"), a_set("bb", 2, "2.5.0")]
+    for name, each in (("aa", undone[0]), ("bb", undone[1])):
+        each.metadata.creation_timestamp = datetime(2026, 11, 29, 10, {"aa": 1, "bb": 2}[name], tzinfo=UTC)
+    back = Seen(a_rollout({"currentPodHash": "aa", "stableRS": "aa"}), undone, "").state
+    assert (back.returned, list(back.past)) == (True, ["3"])
+    done = Seen(a_rollout({"currentPodHash": "bb", "stableRS": "bb"}), SETS, "").state
+    assert {name: each.version for name, each in done.past.items()} == {"1": "2.4.0", "2": "2.5.0"}
+    assert done.view.offer("rollback").forms == ("to",)
+
+
 def test_an_analysis_run_says_each_metric_with_value_limit_and_why() -> None:
     run = msgspec.convert(
         {

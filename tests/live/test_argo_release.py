@@ -121,3 +121,7 @@ async def test_full_needs_a_reason_and_a_change_of_somebody_else_is_named(lab: A
         full = await at.deploy("promote", "--full")
         assert (full["exit"], full["status"]) == (0, "succeeded"), full
         await asyncio.to_thread(until, lambda: lab.phase(at.name) == "Healthy", "it is healthy")
+        nowhere = await at.deploy("rollback", "--to", "7")
+        assert (nowhere["exit"], nowhere["errors"][0]["fix"]) == (5, "known: 1 (2.4.0), 2 (2.5.0)"), nowhere
+        undone = await at.deploy("rollback", "--to", "1")
+        assert (undone["exit"], undone["status"], undone["to"]) == (0, "succeeded", "2.4.0"), undone

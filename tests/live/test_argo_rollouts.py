@@ -151,6 +151,7 @@ async def test_an_abort_leaves_the_spec_and_says_both_ways_out(web: Web) -> None
     assert told.fix == "rollback puts 2.4.0 back into the spec; retry goes forward to 2.5.0 again"
     assert (await web.controller.deployment()).live == "stable"
     assert "retry" in state.view.offer("promote").why
+    assert "2.5.0 was aborted and is still in the spec: `rollback` puts 2.4.0" in state.view.offer("release").why
     await web.order("retry")
     again = await web.until(lambda state: state.open and state.open.pause)
     assert again.newest.id == there.newest.id

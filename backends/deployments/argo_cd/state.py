@@ -14,7 +14,7 @@ from backends.errors import BackendError
 from backends.images import image_version
 from backends.models import ControllerPhase, ControllerView, OrderName, Revision
 from backends.ports import ControllerState, Operation, Pause
-from backends.ports.controllers import OperationState
+from backends.ports.controllers import TO, OperationState
 from backends.redaction import quoted
 from backends.times import local_words
 
@@ -99,9 +99,15 @@ class Seen:
             type="argo-cd", phase=self._phase(), message=self._message(), stage=newest.stage if newest else "",
             stable=newest.source if newest is not None and newest.open and self.running is None else self._stable(),
             candidate=newest.target if newest is not None and newest.open else None,
-            paused_since=pause.since if pause else None, orders=offers(self._why_not(before, returned)),
+            paused_since=pause.since if pause else None,
+            orders=offers(self._why_not(before, returned), {"rollback": self._to_any()}),
         )  # fmt: skip
-        return ControllerState(view=view, revision=self._token(), newest=newest, before=before, returned=returned)
+        # A way back is never forward: only what was there before what is deployed came for the first time.
+        first = next((n for n, each in enumerate(self.history) if each.revision == self.history[-1].revision), -1)
+        past = {str(each.id): Revision(id=each.revision) for each in self.history[: first + 1]}
+        return ControllerState(
+            view=view, revision=self._token(), newest=newest, before=before, returned=returned, past=past
+        )
 
     def operation(self, ident: str) -> Operation:
         """That sync, whatever was begun since. Raises BackendError(not_found)."""
@@ -334,6 +340,11 @@ class Seen:
             "resume": "" if kept else "Argo CD has no pause, and auto-sync was not turned off from here",
             "retire": "Argo CD prunes only what a sync is told to prune",
         }
+
+    def _to_any(self) -> tuple[str, ...]:
+        """Whether a rollback may name its sync."""
+        newest = self.newest
+        return (TO,) if newest is not None and not newest.open and not self.auto_sync_words() else ()
 
     def _no_abort(self, open_: Operation | None) -> str:
         """What is applied and not healthy yet is taken back by a rollback."""

@@ -22,6 +22,7 @@ from backends.errors import BackendError
 from backends.kubernetes.api import FIELD_MANAGER
 from backends.models import ControllerPhase, ControllerView, Revision
 from backends.ports import ControllerState, Operation
+from backends.ports.controllers import TO
 from backends.redaction import quoted
 from backends.times import local_words
 
@@ -176,12 +177,13 @@ class Seen:
             then=pause.then_words if pause and pause.until else "",
             orders=offers(
                 why_not(self.rollout, newest, self.revision_of(before), returned=returned),
-                {"promote": forms_of(self.rollout, newest)},
+                {"promote": forms_of(self.rollout, newest), "rollback": self._to_any(newest)},
             ),
         )  # fmt: skip
         return ControllerState(
             view=view, revision=self._token(), newest=newest, before=self.revision_of(before), returned=returned,
             at_once=at_once, unanswered=self.unanswered if self.is_lost else "",
+            past=self._past(),
         )  # fmt: skip
 
     def operation(self, ident: str) -> Operation:
@@ -209,6 +211,22 @@ class Seen:
         return Operation(id=ident, state=state, target=target, source=source, shares=unmoved, detail=words)  # type: ignore[arg-type]
 
     # ---- inside
+
+    def _past(self) -> dict[str, Revision]:
+        """What is stable, and what is older: a way back is never forward, whatever number an undo gave to it."""
+        stable = self.stable
+        if stable is None:
+            return {}
+        older = [each for each in self.sets if each is stable or _age(each) < _age(stable)]
+        return {
+            str(each.revision): Revision(id=each.hash, version=version_of(each.spec.template, self.container))
+            for each in older
+        }
+
+    def _to_any(self, newest: Operation | None) -> tuple[str, ...]:
+        """Whether a rollback may name its revision."""
+        at_rest = newest is not None and not newest.open and self.rollout.spec.workload_ref is None
+        return (TO,) if at_rest else ()
 
     @property
     def _goes_to_stable(self) -> bool:

@@ -144,6 +144,10 @@ def _unfit(rollout: Rollout, newest: Operation | None) -> str:
         return f"Rollout {name} has no template"
     if newest is not None and newest.state == "open":
         return ""
+    if newest is not None and newest.still_wanted:
+        back = newest.source.words if newest.source else "the stable version"
+        ways = f"`rollback` puts {back} back into the spec, `retry` goes forward to it again"
+        return f"{newest.target.words} was aborted and is still in the spec: {ways}"
     invalid = next((c for c in rollout.status.conditions or () if (c.type, c.status) == ("InvalidSpec", "True")), None)
     return f"its spec is invalid: {quoted(invalid.message)}" if invalid is not None else ""
 
