@@ -54,7 +54,11 @@ async def answers() -> AsyncIterator[Answers]:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             command = (await reader.readline()).decode()
             with contextlib.suppress(OSError):
-                writer.write(next(text for start, text in said.items() if command.startswith(start)).encode())
+                writer.write(
+                    next(
+                        said[start] for start in sorted(said, key=len, reverse=True) if command.startswith(start)
+                    ).encode()
+                )
                 await writer.drain()
             writer.close()
 
@@ -70,6 +74,13 @@ async def answers() -> AsyncIterator[Answers]:
         async with await asyncio.start_unix_server(handle, path):
             yield made
         await http.aclose()
+
+
+async def test_the_counters_are_those_of_the_backend_where_a_frontend_has_its_name(answers: Answers) -> None:
+    adapter = answers({"show stat": STAT.splitlines()[0] + "\n\n", "show stat 3 ": STAT})
+    assert (await adapter.request_counts())["blue"] == 9
+    said = await adapter.preflight(await adapter.observe(), {"blue": 90, "green": 10})
+    assert "haproxy-algorithm" not in {finding.code for finding in said}
 
 
 async def test_what_is_good_is_read(answers: Answers) -> None:

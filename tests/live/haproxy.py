@@ -29,7 +29,7 @@ defaults
   timeout server 10s
   timeout check 5s
   {load_state}
-frontend clients
+frontend {frontend}
   bind 127.0.0.1:{port}
   default_backend {backend}
 backend {backend}
@@ -54,10 +54,12 @@ class Haproxy:
         backend: str = "model",
         balance: str = "roundrobin",
         keeps: bool = True,
+        frontend: str = "clients",
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.backend = backend
+        self.frontend = frontend
         self.port, self.tcp = free_port(), free_port()
         self._sockets = Path(tempfile.mkdtemp(prefix="teal-ha-"))
         self.admin, self.operator = self._sockets / "admin", self._sockets / "operator"
@@ -76,6 +78,7 @@ class Haproxy:
         self._config.write_text(
             CONFIG.format(
                 admin=self.admin, operator=self.operator, tcp=self.tcp, port=self.port, backend=self.backend,
+                frontend=self.frontend,
                 balance=balance, servers=lines,
                 state_file=f"  server-state-file {self.state_file}" if keeps else "",
                 load_state="load-server-state-from-file global" if keeps else "",
@@ -168,12 +171,12 @@ class Haproxy:
 
     def status(self, server: str) -> str:
         """In HAProxy's words: `UP`, `DOWN`."""
-        rows = [line.split(",") for line in self.ask(f"show stat {self.backend} 4 -1").splitlines() if line]
+        rows = [line.split(",") for line in self.ask("show stat -1 4 -1").splitlines() if line]
         return next(row[rows[0].index("status")] for row in rows if row[1] == server)
 
     def up(self, *servers: str) -> bool:
         """Are all of them, or all there are, up after a check?"""
-        rows = [line.split(",") for line in self.ask(f"show stat {self.backend} 4 -1").splitlines() if line]
+        rows = [line.split(",") for line in self.ask("show stat -1 4 -1").splitlines() if line]
         found = {row[1]: dict(zip(rows[0], row, strict=False)) for row in rows[1:]}
         return all(found[name]["check_status"] == "L7OK" for name in servers or found)
 

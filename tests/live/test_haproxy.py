@@ -319,6 +319,18 @@ async def test_a_static_algorithm_takes_all_or_nothing_and_says_so(
         assert node.weights() == {"blue-1": 0, "green-1": 100}
 
 
+async def test_a_frontend_of_the_same_name_hides_nothing_of_the_backend(
+    service: TwoColors, http: Http, tmp_path: Path
+) -> None:
+    with haproxy(tmp_path / "same", lines(service), frontend="model") as node:
+        await all_up([node])
+        adapter = switch_of(service, http, [node])
+        found = await adapter.observe()
+        said = await adapter.preflight(found, {"blue": 90, "green": 10})
+        assert "haproxy-algorithm" not in {finding.code for finding in said}
+        assert set(await adapter.request_counts()) == set(COLORS)
+
+
 async def test_a_hash_that_turns_out_to_be_static_is_put_back_and_remembered(
     service: TwoColors, http: Http, tmp_path: Path
 ) -> None:

@@ -163,8 +163,10 @@ async def read_node(node: Node, backend: str, servers: dict[str, tuple[str, ...]
         raise BackendError(
             "config", f'{node}: HAProxy has no backend "{backend}"', fix="correct `backend` in the config"
         )
-    rows = table(node, state, "srv_name", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight")
-    stat = csv_table(node, await node.ask(f"show stat {backend} 6 -1"), "svname", "status", "stot", "hrsp_5xx")
+    rows = table(node, state, "be_id", "srv_name", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight")
+    # A name may be that of a frontend too, and `show stat` takes that one then; a number is of one of them.
+    wanted = str(number(node, rows[0], "be_id")) if rows else backend
+    stat = csv_table(node, await node.ask(f"show stat {wanted} 6 -1"), "svname", "status", "stot", "hrsp_5xx")
     info = fields(node, await node.ask("show info"), "Pid")
     found_mark = _VARIABLE.search(await node.ask(f"get var {variable_of(backend)}"))
     owner = _VARIABLE.search(await node.ask(f"get var {owner_variable_of(backend)}"))
