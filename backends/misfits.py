@@ -1,5 +1,7 @@
 """What of an entry only a way forward needs: where it does not fit, that is forbidden, and no way back."""
 
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -15,10 +17,14 @@ _PORTS = frozenset({"deployments"})  # those whose entries have a way back
 
 
 def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tuple[dict[str, Any], str]:
-    """`data` of an entry of `port` without what only a way forward needs and that does not fit `shape`, and what is
-    wrong with it, in words; as it is, and nothing, where all fits."""
+    """`data` of an entry of `port` without what only a way forward needs and that does not fit `shape`, or is misspelt,
+    and what is wrong with it, in words; as it is, and nothing, where all fits."""
     fitting, wrong = dict(data), []
-    for found in msgspec.structs.fields(shape) if port in _PORTS else ():
+    fields = msgspec.structs.fields(shape) if port in _PORTS else ()
+    for key, meant in _misspelt(data, [found.encode_name for found in fields]):
+        wrong.append(f"{key}: no such key, {meant} is meant")
+        del fitting[key]
+    for found in fields:
         if found.encode_name in _ONLY_FORWARD and found.encode_name in data:
             try:
                 msgspec.convert(data[found.encode_name], found.type, dec_hook=decode_hook)
@@ -26,3 +32,12 @@ def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tup
                 wrong.append(f"{found.encode_name}: {error}")
                 del fitting[found.encode_name]
     return fitting, "; ".join(wrong)
+
+
+def _misspelt(data: dict[str, Any], known: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The keys that are none, each with the one of a way forward that it is nearest to. One that is nearest to another
+    may say where traffic goes, and is in every way."""
+    for key in data:
+        near = () if key in known else get_close_matches(key, known, 1, 0.8)
+        if near and near[0] in _ONLY_FORWARD:
+            yield key, near[0]

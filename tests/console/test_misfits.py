@@ -24,7 +24,7 @@ async def test_the_way_back_goes_on_and_the_way_forward_is_refused(tmp_path: Pat
     assert (await teal.document("deploy", "flip", "analytics", "-y"))["items"][0]["status"] == "succeeded"
     at = 'name = "analytics"'
     assert at in good
-    for line, wrong in (('bake = "-3s"', "bake"), ("deploy = 3", "deploy"), ("", "foo")):
+    for line, wrong in (('bake = "-3s"', "bake"), ('bakee = "3s"', "bakee"), ("deploy = 3", "deploy"), ("", "foo")):
         entry = "\n".join(each for each in good.splitlines() if not each.startswith("bake") or not line)
         config.write_text(entry.replace(at, f"{at}\n{line}") if line else f"foo = 1\n{good}")
         code, said = await ended(await teal.start("config", "validate", "--offline"))
