@@ -17,10 +17,10 @@ from backends.deployments.argo_cd.wire import (
     Said,
     Windows,
 )
-from backends.deployments.kubernetes.control import operation
 from backends.errors import BackendError
 from backends.http import READ_TIMEOUT_S, Http, refusal
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.patches import operation
 from backends.models import Finding
 from backends.redaction import quoted
 

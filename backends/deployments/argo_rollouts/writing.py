@@ -10,10 +10,10 @@ import msgspec
 from backends.deployments.argo_rollouts.reading import RolloutReader
 from backends.deployments.argo_rollouts.state import OP, OP_FROM, OP_REVISION, Seen
 from backends.deployments.argo_rollouts.wire import containers_of
-from backends.deployments.kubernetes.control import operation
 from backends.errors import BackendError
 from backends.images import image_repository, with_version
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.patches import operation
 from backends.text import clean
 
 Patch = list[dict[str, Any]]

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Struct
 
 from backends.deployments.gateway_api.wire import BackendRef, ParentRef, ParentStatus, RouteSpec, RouteStatus, Rule
-from backends.deployments.kubernetes.control import operation
 from backends.deployments.kubernetes.owners import APPLIED, Field, owners
 from backends.deployments.kubernetes.routes import Destination, Portion, WeightedRoute, only_one
 from backends.deployments.kubernetes.sides import Chosen, Sides
@@ -17,6 +16,7 @@ from backends.deployments.unclear import Unclear
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.custom import CustomKind
+from backends.kubernetes.patches import operation
 from backends.kubernetes.wire import CustomObject
 from backends.models import Finding
 from backends.text import clean

@@ -17,7 +17,6 @@ from backends.deployments.istio.wire import (
     Target,
     VirtualServiceSpec,
 )
-from backends.deployments.kubernetes.control import operation
 from backends.deployments.kubernetes.owners import APPLIED, Field, owners
 from backends.deployments.kubernetes.routes import Destination, Portion, WeightedRoute, only_one
 from backends.deployments.kubernetes.sides import Chosen, Sides, pods_of
@@ -25,6 +24,7 @@ from backends.deployments.unclear import Unclear
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.custom import CustomKind
+from backends.kubernetes.patches import operation
 from backends.kubernetes.wire import CustomObject, Namespace
 from backends.models import Finding
 from backends.text import clean

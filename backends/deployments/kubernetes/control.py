@@ -16,6 +16,7 @@ from backends.deployments.sides import shares_words
 from backends.deployments.switch_format import fence_of, refuse_older_fence
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.patches import Operation, operation
 from backends.kubernetes.wire import Metadata
 from backends.models import Finding, TruthLayer
 from backends.ports import SwitchState
@@ -29,7 +30,6 @@ ENDED = "tealdeck.io/ended"  # the OP of an action that is over
 SENDS = 3
 READ_AGAIN_S = 0.3
 _REFUSED_BUT_MAY_PASS = frozenset({409, 422, 429})
-Operation = dict[str, Any]
 Weights = dict[str, int]
 
 
@@ -270,12 +270,6 @@ class Control(Generic[T]):
             said = shares_words(found.weights) if found.live == "mixed" else found.live.upper()
             by = f", stamp {found.stamp}" if found.stamp else ""
             raise BackendError("conflict", f"{self._of.words}: it says {said}{by}: changed")
-
-
-def operation(op: str, path: tuple[str, ...], value: Any) -> Operation:
-    """One of a JSON patch (RFC 6902), its path as a JSON pointer (RFC 6901)."""
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    return {"op": op, "path": pointer, "value": value}
 
 
 def _written(stamp: str, weights: Weights) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from backends.deployments.argo_cd.owner import self_heal_findings
-from backends.deployments.kubernetes.control import FENCE, OP, Control, ControlObject, operation
+from backends.deployments.kubernetes.control import FENCE, OP, Control, ControlObject
 from backends.deployments.kubernetes.owners import owners_by_mark
 from backends.deployments.kubernetes.preflight import autoscaling, check_rights
 from backends.deployments.kubernetes.rollout import SIZE, judge_rollout
@@ -14,6 +14,7 @@ from backends.deployments.kubernetes.sides import Sides
 from backends.errors import BackendError
 from backends.images import TAG_FIX, image_repository, image_version, version_problem, with_version
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.patches import operation
 from backends.kubernetes.wire import Container, Workload
 from backends.models import Finding
 from backends.ports import Deployed, Rollout

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from backends.deployments.kubernetes.control import Operation, Shares, Weights, operation
+from backends.deployments.kubernetes.control import Shares, Weights
 from backends.deployments.kubernetes.sides import Chosen, Sides, pods_of
 from backends.deployments.sides import shares_words
 from backends.deployments.switch_format import percent
@@ -16,6 +16,7 @@ from backends.deployments.unclear import Unclear
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.custom import CustomKind
+from backends.kubernetes.patches import Operation, operation
 from backends.kubernetes.wire import CustomObject
 from backends.models import Finding, TruthLayer
 from backends.ports import SwitchState

@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 
-from backends.deployments.kubernetes.control import Operation, Shares, Weights, operation
+from backends.deployments.kubernetes.control import Shares, Weights
 from backends.deployments.kubernetes.owners import APPLIED, ROLLOUTS_MARK, Field, owners
 from backends.deployments.kubernetes.sides import Chosen, Sides
 from backends.json_text import decode_text
 from backends.kubernetes.api import FIELD_MANAGER, KubernetesApi
+from backends.kubernetes.patches import Operation, operation
 from backends.kubernetes.wire import Service
 from backends.models import Finding, TruthLayer
 from backends.ports import SwitchState
