@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             if found[0].has_event_stream_output:
                 return self._stream(found[0], given)
             sent = 200, {"content-type": "application/json"}, _encoded(found[0], given)
-        if fault is not None:
+        if fault is not None and fault.how == "lost":
             return self._cut()
         return self._send(*sent)
 

@@ -232,11 +232,6 @@ class AwsSession:
             raise BackendError("auth", words, fix=f"a profile or role_arn of account {account} under `aws`")
 
 
-def aws_client(service: str, access: AwsAccess, keys: dict[str, str], *, timeout_s: float, attempts: int = 2) -> Any:
-    """A client of a session of its own, made in a thread. Raises BackendError as `AwsSession`."""
-    return AwsSession(access, keys, timeout_s=timeout_s).client(service, attempts=attempts)
-
-
 def _learn_token(request: Any, **_: Any) -> None:
     """A session's token crosses the wire as it is; who echoes the request echoes it."""
     token = request.headers.get("X-Amz-Security-Token")

@@ -9,10 +9,11 @@ await account.write("elbv2", "modify_rule", RuleArn=arn, Actions=actions)
 """
 
 import asyncio
+import contextlib
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,6 +88,11 @@ class Account:
         """
         return await self._call(partial(self._ask, service, operation, self._reads, request))
 
+    async def read_as(self, service: str, operation: str, make: Callable[[dict[str, Any]], T], /, **request: Any) -> T:
+        """What `make` makes of the answer of a read, in its thread: of a large one, no time of the event loop. Raises
+        BackendError."""
+        return await self._call(lambda: make(self._ask(service, operation, self._reads, request)))
+
     async def pages(self, service: str, operation: str, key: str, /, **request: Any) -> list[Any]:
         """What all pages of a read have under `key`. Raises BackendError."""
         found: list[Any] = []
@@ -153,9 +159,33 @@ class Account:
         text = f"{ends.what}: ends before {needed} are over, and nothing renews it"
         return [Finding(level="block", code="credentials-end", text=text, fix=ends.fix, overridable=True)]
 
-    async def _call(self, work: Callable[[], T], grace_s: float = 0.0, threads: DaemonThreads | None = None) -> T:
+    async def resolve(self) -> None:
+        """Have the keys: nothing is asked of AWS. Raises SecretError."""
         if self._keys is None:
             self._keys = await self._access.keys(self._base_dir)
+
+    @contextlib.contextmanager
+    def lent(self, service: str, attempts: int = 0, *, where: str = "") -> Iterator[Any]:
+        """A client, in a thread of the caller's own and after `resolve`, for what is more than one answer: pages as
+        they come, a body. `attempts` of each call, by default as many as of a read. What goes wrong inside is raised as
+        a BackendError that begins with `where`."""
+        import botocore.exceptions as boto  # type: ignore[import-untyped]
+
+        where = where or self.where
+        try:
+            yield self._client(service, attempts or self._reads)
+        except BackendError as error:
+            self._forget_after(error)
+            raise
+        except (boto.BotoCoreError, boto.ClientError, RuntimeError) as error:
+            failed = aws_error(error, where, service=service, profile=self._access.profile)
+            self._forget_after(failed)
+            raise failed from None
+        except strange_answers() as error:
+            raise no_answer_of(service, where, error) from None
+
+    async def _call(self, work: Callable[[], T], grace_s: float = 0.0, threads: DaemonThreads | None = None) -> T:
+        await self.resolve()
         within_s = self._timeout_s + grace_s
         try:
             async with asyncio.timeout(within_s):
@@ -167,14 +197,14 @@ class Account:
         try:
             return work()
         except BackendError as error:
-            if error.kind == "auth" and " no right " not in error.message:
-                self._forget()
+            self._forget_after(error)
             raise
 
-    def _forget(self) -> None:
+    def _forget_after(self, error: BackendError) -> None:
         """A key that was rotated is resolved anew."""
-        with self._opening:
-            self._keys, self._session, self._clients = None, None, {}
+        if error.kind == "auth" and " no right " not in error.message:
+            with self._opening:
+                self._keys, self._session, self._clients = None, None, {}
 
     def _opened(self) -> AwsSession:
         with self._opening:
@@ -194,18 +224,16 @@ class Account:
         self, service: str, operation: str, attempts: int, request: dict[str, Any],
         answers: frozenset[str] = frozenset(),
     ) -> dict[str, Any]:  # fmt: skip
-        import botocore.exceptions as boto  # type: ignore[import-untyped]
+        import botocore.exceptions as boto
 
-        client = self._client(service, attempts)
-        call = getattr(client, operation, None)
-        if call is None:
-            raise unknown_call(self.where, right_of(service, operation))
-        try:
-            answer: dict[str, Any] = call(**request)
-        except (boto.BotoCoreError, boto.ClientError, RuntimeError) as error:
-            if isinstance(error, boto.ClientError) and error.response.get("Error", {}).get("Code") in answers:
+        with self.lent(service, attempts) as client:
+            call = getattr(client, operation, None)
+            if call is None:
+                raise unknown_call(self.where, right_of(service, operation))
+            try:
+                answer: dict[str, Any] = call(**request)
+            except boto.ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in answers:
+                    raise
                 return dict(error.response)
-            raise aws_error(error, self.where, service=service, profile=self._access.profile) from None
-        except strange_answers() as error:
-            raise no_answer_of(service, self.where, error) from None
-        return answer
+            return answer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.aws.access import AwsAccess, aws_client
+from backends.aws.access import AwsAccess, AwsSession
 from backends.errors import BackendError
 from backends.http import Http
 from backends.metrics.cloudwatch.metrics import CloudWatchMetrics
@@ -79,5 +79,5 @@ async def test_a_command_for_credentials_is_kept_from_the_terminal(aws: Path) ->
         f"print({json.dumps(json.dumps(said))})\n"
     )
     aws.write_text(f"[profile p]\nregion = eu-central-1\ncredential_process = {sys.executable} {script}\n")
-    client = aws_client("s3", AwsAccess(profile="p"), {}, timeout_s=5)
+    client = AwsSession(AwsAccess(profile="p"), {}, timeout_s=5).client("s3", attempts=2)
     assert "AKIA" in client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})

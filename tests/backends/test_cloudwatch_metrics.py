@@ -85,7 +85,7 @@ class TestCloudWatchMetrics(MetricsContract):
         nobody = connect("http://127.0.0.1:9")
 
         def lost() -> None:
-            adapter._access, adapter._client = nobody._access, None
+            adapter._account = nobody._account
 
         return lost
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from backends.aws.access import AwsAccess, aws_client
+from backends.aws.access import AwsAccess, AwsSession
 from backends.errors import BackendError
 from backends.http import Http
 from backends.proxies import proxy_for
@@ -142,7 +142,7 @@ async def ask(how: str, url: str, tmp_path: Path) -> None:
 
             def listed() -> None:
                 access = AwsAccess(endpoint_url=url, region="eu-central-1")
-                aws_client("s3", access, keys, timeout_s=2, attempts=1).list_buckets()
+                AwsSession(access, keys, timeout_s=2).client("s3", attempts=1).list_buckets()
 
             await asyncio.to_thread(listed)
         elif how == "websocket":

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from backends import redaction
-from backends.aws.access import aws_client
+from backends.aws.access import AwsSession
 from backends.aws.errors import aws_error
 from backends.checks.findings import Findings, critical
 from backends.commands import run_bounded
@@ -273,7 +273,8 @@ async def test_a_session_token_of_aws_is_known_once_it_was_sent(monkeypatch: pyt
         server.answer = answer
 
         def listed() -> BackendError:
-            client = aws_client("s3", AwsAccess(endpoint_url=server.url, region="x"), keys, timeout_s=3, attempts=1)
+            access = AwsAccess(endpoint_url=server.url, region="x")
+            client = AwsSession(access, keys, timeout_s=3).client("s3", attempts=1)
             try:
                 client.list_buckets()
             except Exception as error:

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from backends.alerts.cloudwatch.mute_rules import LONGEST, MAX_ALARMS, MuteRule, new_rule, rule_told
 from backends.alerts.silences import SAME_TIME, equal_silence, lasts
 from backends.aws.account import MAX_PAGES, Account
+from backends.aws.lost import is_lost, unless_done
 from backends.aws.wire import told
 from backends.errors import BackendError
 from backends.models import Matcher
@@ -23,7 +24,6 @@ LOOK_AGAIN_S = 0.2
 SHOWN_WITHIN_S = 10.0
 KEPT_RULES = 1_000
 SIDE_BY_SIDE = 4
-_LOST = ("timeout", "unreachable")
 
 
 class _Summary(Struct, frozen=True, rename="pascal"):
@@ -160,7 +160,7 @@ class Mutes:
         try:
             await self._account.write("cloudwatch", "put_alarm_mute_rule", **asked)
         except BackendError as error:
-            if error.kind not in _LOST:
+            if not is_lost(error):
                 raise
             found = await self._shown(asked, ended=ended)
             if found is None or not _is_of(found, asked):
@@ -182,11 +182,10 @@ class Mutes:
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def _delete(self, name: str) -> None:
-        try:
-            await self._account.write("cloudwatch", "delete_alarm_mute_rule", AlarmMuteRuleName=name)
-        except BackendError as error:
-            if error.kind not in _LOST or await self.rule(name) is not None:
-                raise
+        async def is_gone() -> bool:
+            return await self.rule(name) is None
+
+        await unless_done(self._account.write("cloudwatch", "delete_alarm_mute_rule", AlarmMuteRuleName=name), is_gone)
 
     def _result(self, name: str, status: str, *, changed: bool, ended: bool = False) -> SilenceResult:
         peer = self._account.where

@@ -15,18 +15,16 @@ API: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMet
 
 import asyncio
 import math
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from itertools import islice
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from backends.aws.access import AwsAccess, aws_client
+from backends.aws.access import AwsAccess
+from backends.aws.account import account_of
 from backends.aws.datapoints import METRIC_LOOK
-from backends.aws.errors import aws_error, no_answer_of, strange_answers
+from backends.aws.wire import FIX as NO_ANSWER_FIX
 from backends.aws.witness import Look
 from backends.errors import BackendError, ErrorKind
 from backends.metrics.cloudwatch.query import FIX, Binary, Constant, Metric, Node, needed, parse, period_of
@@ -35,9 +33,8 @@ from backends.redaction import quoted
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean, clean_labels
-from backends.threads import DaemonThreads
 
-LANES = 2
+READS = 1  # who asks asks again, and each answer is billed
 LOOKBACK_PERIODS, LOOKBACK_S = 5, 300.0
 MAX_SETS = 500  # of one metric, and of one GetMetricData
 MAX_PAGES = 20
@@ -70,13 +67,9 @@ class CloudWatchMetrics:
     Config = CloudWatchConfig
 
     def __init__(self, config: CloudWatchConfig, context: AdapterContext) -> None:
-        self._access = config.aws
-        self._base_dir = context.base_dir
         self._timeout_s = float(config.timeout)
+        self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout, reads=READS)
         self.where = f"CloudWatch {clean(config.aws.region, 40)}".strip()
-        self._threads = DaemonThreads(LANES, "cloudwatch")
-        self._opening = threading.Lock()
-        self._client: Any = None
 
     async def instant(self, query: str, *, at: datetime | None = None) -> list[Sample]:
         """As the port says: of the newest period that has ended and has data, at most 5 periods or 5 min back; its end
@@ -85,7 +78,7 @@ class CloudWatchMetrics:
         period = period_of(node)
         end = _floor((at or datetime.now(UTC)).timestamp(), period)
         span = _Span(end - max(LOOKBACK_S, LOOKBACK_PERIODS * period), end, period)
-        found = await self._read(partial(self._evaluate, node, span))
+        found = await self._in_time(self._evaluate(node, span))
         return [_sample(labels, max(values), values[max(values)], period) for labels, values in found.items() if values]
 
     async def range(self, query: str, *, start: datetime, end: datetime, step: float) -> list[Series]:
@@ -94,7 +87,7 @@ class CloudWatchMetrics:
         period = max(period_of(node), math.ceil(step / 60) * 60)
         ended = min(end.timestamp() + period, _floor(datetime.now(UTC).timestamp(), period))
         span = _Span(_floor(start.timestamp(), period), ended, period)
-        found = await self._read(partial(self._evaluate, node, span))
+        found = await self._in_time(self._evaluate(node, span))
         return [_series(labels, values) for labels, values in found.items() if values]
 
     async def series_exist(self, metric: str) -> bool:
@@ -103,10 +96,10 @@ class CloudWatchMetrics:
         if not isinstance(node, Metric):
             raise BackendError("config", f"{clean(metric, 80)}: a query, not the name of a metric", fix=FIX)
         if node.dimensions is None:
-            return bool(await self._read(partial(self._sets, node)))
+            return bool(await self._in_time(self._sets(node)))
         now = _floor(datetime.now(UTC).timestamp(), 300)
         span = _Span(now - EXISTS_WITHIN.total_seconds(), now + 300, 300)
-        return any((await self._read(partial(self._metric, node, span))).values())
+        return any((await self._in_time(self._metric(node, span))).values())
 
     @property
     def usual(self) -> str:
@@ -129,55 +122,39 @@ class CloudWatchMetrics:
         return [METRIC_LOOK, Look("cloudwatch", "list_metrics", {"Namespace": "AWS/SQS"})]
 
     async def aclose(self) -> None:
-        """End the threads after what they do; safe to call twice."""
-        self._threads.close()
+        """The account is shared; nothing of its own is open."""
 
-    # ---- in a thread
+    # ---- inside
 
-    async def _read(self, work: Callable[[], T]) -> T:
-        keys = await self._access.keys(self._base_dir)
+    async def _in_time(self, work: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await asyncio.wrap_future(self._threads.submit(partial(self._translated, keys, work)))
+                return await work
         except TimeoutError:
             raise BackendError("timeout", f"{self.where}: no answer in {self._timeout_s:g} s") from None
-
-    def _translated(self, keys: dict[str, str], work: Callable[[], T]) -> T:
-        import botocore.exceptions as boto  # type: ignore[import-untyped]
-
-        try:
-            with self._opening:
-                if self._client is None:
-                    self._client = aws_client("cloudwatch", self._access, keys, timeout_s=self._timeout_s, attempts=1)
-            return work()
         except BackendError as error:
-            if error.kind == "auth":
-                self._client = None
-            raise
-        except (boto.BotoCoreError, boto.ClientError) as error:
-            found = aws_error(error, self.where, service="cloudwatch", profile=self._access.profile)
-            if found.kind == "auth":
-                self._client = None  # its keys may be others by now
-            raise BackendError(found.kind, found.message, fix=found.fix, status=found.status) from None
-        except strange_answers() as error:
-            raise no_answer_of("CloudWatch", self.where, error) from None
+            said = error.message.removeprefix(f"{self._account.where}: ").removeprefix(f"{self.where}: ")
+            raise BackendError(error.kind, f"{self.where}: {said}", fix=error.fix, status=error.status) from None
+        except (KeyError, TypeError, ValueError) as error:  # an answer without what AWS always says
+            words = f"{self.where}: no answer of CloudWatch ({type(error).__name__})"
+            raise BackendError("malformed", words, fix=NO_ANSWER_FIX) from None
 
-    def _evaluate(self, node: Node, span: "_Span") -> Values:
+    async def _evaluate(self, node: Node, span: "_Span") -> Values:
         if isinstance(node, Constant):
             return {(): dict.fromkeys(span.times(), node.value)}
         if isinstance(node, Metric):
-            return self._metric(node, span)
-        left = self._evaluate(node.left, span)
+            return await self._metric(node, span)
+        left = await self._evaluate(node.left, span)
         if node.operator != "or":
-            return _combined(node, left, self._evaluate(node.right, span))
+            return _combined(node, left, await self._evaluate(node.right, span))
         if isinstance(node.right, Constant) and left:
             return {
                 labels: {**dict.fromkeys(span.times(), node.right.value), **found} for labels, found in left.items()
             }
-        return left if any(left.values()) else self._evaluate(node.right, span)
+        return left if any(left.values()) else await self._evaluate(node.right, span)
 
-    def _metric(self, metric: Metric, span: "_Span") -> Values:
-        sets = self._sets(metric) if metric.dimensions is None else [metric.dimensions]
+    async def _metric(self, metric: Metric, span: "_Span") -> Values:
+        sets = await self._sets(metric) if metric.dimensions is None else [metric.dimensions]
         if not sets or span.end <= span.start:
             return {}
         asked = {f"m{index}": labels for index, labels in enumerate(sets)}
@@ -186,9 +163,9 @@ class CloudWatchMetrics:
         token: str | None = None
         for _ in range(MAX_PAGES):
             more = {} if token is None else {"NextToken": token}
-            answer = self._client.get_metric_data(
-                MetricDataQueries=queries, StartTime=_time(span.start), EndTime=_time(span.end),
-                ScanBy="TimestampAscending", **more,
+            answer = await self._account.read(
+                "cloudwatch", "get_metric_data", MetricDataQueries=queries, StartTime=_time(span.start),
+                EndTime=_time(span.end), ScanBy="TimestampAscending", **more,
             )  # fmt: skip
             for result in answer["MetricDataResults"]:
                 self._refuse(result)
@@ -210,12 +187,15 @@ class CloudWatchMetrics:
         kind: ErrorKind = "auth" if status == "Forbidden" else "unreachable"
         raise BackendError(kind, f"{self.where}: {quoted(': '.join(filter(None, (status, said))))}")
 
-    def _sets(self, metric: Metric) -> list[Labels]:
-        pages = self._client.get_paginator("list_metrics").paginate(
-            Namespace=metric.namespace, MetricName=metric.name, RecentlyActive="PT3H"
-        )
-        listed = (found for page in islice(pages, MAX_PAGES) for found in page.get("Metrics", ()))
-        sets = dict.fromkeys(_labels_of(found) for found in listed)
+    async def _sets(self, metric: Metric) -> list[Labels]:
+        asked: dict[str, Any] = {"Namespace": metric.namespace, "MetricName": metric.name, "RecentlyActive": "PT3H"}
+        sets: dict[Labels, None] = {}
+        for _ in range(MAX_PAGES):
+            page = await self._account.read("cloudwatch", "list_metrics", **asked)
+            sets |= dict.fromkeys(_labels_of(found) for found in page.get("Metrics", ()))
+            if not page.get("NextToken") or len(sets) > MAX_SETS:
+                break
+            asked["NextToken"] = page["NextToken"]
         if len(sets) > MAX_SETS:
             words = f"{metric} has {len(sets)} sets of dimensions"
             raise BackendError("config", f"{self.where}: {words}", fix=f"name the dimensions; at most {MAX_SETS}")
