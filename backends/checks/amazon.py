@@ -1,6 +1,7 @@
 """What the checks of AWS services share: one look, its time judged, and which failures are the system's own."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from backends.aws.account import Account
 from backends.aws.wire import FIX
@@ -20,19 +21,44 @@ Look = Callable[[Findings], Awaitable[str]]
 _COULD_NOT_LOOK = ("auth", "config", "internal", "malformed", "rate_limited")
 
 
+class Timed(Protocol):
+    """What a config says of time: `warn` and `crit` of an answer, `timeout` of the whole look."""
+
+    @property
+    def warn(self) -> Duration | None:
+        """An answer that takes longer is a warning."""
+
+    @property
+    def crit(self) -> Duration | None:
+        """One that takes longer is critical."""
+
+    @property
+    def timeout(self) -> Duration:
+        """Of the whole look."""
+
+
+def refuse_times(config: Timed, window: Duration | None = None) -> None:
+    """ValueError for times that make no sense; `window`: how far back CloudWatch is looked at."""
+    if config.timeout <= 0:
+        raise ValueError("timeout: more than 0s")
+    if window is not None and window < 60:
+        raise ValueError("window: 1m or more")
+    LatencyLimits(config.warn, config.crit)
+
+
 async def looked(
-    name: str, look: Look, account: Account, *services: str, what: str, limits: LatencyLimits, timeout: Duration
+    name: str, look: Look, account: Account, services: Sequence[str], *, what: str, config: Timed
 ) -> CheckResult:
     """The outcome of `look` at `what`, which asks `services`. Raises BackendError where nobody could look: that says
     nothing about the system."""
-    findings = Findings(name)
+    findings, limits = Findings(name), LatencyLimits(config.warn, config.crit)
     try:
         await account.open(*services)
-        async with timed(timeout) as watch:
+        async with timed(config.timeout) as watch:
             summary = await look(findings)
             took = watch.took()
     except TimeoutError:
-        return critical(name, f"{what}: no answer in {timeout}")
+        return critical(name, f"{what}: no answer in {config.timeout}")
     except BackendError as error:
         if error.kind in _COULD_NOT_LOOK:
             raise

@@ -93,6 +93,14 @@ def number(value: float) -> str:
     return f"{value:.15g}"
 
 
+def refuse_crossed(config: object, *names: str) -> None:
+    """ValueError where what a config calls `NAME_warn` is more than its `NAME_crit`."""
+    for name in names:
+        warn, crit = getattr(config, f"{name}_warn"), getattr(config, f"{name}_crit")
+        if warn is not None and crit is not None and warn > crit:
+            raise ValueError(f"{name}_warn, {name}_crit: warn is not more than crit")
+
+
 def critical(name: str, message: str, *, seconds: float | None = None) -> CheckResult:
     """Nothing could be measured, and that is the fault."""
     latency_ms = None if seconds is None else seconds * 1000

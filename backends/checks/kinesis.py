@@ -21,9 +21,8 @@ from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
 from backends.aws.datapoints import METRIC_LOOK, Points, Stat, datapoints
 from backends.aws.witness import Look
-from backends.checks.amazon import READS, looked
-from backends.checks.findings import Findings, Limits
-from backends.checks.latency import LatencyLimits
+from backends.checks.amazon import READS, looked, refuse_times
+from backends.checks.findings import Findings, Limits, refuse_crossed
 from backends.models import CheckResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -72,15 +71,10 @@ class KinesisCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if not self.stream.strip():
             raise ValueError("stream: not empty")
-        if self.timeout <= 0:
-            raise ValueError("timeout: more than 0s")
-        if self.window < 60:
-            raise ValueError("window: 1m or more")
-        LatencyLimits(self.warn, self.crit)
+        refuse_times(self, self.window)
+        refuse_crossed(self, "throttles")
         if not 0 < self.age_warn <= self.age_crit <= 100:
             raise ValueError("age_warn, age_crit: percent, warn not more than crit")
-        if self.throttles_warn is not None and (self.throttles_crit or self.throttles_warn) < self.throttles_warn:
-            raise ValueError("throttles_warn, throttles_crit: warn is not more than crit")
 
 
 class KinesisCheck:
@@ -97,11 +91,8 @@ class KinesisCheck:
 
     async def run(self) -> CheckResult:
         """Look once. Raises BackendError where nobody could look, as for a missing right."""
-        limits, timeout = LatencyLimits(self._config.warn, self._config.crit), self._config.timeout
         services = ("kinesis", "cloudwatch") if self._stats() else ("kinesis",)
-        return await looked(
-            self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
-        )
+        return await looked(self._name, self._look, self._account, services, what=self._where, config=self._config)
 
     def looks(self) -> list[Look]:
         """The metrics, which are asked for where the stream has answered."""

@@ -20,9 +20,8 @@ from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
 from backends.aws.datapoints import METRIC_LOOK, Points, Stat, datapoints
 from backends.aws.witness import Look
-from backends.checks.amazon import READS, looked
-from backends.checks.findings import Findings, Limits
-from backends.checks.latency import LatencyLimits
+from backends.checks.amazon import READS, looked, refuse_times
+from backends.checks.findings import Findings, Limits, refuse_crossed
 from backends.models import CheckResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -82,16 +81,11 @@ class LambdaCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if not self.function.strip():
             raise ValueError("function: not empty")
-        if self.timeout <= 0:
-            raise ValueError("timeout: more than 0s")
-        if self.window < 60:
-            raise ValueError("window: 1m or more")
-        LatencyLimits(self.warn, self.crit)
+        refuse_times(self, self.window)
+        refuse_crossed(self, "throttles")
         for what in ("errors", "concurrency"):
             if not 0 <= getattr(self, f"{what}_warn") <= getattr(self, f"{what}_crit") <= 100:
                 raise ValueError(f"{what}_warn, {what}_crit: percent, warn not more than crit")
-        if self.throttles_warn is not None and (self.throttles_crit or self.throttles_warn) < self.throttles_warn:
-            raise ValueError("throttles_warn, throttles_crit: warn is not more than crit")
 
 
 class LambdaCheck:
@@ -109,11 +103,8 @@ class LambdaCheck:
 
     async def run(self) -> CheckResult:
         """Look once. Raises BackendError where nobody could look, as for a missing right."""
-        limits, timeout = LatencyLimits(self._config.warn, self._config.crit), self._config.timeout
         services = ("lambda", "cloudwatch") if self._wanted() else ("lambda",)
-        return await looked(
-            self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
-        )
+        return await looked(self._name, self._look, self._account, services, what=self._where, config=self._config)
 
     def looks(self) -> list[Look]:
         """What is asked where the function has answered, and has been called."""

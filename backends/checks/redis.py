@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from backends.checks.findings import Findings, Limits, critical
+from backends.checks.findings import Findings, Limits, critical, refuse_crossed
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.checks.resp import BrokenReply, ErrorReply, RedisConnection, RedisTarget, connected, parse_target
 from backends.errors import BackendError
@@ -82,9 +82,7 @@ class RedisCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.replicas < 0:
             raise ValueError("replicas: 0 or more")
         LatencyLimits(self.warn, self.crit)
-        for name in ("memory", "lag"):
-            if getattr(self, f"{name}_warn") > getattr(self, f"{name}_crit"):
-                raise ValueError(f"{name}_warn, {name}_crit: warn is not more than crit")
+        refuse_crossed(self, "memory", "lag")
 
 
 class RedisCheck:

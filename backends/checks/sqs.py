@@ -22,9 +22,8 @@ from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
 from backends.aws.datapoints import METRIC_LOOK, Stat, datapoints
 from backends.aws.witness import Look
-from backends.checks.amazon import READS, looked
-from backends.checks.findings import Findings, Limits
-from backends.checks.latency import LatencyLimits
+from backends.checks.amazon import READS, looked, refuse_times
+from backends.checks.findings import Findings, Limits, refuse_crossed
 from backends.json_text import decode_text
 from backends.models import CheckResult
 from backends.registry import AdapterContext
@@ -74,13 +73,8 @@ class SqsCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if not self.queue.strip():
             raise ValueError("queue: not empty")
-        if self.timeout <= 0:
-            raise ValueError("timeout: more than 0s")
-        LatencyLimits(self.warn, self.crit)
-        for what in ("depth", "age", "dead_letters"):
-            warn, crit = getattr(self, f"{what}_warn"), getattr(self, f"{what}_crit")
-            if warn is not None and crit is not None and warn > crit:
-                raise ValueError(f"{what}_warn, {what}_crit: warn is not more than crit")
+        refuse_times(self)
+        refuse_crossed(self, "depth", "age", "dead_letters")
 
 
 class SqsCheck:
@@ -98,11 +92,8 @@ class SqsCheck:
 
     async def run(self) -> CheckResult:
         """Look once. Raises BackendError where nobody could look, as for a missing right."""
-        limits, timeout = LatencyLimits(self._config.warn, self._config.crit), self._config.timeout
         services = ("sqs",) if "age" in self._config.skip else ("sqs", "cloudwatch")
-        return await looked(
-            self._name, self._look, self._account, *services, what=self._where, limits=limits, timeout=timeout
-        )
+        return await looked(self._name, self._look, self._account, services, what=self._where, config=self._config)
 
     def looks(self) -> list[Look]:
         """The metric, which is asked for where the queue has answered."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from backends.checks.findings import Findings, Limits, critical
+from backends.checks.findings import Findings, Limits, critical, refuse_crossed
 from backends.checks.latency import LatencyLimits, judge_latency
 from backends.checks.postgres.queries import ARCHIVER, BLOCKED, FOLLOWERS, FOLLOWING, SERVER
 from backends.errors import BackendError
@@ -84,9 +84,7 @@ class PostgresCheckConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         if self.standbys < 0:
             raise ValueError("standbys: 0 or more")
         LatencyLimits(self.warn, self.crit)
-        for name in ("connections", "lag", "blocked"):
-            if getattr(self, f"{name}_warn") > getattr(self, f"{name}_crit"):
-                raise ValueError(f"{name}_warn, {name}_crit: warn is not more than crit")
+        refuse_crossed(self, "connections", "lag", "blocked")
 
 
 class PostgresCheck:
