@@ -1,9 +1,12 @@
 """CloudWatch Logs as it is where moto is too kind: pages of it are empty though more follow, events arrive late and out
 of order, and it reads backwards only what is not older than 2024. Put before moto with `answer_by`."""
 
+import json
 import queue
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tests.fake_aws import FakeAws, Refused
@@ -85,13 +88,13 @@ class FakeLogs:
         backwards = asked.get("startFromHead") is False
         if backwards and start < EARLIEST_MS:
             raise Refused("InvalidParameterException", "startFromHead is false, and startTime before 2024")
-        word = asked.get("filterPattern", "").strip('"')
+        pattern = asked.get("filterPattern", "")
         found = [
             event
             for event in self.groups[group]
             if start <= event["timestamp"] <= end
             and event["logStreamName"].startswith(asked.get("logStreamNamePrefix", ""))
-            and word in event["message"]
+            and _takes(pattern, event["message"])
         ]
         found.sort(key=lambda event: event["timestamp"])
         found = found[::-1] if backwards else found
@@ -103,3 +106,20 @@ class FakeLogs:
         page = found[begin : begin + min(self.page, asked.get("limit", 10_000))]
         more = {"nextToken": f"{self.pages_read} {page[-1]['eventId']}"} if found[begin + len(page) :] else {}
         return {"events": page, "searchedLogStreams": [], **more}
+
+
+_CONDITION = re.compile(r'\$\.(\w+) = "([^"]*)"')
+
+
+def _takes(pattern: str, message: str) -> bool:
+    """A word, or conditions on JSON: `{ ($.type = "Execution*") && ($.id = "1") }`."""
+    if not pattern.startswith("{"):
+        return pattern.strip('"') in message
+    try:
+        found = json.loads(message)
+    except ValueError:
+        return False
+    told = _CONDITION.sub(lambda each: str(fnmatchcase(str(found.get(each[1])), each[2])), pattern[1:-1])
+    whole = told.replace("&&", " and ").replace("||", " or ")
+    assert re.fullmatch(r"[\s()]*((True|False|and|or)[\s()]*)+", whole), pattern
+    return bool(eval(whole, {}))

@@ -21,6 +21,8 @@ class FakeMachine:
     states: tuple[str, ...] = ("only",)
     fails: bool | None = False
     type: str = "STANDARD"
+    log_group: str = ""
+    level: str = "ALL"
     cause: str = "no such table"
 
     @property
@@ -88,9 +90,12 @@ class FakeStates:
 
     def describe_machine(self, asked: dict[str, Any]) -> dict[str, Any]:
         machine = self._machine(asked["stateMachineArn"])
+        arn = f"arn:aws:logs:{HERE}:log-group:{machine.log_group}:*"
+        logging = {"level": machine.level, "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}]}
         return {
             "stateMachineArn": machine.arn, "name": machine.name, "definition": machine.definition(), "roleArn": "arn",
             "type": machine.type, "creationDate": datetime.now(UTC),
+            **({"loggingConfiguration": logging} if machine.log_group else {}),
         }  # fmt: skip
 
     def list_executions(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -124,15 +124,6 @@ async def test_the_input_is_one_json_object(aws: FakeAws, adapter: StepFunctions
     assert await refused(adapter.trigger("succeeds", "no name", {})) == "config"
 
 
-async def test_express_machines_say_where_their_executions_are(
-    states: FakeStates, adapter: StepFunctionsPipelines
-) -> None:
-    states.add(FakeMachine("fast", type="EXPRESS"), schedule="")
-    assert await adapter.runs() == []
-    assert (await adapter.pipeline("fast")).note == "Express: its executions are only in its log group"
-    assert await refused(adapter.trigger("fast", "r1", {})) == "config"
-
-
 async def test_names_arns_and_a_machine_without_a_rule(states: FakeStates, connect: Connect) -> None:
     for name in ("orders-a", "orders-b", "daily", "other"):
         states.add(FakeMachine(name), schedule="")
@@ -180,6 +171,24 @@ def test_states_of_a_map_are_one_each_with_their_visits() -> None:
         )
     (task,) = tasks_of(events, {}, "cancelled", at + timedelta(seconds=9), "", "AWS")
     assert (task.state, task.try_number, task.duration_s) == ("cancelled", 2, 7)
+
+
+async def test_the_same_executions_as_a_script(aws: FakeAws, states: FakeStates, connect: Connect) -> None:
+    adapter = connect("pipelines", "step-functions")
+    for number in range(4):
+        states.add(FakeMachine(f"machine-{number}", fails=bool(number % 2)))
+    for number in range(4):
+        for run in range(number):
+            await adapter.trigger(f"machine-{number}", f"r{run}", {})
+            await ended(adapter, f"machine-{number}", f"r{run}")
+    client = aws.client("stepfunctions")
+    script = [
+        (machine["name"], each["name"], each["status"])
+        for machine in client.list_state_machines()["stateMachines"]
+        for each in client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    ]
+    found = await adapter.runs()
+    assert sorted((run.pipeline, run.run_id, run.raw_state) for run in found) == sorted(script)
 
 
 async def test_throttled_every_second_time_is_still_read(

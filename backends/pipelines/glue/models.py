@@ -1,25 +1,19 @@
 """From Glue's answers to models."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from backends.identifiers import identifier
 from backends.models import PipelineRun, TaskRun
-from backends.pipelines.baseline import Baseline
 from backends.pipelines.glue.wire import JobRun, Run
+from backends.pipelines.groups import Group
 from backends.text import clean
 
-HISTORY_LENGTH = 12
 
-
-def model_of(
-    job: str, run: Run, group: Sequence[Run], backend: str, region: str, now: datetime, old: str
-) -> PipelineRun:
-    """A run; `group`: those of its job, newest first; `old`: how long ago it was read, where that is long."""
-    last, name = run.last, identifier(job)
-    usual = Baseline.of(_lasted(each, now) for each in group if each.last.state == "success" and each != run)
-    duration = _lasted(run, now)
+def model_of(job: str, run: Run, group: Group[Run], backend: str, region: str) -> PipelineRun:
+    """A run; `group`: those of its job."""
+    last, name, usual = run.last, identifier(job), group.usual(run)
+    duration = _lasted(run)
     return PipelineRun(
         ref=f"{backend}/{name}/{identifier(run.run_id)}",
         backend=backend,
@@ -33,10 +27,10 @@ def model_of(
         duration_s=duration,
         usual_s=usual.usual_s,
         late=usual.is_late(duration),
-        history=tuple(each.last.state for each in reversed(group[:HISTORY_LENGTH])),
+        history=group.history,
         url=_page(job, last, region),
         error=error_of(job, last),
-        note="; ".join(filter(None, (*_notes(run), old))),
+        note="; ".join(_notes(run)),
     )
 
 
@@ -77,9 +71,9 @@ def _notes(run: Run) -> list[str]:
     return notes
 
 
-def _lasted(run: Run, now: datetime) -> float | None:
+def _lasted(run: Run) -> float | None:
     began = run.last.began
-    return None if began is None else max(0.0, ((run.last.ended or now) - began).total_seconds())
+    return run.lasted_s if began is None or not run.is_open else max(0.0, (datetime.now(UTC) - began).total_seconds())
 
 
 def _page(job: str, attempt: JobRun, region: str) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from backends.aws.account import Account
+from backends.aws.lost import is_lost, unless_done
 from backends.aws.wire import told
 from backends.errors import BackendError
 from backends.pipelines.glue.reading import Reading
@@ -12,7 +13,6 @@ from backends.text import clean
 
 LOOK_EVERY_S = 1.0
 LOOKS = 8
-_LOST = ("timeout", "unreachable", "malformed")
 _FULL = ("ConcurrentRunsExceededException", "ResourceNumberLimitExceededException")
 
 
@@ -70,7 +70,7 @@ class GlueOrders:
         try:
             answer = await self._account.write("glue", "batch_stop_job_run", JobName=job, JobRunIds=[run.last.id])
         except BackendError as error:
-            if error.kind in _LOST and await self._is_stopping(job, run_id):
+            if is_lost(error) and await self._is_stopping(job, run_id):
                 return
             raise
         errors = told(answer, StopAnswer, self._account.where).errors
@@ -92,22 +92,19 @@ class GlueOrders:
         await self._reading.triggers(fresh=True)
 
     async def _set(self, trigger: Trigger, paused: bool) -> None:
+        async def is_set() -> bool:
+            now = await self._reading.triggers(fresh=True)
+            return any(each.rests == paused for each in now if each.name == trigger.name)
+
         operation = "stop_trigger" if paused else "start_trigger"
-        try:
-            await self._account.write("glue", operation, Name=trigger.name)
-        except BackendError as error:
-            if error.kind not in _LOST:
-                raise
-            now = {each.name: each.rests for each in await self._reading.triggers(fresh=True)}
-            if now.get(trigger.name) != paused:
-                raise
+        await unless_done(self._account.write("glue", operation, Name=trigger.name), is_set)
 
     async def _after(self, error: BackendError, job: str, run_id: str, *, than: int = -1) -> None:
         """What became of a start that failed or was not answered: the run, or an error."""
         if any(code in error.message for code in _FULL):
             words = f"{error.message}: as many run as may"
             raise BackendError("conflict", words, fix="wait for one to end, or raise its concurrency") from None
-        if error.kind not in _LOST or (error.status is not None and error.status < 500):
+        if not is_lost(error):
             raise error
         for _ in range(LOOKS):
             found = await self._reading.run_or_none(job, run_id)

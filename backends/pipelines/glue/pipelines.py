@@ -12,7 +12,8 @@ that is older says so. It has no idempotency either: a run that is started from 
 """
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -24,13 +25,15 @@ from backends.aws.wire import told
 from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
-from backends.models import Health, LogEntry, PipelineRun, TaskRun, TimelineEvent
+from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.following import follow_by_reading
+from backends.pipelines.glue.events import crawl_of, firings_of
 from backends.pipelines.glue.logs import logs_of
 from backends.pipelines.glue.models import model_of, task_of
 from backends.pipelines.glue.orders import GlueOrders
-from backends.pipelines.glue.reading import Reading, newest_first
+from backends.pipelines.glue.reading import Reading
 from backends.pipelines.glue.wire import Crawler, JobRun, Run, Trigger
+from backends.pipelines.groups import Group, aged, newest, shown
 from backends.ports import Approval, PipelineInfo, RunInputs
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -38,8 +41,6 @@ from backends.text import clean
 from backends.together import together
 
 FOLLOW_S = 3.0
-OLD_S = 60.0
-_CRAWLS: dict[str, Health] = {"FAILED": "critical", "CANCELLED": "warning", "SUCCEEDED": "ok"}
 
 
 class GlueConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,29 +80,26 @@ class GluePipelines:
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
         """The newest `limit` runs, of those of each job that Glue gave last; always what is open, and the last of each
         job. Attempts of a run are one row."""
-        known = await self._reading.read()
-        found: list[PipelineRun] = []
-        last: set[str] = set()
-        for number, (job, run) in enumerate(newest_first(known.items())):
-            is_last = job not in last
-            last.add(job)
-            after = number < limit if since is None else run.began >= since
-            if is_last or run.is_open or after:
-                found.append(self._model(job, run, known[job], self._reading.turns.age_s(job)))
-        return found
+        known = dict(await self._reading.read())  # as it is now: some of it may be read anew meanwhile
+        ages = {job: self._reading.turns.age_s(job) for job in known}
+
+        def made(job: str, run: Run) -> PipelineRun:
+            return aged(known[job].shown(run, partial(self._model, job, group=known[job])), ages[job])
+
+        return await shown(newest(known, since=since, limit=limit), made)
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One run now. Raises `not_found`."""
         job = as_sent(pipeline)
         run = await self._reading.run(job, as_sent(run_id))
-        return self._model(job, run, await self._reading.fresh(job))
+        return self._model(job, run, group=await self._reading.fresh(job))
 
     async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
         """Of the newest runs of the job those that succeeded and began before that one. Raises `not_found`."""
         job = as_sent(pipeline)
         run, group = await self._reading.run(job, as_sent(run_id)), await self._reading.fresh(job)
-        good = [each for each in group if each.last.state == "success" and each.began < run.began]
-        return [self._model(job, each, group) for each in good[:limit]]
+        good = [each for each in group.runs if each.state == "success" and each.began < run.began]
+        return [self._model(job, each, group=group) for each in good[:limit]]
 
     async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
         """The arguments that it was started with, beside those of its job; Glue keeps no version of a script. Raises
@@ -136,10 +134,14 @@ class GluePipelines:
         return follow_by_reading(lambda: self.task_log(pipeline, run_id, task), ended, FOLLOW_S)
 
     async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
-        """The last crawl of each crawler: who started and stopped what, only CloudTrail knows."""
-        answer = await self._account.pages("glue", "get_crawlers", "Crawlers")
-        crawls = (self._crawl(crawler) for crawler in told(answer, list[Crawler], self._account.where))
-        within = (event for event in crawls if event is not None and since <= event.at <= until)
+        """What triggers have started, of the runs that were read, and the last crawl of each crawler: who started and
+        stopped what, only CloudTrail knows."""
+        answer, known = await together(self._account.pages("glue", "get_crawlers", "Crawlers"), self._reading.known())
+        found = [
+            *(crawl_of(crawler, self._name) for crawler in told(answer, list[Crawler], self._account.where)),
+            *firings_of(known, self._name, since),
+        ]
+        within = (event for event in found if event is not None and since <= event.at <= until)
         return sorted(within, key=lambda event: (event.at, event.ref))
 
     async def pipelines(self) -> list[PipelineInfo]:
@@ -208,9 +210,8 @@ class GluePipelines:
                 raise
             return [], f"what starts it is not known: {error.message}"
 
-    def _model(self, job: str, run: Run, group: list[Run], age_s: float = 0.0) -> PipelineRun:
-        old = f"as of {Duration(round(age_s))} ago" if age_s > OLD_S else ""
-        return model_of(job, run, group, self._name, self._region, datetime.now(UTC), old)
+    def _model(self, job: str, run: Run, *, group: Group[Run]) -> PipelineRun:
+        return model_of(job, run, group, self._name, self._region)
 
     async def _before(self, job: str, run: Run) -> list[JobRun]:
         """The runs that a trigger waited for, as far as they can be read."""
@@ -225,19 +226,6 @@ class GluePipelines:
                 continue
             found.append(attempt)
         return found
-
-    def _crawl(self, crawler: Crawler) -> TimelineEvent | None:
-        crawl = crawler.last_crawl
-        if crawl is None or crawl.start_time is None:
-            return None
-        why = f": {crawl.error_message}" if crawl.error_message else ""
-        return TimelineEvent(
-            at=crawl.start_time.astimezone(UTC),
-            kind="crawl",
-            ref=f"{self._name}/{identifier(crawler.name)}",
-            text=clean(f"crawler {crawler.name} {crawl.status.lower()}{why}", 300),
-            health=_CRAWLS.get(crawl.status, "unknown"),
-        )
 
 
 def _info(job: str, triggers: list[Trigger], note: str) -> PipelineInfo:

@@ -1,8 +1,10 @@
 """Which jobs there are and what ran: Glue lists no runs over all jobs, so each job is a call, in its turn."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,6 +12,7 @@ from backends.aws.account import MAX_PAGES, Account
 from backends.aws.wire import told
 from backends.errors import BackendError
 from backends.pipelines.glue.wire import Job, JobRun, OneJob, OneRun, Run, RunsPage, Trigger, folded
+from backends.pipelines.groups import Group
 from backends.pipelines.turns import Turns
 from backends.text import clean
 
@@ -30,7 +33,8 @@ class Reading:
         self._account = account
         self._names = names
         self.turns: Turns[str] = Turns()
-        self._known: dict[str, list[Run]] = {}
+        self._known: dict[str, Group[Run]] = {}
+        self._reads = asyncio.Lock()
         self._jobs: tuple[float, list[str]] | None = None
         self._triggers: tuple[float, list[Trigger]] | None = None
 
@@ -69,21 +73,33 @@ class Reading:
             self._triggers = (time.monotonic(), told(found, list[Trigger], self._account.where))
         return self._triggers[1]
 
-    async def read(self) -> dict[str, list[Run]]:
-        """The runs of all jobs, newest first, of which those that are due are read now. Raises BackendError."""
-        names = await self.jobs()
-        there = set(names)
-        self._known = {name: runs for name, runs in self._known.items() if name in there}
-        await self.turns.refresh(names, self.fresh, self._known)
-        return self._known
+    async def read(self) -> dict[str, Group[Run]]:
+        """The runs of all jobs, of which those that are due are read now. Raises BackendError."""
+        async with self._reads:
+            names = await self.jobs()
+            there = set(names)
+            self._known = {name: group for name, group in self._known.items() if name in there}
+            await self.turns.refresh(names, self.fresh, self._known)
+            return self._known
 
-    async def fresh(self, job: str) -> list[Run]:
+    async def known(self) -> dict[str, Group[Run]]:
+        """The same as they were read last; now, where they never were. Raises BackendError."""
+        async with self._reads:
+            known = self._known
+        return known or await self.read()
+
+    async def fresh(self, job: str) -> Group[Run]:
         """The newest runs of one job now. Raises BackendError, `not_found`."""
-        answer = await self._account.read("glue", "get_job_runs", JobName=job, MaxResults=RUNS)
-        runs = folded(told(answer, RunsPage, self._account.where).job_runs)
-        self._known[job] = runs
-        self.turns.read(job, is_open=any(run.is_open for run in runs), is_empty=not runs)
-        return runs
+        before = self._known.get(job)
+
+        def made(answer: dict[str, Any]) -> Group[Run]:
+            group = Group(folded(told(answer, RunsPage, self._account.where).job_runs))
+            return before if before is not None and before.runs == group.runs else group
+
+        group = await self._account.read_as("glue", "get_job_runs", made, JobName=job, MaxResults=RUNS)
+        self._known[job] = group
+        self.turns.read(job, is_open=group.is_open, is_empty=not group.runs)
+        return group
 
     async def run_or_none(self, job: str, run_id: str) -> Run | None:
         """One run now, by Glue's id or by the one that it was started under. Raises BackendError."""
@@ -94,7 +110,7 @@ class Reading:
                 if error.kind == "not_found":
                     return None
                 raise
-            others = [run for run in await self.fresh(job) if run.last.root == first.root]
+            others = [run for run in (await self.fresh(job)).runs if run.last.root == first.root]
             return others[0] if others else Run((first,))
         token: dict[str, str] = {}
         attempts: list[JobRun] = []
@@ -124,9 +140,3 @@ class Reading:
     def touched(self, job: str) -> None:
         """Something of that job was started or ended from here."""
         self.turns.touched(job)
-
-
-def newest_first(known: Iterable[tuple[str, list[Run]]]) -> list[tuple[str, Run]]:
-    """All runs of all jobs."""
-    every = [(name, run) for name, runs in known for run in runs]
-    return sorted(every, key=lambda pair: (pair[1].began, pair[1].last.id), reverse=True)

@@ -92,6 +92,17 @@ class Run(Struct, frozen=True):
         return self.last.arguments.get(RUN_ID_ARGUMENT) or self.last.root
 
     @property
+    def state(self) -> RunState:
+        """That of its last attempt."""
+        return self.last.state
+
+    @property
+    def lasted_s(self) -> float | None:
+        """Its last attempt; None while it is open."""
+        began, ended = self.last.began, self.last.ended
+        return None if began is None or ended is None else max(0.0, (ended - began).total_seconds())
+
+    @property
     def asked(self) -> dict[str, str]:
         """The arguments that it was started with, without ours."""
         return {name: value for name, value in self.last.arguments.items() if name != RUN_ID_ARGUMENT}
@@ -108,12 +119,11 @@ class Run(Struct, frozen=True):
 
 
 def folded(attempts: Iterable[JobRun]) -> list[Run]:
-    """Runs, newest first."""
+    """Their runs."""
     groups: dict[str, list[JobRun]] = {}
     for attempt in attempts:
         groups.setdefault(attempt.root, []).append(attempt)
-    runs = [Run(tuple(sorted(group, key=lambda each: each.attempt))) for group in groups.values()]
-    return sorted(runs, key=lambda run: (run.began, run.last.id), reverse=True)
+    return [Run(tuple(sorted(group, key=lambda each: each.attempt))) for group in groups.values()]
 
 
 class RunsPage(Struct, frozen=True, rename="pascal"):

@@ -35,8 +35,13 @@ async def failing_state(account: Account, execution_arn: str) -> str:
     """`state: what it said`, read backwards from the end; empty where the last events do not say. Raises
     BackendError."""
     page = await _page(account, execution_arn, maxResults=LOOKED_BACK, reverseOrder=True)
-    raw = {int(event["id"]): event for event in page.events}
-    events = {number: told(event, Event, account.where) for number, event in raw.items()}
+    return failing_state_of(page.events, account.where)
+
+
+def failing_state_of(newest_first: Sequence[dict[str, Any]], where: str) -> str:
+    """The same of events that were read."""
+    raw = {int(event["id"]): event for event in newest_first}
+    events = {number: told(event, Event, where) for number, event in raw.items()}
     failures = [event for event in events.values() if event.is_failure]
     words = next((said for event in failures if (said := failure_words(raw[event.id]))), "")
     name = next((found for event in failures if (found := _state_of(event, events))), "")

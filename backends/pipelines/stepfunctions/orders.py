@@ -3,16 +3,17 @@ for."""
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 from backends.aws.account import Account
+from backends.aws.lost import is_lost, unless_done
 from backends.errors import BackendError
 from backends.pipelines.stepfunctions.reading import Reading
 from backends.pipelines.stepfunctions.wire import Execution, Machine
 from backends.text import clean
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
-_LOST = ("timeout", "unreachable", "malformed")
 
 
 class StepFunctionsOrders:
@@ -24,9 +25,7 @@ class StepFunctionsOrders:
 
     async def start(self, machine: Machine, name: str, params: dict[str, Any]) -> None:
         """Raises `config` for what is no name, `conflict` for one in use with another input."""
-        if machine.type != "STANDARD":
-            words = clean(f"{machine.name} is an Express machine: a start of it can not be looked for")
-            raise BackendError("config", words, fix="start it where it is started from")
+        _refuse_express(machine, "a start of it can not be looked for", "start it where it is started from")
         if not _NAME.fullmatch(name):
             words = clean(f"{name}: no name of an execution")
             raise BackendError("config", words, fix="letters, digits, _ . and -, at most 80")
@@ -34,13 +33,14 @@ class StepFunctionsOrders:
         try:
             await self._account.write("stepfunctions", "start_execution", **asked)
         except BackendError as error:
-            if "ExecutionAlreadyExists" not in error.message and not _is_lost(error):
+            if "ExecutionAlreadyExists" not in error.message and not is_lost(error):
                 raise
             await self._is_there(error, machine, name, params)
         self._reading.started(machine, name)
 
     async def ended(self, machine: Machine, name: str) -> Execution:
-        """Raises `not_found`, and `conflict` while it is open."""
+        """Raises `not_found`, `config` for an Express machine, and `conflict` while it is open."""
+        _refuse_express(machine, "its executions are not redriven", "start it anew where it is started from")
         execution = await self._reading.execution(machine, name)
         if execution.is_open:
             words = clean(f"run {name} of {machine.name} is {execution.status}")
@@ -48,7 +48,7 @@ class StepFunctionsOrders:
         return execution
 
     async def redrive(self, machine: Machine, name: str) -> None:
-        """Raises `not_found`, `conflict` while it is open and where it can not be redriven."""
+        """Raises as `ended`, and `conflict` where it can not be redriven."""
         execution = await self.ended(machine, name)
         if execution.state == "success":
             return
@@ -63,24 +63,26 @@ class StepFunctionsOrders:
         except BackendError as error:
             if "ExecutionNotRedrivable" in error.message:
                 raise BackendError("conflict", error.message, fix="trigger it anew") from None
-            if not _is_lost(error):
+            if not is_lost(error):
                 raise
             now = await self._reading.execution(machine, name)
             if now.redrive_count <= execution.redrive_count:
                 raise
 
     async def stop(self, machine: Machine, name: str) -> None:
-        """Raises `not_found`."""
+        """Raises `not_found`, and `config` for an Express machine."""
+        _refuse_express(machine, "its executions can not be stopped", "wait: they end within 5 minutes")
         execution = await self._reading.execution(machine, name)
         if not execution.is_open:
             return
         self._reading.touched(machine)
         said = {"error": "Stopped", "cause": "stopped with teal"}
-        try:
-            await self._account.write("stepfunctions", "stop_execution", executionArn=execution.execution_arn, **said)
-        except BackendError as error:
-            if not _is_lost(error) or (await self._reading.execution(machine, name)).is_open:
-                raise
+
+        async def is_stopped() -> bool:
+            return not (await self._reading.execution(machine, name)).is_open
+
+        arn = execution.execution_arn
+        await unless_done(self._account.write("stepfunctions", "stop_execution", executionArn=arn, **said), is_stopped)
 
     async def set_paused(self, machine: Machine, paused: bool) -> None:
         """Raises `config` for a machine that no rule of EventBridge starts."""
@@ -89,15 +91,15 @@ class StepFunctionsOrders:
             words = clean(f"no rule of EventBridge starts {machine.name}")
             raise BackendError("config", words, fix="pause what starts it, where that is")
         operation = "disable_rule" if paused else "enable_rule"
+
+        async def is_set(name: str) -> bool:
+            return any(
+                each.rests == paused for each in await self._reading.rules(machine, fresh=True) if each.name == name
+            )
+
         for rule in rules:
-            if rule.rests == paused:
-                continue
-            try:
-                await self._account.write("events", operation, Name=rule.name)
-            except BackendError as error:
-                now = {each.name: each.rests for each in await self._reading.rules(machine, fresh=True)}
-                if not _is_lost(error) or now.get(rule.name) != paused:
-                    raise
+            if rule.rests != paused:
+                await unless_done(self._account.write("events", operation, Name=rule.name), partial(is_set, rule.name))
         await self._reading.rules(machine, fresh=True)
 
     async def _is_there(self, error: BackendError, machine: Machine, name: str, params: dict[str, Any]) -> None:
@@ -114,5 +116,6 @@ class StepFunctionsOrders:
             raise BackendError("conflict", clean(f"run {name} of {machine.name} is there with another input"))
 
 
-def _is_lost(error: BackendError) -> bool:
-    return error.kind in _LOST and (error.status is None or error.status >= 500)
+def _refuse_express(machine: Machine, why: str, fix: str) -> None:
+    if machine.is_express:
+        raise BackendError("config", clean(f"{machine.name} is an Express machine: {why}"), fix=fix)

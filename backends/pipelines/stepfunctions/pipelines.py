@@ -7,9 +7,9 @@ state_machines = ["orders-*", "arn:aws:states:eu-central-1:123456789012:stateMac
 aws = { region = "eu-central-1" }
 ```
 An execution is started under the id that it has here as its name, which makes a start idempotent for 90 days. Its
-history is read without data. Express machines keep no executions: what they did is only in their log group, and their
-rows are missing here. A pause is of the EventBridge rules that start a machine; schedules of the Scheduler are not
-seen.
+history is read without data. Express machines keep no executions: their rows are what their log group has of the last
+24 hours, and with a level of logging below ALL only what failed. A pause is of the EventBridge rules that start a
+machine; schedules of the Scheduler are not seen.
 """
 
 from collections.abc import AsyncIterator
@@ -27,9 +27,9 @@ from backends.aws.witness import Look
 from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
-from backends.pipelines.baseline import Baseline
 from backends.pipelines.following import follow_by_reading
-from backends.pipelines.stepfunctions.history import failing_state, history_of, lines_of, tasks_of
+from backends.pipelines.groups import Group, aged, newest, shown
+from backends.pipelines.stepfunctions.history import failing_state, failing_state_of, lines_of, tasks_of
 from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
 from backends.pipelines.stepfunctions.reading import Reading
 from backends.pipelines.stepfunctions.wire import Execution, Machine
@@ -41,8 +41,6 @@ from backends.text import clean
 from backends.together import few_at_a_time, together
 
 FOLLOW_S = 2.0
-OLD_S = 60.0
-HISTORY_LENGTH = 12
 FAILURES = 5
 """Of so many newest failures the state is named."""
 
@@ -84,31 +82,25 @@ class StepFunctionsPipelines:
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
         """The newest `limit` executions, of the newest 100 of each machine; always what is open, and the last of each.
         What was started from here is there before a list of AWS has it."""
-        known = await self._reading.read()
-        every = [(machine, execution) for machine, executions in known.items() for execution in executions]
-        every.sort(key=lambda pair: (pair[1].began, pair[1].run_id), reverse=True)
-        wanted: list[tuple[Machine, Execution]] = []
-        last: set[str] = set()
-        for number, (machine, execution) in enumerate(every):
-            is_last = machine.state_machine_arn not in last
-            last.add(machine.state_machine_arn)
-            after = number < limit if since is None else execution.began >= since
-            if is_last or execution.is_open or after:
-                wanted.append((machine, execution))
-        failed = [execution for _, execution in wanted if execution.state == "failed"][:FAILURES]
-        await together(*(self._error(execution) for execution in failed))
-        return [
-            self._model(machine, execution, known[machine], self._reading.turns.age_s(machine))
-            for machine, execution in wanted
-        ]
+        known = dict(await self._reading.read())  # as it is now: some of it may be read anew meanwhile
+        wanted = newest(known, since=since, limit=limit)
+        failed = [each for each in wanted if each[1].state == "failed"][:FAILURES]
+        await together(*(self._error(machine, execution) for machine, execution in failed))
+        ages = {machine: self._reading.turns.age_s(machine) for machine in known}
+
+        def made(machine: Machine, execution: Execution) -> PipelineRun:
+            make = partial(self._model, machine, group=known[machine])
+            return aged(known[machine].shown(execution, make, self._said(execution)), ages[machine])
+
+        return await shown(wanted, made)
 
     async def run(self, pipeline: str, run_id: str) -> PipelineRun:
         """One execution now; queued where it was started a moment ago and AWS does not show it yet. Raises
         `not_found`."""
         machine = await self._reading.machine(as_sent(pipeline))
         execution = await self._reading.execution(machine, as_sent(run_id))
-        await self._error(execution)
-        return self._model(machine, execution, await self._reading.fresh(machine))
+        await self._error(machine, execution)
+        return self._model(machine, execution, group=await self._reading.fresh(machine))
 
     async def good_before(self, pipeline: str, run_id: str, limit: int = 5) -> list[PipelineRun]:
         """Of the newest executions of the machine those that succeeded and began before that one. Raises
@@ -117,9 +109,8 @@ class StepFunctionsPipelines:
         execution, group = await together(
             self._reading.execution(machine, as_sent(run_id)), self._reading.fresh(machine)
         )
-        good = [each for each in group if each.state == "success" and each.began < execution.began]
-        good.sort(key=lambda each: each.began, reverse=True)
-        return [self._model(machine, each, group) for each in good[:limit]]
+        good = [each for each in group.runs if each.state == "success" and each.began < execution.began]
+        return [self._model(machine, each, group=group) for each in good[:limit]]
 
     async def inputs(self, pipeline: str, run_id: str) -> RunInputs:
         """Nothing: its input is data, which is not read, and its version is not kept here. Raises `not_found`."""
@@ -130,17 +121,17 @@ class StepFunctionsPipelines:
         """The states that were entered, in their order; `depends_on` by the machine's definition as it is now."""
         machine = await self._reading.machine(as_sent(pipeline))
         execution = await self._reading.execution(machine, as_sent(run_id))
-        events, before = await together(
-            history_of(self._account, execution.execution_arn), self._reading.before(machine)
+        events, definition = await together(
+            self._reading.history(machine, execution), self._reading.definition(machine)
         )
-        error = await self._error(execution)
-        return tasks_of(events, before, execution.state, execution.ended, error, self._account.where)
+        error = await self._error(machine, execution)
+        return tasks_of(events, definition.before(), execution.state, execution.ended, error, self._account.where)
 
     async def task_log(self, pipeline: str, run_id: str, task: str | None = None) -> list[LogEntry]:
         """The events of its history, a line each, without data; what tasks write themselves is where they run."""
         machine = await self._reading.machine(as_sent(pipeline))
         execution = await self._reading.execution(machine, as_sent(run_id))
-        events = await history_of(self._account, execution.execution_arn)
+        events = await self._reading.history(machine, execution)
         found = lines_of(events, identifier(machine.name), self._account.where, task)
         if task is not None and not found:
             raise BackendError("not_found", clean(f"run {run_id} of {pipeline} has not entered a state {task}"))
@@ -157,14 +148,15 @@ class StepFunctionsPipelines:
 
     async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
         """Redrives, of the executions that were read; who started and stopped what, only CloudTrail knows."""
+        known = await self._reading.read_once()
         found = [
             TimelineEvent(
                 at=execution.redrive_date.astimezone(UTC), kind="redrive",
                 ref=f"{self._name}/{identifier(machine.name)}/{identifier(execution.run_id)}",
                 text=clean(f"{machine.name} {execution.run_id} redriven ({execution.redrive_count})", 300),
             )
-            for machine, executions in self._reading.known.items()
-            for execution in executions
+            for machine, group in known.items()
+            for execution in group.runs
             if execution.redrive_date is not None
         ]  # fmt: skip
         return sorted((event for event in found if since <= event.at <= until), key=lambda event: (event.at, event.ref))
@@ -217,7 +209,12 @@ class StepFunctionsPipelines:
     def looks(self) -> list[Look]:
         """What is asked for the states of an execution and for what starts a machine: of the first of each."""
         arns = [machine.state_machine_arn for machine in self._reading.known_machines()]
-        executions = [each.execution_arn for known in self._reading.known.values() for each in known]
+        executions = [
+            each.execution_arn
+            for machine, group in self._reading.known.items()
+            if not machine.is_express
+            for each in group.runs
+        ]
         return [
             *(Look("stepfunctions", "describe_state_machine", {"stateMachineArn": arn}) for arn in arns[:1]),
             *(Look("events", "list_rule_names_by_target", {"TargetArn": arn, "Limit": 1}) for arn in arns[:1]),
@@ -234,7 +231,7 @@ class StepFunctionsPipelines:
     # ---- inside
 
     async def _info(self, machine: Machine) -> PipelineInfo:
-        note = "" if machine.type == "STANDARD" else "Express: its executions are only in its log group"
+        note = await self._express_note(machine) if machine.is_express else ""
         try:
             rules = await self._reading.rules(machine)
         except BackendError as error:
@@ -248,7 +245,19 @@ class StepFunctionsPipelines:
             note=note,
         )
 
-    async def _error(self, execution: Execution) -> str:
+    async def _express_note(self, machine: Machine) -> str:
+        """What of its executions can be seen."""
+        definition = await self._reading.definition(machine)
+        unread = self._reading.express.unread.get(machine.state_machine_arn)
+        if unread:
+            return f"Express: its executions are not known: {unread}"
+        if not definition.log_group:
+            return "Express: it logs nothing, so none of its executions is seen: let it log to CloudWatch"
+        level = definition.logging_configuration.level
+        what = "what its log group has" if definition.logs_all else f"only those that failed are logged (level {level})"
+        return clean(f"Express: {what}, of the last 24 h", 200)
+
+    async def _error(self, machine: Machine, execution: Execution) -> str:
         """The state that failed and why, asked once for each end."""
         if execution.state != "failed":
             return ""
@@ -256,19 +265,24 @@ class StepFunctionsPipelines:
         if key not in self._errors:
             if len(self._errors) > 5_000:
                 self._errors.clear()
-            said = await failing_state(self._account, execution.execution_arn)
+            if machine.is_express:
+                events = await self._reading.history(machine, execution)
+                said = failing_state_of(events[::-1], self._account.where)
+            else:
+                said = await failing_state(self._account, execution.execution_arn)
             self._errors[key] = said or clean(f"{execution.status} {execution.error} {execution.cause}".strip(), 300)
         return self._errors[key]
 
-    def _model(self, machine: Machine, execution: Execution, group: list[Execution], age_s: float = 0.0) -> PipelineRun:
-        name, now = identifier(machine.name), datetime.now(UTC)
-        good = [_lasted(each, now) for each in group if each.state == "success" and each.run_id != execution.run_id]
-        usual, duration = Baseline.of(good), _lasted(execution, now)
+    def _said(self, execution: Execution) -> str:
+        return self._errors.get((execution.execution_arn, execution.redrive_count), "")
+
+    def _model(self, machine: Machine, execution: Execution, *, group: Group[Execution]) -> PipelineRun:
+        name = identifier(machine.name)
+        usual, duration = group.usual(execution), _lasted(execution)
         notes = [f"redriven {execution.redrive_count} times"] if execution.redrive_count > 1 else []
         notes += ["redriven once"] if execution.redrive_count == 1 else []
         notes += ["AWS shows no execution of it yet"] if execution.status == "STARTED" else []
-        notes += [f"as of {Duration(round(age_s))} ago"] if age_s > OLD_S else []
-        error = self._errors.get((execution.execution_arn, execution.redrive_count))
+        notes += [] if execution.begin_is_known else ["its begin is not known"]
         found = PipelineRun(
             ref=f"{self._name}/{name}/{identifier(execution.run_id)}",
             backend=self._name,
@@ -276,22 +290,22 @@ class StepFunctionsPipelines:
             run_id=identifier(execution.run_id),
             state="queued" if execution.status == "STARTED" else execution.state,
             raw_state=clean(execution.status, 40),
-            started_at=execution.began,
+            started_at=execution.began if execution.begin_is_known else None,
             ended_at=execution.ended,
             duration_s=duration,
             usual_s=usual.usual_s,
             late=usual.is_late(duration),
-            history=tuple(each.state for each in reversed(group[:HISTORY_LENGTH])),
+            history=group.history,
             url=_page(execution),
             note="; ".join(notes),
         )
         if execution.state != "failed":
             return found
-        return replace(found, error=error if error is not None else clean(execution.status, 40))
+        return replace(found, error=self._said(execution) or clean(execution.status, 40))
 
 
-def _lasted(execution: Execution, now: datetime) -> float:
-    return max(0.0, ((execution.ended or now) - execution.began).total_seconds())
+def _lasted(execution: Execution) -> float | None:
+    return max(0.0, (datetime.now(UTC) - execution.began).total_seconds()) if execution.is_open else execution.lasted_s
 
 
 def _page(execution: Execution) -> str | None:
@@ -299,4 +313,9 @@ def _page(execution: Execution) -> str | None:
     if len(parts) < 7:
         return None
     where = f"https://{parts[3]}.console.aws.amazon.com/states/home?region={parts[3]}"
-    return clean(f"{where}#/v2/executions/details/{quote(execution.execution_arn, safe=':')}", 500)
+    arn = quote(execution.execution_arn, safe=":")
+    if execution.is_express:
+        return clean(
+            f"{where}#/express-executions/details/{arn}?startDate={execution.began.timestamp() * 1000:.0f}", 500
+        )
+    return clean(f"{where}#/v2/executions/details/{arn}", 500)

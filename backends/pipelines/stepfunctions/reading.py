@@ -1,15 +1,20 @@
 """Which state machines there are and what they ran: each is a call, in its turn. Lists of AWS are behind: what was
 started from here is added until they have it."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from msgspec import Struct
 
 from backends.aws.account import MAX_PAGES, Account
 from backends.aws.wire import told
 from backends.errors import BackendError
+from backends.pipelines.groups import Group
+from backends.pipelines.stepfunctions.express import ExpressLogs
+from backends.pipelines.stepfunctions.history import history_of
 from backends.pipelines.stepfunctions.wire import Definition, Execution, ExecutionsPage, Machine, MachinesPage
 from backends.pipelines.turns import Turns
 from backends.text import clean
@@ -41,10 +46,12 @@ class Reading:
         self._account = account
         self._wanted = wanted
         self.turns: Turns[Machine] = Turns()
-        self.known: dict[Machine, list[Execution]] = {}
+        self.known: dict[Machine, Group[Execution]] = {}
+        self.express = ExpressLogs(account)
+        self._reads = asyncio.Lock()
         self._machines: tuple[float, list[Machine]] | None = None
         self._rules: dict[str, tuple[float, list[Rule]]] = {}
-        self._definitions: dict[str, tuple[float, dict[str, tuple[str, ...]]]] = {}
+        self._definitions: dict[str, tuple[float, Definition]] = {}
         self._started: dict[str, tuple[float, Execution]] = {}
 
     def known_machines(self) -> list[Machine]:
@@ -74,13 +81,13 @@ class Reading:
             raise BackendError("not_found", words, fix="`teal run list`")
         return found
 
-    async def before(self, machine: Machine) -> dict[str, tuple[str, ...]]:
-        """The states that lead to each of its states. Raises BackendError."""
+    async def definition(self, machine: Machine) -> Definition:
+        """What it is made of, and where it logs. Raises BackendError."""
         arn = machine.state_machine_arn
         kept = self._definitions.get(arn)
         if kept is None or time.monotonic() - kept[0] > DEFINITION_EVERY_S:
             answer = await self._account.read("stepfunctions", "describe_state_machine", stateMachineArn=arn)
-            kept = (time.monotonic(), told(answer, Definition, self._account.where).before())
+            kept = (time.monotonic(), told(answer, Definition, self._account.where))
             self._definitions[arn] = kept
         return kept[1]
 
@@ -96,34 +103,50 @@ class Reading:
             self._rules[arn] = kept
         return kept[1]
 
-    async def read(self) -> dict[Machine, list[Execution]]:
-        """The executions of all machines, newest first, of which those that are due are read now. Raises
-        BackendError."""
-        machines = [machine for machine in await self.machines() if _is_listed(machine)]
-        there = set(machines)
-        self.known = {machine: of for machine, of in self.known.items() if machine in there}
-        await self.turns.refresh(machines, self.fresh, self.known)
-        return self.known
+    async def read(self) -> dict[Machine, Group[Execution]]:
+        """The executions of all machines, of which those that are due are read now. Raises BackendError."""
+        async with self._reads:
+            machines = await self.machines()
+            there = set(machines)
+            self.known = {machine: of for machine, of in self.known.items() if machine in there}
+            await self.turns.refresh(machines, self.fresh, self.known)
+            return self.known
 
-    async def fresh(self, machine: Machine) -> list[Execution]:
+    async def read_once(self) -> dict[Machine, Group[Execution]]:
+        """The same as they were read last; now, where they never were. Raises BackendError."""
+        async with self._reads:
+            known = self.known
+        return known or await self.read()
+
+    async def fresh(self, machine: Machine) -> Group[Execution]:
         """The newest executions of one machine now, and those that were started from here. Raises BackendError."""
-        arn = machine.state_machine_arn
-        answer = await self._account.read(
-            "stepfunctions", "list_executions", stateMachineArn=arn, maxResults=EXECUTIONS
-        )
-        found = list(told(answer, ExecutionsPage, self._account.where).executions)
-        there = {execution.execution_arn for execution in found}
+        if machine.is_express:
+            group = Group(await self.express.executions(machine, await self.definition(machine)))
+        else:
+            group = await self._listed(machine)
+        self.known[machine] = group
+        self.turns.read(machine, is_open=group.is_open, is_empty=not group.runs)
+        return group
+
+    async def _listed(self, machine: Machine) -> Group[Execution]:
+        def made(answer: dict[str, Any]) -> Group[Execution]:
+            return Group(told(answer, ExecutionsPage, self._account.where).executions)
+
+        asked = {"stateMachineArn": machine.state_machine_arn, "maxResults": EXECUTIONS}
+        group = await self._account.read_as("stepfunctions", "list_executions", made, **asked)
+        there = {execution.execution_arn for execution in group.runs}
         missing = [each for each in self._ours(machine.execution_arn("")) if each.execution_arn not in there]
-        found += await together(*(self.execution(machine, each.run_id) for each in missing)) if missing else []
-        found.sort(key=lambda execution: (execution.began, execution.run_id), reverse=True)
-        self.known[machine] = found
-        self.turns.read(machine, is_open=any(each.is_open for each in found), is_empty=not found)
-        return found
+        if missing:
+            group = Group([*group.runs, *await together(*(self.execution(machine, each.run_id) for each in missing))])
+        before = self.known.get(machine)
+        return before if before is not None and before.runs == group.runs else group
 
     async def execution(self, machine: Machine, name: str, *, data: bool = False) -> Execution:
         """One now; `data`: with its input. One that was started from here a moment ago is there, whatever AWS says.
         Raises `not_found`."""
         arn = machine.execution_arn(name)
+        if machine.is_express:
+            return await self._logged(machine, name)
         try:
             answer = await self._account.read(
                 "stepfunctions", "describe_execution", executionArn=arn,
@@ -134,10 +157,21 @@ class Reading:
             if error.kind == "not_found" and started:
                 return started[0]
             if error.kind in ("not_found", "config") or "InvalidArn" in error.message:  # what can be no name is none
-                words = f"no run {clean(name, 200)} of {clean(machine.name, 200)}"
-                raise BackendError("not_found", words, fix="`teal run list`; executions are kept for 90 days") from None
+                raise _no_run(machine, name, "executions are kept for 90 days") from None
             raise
         return told(answer, Execution, self._account.where)
+
+    async def _logged(self, machine: Machine, name: str) -> Execution:
+        found = await self.express.execution(machine, name, await self.definition(machine))
+        if found is None:
+            raise _no_run(machine, name, "of an Express machine, its log group of the last 24 h is looked at")
+        return found
+
+    async def history(self, machine: Machine, execution: Execution) -> list[dict[str, Any]]:
+        """All its events, oldest first, without data. Raises BackendError."""
+        if machine.is_express:
+            return await self.express.history(execution, await self.definition(machine))
+        return await history_of(self._account, execution.execution_arn)
 
     def started(self, machine: Machine, name: str) -> None:
         """An execution was started from here."""
@@ -162,5 +196,6 @@ class Reading:
         )
 
 
-def _is_listed(machine: Machine) -> bool:
-    return machine.type == "STANDARD"
+def _no_run(machine: Machine, name: str, kept: str) -> BackendError:
+    words = f"no run {clean(name, 200)} of {clean(machine.name, 200)}"
+    return BackendError("not_found", words, fix=f"`teal run list`; {kept}")

@@ -28,9 +28,15 @@ class Machine(Struct, frozen=True, rename="camel"):
     name: str
     type: str = "STANDARD"
 
+    @property
+    def is_express(self) -> bool:
+        """Whether only its log group has its executions."""
+        return self.type == "EXPRESS"
+
     def execution_arn(self, name: str) -> str:
-        """Of the execution of that name."""
-        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+        """Of the execution of that name; of an Express one that is `name:id`."""
+        kind = "express" if self.is_express else "execution"
+        return f"{self.state_machine_arn.replace(':stateMachine:', f':{kind}:', 1)}:{name}"
 
 
 class MachinesPage(Struct, frozen=True, rename="camel"):
@@ -40,10 +46,36 @@ class MachinesPage(Struct, frozen=True, rename="camel"):
     next_token: str = ""
 
 
+class _LogGroup(Struct, frozen=True, rename="camel"):
+    log_group_arn: str = ""
+
+
+class _Destination(Struct, frozen=True, rename="camel"):
+    cloud_watch_logs_log_group: _LogGroup = _LogGroup()
+
+
+class _Logging(Struct, frozen=True, rename="camel"):
+    level: str = "OFF"
+    destinations: tuple[_Destination, ...] = ()
+
+
 class Definition(Struct, frozen=True, rename="camel"):
     """The answer of `DescribeStateMachine`."""
 
     definition: str
+    logging_configuration: _Logging = _Logging()
+
+    @property
+    def log_group(self) -> str:
+        """Its ARN; empty where nothing is logged."""
+        logging = self.logging_configuration
+        arns = (each.cloud_watch_logs_log_group.log_group_arn for each in logging.destinations)
+        return "" if logging.level == "OFF" else next(filter(None, arns), "")
+
+    @property
+    def logs_all(self) -> bool:
+        """Whether it is more than what failed."""
+        return self.logging_configuration.level == "ALL"
 
     def before(self) -> dict[str, tuple[str, ...]]:
         """The states that lead to each state, also those inside of branches and maps."""
@@ -74,11 +106,17 @@ class Execution(Struct, frozen=True, rename="camel"):
     input: str | None = None
     error: str = ""
     cause: str = ""
+    begin_is_known: bool = True
 
     @property
     def run_id(self) -> str:
-        """Its name."""
-        return self.name or self.execution_arn.rpartition(":")[2]
+        """Its name; of an Express one with the id behind it."""
+        return self.name or ":".join(self.execution_arn.split(":")[7:])
+
+    @property
+    def is_express(self) -> bool:
+        """Whether only a log group has it."""
+        return self.execution_arn.split(":")[5:6] == ["express"]
 
     @property
     def state(self) -> RunState:
@@ -99,6 +137,12 @@ class Execution(Struct, frozen=True, rename="camel"):
     def is_open(self) -> bool:
         """Whether it goes on; so may one in a state that is not known."""
         return self.ended is None
+
+    @property
+    def lasted_s(self) -> float | None:
+        """From its begin to its end; None while it is open, and where its begin is not known."""
+        ended = self.ended
+        return None if ended is None or not self.begin_is_known else max(0.0, (ended - self.began).total_seconds())
 
     def has_input(self, wanted: Mapping[str, Any]) -> bool:
         """Whether it was started with that input."""
