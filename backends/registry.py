@@ -83,6 +83,9 @@ ADAPTERS: dict[str, str] = {
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 
+REMEMBERING = frozenset({"alerts.cloudwatch"})
+"""Those of them that are `RememberingAlerts`, known before any of them is imported: the first paint waits for that."""
+
 
 def no_pipelines(name: str) -> Pipelines:
     """Stands where no context is: Raises BackendError(not_found)."""
@@ -178,6 +181,16 @@ def adapter_class(port: str, kind: str) -> Any:
     """The class for (port, kind). Raises BackendError(config) for a type that is unknown, that several packages offer,
     or whose class can not be used."""
     return _offer(port, kind).adapter()
+
+
+def remembers(port: str, kind: str) -> bool:
+    """Whether the adapter of (port, kind) tells of what was (`events`); that of somebody else is imported for it."""
+    if (key := f"{port}.{kind}") in ADAPTERS:
+        return key in REMEMBERING
+    try:
+        return hasattr(adapter_class(port, kind), "events")
+    except BackendError:
+        return False
 
 
 def _offer(port: str, kind: str) -> Offer:

@@ -4,7 +4,7 @@ Times are aware UTC; durations are seconds; every string that came from outside 
 A `ref` is unique over all backends of a context and is what every command and key is bound to. One module a port.
 """
 
-from backends.models.alerts import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState
+from backends.models.alerts import Acknowledgement, Alert, AlertState, Matcher, Silence, SilenceState, alert_subject
 from backends.models.checks import CheckResult, PerfDatum
 from backends.models.controllers import (
     CONTROLLER_SIDES,
@@ -69,6 +69,7 @@ __all__ = [
     "TrendPoint",
     "Truth",
     "TruthLayer",
+    "alert_subject",
     "run_states",
     "severity_rank",
     "worst",

@@ -1,5 +1,6 @@
 """Alerts, and what keeps them quiet."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ from backends.models.health import Health
 
 AlertState = Literal["firing", "pending", "silenced", "inhibited", "acknowledged", "unknown"]
 SilenceState = Literal["active", "pending", "expired", "unknown"]
+_THING = ("dataset", "pipeline", "dag_id", "service")
 
 
 class Acknowledgement(Struct, frozen=True, kw_only=True):
@@ -54,6 +56,12 @@ class Alert(Struct, frozen=True, kw_only=True):
         if self.state != "firing" or self.severity == "none":
             return "ok"
         return "critical" if self.severity in ("critical", "page", "error", "emergency") else "warning"
+
+
+def alert_subject(name: str, labels: Mapping[str, str]) -> str:
+    """An alert as the timeline calls it: with the dataset, pipeline or service that it is about."""
+    about = next((labels[label] for label in _THING if label in labels), "")
+    return f"{name} {about}".rstrip()
 
 
 class Matcher(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from backends.models import Alert, Finding, Matcher, Silence
+from backends.models import Alert, Finding, Matcher, Silence, TimelineEvent
 from backends.ports.closable import Closable
 
 
@@ -14,6 +14,15 @@ class Alerts(Closable, Protocol):
 
     async def alerts(self) -> list[Alert]:
         """All alerts that are not resolved."""
+
+
+class RememberingAlerts(Alerts, Protocol):
+    """A system of alerts that remembers what was. An adapter may leave that out."""
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """What happened to alerts from `since` up to `until`, oldest first: each time that one fired where it began
+        (`kind` is `alert`, with `subject` and, where it is over, `until`), changes of what alerts, notices that failed.
+        """
 
 
 class SilenceResult(Struct, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import Alert, Silence
+from backends.models import Alert, Silence, alert_subject
 from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
 from console.ports.store import Snapshot
-from panels.kinds.alerts import called, fold
+from panels.kinds.alerts import fold
 
 if TYPE_CHECKING:
     from backends.ports import Alerts, Silencer
@@ -55,7 +55,7 @@ def _problems(alerts: Sequence[Alert]) -> list[Problem]:
             words = f"{alert.name}{f' ×{len(group.alerts)}' if several else ''} {fires.state}"
             found.append(
                 Problem(
-                    kind="alert", ref=alert.ref, state=state, subject=called(alert.name, alert.labels),
+                    kind="alert", ref=alert.ref, state=state, subject=alert_subject(alert.name, alert.labels),
                     text=words + (f": {alert.summary}" if alert.summary else ""),
                     since=alert.hidden_since if state in _QUIET else alert.since,
                 )

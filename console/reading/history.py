@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from actions.journal.episodes import UNWATCHED
 from actions.telling import cause, doing, is_noop, outcome, standing, title, unattended, way
-from backends.models import Health, TimelineEvent
+from backends.models import Health, TimelineEvent, alert_subject
 from backends.ports import Metrics, Point, Series
 from backends.text import clean, clean_labels
-from panels.kinds.alerts import called
 from panels.words import ago, took
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def _spells(
                         text=text,
                         health=health,
                         until=ended + fine,
-                        subject=called(name, labels),
+                        subject=alert_subject(name, labels),
                     )
                 )
     return found

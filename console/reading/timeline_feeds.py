@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from backends.models import Item
+from backends.registry import remembers
+from console.ports.alerts import ALERTS
 from console.ports.entry import Entry
 from console.ports.metrics import METRICS
 from console.ports.pipelines import PIPELINES
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from actions.journal.audit import AuditRecord
     from actions.journal.episodes import Book
     from actions.models import Action, Watch
+    from backends.ports import RememberingAlerts
 
 ACTION_LIMIT = 200
 INTERVAL_S = 30.0
@@ -52,16 +55,22 @@ class TimelineSources:
         self._entries, self._adapters, self._reader, self._episodes = entries, adapters, journal, episodes
 
     def sources(self, window: Window) -> list[Source]:
-        """One for the journal, one for what was wrong, one for each backend of pipelines and of metrics."""
+        """One for the journal, one for what was wrong, one for each backend of pipelines and of metrics, and of alerts
+        where it remembers them."""
         found = [
             Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window)),
             Source(EPISODES, "journal", partial(self._wrong, window)),
         ]
-        asked: tuple[tuple[str, _Fetch], ...] = (("pipelines", self._events), ("metrics", self._firings))
+        asked: tuple[tuple[str, _Fetch], ...] = (
+            ("pipelines", self._events),
+            ("metrics", self._firings),
+            ("alerts", self._alarms),
+        )
         for port, fetch in asked:
             found += [
                 Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name, window))
                 for entry in self._entries[port]
+                if port != "alerts" or remembers(port, entry.type)
             ]
         return found
 
@@ -86,6 +95,9 @@ class TimelineSources:
 
     async def _events(self, name: str, window: Window) -> tuple[Item, ...]:
         return tuple(await self._adapters.of(PIPELINES, name).events(*window()))
+
+    async def _alarms(self, name: str, window: Window) -> tuple[Item, ...]:
+        return tuple(await cast("RememberingAlerts", self._adapters.of(ALERTS, name)).events(*window()))
 
     async def _firings(self, name: str, window: Window) -> tuple[Item, ...]:
         from console.reading.history import of_metrics

@@ -1,6 +1,6 @@
 """Alerts as rows: those of one name, group and state are one row, or each its own; who asks for nobody is counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -11,7 +11,6 @@ from panels.words import ago
 
 _QUIET = ("silenced", "inhibited")
 _SUBJECT = ("dataset", "pipeline", "service", "instance", "job")
-_THING = ("dataset", "pipeline", "dag_id", "service")
 _COUNTED = ("critical", "unknown", "warning", "pending", "acked", "silenced", "inhibited")
 
 
@@ -72,12 +71,6 @@ def subject(group: AlertGroup) -> str:
         if named:
             return ", ".join(named)
     return ""
-
-
-def called(name: str, labels: Mapping[str, str]) -> str:
-    """An alert as the timeline calls it: with the dataset, pipeline or service that it is about."""
-    about = next((labels[label] for label in _THING if label in labels), "")
-    return f"{name} {about}".rstrip()
 
 
 def _tone(group: AlertGroup) -> Tone:

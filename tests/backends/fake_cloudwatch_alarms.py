@@ -1,5 +1,6 @@
 """Alarms of CloudWatch, their history and their mute rules, which moto lacks. `answer_by` puts them before moto."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,22 @@ class FakeAlarms:
             "StateTransitionedTimestamp": now(), "AlarmRule": rule, "AlarmActions": [TOPIC], **more,
         }  # fmt: skip
 
+    def turned(self, name: str, state: str, at: datetime, why: str = "", before: str = "OK") -> None:
+        """It came into `state` at that time, as its history has it."""
+        said = {
+            "version": "1.0",
+            "oldState": {"stateValue": before},
+            "newState": {"stateValue": state, "stateReason": why},
+        }
+        self.tell(name, "StateUpdate", at, f"Alarm updated from {before} to {state}", json.dumps(said))
+
+    def tell(self, name: str, kind: str, at: datetime, summary: str, data: str = "{}") -> None:
+        """One item of its history."""
+        self.history.setdefault(name, []).append({
+            "AlarmName": name, "AlarmType": "MetricAlarm", "Timestamp": at, "HistoryItemType": kind,
+            "HistorySummary": summary, "HistoryData": data,
+        })  # fmt: skip
+
     # ---- the API
 
     def describe_alarms(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -83,11 +100,16 @@ class FakeAlarms:
     def describe_alarm_history(self, asked: dict[str, Any]) -> dict[str, Any]:
         items = [
             item
-            for item in self.history.get(asked["AlarmName"], [])
+            for name, items in self.history.items()
+            if name == asked.get("AlarmName", name)
+            for item in items
             if item["HistoryItemType"] == asked.get("HistoryItemType", item["HistoryItemType"])
+            and _at(asked.get("StartDate", 0)) <= item["Timestamp"] <= _at(asked.get("EndDate", 2**33))
         ]
         items.sort(key=lambda item: item["Timestamp"], reverse=asked.get("ScanBy") != "TimestampAscending")
-        return {"AlarmHistoryItems": items[: asked.get("MaxRecords", 100)]}
+        begin, size = int(asked.get("NextToken", 0)), min(self.page, asked.get("MaxRecords", 100))
+        more = {"NextToken": str(begin + size)} if begin + size < len(items) and "AlarmName" not in asked else {}
+        return {"AlarmHistoryItems": items[begin : begin + size], **more}
 
     def put_rule(self, asked: dict[str, Any]) -> dict[str, Any]:
         schedule = asked["Rule"]["Schedule"]

@@ -140,6 +140,51 @@ async def test_since_is_asked_of_the_history_once(aws: FakeAws, alarms: FakeAlar
     assert len(aws.called("cloudwatch.DescribeAlarmHistory")) == 1
 
 
+async def test_history_is_events_of_the_timeline(
+    aws: FakeAws, alarms: FakeAlarms, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms.page = 3
+    adapter = connect("alerts", "cloudwatch", prefix="prod-", labels_from_name="prod-(?P<dataset>[a-z]+)-.*")
+    until = datetime.now(UTC).replace(microsecond=0)
+    since, minute = until - timedelta(hours=1), timedelta(minutes=1)
+    alarms.put("prod-orders-red", "ALARM", {"dataset": "orders"})
+    alarms.turned("prod-orders-red", "ALARM", since + minute, "0.71 was less than 0.8")
+    alarms.turned("prod-orders-red", "INSUFFICIENT_DATA", since + 3 * minute, before="ALARM")
+    alarms.turned("prod-orders-red", "OK", since + 4 * minute, before="INSUFFICIENT_DATA")
+    alarms.turned("prod-orders-red", "ALARM", since + 9 * minute, "0.5 was less than 0.8")
+    alarms.turned("prod-gone-red", "ALARM", since + 5 * minute)
+    alarms.turned("prod-orders-red", "ALARM", since - minute, "before the window")
+    alarms.turned("test-orders-red", "ALARM", since + minute, "not looked at")
+    failed = "Failed to execute action arn:aws:sns:eu-central-1:123456789012:oncall"
+    data = '{"actionState": "Failed", "error": "no such topic"}'
+    alarms.tell("prod-orders-red", "Action", since + 10 * minute, failed, data)
+    alarms.tell("prod-orders-red", "Action", since + 2 * minute, "Successfully executed action arn")
+    alarms.tell("prod-gone-red", "ConfigurationUpdate", since + 8 * minute, "deleted", '{"type": "Delete"}')
+    events = await adapter.events(since, until)
+    assert [(event.kind, event.health, event.text) for event in events] == [
+        ("alert", "critical", "prod-orders-red orders fired for 2m: 0.71 was less than 0.8"),
+        ("alert", "unknown", "prod-orders-red orders did not know for 1m"),
+        ("alert", "critical", "prod-gone-red gone fired for 3m"),
+        ("alarm-changed", "ok", "alarm prod-gone-red was deleted"),
+        ("alert", "critical", "prod-orders-red orders fired: 0.5 was less than 0.8"),
+        ("action-failed", "warning", f"alarm prod-orders-red: {failed}: no such topic"),
+    ]
+    now = {alert.labels["alarm"]: alert.ref for alert in await adapter.alerts()}
+    first, last = events[0], events[-2]
+    assert (first.ref, first.subject, first.until) == (
+        now["prod-orders-red"],
+        "prod-orders-red orders",
+        since + 3 * minute,
+    )
+    assert (last.ref, last.going_on, last.until) == (now["prod-orders-red"], True, None)
+    asked = len(aws.called("cloudwatch.DescribeAlarmHistory"))
+    assert asked == 3, "one question for all alarms, page by page"
+    monkeypatch.setattr("backends.alerts.cloudwatch.history.PAGES", 1)
+    cut, *kept = await adapter.events(since, until)
+    assert (cut.kind, cut.at, cut.until) == ("unwatched", since, kept[0].at)
+    assert "nothing before is read" in cut.text
+
+
 async def test_prefix_names_and_pages(aws: FakeAws, alarms: FakeAlarms, connect: Connect) -> None:
     alarms.page = 3
     for number in range(10):
@@ -326,6 +371,19 @@ async def test_html_is_no_answer(aws: FakeAws, alarms: FakeAlarms, adapter: Clou
     with pytest.raises(BackendError) as caught:
         await adapter.alerts()
     assert caught.value.kind == "malformed"
+
+
+async def test_the_same_alarms_as_a_script(aws: FakeAws, alarms: FakeAlarms, adapter: CloudWatchAlarms) -> None:
+    alarms.page = 7
+    for number in range(40):
+        alarms.put(f"alarm {number}", ("ALARM", "OK", "INSUFFICIENT_DATA")[number % 3])
+    alarms.put_composite("all", 'ALARM("alarm 0")')
+    client, script = aws.client("cloudwatch"), []
+    for page in client.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"]):
+        told = page["MetricAlarms"] + page["CompositeAlarms"]
+        script += [(each["AlarmName"], each["StateValue"]) for each in told if each["StateValue"] != "OK"]
+    found = await adapter.alerts()
+    assert sorted((alert.labels["alarm"], alert.raw_state) for alert in found) == sorted(script)
 
 
 async def test_throttled_every_second_time_is_still_read(

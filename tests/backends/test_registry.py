@@ -14,7 +14,7 @@ from backends import registry
 from backends.errors import BackendError
 from backends.http import Http
 from backends.ports.controllers import is_controller_class
-from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adapter_types, build
+from backends.registry import ADAPTERS, API, AdapterContext, adapter_class, adapter_types, build, remembers
 from console.cli.commands import teal
 from console.cli.ending import run_command
 from console.config.schema import config_schema
@@ -141,6 +141,14 @@ def test_naming_an_adapter_imports_no_sdk(key: str) -> None:
         cwd=Path(registry.__file__).parents[1], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_which_systems_of_alerts_remember_is_known_without_their_modules() -> None:
+    kinds = adapter_types("alerts")
+    assert [kind for kind in kinds if remembers("alerts", kind)] == [
+        kind for kind in kinds if hasattr(adapter_class("alerts", kind), "events")
+    ]
+    assert not remembers("alerts", "nobody's")
 
 
 def test_an_unknown_type_is_answered_with_those_that_there_are() -> None:

@@ -26,6 +26,7 @@ from msgspec import Struct
 
 from backends.alerts.alertmanager.merge import made_up
 from backends.alerts.cloudwatch.effects import effects_of
+from backends.alerts.cloudwatch.history import events_of, history_between
 from backends.alerts.cloudwatch.matching import takes_all
 from backends.alerts.cloudwatch.mute_rules import MuteRule
 from backends.alerts.cloudwatch.mutes import Mutes
@@ -36,7 +37,7 @@ from backends.aws.account import MAX_PAGES, account_of
 from backends.aws.wire import told
 from backends.aws.witness import Look
 from backends.errors import BackendError
-from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence
+from backends.models import Acknowledgement, Alert, AlertState, Matcher, Silence, TimelineEvent
 from backends.ports import SilenceEffects, SilenceResult
 from backends.registry import AdapterContext
 from backends.settings import Duration
@@ -100,7 +101,7 @@ class CloudWatchAlarms:
         self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout)
         self._mutes = Mutes(self._account)
         self._since: dict[tuple[str, datetime | None], datetime | None] = {}
-        self._watched: tuple[float, list[Alert]] | None = None
+        self._watched: tuple[float, list[Alarm]] | None = None
         self._labels: dict[str, dict[str, str]] = {}
 
     async def alerts(self) -> list[Alert]:
@@ -115,6 +116,19 @@ class CloudWatchAlarms:
         self._labels = {alert.fingerprint: alert.labels for alert in alerts}
         there = {alarm.alarm_name for alarm in alarms}
         return [*alerts, *unread, *(await self._silent(there))]
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """As the port says, by the history of alarms, of those that are looked at. Raises BackendError."""
+        (items, is_cut), alarms = await together(
+            history_between(self._account, since, until, self._types), self._all_alarms()
+        )
+        wanted = (item for item in items if self._is_wanted(item.alarm_name))
+        known = {alarm.alarm_name: alarm for alarm in alarms}
+        found = events_of(wanted, known, self._name, self._was)
+        if not is_cut:
+            return found
+        words = f"{self._account.where}: the history of alarms is long: nothing before is read"
+        return [TimelineEvent(at=since, kind="unwatched", ref=self._name, text=words, until=items[0].at), *found]
 
     def looks(self) -> list[Look]:
         """What is asked where an alarm is red, and the mute rules."""
@@ -180,8 +194,24 @@ class CloudWatchAlarms:
 
     # ---- inside
 
+    @property
+    def _types(self) -> list[str]:
+        return ["CompositeAlarm"] if self._config.composite_only else list(TYPES)
+
+    def _is_wanted(self, name: str) -> bool:
+        names = self._config.names
+        return name.startswith(self._config.prefix) and (
+            not names or any(fnmatchcase(name, pattern) for pattern in names)
+        )
+
+    async def _all_alarms(self) -> list[Alarm]:
+        """Whatever state they are in, as of a minute ago at most."""
+        if self._watched is None or time.monotonic() - self._watched[0] > WATCHED_EVERY_S:
+            self._watched = (time.monotonic(), await self._alarms())
+        return self._watched[1]
+
     async def _alarms(self, **more: str) -> list[Alarm]:
-        asked: dict[str, Any] = {"AlarmTypes": ["CompositeAlarm"] if self._config.composite_only else list(TYPES)}
+        asked: dict[str, Any] = {"AlarmTypes": self._types}
         if self._config.prefix:
             asked["AlarmNamePrefix"] = self._config.prefix
         found: list[Alarm] = []
@@ -198,10 +228,7 @@ class CloudWatchAlarms:
         else:
             words = f"{self._account.where}: more than {MAX_PAGES * 100:,} alarms"
             raise BackendError("config", words, fix="a `prefix`")
-        names = self._config.names
-        return [
-            alarm for alarm in found if not names or any(fnmatchcase(alarm.alarm_name, pattern) for pattern in names)
-        ]
+        return [alarm for alarm in found if self._is_wanted(alarm.alarm_name)]
 
     def _chosen(self, alarms: Iterable[Alarm], matchers: tuple[Matcher, ...]) -> list[Alarm]:
         return [alarm for alarm in alarms if takes_all(matchers, alarm.labels(self._pattern))]
@@ -216,12 +243,10 @@ class CloudWatchAlarms:
 
     async def _silent(self, shown: set[str]) -> list[Alert]:
         """Alarms that would tell nobody, as one alert, and those that are not judged, one each; but for those in
-        `shown`, which say so themselves. Looked at once a minute."""
-        if self._watched is None or time.monotonic() - self._watched[0] > WATCHED_EVERY_S:
-            alarms = await self._alarms()
-            said = [*self._disabled(alarms), *(self._unjudged(alarm) for alarm in alarms if _is_unjudged(alarm))]
-            self._watched = (time.monotonic(), said)
-        return [alert for alert in self._watched[1] if alert.labels.get("alarm") not in shown]
+        `shown`, which say so themselves."""
+        alarms = await self._all_alarms()
+        said = [*self._disabled(alarms), *(self._unjudged(alarm) for alarm in alarms if _is_unjudged(alarm))]
+        return [alert for alert in said if alert.labels.get("alarm") not in shown]
 
     def _disabled(self, alarms: Sequence[Alarm]) -> list[Alert]:
         names = [alarm.alarm_name for alarm in alarms if not alarm.actions_enabled]
@@ -237,6 +262,9 @@ class CloudWatchAlarms:
 
     def _unjudged(self, alarm: Alarm) -> Alert:
         return self._model(alarm, "unknown", alarm.since)
+
+    def _was(self, alarm: Alarm, at: datetime) -> Alert:
+        return self._model(alarm, "firing" if alarm.state_value == "ALARM" else "unknown", at)
 
     def _alert(self, alarm: Alarm, rules: Sequence[MuteRule], since: datetime | None) -> Alert:
         hiding = [rule.silence(self._name, 0) for rule in rules if alarm.alarm_name in rule.mute_targets.alarm_names]
