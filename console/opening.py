@@ -213,6 +213,19 @@ class Opening(Host):
         """What keeps alerts quiet; from an alert, what hides it."""
         self.open_silences()
 
+    def action_insights(self) -> None:
+        """A query of the logs in their own language, over the time that is looked at."""
+        from console.reading.searching import FIX, NONE, searchable
+        from console.screens.insights import Insights
+
+        overview = self.screen_stack[0]
+        past = overview.clock.past if isinstance(overview, Overview) else None
+        sources = searchable(self.session.adapters)
+        if sources:
+            self.push_screen(Insights(self.session, sources, self.session.window() if past is None else past.window))
+        else:
+            self.say(f"{NONE}: {FIX}")
+
     def action_note(self) -> None:
         """A sentence into the audit and the timeline."""
         from console.screens.note import NotePrompt

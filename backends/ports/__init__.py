@@ -5,7 +5,7 @@ in time by the caller (`asyncio.timeout`) and by the adapter. Reads may be cance
 by `backends.registry` and closed once with `aclose()`.
 """
 
-from backends.ports.alerts import Alerts, SilenceEffects, Silencer, SilenceResult
+from backends.ports.alerts import Alerts, RememberingAlerts, SilenceEffects, Silencer, SilenceResult
 from backends.ports.checks import Check
 from backends.ports.closable import Closable
 from backends.ports.controllers import Controller, ControllerState, Operation, Order, Pause, is_controller
@@ -19,7 +19,7 @@ from backends.ports.deployments import (
     retire_findings,
     retire_lines,
 )
-from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched
+from backends.ports.logs import LogQuery, Logs, SearchableLogs, Searched, costs
 from backends.ports.metrics import Metrics, Point, Sample, Series
 from backends.ports.notify import ActionEvent, EventKind, Notifier
 from backends.ports.pipelines import (
@@ -60,6 +60,7 @@ __all__ = [
     "Point",
     "ProbeTarget",
     "Quality",
+    "RememberingAlerts",
     "Rollout",
     "RunInputs",
     "Sample",
@@ -72,6 +73,7 @@ __all__ = [
     "Switch",
     "SwitchState",
     "comparable",
+    "costs",
     "is_controller",
     "retire_findings",
     "retire_lines",

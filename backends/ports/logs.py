@@ -36,6 +36,11 @@ class Logs(Closable, Protocol):
         What had to be skipped is said by a line of `backends.logs.merging.gap`."""
 
 
+def costs(logs: Logs) -> str:
+    """What following it costs, in words; empty where it costs nothing: an adapter may say so as `costs`."""
+    return str(getattr(logs, "costs", ""))
+
+
 class Searched(Struct, frozen=True, kw_only=True):
     """How far a query is: the rows that it has by now as lines, in its own order; `note` says why some are missing."""
 

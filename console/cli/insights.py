@@ -11,7 +11,6 @@ from backends.errors import BackendError
 from backends.logs.merging import note
 from backends.models import LogEntry
 from backends.ports import SearchableLogs
-from backends.text import counted
 from console.cli.options import Common
 from console.cli.showing import Answer, show
 from console.config.selection import Selection
@@ -19,10 +18,9 @@ from console.errors import EXIT_NOT_FOUND, EXIT_USAGE, CommandError, exit_code_o
 from console.ports.logs import LOGS
 from console.printing.output import document
 from console.printing.tables import log_line
+from console.reading.searching import FIX, NONE, progress
 from console.session import Session, opened
 from console.streams import say
-
-FIX = 'name one of type = "cloudwatch"'
 
 
 async def insights(
@@ -64,7 +62,7 @@ def _sources(session: Session, names: Sequence[str]) -> list[tuple[str, Searchab
         elif names:
             raise CommandError(EXIT_USAGE, "usage", f"logs.{name} has no queries of its own: --insights", fix=FIX)
     if not found:
-        raise CommandError(EXIT_USAGE, "usage", "no log source has queries of its own: --insights", fix=FIX)
+        raise CommandError(EXIT_USAGE, "usage", f"{NONE}: --insights", fix=FIX)
     return found
 
 
@@ -77,9 +75,9 @@ async def _searched(
     try:
         async for state in search:
             entries, words = state.entries, state.note
-            told = f"{counted(f'{len(entries):,}', 'row')}, {state.scanned_bytes / 1e6:,.1f} MB scanned"
-            if not common.quiet and (told != said or state.done):
-                say(f"teal: {name}: {told}{'' if state.done else ' so far'}")
+            told = progress(state)
+            if not common.quiet and told != said:
+                say(f"teal: {name}: {told}")
             said = told
     finally:
         await search.aclose()  # stops it where it still runs

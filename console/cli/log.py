@@ -1,5 +1,6 @@
 """`teal log`: lines of all sources, merged in time order."""
 
+import contextlib
 import sys
 import time
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from backends.logs.around import around as lines_around
 from backends.logs.merging import Merger, is_gap, is_note
 from backends.logs.patterns import Pattern
 from backends.models import LogEntry, LogLevel
-from backends.ports import LogQuery
+from backends.ports import LogQuery, costs
 from backends.text import counted
 from console import moment
 from console.cli.nearest import close_to, distance_words, further, nearest, window_words
@@ -221,6 +222,7 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
         adapters = {name: partial(session.adapters.of, LOGS, name) for name in names}
         tail = Tail(adapters, dict.fromkeys(names, query), changed=changed)
         said = Counts()
+        _say_costs(common, session, names)
         if common.output == "table":
             sys.stdout.write("".join(f"{line}\n" for line in _zone_line(session.context.zone)))
         async with aclosing(tail.batches()) as batches:
@@ -228,6 +230,14 @@ async def _follow(common: Common, selection: Selection, query: LogQuery, sources
                 _print(common, session, batch)
                 if not common.quiet:
                     said.say(tail.merger)
+
+
+def _say_costs(common: Common, session: Session, names: list[str]) -> None:
+    for name in names:
+        with contextlib.suppress(BackendError):  # one that can not be used is said where it is followed
+            words = costs(session.adapters.of(LOGS, name))
+            if words and not common.quiet:
+                say(f"teal: {name}: {words}")
 
 
 class Counts:

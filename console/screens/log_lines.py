@@ -80,8 +80,9 @@ class LogLines(ScrollView, can_focus=True):
         self._marked = -1
         self._message = ""
 
-    def show(self, entries: Sequence[LogEntry], *, at_error: bool) -> None:
-        """Replace the log. `at_error` brings the first error on screen, or the end where there is none."""
+    def show(self, entries: Sequence[LogEntry], *, at_error: bool, to_end: bool = True) -> None:
+        """Replace the log. `at_error` brings the first error on screen, or the end where there is none; `to_end`: who
+        is at its end stays there."""
         if not at_error and self._entries == list(entries[-MAX_LINES:]):
             return
         was_at_end = self.is_vertical_scroll_end
@@ -91,7 +92,7 @@ class LogLines(ScrollView, can_focus=True):
         self._fold()
         if at_error and self._marked >= 0:
             self.call_after_refresh(self._to_marked)
-        elif at_error or was_at_end:
+        elif at_error or (was_at_end and to_end):
             self.call_after_refresh(self.scroll_end, animate=False)
 
     def say(self, text: str) -> None:

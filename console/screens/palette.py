@@ -147,6 +147,8 @@ def commands_of(screen: Screen[Any]) -> list[Command]:
         for order, (words, key, action, node) in enumerate(found.values())
     ]
     commands.append(Command(len(commands), "silences: what keeps alerts quiet", "", "app.silences", screen))
+    query = "insights: a query of the logs in their own language, paid by what it scans"
+    commands.append(Command(len(commands), query, "", "app.insights", screen))
     for name in THEMES:
         commands.append(Command(len(commands), f"theme {name}", "", f"app.look('{name}')", screen))
     below = screen.app.screen_stack[0]

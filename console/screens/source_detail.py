@@ -11,7 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.command_line import command
+from backends.errors import BackendError
+from backends.ports import costs
 from backends.text import counted
+from console.ports.logs import LOGS
 from console.ports.store import Read, Snapshot
 from console.screens import readings
 from console.screens.moving import Scroll
@@ -92,6 +95,7 @@ class SourceDetail(Page):
         rows += self._history(self.session.store.reads(found.key))
         for each in found.missing:
             rows.append(row("not read", f"{each.message}: {each.fix}" if each.fix else each.message))
+        rows += [row("costs", words)] if (words := self._costs()) else []
         shown_by = command("config show", context=self.session.context.name)
         return [*rows, row("config", f"`{shown_by}` shows its entry")]
 
@@ -110,6 +114,14 @@ class SourceDetail(Page):
             said = f"{len(failed)} of {len(reads)} reads, last at {clock(last.at, zone)}: {last.error}"
             rows.append(row("failed", said))
         return rows
+
+    def _costs(self) -> str:
+        if self._snapshot.key.panel != LOGS.name:
+            return ""
+        try:
+            return costs(self.session.adapters.of(LOGS, self._snapshot.key.name))
+        except BackendError:
+            return ""
 
     def action_refresh(self) -> None:
         """Read it again now."""

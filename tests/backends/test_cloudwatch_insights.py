@@ -14,7 +14,7 @@ import pytest
 
 from backends.errors import BackendError
 from backends.logs.cloudwatch import insights
-from backends.ports import Searched
+from backends.ports import LogQuery, Searched
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.fake_aws import FakeAws, Refused
 from tests.live.moto import REGION
@@ -117,6 +117,19 @@ async def test_one_that_is_left_is_stopped(fake: FakeInsights, connect: Connect)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert fake.stopped == ["q-1", "q-1"]
+
+
+async def test_one_that_is_left_while_it_is_started_is_stopped(
+    aws: FakeAws, fake: FakeInsights, connect: Connect
+) -> None:
+    aws.fail("logs.StartQuery", how="slow", seconds=0.4)
+    adapter = connect("logs", "cloudwatch", groups=[GROUP])
+    await adapter.query(LogQuery(limit=0))
+    waiting = asyncio.ensure_future(searched(adapter))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (len(aws.called("logs.StartQuery")), fake.stopped) == (1, ["q-1"])
 
 
 @pytest.mark.parametrize("status", ["Failed", "Cancelled", "Timeout"])

@@ -13,7 +13,7 @@ import pytest
 from backends.errors import BackendError
 from backends.logs.merging import is_gap
 from backends.models import LogEntry
-from backends.ports import LogQuery, Logs
+from backends.ports import LogQuery, Logs, costs
 from backends.testing.logs import PATIENCE_S, T0, Line, LogsContract, Write, take
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.backends.fake_cloudwatch_logs import FakeLogs
@@ -261,6 +261,11 @@ async def test_a_sample_and_the_end_of_a_session_are_said(live: Logs, logs: Fake
     assert "shows a sample" in sampled.message
     assert "its time was over" in ended.message
     await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_what_a_live_tail_costs_is_said(live: Logs, adapter: Logs) -> None:
+    assert costs(live) == "Live Tail: each minute that it is followed is paid"
+    assert costs(adapter) == ""
 
 
 async def test_a_live_tail_of_too_many_or_unknown_groups(connect: Connect, logs: FakeLogs) -> None:

@@ -107,15 +107,16 @@ class FakeAdapters:
 
     @property
     def context(self) -> Any:
-        return SimpleNamespace(entries={"alerts": [self.entry("alerts", name) for name in self._session.alert_sources]})
+        names = {"alerts": self._session.alert_sources, "logs": tuple(self._session.searchers)}
+        return SimpleNamespace(entries={port: [self.entry(port, name) for name in of] for port, of in names.items()})
 
     def entry(self, port: str, name: str) -> Any:
         return SimpleNamespace(name=name, type="alertmanager")
 
-    def of(self, port: Any, name: str) -> FakeSystem:
+    def of(self, port: Any, name: str) -> Any:
         if self._session.why_not:
             raise BackendError("config", self._session.why_not)
-        return FakeSystem(self._session)
+        return self._session.searchers.get(name) or FakeSystem(self._session)
 
 
 class FakeSession:
@@ -137,9 +138,13 @@ class FakeSession:
         self.beside = Comparison(why="no earlier run of it ended well")
         self.silences: Any = ()
         self.alert_sources: tuple[str, ...] = ("am",)
+        self.searchers: dict[str, Any] = {}
 
     async def compared(self, run: PipelineRun, tasks: Sequence[TaskRun]) -> Comparison:
         return self.beside
+
+    def window(self) -> tuple[datetime, datetime]:
+        return self.now - self.since, self.now
 
     def start(self) -> None:
         self.calls.append(("start", None))

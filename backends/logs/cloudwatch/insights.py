@@ -85,10 +85,16 @@ async def search(
     identifiers = list(dict.fromkeys(group.identifier.removesuffix(":*") for group in groups))
     if max_scan is not None:
         await _refuse_far_above(account, identifiers, since, until, max_scan)
-    started = await account.write(
+    starting = asyncio.ensure_future(account.write(
         "logs", "start_query", logGroupIdentifiers=identifiers, queryString=text, limit=min(limit, MAX_ROWS) or 1,
         startTime=int(since.timestamp()), endTime=int(until.timestamp()),
-    )  # fmt: skip
+    ))  # fmt: skip
+    try:
+        started = await asyncio.shield(starting)
+    except asyncio.CancelledError:  # left while it was started: what is started is stopped
+        with contextlib.suppress(BackendError):
+            await _stop(account, str((await starting)["queryId"]))
+        raise
     query_id, ended = str(started["queryId"]), False
     try:
         while not ended:

@@ -97,6 +97,11 @@ class CloudWatchLogs:
         overlap_ns = round(config.overlap * NANOSECONDS)
         self._polled = Polled(context.name, self._last, self._after, time.time_ns, float(config.poll), overlap_ns)
 
+    @property
+    def costs(self) -> str:
+        """Of following it."""
+        return "Live Tail: each minute that it is followed is paid" if self._live is not None else ""
+
     async def query(self, query: LogQuery) -> list[LogEntry]:
         """As the port says; a group that cannot be read is said by a line where others can. Raises BackendError."""
         return [found.entry for found in await self._last(query)]

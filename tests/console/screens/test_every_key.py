@@ -17,6 +17,7 @@ from console.screens.parts import Paragraphs
 from panels.keybar import KeyBar
 from tests.console.fakes import NOW, FakeContext, FakeSession, incident
 from tests.console.screen_fakes import a_plan, an_action
+from tests.console.screens.test_insights_screen import Searcher
 
 KEYS = (
     *"0123456", *"jkgG", "up", "down", "home", "end", "pageup", "pagedown", "tab", "enter", "escape", "backspace", "q",
@@ -35,6 +36,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "log line": ("5", "v"), "action": ("at", "enter"), "actions": ("at",), "sources": ("s",), "source": ("s", "enter"),
     "plan": ("4", "b"), "release": ("4", "x", "d"),
     "keys": ("question_mark",), "menu": ("4", "x"), "silences": ("colon", *"silences", "enter"),
+    "a query of the logs": ("colon", *"insights", "enter", "enter"),
 }  # fmt: skip
 
 
@@ -42,6 +44,7 @@ PATHS: dict[str, tuple[str, ...]] = {
 def session(monkeypatch: pytest.MonkeyPatch) -> FakeSession:
     """An incident, with one action that goes on; it plans."""
     told = incident(FakeContext())
+    told.searchers = {"cw": Searcher()}
     told.open_ones = [an_action(started_at=NOW - timedelta(seconds=20))]
 
     async def plan(request: Request) -> Any:
