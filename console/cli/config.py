@@ -33,6 +33,7 @@ from console.printing.diagnosis import asked
 from console.printing.output import document, print_json
 from console.reading.asking import unknown_names
 from console.session import Session, opened
+from console.streams import say
 
 Level = Literal["error", "warning"]
 
@@ -50,9 +51,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """The file that was written."""
+    """The file that was written, and the environments of MWAA that it names."""
 
     file: str
+    mwaa: tuple[str, ...] = ()
 
 
 @click.group(cls=WholeHelp)
@@ -64,19 +66,26 @@ def config() -> None:
 @common_options()
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def init(common: Common, force: bool) -> int:
-    """Write a commented example to where the config is looked for first."""
+    """Write a commented example to where the config is looked for first; environments of MWAA that the AWS credentials
+    of this user see are entries of it, commented out."""
+    from console.config.found_aws import find_aws, said
+
     target = search_path(common.config)[0]
     if os.path.exists(target) and not force:
         raise CommandError(EXIT_REFUSED, "refused", f"{target} is there already", fix="--force overwrites it")
+    found = run_loop(find_aws(Path(target).parent, timeout_s=common.timeout_s))
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(open_plain(target.resolve(), os.O_WRONLY), "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o600)
             file.truncate()
-            file.write(example_text())
+            file.write(example_text() + found.entries())
     except OSError as error:
         raise ConfigError(f"{target}: {error.strerror}", fix="check the directory") from None
-    written = document("config.init", [Written(str(target))], context=None, health="ok")
+    if not common.quiet:
+        for line in said(found):
+            say(f"teal: {line}")
+    written = document("config.init", [Written(str(target), found.environments)], context=None, health="ok")
     show(common, Answer(written, lambda: [str(target)]))
     return 0
 

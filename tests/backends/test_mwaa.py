@@ -5,8 +5,9 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 
@@ -15,6 +16,7 @@ from backends.pipelines.airflow.pipelines import AirflowPipelines
 from backends.testing.pipelines import Names, PipelinesContract, ended, refused
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.backends.fake_airflow import TOKEN, FakeAirflow
+from tests.backends.faulty_server import Received
 from tests.fake_aws import FakeAws, Refused
 
 __all__ = ["aws", "connect"]
@@ -96,6 +98,62 @@ async def test_a_trigger_whose_answer_is_lost_is_one_run(
     await adapter.trigger("succeeds", "r1", {})
     assert len(server.runs) == 1
     assert len(posts) <= 1
+
+
+@dataclass
+class WebServer(FakeAirflow):
+    """The web server of an environment, which takes each web login token once, for a session."""
+
+    logins: int = 0
+    fresh: set[str] = field(default_factory=set)
+
+    async def respond(self, writer: asyncio.StreamWriter, request: Received) -> None:
+        if request.target.endswith("/aws_mwaa/login"):
+            asked = parse_qs(request.body.decode())["token"][0]
+            known, mine = asked in self.fresh, request.target.startswith("/pluginsv2/") == self.v2
+            if known and mine:
+                self.fresh.remove(asked)
+                self.logins += 1
+                self.tokens = {f"s{self.logins}"}
+            cookie = f"csrf=x; Path=/, {'_token' if self.v2 else 'session'}=s{self.logins}; Path=/; Secure; HttpOnly"
+            status = 404 if not mine else 302 if known else 403
+            await self.send(writer, status, b"", {"set-cookie": cookie} if known and mine else {})
+            return
+        session = dict(request.headers).get("cookie", "").removeprefix("session=")
+        if not self.v2 and session:
+            request = Received(
+                request.method, request.target, {**request.headers, "authorization": f"Bearer {session}"}, request.body
+            )
+        await super().respond(writer, request)
+
+
+@pytest.mark.parametrize("v2", [True, False], ids=["v2", "v1"])
+async def test_where_invoke_rest_api_is_refused_a_web_login_token_opens(
+    aws: FakeAws, connect: Connect, v2: bool
+) -> None:
+    denied = "not authorized to perform: airflow:{} on resource: prod"
+    async with WebServer(v2=v2, auth="bearer", tokens=set()) as server:
+
+        def issue(asked: dict[str, Any]) -> dict[str, Any]:
+            assert asked["Name"] == "prod"
+            server.fresh.add(token := f"web-token-{len(aws.calls)}")
+            return {"WebToken": token, "WebServerHostname": server.url.removeprefix("http://")}
+
+        aws.answers["mwaa.CreateWebLoginToken"] = issue
+        aws.answers["mwaa.GetEnvironment"] = lambda asked: {"Environment": {"WebserverUrl": "a.airflow.amazonaws.com"}}
+        aws.fail("mwaa.InvokeRestApi", "AccessDeniedException", message=denied.format("InvokeRestApi"), status=403)
+        adapter = connect("pipelines", "airflow", mwaa="prod")
+        await adapter.trigger("succeeds", "r1", {"n": 1})
+        assert (await ended(adapter, "succeeds", "r1")).state == "success"
+        assert (server.logins, len(server.runs)) == (1, 1)
+        assert len([name for name, _ in aws.calls if name == "mwaa.InvokeRestApi"]) <= 1
+        server.tokens = set()  # the session has ended
+        await adapter.trigger("succeeds", "r2", {})
+        assert (server.logins, len(server.runs)) == (2, 2)
+        aws.fail("mwaa.CreateWebLoginToken", "AccessDeniedException", message=denied.format("CreateWebLoginToken"))
+        other = connect("pipelines", "airflow", mwaa="prod", timeout="19s")
+        with pytest.raises(BackendError, match="no right airflow:InvokeRestApi"):
+            await other.runs()
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class AirflowApi:
         self._access = access
         self._mwaa: Mwaa | None = None
         if access.mwaa:
-            self._mwaa = Mwaa(access.mwaa, access.aws, context.base_dir, timeout_s=access.timeout)
+            self._mwaa = Mwaa(access.mwaa, access.aws, context.base_dir, context.http, timeout_s=access.timeout)
         self._http: Http | Mwaa = self._mwaa or context.http
         self._base_dir = context.base_dir
         self._version: Version | None = None

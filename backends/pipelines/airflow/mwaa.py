@@ -1,6 +1,7 @@
 """Airflow that AWS runs (MWAA): its REST API by `InvokeRestApi`, signed as every call of AWS, with no user of its own.
 
 AWS names paths without `/api/v1`, and tells an error of Airflow as one of its own, with Airflow's status and body.
+Where it refuses `InvokeRestApi`, requests go to the web server itself, by a web login token.
 API: https://docs.aws.amazon.com/mwaa/latest/API/API_InvokeRestApi.html
 """
 
@@ -17,7 +18,8 @@ from backends.aws.access import AwsAccess
 from backends.aws.account import account_of
 from backends.aws.wire import told
 from backends.errors import BackendError
-from backends.http import Answer
+from backends.http import Answer, Http
+from backends.pipelines.airflow.mwaa_login import WebLogin
 from backends.text import clean
 
 SCHEME = "mwaa://"
@@ -41,11 +43,14 @@ class _Environments(Struct, frozen=True, rename="pascal"):
 class Mwaa:
     """Requests to one environment, as the shared HTTP client makes those to a server."""
 
-    def __init__(self, environment: str, access: AwsAccess, base_dir: Path, *, timeout_s: float) -> None:
+    def __init__(self, environment: str, access: AwsAccess, base_dir: Path, http: Http, *, timeout_s: float) -> None:
         self.base = f"{SCHEME}{environment}"
         self._name = environment
         self._account = account_of(access, base_dir, timeout_s=timeout_s)
         self._page: str | None = None
+        scheme = "http" if access.endpoint_url.startswith("http://") else "https"
+        self._login = WebLogin(environment, self._account, http, scheme=scheme, timeout_s=timeout_s)
+        self._by_login = False
 
     async def page(self) -> str:
         """Where a browser finds it; its name where we may not ask."""
@@ -72,6 +77,23 @@ class Mwaa:
         return await self._invoke(method, url, params, json)
 
     async def _invoke(self, method: str, url: str, params: Mapping[str, Any] | None, body: Any) -> Answer:
+        is_v2, whole = "/api/v2/" in url, url.removeprefix(self.base)
+        if self._by_login:
+            return await self._login.request(method, whole, params, body, is_v2=is_v2)
+        try:
+            return await self._signed(method, url, params, body)
+        except BackendError as refusal:
+            if refusal.kind != "auth" or " no right " not in refusal.message:
+                raise
+            try:
+                answer = await self._login.request(method, whole, params, body, is_v2=is_v2)
+            except BackendError as error:
+                words = clean(f"{refusal.message}; nor by a web login token: {error.message}", 500)
+                raise BackendError("auth", words, fix=refusal.fix, status=refusal.status) from None
+            self._by_login = True
+            return answer
+
+    async def _signed(self, method: str, url: str, params: Mapping[str, Any] | None, body: Any) -> Answer:
         path = _VERSION.sub("", url.removeprefix(self.base), count=1)
         asked: dict[str, Any] = {"Name": self._name, "Path": path, "Method": method}
         if params:
@@ -89,3 +111,12 @@ class Mwaa:
             seconds=time.monotonic() - began,
             url=f"{self.base}{path}",
         )
+
+
+async def environments_of(access: AwsAccess, base_dir: Path, *, timeout_s: float) -> tuple[str, list[str]]:
+    """The region, and the names of the environments there. Raises BackendError."""
+    account = account_of(access, base_dir, timeout_s=timeout_s)
+    region = await account.region()
+    return region, sorted(
+        clean(str(name), 80) for name in await account.pages("mwaa", "list_environments", "Environments")
+    )
