@@ -146,6 +146,17 @@ DRILLS = (
     ),
 )  # fmt: skip
 
+ON_AWS = Drill(
+    name="Bad data behind a green run, on AWS",
+    inject=(),
+    before=("DataQualityDegradation",),
+    keys=(Key("2", ("0.71 < 0.80",)), Key("Enter", ("IsComplete",)), Key("t", ("T0",))),
+    seen="the same with a job of Glue, a result of Glue Data Quality and an alarm of CloudWatch: the run ended well "
+    "and says `bad data` (✗), the score is red with both numbers and the rules that failed; on the timeline the "
+    "trigger that started the job, the alarm, and T0, which is the score",
+)
+"""Played on a fake of AWS (`tests/terminal/aws_drill.py`): there is no AWS in the sandbox."""
+
 HEAD = f"""# Ten drills
 
 Written by `python -m docs.drills`. Each takes five minutes in the sandbox, and each is played by a test with exactly
@@ -159,10 +170,15 @@ real: rows are wrong, processes die, answers are late. `teal sandbox fix` makes 
 |---|---|---|---|
 """
 
+TAIL = f"""
+The second one is played on AWS too, that is on a fake of it (`tests/terminal/test_aws_drill.py`, and the last line of
+`make drills`): {" ".join(f"`{key.typed}`" for key in ON_AWS.keys)}, {ON_AWS.seen}.
+"""
+
 
 def page() -> str:
     """The whole of docs/drills.md."""
-    return HEAD + "".join(map(_row, range(1, len(DRILLS) + 1), DRILLS))
+    return HEAD + "".join(map(_row, range(1, len(DRILLS) + 1), DRILLS)) + TAIL
 
 
 def _row(number: int, drill: Drill) -> str:

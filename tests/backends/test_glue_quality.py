@@ -1,6 +1,6 @@
 """`glue` quality: the contract against a fake of Glue Data Quality, names of datasets, what is asked once."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,38 +9,12 @@ from backends.errors import BackendError
 from backends.quality.glue import GlueQuality
 from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.backends.aws_fixtures import Connect, aws, connect
+from tests.backends.fake_data_quality import FakeDataQuality
 from tests.fake_aws import FakeAws
 
 __all__ = ["aws", "connect"]
 
 pytestmark = pytest.mark.xdist_group("moto")
-
-
-class FakeDataQuality:
-    """Results, as Glue keeps them, in the order in which they were made."""
-
-    def __init__(self, aws: FakeAws) -> None:
-        self.results: list[dict[str, Any]] = []
-        aws.answers["glue.ListDataQualityResults"] = self.listed
-        aws.answers["glue.BatchGetDataQualityResult"] = self.got
-
-    def put(
-        self, score: float | None, at: Any, table: tuple[str, str] | None = ("lake", "orders"), **more: Any
-    ) -> None:
-        named = {"DataSource": {"GlueTable": {"DatabaseName": table[0], "TableName": table[1]}}} if table else {}
-        result = {"ResultId": f"dqresult-{len(self.results)}", "StartedOn": at - MINUTE / 60, "CompletedOn": at}
-        self.results.append({**result, **({"Score": score} if score is not None else {}), **named, **more})
-
-    def listed(self, asked: dict[str, Any]) -> dict[str, Any]:
-        after = asked["Filter"]["StartedAfter"]
-        wanted = [each for each in self.results if each["StartedOn"].timestamp() >= float(after)]
-        begin = int(asked.get("NextToken", 0))
-        page = [{"ResultId": each["ResultId"]} for each in wanted[begin : begin + 7]]
-        return {"Results": page, **({"NextToken": str(begin + 7)} if begin + 7 < len(wanted) else {})}
-
-    def got(self, asked: dict[str, Any]) -> dict[str, Any]:
-        assert len(asked["ResultIds"]) <= 100
-        return {"Results": [each for each in self.results if each["ResultId"] in asked["ResultIds"]]}
 
 
 @pytest.fixture
@@ -119,6 +93,27 @@ async def test_a_result_is_asked_for_once_and_old_ones_not_at_all(
     (score,) = await adapter.scores()
     assert (score.score, len(score.trend)) == (0.7, 16)
     assert aws.called("glue.BatchGetDataQualityResult")[1:] == [{"ResultIds": ["dqresult-16"]}]
+
+
+async def test_the_same_scores_as_a_script(aws: FakeAws, fake: FakeDataQuality, connect: Connect) -> None:
+    for number in range(30):
+        fake.put(number / 30, now() - number * MINUTE, ("lake", f"table-{number % 4}"), RulesetName="rules")
+    client, script = aws.client("glue"), {}
+    listed: dict[str, Any] = {"Filter": {"StartedAfter": now() - timedelta(days=1)}}
+    while True:
+        page = client.list_data_quality_results(**listed)
+        for one in page["Results"]:
+            (result,) = client.batch_get_data_quality_result(ResultIds=[one["ResultId"]])["Results"]
+            name = result["DataSource"]["GlueTable"]["TableName"]
+            script[name] = max(
+                script.get(name, (datetime.min.replace(tzinfo=UTC), 0.0)), (result["CompletedOn"], result["Score"])
+            )
+        if "NextToken" not in page:
+            break
+        listed["NextToken"] = page["NextToken"]
+    aws.fail("glue", "ThrottlingException", every=2)
+    found = {score.dataset: score.score for score in await connect("quality", "glue").scores()}
+    assert found == {name: score for name, (_, score) in script.items()}
 
 
 async def test_html_is_no_answer(aws: FakeAws, adapter: GlueQuality) -> None:

@@ -26,8 +26,8 @@ SOURCES = {
     "logs cloudwatch": ("backends/logs/cloudwatch",),
     "alerts cloudwatch": ("backends/alerts/cloudwatch",),
     "pipelines glue": ("backends/pipelines/glue", "backends/logs/cloudwatch/events.py"),
-    "pipelines step-functions": ("backends/pipelines/stepfunctions",),
-    "pipelines airflow": ("backends/pipelines/airflow/mwaa.py",),
+    "pipelines step-functions": ("backends/pipelines/stepfunctions", "backends/logs/cloudwatch/events.py"),
+    "pipelines airflow": tuple(f"backends/pipelines/airflow/{name}.py" for name in ("mwaa", "mwaa_login")),
     "quality glue": ("backends/quality/glue.py",),
 }
 _ECS = "backends/deployments/ecs"

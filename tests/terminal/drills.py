@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from docs.drills import DRILLS, MOST_KEYS, MOST_S, Drill
+from docs.drills import DRILLS, MOST_KEYS, MOST_S, ON_AWS, Drill
+from tests.terminal.aws_drill import OnAws, bad_data_on_aws
 from tests.terminal.conftest import TEAL, Sandbox
 from tests.terminal.harness import Terminal
 
@@ -37,7 +38,7 @@ def inject(sandbox: Sandbox, drill: Drill) -> None:
             sandbox.teal(*words, code=_TAKEN[words[0]][min(number, 1) if words[0] == "deploy" else 0])
 
 
-def play(sandbox: Sandbox, drill: Drill) -> float:
+def play(sandbox: Sandbox | OnAws, drill: Drill) -> float:
     """Type its keys; the seconds from the first one to the answer. Raises AssertionError where a key brings something
     else."""
     with Terminal([TEAL], sandbox.env, columns=COLUMNS, rows=ROWS) as screen:
@@ -90,21 +91,32 @@ def main() -> int:
             sys.stdout.write(f"{'':5} {'drill':32} {'keys':24} {'count':>5} {'seconds':>8}\n")
             for drill in DRILLS:
                 failed += not _said(sandbox, drill)
+            with bad_data_on_aws(sandbox.state, sandbox.env) as platform:
+                failed += not _played(platform, ON_AWS)
         finally:
             sandbox.teal("sandbox", "stop")
     return 1 if failed else 0
 
 
 def _said(sandbox: Sandbox, drill: Drill) -> bool:
+    """Break it, play it, and make all well again; whether it was well."""
+    try:
+        inject(sandbox, drill)
+        return _played(sandbox, drill)
+    except AssertionError as failure:
+        sys.stdout.write(f"DEAD  {drill.name}: {failure}\n")
+        return False
+    finally:
+        clear(sandbox)
+
+
+def _played(where: Sandbox | OnAws, drill: Drill) -> bool:
     """Play it and write its line; whether it was well."""
     took, wrong = math.nan, ""
     try:
-        inject(sandbox, drill)
-        took = play(sandbox, drill)
+        took = play(where, drill)
     except AssertionError as failure:
         wrong = str(failure)
-    finally:
-        clear(sandbox)
     well = not wrong and drill.strokes <= MOST_KEYS and took <= MOST_S
     verdict = "ok" if well else "DEAD" if wrong else "OVER"
     sys.stdout.write(f"{verdict:5} {drill.name:32} {drill.typed:24} {drill.strokes:5} {took:8.1f}\n{wrong}")
