@@ -1,6 +1,7 @@
 """What a process of `tests.warm` has of its own, and what it shares with none."""
 
 import asyncio
+import atexit
 import json
 import os
 import signal
@@ -35,6 +36,12 @@ def imports() -> None:
     __import__("this")
 
 
+def ends() -> int:
+    """With status 4, and a word at the end of the interpreter."""
+    atexit.register(lambda: print("the end of an interpreter"))
+    return 4
+
+
 def sleeps() -> None:
     """For ever."""
     time.sleep(600)
@@ -67,6 +74,12 @@ async def test_it_dies_of_a_signal_and_of_none_that_is_another_s() -> None:
 
 async def test_what_one_has_imported_the_next_one_has() -> None:
     assert [(await run(job("imports"), 60))[1] for _ in range(2)] == ["False\n", "True\n"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_an_end_that_is_quick_tells_as_much(quick: bool) -> None:
+    code, said, _ = await run(job("ends", quick=quick), 60)
+    assert (code, said) == (4, "" if quick else "the end of an interpreter\n")
 
 
 async def test_a_cold_one_is_a_new_interpreter(tmp_path: Path) -> None:

@@ -125,11 +125,14 @@ def run(job: Job, told: socket.socket) -> NoReturn:
     """Do the job, in the process that was forked for it."""
     known = set(sys.modules)
     try:
-        sys.exit(getattr(importlib.import_module(job.module), job.function)())
+        code = getattr(importlib.import_module(job.module), job.function)()
     finally:
         if new := [name for name in sys.modules if name not in known]:
             with contextlib.suppress(OSError):
                 told.send("\n".join(new).encode())
+    if job.quick:
+        os._exit(code or 0)
+    sys.exit(code)
 
 
 def main() -> None:

@@ -267,7 +267,7 @@ class Chaos:
 
     async def _runner(self, *arguments: str) -> Process:
         environment = {**os.environ, JOURNAL_VARIABLE: self._location.url, "PYTHONPATH": str(ROOT)}
-        job = Job("tests.chaos.doomed", "main", list(arguments), environment, session=True, cold=self.cold)
+        job = Job("tests.chaos.doomed", "main", list(arguments), environment, session=True, quick=True, cold=self.cold)
         return await start(job)
 
 

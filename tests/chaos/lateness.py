@@ -8,10 +8,10 @@ from typing import Self
 
 TICK_S = 0.05
 WORK_S = 0.02
-EVERY = 20
+EVERY = 40
 LATE_S = 0.1
-"""Late is a machine on which `WORK_S` of computing, asked for every second, once took so much longer: six times as
-long."""
+"""Late is a machine on which `WORK_S` of computing, asked for every other second, once took so much longer: six times
+as long."""
 _BLOCK = b"x" * 65536
 
 
