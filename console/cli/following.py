@@ -88,6 +88,25 @@ async def looked_around(session: Session, action: Action) -> Action:
     return action
 
 
+def in_force(order: str, action: Action) -> bool:
+    """Whether what the action shows is what the order to it makes of it."""
+    if order == "pause":
+        return action.status != "running"
+    return action.status != "paused" or (order == "resume" and action.hold is not None)  # only evidence is missing
+
+
+async def taken(session: Session, action: Action, order: str) -> Action:
+    """The action once the order is in force, within `LOOKS_S`: it is obeyed at once, and stands or goes on at the next
+    safe point."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOKS_S):
+            async for seen in session.watch(action.id or ""):
+                action = seen
+                if in_force(order, seen):
+                    break
+    return action
+
+
 async def closed(session: Session, action: Action) -> Action:
     """The action once it has ended, within `LOOKS_S`."""
     with contextlib.suppress(TimeoutError):

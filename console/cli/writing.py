@@ -20,7 +20,17 @@ from backends.errors import BackendError
 from backends.models import Health, Panel
 from backends.text import counted
 from console.cli.ending import EXIT_STILL_OPEN, Ending, say_why
-from console.cli.following import as_runner, closed, first, follow, looked_around, needs_a_page, not_taken
+from console.cli.following import (
+    as_runner,
+    closed,
+    first,
+    follow,
+    in_force,
+    looked_around,
+    needs_a_page,
+    not_taken,
+    taken,
+)
 from console.cli.options import Common, Writing
 from console.cli.reading import chosen
 from console.cli.showing import Answer, show
@@ -35,6 +45,7 @@ from panels.words import UNICODE, took
 RUN_POLL_S = 0.5
 LOST_POLL_S = 3.0
 NOT_AGREED = "not done, nothing changed: the answer was no"
+NOT_YET = "ordered, not in force yet: "
 _PASSING = frozenset({"unreachable", "timeout", "rate_limited"})
 WRITING_PANELS: tuple[Panel, ...] = ("pipelines",)
 
@@ -199,9 +210,13 @@ async def _steered(common: Common, session: Session, action: Action, plan: Plan)
         return await _abandoned(common, session, action)
     if order == "takeover" or any(each.code == "orphaned" for each in plan.findings):
         action = await looked_around(session, action)
+    elif action.open and not in_force(order, action):
+        action = await taken(session, action, order)
+    yet = "" if order == "takeover" or not action.open or in_force(order, action) else NOT_YET
     stuck = action.orphaned_since is not None or action.status in ("conflict", "in_doubt") or needs_a_page(action)
     lines = action_lines(action)
-    _print_action(common, session, action, [f"{order}: {lines[0]}", *(lines[1:] if stuck else _watch_line(action))])
+    rest = lines[1:] if stuck else _watch_line(action)
+    _print_action(common, session, action, [f"{order}: {yet}{lines[0]}", *rest])
     return exit_code(action) if stuck or not action.open else 0
 
 
