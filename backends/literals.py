@@ -9,17 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from backends.redaction import STARS
+from backends.redaction import SECRET_NAME, SECRET_WORD, STARS
 
 KeyPath = tuple[str | int, ...]
 
 LITERAL_SECRET = "a literal secret"
 USE_REFERENCE = 'use a reference: { env = "NAME" }'
 # Text, compiled by `re` when it is needed first (as in `backends.text`).
-_HOLDER = "passw|passphrase|pwd|secret|token|credential|cookie|authorization|api[-_]?key|access[-_]?key|x-auth"
-_HEADER = rf"(?i){_HOLDER}"
-_PARAMETER = rf"(?i){_HOLDER}|^(?:sig|signature|auth)$"
-_KEY = rf"(?i){_HOLDER}|routing_key|webhook"
+_KEY = rf"{SECRET_WORD}|(?i:routing_key)"
 _URL = r"(?i)^\s*[a-z][a-z0-9+.-]*://"
 _PASSWORD = r"(?i)^(\s*[a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@"
 _USER = r"(?i)^(\s*https?://)[^/\s:@]+@"
@@ -27,19 +24,26 @@ _QUERY = r"([?&;])([^=?&;#\s]+)=([^&;#\s]+)"
 _IN_TEXT = (
     (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {STARS}"),
     (r"(?i)([a-z][a-z0-9+.-]*://[^/\s:@]*):[^/\s]+@", rf"\1:{STARS}@"),
-    (rf"(?i)((?:{_HOLDER})[\w-]*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", rf"\1{STARS}"),
-    (rf"(?i)((?:^|\s)(?!-+no-)--?[\w-]*(?:{_HOLDER})(?!\S*-(?:file|path|env|name|command|stdin)\s)[\w-]*\s+)"
+    (rf"(?i)((?:{SECRET_WORD})[\w-]*\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", rf"\1{STARS}"),
+    (rf"(?i)((?:^|\s)(?!-+no-)--?[\w-]*(?:{SECRET_NAME})(?!\S*-(?:file|path|env|name|command|stdin|id)\s)[\w-]*\s+)"
      r"('[^']*'|\"[^\"]*\"|[^\s-]\S*)", rf"\1{STARS}"),
 )  # fmt: skip
 # An option whose value is the next word; what names where a secret is holds none.
-_OPTION = rf"(?i)(?!-+no-)--?[\w-]*(?:{_HOLDER})[\w-]*(?<!-file)(?<!-path)(?<!-env)(?<!-name)(?<!-command)(?<!-stdin)"
+_NO_PLACE = "".join(f"(?<!-{place})" for place in ("file", "path", "env", "name", "command", "stdin", "id"))
+_OPTION = rf"(?i)(?!-+no-)--?[\w-]*(?:{SECRET_NAME})[\w-]*{_NO_PLACE}"
 _NO_PASSWORD = r"[\d:.]*|-.*|\{.*|.*/.*"  # of `-p`: a port, an option, a template or a patch, a path
 _WITH_P = r"(?:mysql|mariadb)[\w-]*"  # the password stands behind `-p` without a space
+_IN_COMMAND = (
+    (rf"((?<!\S)(?:\S*/)?{_WITH_P}\s(?:[^;|&]*\s)?-p)[^\s;|&]+", rf"\1{STARS}"),
+    # Of another program: neither a port, a path or a template, nor an option of one word, nor several of one letter.
+    (r"(?<!\S)-p(?![a-z-]+(?:=|\s|$)|[\d:.]+(?:\s|$)|[{$~.-]|\S*/)(?=\S{6})[^\s;|&]+", f"-p{STARS}"),
+)
+_ASSIGNED = r"(?<![\w-])(-{0,2}[A-Za-z_][\w.-]*)=('[^']*'|\"[^\"]*\"|[^\s;&|'\"{$][^\s;&|'\"]*)"
 
 
 def is_secret_header(name: str) -> bool:
     """Whether a header of that name holds a secret."""
-    return re.search(_HEADER, name) is not None
+    return re.search(SECRET_NAME, name) is not None
 
 
 def secret_in_url(text: str) -> str:
@@ -105,7 +109,8 @@ def masked_words(command: Sequence[str]) -> list[str]:
     found: list[str] = []
     program, before = command[0].rpartition("/")[2] if command else "", ""
     for word in command:
-        named = re.fullmatch(_OPTION, before) and not word.startswith(("-", "{"))
+        is_place = word.startswith(("/", "./", "../", "~")) and not re.search(SECRET_WORD, before)  # `--key /etc/x.pem`
+        named = re.fullmatch(_OPTION, before) and not word.startswith(("-", "{")) and not is_place
         if named or (before == "-p" and not re.fullmatch(_NO_PASSWORD, word)):
             found.append(STARS)
         elif before in ("-u", "--user") and ":" in word:
@@ -113,7 +118,7 @@ def masked_words(command: Sequence[str]) -> list[str]:
         elif word.startswith("-p") and len(word) > 2 and re.fullmatch(_WITH_P, program):
             found.append(f"-p{STARS}")
         else:
-            found.append(word)
+            found.append(_masked_in_command(word))
         before = word
     return found
 
@@ -132,6 +137,15 @@ def _alike(one: str, other: str) -> int:
     """How many characters both begin with."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+
+
+def _masked_in_command(word: str) -> str:
+    """A word, or a whole script, with stars for the values that a name makes secret, and for passwords behind `-p`."""
+    if re.match(_URL, word):
+        return word
+    for pattern, stars in _IN_COMMAND:
+        word = re.sub(pattern, stars, word)
+    return re.sub(_ASSIGNED, lambda found: f"{found[1]}={STARS}" if _is_secret_parameter(found[1]) else found[0], word)
 
 
 def _masked_text(text: str) -> str:
@@ -169,7 +183,7 @@ def _is_secret_key(path: KeyPath) -> bool:
 
 
 def _is_secret_parameter(name: str) -> bool:
-    return re.search(_PARAMETER, unquote_plus(name)) is not None
+    return re.search(SECRET_NAME, unquote_plus(name)) is not None
 
 
 def _parameters(url: str, instead: str) -> str:

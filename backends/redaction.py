@@ -6,7 +6,8 @@ A text from outside is redacted whole and cut afterwards (`quoted`): the first h
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from itertools import takewhile
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from backends.text import ELLIPSIS, MAX_CHARS, clean
 
@@ -22,12 +23,29 @@ _MAX_KNOWN = 512
 _SEARCHED_CHARS = 2**20
 _PUBLIC_HEADERS = frozenset({"accept", "accept-encoding", "connection", "cache-control", "content-type", "user-agent"})
 # Text, compiled by `re` when it is needed first (as in `backends.text`).
-SECRET_NAME = r"(?i)pass|pwd|secret|token|key|auth|sig|credential|webhook"
-"""Names of parameters and variables that hold a secret."""
+SECRET_WORD = (
+    r"(?i:passw|passphrase|passcode|pwd|secret|token|credential|cookie|authorization|signature|webhook"
+    r"|(?:api|access)[-_]?key|x-auth|oauth)"
+)
+"""What names a secret wherever it stands in a name, also in prose."""
+_HARMLESS_KEYS = ("public", "partition", "sort", "primary", "foreign", "idempotency", "cache", "group", "shard", "row")
+SECRET_NAME = (
+    rf"(?:{SECRET_WORD}|(?i:(?<!by)(?<!com)pass(?![a-z])|(?<![a-z])(?:auth|sig|jwt)(?![a-z])"
+    rf"|(?<!mon){''.join(rf'(?<!{word})(?<!{word}[-_])' for word in _HARMLESS_KEYS)}key(?![a-z])))"
+)
+"""The one list for the names of headers, parameters, variables and options that hold a secret."""
 _CONNINFO_PASSWORD = r"(?i)(?:^|\s)password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)"
 _AS_GO = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}  # its JSON, made for HTML
 
+_URL_TOKEN = r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z]).{8,}|(?=.*\d).{16,}"
+_PUBLIC_STEP = r"v\d+(?:\.\d+)*"  # of a path: the version of an API
+_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+
+Address = tuple[str, tuple[str, ...]]
+"""A host with its port, and the steps of a path."""
+
 _known: tuple[str, ...] = ()
+_addresses: tuple[Address, ...] = ()
 
 
 def learn(*values: str | None) -> None:
@@ -39,6 +57,26 @@ def learn(*values: str | None) -> None:
                 _known = (*_known, secret)[-_MAX_KNOWN:]
 
 
+def learn_address(value: str | None) -> None:
+    """From now on no message says what follows the host of `value`, a URL that a reference leads to: of a webhook that
+    is the secret. What is no URL stays as it is."""
+    global _addresses
+    try:
+        parts = urlsplit((value or "").strip())
+    except ValueError:
+        return
+    address = _address(parts)
+    if not (parts.scheme and address[0]):
+        return
+    if address[1] and address not in _addresses:
+        _addresses = (*_addresses, address)[-_MAX_KNOWN:]
+    if parts.scheme in _PORTS:
+        values = [found for _, found in parse_qsl(parts.query)]
+        learn(*(found for found in (*address[1], *values) if re.fullmatch(_URL_TOKEN, found)))
+        learn(parts.query if re.search(r"\d", parts.query) else "")
+        learn(parts.path.rstrip("/") if _telling(address[1]) else "")
+
+
 def forget(value: str) -> None:
     """`value` was no secret, though it was kept where secrets are: messages say it again."""
     global _known
@@ -47,6 +85,9 @@ def forget(value: str) -> None:
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without the secrets that are known, and without `secrets`. What a cut left of one goes, too."""
+    for address in _addresses:
+        if address[0] in text.casefold():
+            text = re.sub(_written(address), rf"\1/{STARS}", text)
     wanted = dict.fromkeys((*_known, *(secret for secret in secrets if len(secret) >= _MIN_OWN_CHARS)))
     forms = {form for secret in wanted for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
@@ -64,7 +105,7 @@ def quoted(text: str, limit: int = 200, secrets: Iterable[str] = ()) -> str:
 
 def request_secrets(url: str, headers: Mapping[str, str] | None, auth: tuple[str, str] | None) -> list[str]:
     """What a server may echo of a request and a message must not: passwords, tokens, header values."""
-    found = list(_parts(url))
+    found = [*_parts(url), *_hidden_parts(url)]
     for name, value in (headers or {}).items():
         if name.casefold() not in _PUBLIC_HEADERS:
             words = [word for word in re.split(r"[\s;,=]+", value) if len(word) >= _MIN_WORD_CHARS]
@@ -82,13 +123,63 @@ def basic(user: str, password: str) -> str:
 
 
 def redact_url(url: str) -> str:
-    """Scheme, host, port and path of `url`: no user, no password, no query (it may hold a token)."""
+    """Scheme, host, port and path of `url`: no user, no password, no query (it may hold a token), and of a path what no
+    reference leads to (`learn_address`)."""
     try:
         parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        return clean(urlunsplit((parts.scheme, host, parts.path, "", "")), 300)
+        host, path = parts.netloc.rpartition("@")[2], parts.path
+        if hidden := _hidden(_address(parts)):
+            path = "/".join(["", STARS, *path.split("/")[1 + hidden :]])
+        return clean(urlunsplit((parts.scheme, host, path, "", "")), 300)
     except ValueError:
         return "(not a URL)"
+
+
+def _address(parts: SplitResult) -> Address:
+    host = parts.netloc.rpartition("@")[2].casefold().removesuffix(_PORTS.get(parts.scheme, ":"))
+    return host, tuple(unquote(step) for step in parts.path.rstrip("/").split("/")[1:])
+
+
+def _hidden(address: Address) -> int:
+    """How many steps of its path a secret address of the same host begins with, too."""
+    host, steps = address
+    return max((_alike(steps, known) for at, known in _addresses if at == host), default=0)
+
+
+def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _hidden_parts(url: str) -> Iterable[str]:
+    """Of the path and the query of a secret address: what a server may echo alone."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ()
+    steps = _address(parts)[1]
+    if not (hidden := _hidden(_address(parts))):
+        return ()
+    path = "/".join(parts.path.split("/")[: 1 + hidden])
+    asked = [found for _, found in parse_qsl(parts.query)]
+    return (path, *(part for part in (*steps[:hidden], *asked) if _telling([part])))
+
+
+def _telling(steps: Iterable[str]) -> bool:
+    return any(not _is_word(step) and not re.fullmatch(_PUBLIC_STEP, step) for step in steps)
+
+
+@lru_cache(maxsize=_MAX_KNOWN)
+def _written(address: Address) -> str:
+    """A pattern: `address`, and as much of its path as is there, with its query. The host is its group."""
+    from urllib.parse import quote
+
+    host, steps = address
+    step_forms = ["|".join(dict.fromkeys(map(re.escape, (step, quote(step), quote(step, safe=""))))) for step in steps]
+    path = ""
+    for forms in reversed(step_forms):
+        path = rf"/(?:{forms})(?![\w%~-])(?:{path})?" if path else rf"/(?:{forms})(?![\w%~-])"
+    return rf"((?i:{re.escape(host)})(?::80|:443)?){path}(?:/?\?[^\s\"'<>]*(?<![:,.;)]))?"
 
 
 def _is_word(secret: str) -> bool:

@@ -19,7 +19,7 @@ from backends.literals import secret_in_url
 from backends.ownership import Unsafe, refuse_unsafe, refuse_unsafe_command
 from backends.paths import path_problem
 from backends.pipes import output
-from backends.redaction import learn
+from backends.redaction import learn, learn_address
 from backends.text import clean
 
 SECRET_COMMAND_TIMEOUT_S = 10.0
@@ -58,7 +58,7 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         if self.env:
             withhold([self.env])
         if self.env:  # whoever echoes it (a command, a driver) may do so before it is resolved
-            learn(os.environ.get(self.env))
+            _keep_secret(os.environ.get(self.env))
 
     def __str__(self) -> str:
         if self.env is not None:
@@ -76,7 +76,7 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             return await asyncio.to_thread(self.read, base_dir) if self.file else self.read(base_dir)
         # Many a command keeps its token in a file: two at once, and one reads what the other has just truncated.
         value = await _commands((self.command, base_dir), lambda: self._run(base_dir))
-        learn(value)
+        _keep_secret(value)
         return value
 
     def read(self, base_dir: Path | None = None) -> str:
@@ -88,7 +88,7 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
             raise SecretError(
                 f"secret file {self.file} is empty" if self.file else f"environment variable {self.env} is empty"
             )
-        learn(value)
+        _keep_secret(value)
         return value
 
     def _read_file(self, base_dir: Path, file: str) -> str:
@@ -123,6 +123,11 @@ class Secret(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
                 f"secret command {command[0]} printed nothing", "run it by hand: it must print the secret"
             )
         return value
+
+
+def _keep_secret(value: str | None) -> None:
+    learn(value)
+    learn_address(value)
 
 
 class CommandResult(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     from backends import redaction
 
     monkeypatch.setattr(redaction, "_known", ())
+    monkeypatch.setattr(redaction, "_addresses", ())
 
 
 @pytest.fixture(autouse=True)

@@ -233,6 +233,79 @@ async def test_a_server_that_echoes_the_credentials(
             assert leaks(caught.value.message + caught.value.fix, PLAIN, f"oncall:{PLAIN}") == []
 
 
+async def http_check(context: AdapterContext, url: Any) -> None:
+    source: Any = build("checks", "http", {"url": url, "expect": {"json": {"a": 1}}}, context)
+    raise BackendError("failed", (await source.run()).message)
+
+
+async def webhook(context: AdapterContext, url: Any) -> None:
+    source: Any = build("notify", "webhook", {"url": url}, context)
+    await source.dry_run()
+    raise BackendError("failed", "somebody is there")
+
+
+HOOK = "/hook/HSecret4/v1"
+HOOKED: list[Callable[[AdapterContext, Any], Any]] = [
+    loki, airflow, elasticsearch, prometheus, prometheus_range, blackbox, http_check, webhook,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ask", "way"), [*((ask, "env") for ask in HOOKED), (http_check, "file"), (http_check, "command")]
+)
+async def test_of_a_url_that_a_reference_leads_to_only_scheme_and_host_are_said(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any], way: str
+) -> None:
+    monkeypatch.setenv("PASSWORD", PLAIN)
+    monkeypatch.setenv("HEADER", f"ApiKey {PLAIN}")
+    async with FaultyServer() as server:
+        url = server.url + HOOK + ("?nr=QuerySecret5" if ask in (http_check, webhook) else "")
+        monkeypatch.setenv("URL", url)
+        (tmp_path / "url").write_text(url)
+        (tmp_path / "url").chmod(0o600)
+        reference = {"env": {"env": "URL"}, "file": {"file": "url"}, "command": {"command": ["/bin/echo", url]}}[way]
+        for status in (200, 302, 404, 500):
+            server.extra_headers = {"location": f"{url}/"} if status == 302 else {}
+            server.answer = echoing(lambda said: {"message": said, "error": said, "status": "error"}, status, 0)
+            with pytest.raises(BackendError) as caught:
+                await ask(AdapterContext("x", tmp_path, tmp_path, http), reference)
+            assert leaks(caught.value.message + caught.value.fix, "HSecret4", "QuerySecret5") == [], status
+        await server.stop()
+        with pytest.raises(BackendError) as caught:
+            await ask(AdapterContext("x", tmp_path, tmp_path, http), reference)
+        assert leaks(caught.value.message + caught.value.fix, "HSecret4", "QuerySecret5") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.example/s/a-b", "https://hooks.example/***"),
+        ("https://HOOKS.example:443/s/a-b/", "https://HOOKS.example:443/***/"),
+        ("https://u:p@hooks.example/s/a-b/api/v1/query?x=1", "https://hooks.example/***/api/v1/query"),
+        ("wss://hooks.example/s/%61-b/tail", "wss://hooks.example/***/tail"),
+        ("https://hooks.example/s/other", "https://hooks.example/***/other"),
+        ("https://hooks.example/status", "https://hooks.example/status"),
+        ("https://other.example/s/a-b", "https://other.example/s/a-b"),
+    ],
+)
+def test_what_an_address_shows(url: str, shown: str) -> None:
+    redaction.learn_address("https://hooks.example/s/a-b")
+    assert redaction.redact_url(url) == shown
+
+
+def test_an_address_in_a_text() -> None:
+    redaction.learn_address("http://hooks.example:81/s/a b/?c=d")
+    for written in ("s/a%20b/?c=d", "s/a%20b", "s/a b?c=d"):
+        assert redacted(f"at http://Hooks.example:81/{written}: refused") == "at http://Hooks.example:81/***: refused"
+    assert redacted("http://hooks.example:81/status, not /s/") == "http://hooks.example:81/status, not /s/"
+
+
+def test_words_of_an_address_are_none_of_its_secrets() -> None:
+    redaction.learn_address("http://prometheus.example:9090/prometheus/api/v1")
+    said = "http://other.example/prometheus/api/v1/query: bad"
+    assert redacted(said) == said
+
+
 async def test_a_lines_error_and_a_bad_answer_do_not_quote_the_token(http: Http) -> None:
     async with FaultyServer() as server:
         server.answer = echoing(lambda said: {"a": said}, 400, 180)

@@ -12,7 +12,7 @@ from backends.pipelines.airflow.wire import DagRun, Task, TaskInstance
 from backends.pipelines.baseline import Baseline
 from backends.pipelines.params import fits
 from backends.ports import ParamType, PipelineParam
-from backends.redaction import redact_url
+from backends.redaction import STARS, redact_url
 from backends.text import clean
 from backends.times import parse_time
 
@@ -68,7 +68,8 @@ def _model(
 def _url(run: DagRun, base: str) -> str:
     dag, run_id = quote(run.dag_id, safe=""), quote(run.dag_run_id, safe="")
     path = f"/dags/{dag}/runs/{run_id}" if run.run_after else f"/dags/{dag}/grid?dag_run_id={run_id}"
-    return redact_url(base) + path
+    shown = redact_url(base)
+    return "" if STARS in shown else shown + path  # nobody gets there without what a reference hides
 
 
 def changed_code(runs: Iterable[DagRun], bad: DagRun) -> str:
