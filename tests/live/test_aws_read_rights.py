@@ -1,4 +1,8 @@
-"""The rights that docs/aws.md lists to look are enough, and each is needed: with moto's access control on."""
+"""The rights that docs/aws.md lists to look are enough, and each is needed: with moto's access control on.
+
+It knows those of CloudWatch as `monitoring:…`, and refuses in XML whatever the service speaks: which right is missing
+is read from its words here. That it is named where AWS answers is tested in `tests/console/test_doctor_aws.py`.
+"""
 
 import json
 import urllib.request
@@ -68,7 +72,7 @@ class Guarded:
     def allow(self, rights: set[str]) -> None:
         """These and no more, from now on."""
         self._control(OFF)
-        statement = {"Effect": "Allow", "Action": sorted(rights), "Resource": "*"}
+        statement = {"Effect": "Allow", "Action": sorted(map(in_moto, rights)), "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._iam.put_user_policy(UserName="oncall", PolicyName="teal", PolicyDocument=policy)
         self._control(0)
@@ -77,6 +81,11 @@ class Guarded:
         where, plain = f"{self.server.endpoint_url}/moto-api/reset-auth", {"content-type": "text/plain"}
         request = urllib.request.Request(where, str(after).encode(), plain, method="POST")
         urllib.request.urlopen(request, timeout=30).close()
+
+
+def in_moto(right: str) -> str:
+    """As moto calls it."""
+    return right.replace("cloudwatch:", "monitoring:")
 
 
 @pytest.fixture(scope="module")
@@ -119,4 +128,5 @@ async def test_one_right_less_is_named(
     guarded.allow(told()[entry] - {right})
     error = await looked(entry, guarded, tmp_path, http, monkeypatch)
     assert error is not None
-    assert (error.kind, f"no right {right}: " in error.message) == ("auth", True), error.message
+    words = f"perform: {in_moto(right)}"[:20]  # the rest is cut
+    assert (error.kind, words in error.message) == ("auth", True), error.message
