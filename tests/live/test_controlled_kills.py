@@ -24,13 +24,21 @@ from tests.live.teal import toml
 from tests.live.test_ecs_native import pausing
 from tests.live.test_ecs_release import answers
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("controlled-kills"), pytest.mark.usefixtures("keys")]
 KINDS = ("ecs-native", "codedeploy")
 YES = Consent(confirmed=True, reason="a test")
 ROLLBACK = Request(kind="rollback", service="model")
 BEGINS = {"ecs-native": "ecs:UpdateService", "codedeploy": "codedeploy:CreateDeployment"}
 ENDS = {"ecs-native": "ecs:StopServiceDeployment", "codedeploy": "codedeploy:StopDeployment"}
-GATE = {"name": "errors", "candidate": "errors", "max": 1, "window": "200ms", "every": "100ms"}
+GATED = {"metrics": "prom", "bake": "1s"}
+GATE = """
+[[contexts.test.deployments.gates]]
+name = "errors"
+candidate = "errors"
+max = 1
+window = "200ms"
+every = "100ms"
+"""
 
 
 class Service(Struct):
@@ -58,7 +66,8 @@ class Service(Struct):
         lines = ["[contexts.test]", 'title = "model"', "[[contexts.test.metrics]]", 'name = "prom"']
         lines += ['type = "prometheus"', f'url = "{self.metrics or self.url}"', "[[contexts.test.deployments]]"]
         path = home / "config.toml"
-        path.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in entry.items())]))
+        gate = GATE if "metrics" in more else ""
+        path.write_text("\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in entry.items())]) + gate)
         path.chmod(0o600)
         config = load_config(path)
         assert not config.problems, config.problems
@@ -73,10 +82,10 @@ class Service(Struct):
 
 
 @pytest.fixture(scope="module")
-def services(lab: EcsLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
+def services(_lab: EcsLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Service]]:
     """One of each type, made when it is first asked for."""
     with contextlib.ExitStack() as stack:
-        guard = stack.enter_context(guarded(lab.aws.endpoint_url))
+        guard = stack.enter_context(guarded(_lab.aws.endpoint_url))
         guard.allow([{"Action": ["*"]}])
         known: dict[str, Service] = {}
 
@@ -85,11 +94,11 @@ def services(lab: EcsLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 home = tmp_path_factory.mktemp(kind)
                 native = kind == "ecs-native"
                 entry = (
-                    lab.native("2.4.0", lifecycleHooks=[pausing(minutes=6000)])
+                    _lab.native("2.4.0", lifecycleHooks=[pausing(minutes=6000)])
                     if native
-                    else lab.codedeploy("2.4.0", ready_min=6000)
+                    else _lab.codedeploy("2.4.0", ready_min=6000)
                 )
-                url = stack.enter_context(lab.routed(entry["_listener"], home))
+                url = stack.enter_context(_lab.routed(entry["_listener"], home))
                 until(lambda: answers(url), "the load balancer answers")
                 known[kind] = Service(kind, guard, entry, url)
             return known[kind]
@@ -178,7 +187,7 @@ async def test_a_runner_killed_at_each_stage_is_gone_on_with_or_taken_back(
 ) -> None:  # fmt: skip
     at = await asyncio.to_thread(services, kind)
     at.metrics, version = metrics.url, at.next_version()
-    gates = {"metrics": "prom", "gates": [GATE], "bake": "1s"} if stage == "bake" else {}
+    gates = GATED if stage == "bake" else {}
     async with at.orders(tmp_path, **gates) as orders:
         if stage == "order":
             at.guard.freeze(BEGINS[kind], taken=True)
@@ -211,7 +220,7 @@ async def test_a_gate_that_fails_when_all_traffic_is_there_takes_it_back(
     nobody."""
     at = await asyncio.to_thread(services, kind)
     at.metrics = metrics.url
-    async with at.orders(tmp_path, metrics="prom", gates=[GATE], bake="20s") as orders:
+    async with at.orders(tmp_path, **{**GATED, "bake": "20s"}) as orders:
         plan = await orders.plan(Request(kind="release", service="model", version=at.next_version()))
         action = await orders.submit(plan, YES)
         await promoted(orders, action)

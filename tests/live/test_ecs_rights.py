@@ -26,7 +26,7 @@ from tests.live.test_aws_rights import statements as of_alb
 from tests.live.test_ecs_native import pausing
 from tests.live.test_ecs_release import answers
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs"), pytest.mark.usefixtures("keys")]
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("ecs-rights"), pytest.mark.usefixtures("keys")]
 KINDS = ("ecs", "ecs-native", "codedeploy")
 CRASHES = "2.5.0-crash"
 RELEASE = ("deploy", "release", "analytics", "--version", "2.6.0", "-y", "--reason", "go")
@@ -132,16 +132,22 @@ def _pair(lab: EcsLab, guard: Guard) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def guard(lab: EcsLab) -> Iterator[Guard]:
-    with guarded(lab.aws.endpoint_url) as found:
+def kept(_lab: EcsLab) -> EcsLab:
+    """Whose services stay until all are done."""
+    return _lab
+
+
+@pytest.fixture(scope="module")
+def guard(kept: EcsLab) -> Iterator[Guard]:
+    with guarded(kept.aws.endpoint_url) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def benches(lab: EcsLab, guard: Guard) -> Callable[[str], Bench]:
+def benches(kept: EcsLab, guard: Guard) -> Callable[[str], Bench]:
     """One of each type, made when it is first asked for: what is refused changes nothing there."""
     known: dict[str, Bench] = {}
-    return lambda kind: known.setdefault(kind, known[kind] if kind in known else made(kind, lab, guard))
+    return lambda kind: known.setdefault(kind, known[kind] if kind in known else made(kind, kept, guard))
 
 
 # ---- what an operator does
@@ -160,8 +166,10 @@ async def look(at: Bench, http: Http) -> str:
         state = await adapter.observe()
         said += [str(state), str(await adapter.operation(state.newest.id))]
     if at.sick:
-        async with at.adapter(at.sick, http) as adapter:
-            said.append(str(await adapter.observe()))
+        async with at.adapter(at.sick, http) as adapter, asyncio.timeout(30):
+            while "stopped" not in (sick := (await adapter.observe()).view.message):
+                await asyncio.sleep(0.1)  # for a moment each of its tasks runs
+            said.append(sick)
     async with at.adapter(at.rest, http) as adapter:
         resting = await adapter.observe()
         said.append(str(await adapter.preflight(resting, Order(order="release", version="2.6.0"))))
@@ -238,9 +246,9 @@ async def test_one_right_less_is_named_and_changes_nothing(
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_policy_is_enough_and_each_right_of_it_is_used(
-    lab: EcsLab, guard: Guard, http: Http, kind: str
+    kept: EcsLab, guard: Guard, http: Http, kind: str
 ) -> None:
-    at = await asyncio.to_thread(made, kind, lab, guard)
+    at = await asyncio.to_thread(made, kind, kept, guard)
     guard.allow(statements(kind))
     await look(at, http)
     await release(at, http)
@@ -250,7 +258,7 @@ async def test_the_policy_is_enough_and_each_right_of_it_is_used(
     else:
         await order("promote", at, http)
         used = set(guard.asked)
-        others = await asyncio.to_thread(made, kind, lab, guard)
+        others = await asyncio.to_thread(made, kind, kept, guard)
         guard.allow(statements(kind))
         await order("abort", others, http)
         guard.asked |= used
