@@ -36,7 +36,8 @@ class Conflict(Exception):
         if ours:
             said = f"; {first_line(found.detail)}" if found.weights and found.detail else ""
             why = f"only a part of what this action wrote, the rest did not take or was changed since{said}"
-        super().__init__(f"the switch has {shares(found)} now: {why}")
+        now = f"has {shares(found)} now" if found.weights else f"can not be read now ({shares(found)})"
+        super().__init__(f"the switch {now}: {why}")
         self.found = found
 
 
@@ -66,6 +67,11 @@ class PartialWrite(InDoubt):
     def __init__(self, found: SwitchState, why: str) -> None:
         super().__init__(f"{why}; half done: {first_line(found.detail) or shares(found)}")
         self.found = found
+
+
+def live_words(found: SwitchState) -> str:
+    """What is live, as a sentence."""
+    return f"traffic: {shares(found)}" if found.weights else f"what is live is unknown ({shares(found)})"
 
 
 def shares(found: SwitchState) -> str:

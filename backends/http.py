@@ -371,9 +371,8 @@ def _status_error(answer: Answer, secrets: list[str], said: str = "") -> Backend
     detail = ""
     if said:
         detail = ": " + quoted(said, secrets=secrets)
-    elif answer.status < 400:
-        place = redact_url(redacted(answer.headers.get("location", ""), secrets))
-        detail = f" to {place}, which is not followed"
+    elif 300 <= answer.status < 400 and (location := answer.headers.get("location", "")):
+        detail = f" to {redact_url(redacted(location, secrets))}, which is not followed"
     elif "json" in answer.headers.get("content-type", ""):
         detail = ": " + quoted(answer.body.decode("utf-8", "replace"), secrets=secrets)
     return BackendError(

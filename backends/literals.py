@@ -56,6 +56,11 @@ def secret_in_url(text: str) -> str:
     return f"a secret inside a URL (`{unquote_plus(name)}`)" if name else ""
 
 
+def without_url_secrets(text: str) -> str:
+    """`text` with stars for the passwords and the secret parameters of the URLs in it."""
+    return re.sub(r"(?i)[a-z][a-z0-9+.-]*://[^\s\"'<>]+", lambda found: _masked_text(found[0]), text)
+
+
 def literals(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
     """Where a header or a URL of an entry writes a secret out, each with what is wrong."""
     if isinstance(data, str) and (words := _literal(data, path)):

@@ -5,7 +5,7 @@ import time
 
 from msgspec.structs import replace
 
-from actions.endings import Conflict, Failed, PartialWrite, PreconditionFailed
+from actions.endings import Conflict, Failed, PartialWrite, PreconditionFailed, live_words
 from actions.models import ActionError
 from actions.switching.impact import impact_words
 from actions.switching.outside import ExternalEdits
@@ -145,5 +145,4 @@ class WayBack:
 async def abandon(work: Work, traffic: Traffic, order: Ordered) -> None:
     """As `Work.abandoned`, with what the control object says."""
     found = await traffic.seen()
-    truth = "what is live can not be read" if found is None else f"{found.live} is live: {found.weights}"
-    await work.abandoned(order, truth)
+    await work.abandoned(order, "what is live can not be read" if found is None else live_words(found))

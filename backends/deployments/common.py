@@ -20,7 +20,7 @@ from backends.json_text import decode_text
 from backends.misfits import without_misfits
 from backends.models import ColorState, Truth, TruthLayer
 from backends.ports import ProbeTarget
-from backends.redaction import quoted, redact_url
+from backends.redaction import quoted, redact_url, redacted
 from backends.settings import Duration, decode_hook
 from backends.stopwatch import Stopwatch
 from backends.text import clean
@@ -185,19 +185,32 @@ async def color_health(
     return replace(found, detail=slow, p95_ms=round(took_s * 1000, 1))
 
 
+def _is_json(body: bytes) -> bool:
+    try:
+        decode_text(body, object)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 def _judge(answer: Answer, color: str, header: str) -> ColorState:
     where = answer.url
+    location = clean(redact_url(redacted(answer.headers.get("location", ""))), 200)
+    redirected = f"{where}: redirected (HTTP {answer.status})" + (f" to {location}" if location else "")
     try:
         health = answer.decode(_Health)
     except BackendError as error:
         healthy = False if answer.status >= 400 else None
+        if 300 <= answer.status < 400:
+            return ColorState(healthy=healthy, detail=f"{redirected}; {WANTED}")
         wanted = "" if answer.status >= 400 else f"; {WANTED}"
-        return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, not JSON: {error.message}{wanted}")
+        said = "not as it should be" if _is_json(answer.body) else "not JSON"
+        return ColorState(healthy=healthy, detail=f"HTTP {answer.status}, {said}: {error.message}{wanted}")
     is_odd = health.version is not None and type(health.version) not in (str, int, float)
     version = clean(str(health.version), 128) if health.version is not None and not is_odd else None
     if answer.status != 200 or health.status != "healthy":
         if 300 <= answer.status < 400:
-            return ColorState(version=version, healthy=None, detail=f"{where}: redirected (HTTP {answer.status})")
+            return ColorState(version=version, healthy=None, detail=redirected)
         why = f": {quoted(str(health.detail))}" if health.detail else ""
         said = f"HTTP {answer.status}, {_status_words(health.status, answer.status)}"
         return ColorState(version=version, healthy=False, detail=f"{said}{why}")
@@ -336,7 +349,8 @@ def _read_probe(target: ProbeTarget, response: "httpx.Response", began: float) -
 def _no_proof(response: "httpx.Response", where: str) -> str:
     """Why an answer proves nothing, whatever it names; empty where it does."""
     if response.status_code != 200:
-        return f"{where}: HTTP {response.status_code}"
+        redirect = " (a redirect, which is not followed)" if 300 <= response.status_code < 400 else ""
+        return f"{where}: HTTP {response.status_code}{redirect}"
     age = response.headers.get("age", "0").strip()
     return "" if age == "0" else f"{where}: answered from a cache (Age: {clean(age, 16)})"
 

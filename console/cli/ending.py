@@ -146,7 +146,17 @@ def say_why(error: Exception) -> int:
     return _say(told.exit_code, told.kind, told.message, told.fix)
 
 
+def _said(text: str) -> str:
+    """`text` without what would drive the terminal, and without the secrets of URLs, whatever arguments it quotes."""
+    from backends.literals import without_url_secrets
+    from backends.redaction import redacted
+    from backends.text import clean
+
+    return "\n".join(clean(line) for line in without_url_secrets(redacted(text)).split("\n"))
+
+
 def _say(code: int, kind: str, message: str, fix: str) -> int:
+    message, fix = _said(message), _said(fix)
     say(f"teal: {message}" + (f" ({fix})" if fix else ""))
     if _wants_json(sys.argv[1:]):
         from console.printing.output import failure_document, print_json

@@ -67,6 +67,20 @@ class DurationType(click.ParamType[Any]):
 DURATION = DurationType()
 
 
+class PatienceType(DurationType):
+    """As `DurationType`, more than none: in no time nothing is read, and every source seems not to answer."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Raises click's usage error for anything else."""
+        seconds = super().convert(value, param, ctx)
+        if not seconds:
+            self.fail(f'"{value}" is no time to wait: write at least "1ms"', param, ctx)
+        return seconds
+
+
+PATIENCE = PatienceType()
+
+
 class TimeType(click.ParamType[Any]):
     """A time as `TypedTime`: an age (`15m`), a time of day, or ISO 8601, of the zone that the context shows."""
 
@@ -99,7 +113,7 @@ def common_options(outputs: tuple[str, ...] = READ_OUTPUTS) -> Callable[[Command
                 "-w", "--watch", type=DURATION, is_flag=False, flag_value="2", metavar="[S]", help="Again every S."
             ),
             click.option("--no-color", is_flag=True, help="No color (NO_COLOR too)."),
-            click.option("--timeout", type=DURATION, metavar="S", help="Total time for it."),
+            click.option("--timeout", type=PATIENCE, metavar="S", help="Total time for it."),
             click.option("--strict", is_flag=True, help="Exit 7 where any source did not answer."),
             click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
             click.option("-v", "--verbose", count=True, help="More on stderr."),

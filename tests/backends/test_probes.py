@@ -17,6 +17,7 @@ from backends.http import Http
 from backends.models import ColorState
 from backends.ports import ProbeTarget, SwitchState
 from backends.settings import Duration
+from tests.backends.faulty_server import FaultyServer
 from tests.two_colors import TwoColors
 
 
@@ -85,7 +86,7 @@ async def test_d7_a_side_without_traffic_has_the_p95_of_its_health_requests(monk
         ({"says": "", "headers": {"x-environment": "GREEN"}}, True, "healthy"),
         ({"body": b"<html>login"}, None, "not JSON"),
         ({"body": b"<html>", "status": 502}, False, "not JSON"),
-        ({"body": b"[]"}, None, "not JSON"),
+        ({"body": b"[]"}, None, "not as it should be"),
         ({"body": b'{"status": "healthy"}', "says": "blue"}, False, "answers as blue"),
         ({"body": b'{"status": "healthy", "version": ["1.0"]}'}, None, '"version" is neither text nor a number'),
         ({"body": b'{"status": "healthy", "version": true}'}, None, '"version" is neither text nor a number: True'),
@@ -188,3 +189,22 @@ def test_the_shared_fields_of_any_entry_are_read_and_its_own_left_alone() -> Non
     assert (found.bake, found.colors, found.rollback_window) == (Duration(2), ("a", "b"), Duration(1800))
     with pytest.raises(BackendError, match="duration"):
         shared_settings({"probe_timeout": "soon"})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, None, "HTTP 200, not as it should be"),
+        (200, [1], "HTTP 200, not as it should be"),
+        (200, "junk", "HTTP 200, not JSON"),
+        (302, [1], "redirected (HTTP 302) to https://login.example/in"),
+        (302, {"status": "healthy"}, "redirected (HTTP 302) to https://login.example/in"),
+    ],
+)
+async def test_what_a_health_answer_is_instead(http: Http, status: int, body: object, words: str) -> None:
+    async with FaultyServer() as server:
+        server.answer = lambda request: (status, body)
+        server.extra_headers = {"location": "https://login.example/in?to=x"}
+        found = await color_health(http, "green", server.url)
+    assert found.healthy is None
+    assert words in found.detail

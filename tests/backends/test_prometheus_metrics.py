@@ -357,3 +357,14 @@ async def test_freshness_by_a_partial_answer_is_unknown(
     check = build("checks", "freshness", {"metrics": "prom", "query": "t"}, context)
     found = await check.run()
     assert (found.state, "may be incomplete" in found.message) == ("unknown", True)
+
+
+@pytest.mark.parametrize("body", [{"status": "error"}, {"status": "error", "error": "a lie"}, {"status": []}])
+async def test_an_answer_that_is_no_success_is_no_redirect(http: Http, tmp_path: Path, body: dict[str, Any]) -> None:
+    async with FaultyServer() as server:
+        server.answer = lambda request: (200, body)
+        source: Any = build("metrics", "prometheus", {"url": server.url}, AdapterContext("x", tmp_path, tmp_path, http))
+        with pytest.raises(BackendError) as caught:
+            await source.instant("up")
+    assert "followed" not in caught.value.message
+    assert any(words in caught.value.message for words in ('status is "error"', "a lie", "$.status"))

@@ -23,6 +23,7 @@ from backends.missing import missing
 from backends.redaction import quoted, redact_url
 from backends.registry import AdapterContext
 from backends.settings import Duration, Secret
+from backends.text import clean
 
 API = "/api/v1"
 TENANT_HEADER = "X-Scope-OrgID"
@@ -127,11 +128,14 @@ def refused_by(answer: Answer, access: ServerAccess) -> BackendError:
     """The error for an answer that is no success, in the server's own words where it has some."""
     try:
         envelope = decode_json(answer.body, Envelope, where=answer.url)
-    except BackendError:
+    except BackendError as odd:
+        if answer.status < 300:
+            return BackendError(odd.kind, odd.message, status=answer.status)
         envelope = Envelope()
     error = refusal(answer, headers=access.headers, auth=access.auth, said=envelope.error)
     if answer.status < 300:
-        return BackendError("malformed", error.message, status=answer.status)
+        said = "" if envelope.error else f', and its status is "{clean(envelope.status, 40)}"'
+        return BackendError("malformed", error.message + said, status=answer.status)
     if envelope.error_type in ("timeout", "canceled"):
         return BackendError(
             "timeout", error.message, fix="make the query cheaper, or raise `timeout`", status=answer.status

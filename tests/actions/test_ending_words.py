@@ -1,0 +1,16 @@
+"""What a switch that cannot be read has, and what is live then, are sentences."""
+
+from actions.endings import Conflict, live_words
+from backends.ports import SwitchState
+
+
+def test_a_switch_that_cannot_be_read() -> None:
+    odd = SwitchState(weights={}, revision="r", detail="a weight is no whole number from 0 to 100")
+    assert str(Conflict(odd)).startswith("the switch can not be read now (a weight is no whole number from 0 to 100): ")
+    assert live_words(odd) == "what is live is unknown (a weight is no whole number from 0 to 100)"
+
+
+def test_one_that_can() -> None:
+    found = SwitchState(weights={"blue": 100, "green": 0}, revision="r", detail="")
+    assert str(Conflict(found)).startswith("the switch has BLUE 100 %, GREEN 0 % now: ")
+    assert live_words(found) == "traffic: BLUE 100 %, GREEN 0 %"
