@@ -150,8 +150,9 @@ def samples_words(passes: int) -> str:
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """Requests that the candidate took, those of both sides (`of`), and how many of the candidate's failed (0 where the
-    gate is no share); of them what the action itself sent."""
+    gate is no share); of them what the action itself sent. `seconds`: of the windows that this was counted in."""
 
+    seconds: float
     taken: float
     of: float
     failed: float
@@ -170,6 +171,7 @@ def exposure(gate: MetricGate, readings: Sequence[Reading], stage: Stage) -> Exp
         return None
     failed = evidence.value * evidence.requests if gate.is_share else 0.0
     return Exposure(
+        seconds=evidence.windows * float(gate.window),
         taken=evidence.requests, of=evidence.requests + evidence.production_requests, failed=failed,
         own=evidence.own, own_of=evidence.own + evidence.production_own, own_failed=min(evidence.own_failed, failed),
     )  # fmt: skip
@@ -189,6 +191,7 @@ class _Evidence(Struct, frozen=True):
     own: float
     own_failed: float
     production_own: float
+    windows: int
 
     @property
     def users(self) -> float | None:
@@ -215,7 +218,7 @@ def _joined(gate: MetricGate, readings: Sequence[Reading], stage: Stage, *, enou
         *_mean_or_none([(each.production, each.production_requests) for each in chosen], frozen=newest.frozen),
         since=start - window, at=newest.at, frozen=newest.frozen,
         own=sum(_own(each) for each in chosen), own_failed=sum(each.own_failed for each in chosen),
-        production_own=sum(_production_own(each) for each in chosen),
+        production_own=sum(_production_own(each) for each in chosen), windows=len(chosen),
     )  # fmt: skip
 
 
@@ -267,15 +270,19 @@ def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
     limits = _limits(gate, evidence)
     lowest = min((limit for _, limit in limits), default=None)
 
-    def verdict(word: Word, words: str, reason: Reason = "", *, gross: bool = False) -> Verdict:
+    def verdict(
+        word: Word, words: str, reason: Reason = "", *, limit: float | None = lowest, gross: bool = False
+    ) -> Verdict:
         return Verdict(
             word=word, at=evidence.at, since=evidence.since, reason=reason, value=evidence.value,
-            requests=evidence.requests, production=evidence.production, limit=lowest, frozen=evidence.frozen,
+            requests=evidence.requests, production=evidence.production, limit=limit, frozen=evidence.frozen,
             gross=gross, words=words,
         )  # fmt: skip
 
     shown = number(evidence.value, gate)
     of = "" if evidence.requests is None else f" of {counted(evidence.requests, 'request')}"
+    if of and not gate.is_share and not gate.unit:  # 0.49 is no part of them
+        of = f" ({of.removeprefix(' of ')})"
     if evidence.users is not None and evidence.users < gate.min_requests:
         own = f" without its own {evidence.own:.0f}" if evidence.own else ""
         words = f"{counted(evidence.requests or 0, 'request')}, {gate.min_requests} are needed{own}"
@@ -284,13 +291,13 @@ def _held_to(gate: MetricGate, evidence: _Evidence) -> Verdict:
     for name, limit in limits:
         if _surely_over(gate, evidence, name, limit):
             words = f"{shown}{of}, {limit_words(gate, evidence.production, name, limit, frozen=evidence.frozen)}"
-            return verdict("fail", words, gross=_is_gross(gate, evidence))
+            return verdict("fail", words, limit=limit, gross=_is_gross(gate, evidence))
     if missing:
         return verdict("inconclusive", missing, "baseline_missing")
     over = next(((name, limit) for name, limit in limits if evidence.value > limit), None)
     if over is not None:
         words = f"{shown}{of}: {limit_words(gate, evidence.production, *over, frozen=evidence.frozen)}, but by no more"
-        return verdict("inconclusive", f"{words} than chance explains", "low_traffic")
+        return verdict("inconclusive", f"{words} than chance explains", "low_traffic", limit=over[1])
     return verdict("pass", f"{shown}{of}, limit {number(lowest, gate)}" if lowest is not None else f"{shown}{of}")
 
 

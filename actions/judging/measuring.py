@@ -28,6 +28,7 @@ from actions.judging.stages import StageVerdict
 from actions.tally import OwnOf, no_own
 from backends.errors import BackendError
 from backends.ports import Metrics
+from backends.settings import Duration
 from backends.text import counted
 from backends.together import together
 
@@ -191,7 +192,8 @@ class _Series:
         told = exposure(self.gate, self._readings, stage)
         if told is None:
             return ""
-        words = f"{color.upper()} took {told.taken:.0f} of {told.of:.0f} requests ({told.taken / told.of:.1%})"
+        when = f"in the {Duration(max(1, round(told.seconds)))} that {self.gate.name} measured"
+        words = f"{when}, {color.upper()} took {told.taken:.0f} of {told.of:.0f} requests ({told.taken / told.of:.1%})"
         if told.failed:
             words += f", {told.failed:.0f} of them failed ({told.failed / told.of:.2%} of all)"
         if not told.own_of:

@@ -18,6 +18,7 @@ from actions.switching.holding import HOLD_S, Holding, Missing
 from actions.switching.looks import Looks, Sample
 from actions.switching.proof import Proof
 from actions.work import Work
+from backends.settings import Duration
 from backends.text import counted
 
 SHORTEST_PAUSE_S = 0.02
@@ -58,9 +59,11 @@ class Watching:
         self._unsmoked = ""
         self._told = ("", 0.0)
         self._data: dict[str, Any] = {}
+        self._began = 0.0
 
     async def run(self) -> None:
         """Raises Failed or Conflict."""
+        self._began = time.monotonic()
         left_s = await self._begin()
         smoking = None if self._smoke is None else asyncio.create_task(_awaited(self._smoke()))
         try:
@@ -143,7 +146,9 @@ class Watching:
         work = self._work
         await work.released("the evidence is there")
         await work.stand()
-        how = "promoted by hand" if work.steering.promoted else f"{self._seconds:g}s"
+        lasted_s = time.monotonic() - self._began  # longer than planned where it was held
+        lasted = f"{self._seconds:g}s" if lasted_s < self._seconds + 1 else str(Duration(round(lasted_s)))
+        how = "promoted by hand" if work.steering.promoted else lasted
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
         detail = f"{counted(self._looks.count, 'look')} in {how}, {self._color.upper()} healthy"

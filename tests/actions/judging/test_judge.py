@@ -284,3 +284,15 @@ def test_windows_are_joined_only_where_they_share_no_request(requests: list[floa
     if verdict.requests is not None:
         assert verdict.requests == pytest.approx(sum(apart))
     assert all(one >= other for one, other in pairwise([verdict.at, verdict.since]))
+
+
+def test_the_limit_of_a_failure_is_the_one_that_it_was_over() -> None:
+    failed = judge(ERRORS, [seen(60, 0.2, production=0.0)], STAGE)
+    assert (failed.word, failed.limit, "over the limit of 5 %" in failed.words) == ("fail", 0.05, True)
+    close = judge(ERRORS, [seen(60, 0.055, production=0.04)], STAGE)
+    assert (close.reason, close.limit, "over the limit of 5 %" in close.words) == ("low_traffic", 0.05, True)
+
+
+def test_a_number_without_a_unit_is_no_part_of_the_requests() -> None:
+    plain = MetricGate(name="queue", candidate="c{color}", requests="r", max=0.05, metrics="prom")
+    assert judge(plain, [seen(60, 0.49, requests=430.0)], STAGE).words.startswith("0.49 (430 requests)")

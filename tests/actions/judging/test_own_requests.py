@@ -71,7 +71,7 @@ async def test_a_stage_knows_its_own_and_says_who_was_hit() -> None:
         series._due = 0.0
     verdict = await stage.look()
     assert verdict.word == "fail"
-    assert "GREEN took 20 of 397 requests (5.0%), 8 of them failed" in verdict.detail
+    assert "in the 1m that errors measured, GREEN took 20 of 397 requests (5.0%), 8 of them failed" in verdict.detail
     assert verdict.detail.endswith("; of users, without its own test requests: 8 of 277, 1 of them failed")
 
 

@@ -2,14 +2,18 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from actions.judging.stages import StageVerdict
 from actions.models import Action, Request
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
+from actions.switching.watching import Watching
 from actions.tally import Tally, Times
 from backends.deployments.common import ProbeResult
 from console.cli.writing import action_lines
@@ -93,3 +97,23 @@ def back(action: Action) -> Request:
 
 def words(action: Action) -> str:
     return "\n".join(action_lines(action))
+
+
+async def test_a_stage_that_was_held_lasted_as_long_as_it_did() -> None:
+    ended: list[str] = []
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    async def end(step: str, status: str, words: str) -> None:
+        ended.append(words)
+
+    steering = SimpleNamespace(promoted=False, accepted=False)
+    work: Any = SimpleNamespace(steering=steering, released=nothing, stand=nothing, end=end)
+    proof: Any = None
+    sides = {"blue": 90, "green": 10}
+    watching = Watching(work, proof, "analyse[10]", sides, "green", seconds=16, all_down_s=1)
+    for lasted_s in (16.4, 91.2):
+        watching._began = time.monotonic() - lasted_s
+        await watching._succeed(StageVerdict(word="pass", detail=""))
+    assert [words.split(",")[0] for words in ended] == ["0 looks in 16s", "0 looks in 1m31s"]
