@@ -50,10 +50,13 @@ async def _plan(
     ordering = ordering or (None if only_open else _return(state, change))
     if ordering is None:
         raise _nowhere(request, target, state, only_open)
-    if occupied is not None and kind_of(occupied.kind).forward and not ordering.already:
-        ordering = _queued(ordering, occupied, alone=orphaned_since(occupied, journal.location) is not None)
+    back = ordering.already
+    if occupied is not None and kind_of(occupied.kind).forward:
+        alone = orphaned_since(occupied, journal.location) is not None
+        if alone or not back:  # its way back goes on without it, and somebody has to see the end of it
+            ordering = _queued(replace(ordering, already=False), occupied, alone=alone)
     findings: list[Finding] = []
-    if not ordering.already:
+    if not back:
         findings += refused(state, ordering.order.order, ordering.order.how)
         if not findings:
             findings += [_as_warning(each) for each in await target.adapter.preflight(state, ordering.order)]

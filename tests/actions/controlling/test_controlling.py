@@ -146,6 +146,23 @@ async def test_after_the_end_a_rollback_is_a_new_change_and_says_so(desk: Desk) 
     assert [each for each, _ in desk.controller.ordered] == ["release", "rollback"]
 
 
+async def test_a_runner_that_dies_on_the_way_back_leaves_an_action_that_a_rollback_ends(desk: Desk) -> None:
+    """The controller is on its way back already: the action is not left open for that."""
+    action = await desk.begin(RELEASE)
+    await desk.until(action, lambda seen: seen.phase == "follow")
+    desk.controller.shift(50)
+    desk.controller.back = True
+    desk.runners[-1].cancel()
+    await desk.until(action, lambda seen: seen.orphaned_since is not None)
+    plan = await desk.gate.plan(ROLLBACK)
+    assert (plan.already, plan.blocked, plan.expected.queued_to) == (False, False, action.id)
+    await desk.gate.submit(plan, YES)
+    await desk.until(action, lambda seen: seen.phase == "follow-back")
+    desk.controller.go_back("stopped")
+    assert (await desk.ended(await desk.gate.action(action.id or ""))).status == "rolled_back"
+    assert [word for word, _ in desk.controller.ordered] == ["release"]
+
+
 async def test_a_pause_of_a_way_back_waits_for_nobody(desk: Desk) -> None:
     await released(desk)
     action = await desk.begin(ROLLBACK)
