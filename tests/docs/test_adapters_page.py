@@ -2,6 +2,7 @@
 tests/console/test_wheel.py."""
 
 import re
+import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -29,4 +30,8 @@ def test_so_is_the_line_by_which_it_is_found() -> None:
 
 def test_its_keys_have_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(EXAMPLE)
+    for module in ("acme_teal", "acme_teal.queue"):
+        monkeypatch.delitem(
+            sys.modules, module, raising=False
+        )  # put back at the end: other tests have one of that name
     assert len(words_of(import_module("acme_teal.queue").QueueConfig)[1]) == 5
