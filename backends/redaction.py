@@ -58,23 +58,22 @@ def learn(*values: str | None) -> None:
 
 
 def learn_address(value: str | None) -> None:
-    """From now on no message says what follows the host of `value`, a URL that a reference leads to: of a webhook that
-    is the secret. What is no URL stays as it is."""
+    """From now on no message says what follows the host of `value`, a URL of HTTP that a reference leads to: of a
+    webhook that is the secret. What is no such URL stays as it is."""
     global _addresses
     try:
         parts = urlsplit((value or "").strip())
     except ValueError:
         return
     address = _address(parts)
-    if not (parts.scheme and address[0]):
+    if parts.scheme not in _PORTS or not address[0]:  # the name of a database is needed in what is said of it
         return
     if address[1] and address not in _addresses:
         _addresses = (*_addresses, address)[-_MAX_KNOWN:]
-    if parts.scheme in _PORTS:
-        values = [found for _, found in parse_qsl(parts.query)]
-        learn(*(found for found in (*address[1], *values) if re.fullmatch(_URL_TOKEN, found)))
-        learn(parts.query if re.search(r"\d", parts.query) else "")
-        learn(parts.path.rstrip("/") if _telling(address[1]) else "")
+    values = [found for _, found in parse_qsl(parts.query)]
+    learn(*(found for found in (*address[1], *values) if re.fullmatch(_URL_TOKEN, found)))
+    learn(parts.query if re.search(r"\d", parts.query) else "")
+    learn(parts.path.rstrip("/") if _telling(address[1]) else "")
 
 
 def forget(value: str) -> None:

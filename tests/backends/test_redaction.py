@@ -293,6 +293,11 @@ def test_what_an_address_shows(url: str, shown: str) -> None:
     assert redaction.redact_url(url) == shown
 
 
+def test_the_name_of_a_database_is_said() -> None:
+    redaction.learn_address("postgresql://u:p@db.example:5432/shop")
+    assert redacted("db.example:5432/shop: connection refused") == "db.example:5432/shop: connection refused"
+
+
 def test_an_address_in_a_text() -> None:
     redaction.learn_address("http://hooks.example:81/s/a b/?c=d")
     for written in ("s/a%20b/?c=d", "s/a%20b", "s/a b?c=d"):
