@@ -351,6 +351,7 @@ class Board(Vertical):
         if name:
             self.screen.set_focus(self.boxes[name].body)
         self.show(set(self.boxes))
+        self.tick()  # what is written by the room that there is follows at once
         if was and not name and not self._is_among_others(was):
             self._focus_again()
 
