@@ -58,12 +58,13 @@ class _Kept:
             self._longest[item.subject, item.health] = max(last, item, key=_end)
 
     def tells(self, item: TimelineEvent) -> bool:
-        """Whether one of them tells the same as `item`, which is no older or was only noted."""
+        """Whether one of them tells the same as `item`, which is no older or was only noted. An alert that begins after
+        the end of the last one fires again, however soon."""
         if item.kind == "note":
             kind = _NOTED.get(item.subject, "check")
             return any(_covers(other, item.at) for other in self._of[kind, item.subject if kind == "check" else ""])
         last = self._longest.get((item.subject, item.health)) if _fires(item) else None
-        return last is not None and _covers(last, item.at)
+        return last is not None and _covers(last, item.at) and item.at <= max(_end(last), last.at + _NEAR)
 
 
 def _fires(item: TimelineEvent) -> bool:

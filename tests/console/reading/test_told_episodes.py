@@ -37,6 +37,12 @@ def test_each_beginning_and_each_end_is_an_event() -> None:
     assert going_on.item.going_on
 
 
+def test_what_fires_twice_within_minutes_begins_twice() -> None:
+    assert told(episode(0, 0.75, seen_at=at(0.7)), episode(2.1, 2.8, seen_at=at(2.7))) == [
+        "Down firing", "Down stopped firing after 45s", "Down firing", "Down stopped firing after 42s"
+    ]  # fmt: skip
+
+
 def test_an_end_that_nobody_saw_says_how_long_nobody_looked() -> None:
     assert told(episode(0, 30, seen_at=at(3)))[1] == (
         "Down stopped firing after 30m00s, at some time in 27m00s in which nobody looked"
