@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from msgspec import Struct
@@ -76,6 +77,7 @@ class ContextInfo(Struct, frozen=True):
     identity: str
     theme: str = ""
     notify_terminal: bool = True
+    config_files: tuple[Path, ...] = ()
 
 
 class Acting(Struct, frozen=True):
@@ -126,6 +128,7 @@ class Session:
             identity=self.orders.identity,
             theme=selection.theme,
             notify_terminal=selection.notify_terminal and self._config.notify_terminal,
+            config_files=() if selection.context.sandbox else (selection.context.path, selection.context.source),
         )
         self.armed = not self._config.protected
         self.since = since

@@ -16,6 +16,7 @@ from textual.screen import Screen
 
 from backends.models import Alert, Deployment, Health, LogEntry, PipelineRun, severity_rank
 from console.clipboard import save_text
+from console.config.edited import ConfigFiles
 from console.ports.store import Snapshot
 from console.screens import readings
 from console.screens.about import copy_command_of, go_there, time_of, url_of
@@ -24,7 +25,7 @@ from console.screens.clock import Clock
 from console.screens.open_actions import OpenActions
 from console.screens.overview_keys import KEY_ORDER, KEYS
 from panels.columns import Moment
-from panels.header import Header, Strip
+from panels.header import Header, Strip, Trouble
 from panels.keybar import SAID_S, KeyBar
 from panels.listing import Listing
 from panels.logview import LogView
@@ -60,6 +61,7 @@ class Overview(Screen[None], inherit_bindings=False):
         self._dirty: set[str] = set()
         self._waiting = False
         self._touched = False
+        self._edited = ""
         self._begun = False
         self._was_roomy = False
         self._warned_at = float("-inf")
@@ -95,6 +97,8 @@ class Overview(Screen[None], inherit_bindings=False):
 
     def _begin(self) -> None:
         self._begun = True
+        self._config = ConfigFiles(self.app.session.context.config_files)
+        self._look_at_config()
         self.set_interval(TICK_S, self._tick)
         self.set_interval(ACTIONS_S, self.read_actions)
         self.app.begin()
@@ -198,9 +202,16 @@ class Overview(Screen[None], inherit_bindings=False):
         found = readings.troubles(
             store, actions.found, notes, moment.now, moment.symbols, over=actions.over, blind=actions.blind
         )
-        self.strip.show([*self.clock.said(moment), *found])
+        edited = f"{self._edited} was edited since this console read it: q, then start it again"
+        said = [Trouble("warning", moment.symbols.warning, edited)] if self._edited else []
+        self.strip.show([*self.clock.said(moment), *said, *found])
+
+    @work(group="config", exclusive=True, exit_on_error=False)
+    async def _look_at_config(self) -> None:
+        self._edited = await self._config.edited()
 
     def _tick(self) -> None:
+        self._look_at_config()
         if self.is_current:
             self.board.tick()
             self._show_top()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +52,7 @@ class FakeContext(Struct, frozen=True, kw_only=True):
     identity: str = "oncall@bastion-1"
     theme: str = ""
     notify_terminal: bool = True
+    config_files: tuple[Path, ...] = ()
 
 
 class FakeOrders:

@@ -266,7 +266,8 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            return replace(file, revision=revision, detail=f"{self._path}: {file.detail}")
+            armed = f"nginx runs {shares_words(runs.shares)}, any reload puts in force what the file says"
+            return replace(file, revision=revision, detail=f"{self._path}: {file.detail}; {armed}")
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
