@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backends.deployments.kubernetes.control import FENCE, OP
+from backends.deployments.kubernetes.control import FENCE, OP, WROTE
 from backends.deployments.kubernetes.switch import KubernetesSwitch
 from backends.errors import BackendError
 from backends.http import Http
@@ -113,7 +113,7 @@ async def test_the_write_carries_its_stamp_and_fence_and_the_name_of_its_writer(
     found = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift", fence=7)
     assert (found.stamp, found.fence) == ("A:shift", 7)
     service = space.get_service()
-    assert service["metadata"]["annotations"] == {OP: "A:shift", FENCE: "7"}
+    assert service["metadata"]["annotations"] == {OP: "A:shift", FENCE: "7", WROTE: "A:shift blue=0,green=100"}
     managers = {entry["manager"] for entry in service["metadata"]["managedFields"]}
     assert "tealdeck" in managers
 

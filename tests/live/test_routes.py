@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from backends.deployments.kubernetes.cluster_switch import ClusterSwitch
-from backends.deployments.kubernetes.control import FENCE, OP
+from backends.deployments.kubernetes.control import FENCE, OP, WROTE
 from backends.errors import BackendError
 from backends.http import Http
 from backends.models import Finding
@@ -70,7 +70,7 @@ async def test_all_but_the_weights_is_as_it_was_there_and_back(space: Routed, ad
     assert (space.weights(), space.without_weights()) == ({"blue": 40, "green": 60}, before)
     notes = space.get_route()["metadata"]["annotations"]
     assert {key: notes[key] for key in (OP, FENCE)} == {OP: "A:shift", FENCE: "7"}
-    assert set(notes) == {OP, FENCE, *space.annotations()}
+    assert set(notes) == {OP, FENCE, WROTE, *space.annotations()}
     back = await adapter.shift(there, BLUE, stamp="A:back", fence=7)
     assert (back.weights, space.weights(), space.without_weights()) == (BLUE, BLUE, before)
 

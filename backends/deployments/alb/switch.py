@@ -213,11 +213,10 @@ class AlbSwitch:
         Raises BackendError(auth) naming the right that is missing to look.
         """
         self._check(weights)
-        (who, lasting), (rules, groups), (attributes, tags) = await together(
-            together(self._identity(), self._account.lifetime(self._longest_s(weights))),
-            together(self._read(), self._targets()),
-            self._further(expected),
-        )
+        who, lasting = await together(self._identity(), self._account.lifetime(self._longest_s(weights)))
+        (rules, groups), (attributes, tags) = await together(
+            together(self._read(), self._targets()), self._further(expected)
+        )  # nothing is read as a caller of another account
         tags |= {rule.place.arn: rule.tags for rule in rules}
         before = combine(rules, self._config.colors)
         wanted = before.weights or {self._config.colors[0]: 100}

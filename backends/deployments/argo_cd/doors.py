@@ -19,6 +19,7 @@ from backends.deployments.argo_cd.wire import (
 )
 from backends.errors import BackendError
 from backends.http import READ_TIMEOUT_S, Http, refusal
+from backends.json_text import decode_text
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.patches import operation
 from backends.models import Finding
@@ -238,7 +239,7 @@ def automation_patch(app: Application, on: bool) -> list[dict[str, Any]]:
     if on:
         kept = annotations.get(KEPT, "")
         try:
-            automated = msgspec.json.decode(kept, type=dict[str, Any])
+            automated = decode_text(kept, dict[str, Any])
         except msgspec.DecodeError:
             raise BackendError("conflict", f"the annotation {KEPT} of it says nothing that was auto-sync") from None
         removed = operation("test", mark, kept)

@@ -36,9 +36,14 @@ class Cluster:
 
     async def services(self, *names: str) -> list[Service]:
         """As they are now, with their tags, in that order. Raises BackendError: `not_found` naming the missing one."""
-        answer = await self.account.read(
-            "ecs", "describe_services", cluster=self.name, services=list(names), include=["TAGS"]
-        )
+        try:
+            answer = await self.account.read(
+                "ecs", "describe_services", cluster=self.name, services=list(names), include=["TAGS"]
+            )
+        except BackendError as error:
+            if error.kind == "not_found":  # the cluster, which AWS does not name
+                error.message = f"{self.where}: {error.message.removeprefix(f'{self.account.where}: ')}"
+            raise
         self._refuse_failures(answer, "service")
         found = {each.service_name: each for each in told(answer.get("services", []), list[Service], self.where)}
         missing = [short_of(name) for name in names if short_of(name) not in found]

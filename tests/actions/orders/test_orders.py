@@ -256,7 +256,7 @@ async def test_abandoned_it_says_what_was_true(tmp_path: Path, service: TwoColor
         ended = await house.ended(ended)
         assert (ended.status, exit_code(ended), service.weights()) == ("abandoned", 1, {"blue": 50, "green": 50})
         assert ended.error is not None
-        assert "mixed is live" in ended.error.message
+        assert "traffic: BLUE 50 %, GREEN 50 %" in ended.error.message
         assert (await house.order(replace(ANALYTICS_FLIP, to="green"))).status == "succeeded"
 
 
