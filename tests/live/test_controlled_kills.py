@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ async def metrics() -> AsyncIterator[FaultyServer]:
 def answer_of(value: str) -> dict[str, Any]:
     return {
         "status": "success",
-        "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1.0, value]}]},
+        "data": {"resultType": "vector", "result": [{"metric": {}, "value": [time.time(), value]}]},
     }  # fmt: skip
 
 
