@@ -1,9 +1,9 @@
-"""What every adapter of the port `Controller` does. An adapter's test class inherits this and gives four fixtures:
+"""What every adapter of the port `Controller` does. An adapter's test class inherits this and gives three fixtures:
 
 `adapter`: a fresh one over a service whose stable version is `versions[0]`, healthy, nothing under way, where a release
 waits before it comes to its end; closed afterwards. `versions`: that version, and one that can be released.
-`bad_version`: what is no version there. `meddle`: begins a release of `versions[1]` past the adapter, and returns when
-it is seen to be under way.
+`meddle`: begins a release of `versions[1]` past the adapter, and returns when it is seen to be under way. One whose
+system takes a space in a version has its own `bad_version`, too.
 """
 
 import asyncio
@@ -42,6 +42,11 @@ async def released(adapter: Controller, version: str, stamp: str = "A:release") 
 
 
 class ControllerContract:
+    @pytest.fixture
+    def bad_version(self) -> str:
+        """What is no version there."""
+        return "no version"
+
     async def test_at_rest_it_says_what_it_is_and_what_it_would_do_and_closes_twice(
         self, adapter: Controller, versions: tuple[str, str]
     ) -> None:

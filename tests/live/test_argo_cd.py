@@ -143,10 +143,6 @@ class TestArgoCdController(ControllerContract):
         return "2.4.0", "2.5.0"
 
     @pytest.fixture
-    def bad_version(self) -> str:
-        return "no version"
-
-    @pytest.fixture
     def meddle(self, app: App) -> Callable[[], Awaitable[None]]:
         async def begin() -> None:
             await asyncio.to_thread(app.operate, COMMITS["2.5.0"])

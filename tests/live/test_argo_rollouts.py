@@ -93,10 +93,6 @@ class TestRolloutsController(ControllerContract):
         return "2.4.0", "2.5.0"
 
     @pytest.fixture
-    def bad_version(self) -> str:
-        return "no version"
-
-    @pytest.fixture
     def meddle(self, web: Web) -> Callable[[], Awaitable[None]]:
         async def begin() -> None:
             await asyncio.to_thread(web.lab.set_image, web.name, "2.5.0")

@@ -78,10 +78,6 @@ class TestCodeDeployController(ControllerContract):
         return "2.4.0", "2.5.0"
 
     @pytest.fixture
-    def bad_version(self) -> str:
-        return "no version"
-
-    @pytest.fixture
     def meddle(self, group: Group) -> Callable[[], Awaitable[None]]:
         async def begin() -> None:
             await asyncio.to_thread(group.begin, "2.5.0")

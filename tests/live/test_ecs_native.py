@@ -85,10 +85,6 @@ class TestNativeController(ControllerContract):
         return "2.4.0", "2.5.0"
 
     @pytest.fixture
-    def bad_version(self) -> str:
-        return "no version"
-
-    @pytest.fixture
     def meddle(self, native: Native) -> Callable[[], Awaitable[None]]:
         async def begin() -> None:
             await asyncio.to_thread(native.update, "2.5.0")

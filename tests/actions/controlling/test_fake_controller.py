@@ -23,11 +23,6 @@ def versions() -> tuple[str, str]:
 
 
 @pytest.fixture
-def bad_version() -> str:
-    return "no version"
-
-
-@pytest.fixture
 def meddle(adapter: FakeController) -> Callable[[], Awaitable[None]]:
     async def begin() -> None:
         adapter.begin("2.0", by="mallory")
