@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -128,7 +128,7 @@ def deployment_of(name: str, state: ControllerState, sides: Mapping[str, ColorSt
 def way_back(state: ControllerState) -> RollbackOffer:
     """Where a rollback would go now: what is under way is stopped; after that it is a new change, and not instant."""
     operation, before = state.open, state.before
-    if operation is not None and operation.back:
+    if operation is not None and (operation.back or state.returned):
         return RollbackOffer(to=None, ready=False, reason=f"on its way back already: {operation.detail}")
     if operation is not None:
         to = operation.source.words if operation.source else None
@@ -146,6 +146,12 @@ def way_back(state: ControllerState) -> RollbackOffer:
     return RollbackOffer(
         to=before.words, ready=True, reason=f"not instant: a new change, with its stages{took(state.newest)}"
     )
+
+
+def goes_back(history: Sequence[str], came_from: str, to: str) -> bool:
+    """Whether a change is a way back: `to` was there before `came_from` came for the first time. `history`: the ids of
+    the revisions that were stable, the oldest first. What was left and comes again goes forward, however often."""
+    return to in history and came_from in history and history.index(to) < history.index(came_from)
 
 
 def took(operation: Operation | None) -> str:

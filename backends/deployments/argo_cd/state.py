@@ -9,7 +9,7 @@ from functools import cached_property
 
 from backends.deployments.argo_cd.doors import ASKED, KEPT, OP
 from backends.deployments.argo_cd.wire import Application, Past, Resource, RunningOperation
-from backends.deployments.controlled import offers
+from backends.deployments.controlled import goes_back, offers
 from backends.errors import BackendError
 from backends.images import image_version
 from backends.models import ControllerPhase, ControllerView, OrderName, Revision
@@ -274,7 +274,7 @@ class Seen:
         )  # fmt: skip
 
     def _before(self) -> tuple[Revision | None, bool]:
-        """What was synced before, and whether that was so already before: then the newest sync was a way back."""
+        """What was synced before, and whether the newest sync, open or ended, was a way back."""
         past = self.deployed
         if past is None:
             return None, False
@@ -282,14 +282,13 @@ class Seen:
         told = self.running or (state.operation if state is not None else None)
         forward = told is not None and told.note(OP).endswith(":release")
         going = self.running.sync if self.running is not None else None
+        known = [each.revision for each in self.history]
         if going is not None and going.revision != past.revision:  # judged by what is under way
-            known = any(each.revision == going.revision for each in self.history)
-            return Revision(id=past.revision), known and not forward
-        others = [n for n, each in enumerate(self.history) if each.revision != past.revision]
-        if not others:
+            return Revision(id=past.revision), not forward and goes_back(known, past.revision, going.revision)
+        before = next((revision for revision in reversed(known) if revision != past.revision), None)
+        if before is None:
             return None, False
-        returned = any(each.revision == past.revision for each in self.history[: others[-1]])
-        return Revision(id=self.history[others[-1]].revision), returned and not forward
+        return Revision(id=before), not forward and goes_back(known, before, past.revision)
 
     def _phase(self) -> ControllerPhase:
         newest = self.newest

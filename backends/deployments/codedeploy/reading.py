@@ -11,7 +11,7 @@ from backends.aws.account import Account
 from backends.aws.wire import told
 from backends.deployments.codedeploy.appspec import task_definition
 from backends.deployments.codedeploy.wire import Deployment, Event, Group, ServiceTaskSet, Target
-from backends.deployments.controlled import offers
+from backends.deployments.controlled import goes_back, offers
 from backends.deployments.ecs.cluster import FROM, Cluster
 from backends.deployments.ecs.wire import LAUNCH_FIX, Service, short_of
 from backends.errors import BackendError
@@ -178,21 +178,23 @@ class GroupReader:
     async def _before(
         self, history: Sequence[Deployment], operation: Operation | None, stable: Version | None
     ) -> tuple[Version | None, bool]:
-        """What was stable before, and whether the newest change was a way back to it."""
+        """What was stable before, and whether the newest change, open or ended, was a way back."""
         good = [
             task_definition(each.revision.text)
             for each in history
             if each.status == "Succeeded" and not each.rollback_info.rollback_triggering_deployment_id
         ]
-        if operation is not None and operation.open:
-            return None, operation.target.id in good
         known = [arn for arn in good if arn]
+        oldest_first = known[::-1]
+        if operation is not None and operation.open:
+            source = operation.source.id if operation.source else ""
+            return None, goes_back(oldest_first, source, operation.target.id)
         if stable is None:
             return None, False
-        others = [n for n, arn in enumerate(known) if arn != stable.id]
-        if not others:  # the first deployment of this group: before it was what ECS was told when it was made
+        before = next((arn for arn in known if arn != stable.id), None)
+        if before is None:  # the first deployment of this group: before it was what ECS was told when it was made
             return await self._version((await self._cluster.definition(stable.id)).tags.get(FROM, "")), False
-        return await self._version(known[others[0]]), stable.id in known[others[0] + 1 :]
+        return await self._version(before), goes_back(oldest_first, before, stable.id)
 
     async def _version(self, arn: str) -> Version | None:
         if not arn:

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from backends.aws.wire import told
-from backends.deployments.controlled import offers
+from backends.deployments.controlled import goes_back, offers
 from backends.deployments.ecs.cluster import ACTION, Cluster
 from backends.deployments.ecs.failing import is_planned, stopped_words
 from backends.deployments.ecs.native_wire import Brief, ServiceDeployment, ServiceRevision, Weighted
@@ -71,7 +71,7 @@ class NativeReader:
         await self._learn(known)
         operation = None if newest is None else await self.operation_of(newest, listed)
         stable, candidate = self._sides(newest, operation, service)
-        before, returned = self._before(listed, stable)
+        before, returned = self._before(listed, stable, candidate)
         if operation is not None and operation.left:  # it is put right by what it came from, never by anything older
             before, returned = operation.source, False
         state = self._state(newest, operation, stable, candidate, before, returned)
@@ -200,17 +200,19 @@ class NativeReader:
             return self._revisions.get(newest.rollback.service_revision_arn, source), None
         return source, aim
 
-    def _before(self, listed: Sequence[Brief], stable: ServiceRevision | None) -> tuple[Revision | None, bool]:
-        """What was stable before, and whether it was so already before that: then the newest change was a way back."""
+    def _before(
+        self, listed: Sequence[Brief], stable: ServiceRevision | None, candidate: ServiceRevision | None
+    ) -> tuple[Revision | None, bool]:
+        """What was stable before, and whether the newest change, open or ended, was a way back."""
         good = [self._revisions.get(each.target_service_revision_arn) for each in listed if each.status == "SUCCESSFUL"]
         defined = [each for each in good if each is not None]
         if stable is None:
             return None, False
-        others = [n for n, each in enumerate(defined) if each.task_definition != stable.task_definition]
-        if not others:
-            return None, False
-        returned = any(each.task_definition == stable.task_definition for each in defined[others[0] + 1 :])
-        return self._named(defined[others[0]]), returned
+        history, here = [each.task_definition for each in reversed(defined)], stable.task_definition
+        before = next((each for each in defined if each.task_definition != here), None)
+        if candidate is not None:
+            return self._named(before), goes_back(history, here, candidate.task_definition)
+        return self._named(before), before is not None and goes_back(history, before.task_definition, here)
 
     def _state(
         self, newest: ServiceDeployment | None, operation: Operation | None, stable: ServiceRevision | None,
