@@ -100,9 +100,12 @@ async def shown(pairs: Sequence[tuple[K, R]], make: Callable[[K, R], PipelineRun
 
 def aged(run: PipelineRun, age_s: float) -> PipelineRun:
     """With how long ago it was read, where that is long."""
-    if age_s <= OLD_S:
-        return run
-    return replace(run, note="; ".join(filter(None, (run.note, f"as of {Duration(round(age_s))} ago"))))
+    return run if age_s <= OLD_S else noted(run, f"as of {Duration(round(age_s))} ago")
+
+
+def noted(run: PipelineRun, words: str) -> PipelineRun:
+    """With these words behind its note."""
+    return replace(run, note="; ".join(filter(None, (run.note, words))))
 
 
 def _named(name: K, group: Group[R]) -> Iterator[tuple[K, R]]:

@@ -4,7 +4,8 @@
 [[contexts.production.quality]]
 type = "glue"
 rulesets = ["orders-*"]                 # globs; default: all
-pipelines = "glue"                      # the pipelines entry whose runs evaluate: a score then names its run
+pipelines = "glue"                      # the pipelines entry whose runs evaluate: a score then names its run, by the
+                                        # id that it has there (each run is asked for once: glue:GetJobRun)
 aws = { region = "eu-central-1" }
 ```
 A dataset is called as its table is, with its database where two have one of that name; what a job evaluates on no table
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -27,15 +29,17 @@ from backends.aws.wire import told
 from backends.errors import BackendError
 from backends.identifiers import identifier
 from backends.models import FailedExpectation, QualityScore
+from backends.pipelines.glue.wire import JobRun, OneRun, Run
 from backends.quality.rows import MAX_FAILURES, Limits, as_column, score_of
 from backends.registry import AdapterContext
 from backends.settings import Duration
 from backends.text import clean
-from backends.together import together
+from backends.together import few_at_a_time, together
 
 AT_ONCE = 100
 """So many results `BatchGetDataQualityResult` gives at a time."""
 MAX_KEPT = 20_000
+SIDE_BY_SIDE = 4
 
 
 class GlueQualityConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +123,11 @@ class _Result(Struct, frozen=True, rename="pascal"):
     rule_results: tuple[_Rule, ...] = ()
 
     @property
+    def job_run(self) -> tuple[str, str]:
+        """The job that evaluated, and Glue's id of the attempt; both may be empty."""
+        return self.job_name, self.job_run_id
+
+    @property
     def table(self) -> _Table | None:
         """Of the catalog; None for what a job has read by itself."""
         source = self.data_source
@@ -137,7 +146,7 @@ class _Results(Struct, frozen=True, rename="pascal"):
 
 
 class GlueQuality:
-    """`Quality` of one account and region. A result is read once: it does not change."""
+    """`Quality` of one account and region. A result is read once, and the run that it is of: they do not change."""
 
     api = 1
     Config = GlueQualityConfig
@@ -148,6 +157,7 @@ class GlueQuality:
         self._account = account_of(config.aws, context.base_dir, timeout_s=config.timeout)
         self._limits = Limits(config.warn, config.crit, 1.0, config.history, config.cadence)
         self._known: dict[str, _Result] = {}
+        self._run_ids: dict[tuple[str, str], str] = {}
 
     async def scores(self) -> list[QualityScore]:
         """By name. Raises BackendError."""
@@ -157,6 +167,7 @@ class GlueQuality:
         for result in results:
             if any(fnmatchcase(result.ruleset_name, wanted) for wanted in self._config.rulesets):
                 groups.setdefault(result.key, []).append(result)
+        await self._name_runs([_newest(group) for group in groups.values()])
         databases = Counter(name for _, name in {(database, name) for database, name, _ in groups})
         found = []
         for (database, name, _), group in sorted(groups.items()):
@@ -195,7 +206,7 @@ class GlueQuality:
         return [self._known[each] for each in ids if each in self._known]
 
     def _score(self, dataset: str, group: Sequence[_Result], now: datetime) -> QualityScore:
-        last = max(group, key=lambda result: (_at(result) or datetime.min.replace(tzinfo=UTC), result.result_id))
+        last = _newest(group)
         failed = [rule.failed for rule in last.rule_results if rule.result == "FAIL"]
         errors = [rule.failed for rule in last.rule_results if rule.result not in ("PASS", "FAIL")]
         rows = [{"score": result.score, "evaluated_at": _at(result)} for result in group if result is not last]
@@ -212,7 +223,36 @@ class GlueQuality:
     def _run(self, result: _Result) -> str:
         if not self._config.pipelines or not result.job_run_id:
             return ""
-        return f"{self._config.pipelines}/{identifier(result.job_name)}/{identifier(result.job_run_id)}"
+        # Who may not ask, or got no answer, has Glue's own id, by which a run is found as well.
+        run_id = self._run_ids.get(result.job_run) or _own_id(result.job_run_id)
+        return f"{self._config.pipelines}/{identifier(result.job_name)}/{identifier(run_id)}"
+
+    async def _name_runs(self, results: Sequence[_Result]) -> None:
+        """What the pipelines entry calls the runs that these are of: one that was started from here has an id of its
+        own, and attempts are one run."""
+        if not self._config.pipelines:
+            return
+        of = {result.job_run for result in results if result.job_run_id}
+        self._run_ids = {key: each for key, each in self._run_ids.items() if key in of}
+        new = sorted(of - self._run_ids.keys())
+        await few_at_a_time(SIDE_BY_SIDE, (partial(self._name_run, *each) for each in new))
+
+    async def _name_run(self, job: str, attempt: str) -> None:
+        try:
+            answer = await self._account.read("glue", "get_job_run", JobName=job, RunId=attempt)
+            self._run_ids[job, attempt] = Run((told(answer, OneRun, self._account.where).job_run,)).run_id
+        except BackendError as error:
+            if error.kind == "not_found":  # Glue keeps it for 90 days
+                self._run_ids[job, attempt] = _own_id(attempt)
+
+
+def _own_id(attempt: str) -> str:
+    """Glue's, of the run that it is an attempt of."""
+    return Run((JobRun(attempt, ""),)).run_id
+
+
+def _newest(group: Sequence[_Result]) -> _Result:
+    return max(group, key=lambda result: (_at(result) or datetime.min.replace(tzinfo=UTC), result.result_id))
 
 
 def _at(result: _Result) -> datetime | None:

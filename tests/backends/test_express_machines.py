@@ -91,6 +91,22 @@ async def test_executions_are_what_the_log_group_has_of_them(express: Express, a
     assert await refused(adapter.run("fast", "b:nobody")) == "not_found"
 
 
+async def test_who_asks_for_more_than_a_day_is_told_where_it_ends(
+    express: Express, adapter: StepFunctionsPipelines
+) -> None:
+    """At the oldest that is shown, also where the window of the console is wider than what is looked at."""
+    express.states.add(FakeMachine("kept"))
+    await adapter.trigger("kept", "r1", {})
+    express.ran("old", now() - timedelta(days=3), BEGUN, ENDED)
+    first = express.ran("a", now() - timedelta(hours=20), BEGUN, ENDED)
+    express.ran("b", now() - timedelta(hours=1), BEGUN, ENDED)
+    asked = {run.run_id: run.note for run in await adapter.runs(since=now() - timedelta(days=4))}
+    assert {run_id: note for run_id, note in asked.items() if "24 h" in note} == {
+        first: "Express: what is older than 24 h is not seen"
+    }
+    assert not [run for run in await adapter.runs(since=now() - timedelta(hours=21)) if run.note]
+
+
 async def test_a_failure_is_seen_behind_any_number_of_successes(
     express: Express, adapter: StepFunctionsPipelines
 ) -> None:

@@ -10,6 +10,7 @@ from backends.quality.glue import GlueQuality
 from backends.testing.quality import MINUTE, Evaluate, Evaluation, Lose, QualityContract, now
 from tests.backends.aws_fixtures import Connect, aws, connect
 from tests.backends.fake_data_quality import FakeDataQuality
+from tests.backends.fake_glue import FakeGlue, FakeJob
 from tests.fake_aws import FakeAws
 
 __all__ = ["aws", "connect"]
@@ -62,6 +63,34 @@ async def test_rules_that_failed_and_rules_without_a_verdict(fake: FakeDataQuali
     ]
     assert [(each.check, each.detail) for each in score.errors] == [("Rule_3", "no such column")]
     assert score.run_ref == "glue/load/jr_1"
+
+
+async def test_a_score_names_its_run_as_the_pipelines_entry_calls_it(
+    aws: FakeAws, fake: FakeDataQuality, connect: Connect
+) -> None:
+    """One that was started from here by its own id, and of one that was tried again the run and not the attempt."""
+    glue = FakeGlue().answer_by(aws)
+    glue.add(FakeJob("load"))
+    ours = glue.ran("load", "SUCCEEDED", now() - 3 * MINUTE, Arguments={"--teal_run_id": "nightly-7"})
+    root = glue.ran("load", "FAILED", now() - 2 * MINUTE)
+    again = glue.ran("load", "SUCCEEDED", now() - MINUTE, Id=f"{root}_attempt_1", Attempt=1, PreviousRunId=root)
+    gone = "jr_gone_attempt_2"
+    for table, run_id in (("a", ours), ("b", again), ("c", gone)):
+        fake.put(1, now(), ("lake", table), JobName="load", JobRunId=run_id)
+    adapter = connect("quality", "glue", pipelines="mine")
+    runs = {run.ref for run in await connect("pipelines", "glue").runs()}
+    scores = {score.dataset: score.run_ref for score in await adapter.scores()}
+    assert scores == {"a": "mine/load/nightly-7", "b": f"mine/load/{root}", "c": "mine/load/jr_gone"}
+    assert set(scores.values()) - {"mine/load/jr_gone"} == runs
+    before = len(aws.called("glue.GetJobRun"))
+    assert await adapter.scores()
+    assert aws.called("glue.GetJobRun")[before:] == [], "each is asked for once"
+    aws.fail("glue.GetJobRun", "AccessDeniedException")
+    refused = await connect("quality", "glue", pipelines="mine", warn=0.9).scores()
+    assert [score.run_ref for score in refused][0] == f"mine/load/{ours}"
+    aws.calls.clear()
+    await connect("quality", "glue").scores()
+    assert aws.called("glue.GetJobRun") == [], "nobody wants to know"
 
 
 async def test_what_a_dataset_is_called(fake: FakeDataQuality, connect: Connect) -> None:

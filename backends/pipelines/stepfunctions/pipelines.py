@@ -28,7 +28,8 @@ from backends.errors import BackendError
 from backends.identifiers import as_sent, identifier
 from backends.models import LogEntry, PipelineRun, TaskRun, TimelineEvent
 from backends.pipelines.following import follow_by_reading
-from backends.pipelines.groups import Group, aged, newest, shown
+from backends.pipelines.groups import Group, aged, newest, noted, shown
+from backends.pipelines.stepfunctions.express import WINDOW
 from backends.pipelines.stepfunctions.history import failing_state, failing_state_of, lines_of, tasks_of
 from backends.pipelines.stepfunctions.orders import StepFunctionsOrders
 from backends.pipelines.stepfunctions.reading import Reading
@@ -81,16 +82,22 @@ class StepFunctionsPipelines:
 
     async def runs(self, *, since: datetime | None = None, limit: int = 100) -> list[PipelineRun]:
         """The newest `limit` executions, of the newest 100 of each machine; always what is open, and the last of each.
-        What was started from here is there before a list of AWS has it."""
+        What was started from here is there before a list of AWS has it. The oldest one of an Express machine says
+        that nothing older is seen, where that was asked for."""
         known = dict(await self._reading.read())  # as it is now: some of it may be read anew meanwhile
         wanted = newest(known, since=since, limit=limit)
         failed = [each for each in wanted if each[1].state == "failed"][:FAILURES]
         await together(*(self._error(machine, execution) for machine, execution in failed))
         ages = {machine: self._reading.turns.age_s(machine) for machine in known}
+        cut = since is not None and since < datetime.now(UTC) - WINDOW
+        oldest = {machine: execution for machine, execution in wanted if cut and machine.is_express}
 
         def made(machine: Machine, execution: Execution) -> PipelineRun:
             make = partial(self._model, machine, group=known[machine])
-            return aged(known[machine].shown(execution, make, self._said(execution)), ages[machine])
+            run = aged(known[machine].shown(execution, make, self._said(execution)), ages[machine])
+            return (
+                noted(run, "Express: what is older than 24 h is not seen") if execution is oldest.get(machine) else run
+            )
 
         return await shown(wanted, made)
 
