@@ -8,6 +8,7 @@ with fake_aws(behind=moto_server.endpoint_url) as aws:
     aws.fail("glue.StartJobRun", "ThrottlingException", every=2)
     aws.fail("sns", how="hang")                   # any call of a service; "" is any at all
     aws.calls                                     # [("glue.GetJobRuns", {"JobName": "orders"})]
+    aws.rights = Rights()                         # whose policy each call is held to, from now on
 ```
 """
 
@@ -26,16 +27,20 @@ from datetime import UTC, datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import botocore.session
 from botocore.model import OperationModel, ServiceModel, Shape
 from botocore.validate import ParamValidator
 from msgspec import Struct
 
+from tests.live.guard import Rights, denial
+
 How = Literal["error", "hang", "close", "lost", "html", "slow"]
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 HANG_S = 30.0
+_DENIALS = {"s3": "AccessDenied", "sns": "AuthorizationError"}
+_IN_POLICIES = {"stepfunctions": "states", "mwaa": "airflow"}
 _SERVICES = {"monitoring": "cloudwatch", "states": "stepfunctions", "airflow": "mwaa"}
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "date", "server"}
 
@@ -73,6 +78,7 @@ class FakeAws:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.problems: list[Exception] = []
         self.ahead_s = 0.0
+        self.rights: Rights | None = None
         self._behind = behind
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -217,6 +223,11 @@ class _Handler(BaseHTTPRequestHandler):
         service = self._service()
         found = _operation(service, self.command, self.path, self.headers, body) if service else None
         name = f"{service}.{found[0].name if found else self.command}"
+        if self.aws.rights is not None:
+            right = self.aws.rights.missing([self._right(service, found[0].name if found else "")])
+            if right:
+                code = _DENIALS.get(service, "AccessDeniedException")
+                return self._refuse(code, denial(right), 403, found[0] if found else None)
         fault = self.aws.fault_of(name)
         if fault is not None and fault.how not in ("lost", "slow"):
             return self._fail(fault, found[0] if found else None)
@@ -247,6 +258,13 @@ class _Handler(BaseHTTPRequestHandler):
         scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", self.headers.get("authorization") or "")
         return "" if scope is None else _SERVICES.get(scope[1], scope[1])
 
+    def _right(self, service: str, operation: str) -> str:
+        """As a policy calls it."""
+        if service == "s3":
+            is_list = "list-type" in parse_qs(urlsplit(self.path).query) or self.path.count("/") == 1
+            return "s3:ListBucket" if is_list else "s3:GetObject"
+        return f"{_IN_POLICIES.get(service, service)}:{operation}"
+
     def _fail(self, fault: Fault, operation: OperationModel | None) -> None:
         if fault.how == "hang":
             self.aws.wait(fault.seconds)
@@ -262,11 +280,12 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         headers = {"content-type": "application/x-amz-json-1.1", "x-amzn-errortype": code}
         body = json.dumps({"__type": code, "message": message, **(more or {})}).encode()
-        if operation is not None and operation.service_model.protocol in ("query", "rest-xml"):
+        is_query = operation is not None and operation.service_model.protocol == "query"
+        if is_query or operation is None:  # of those that are asked here, only S3 is not decoded
             headers = {"content-type": "text/xml"}
             said = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
             whole = f"<ErrorResponse>{said}<RequestId>1</RequestId></ErrorResponse>"
-            body = (whole if operation.service_model.protocol == "query" else said).encode()
+            body = (whole if is_query else said).encode()
         self._send(status, headers, body)
 
     def _forwarded(self, body: bytes) -> tuple[int, dict[str, str], bytes]:

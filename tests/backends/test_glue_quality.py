@@ -87,7 +87,7 @@ async def test_a_score_names_its_run_as_the_pipelines_entry_calls_it(
     assert aws.called("glue.GetJobRun")[before:] == [], "each is asked for once"
     aws.fail("glue.GetJobRun", "AccessDeniedException")
     refused = await connect("quality", "glue", pipelines="mine", warn=0.9).scores()
-    assert [score.run_ref for score in refused][0] == f"mine/load/{ours}"
+    assert next(score.run_ref for score in refused) == f"mine/load/{ours}"
     aws.calls.clear()
     await connect("quality", "glue").scores()
     assert aws.called("glue.GetJobRun") == [], "nobody wants to know"

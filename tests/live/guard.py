@@ -30,26 +30,49 @@ OF_CREATE_DEPLOYMENT = tuple(
 WHO = "arn:aws:iam::123456789012:user/oncall"
 
 
-class Guard:
-    """`url` is an endpoint for every service. `asked`: the rights that calls needed; `denied`: those that were not
-    there; `calls`: the right of each call, in order."""
+class Rights:
+    """A policy. `asked`: the rights that calls needed; `denied`: those that were not there."""
 
-    def __init__(self, upstream: str) -> None:
-        self._upstream = urllib.parse.urlsplit(upstream)
+    def __init__(self) -> None:
         self._policy = json.dumps({"Version": "2012-10-17", "Statement": []})
         self.asked: set[str] = set()
         self.denied: set[str] = set()
-        self.calls: list[str] = []
-        self.url = ""
-        self._freezes: dict[str, bool] = {}
-        self._thawed = threading.Event()
-        self.frozen = threading.Event()
 
     def allow(self, statements: Sequence[dict[str, Any]]) -> None:
         """These and no more; what was asked before is forgotten."""
         everywhere = [{"Effect": "Allow", "Action": each["Action"], "Resource": "*"} for each in statements]
         self._policy = json.dumps({"Version": "2012-10-17", "Statement": everywhere})
         self.asked, self.denied = set(), set()
+
+    def missing(self, needed: Sequence[str]) -> str:
+        """The first right of these that the policy does not give; empty where it gives all."""
+        from moto.iam.access_control import IAMPolicy, PermissionResult
+
+        policy = IAMPolicy(self._policy)
+        for right in needed:
+            self.asked.add(right)
+            if right not in ALWAYS and policy.is_action_permitted(right) != PermissionResult.PERMITTED:
+                self.denied.add(right)
+                return right
+        return ""
+
+
+def denial(right: str) -> str:
+    """As AWS words it."""
+    return f"User: {WHO} is not authorized to perform: {right} because no identity-based policy allows the action"
+
+
+class Guard(Rights):
+    """`url` is an endpoint for every service. `calls`: the right of each call, in order."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__()
+        self._upstream = urllib.parse.urlsplit(upstream)
+        self.calls: list[str] = []
+        self.url = ""
+        self._freezes: dict[str, bool] = {}
+        self._thawed = threading.Event()
+        self.frozen = threading.Event()
 
     def freeze(self, right: str, *, taken: bool) -> None:
         """The next call of `right` gets no answer; `taken`: it has its effect all the same. `frozen` is set then."""
@@ -78,18 +101,6 @@ class Guard:
         self.frozen.set()
         self._thawed.wait(60)
         return None
-
-    def missing(self, needed: Sequence[str]) -> str:
-        """The first right of these that the policy does not give; empty where it gives all."""
-        from moto.iam.access_control import IAMPolicy, PermissionResult
-
-        policy = IAMPolicy(self._policy)
-        for right in needed:
-            self.asked.add(right)
-            if right not in ALWAYS and policy.is_action_permitted(right) != PermissionResult.PERMITTED:
-                self.denied.add(right)
-                return right
-        return ""
 
     def forward(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """What the bench answers."""
@@ -128,7 +139,7 @@ def _beside(right: str, body: bytes) -> Iterator[str]:
 
 def refusal(right: str, headers: Any) -> tuple[int, list[tuple[str, str]], bytes]:
     """As AWS says it, in the protocol of the call."""
-    words = f"User: {WHO} is not authorized to perform: {right} because no identity-based policy allows the action"
+    words = denial(right)
     kind = headers.get("Content-Type", "")
     if kind.startswith("application/cbor"):
         data = b"\xa2" + b"".join(map(_text, ("__type", "AccessDeniedException", "message", words)))
