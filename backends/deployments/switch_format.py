@@ -28,6 +28,9 @@ MAX_BYTES = 1024 * 1024
 STAMP_MARK = "tealdeck:"
 _JOURNAL, _ENDS = " journal ", " ended"
 _ENDED, _WRITTEN = "ended", "written"
+_OTHER_CONFIG = (
+    "written before its entry in the config was changed: it sends traffic elsewhere than the config says now"
+)
 
 
 class Stamp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,7 +164,8 @@ class JsonForm:
 class StampedForm:
     """Text of our own with a stamp in one comment. `body` makes it from weights, stamp and generation, with `{stamp}`
     once where a comment may stand; it raises ValueError for weights that such a text can not say. `as_written`: whether
-    an edited text surely sends traffic where the one that was written does; by default where no word of it differs."""
+    an edited text surely sends traffic where the one that was written does; `same_places`: whether one that nobody
+    edited does so that this config would write; both by default where no word differs."""
 
     def __init__(
         self,
@@ -169,11 +173,13 @@ class StampedForm:
         comment: str,
         body: Callable[[dict[str, int], str, int], str],
         as_written: Callable[[str, str], bool] | None = None,
+        same_places: Callable[[str, str], bool] | None = None,
     ) -> None:
         self._colors = colors
         self._comment = comment
         self._body = body
         self._as_written = as_written or self._same_words
+        self._same_places = same_places or self._same_words
 
     def read(self, content: bytes) -> SwitchState:
         """As `JsonForm.read`."""
@@ -197,9 +203,12 @@ class StampedForm:
             return newer or unknown(f"the stamp is damaged: {clean(str(error), 200)}")
         problem = check_weights(stamp.weights, self._colors)
         edited = ""
-        if stamp.digest != _digest(text.replace(line, "", 1)):
+        if stamp.digest == _digest(text.replace(line, "", 1)):
+            if not problem and not self._is_like_made(text.replace(line, "", 1), stamp, self._same_places):
+                return unknown(_OTHER_CONFIG)
+        else:
             edited = "edited by hand since it was written"
-            if problem or not self._is_as_written(text.replace(line, "", 1), stamp):
+            if problem or not self._is_like_made(text.replace(line, "", 1), stamp, self._as_written):
                 return unknown(f"{edited}: its text is not that of its stamp")
             edited += ", and who is live is as it was written"
         if problem:
@@ -214,14 +223,13 @@ class StampedForm:
             journal=clean(journal.removesuffix(_ENDS), 64), wrote=weights, ended=ended, edited=edited,
         )  # fmt: skip
 
-    def _is_as_written(self, text: str, stamp: Stamp) -> bool:
-        """Whether an edited text still sends traffic where its stamp says."""
+    def _is_like_made(self, text: str, stamp: Stamp, judge: Callable[[str, str], bool]) -> bool:
+        """Whether a text sends traffic where the one does that this config makes for its stamp."""
         try:
             full = {color: stamp.weights.get(color, 0) for color in self._colors}
-            made = self._body(full, stamp.stamp, stamp.generation).replace("{stamp}", "", 1)
+            return judge(text, self._body(full, stamp.stamp, stamp.generation).replace("{stamp}", "", 1))
         except ValueError:
             return False
-        return self._as_written(text, made)
 
     def _same_words(self, text: str, made: str) -> bool:
         """Nothing but comments and spaces differs."""

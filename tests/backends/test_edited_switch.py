@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from backends.deployments.file_switch import FileSwitch
-from backends.deployments.nginx.edits import as_written
+from backends.deployments.nginx.edits import as_written, same_servers
 from backends.deployments.nginx.include import Include, Mode
 from backends.errors import BackendError
 from backends.http import Http
@@ -65,6 +65,40 @@ def test_a_share_that_was_changed_or_a_block_more_is_not_known() -> None:
     assert not as_written(text.replace("90%", "10%"), text)
     assert not as_written(text + "server { listen 80; }\n", text)
     assert as_written(text.replace("10.0.0.2:80 weight=2", "10.0.0.2:80 weight=2 max_fails=0"), text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("10.0.0.1:80;", "10.0.0.9:80;", False),
+        ("  server 10.0.0.3:80;\n", "", True),  # the config names one more: who is live is the same
+        ("  server 10.0.0.3:80;\n", "  server 10.0.0.3:80;\n  server 10.0.0.4:80;\n", False),
+        ("upstream web", "upstream webs", False),
+        ("$request_id", "$remote_addr", False),
+        ("access_log off", "access_log on", True),  # another version's words: no traffic goes by these
+    ],
+)
+def test_an_include_of_another_config_is_that_of_its_servers(before: str, after: str, same: bool) -> None:
+    text = made("split_clients", blue=90, green=10)
+    assert before in text
+    assert same_servers(text.replace(before, after, 1), text) is same
+
+
+async def test_a_file_that_an_older_config_wrote_is_not_called_live(service: TwoColors, http: Http) -> None:
+    """It says GREEN, at the addresses that the template had then; health and probe ask where the config says now."""
+    adapter = switch_of(service, http, path="t.conf", format="template", template=TEMPLATE)
+    await adapter.shift(await begin(adapter), GREEN, stamp="A:shift")
+    assert "10.0.0.1" in TEMPLATE
+    moved = switch_of(
+        service, http, path="t.conf", format="template", template=TEMPLATE.replace("10.0.0.1", "10.0.0.9")
+    )
+    found = await moved.observe()
+    assert (found.live, "written before its entry in the config was changed" in found.detail) == ("unknown", True)
+    assert (await moved.deployment()).live == "unknown"
+    # The way back goes over it, and writes what the config says now.
+    after = await moved.shift(replace(found, over=True), BLUE, stamp="B:back")
+    assert after.weights == BLUE
+    assert "10.0.0.9" in (service.directory / "t.conf").read_text()
 
 
 async def test_a_comment_in_a_template_leaves_its_word(service: TwoColors, http: Http) -> None:

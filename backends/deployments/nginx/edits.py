@@ -22,9 +22,22 @@ class _Block(Struct, frozen=True):
 def as_written(text: str, made: str) -> bool:
     """Whether `text`, edited, surely sends traffic where `made`, which was written, does."""
     try:
-        found, wanted = _parsed(text), _parsed(made)
+        return _alike(_parsed(text), _parsed(made))
     except ValueError:
         return False
+
+
+def same_servers(text: str, made: str) -> bool:
+    """Whether `text`, which nobody edited, sends traffic to the servers that `made` names, by the same shares. Only
+    that is compared: another version of this program may write the rest in other words."""
+    return _alike(_traffic(text), _traffic(made))
+
+
+def _traffic(text: str) -> tuple[_Block, ...]:
+    return tuple(block for block in _parsed(text) if block.words[:1] in (("upstream",), ("split_clients",)))
+
+
+def _alike(found: tuple[_Block, ...], wanted: tuple[_Block, ...]) -> bool:
     return len(found) == len(wanted) and all(
         one == other or _same_upstream(one, other) for one, other in zip(found, wanted, strict=True)
     )

@@ -30,7 +30,7 @@ from backends.deployments.file_store import (
     replace_file,
     write_command,
 )
-from backends.deployments.nginx.edits import as_written
+from backends.deployments.nginx.edits import as_written, same_servers
 from backends.deployments.nginx.force import Force
 from backends.deployments.nginx.include import Include, Mode, Running, include_problem, running
 from backends.deployments.sides import UrlSides, moves_words, shares_words
@@ -116,7 +116,7 @@ class NginxSwitch:
         self._service = context.name
         self._base_dir = context.base_dir
         self._path = path_of(config.include, context.base_dir)
-        self._form = StampedForm(config.colors, "#", config.made().body, as_written)
+        self._form = StampedForm(config.colors, "#", config.made().body, as_written, same_servers)
         self._force = Force(
             self._path, self._form, colors=config.colors, stamp_url=config.stamp_url,
             pid_file=path_of(config.pid_file, context.base_dir) if config.pid_file else None,
