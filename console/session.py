@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.errors import BackendError
-from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, TaskRun
+from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, RunCondition, TaskRun
 from backends.text import clean
 from console import moment
 from console.config.selection import Selection
@@ -266,6 +266,13 @@ class Session:
             no_deployer="" if switch.deployer is not None else none,
             no_split="" if switch.can_split else "its switch moves all traffic at once; f flips it",
         )
+
+    async def conditions(self, backend: str) -> tuple[RunCondition, ...] | None:
+        """What else decides how the sides of that deployment run; None where its system has nothing of the kind.
+        Raises BackendError."""
+        from backends.ports import conditions_of
+
+        return await conditions_of(self.adapters.of(DEPLOYMENTS, backend))
 
     # ---- orders
 

@@ -321,7 +321,7 @@ def make_plan(request: Request, policy: Policy, target: SwitchTarget, move: Move
         protected=policy.protected,
         from_=state.live,
         to=move.to,
-        findings=with_overrides(findings, request.overrides),
+        findings=with_overrides(list(dict.fromkeys(findings)), request.overrides),
         summary=PlanSummary(
             effects=effects,
             preconditions=() if move.already else _preconditions(request, state, move.to),

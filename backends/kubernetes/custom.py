@@ -1,4 +1,5 @@
-"""A kind that was added to the cluster (a CustomResourceDefinition), in the newest version that both sides know."""
+"""A kind of a group of the API, of Kubernetes or added to it (a CustomResourceDefinition), in the newest version that
+both sides know."""
 
 from typing import TypeVar
 
@@ -11,10 +12,11 @@ T = TypeVar("T")
 
 
 class CustomKind:
-    """`kind` (`HTTPRoute`) and its `plural` of `group`, in one of `versions`, the best first. `product` installs it."""
+    """`kind` (`HTTPRoute`) and its `plural` of `group`, in one of `versions`, the best first. `product` installs it;
+    empty where Kubernetes itself has it."""
 
     def __init__(
-        self, api: KubernetesApi, group: str, versions: tuple[str, ...], kind: str, plural: str, product: str
+        self, api: KubernetesApi, group: str, versions: tuple[str, ...], kind: str, plural: str, product: str = ""
     ) -> None:
         self._api = api
         self._group = group
@@ -43,7 +45,11 @@ class CustomKind:
 
     async def all(self, namespace: str = "") -> list[CustomObject]:
         """Those of a namespace, by default that of the config. Raises as `get`."""
-        return (await self._ask(shape=Items[CustomObject], namespace=namespace)).items
+        return await self.all_as(CustomObject, namespace)
+
+    async def all_as(self, shape: type[T], namespace: str = "") -> list[T]:
+        """The same, each as a `shape` that fits all of the versions."""
+        return (await self._ask(shape=Items[shape], namespace=namespace)).items  # type: ignore[valid-type]
 
     async def _ask(self, *name: str, shape: type[T], namespace: str = "") -> T:
         try:
@@ -73,12 +79,16 @@ class CustomKind:
             words = (
                 f"{self.kind}: the cluster serves {self._group} as {versions}, known here: {', '.join(self._versions)}"
             )
-            raise BackendError("config", words, fix=f"install {self._product} with {self._versions[0]}")
+            raise BackendError("config", words, fix=self._fix(f" with {self._versions[0]}"))
         if not has:
-            words = f"{self.kind} is not known to the cluster: the CRD {self._plural}.{self._group} is not installed"
-            raise BackendError("not_found", words, fix=f"install {self._product}, or correct `kube_context`")
+            words = f"{self.kind} is not known to the cluster"
+            words += f": the CRD {self._plural}.{self._group} is not installed" if self._product else ""
+            raise BackendError("not_found", words, fix=self._fix(", or correct `kube_context`"))
         before, self._version = self._version, has[0]
         return self._version != before
+
+    def _fix(self, how: str) -> str:
+        return f"install {self._product}{how}" if self._product else "see which versions its API server serves"
 
     async def _has(self, version: str) -> bool:
         found = await self._api.get(f"/apis/{self._group}/{version}", ServedResources)

@@ -125,6 +125,12 @@ class Access(Struct, frozen=True, kw_only=True):
         """The cluster in words."""
         return clean(self.context or self.cluster.server, 128)
 
+    @property
+    def cluster_words(self) -> str:
+        """`prod (https://10.0.0.1:6443)`: two clusters may be behind contexts that are called alike."""
+        server = quoted(self.cluster.server, 200)
+        return f"{self.where} ({server})" if self.context else server
+
 
 def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
     """The context of that name (empty: the current one) from a kubeconfig (empty: as `kubectl` looks for it, then the

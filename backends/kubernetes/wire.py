@@ -3,6 +3,7 @@
 Source: https://kubernetes.io/docs/reference/kubernetes-api/
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -33,6 +34,15 @@ class ManagedFields(Struct, rename="camel"):
         return True
 
 
+class OwnerReference(Struct):
+    """Whose object it is."""
+
+    uid: str = ""
+    kind: str = ""
+    name: str = ""
+    controller: bool | None = None
+
+
 class Metadata(Struct, rename="camel"):
     """Of any object."""
 
@@ -44,7 +54,9 @@ class Metadata(Struct, rename="camel"):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     managed_fields: list[ManagedFields] | None = None
+    creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
+    owner_references: list[OwnerReference] | None = None
 
     def label(self, key: str) -> str:
         """Its value; empty where there is none."""
@@ -161,11 +173,18 @@ class ContainerStatus(Struct, rename="camel"):
     state: ContainerState | None = None
 
 
+class Resources(Struct):
+    """What a container asks for, as quantities (`250m`, `512Mi`) by resource."""
+
+    requests: dict[str, Any] | None = None
+
+
 class Container(Struct):
     """A container as it is wanted."""
 
     name: str
     image: str = ""
+    resources: Resources | None = None
     restart_policy: str = field(name="restartPolicy", default="")
 
 
@@ -175,6 +194,7 @@ class PodSpec(Struct, rename="camel"):
     containers: list[Container] = []
     init_containers: list[Container] | None = None
     ephemeral_containers: list[Container] | None = None
+    node_name: str = ""
 
 
 class PodStatus(Struct, rename="camel"):
@@ -213,10 +233,32 @@ class Template(Struct):
     spec: PodSpec
 
 
+class LabelRequirement(Struct):
+    """One of a selector; `operator`: In, NotIn, Exists, DoesNotExist."""
+
+    key: str
+    operator: str = ""
+    values: list[str] | None = None
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Of these labels; an operator that is not known holds of none."""
+        found, values = labels.get(self.key), self.values or []
+        return {
+            "In": found in values, "NotIn": found not in values, "Exists": found is not None,
+            "DoesNotExist": found is None,
+        }.get(self.operator, False)  # fmt: skip
+
+
 class LabelSelector(Struct, rename="camel"):
     """Which pods are its own."""
 
     match_labels: dict[str, str] | None = None
+    match_expressions: list[LabelRequirement] | None = None
+
+    def chooses(self, labels: Mapping[str, str]) -> bool:
+        """Whether a pod with these labels is one of them; an empty selector chooses all."""
+        wanted = (self.match_labels or {}).items()
+        return wanted <= labels.items() and all(each.holds(labels) for each in self.match_expressions or ())
 
 
 class DeploymentSpec(Struct, rename="camel"):
@@ -294,25 +336,3 @@ class EndpointSlice(Struct):
     """discovery.k8s.io, v1 and v1beta1."""
 
     endpoints: list[Endpoint] | None = None
-
-
-class ScaleTarget(Struct):
-    """What an autoscaler scales."""
-
-    kind: str = ""
-    name: str = ""
-
-
-class AutoscalerSpec(Struct, rename="camel"):
-    """Its limits."""
-
-    scale_target_ref: ScaleTarget
-    max_replicas: int
-    min_replicas: int | None = None
-
-
-class Autoscaler(Struct):
-    """autoscaling/v1 HorizontalPodAutoscaler."""
-
-    metadata: Metadata
-    spec: AutoscalerSpec

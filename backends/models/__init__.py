@@ -22,6 +22,7 @@ from backends.models.deployments import (
     Freeze,
     LastSwitch,
     RollbackOffer,
+    RunCondition,
     Truth,
     TruthLayer,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "QualityScore",
     "Revision",
     "RollbackOffer",
+    "RunCondition",
     "RunState",
     "Silence",
     "SilenceState",

@@ -76,6 +76,24 @@ class Truth(Struct, frozen=True, kw_only=True):
     data: TruthLayer
 
 
+class RunCondition(Struct, frozen=True, kw_only=True):
+    """What besides us decides how a side runs: an autoscaler, a disruption budget, a node under pressure.
+
+    kind: `autoscaler`, `vertical-autoscaler`, `disruption-budget`, `node`. name: of the object; empty where none could
+    be read. color: the side; empty for both. health: `unknown` where nobody could look, and `text` says why.
+    numbers: what `text` says, for scripts: `current`, `desired`, `min`, `max` of an autoscaler, `healthy`, `needed`,
+    `expected`, `allowed` of a budget, `pods` of a node.
+    """
+
+    kind: str
+    name: str = ""
+    color: str = ""
+    health: Health = "ok"
+    text: str = ""
+    fix: str = ""
+    numbers: dict[str, int] = {}
+
+
 class RollbackOffer(Struct, frozen=True, kw_only=True):
     """Where a rollback would go, whether that side is ready to take traffic, at once or not, and until when."""
 
@@ -118,6 +136,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     line of its own; `rejected`: why a version that has traffic should have none.
     `rollback_failed`: that the newest change is a way back that failed, and how it is tried again.
     `controller`: what moves the traffic itself, and is ordered; null where we move it.
+    `conditions`: what else decides how its sides run; null where that was not asked: it costs requests of its own.
     """
 
     ref: str
@@ -143,6 +162,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     rejected: str | None = None
     rollback_failed: str | None = None
     controller: ControllerView | None = None
+    conditions: tuple[RunCondition, ...] | None = None
 
     @property
     def unverified(self) -> str:

@@ -16,6 +16,7 @@ from backends.ports.deployments import (
     Rollout,
     Switch,
     SwitchState,
+    conditions_of,
     retire_findings,
     retire_lines,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "Switch",
     "SwitchState",
     "comparable",
+    "conditions_of",
     "costs",
     "is_controller",
     "retire_findings",

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from backends.models import ColorState, Deployment, Finding, TruthLayer
+from backends.models import ColorState, Deployment, Finding, RunCondition, TruthLayer
 from backends.ports.closable import Closable
 
 COLOR_HEADER = "X-Environment"
@@ -189,6 +189,13 @@ async def retire_findings(deployer: Deployer, color: str) -> list[Finding]:
     """What `retire_preflight(color)` says of taking the side down now, of a deployer that has one."""
     look: Callable[[str], Awaitable[list[Finding]]] | None = getattr(deployer, "retire_preflight", None)
     return [] if look is None else await look(color)
+
+
+async def conditions_of(adapter: object) -> tuple[RunCondition, ...] | None:
+    """What else decides how the sides run (`conditions()`), of a switch or a controller that can tell; else None. It
+    costs requests of its own: asked when somebody looks at this one service."""
+    look: Callable[[], Awaitable[tuple[RunCondition, ...]]] | None = getattr(adapter, "conditions", None)
+    return None if look is None else await look()
 
 
 class ProbeTarget(Struct, frozen=True, kw_only=True):

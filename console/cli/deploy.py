@@ -1,5 +1,6 @@
 """`teal deploy`: which color is live, and moving traffic between the two."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ from msgspec.structs import replace
 
 from actions.kinds import kind_of
 from actions.models import Action, ActionKind, Request
-from backends.models import Deployment, worst
+from backends.errors import BackendError
+from backends.models import Deployment, RunCondition, worst
 from console.cli.options import DURATION, Common, Writing, common_options, writing_options
 from console.cli.order_group import OrderGroup
 from console.cli.reading import read
@@ -16,9 +18,11 @@ from console.cli.showing import Answer
 from console.cli.writing import WRITING_PANELS, RequestMaker, act
 from console.errors import EXIT_NOT_FOUND, CommandError
 from console.printing.output import document, worst_first
-from console.printing.tables import View, item_table, reasons
+from console.printing.tables import View, condition_words, item_table, reasons
 from console.reading.answers import journal_reports
 from console.session import Session
+
+CONDITIONS_S = 5.0
 
 _strategy = click.option(
     "--strategy",
@@ -52,7 +56,9 @@ def status(common: Common, service: str | None) -> int:
             fix = f"services: {', '.join(known) or 'none'}"
             raise CommandError(EXIT_NOT_FOUND, "not_found", f'no service "{service}"', fix=fix)
         snapshots = [snapshot for snapshot in session.sources() if service in (None, snapshot.key.name)]
-        items = [item for snapshot in snapshots for item in snapshot.items]
+        read_items = [item for snapshot in snapshots for item in snapshot.items]
+        within_s = min(common.timeout_s or CONDITIONS_S, CONDITIONS_S)
+        items = await asyncio.gather(*(_with_conditions(session, item, within_s) for item in read_items))
         found = document(
             "deploy.status",
             worst_first(items),
@@ -64,13 +70,27 @@ def status(common: Common, service: str | None) -> int:
         if unknown:
             errors = [*found.errors, *journal_reports(unknown)]
             found = replace(found, health=worst([found.health, "unknown"]), partial=True, errors=errors)
-        return Answer(found, lambda: _lines(found.items, session))
+        return Answer(found, lambda: _lines(found.items, session, named=service is not None))
 
     return read(common, ("deployments",), answer)
 
 
-def _lines(items: Sequence[Any], session: Session) -> list[str]:
-    return [*item_table(Deployment, items, View.at_now(session.context.zone)), *reasons(items)]
+async def _with_conditions(session: Session, item: Deployment, within_s: float) -> Deployment:
+    """With what else decides how it runs; what keeps that from being known is said in its place."""
+    try:
+        async with asyncio.timeout(within_s):
+            return replace(item, conditions=await session.conditions(item.backend))
+    except (BackendError, TimeoutError) as error:
+        message, fix = (error.message, error.fix) if isinstance(error, BackendError) else ("no answer in time", "")
+        lost = RunCondition(kind="conditions", health="unknown", text=f"not known: {message}", fix=fix)
+        return replace(item, conditions=(lost,))
+
+
+def _lines(items: Sequence[Any], session: Session, *, named: bool) -> list[str]:
+    """`named`: of a service that was asked for by its name all that decides how it runs, else what is amiss there."""
+    told = [condition_words(item, each) for item in items for each in item.conditions or ()
+            if named or each.health != "ok"]  # fmt: skip
+    return [*item_table(Deployment, items, View.at_now(session.context.zone)), *reasons(items), *told]
 
 
 @deploy.command()

@@ -9,12 +9,29 @@ from msgspec import Struct
 from actions.models import Action, OpenConsole, is_starting
 from actions.orphans import orphan_words, since_words, stopped_ways, ways_out
 from actions.telling import STOPPED_WORDS, cause, is_noop, outcome, pause_words
-from backends.models import Alert, CheckResult, Deployment, LogEntry, PipelineRun, QualityScore, Silence, TaskRun
+from backends.models import (
+    Alert,
+    CheckResult,
+    Deployment,
+    LogEntry,
+    PipelineRun,
+    QualityScore,
+    RunCondition,
+    Silence,
+    TaskRun,
+)
 from backends.text import first_line
 from console import moment
 from console.ports.table import readings
 from console.printing.output import table
-from panels.kinds.deployments import action_words, against, freeze_words, how_ready, why_in_full
+from panels.kinds.deployments import (
+    action_words,
+    against,
+    freeze_words,
+    how_ready,
+    named_condition,
+    why_in_full,
+)
 from panels.kinds.pipelines import last_words
 from panels.kinds.pipelines import reason as run_reason
 from panels.words import NOTHING, UNICODE, ago, amount, clock, sparkline, took
@@ -274,6 +291,12 @@ def reasons(deployments: Sequence[Deployment]) -> list[str]:
     bad += [(found.service, words) for found in deployments for _, words in against(found)]
     bad += [(found.service, _why_not_back(found)) for found in deployments]
     return ["\n  ".join(f"{service}: {why}".splitlines()) for service, why in bad if why]
+
+
+def condition_words(deployment: Deployment, condition: RunCondition) -> str:
+    """`analytics: GREEN autoscaler analytics-green: 2 of 2 wanted, …`, with what to do on a line of its own."""
+    line = f"{UNICODE.of(condition.health)} {deployment.service}: {named_condition(condition)}: {condition.text}"
+    return f"{line}\n  {condition.fix}" if condition.fix else line
 
 
 def _why_not_back(deployment: Deployment) -> str:

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 
 from actions.models import Action, Refused, Request
 from backends.errors import BackendError
-from backends.models import Deployment
+from backends.models import Deployment, RunCondition
 from console.ports.store import Snapshot
 from console.screens import deployment_lines as lines
 from console.screens import readings
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 AGES_S = 5.0
 READ_TIMEOUT_S = 15.0
 SHOWN_ACTIONS = 50
+CONDITIONS_S = 20.0
 
 
 class DeploymentDetail(Detail):
@@ -64,7 +65,7 @@ class DeploymentDetail(Detail):
         #subject { height: 1; margin-bottom: 1; }
         #trouble { margin-bottom: 1; }
         #facts { height: auto; max-height: 70%; }
-        #truth, #sides, #way { margin-bottom: 1; }
+        #truth, #sides, #conditions, #way { margin-bottom: 1; }
         #actions-title { height: 1; color: $text-muted; }
         #actions { height: 1fr; min-height: 2; border: none; padding: 0; background: transparent; text-wrap: nowrap; }
     }
@@ -74,6 +75,8 @@ class DeploymentDetail(Detail):
         super().__init__(session)
         self.deployment = deployment
         self.history: list[Action] = []
+        self._conditions: tuple[RunCondition, ...] = ()
+        self._conditions_known = True
         self._listed: list[str | None] = []
         self._fetched_age: Callable[[], float | None] = lambda: None
 
@@ -88,6 +91,7 @@ class DeploymentDetail(Detail):
             with VerticalScroll(id="facts", can_focus=False):
                 yield Paragraphs(21, id="truth")
                 yield Paragraphs(lines.SIDE_INDENT, id="sides")
+                yield Paragraphs(2, id="conditions")
                 yield Paragraphs(7, id="way")
             yield Static("what was done to it", id="actions-title", markup=False)
             yield Options(id="actions", markup=False)
@@ -99,6 +103,7 @@ class DeploymentDetail(Detail):
         self.listen(self._on_snapshot)
         self._show()
         self.set_interval(AGES_S, self._show)
+        self.set_interval(CONDITIONS_S, self._look_around)
 
     def on_unmount(self, event: Unmount) -> None:
         self.stop_listening()
@@ -108,6 +113,7 @@ class DeploymentDetail(Detail):
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         self._read()
+        self._look_around()
 
     # ---- reading
 
@@ -143,6 +149,20 @@ class DeploymentDetail(Detail):
         self.history = sorted(mine, key=lambda action: not action.open)[:SHOWN_ACTIONS]
         self._show_actions()
 
+    def _look_around(self) -> None:
+        if self.is_current:  # nobody sees it under another page
+            self._read_conditions()
+
+    @work(group="conditions", exclusive=True)
+    async def _read_conditions(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                self._conditions = await self.session.conditions(self.deployment.backend) or ()
+            self._conditions_known = True
+        except (BackendError, TimeoutError):
+            self._conditions_known = False  # why is said where the service itself can not be read
+        self._show()
+
     # ---- what is shown
 
     def redraw(self) -> None:
@@ -162,6 +182,8 @@ class DeploymentDetail(Detail):
         self.query_one("#trouble", Paragraphs).show([*against, *lines.disagreement(deployment, of), *stale])
         self.query_one("#truth", Paragraphs).show(lines.truth_rows(deployment, of, known=known))
         self.query_one("#sides", Paragraphs).show(lines.side_rows(deployment, of, known=known))
+        around = lines.condition_rows(self._conditions, of, known=known and self._conditions_known)
+        self.query_one("#conditions", Paragraphs).show(around)
         back = lines.back_row(deployment, of, self.session.context.zone, sides_said=True)
         way = [*lines.controller_rows(deployment, of), back, lines.last_row(deployment.last_switch, of)]
         if impact := self.session.impact(deployment.ref):
@@ -222,3 +244,4 @@ class DeploymentDetail(Detail):
         self.app.say("reading it again")
         self.session.refresh("deployments")
         self._read()
+        self._look_around()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
 from textual.content import Content
 
 from actions.models import Action
 from actions.telling import doing, outcome, short_title, standing, way
-from backends.models import ColorState, Deployment, Health, LastSwitch, TruthLayer
+from backends.models import ColorState, Deployment, Health, LastSwitch, RunCondition, TruthLayer, severity_rank
 from console.screens.parts import MUTED, Row, fit, mark, now, row, seconds_since, style_of
-from panels.kinds.deployments import against, controller_words, freeze_words, how_ready, is_split, no_way_back
+from panels.kinds.deployments import (
+    against,
+    controller_words,
+    freeze_words,
+    how_ready,
+    is_split,
+    named_condition,
+    no_way_back,
+)
 from panels.words import NOTHING, Symbols, ago, amount, clock, took, zone_name
 
 LAYERS = ("control", "endpoints", "data")
@@ -120,6 +128,16 @@ def side_rows(deployment: Deployment, of: Symbols, *, known: bool = True) -> lis
         detail = side.detail if side.detail.startswith(words) else ": ".join(filter(None, (words, side.detail)))
         fails = "its requests fail; health: " if side.failing else ""
         rows.append(Row(lead + "  ", Content.styled(fails + detail, style_of(health))))
+    return rows
+
+
+def condition_rows(conditions: Sequence[RunCondition], of: Symbols, *, known: bool = True) -> list[Row]:
+    """What else decides how the sides run, a row each, what is amiss first; `known`: whether that is so now."""
+    rows = []
+    for each in sorted(conditions, key=lambda one: severity_rank(one.health)):
+        lead = Content.assemble(mark(_sure(each.health, known), of), " ", (named_condition(each), MUTED), " ")
+        body = each.text + (f" ({each.fix})" if each.fix else "")
+        rows.append(row(lead, body, "" if each.health == "ok" else style_of(each.health)))
     return rows
 
 

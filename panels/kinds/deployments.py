@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, tzinfo
 
 from backends.command_line import command
-from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, severity_rank
+from backends.models import ColorState, Deployment, Freeze, Health, RollbackOffer, RunCondition, severity_rank
 from backends.text import first_line, short_id
 from backends.times import local_words
 from panels.columns import (
@@ -92,6 +92,12 @@ def _percent(share: float | None) -> str:
 def _ill(name: str, side: ColorState) -> str:
     words = "is not healthy" if side.healthy is False else "is not known to be healthy"
     return f"{name.upper()} {words}: {side.detail}".removesuffix(": ")
+
+
+def named_condition(condition: RunCondition) -> str:
+    """`GREEN autoscaler analytics-green`."""
+    parts = (condition.color.upper(), condition.kind.replace("-", " "), condition.name)
+    return " ".join(filter(None, parts))
 
 
 def color_tone(color: str) -> Tone:

@@ -25,6 +25,7 @@ from backends.models import (
     PipelineRun,
     QualityScore,
     RollbackOffer,
+    RunCondition,
     RunState,
     Silence,
     TaskRun,
@@ -172,6 +173,9 @@ class FakeSession:
     async def actions(self, *, open_only: bool = False) -> list[Action]:
         self.calls.append(("actions", open_only))
         return self.open_ones
+
+    async def conditions(self, backend: str) -> tuple[RunCondition, ...] | None:
+        return None
 
     def impact(self, item: Any) -> list[str]:
         return []

@@ -25,6 +25,7 @@ from backends.models import (
     Matcher,
     PipelineRun,
     RollbackOffer,
+    RunCondition,
     Silence,
     TaskRun,
     Truth,
@@ -258,6 +259,8 @@ class FakeSession:
             params=(PipelineParam(name="rows", default=500), PipelineParam(name="day", default="2024-01-01")),
         )
         self.requests: list[Request] = []
+        self.conditions_known: tuple[RunCondition, ...] | None = None
+        self.conditions_asked = 0
         self.approval_list: list[Approval] = []
         self.approval_error: BackendError | None = None
         self.task_error: BackendError | None = None
@@ -308,6 +311,10 @@ class FakeSession:
 
     async def actions(self, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         return [action for action in self.all_actions if action.open or not open_only]
+
+    async def conditions(self, backend: str) -> tuple[RunCondition, ...] | None:
+        self.conditions_asked += 1
+        return self.conditions_known
 
     def linked(self, item: Any) -> list[Any]:
         return []

@@ -16,7 +16,10 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "gateway-api": {"route": "r", "services": COLORS},
     "istio": {"virtual_service": "v", "host": "h", "subsets": COLORS},
 }
-BESIDES = {("get", "", "endpoints"), ("get", "", "namespaces"), ("list", "autoscaling", "horizontalpodautoscalers")}
+BESIDES = {
+    ("get", "", "endpoints"), ("get", "", "namespaces"), ("list", "autoscaling", "horizontalpodautoscalers"),
+    ("list", "autoscaling.k8s.io", "verticalpodautoscalers"), ("list", "policy", "poddisruptionbudgets"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ENTRIES)

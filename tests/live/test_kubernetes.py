@@ -189,7 +189,7 @@ async def test_who_may_read_no_endpoints_knows_nothing_of_them(space: Namespace,
         assert "neither EndpointSlices nor Endpoints" in layer.detail
         findings = await adapter.preflight(await adapter.observe(), GREEN)
         identity = next(one for one in findings if one.code == "identity")
-        assert identity.text.startswith("as oncall at sim, namespace teal-")
+        assert identity.text.startswith(f"as oncall at sim ({space.api.server}), namespace teal-")
         assert [one.code for one in findings if one.level == "block"] == []
         assert space.get_service()["metadata"].get("annotations") is None, "a dry run wrote something"
         assert (await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")).weights == GREEN

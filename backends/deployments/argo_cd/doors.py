@@ -179,7 +179,7 @@ class ClusterDoor:
     async def identity(self) -> Finding:
         """As the kubeconfig says."""
         access = await self._api.access()
-        text = f"as {quoted(access.user_name, 128) or 'nobody'} at {access.where}"
+        text = f"as {quoted(access.user_name, 128) or 'nobody'} at {access.cluster_words}"
         return Finding(level="ok", code="identity", text=text)
 
     async def sync(self, app: Application, revision: str, stamp: str, by: str) -> None:

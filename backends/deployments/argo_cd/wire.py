@@ -13,20 +13,6 @@ from backends.http import without_nulls
 from backends.kubernetes.wire import Metadata
 
 
-class Owner(Struct):
-    """What made it."""
-
-    kind: str = ""
-    name: str = ""
-
-
-class AppMetadata(Metadata, rename="camel"):
-    """Its name and its owners."""
-
-    namespace: str = ""
-    owner_references: list[Owner] | None = None
-
-
 class Source(Struct, rename="camel"):
     """Where its manifests are. `target_revision`: a branch, a tag or a commit."""
 
@@ -208,7 +194,7 @@ class AppStatus(Struct, rename="camel"):
 class Application(Struct):
     """argoproj.io/v1alpha1 Application."""
 
-    metadata: AppMetadata
+    metadata: Metadata
     spec: AppSpec = field(default_factory=AppSpec)
     status: AppStatus = field(default_factory=AppStatus)
     operation: RunningOperation | None = None

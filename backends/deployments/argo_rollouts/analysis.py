@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from backends.deployments.argo_rollouts.wire import HASH, OwnedMetadata
+from backends.deployments.argo_rollouts.wire import HASH
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
-from backends.kubernetes.wire import Items
+from backends.kubernetes.wire import Items, Metadata
 from backends.redaction import quoted
 
 ARGO = "argoproj.io/v1alpha1"
@@ -60,7 +60,7 @@ class RunStatus(Struct, rename="camel"):
 class AnalysisRun(Struct):
     """argoproj.io/v1alpha1 AnalysisRun."""
 
-    metadata: OwnedMetadata
+    metadata: Metadata
     spec: RunSpec = field(default_factory=RunSpec)
     status: RunStatus = field(default_factory=RunStatus)
 

@@ -9,24 +9,11 @@ from typing import Any
 from msgspec import Struct, field
 
 from backends.images import image_version
-from backends.kubernetes.wire import Condition, Metadata
+from backends.kubernetes.wire import Condition, LabelSelector, Metadata
 from backends.text import clean
 
 HASH = "rollouts-pod-template-hash"
 REVISION = "rollout.argoproj.io/revision"
-
-
-class OwnerReference(Struct):
-    """Whose object it is."""
-
-    uid: str = ""
-
-
-class OwnedMetadata(Metadata, rename="camel"):
-    """With its age and its owners."""
-
-    creation_timestamp: datetime | None = None
-    owner_references: list[OwnerReference] | None = None
 
 
 class PauseCondition(Struct, rename="camel"):
@@ -78,12 +65,6 @@ class RollbackWindow(Struct):
     revisions: int = 0
 
 
-class Selector(Struct, rename="camel"):
-    """Which pods are its own."""
-
-    match_labels: dict[str, str] | None = None
-
-
 class RolloutSpec(Struct, rename="camel"):
     """As it is wanted."""
 
@@ -93,7 +74,7 @@ class RolloutSpec(Struct, rename="camel"):
     workload_ref: WorkloadRef | None = None
     strategy: Strategy = field(default_factory=Strategy)
     rollback_window: RollbackWindow | None = None
-    selector: Selector = field(default_factory=Selector)
+    selector: LabelSelector = field(default_factory=LabelSelector)
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -152,7 +133,7 @@ class RolloutStatus(Struct, rename="camel"):
 class Rollout(Struct):
     """argoproj.io/v1alpha1 Rollout."""
 
-    metadata: OwnedMetadata
+    metadata: Metadata
     spec: RolloutSpec
     status: RolloutStatus = field(default_factory=RolloutStatus)
 
@@ -179,7 +160,7 @@ class ReplicaSetStatus(Struct, rename="camel"):
 class ReplicaSet(Struct):
     """apps/v1 ReplicaSet: one template of the Rollout."""
 
-    metadata: OwnedMetadata
+    metadata: Metadata
     spec: ReplicaSetSpec
     status: ReplicaSetStatus = field(default_factory=ReplicaSetStatus)
 

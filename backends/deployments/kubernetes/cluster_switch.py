@@ -16,19 +16,20 @@ from backends.deployments.kubernetes.config import ClusterConfig
 from backends.deployments.kubernetes.control import Control, ControlObject, T, Weights
 from backends.deployments.kubernetes.deployer import KubernetesDeployer
 from backends.deployments.kubernetes.preflight import (
-    autoscaling,
     capacity,
     check_rights,
     ending,
     identity_findings,
     rehearsal,
 )
+from backends.deployments.kubernetes.run_conditions import RunConditions, Runs
 from backends.deployments.kubernetes.sides import Chosen, Sides
 from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.kubernetes.wire import Pod
+from backends.models import ColorState, Deployment, Finding, RunCondition, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean, first_line
@@ -57,9 +58,10 @@ class ClusterSwitch(Generic[T]):
         self._of = self._made(config, self._api)
         self._control = Control(self._api, self._of)
         self._sides = Sides(self._api, config.deployments, config.container)
+        self._conditions = RunConditions(self._api)
         self._deployer = (
             KubernetesDeployer(
-                self._api, self._control, self._of, self._sides, deployments=config.deployments,
+                self._api, self._control, self._of, self._sides, self._conditions, deployments=config.deployments,
                 container=config.container, repository=config.image,
             )
             if config.deployments
@@ -131,6 +133,15 @@ class ClusterSwitch(Generic[T]):
             truth=truth,
         )  # fmt: skip
 
+    async def conditions(self) -> tuple[RunCondition, ...]:
+        """What else decides how both sides run. Never raises BackendError."""
+        try:
+            found = await self._control.read()
+            behind, _ = await self._behind(found)
+        except BackendError:
+            behind = {}  # the Deployments are named by the config
+        return await self._conditions.of(await together(*(self._runs(each, behind) for each in self._config.colors)))
+
     async def observe(self) -> SwitchState:
         """What the object says now. Raises BackendError."""
         return self._control.state(await self._control.read())
@@ -187,7 +198,8 @@ class ClusterSwitch(Generic[T]):
         needed = await self._of.ready(self._sides, behind[live]) if live in behind else 0
         findings += capacity(ready, needed, live, to, behind=self._of.behind, waiting=waiting)
         if (deployment := self._config.deployments.get(to)) is not None:
-            findings += await autoscaling(self._api, deployment, needed, to)
+            carries = self._config.deployments.get(live, "")
+            findings += await self._conditions.limits(deployment, carries, needed, gains=to, loses=live)
         kind = self._of.words.split()[0]
         return findings + own + await self_heal_findings(self._api, kind, found.metadata)
 
@@ -273,6 +285,19 @@ class ClusterSwitch(Generic[T]):
                     raise
                 missing[color] = error
         return behind, missing
+
+    async def _runs(self, color: str, behind: dict[str, Chosen]) -> Runs:
+        chosen, name = behind.get(color), self._config.deployments.get(color)
+        pods: list[Pod] = []
+        if chosen is not None:
+            try:
+                pods = [pod for pod in await self._sides.pods(chosen) if not pod.is_leaving]
+            except BackendError:
+                pods = []  # the look at the service says that they can not be read
+        return Runs(
+            color=color, workloads=(("Deployment", name),) if name else (), pods=pods,
+            labels=chosen.labels if chosen else {}, namespace=chosen.namespace if chosen else "",
+        )  # fmt: skip
 
     async def _in_force(self, after: SwitchState) -> SwitchState:
         """The same once nothing of it is pending, or after a while with what is."""

@@ -8,8 +8,9 @@ import msgspec
 from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.kubernetes.control import FENCE, OP, Control, ControlObject
 from backends.deployments.kubernetes.owners import owners_by_mark
-from backends.deployments.kubernetes.preflight import autoscaling, check_rights
+from backends.deployments.kubernetes.preflight import check_rights, identity_findings
 from backends.deployments.kubernetes.rollout import SIZE, judge_rollout
+from backends.deployments.kubernetes.run_conditions import RunConditions
 from backends.deployments.kubernetes.sides import Sides
 from backends.errors import BackendError
 from backends.images import TAG_FIX, image_repository, image_version, version_problem, with_version
@@ -34,6 +35,7 @@ class KubernetesDeployer:
         control: Control[Any],
         of: ControlObject[Any],
         sides: Sides,
+        conditions: RunConditions,
         *,
         deployments: dict[str, str],
         container: str,
@@ -42,6 +44,7 @@ class KubernetesDeployer:
         self._api = api
         self._control = control
         self._sides = sides
+        self._conditions = conditions
         self._of = of
         self._deployments = deployments
         self._container = container
@@ -69,7 +72,8 @@ class KubernetesDeployer:
         live = max(weights, key=lambda one: weights[one])
         other = await self._read(live) if live in self._deployments else None
         needed = other.spec.replicas if other is not None else 0
-        findings += await autoscaling(self._api, self._deployments[color], needed, color)
+        carries = self._deployments.get(live, "")
+        findings += await self._conditions.limits(self._deployments[color], carries, needed, gains=color, loses=live)
         findings += owners_by_mark(workload.metadata, f"Deployment {self._deployments[color]}", "its image")
         findings += await self_heal_findings(self._api, "Deployment", workload.metadata)
         if needed == 0 and workload.spec.replicas == 0:
@@ -86,6 +90,10 @@ class KubernetesDeployer:
             text = f"the API server refuses the change: {error.message}"
             return [*findings, Finding.block("dry-run", text, "see what its admission wants")]
         return [*findings, Finding(level="ok", code="deployment", text=self._state(workload).detail)]
+
+    async def retire_preflight(self, color: str) -> list[Finding]:
+        """As whom, and in which cluster. Raises BackendError."""
+        return await identity_findings(self._api)
 
     async def deploy(
         self, expected: Deployed, color: str, version: str, *, replicas: int | None, stamp: str, fence: int = 0

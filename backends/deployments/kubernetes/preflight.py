@@ -9,7 +9,7 @@ from backends.deployments.kubernetes.sides import waiting_words
 from backends.errors import BackendError
 from backends.kubernetes.api import KubernetesApi
 from backends.kubernetes.kubeconfig import Access
-from backends.kubernetes.wire import Autoscaler, Items, Namespace, Pod
+from backends.kubernetes.wire import Namespace, Pod
 from backends.models import Finding
 from backends.text import clean
 from backends.together import together
@@ -44,7 +44,8 @@ async def identity_findings(api: KubernetesApi) -> list[Finding]:
         if error.kind not in ("not_found", "auth", "malformed"):  # a cluster before 1.28 does not know it
             raise
     namespace = await api.namespace()
-    text = f"as {clean(who, 128) or 'nobody'} at {access.where}, namespace {clean(namespace, 64)}"
+    who = clean(who, 128) or "nobody"
+    text = f"as {who} at {access.cluster_words}, namespace {clean(namespace, 64)}"
     return [Finding(level="ok", code="identity", text=text), *_loose(access)]
 
 
@@ -133,22 +134,3 @@ def capacity(
         fix = f"scale {to.upper()} to {needed} first"
         return [Finding(level="block", code="capacity", text=text, fix=fix, overridable=True)]
     return [Finding(level="ok", code="capacity", text=f"{ready} ready behind {behind[0]}, {needed} behind {behind[1]}")]
-
-
-async def autoscaling(api: KubernetesApi, deployment: str, needed: int, color: str) -> list[Finding]:
-    """Whether an autoscaler of that Deployment lets it be as large as it has to be."""
-    try:
-        found = await api.get(await api.path("autoscaling/v1", "horizontalpodautoscalers"), Items[Autoscaler])
-    except BackendError as error:
-        if error.kind in ("auth", "not_found"):
-            text = f"whether an autoscaler limits {color.upper()} is not known: {error.message}"
-            return [Finding(level="warning", code="autoscaler", text=text, fix="grant list horizontalpodautoscalers")]
-        raise
-    for one in found.items:
-        target = one.spec.scale_target_ref
-        if (target.kind, target.name) == ("Deployment", deployment) and one.spec.max_replicas < needed:
-            name = clean(one.metadata.name, 128)
-            text = f"autoscaler {name} keeps {color.upper()} at {one.spec.max_replicas} at most, {needed} are needed"
-            fix = f"raise maxReplicas of {name}"
-            return [Finding(level="block", code="autoscaler", text=text, fix=fix, overridable=True)]
-    return []
