@@ -150,7 +150,7 @@ class DeploymentDetail(Detail):
         self._show_actions()
 
     def _look_around(self) -> None:
-        if self.is_current:  # nobody sees it under another page
+        if self.app.screen is self:  # nobody looks at it under another page
             self._read_conditions()
 
     @work(group="conditions", exclusive=True)
