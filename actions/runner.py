@@ -106,22 +106,26 @@ async def _run_owned(
     history = await journal.history(action_id)
     (begun,) = await journal.action(plan.context, action_id)
 
+    def lost(why: str) -> None:
+        notices.held(begun, why)
+
     def stopped(why: str) -> None:
         if not _is_told(begun, begun.status, why):
             notices.held(begun, why)
 
-    work = Work(journal, hold, plan, history, park=park, stopped=stopped, seen=begun.switch)
-    ended = False
-    try:
-        if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
-            notices.started(begun)
-        await doing.run(work, replace(ground, reason=begun.reason, by=str(begun.actor or "")))
-        found = await journal.action(plan.context, action_id)
-        ended = bool(found) and found[0].status in ENDED
-        if found and not _is_told(begun, found[0].status, found[0].error.message if found[0].error else ""):
-            notices.ended(found[0])
-    finally:
-        await work.stop(ended=ended)
+    async with journal.keeping(action_id, plan.context, lost):
+        work = Work(journal, hold, plan, history, park=park, stopped=stopped, seen=begun.switch)
+        ended = False
+        try:
+            if not any(line.event.kind == "begun" for line in history):  # else an earlier runner has told it
+                notices.started(begun)
+            await doing.run(work, replace(ground, reason=begun.reason, by=str(begun.actor or "")))
+            found = await journal.action(plan.context, action_id)
+            ended = bool(found) and found[0].status in ENDED
+            if found and not _is_told(begun, found[0].status, found[0].error.message if found[0].error else ""):
+                notices.ended(found[0])
+        finally:
+            await work.stop(ended=ended)
 
 
 def _is_told(begun: Action, status: ActionStatus, why: str) -> bool:

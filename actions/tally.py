@@ -15,6 +15,7 @@ from actions.models import PhaseSeen, SwitchReport
 from backends.deployments.common import ProbeResult
 
 KEPT = 100_000
+RECENT = 500
 
 Probe = Callable[[], Awaitable[ProbeResult | None]]
 
@@ -61,6 +62,8 @@ class Tally:
             )
         self._told = None if earlier is None else self._report()
         self._seen: deque[tuple[datetime, str, bool]] = deque(maxlen=KEPT)
+        self.recent: deque[ProbeResult] = deque(maxlen=RECENT)
+        self.answered_before = False
 
     def counted(self, probe: Probe) -> Probe:
         """`probe`, each answer counted in the phase in which it comes."""
@@ -76,6 +79,11 @@ class Tally:
     def begin(self) -> None:
         """Traffic is about to move: from here on there is something to tell, with what was seen before."""
         self._begun = True
+
+    def moving(self) -> None:
+        """Traffic is moved now: what comes from here on is `recent`; whether anybody `answered_before` stays known."""
+        self.answered_before = any(seen.color is not None for seen in self.recent)
+        self.recent.clear()
 
     def timed(self, times: Times) -> None:
         """When which side answered; what has no time takes none away that an earlier runner has told."""
@@ -111,6 +119,7 @@ class Tally:
 
     def _add(self, seen: ProbeResult) -> None:
         failed = seen.color is None
+        self.recent.append(seen)
         before = self._phases.get(self.phase, PhaseSeen())
         self._phases[self.phase] = PhaseSeen(requests=before.requests + 1, errors=before.errors + failed)
         if seen.reached:  # what nobody took is in nobody's numbers

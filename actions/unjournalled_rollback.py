@@ -64,8 +64,8 @@ class _Teller(Journal):
         self._told_lines = 0
         self._telling = asyncio.Lock()
 
-    async def _do(self, ask: Callable[[Any], T], *, reads: bool = False) -> T:
-        done = await super()._do(ask, reads=reads)
+    async def _do(self, ask: Callable[[Any], T], *, reads: bool = False, follows: bool = False) -> T:
+        done = await super()._do(ask, reads=reads, follows=follows)
         if not reads:
             async with self._telling:
                 lines = await super()._do(lambda sql: sql.audit_lines(), reads=True)

@@ -40,7 +40,8 @@ class BackendError(Exception):
     ``fix`` one line saying what to do. Neither ever holds a secret. ``status`` is the HTTP status, where one was
     answered: from 400 to 499 the system said no, anything else leaves open what became of an order. ``answered``: the
     system was reached, and the error is its own word. ``passing``: it may be gone in a moment; who only reads may ask
-    again (`backends.retrying`).
+    again (`backends.retrying`). ``taken_back``: of a write, that it was or may have been in force before it was put
+    back: what is there now is as it was, and was not all the time.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class BackendError(Exception):
         status: int | None = None,
         answered: bool = False,
         passing: bool = False,
+        taken_back: bool = False,
     ) -> None:
         message = redacted(message)
         super().__init__(message)
@@ -63,3 +65,4 @@ class BackendError(Exception):
         self.status = status
         self.answered = answered or status is not None
         self.passing = passing
+        self.taken_back = taken_back

@@ -374,10 +374,10 @@ class Orders:
 
     async def _add_late(self, journal: Journal) -> None:
         """What was done while the journal could not be written comes into it with the first command that can."""
-        from actions.journal.late import add_late
+        from actions.journal.late import add_late, waiting
 
         with contextlib.suppress(BackendError, OSError):
-            if journal.location.exists():
+            if journal.location.exists() or waiting(journal.location, os.environ):
                 await add_late(journal, self._context.name, os.environ)
 
     def _unjournalled(self, gate: Gate, tell: Callable[[str], None]) -> RunUnjournalled:

@@ -32,6 +32,7 @@ class TwoColors:
         self.router_status = 200
         self.router_frozen: str | None = None  # the color that it sends everything to, whatever the file says
         self.router_says: tuple[int, str] | None = None  # a status, and the color that the answer names
+        self.router_loses = ""  # the color whose requests are never answered through it
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.ports: dict[str, int] = {}
@@ -121,7 +122,11 @@ class TwoColors:
                         self.requests.append((lines[0].split(" ")[1], headers))
                     elif (released := self.faults[name].released) is not None:
                         await released.wait()
-                    writer.write(self._answer(name))
+                    turn = self.router_frozen or self._next() if name == "router" else name
+                    if turn == self.router_loses and name == "router":
+                        await reader.read()
+                        break
+                    writer.write(self._answer(name, turn))
                     await writer.drain()
                     if headers.get("connection") == "close":
                         break
@@ -130,14 +135,14 @@ class TwoColors:
 
         return handle
 
-    def _answer(self, name: str) -> bytes:
+    def _answer(self, name: str, turn: str) -> bytes:
         if name == "router":
             if self.router_says is not None:
                 status, color = self.router_says
                 return _response(status, b"no", {"x-environment": color})
             if self.router_status != 200:
                 return _response(self.router_status, b"bad gateway", {})
-            name = self.router_frozen or self._next()
+            name = turn
         fault = self.faults[name]
         says = name if fault.says is None else fault.says
         version = self.version(name)

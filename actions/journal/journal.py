@@ -4,7 +4,9 @@ Reading a journal that does not exist finds nothing, creates nothing and loads n
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +17,7 @@ from actions.journal.errors import NO_SENSE, JournalError, JournalFull, without_
 from actions.journal.lease import Hold, LeaseTimes, steady_clock
 from actions.journal.location import JournalLocation
 from actions.journal.rows import Changes, Command, Draft, Event, Key, StoredEvent
+from actions.journal.taken_away import Records, refuse_stray
 from actions.models import Action, Actor, OpenConsole, Owner, Plan, Watch
 from backends.errors import BackendError
 from backends.threads import DaemonExecutor
@@ -42,8 +45,25 @@ class Journal:
         self.times = times or LeaseTimes()
         self._renewed: dict[str, float] = {}
         self._writing = asyncio.Lock()
+        self._records: Records | None = None
         self._executor = DaemonExecutor(1, "journal")  # `aclose` waits; nothing else, for a server that hangs
         self._sql: SqlJournal | None = None
+
+    @contextlib.asynccontextmanager
+    async def keeping(self, action_id: str, context: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
+        """While a runner works by it: where its file is taken away, its records are kept beside; `tell` is told so, in
+        words."""
+        loop = asyncio.get_running_loop()
+        records = Records(
+            self.location, action_id, os.environ, lambda words: _quietly(loop.call_soon_threadsafe, tell, words)
+        )
+        self._records = records
+        try:
+            yield
+        finally:
+            if self._sql is not None:
+                await self._do(lambda sql: records.end(sql, context))
+            self._records = None
 
     @property
     def is_loaded(self) -> bool:
@@ -118,7 +138,7 @@ class Journal:
 
     async def action(self, context: str, wanted: str) -> list[Action]:
         """The actions whose id begins with `wanted`, or ends so where that is six characters or more; at most ten."""
-        return await self._look([], lambda sql: sql.action(context, wanted))
+        return await self._look([], lambda sql: sql.action(context, wanted), follows=True)
 
     async def actions(self, context: str, *, open_only: bool = False, limit: int = 50) -> list[Action]:
         """Newest first."""
@@ -301,14 +321,29 @@ class Journal:
         """Raises BackendError where it could only be read. Nothing is written, and none is made."""
         await self._look(None, lambda sql: sql.writable())
 
-    async def _look(self, nothing: T, ask: Callable[["SqlJournal"], T]) -> T:
+    async def _look(self, nothing: T, ask: Callable[["SqlJournal"], T], *, follows: bool = False) -> T:
+        """`follows`: an action that was found here is looked at, also in a file that was taken away since."""
         if self._lost is None and self._sql is None and not self.location.exists():
+            refuse_stray(self.location, os.environ)
             return nothing
-        return await self._do(ask, reads=True)
+        return await self._do(ask, reads=True, follows=follows)
 
-    async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False) -> T:
+    async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False, follows: bool = False) -> T:
         asked = self._read if reads else self._told
-        work = asyncio.get_running_loop().run_in_executor(self._executor, lambda: asked(ask))
+
+        def answered() -> T:
+            if self._records is None:
+                if not follows:
+                    self._must_be_there()
+                return asked(ask)
+            found = asked(ask)
+            if self._sql is not None:
+                self._records.look(self._sql)
+                if not reads:
+                    self._records.keep(self._sql)
+            return found
+
+        work = asyncio.get_running_loop().run_in_executor(self._executor, answered)
         # What goes wrong once the caller has gone is told nobody: else asyncio prints it over the screen.
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         # A transaction that has begun ends on its own: the caller may stop waiting, the thread does not.
@@ -339,9 +374,23 @@ class Journal:
         except NO_SENSE as error:
             raise without_sense(error, self.location.name) from None
 
+    def _must_be_there(self) -> None:
+        """A file that was taken away is left: what is written there nobody reads. Raises JournalError where a runner
+        lives that the one of that name does not know."""
+        if self._sql is not None and not self._sql.is_there():
+            sql, self._sql = self._sql, None
+            sql.close()
+        refuse_stray(self.location, os.environ)
+
     def _open(self) -> "SqlJournal":
         if self._sql is None:
             from actions.journal.sql import SqlJournal
 
             self._sql = SqlJournal(self.location)
         return self._sql
+
+
+def _quietly(call: Callable[..., Any], *given: Any) -> None:
+    """For a loop that may be closed by now."""
+    with contextlib.suppress(RuntimeError):
+        call(*given)

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -19,11 +19,14 @@ from msgspec.structs import replace
 from actions.described import kept_entry
 from actions.ids import canonical, time_text
 from actions.journal.audit import AuditEntry, AuditRecord
-from actions.journal.journal import Journal
+from actions.journal.lease import is_held, owner_file
 from actions.journal.location import JournalLocation, make_directory
 from actions.journal.rows import Draft, Late, plan_from
 from actions.models import Action
 from backends.json_text import decode_text
+
+if TYPE_CHECKING:
+    from actions.journal.journal import Journal
 
 LARGEST_BYTES = 16 * 1024 * 1024
 BESIDE = "late"
@@ -41,6 +44,21 @@ class _PlanOfHead(Struct):
 
 class _HeadAsKept(Struct):
     draft: _PlanOfHead
+
+
+class _OfService(Struct):
+    service: str
+
+
+class _DraftOf(Struct):
+    plan: _OfService
+
+
+class _Told(Struct):
+    """What a look at the head of a file needs."""
+
+    journal: str
+    draft: _DraftOf
 
 
 class _Line(Struct, frozen=True):
@@ -116,7 +134,42 @@ class LateFile:
                     self.path.unlink()
 
 
-async def add_late(journal: Journal, context: str, env: Mapping[str, str]) -> list[str]:
+class Stray(Struct, frozen=True, kw_only=True):
+    """A runner that lives, whose records are kept at `path` while the journal that it began with is not there."""
+
+    action: str
+    service: str
+    path: Path
+
+
+def strays(location: JournalLocation, env: Mapping[str, str]) -> list[Stray]:
+    """Those of the journal at `location`, on this host."""
+    found = []
+    for path in [path for place in places(location, env) for path in _files(place)]:
+        action = path.name.removesuffix(_SUFFIX)
+        if not is_held(owner_file(location.directory, action)):
+            continue
+        head = _head_at(path)
+        if head is not None and head.journal == location.name:
+            found.append(Stray(action=action, service=head.draft.plan.service, path=path))
+    return found
+
+
+def _head_at(path: Path) -> _Told | None:
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            return decode_text(file.readline(LARGEST_BYTES), _Told)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def waiting(location: JournalLocation, env: Mapping[str, str]) -> bool:
+    """Whether records of that journal are kept in a file, to be added to it."""
+    heads = (_head_at(path) for place in places(location, env) for path in _files(place))
+    return any(head is not None and head.journal == location.name for head in heads)
+
+
+async def add_late(journal: "Journal", context: str, env: Mapping[str, str]) -> list[str]:
     """Add what is waiting for this journal and context; the ids of the actions. Raises BackendError where the journal
     can not be written: the files stay then."""
     added = []

@@ -2,23 +2,32 @@
 
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select, update
 
 from actions.ids import canonical, time_text
-from actions.journal.audit import AuditEntry
-from actions.journal.audit_sql import append
+from actions.journal.audit import AuditEntry, record
+from actions.journal.audit_sql import append, links
 from actions.journal.rows import Event, Late, draft_row, event_row
 from actions.journal.tables import actions, events, keyed_orders
 from actions.models import ActionError
 
 
 def add_late(connection: Connection, late: Late) -> bool:
-    """The action, closed, with its steps and records; False where it has been added before."""
+    """The action, closed, with its steps and records; False where it has been added before. An older copy of the
+    journal may know how it began: it gets the rest."""
     draft = late.draft
-    if connection.execute(select(actions.c.id).filter_by(id=draft.id)).first() is not None:
+    known = connection.execute(select(actions.c.ended_at).filter_by(id=draft.id)).first()
+    if known is not None and known.ended_at is not None:
         return False
     row = _row(connection, late)
-    connection.execute(insert(actions).values(row))
+    if known is None:
+        connection.execute(insert(actions).values(row))
+    else:
+        late = replace(late, entries=_unknown_to(connection, late))
+        ends = ("status", "phase", "changed", "error", "switch", "ended_at")
+        values = {name: row[name] for name in ends if name in row}
+        connection.execute(update(actions).where(actions.c.id == draft.id).values(values))
     for entry in late.entries:
         if (effect := _effect(entry)) is not None:
             connection.execute(insert(events).values(event_row(draft.id, 0, entry.happened_at, effect)))
@@ -31,6 +40,12 @@ def add_late(connection: Connection, late: Late) -> bool:
         connection.execute(update(actions).where(actions.c.id == undoes).values(undone_by=draft.id))
     append(connection, late.entries)
     return True
+
+
+def _unknown_to(connection: Connection, late: Late) -> tuple[AuditEntry, ...]:
+    known = (record(each) for each in links(connection) if record(each).action == late.draft.id)
+    newest = max((time_text(one.done_at) for one in known if one.done_at is not None), default="")
+    return tuple(entry for entry in late.entries if entry.happened_at > newest)
 
 
 def _effect(entry: AuditEntry) -> Event | None:
@@ -55,7 +70,8 @@ def _row(connection: Connection, late: Late) -> dict[str, Any]:
         words = "the command that ran it without a journal was killed: look at what is live"
         error = ActionError(kind="abandoned", message=words)
         changed = any(
-            entry.kind == "observed" and entry.result in ("applied", "applied in part") for entry in late.entries
+            entry.kind == "observed" and entry.result in ("applied", "applied in part", "put back")
+            for entry in late.entries
         )
         return {**row, "status": "abandoned", "changed": changed, "error": canonical(error)}
     return {

@@ -178,6 +178,14 @@ def draft_row(draft: Draft, at: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def draft_of(row: Mapping[Any, Any]) -> Draft:
+    """What an action was begun with, by its row."""
+    return Draft(
+        id=row["id"], plan=plan_of(row), request_hash=row["request_hash"], idempotency_key=row["idempotency_key"],
+        actor=_read(row["actor"], Actor), reason=row["reason"],
+    )  # fmt: skip
+
+
 def event_row(action_id: str, fence: int, at: str, event: Event) -> dict[str, Any]:
     """The row of an event."""
     return {

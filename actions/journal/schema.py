@@ -39,6 +39,7 @@ class Database:
             self._engine = open_engine(location)
             try:
                 self._found = _ready(self._engine, location)
+                self._path, self._file = location.path, _file_at(location.path)
             except BaseException:
                 self._engine.dispose()
                 raise
@@ -46,6 +47,10 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
+
+    def is_there(self) -> bool:
+        """Whether the file that is open is still the one of that name: another writes what nobody else will read."""
+        return self._file is None or _file_at(self._path) == self._file
 
     def writable(self) -> None:
         """Raises BackendError where it could only be read: it is of a newer program, a standby, or was made so."""
@@ -90,6 +95,17 @@ class Database:
         except OSError as error:
             message = f"journal {self._where}: {error.strerror or error}"
             raise BackendError("auth", message, fix="check the owner and mode of its directory") from None
+
+
+def _file_at(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None for a server."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return (0, 0)
+    return found.st_dev, found.st_ino
 
 
 class _Found(Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, desc, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from actions.ids import canonical, now, time_text
+from actions.ids import canonical, now, time_of, time_text
 from actions.journal import consoles, episodes_sql, events_sql, tables
 from actions.journal.actions_sql import (
     events_of,
@@ -46,6 +46,7 @@ from actions.journal.rows import (
     action_of,
     change_row,
     digest_of_plan,
+    draft_of,
     draft_row,
     event_row,
     plan_of,
@@ -69,6 +70,21 @@ class SqlJournal:
     def close(self) -> None:
         """Give the connections back."""
         self._database.close()
+
+    def is_there(self) -> bool:
+        """Whether the file that is open is still the one of that name."""
+        return self._database.is_there()
+
+    def draft(self, action_id: str) -> Draft:
+        """What an action was begun with. Raises BackendError(not_found)."""
+        with self._database.reading() as connection:
+            return draft_of(known_row(connection, action_id))
+
+    def audit_lines_of(self, action_id: str) -> list[str]:
+        """What the chain says of an action, as `audit_lines`."""
+        with self._database.reading() as connection:
+            begun = time_of(known_row(connection, action_id)["created_at"])
+            return [export_line(found) for found in links(connection, begun) if record(found).action == action_id]
 
     def check_whole(self) -> None:
         """Raises BackendError(malformed) for a damaged SQLite file."""

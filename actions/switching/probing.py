@@ -51,6 +51,7 @@ class Prober:
     def mark_write(self) -> None:
         """The write begins now."""
         self._written_at = time.monotonic()
+        self._tally.moving()
 
     def of_last(self, color: str) -> int:
         """How many of the last 20 answers came from `color`."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 from actions.endings import PreconditionFailed
 from actions.switching.looks import Sample
 from actions.switching.probing import Prober
+from actions.switching.silence import silent
 from actions.switching.traffic import Traffic
 from actions.targets import SwitchTarget
 from actions.work import Work
@@ -75,14 +76,14 @@ class Proof:
         try:
             found = await self._adapter.observe()
         except BackendError as error:
-            return Sample("unseen", error.message)
+            return Sample("unread", error.message)
         if found.weights != weights or not self._traffic.is_ours(found):
             raise self._traffic.conflict(found)
         other = next(name for name in self._target.settings.colors if name != color)
         health, others, seen = await together(
             self._adapter.color_health(color), self._adapter.color_health(other), self._probe()
         )
-        if down := _down(color, health, seen):
+        if down := _down(color, health, seen) or silent(self._work.seen, color, weights[color]):
             also = [f"{other.upper()} is not healthy: {others.detail}"] if others.healthy is False else []
             if seen is not None and not seen.reached and not await self._nothing_is_behind():
                 also.append(f"the load balancer can not be reached: {seen.error}")

@@ -32,8 +32,8 @@ LOOK_S = 0.25
 HALF_S = 2.0
 END_S = 10.0
 WRITE_TRIES = 3
-APPLIED, IN_PART, NOT_APPLIED = "applied", "applied in part", "not applied"
-_MOVED = (APPLIED, IN_PART)
+APPLIED, IN_PART, PUT_BACK, NOT_APPLIED = "applied", "applied in part", "put back", "not applied"
+_MOVED = (APPLIED, IN_PART, PUT_BACK)
 
 T = TypeVar("T")
 
@@ -54,6 +54,13 @@ class Traffic:
             line.event.kind == "observed" and is_shift(line.event.step) and line.event.data.get("result") in _MOVED
             for line in self._work.history
         )
+
+    @property
+    def put_back(self) -> bool:
+        """Whether the newest write was in force for a moment, and its adapter took it back."""
+        seen = (line.event for line in reversed(self._work.history) if line.event.kind == "observed")
+        newest = next((event for event in seen if moves(event.step)), None)
+        return newest is not None and newest.data.get("result") == PUT_BACK
 
     @property
     def tried(self) -> bool:
@@ -172,7 +179,7 @@ class Traffic:
                     await self._work.note(Changes(changed=True))
                     raise
                 except NotWritten:
-                    await self._work.observed(step, plain(before), NOT_APPLIED)
+                    await self._undone(step, before, was_in_force=error.taken_back)
                     raise
                 except Conflict as no:
                     if no.found.stamp == stamp:
@@ -188,6 +195,13 @@ class Traffic:
     async def _observed(self, step: str, found: SwitchState) -> None:
         undone = self._work.plan.expected.undoes if is_shift(step) else None
         await self._work.observed(step, plain(found), APPLIED, changes=Changes(changed=True), undone=undone or None)
+
+    async def _undone(self, step: str, before: SwitchState, *, was_in_force: bool) -> None:
+        """It is as it was `before` the write, and either was so all the time or not."""
+        if was_in_force:
+            await self._work.observed(step, plain(before), PUT_BACK, changes=Changes(changed=True))
+        else:
+            await self._work.observed(step, plain(before), NOT_APPLIED)
 
     async def _settled(
         self, error: BackendError, before: SwitchState, weights: dict[str, int], stamp: str, late_s: float

@@ -135,6 +135,8 @@ class Verifying:
             await work.progress(self._step, self._words(), self._times())
             missing = self._elsewhere
             work.all_there = self._is_last and (missing is not None or not self._forward)
+            if missing is None and self._forward:  # told at once; whether it is borne, the deadline says
+                missing = self._holding.failing("unread")
             if missing is None and work.late and work.all_there:
                 words = f"out of time, and it is not proven yet: {self._words()}"
                 missing = Missing(words=words, at_most_s=max(0.0, self._until - time.monotonic()) + TELL_S)

@@ -13,6 +13,7 @@ from actions.switching.probing import Prober
 from actions.switching.proof import Proof
 from actions.switching.switch_plan import SELF_TEST_PROBES
 from actions.switching.traffic import WRITE_TRIES, Traffic
+from actions.switching.unmoved import UNTOUCHED_PROBES
 from actions.switching.verifying import VERIFY_S, Verifying
 from actions.targets import SwitchTarget
 from actions.work import Ordered, Work
@@ -21,6 +22,7 @@ from backends.ports import SwitchState
 
 HEALTHY_AGAIN_S = 600.0
 LOOK_S = 1.0
+PROOF_TRIES = 3
 
 
 class WayBack:
@@ -73,10 +75,28 @@ class WayBack:
         return replace(error, message=f"{error.message}; {words}") if words else error
 
     async def _is_put_back(self, found: SwitchState, error: ActionError) -> bool:
-        """Whether somebody else has done it; the action has ended then."""
+        """Whether somebody else has done it, or the write itself as it failed; the action has ended then."""
         if found.weights != self._traffic.before.weights:
             return False
+        if self._traffic.put_back and (problem := await self._unproven()):
+            await self._stuck(f"{error.message}; it was put back, and that is not proven: {problem}", error)
+            return True
         return await self._work.finish("rolled_back" if self._traffic.moved else "aborted", error=error)
+
+    async def _unproven(self) -> str:
+        """Why what a failed write put back is not proven, asked a few times; empty where it is."""
+        await self._work.begin("verify-back")
+        for left in reversed(range(PROOF_TRIES)):
+            try:
+                proof = await self._proof.untouched(UNTOUCHED_PROBES)
+            except PreconditionFailed as doubt:
+                problem = str(doubt)
+            else:
+                await self._work.end("verify-back", "succeeded", proof)
+                return ""
+            await asyncio.sleep(LOOK_S if left else 0)
+        await self._work.end("verify-back", "failed", problem)
+        return problem
 
     async def _back(self, found: SwitchState, error: ActionError) -> None:
         await self._until_healthy(error)

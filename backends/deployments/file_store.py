@@ -126,6 +126,8 @@ def copy_command(source: Path, path: Path) -> str:
 def _put_command(says: str, path: Path) -> str:
     beside, there = shlex.quote(f"{path}.new"), shlex.quote(str(path))
     like = f"cp -p {there} {beside} && " if path.is_file() else ""
+    if path.is_dir():  # `mv` would put it in there
+        like = f"mv {there} {shlex.quote(f'{path}.aside')} && "
     return f"{like}{says} > {beside} && mv {beside} {there}"
 
 
@@ -205,8 +207,8 @@ def file_error(path: Path, error: OSError) -> BackendError:
     """An OSError in the words of a backend."""
     kind: ErrorKind = "unreachable"
     fix = "check the disk and the path"
-    if isinstance(error, NotRegular):
-        kind, fix = "config", "name a file, no pipe and no device"
+    if isinstance(error, NotRegular | IsADirectoryError):  # a file stood there, or never did: nobody can tell
+        fix = "put a file in its place, or name one in the config"
     elif isinstance(error, Planted):
         kind, fix = "auth", "see who put it there: who may write this directory can stop any change"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

@@ -276,7 +276,8 @@ class FileSwitch:
                 again = from_anywhere(self._base_dir, self._config.reload)
                 raise BackendError("unreachable", message, fix=f"see what runs, then {again}")
             mark.write(earlier)
-            raise BackendError("failed", f"reload: {problem}; {_BACK}", fix=_BY_HAND)
+            words = f"reload: {problem}; {_BACK}"
+            raise BackendError("failed", words, fix=_BY_HAND, taken_back=problem.may_have_worked)
         mark.write(None)
 
     def _put_back(self, path: Path, content: bytes, before: bytes, mark: PendingMark, problem: str) -> None:

@@ -340,7 +340,7 @@ async def test_a_reload_that_may_have_worked_is_reloaded_with_the_old_file_or_ar
     monkeypatch.setattr(file_store, "COMMAND_TIMEOUT_S", 0.3)
     once = ["sh", "-c", "test -e hung || { touch hung; exec sleep 60; }"]
     error = await error_of(adapter := switch_of(service, http, reload=once))
-    assert (error.kind, (await adapter.observe()).weights) == ("failed", BLUE)
+    assert (error.kind, error.taken_back, (await adapter.observe()).weights) == ("failed", True, BLUE)
     error = await error_of(adapter := switch_of(service, http, reload=["sleep", "60"]))
     armed = await adapter.observe()
     assert (error.kind, "ARMED" in error.message, armed.live, armed.stamp) == ("unreachable", True, "mixed", "A:shift")

@@ -105,7 +105,7 @@ async def test_a_switch_that_is_a_pipe_says_so_at_once(pipe: Path, entry: dict[s
     async with asyncio.timeout(QUICKLY_S):
         with pytest.raises(BackendError, match="not a regular file") as caught:
             await adapter.observe()
-        assert (caught.value.kind, "no pipe" in caught.value.fix) == ("config", True)
+        assert (caught.value.kind, "put a file in its place" in caught.value.fix) == ("unreachable", True)
         found = await adapter.deployment()
         assert (found.live, "not a regular file" in found.truth.control.detail) == ("unknown", True)
         assert adapter.manual_commands({"blue": 100, "green": 0})

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from backends.deployments.haproxy import socket as haproxy_socket
 from backends.deployments.haproxy.nodes import Nodes
+from backends.deployments.haproxy.socket import Node
 from backends.deployments.haproxy.state import variable_of
 from backends.deployments.haproxy.switch import HaproxySwitch
 from backends.errors import BackendError
@@ -188,7 +189,31 @@ async def test_what_one_node_refuses_is_taken_back_on_the_others(
     before = await adapter.observe()
     error = await error_of(adapter)
     assert (error.kind, f"{nodes[0].node} is as it was" in error.message) == ("auth", True)
+    assert error.taken_back  # the first node had it for a moment
     assert await adapter.observe() == before
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_what_is_carried_out_and_not_answered_was_in_force_until_it_is_put_back(
+    service: TwoColors, http: Http, nodes: list[Haproxy], monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    """A link that breaks off after it has handed an order on, or before: the weights say which it was."""
+    adapter = switch_of(service, http, nodes)
+    before, real = await adapter.observe(), Node.ask
+
+    async def ask(self: Node, command: str) -> str:
+        if " weight " not in command:
+            return await real(self, command)
+        if arrives:
+            await real(self, command)
+        raise BackendError("unreachable", f"{self}: connection reset")
+
+    monkeypatch.setattr(Node, "ask", ask)
+    error = await error_of(adapter)
+    monkeypatch.undo()
+    assert (error.kind, error.taken_back) == ("unreachable", arrives)
+    assert nodes[0].weights() == {"blue-1": 100, "green-1": 0}
+    assert (await adapter.observe()).weights == before.weights
 
 
 @pytest.mark.parametrize("nodes", [2], indirect=True)

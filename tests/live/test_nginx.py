@@ -16,6 +16,7 @@ import pytest
 
 from backends.deployments import file_store
 from backends.deployments.nginx import force as nginx_force
+from backends.deployments.nginx.force import Force
 from backends.deployments.nginx.include import accepting_workers
 from backends.deployments.nginx.switch import NginxConfig, NginxSwitch
 from backends.deployments.switch_format import StampedForm
@@ -204,6 +205,25 @@ async def test_a_reload_that_silently_keeps_the_old_config_is_noticed_and_undone
         error = await error_of(switch_of(service, http, server, validate=["true"]))
     assert "nginx kept what it ran" in error.message
     assert "the old file is back in place and runs" in error.message
+    assert not error.taken_back
+    found = await adapter.observe()
+    assert (found.live, found.detail) == ("blue", "")
+
+
+async def test_what_ran_until_it_was_put_back_was_in_force(
+    adapter: NginxSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx runs the new file, and an old worker keeps taking connections: it goes back, and had moved."""
+    monkeypatch.setattr(nginx_force, "PROVEN_S", 1.5)
+
+    async def workers(_: Force) -> set[int]:
+        return {1}
+
+    monkeypatch.setattr(Force, "_workers", workers)
+    error = await error_of(adapter)
+    monkeypatch.undo()
+    assert "an old worker still takes connections" in error.message
+    assert error.taken_back
     found = await adapter.observe()
     assert (found.live, found.detail) == ("blue", "")
 

@@ -109,12 +109,15 @@ class Writer:
             await node.order(raising)
 
     async def _put_back(self, nodes: dict[str, Node], touched: list[NodeState], error: BackendError) -> BackendError:
-        words = [error.message]
+        """`error`, with what became of each node. What has other weights than before was carried out, whether or not
+        that was answered."""
+        words, carried_out = [error.message], False
         for before in reversed(touched):
             node = nodes[before.node]
             try:
                 answer = await node.ask(f"show servers state {self._backend}")
                 raising, lowering = self._between(_weights_in(answer), {s.name: s.weight for s in before.servers})
+                carried_out = carried_out or bool(raising or lowering)
                 await node.order(raising)
                 odd = before.odd_mark if _ONE_WORD.fullmatch(before.odd_mark) else ""
                 marks = (before.mark.text(), before.mark.owner()) if before.mark else (odd, "")
@@ -122,7 +125,7 @@ class Writer:
                 words.append(f"{before.node} is as it was")
             except BackendError as again:
                 words.append(f"{before.node} may have changed: {again.message}")
-        return BackendError(error.kind, "; ".join(words), fix=error.fix)
+        return BackendError(error.kind, "; ".join(words), fix=error.fix, taken_back=carried_out)
 
     def _between(self, now: dict[str, int], wanted: dict[str, int]) -> tuple[list[str], list[str]]:
         def order(name: str) -> str:

@@ -53,11 +53,12 @@ class Force:
             raise BackendError("failed", f"{problem}; the old file is back in place", fix="correct it by hand")
         old_workers = await self._workers()
         problem = await self.run(self._reload)
+        ran = False
         if not problem or problem.may_have_worked:
             unproven = await self._unproven(content, old_workers)
-            problem = Problem(problem or unproven) if unproven else Problem()
+            problem, ran = Problem((problem or unproven) if unproven else ""), unproven.may_have_worked
         if problem:
-            raise await self._put_back(content, before, problem)
+            raise await self._put_back(content, before, problem, ran=ran)
 
     async def run(self, command: tuple[str, ...]) -> Problem:
         """What is wrong, in nginx's own words; empty for nothing."""
@@ -74,8 +75,9 @@ class Force:
                 raise BackendError("conflict", f"{problem}; {error.message}: that stays", fix=error.fix) from None
             raise
 
-    async def _put_back(self, content: bytes, before: bytes, problem: str) -> BackendError:
-        """The old file, and a reload: one that came late would have read the new one."""
+    async def _put_back(self, content: bytes, before: bytes, problem: str, *, ran: bool) -> BackendError:
+        """The old file, and a reload: one that came late would have read the new one. `ran`: that the new one did, or
+        may have."""
         try:
             await self._restore(content, before, problem)
             again = await self.run(self._reload)
@@ -83,32 +85,36 @@ class Force:
         except BackendError as error:
             if error.kind == "conflict":
                 return error
-            again, still = Problem(), error.message
+            again, still = Problem(), Problem(error.message)
         if not still:
             return BackendError(
-                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log"
-            )
+                "failed", f"{problem}; the old file is back in place and runs", fix="see nginx's error log",
+                taken_back=ran,
+            )  # fmt: skip
         message = f"{problem}; ARMED, the old file could not be put in force: {again or still}"
         reload = from_anywhere(self._base_dir, self._reload)
         return BackendError("unreachable", message, fix=f"see nginx's error log, then {reload}")
 
-    async def _unproven(self, content: bytes, old_workers: set[int]) -> str:
-        """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds."""
+    async def _unproven(self, content: bytes, old_workers: set[int]) -> Problem:
+        """Waits until what runs is `content`, and no old worker takes connections. Why not, after ten seconds; in doubt
+        where it ran for a moment all the same, or nobody could look at the end."""
         file, generation = self._form.read(content), self._form.generation(content)
-        deadline, proofs, said = time.monotonic() + PROVEN_S, 0, ""
+        deadline, proofs, said, ran, looked = time.monotonic() + PROVEN_S, 0, "", False, False
         while time.monotonic() < deadline:
             try:
                 runs = await running(self._stamp_url, self._colors)
                 matches = (runs.generation, runs.stamp, runs.shares) == (generation, file.stamp, file.weights)
                 proofs, said = (proofs + 1 if matches else 0), f"it runs gen {runs.generation}, not {generation}"
+                ran, looked = ran or matches, True
             except BackendError as error:
-                proofs, said = 0, error.message
+                proofs, said, looked = 0, error.message, False
             if proofs >= PROOFS:
                 if not (old_workers & await self._workers()):
-                    return ""
+                    return Problem()
                 said = "an old worker still takes connections"
             await asyncio.sleep(_POLL_S)
-        return f"nginx kept what it ran after {shown_command(self._reload)}: {said}"
+        words = f"nginx kept what it ran after {shown_command(self._reload)}: {said}"
+        return Problem.in_doubt(words) if ran or not looked else Problem(words)
 
     async def _workers(self) -> set[int]:
         return await asyncio.to_thread(accepting_workers, self._pid_file) if self._pid_file else set()

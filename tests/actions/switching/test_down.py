@@ -1,6 +1,8 @@
 """A side that is down is left at once, and only for what it did itself: not for lag, nor for what else fails."""
 
 import asyncio
+import os
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,16 +14,17 @@ from msgspec.structs import replace
 
 from actions import targets
 from actions.endings import Failed
-from actions.models import Action
+from actions.models import Action, Refused
 from actions.outcome import exit_code
 from actions.switching import looks, way_back
 from actions.switching.looks import Looks, Sample, Seen
 from actions.switching.proof import Proof
+from actions.switching.silence import silent
 from actions.tally import Tally
 from backends.deployments.common import ProbeResult
 from backends.models import TruthLayer
 from tests.actions.fake_switch import FakeSwitch, FakeTarget
-from tests.actions.house import ANALYTICS_FLIP, YES, House
+from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.actions.switching.test_machine import CONFIG
 from tests.two_colors import TwoColors
 
@@ -74,6 +77,59 @@ async def test_the_old_side_is_taken_back_within_seconds(
     assert (ended.status, exit_code(ended)) == ("rolled_back", 1)
     assert ended.error is not None
     assert (ended.error.kind, "GREEN" in ended.error.message) == ("health_failed", True)
+
+
+@pytest.mark.parametrize(("strategy", "phase"), [("gradual", "verify[50]"), ("blue-green", "verify")])
+async def test_a_side_whose_own_answers_do_not_come_is_left_within_seconds(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch, strategy: Any, phase: str
+) -> None:
+    """Its health answers at once, its users are never answered: no answer names it."""
+    monkeypatch.setitem(house.targets._config, "probe_timeout", "500ms")
+    service.router_loses = "green"
+    began = time.monotonic()
+    ended = await house.order(replace(ANALYTICS_FLIP, strategy=strategy))
+    assert time.monotonic() - began < BACK_WITHIN_S + 0.5 + 3.0  # and the plan, the preflight and the proof
+    assert (ended.status, service.weights()) == ("rolled_back", BLUE)
+    assert ended.error is not None
+    assert "was answered by GREEN" in ended.error.message
+    assert "got no answer" in ended.error.message
+    assert {step.name: step.status for step in ended.steps}[phase] == "failed"
+
+
+def tally(*answers: tuple[str | None, float, bool]) -> Tally:
+    """Of answers after a write: the color, when it came, and whether anything was reached."""
+    seen = Tally()
+    seen._add(ProbeResult(color="blue", at=0.0))
+    seen.moving()
+    for color, at, reached in answers:
+        seen._add(ProbeResult(color=color, at=at, seconds=0.5, error="" if color else "no answer", reached=reached))
+    return seen
+
+
+LAG = [("blue", n / 25, True) for n in range(200)]
+LOST: list[tuple[str | None, float, bool]] = [(None if n % 10 == 9 else "blue", n / 25, True) for n in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("percent", "answers", "silent_"),
+    [
+        (10, LOST, True),
+        (10, LAG, False),  # nothing is lost: the write is not in force yet
+        (10, [*LAG, (None, 9.0, True), (None, 9.6, True)], False),  # too few for its share: the other side's
+        (10, [*LOST, ("green", 9.0, True)], False),
+        (10, [("green", -1.0, True), *LOST], True),  # it answered once, and then no more
+        (10, LOST[:40], False),  # by chance
+        (10, [(color, at, color is not None) for color, at, _ in LOST], False),  # nobody takes the connection
+        (100, [(None, n / 25, True) for n in range(20)], True),
+        (100, [(None, n / 250, True) for n in range(20)], False),  # within half a second
+        (100, [("green", -1.0, True), *((None, n / 25, True) for n in range(20))], False),  # or the balancer hangs
+        (0, LOST, False),
+    ],
+)
+def test_a_side_is_silent_where_requests_are_lost_as_its_share_says(
+    percent: int, answers: list[tuple[str | None, float, bool]], silent_: bool
+) -> None:
+    assert bool(silent(tally(*answers), "green", percent)) == silent_
 
 
 @pytest.mark.parametrize("phase", ["verify", "analyse[50]", "bake"])
@@ -151,6 +207,28 @@ async def test_looks_that_hang_are_begun_all_the_same(monkeypatch: pytest.Monkey
     with pytest.raises(Failed):
         await Looks(look, 0.1, frozenset({"down"})).run()
     assert time.monotonic() - began < 0.9
+
+
+@pytest.mark.parametrize("phase", ["verify", "analyse[50]", "bake"])
+@pytest.mark.parametrize("what", ["a pipe", "a directory"])
+async def test_a_switch_that_is_no_file_any_more_is_held_and_the_way_back_says_what_to_type(
+    house: House, service: TwoColors, phase: str, what: str
+) -> None:
+    action = await in_phase(house, service, phase)
+    service.router_frozen = "blue" if phase == "verify" else "green"
+    service.switch.unlink()
+    if what == "a pipe":
+        os.mkfifo(service.switch)
+    else:
+        service.switch.mkdir()
+    held = await house.stands(action, "paused", 5)
+    assert held.hold is not None
+    assert "switch.json" in held.hold.why
+    with pytest.raises(Refused) as refused:
+        await house.order(ANALYTICS_ROLLBACK)
+    assert refused.value.exit_code == 9
+    subprocess.run(["sh", "-c", refused.value.error.fix.partition("by hand: ")[2]], check=True, cwd="/")
+    assert service.weights() == BLUE
 
 
 async def test_where_nothing_works_for_long_it_goes_back_as_soon_as_it_can(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actions.models import Action, Consent
 from actions.outcome import exit_code
 from actions.starting import start
-from actions.switching import traffic
+from actions.switching import traffic, way_back
 from actions.work import Work
 from backends.deployments.file_store import Problem
 from backends.deployments.file_switch import FileSwitch
@@ -63,6 +63,26 @@ async def test_a_flip_that_reaches_only_a_part_goes_back_from_there(house: House
     assert ended.error is not None
     assert "lb-2: refused; half done" in ended.error.message
     assert written == [("shift", BLUE), ("shift-back", HALF)]
+
+
+@pytest.mark.parametrize("after", ["as before", "the other side answers"])
+async def test_a_write_that_was_in_force_and_is_put_back_has_changed_something(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Its answer was lost, not its effect: what the adapter took back had been there for a moment."""
+
+    async def shift(self: FileSwitch, *_: Any, **__: Any) -> SwitchState:
+        service.router_frozen = "green" if after != "as before" else None
+        raise BackendError("timeout", "lb-1: no answer; lb-1 may have changed", taken_back=True)
+
+    monkeypatch.setattr(FileSwitch, "shift", shift)
+    monkeypatch.setattr(way_back, "LOOK_S", 0.01)
+    ended = await house.order(ANALYTICS_FLIP)
+    steps = {step.name: step.status for step in ended.steps}
+    proven = after == "as before"
+    assert (ended.status, exit_code(ended)) == (("rolled_back", 1) if proven else ("rollback_failed", 9))
+    assert (ended.changed, steps["verify-back"]) == (True, "succeeded" if proven else "failed")
+    assert service.weights() == BLUE
 
 
 async def test_a_way_back_that_reaches_only_a_part_is_written_again(house: House, service: TwoColors, cut: Cut) -> None:
