@@ -19,6 +19,7 @@ from backends.errors import BackendError
 from backends.models import Deployment, Item, LogEntry, Panel, PipelineRun, RunCondition, TaskRun
 from backends.text import clean
 from console import moment
+from console.config.edited import ConfigFiles
 from console.config.selection import Selection
 from console.orders import Orders
 from console.ports.deployments import DEPLOYMENTS
@@ -139,7 +140,7 @@ class Session:
         self.memory = Remembering(
             self.store, selection.context.entries, self._episode_file,
             ask=self.orders.episodes if keeps or "timeline" in panels else None,
-            write=self.orders.keep if keeps else None,
+            write=self.orders.keep if keeps else None, edited=ConfigFiles(self.context.config_files).edited,
         )  # fmt: skip
         self._rememberers = TimelineSources(selection.context.entries, self.adapters, self.orders, self.memory.episodes)
         self._feeds = {feed.source.key: feed for panel in panels for feed in self._feeds_of(panel)}

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from actions.journal.episodes import UNWATCHED
+from actions.judging.stages import is_shift
+from actions.kinds import kind_of
 from actions.telling import cause, doing, is_noop, outcome, standing, title, unattended, way
 from backends.models import Health, TimelineEvent, alert_subject
 from backends.ports import Metrics, Point, Series
@@ -59,6 +61,34 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
             )
         )
     return found
+
+
+def of_moves(
+    actions: Iterable[Action], records: Iterable[AuditRecord], since: datetime, until: datetime
+) -> list[TimelineEvent]:
+    """Each time that an action moved traffic forward, which is long before it ends; and where it found that somebody
+    else had changed the switch."""
+    titles = {action.id: title(action) for action in actions}
+    found = []
+    for record in records:
+        at, in_conflict = record.done_at, record.kind == "verdict" and record.result == "conflict"
+        words = record.detail if in_conflict else _moved(record)
+        if words and at is not None and since <= at <= until:
+            told = titles.get(record.action) or f"{record.order} {record.target}"
+            health: Health = "warning" if in_conflict else "ok"
+            text = clean(f"{told}: {words}", 500)
+            found.append(TimelineEvent(at=at, kind="action", ref=record.action, text=text, health=health))
+    return found
+
+
+def _moved(record: AuditRecord) -> str:
+    """What a write that went forward gave to each side, in words; empty for anything else."""
+    if record.kind != "observed" or record.result != "applied" or not is_shift(record.step):
+        return ""
+    if not kind_of(record.order).forward:
+        return ""
+    shares = {color: share for color, share in (record.after.get("weights") or {}).items() if share}
+    return f"traffic moved: {', '.join(f'{color.upper()} {share} %' for color, share in shares.items())}"
 
 
 def of_notes(records: Iterable[AuditRecord], since: datetime, until: datetime) -> list[TimelineEvent]:

@@ -33,6 +33,7 @@ AT_ONCE = 50
 
 Write = Callable[[Sequence[Episode]], Awaitable[bool]]
 Ask = Callable[[datetime, datetime], Awaitable[Book]]
+Edited = Callable[[], Awaitable[str]]
 
 
 class Remembering:
@@ -47,7 +48,11 @@ class Remembering:
         *,
         ask: Ask | None = None,
         write: Write | None = None,
+        edited: Edited | None = None,
     ) -> None:
+        """`edited` names a file of the config that was edited since it was read: what is wrong by that is nobody's
+        news any more, and what is well by it neither."""
+        self._edited = edited
         self._store, self._entries, self._file, self._ask, self._write = store, entries, file, ask, write
         self._began = moment.utc_now()
         self._turning = Turning(self._began)
@@ -61,6 +66,8 @@ class Remembering:
 
     async def run(self) -> None:
         """Keep until cancelled."""
+        if self._edited is not None:
+            await self._edited()  # as it is now is as it was read
         while True:
             await self._stir.wait()
             await asyncio.sleep(SETTLE_S)
@@ -71,6 +78,8 @@ class Remembering:
         """Look at what is new; whether anything began or ended."""
         self._stir.clear()
         heard, self._heard = self._heard, set()
+        if self._edited is not None and await self._edited():
+            return False
         if not self._known:
             self._known = True
             now = moment.utc_now()

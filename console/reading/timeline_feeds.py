@@ -83,6 +83,7 @@ class TimelineSources:
         watched = await self._reader.watched()
         return (
             *history.of_actions(actions, since, until),
+            *history.of_moves(actions, records, since, until),
             *history.of_notes(records, since, until),
             *history.of_watches(watched, since, until),
         )

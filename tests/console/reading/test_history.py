@@ -19,7 +19,7 @@ from backends.models import (
     TruthLayer,
 )
 from backends.ports import Point, Series
-from console.reading.history import of_actions, of_metrics, of_notes, of_watches
+from console.reading.history import of_actions, of_metrics, of_moves, of_notes, of_watches
 from panels.kinds.timeline import events
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
@@ -49,6 +49,38 @@ def test_who_ordered_it_is_not_said_to_have_taken_it_back() -> None:
     error = ActionError(kind="verify_failed", message="GREEN does not answer")
     (event,) = of_actions([action("rolled_back", reason="ticket 12", error=error)], SINCE, NOW)
     assert event.text == 'flip analytics BLUE → GREEN by alice: "ticket 12", rolled back by its verification'
+
+
+def test_what_moves_traffic_is_told_where_it_does_and_what_it_caused_comes_after_it() -> None:
+    """A canary that goes back tells its end: what it did to users began with its first shift."""
+
+    def observed(minutes: float, step: str, blue: int, result: str = "applied", order: str = "release") -> AuditRecord:
+        return AuditRecord(
+            seq=1, at=ago(minutes).isoformat(), kind="observed", action="7F3", order=order, target="analytics",
+            step=step, after={"weights": {"blue": blue, "green": 100 - blue}}, result=result,
+        )  # fmt: skip
+
+    words = "the switch has BLUE 100 %, GREEN 0 % now: changed by somebody else"
+    conflict = AuditRecord(
+        seq=2, at=ago(5).isoformat(), kind="verdict", action="7F3", order="release", target="analytics",
+        result="conflict", detail=words,
+    )  # fmt: skip
+    records = [
+        observed(90, "shift[1]", 1), observed(40, "shift[10]", 10), observed(20, "shift", 100),
+        observed(19, "shift[25]", 25, "not applied"), observed(18, "deploy", 0), observed(17, "shift-back", 0),
+        observed(16, "shift", 100, order="rollback"), conflict,
+    ]  # fmt: skip
+    one = action("rolled_back")
+    told = of_moves([one], records, SINCE, NOW)
+    assert [(event.at, event.ref, event.health, event.text) for event in told] == [
+        (ago(40), "7F3", "ok", "flip analytics: traffic moved: BLUE 10 %, GREEN 90 %"),
+        (ago(20), "7F3", "ok", "flip analytics: traffic moved: BLUE 100 %"),
+        (ago(5), "7F3", "warning", f"flip analytics: {words}"),
+    ]
+    assert of_moves([], records, SINCE, NOW)[0].text.startswith("release analytics: ")
+    alert = TimelineEvent(at=ago(39), kind="alert", ref="a", text="fires", health="critical", going_on=True)
+    lines = events([*told, *of_actions([one], SINCE, NOW), alert], SINCE, NOW)
+    assert [(line.t0, line.before) for line in lines][:2] == [(False, "1m before"), (True, "")]
 
 
 def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:

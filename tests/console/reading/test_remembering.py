@@ -14,6 +14,7 @@ from actions.journal.episodes import Book, Episode, remembered
 from backends.errors import BackendError
 from backends.models import CheckResult, PipelineRun, QualityScore
 from console import moment
+from console.config.edited import ConfigFiles
 from console.ports.entry import Entry
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
 from console.reading import remembering
@@ -50,7 +51,9 @@ class FakeJournal:
 class Desk:
     """A session's memory with its store, read by hand."""
 
-    def __init__(self, directory: Path, journal: FakeJournal | None, *, kept: bool = True) -> None:
+    def __init__(
+        self, directory: Path, journal: FakeJournal | None, *, kept: bool = True, config: Sequence[Path] = ()
+    ) -> None:
         self.store, self.file = Store(), EpisodeFile(directory)
         entries = {
             port: [Entry(port=port, name=name, type="fake", data={}) for name in names] for port, names in NAMES.items()
@@ -58,6 +61,7 @@ class Desk:
         self.memory = Remembering(
             self.store, entries, lambda: self.file,
             ask=journal.ask if journal else None, write=journal.write if journal and kept else None,
+            edited=ConfigFiles(config).edited,
         )  # fmt: skip
 
     async def read(self, panel: str, *items: Any, error: str = "", ago_s: float = 0.0) -> bool:
@@ -96,6 +100,19 @@ async def test_it_is_in_the_journal_and_nothing_is_left_beside_the_snapshots(tmp
     assert [each.until is None for each in journal.rows] == [False]
     assert not (tmp_path / FILE_NAME).exists()
     assert journal.writes == 2
+
+
+async def test_nothing_is_kept_by_a_config_that_was_edited_since_it_was_read(tmp_path: Path) -> None:
+    journal, config = FakeJournal(), tmp_path / "config.toml"
+    config.write_text("1")
+    desk = Desk(tmp_path, journal, config=[config])
+    assert await desk.read("checks", check("critical"))
+    config.write_text("12")
+    for state in ("ok", "critical"):
+        assert not await desk.read("checks", check(state))
+    assert [each.until for each in journal.rows] == [None]
+    assert journal.writes == 1
+    assert not (tmp_path / FILE_NAME).exists()
 
 
 async def test_a_second_console_writes_no_row_again_and_ends_what_the_first_one_began(tmp_path: Path) -> None:
