@@ -101,6 +101,12 @@ class TwoColors:
             **more,
         }
 
+    def _turn(self) -> str | None:
+        """Which color answers through the router; None where it answers itself."""
+        if self.router_says is not None or self.router_status != 200:
+            return None
+        return self.router_frozen or self._next()
+
     def _next(self) -> str:
         """The color whose turn it is, so that each gets exactly its share."""
         shares = self.weights()
@@ -122,8 +128,8 @@ class TwoColors:
                         self.requests.append((lines[0].split(" ")[1], headers))
                     elif (released := self.faults[name].released) is not None:
                         await released.wait()
-                    turn = self.router_frozen or self._next() if name == "router" else name
-                    if turn == self.router_loses and name == "router":
+                    turn = self._turn() if name == "router" else name
+                    if name == "router" and turn == self.router_loses:
                         await reader.read()
                         break
                     writer.write(self._answer(name, turn))
@@ -135,12 +141,12 @@ class TwoColors:
 
         return handle
 
-    def _answer(self, name: str, turn: str) -> bytes:
+    def _answer(self, name: str, turn: str | None) -> bytes:
         if name == "router":
             if self.router_says is not None:
                 status, color = self.router_says
                 return _response(status, b"no", {"x-environment": color})
-            if self.router_status != 200:
+            if turn is None:
                 return _response(self.router_status, b"bad gateway", {})
             name = turn
         fault = self.faults[name]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig
@@ -29,6 +30,7 @@ from backends.deployments.switch_format import (
     MAX_BYTES,
     JsonForm,
     TemplateForm,
+    armed_by_hand,
     check_weights,
     edit_finding,
     refuse_older_fence,
@@ -207,6 +209,9 @@ class FileSwitch:
         finish = from_anywhere(self._base_dir, self._config.validate, self._config.reload, remove)
         armed = f"ARMED: {self._path} was written, and nobody saw it taken into force. Finish: {finish}"
         file = self._form.read(content)
+        if self._config.reload and armed_by_hand(file):
+            words = f"ARMED: {self._path}: {file.detail}; any reload puts that in force, where none has yet"
+            return replace(file, detail=words)
         return in_force(file, mark.read(), armed)
 
     def _by_hand(self, weights: dict[str, int]) -> bytes:

@@ -91,6 +91,12 @@ def refuse_older_fence(where: str, found: SwitchState, stamp: str, fence: int, j
         raise BackendError("conflict", message, fix=command("action watch", action))
 
 
+def armed_by_hand(found: SwitchState) -> bool:
+    """Whether somebody's edit hides where the file leads, and a reload puts that in force: not a file that is as it was
+    written."""
+    return bool(found.edited) and not found.weights and _OTHER_CONFIG not in found.edited
+
+
 def edit_finding(path: Path, found: SwitchState) -> Finding:
     """That a write drops what somebody changed in the file."""
     text = f"{path}: {found.edited}: what was changed there is dropped by this write"

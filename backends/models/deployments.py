@@ -189,8 +189,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
             or any(color.failing for color in taking)
         ):
             return "critical"
-        if self.live == "unknown":
-            return "unknown"
+        if self.live == "unknown":  # a reload of anybody's moves it, or has
+            return "critical" if self.truth.control.detail.startswith("ARMED") else "unknown"
         if self.controller is not None and self.controller.phase == "unknown":
             return "unknown"
         if self.live == "mixed":  # a split is somebody's plan, or nobody's

@@ -101,6 +101,21 @@ async def test_a_file_that_an_older_config_wrote_is_not_called_live(service: Two
     assert "10.0.0.9" in (service.directory / "t.conf").read_text()
 
 
+@pytest.mark.parametrize("reload", [["true"], []])
+async def test_an_edit_that_a_reload_puts_in_force_is_critical(
+    service: TwoColors, http: Http, reload: list[str]
+) -> None:
+    adapter = switch_of(service, http, path="t.conf", format="template", template=TEMPLATE, reload=reload)
+    path = service.directory / "t.conf"
+    await adapter.shift(await begin(adapter), GREEN, stamp="A:shift")
+    path.write_text(path.read_text() + "server 10.0.0.9;\n")
+    seen = await adapter.deployment()
+    armed = bool(reload)
+    assert (seen.live, seen.health) == ("unknown", "critical" if armed else "unknown")
+    assert seen.truth.control.detail.startswith("ARMED: ") is armed
+    assert (await adapter.observe()).edited
+
+
 async def test_a_comment_in_a_template_leaves_its_word(service: TwoColors, http: Http) -> None:
     adapter = switch_of(service, http, path="t.conf", format="template", template=TEMPLATE)
     path = service.directory / "t.conf"

@@ -415,6 +415,10 @@ async def test_an_include_edited_by_hand_says_how_it_is_written_anew_with_what_r
     unknown = await adapter.observe()
     how = unknown.detail.partition("\n")[2]
     assert (unknown.weights, how.split(": ")[0]) == ({}, "write it anew, say with GREEN")
+    assert unknown.detail.startswith("ARMED: ")
+    assert "any reload puts the edit in force" in unknown.detail
+    seen = await adapter.deployment()
+    assert (seen.live, seen.health) == ("unknown", "critical")
     await asyncio.to_thread(subprocess.run, how.partition(": ")[2], shell=True, check=True, cwd="/")
     await settled(adapter)
     assert (await adapter.observe()).live == "green"

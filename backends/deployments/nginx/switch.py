@@ -37,6 +37,7 @@ from backends.deployments.sides import UrlSides, moves_words, shares_words
 from backends.deployments.switch_format import (
     MAX_BYTES,
     StampedForm,
+    armed_by_hand,
     check_weights,
     edit_finding,
     percent,
@@ -266,8 +267,9 @@ class NginxSwitch:
         file = self._form.read(content)
         revision = revision_of(file.revision.encode() + repr(runs).encode())
         if not file.weights:
-            armed = f"nginx runs {shares_words(runs.shares)}, any reload puts in force what the file says"
-            return replace(file, revision=revision, detail=f"{self._path}: {file.detail}; {armed}")
+            word, then = ("ARMED: ", ", any reload puts the edit in force") if armed_by_hand(file) else ("", "")
+            ran = f"nginx ran {shares_words(runs.shares)} when it read it last{then}"
+            return replace(file, revision=revision, detail=f"{word}{self._path}: {file.detail}; {ran}")
         file = replace(file, odd_mark=file.odd_mark or runs.more)
         says = (file.weights, self._form.generation(content), file.stamp)
         if says == (runs.shares, runs.generation, runs.stamp):
