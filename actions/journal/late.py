@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -24,9 +24,6 @@ from actions.journal.location import JournalLocation, make_directory
 from actions.journal.rows import Draft, Late, plan_from
 from actions.models import Action
 from backends.json_text import decode_text
-
-if TYPE_CHECKING:
-    from actions.journal.journal import Journal
 
 LARGEST_BYTES = 16 * 1024 * 1024
 BESIDE = "late"
@@ -155,6 +152,15 @@ def strays(location: JournalLocation, env: Mapping[str, str]) -> list[Stray]:
     return found
 
 
+class TakesLate(Protocol):
+    """The journal that they come into."""
+
+    location: JournalLocation
+
+    async def add_late(self, late: Late) -> bool:
+        """Whether it was not there. Raises BackendError."""
+
+
 def _head_at(path: Path) -> _Told | None:
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
@@ -169,7 +175,7 @@ def waiting(location: JournalLocation, env: Mapping[str, str]) -> bool:
     return any(head is not None and head.journal == location.name for head in heads)
 
 
-async def add_late(journal: "Journal", context: str, env: Mapping[str, str]) -> list[str]:
+async def add_late(journal: TakesLate, context: str, env: Mapping[str, str]) -> list[str]:
     """Add what is waiting for this journal and context; the ids of the actions. Raises BackendError where the journal
     can not be written: the files stay then."""
     added = []

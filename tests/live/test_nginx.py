@@ -171,7 +171,8 @@ async def test_the_next_reload_of_anybody_completes_what_is_armed(adapter: Nginx
 async def test_a_config_that_does_not_parse_is_never_reloaded(
     service: TwoColors, http: Http, server: Nginx, adapter: NginxSwitch
 ) -> None:
-    broken = switch_of(service, http, server, servers={"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:1 wieght=2"]})
+    live = list(adapter._config.servers["blue"])
+    broken = switch_of(service, http, server, servers={"blue": live, "green": ["127.0.0.1:1 wieght=2"]})
     before = server.include.read_bytes()
     error = await error_of(broken)
     assert error.kind == "failed"
