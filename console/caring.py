@@ -43,10 +43,12 @@ class Caring:
         if self._context.config.read_only:
             return
         self._cares = True
+        if not self._context.entries["notify"]:
+            return
         with contextlib.suppress(BackendError):
             gate = await self._opened()
             alone = [action for action in await gate.actions(open_only=True) if action.orphaned_since is not None]
-            if alone and self._context.entries["notify"]:
+            if alone:
                 from actions.orphans import tell
                 from console.runners import build_described
 

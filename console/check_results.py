@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
-from actions.waiting import waits
 from backends.models import (
     Alert,
     CheckResult,
@@ -56,7 +55,7 @@ def check_results(session: Session) -> list[CheckResult]:
 def of_actions(acting: Acting, zone: tzinfo, rooms: Sequence[Room] = ()) -> CheckResult:
     """The open actions: as bad as what the worst of them wants of a person, unknown where the journal can not be read;
     a message that names each with its ways out. `rooms`: what is left where they are recorded."""
-    found = [(state, words) for action in acting.actions for state, words in [waits(action, zone)] if words]
+    found = [(state, words) for state, words in _waiting(acting, zone) if words]
     found.sort(key=lambda each: severity_rank(each[0]))
     states: list[Health] = [state for state, _ in found]
     states += [room.health for room in rooms] + (["unknown"] if acting.unknown else ["ok"])
@@ -70,6 +69,14 @@ def of_actions(acting: Acting, zone: tzinfo, rooms: Sequence[Room] = ()) -> Chec
         PerfDatum(label="waiting", value=len(found), min=0),
     )
     return CheckResult(ref=ACTIONS, name=ACTIONS, state=state, message=message, perfdata=counts)
+
+
+def _waiting(acting: Acting, zone: tzinfo) -> list[tuple[Health, str]]:
+    if not acting.actions:
+        return []
+    from actions.waiting import waits  # 25 ms, and mostly nothing is open
+
+    return [waits(action, zone) for action in acting.actions]
 
 
 def _lost(snapshot: Snapshot) -> CheckResult:

@@ -140,12 +140,13 @@ async def _check(
         session.orders.patience_s = patience_s(deadline_s)
         session.orders.unasked = "a check does not show it"  # a preflight of each switch would be up to 2 s
         session.orders.begin_care()
-        asking = asyncio.create_task(session.open_actions())
+        acts = bool(ACTING & {*wanted})  # who acts is of no other check
+        asking = asyncio.create_task(session.open_actions() if acts else _nobody_asks())
 
         def results() -> list[CheckResult]:
             """What has answered by now; what has not is unknown."""
             found = [result for result in check_results(session) if result.name in wanted]
-            if ACTING & {*wanted}:
+            if acts:
                 acting = asking.result() if asking.done() and not asking.cancelled() else Acting(unknown=LATE)
                 told = of_actions(acting, zone, session.orders.rooms())
                 found += [told] if told.state != "ok" or ACTIONS in names else []
@@ -165,6 +166,10 @@ async def _check(
             await _record(session, answered)
         else:
             await session.memory.look()
+
+
+async def _nobody_asks() -> Acting:
+    return Acting()
 
 
 def _show(common: Common, session: Session, results: list[CheckResult]) -> None:
