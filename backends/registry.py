@@ -54,6 +54,7 @@ ADAPTERS: dict[str, str] = {
     "deployments.file-switch": "backends.deployments.file_switch:FileSwitch",
     "deployments.gateway-api": "backends.deployments.gateway_api.switch:GatewayApiSwitch",
     "deployments.haproxy": "backends.deployments.haproxy.switch:HaproxySwitch",
+    "deployments.helm": "backends.deployments.helm.controller:HelmController",
     "deployments.istio": "backends.deployments.istio.switch:IstioSwitch",
     "deployments.kubernetes": "backends.deployments.kubernetes.switch:KubernetesSwitch",
     "deployments.nginx": "backends.deployments.nginx.switch:NginxSwitch",

@@ -18,9 +18,10 @@ from actions.switching.switch_plan import SELF_TEST_PROBES, agreed_entry, block,
 from actions.targets import ControllerTarget
 from backends.command_line import command
 from backends.deployments.common import ProbeResult
-from backends.deployments.controlled import unheeded
+from backends.deployments.controlled import heeded_by, unheeded
 from backends.models import OrderName
 from backends.ports import ControllerState, Operation, Order
+from backends.ports.controllers import MIGRATES
 from backends.text import short_id
 from backends.together import together
 
@@ -76,7 +77,7 @@ async def plan_release(request: Request, policy: Policy, journal: Journal, targe
         done = Finding(level="ok", code="already", text=f"{request.version} is stable and has all traffic already")
         return make_plan(request, policy, target, state, replace(ordering, already=True), [done])
     findings += refused(state, "release")
-    if problem := unheeded(target.settings, target.entry.type):
+    if problem := unheeded(target.settings, target.entry.type, heeded=heeded_by(target.adapter)):
         findings.append(block(UNHEEDED, problem, "as it says, in the entry of the deployment"))
     if not findings:
         own, proof = await together(target.adapter.preflight(state, order), self_test(target, state, forward=True))
@@ -177,7 +178,8 @@ def make_plan(
         all_findings += [*context_findings(policy, kind.guard_class, at), *policy.notes]
     agreed = hash_of(_facts(request, policy, target, state, ordering))
     return Plan(
-        kind=request.kind, context=policy.context, service=request.service, guard_class=kind.guard_class,
+        kind=request.kind, context=policy.context, service=request.service,
+        guard_class="3" if any(each.code == MIGRATES for each in findings) else kind.guard_class,
         protected=policy.protected, from_=ordering.from_, to=to,
         findings=with_overrides(all_findings, request.overrides),
         summary=PlanSummary(

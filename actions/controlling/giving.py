@@ -1,6 +1,8 @@
 """Giving an order to a controller: intent, compare and order, observation; and what came of one in doubt.
 
 As for a switch (`actions.switching.traffic`): an order without an answer is never repeated blindly but looked for.
+A command that an order runs is the action's: it goes on behind the order, and is ended by whoever takes the action over
+and does not know what came of the order.
 """
 
 import asyncio
@@ -14,6 +16,8 @@ from actions.beside import uninterrupted
 from actions.endings import ANSWERED, InDoubt, NotWritten, PreconditionFailed
 from actions.ids import now, time_of
 from actions.journal.rows import Changes
+from actions.kinds import kind_of
+from actions.switching.commands import Commands
 from actions.switching.traffic import patiently
 from actions.targets import ControllerTarget
 from actions.work import Work
@@ -24,6 +28,8 @@ from backends.ports.controllers import shows
 READ_AGAIN_S = (0.1, 0.3, 0.8, 1.5)
 LOOK_S = 0.25
 GIVE_TRIES = 3
+COMMAND_S = 4 * 3600.0
+"""A command of an order is ended after this at the latest; its adapter knows better."""
 _BEGIN = frozenset({"release", "rollback"})
 
 
@@ -34,6 +40,7 @@ class Orders:
         self._work = work
         self._by = by
         self._adapter = target.adapter
+        self._commands = Commands(work)
 
     async def give(self, step: str, order: Order, expected: str | None = None) -> Operation:
         """Give it as `step`, once; returns the operation that it is about. `expected`: the revision that the controller
@@ -57,10 +64,11 @@ class Orders:
 
     async def settle(self, step: str) -> str:
         """The operation of an order that an earlier runner gave and did not live to see the end of; empty where nothing
-        came of it."""
+        came of it. A command that it ran is ended first: it might act later."""
         line = self._work.unseen(step)
         if line is None:
             return self.operation_of(step)
+        await self._commands.settle(wait=kind_of(self._work.plan.kind).forward)
         data = line.event.data
         before = msgspec.convert(data["before"]["state"], ControllerState)
         order = msgspec.convert(data["requested"]["order"], Order)
@@ -91,7 +99,8 @@ class Orders:
         requested = {"order": msgspec.to_builtins(order), "stamp": stamp}
         await work.intent(step, plain, requested, late_s=self._adapter.order_settles_s)
         try:
-            found = await self._adapter.order(before, order, stamp=stamp)
+            ordering = self._adapter.order(before, order, stamp=stamp)
+            found = await self._commands.run(step, ordering, at_most_s=COMMAND_S)
         except BackendError as error:
             late_s = 0.0 if error.kind in ANSWERED else self._adapter.order_settles_s
             try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -28,13 +28,20 @@ _OF_GATES = ("stage_time", "bake")
 _DEFAULTS = DeploymentConfig()
 
 
-def unheeded(config: DeploymentConfig, mover: str) -> str:
-    """What of an entry does nothing where `mover` moves the traffic itself, and what to do; empty where all counts."""
-    told = [f"{key} ({why})" for key, why in _UNHEEDED.items() if getattr(config, key) != getattr(_DEFAULTS, key)]
+def unheeded(config: DeploymentConfig, mover: str, *, heeded: Collection[str] = ()) -> str:
+    """What of an entry does nothing where `mover` moves the traffic itself, and what to do; empty where all counts.
+    `heeded`: the keys that its adapter knows what to do with in spite of that (`heeded_by`)."""
+    idle = [key for key in _UNHEEDED if key not in heeded and getattr(config, key) != getattr(_DEFAULTS, key)]
+    told = [f"{key} ({_UNHEEDED[key]})" for key in idle]
     if not config.gates and not config.presets:
         idle = [key for key in _OF_GATES if getattr(config, key) != getattr(_DEFAULTS, key)]
         told += [f"{key} (only gates are judged for that long, and there are none)" for key in idle]
     return f"{mover} moves the traffic itself; leave out {', '.join(told)}" if told else ""
+
+
+def heeded_by(adapter: object) -> Collection[str]:
+    """The keys of an entry that commands need, where the adapter of a controller runs some: its `heeds`."""
+    return getattr(adapter, "heeds", ())
 
 
 def offers(

@@ -77,11 +77,12 @@ class KubernetesApi:
         tail = "/".join(quote(part, safe="") for part in parts)
         return f"{root}/namespaces/{quote(namespace or await self.namespace(), safe='')}/{tail}"
 
-    async def get(self, path: str, shape: type[T], *, params: Mapping[str, Any] | None = None) -> T:
-        """Retried while it may pass, within 10 s. Raises BackendError."""
+    async def get(self, path: str, shape: type[T], *, params: Mapping[str, Any] | None = None, accept: str = "") -> T:
+        """Retried while it may pass, within 10 s. `accept`: the form of the answer, plain JSON where empty. Raises
+        BackendError."""
 
         async def ask(left_s: float) -> T:
-            return (await self.send("GET", path, params=params, timeout=left_s)).decode(shape)
+            return (await self.send("GET", path, params=params, timeout=left_s, accept=accept)).decode(shape)
 
         return await retried(ask, timeout_s=READ_TIMEOUT_S, max_wait_s=MAX_WAIT_S)
 
@@ -114,13 +115,15 @@ class KubernetesApi:
         content: bytes | None = None,
         content_type: str = "",
         timeout: float = READ_TIMEOUT_S,
+        accept: str = "",
     ) -> Answer:
         """One request; a second one only where the first was refused for who we are (401) and that can be renewed."""
+        more = ({"content-type": content_type} if content_type else {}) | ({"accept": accept} if accept else {})
         session = await self._opened(None)
-        answer = await self._ask(session, method, path, params, content, content_type, timeout)
+        answer = await self._ask(session, method, path, params, content, more, timeout)
         if answer.status == 401 and _renewable(session.access):
             session = await self._opened(session)
-            answer = await self._ask(session, method, path, params, content, content_type, timeout)
+            answer = await self._ask(session, method, path, params, content, more, timeout)
         if answer.status >= 300:
             raise self._refused(answer, session, params)
         return answer
@@ -166,15 +169,14 @@ class KubernetesApi:
         path: str,
         params: Mapping[str, Any] | None,
         content: bytes | None,
-        content_type: str,
+        headers: Mapping[str, str],
         timeout: float,
     ) -> Answer:
-        headers = request_headers(session) | ({"content-type": content_type} if content_type else {})
         return await session.http.request(
             method,
             session.access.cluster.server.rstrip("/") + path,
             params=params,
-            headers=headers,
+            headers={**request_headers(session), **headers},
             content=content,
             timeout=timeout,
             accept_errors=True,

@@ -17,6 +17,8 @@ OperationState = Literal["open", "succeeded", "rolled_back", "stopped", "failed"
 
 TO = "to"
 """The form of a rollback that names its revision."""
+MIGRATES = "migration"
+"""The code of a finding of a preflight: the order runs what may change data. It is agreed to as a way forward is."""
 
 
 class Pause(Struct, frozen=True, kw_only=True):

@@ -33,8 +33,8 @@ QUICK = (
 class Desk:
     """A gate over one controller; runners of this process, which a fault may kill."""
 
-    def __init__(self, directory: Path, config: dict[str, Any]) -> None:
-        self.controller = FakeController()
+    def __init__(self, directory: Path, config: dict[str, Any], controller: FakeController | None = None) -> None:
+        self.controller = controller or FakeController()
         self.journal = Journal(journal_location(None, {"TEAL_STATE_DIR": str(directory)}))
         given: Any = ControllerTargets(self.controller, config)
         self.gate = Gate(Policy(context="c", zone=UTC), self.journal, given, Actor(login="alice"), self._launch)
@@ -70,8 +70,10 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def at_desk(directory: Path, config: dict[str, Any]) -> AsyncIterator[Desk]:
-    at = Desk(directory, config)
+async def at_desk(
+    directory: Path, config: dict[str, Any], controller: FakeController | None = None
+) -> AsyncIterator[Desk]:
+    at = Desk(directory, config, controller)
     with contextlib.ExitStack() as patches:
         for module, name, value in QUICK:
             patches.enter_context(mock.patch.object(module, name, value))
