@@ -2,6 +2,7 @@
 be found."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from pathlib import Path
@@ -12,6 +13,7 @@ from backends.commands import OWNER, CommandEnd, Owner, run_bounded
 from backends.processes import Fate, Running
 
 CLOSES_S = 1.0
+AGAIN_S = 0.1
 Note = Callable[[Running], Awaitable[None]]
 
 
@@ -45,18 +47,24 @@ class Runs:
 
     async def end(self, command: Running) -> bool:
         """End it, wherever it was begun; False where that can not be done from here."""
+        await self._cancelled()
         if await asyncio.to_thread(processes.fate, command) == "elsewhere":
             return False
-        left = await processes.end(command)
-        if self._tasks:  # its own, which says how it ended
-            await asyncio.wait(set(self._tasks), timeout=processes.KILL_AFTER_S)
-        return not left
+        until = time.monotonic() + processes.KILL_AFTER_S
+        while await processes.end(command):  # one that just dies carries no mark any more
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(AGAIN_S)
+        return True
 
     async def aclose(self) -> None:
         """End what runs still; safe to call twice."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=CLOSES_S)
+        await self._cancelled()
+
+    async def _cancelled(self) -> None:
         tasks = set(self._tasks)
-        if tasks:
-            await asyncio.wait(tasks, timeout=CLOSES_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
