@@ -133,7 +133,7 @@ class Seen:
     def state(self) -> ControllerState:
         """All of it."""
         newest, deployed = self.newest, self.deployed
-        returned = bool(self.to_of(self.last)) and (newest.open or newest.state == "succeeded") and not self.is_stale
+        returned = self._goes_back and (newest.open or newest.state == "succeeded") and not self.is_stale
         before = newest.source if newest.left else self.revision_of(self._before)
         view = ControllerView(
             type="helm", phase=self._phase(returned), message=self._message(), stage=newest.stage,
@@ -172,9 +172,22 @@ class Seen:
         deployed = self.deployed
         if deployed is None:
             return []
-        same = (each.number for each in self.revisions if deployed.digest and each.digest == deployed.digest)
-        first = min(same, default=deployed.number)
+        first = self._first(deployed)
         return [each for each in self.revisions if each.number < first and each.good]
+
+    def _first(self, found: Revised) -> int:
+        """The revision that applied the same for the first time."""
+        same = (each.number for each in self.revisions if found.digest and each.digest == found.digest)
+        return min(same, default=found.number)
+
+    @property
+    def _goes_back(self) -> bool:
+        """Whether the newest revision is a rollback to what was there before: one to what came later goes forward."""
+        to = self.by_number.get(self.to_of(self.last))
+        was = next((each for each in reversed(self.revisions[:-1]) if each.good), None)
+        if to is None or was is None:
+            return to is not None or bool(self.to_of(self.last))
+        return self._first(to) < self._first(was) or self.revisions[-2] is not was
 
     def _began(self, found: Revised) -> datetime | None:
         return (found.release.deployed_at if found.release else None) or found.metadata.creation_timestamp
