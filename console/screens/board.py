@@ -354,6 +354,7 @@ class Board(Vertical):
         self.tick()  # what is written by the room that there is follows at once
         if was and not name and not self._is_among_others(was):
             self._focus_again()
+        self.screen.refresh_bindings()  # what has the focus may have had it before
 
     def _is_among_others(self, name: str) -> bool:
         """Whether a panel is seen where none is alone: the timeline wants a tall screen, the logs some rows left."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import ScreenResume
 from textual.widgets import Button, Input
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class OrderForm(Page):
-    """Fields, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order` returns. Enter goes
-    from field to field, and from the last one to the button that goes on."""
+    """Fields in a fitted Frame, `#said` for what is wrong, and two buttons: back, and on to the plan of what `order`
+    returns. Enter and Tab go from field to field, and from the last one to the button that goes on."""
 
     WRITES = True
     AUTO_FOCUS = ""
@@ -31,6 +31,7 @@ class OrderForm(Page):
     ]
     DEFAULT_CSS = """
     OrderForm {
+        .top > #about { margin-bottom: 1; }
         .field { height: 1; }
         .field > Static { width: 10; height: 1; color: $text-muted; }
         .field > Input { width: 1fr; height: 1; background: $panel; }
@@ -50,11 +51,13 @@ class OrderForm(Page):
         raise NotImplementedError
 
     @staticmethod
-    def buttons() -> ComposeResult:
-        """The last line of the form."""
-        with Horizontal(id="buttons"):
-            yield Button(Content("[ Cancel ]"), id="leave", compact=True)
-            yield Button(Content("[ Plan it ]"), id="go", compact=True)
+    def bottom() -> ComposeResult:
+        """What is always to be seen of a form, as its last lines: what is wrong, and the buttons."""
+        with Vertical(classes="bottom"):
+            yield Paragraphs(2, id="said")
+            with Horizontal(id="buttons"):
+                yield Button(Content("[ Cancel ]"), id="leave", compact=True)
+                yield Button(Content("[ Plan it ]"), id="go", compact=True)
 
     @staticmethod
     def entry(name: str, value: str = "", *, max_length: int = 0) -> Input:

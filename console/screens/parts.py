@@ -354,9 +354,12 @@ class Page(Screen[None]):
         return super().remove()
 
     def action_move_focus(self, step: int) -> None:
-        """To the next thing that takes keys. Raises SkipAction where there is no other."""
+        """To the next thing that takes keys: from a line of text to the button that goes on, which Cancel stands
+        before. Raises SkipAction where there is no other."""
         before = self.focused
         self.focus_next() if step > 0 else self.focus_previous()
+        if step > 0 and isinstance(before, Input) and self.focused is not None and self.focused.id == "leave":
+            self.focus_next()
         if self.focused is before:
             raise SkipAction
 

@@ -407,8 +407,11 @@ class PlanScreen(Page):
     def action_back(self) -> None:
         if self.submitting:
             self._say("being submitted; it is on screen in a moment")
-        else:
-            super().action_back()
+            return
+        offered = self._offered
+        super().action_back()
+        if offered:
+            self.app.say("left the plan: nothing was sent")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "view":

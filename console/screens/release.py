@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, OptionList, Static
 
 from actions.models import Request
@@ -37,8 +37,6 @@ class ReleaseForm(OrderForm):
     ]
     DEFAULT_CSS = """
     ReleaseForm {
-        #about { margin-bottom: 1; }
-        #fields { height: 1fr; }
         #known { height: auto; margin-left: 10; border: none; padding: 0; background: transparent; }
         #known > .option-list--option { padding: 0; }
     }
@@ -52,8 +50,9 @@ class ReleaseForm(OrderForm):
         self.strategies = self._ways.strategies
 
     def compose(self) -> ComposeResult:
-        with Frame(title="Flip in stages" if self.flips else "Release", id="frame"):
-            yield Paragraphs(lines.SIDE_INDENT, id="about")
+        with Frame(title="Flip in stages" if self.flips else "Release", id="frame", fitted=True):
+            with Vertical(classes="top"):
+                yield Paragraphs(lines.SIDE_INDENT, id="about")
             with VerticalScroll(id="fields", can_focus=False):
                 if not self.flips:
                     yield self._field("version", "Version")
@@ -61,8 +60,7 @@ class ReleaseForm(OrderForm):
                 known = OptionList(*map(self._meaning, self.strategies), id="known", markup=False)
                 known.can_focus = False
                 yield known
-            yield Paragraphs(2, id="said")
-            yield from self.buttons()
+            yield from self.bottom()
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:

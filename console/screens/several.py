@@ -24,6 +24,7 @@ from console.screens import plan_words as words
 from console.screens.parts import (
     KEY_ORDER,
     MUTED,
+    PRESS_AGAIN,
     STRONG,
     Field,
     Frame,
@@ -224,6 +225,9 @@ class SeveralPlans(Page):
         if event.button.id == "leave":
             self.action_back()
         elif self._offered:
+            if self.is_second_enter():
+                self._say(PRESS_AGAIN)
+                return
             reason = self.query_one("#reason", Input).value.strip()
             if self._why_reason and not reason:
                 self._say(self._why_reason)

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 DEBOUNCE_S = 0.4
 READ_TIMEOUT_S = 15.0
 MOST_SHOWN = 100
+LEAST_LABELS, MOST_LABELS = 2, 7
+ELSEWHERE = 14  # lines of the form that are not its labels
 FOR = "2h"
 _UNTIL = re.compile(r"until\s+(?:(?P<day>\d{4}-\d{2}-\d{2})[ T])?(?P<time>\d{1,2}:\d{2})")
 _COUNT = re.compile(r"matches-(\d+)")
@@ -83,11 +86,11 @@ class SilenceForm(OrderForm):
     ]
     DEFAULT_CSS = """
     SilenceForm {
-        #labels { height: auto; max-height: 7; border: none; padding: 0; background: transparent; }
+        #labels { height: auto; border: none; padding: 0; background: transparent; }
         #labels > .option-list--option { padding: 0; }
         .field > .hint { width: auto; max-width: 55%; padding-left: 2; }
         #worries { margin-top: 1; max-height: 5; }
-        #hidden { height: 1fr; margin-top: 1; }
+        #hidden { margin-top: 1; }
         #said { max-height: 3; }
     }
     """
@@ -104,17 +107,17 @@ class SilenceForm(OrderForm):
     # ---- layout
 
     def compose(self) -> ComposeResult:
-        with Frame(title=f"Silence {self.alert.name}", id="frame"):
-            yield Static("What it matches, all of them; Space ticks", classes="hint", markup=False)
-            yield Options(id="labels")
-            yield from self._field("others", "and", "", "NAME=VALUE != =~ !~ …")
-            yield from self._field("for", "for", FOR, "1h, 2h, 8h, 3d or until 18:30")
-            yield from self._field("count", "count", "", "type it to hide them all")
-            yield Paragraphs(2, id="worries")
+        with Frame(title=f"Silence {self.alert.name}", id="frame", fitted=True):
+            with Vertical(classes="top"):
+                yield Static("What it matches, all of them; Space ticks", classes="hint", markup=False)
+                yield Options(id="labels")
+                yield from self._field("others", "and", "", "NAME=VALUE != =~ !~ …")
+                yield from self._field("for", "for", FOR, "1h, 2h, 8h, 3d or until 18:30")
+                yield from self._field("count", "count", "", "type it to hide them all")
+                yield Paragraphs(2, id="worries")
             with VerticalScroll(id="hidden", can_focus=False):
                 yield Paragraphs(2, id="matched")
-            yield Paragraphs(2, id="said")
-            yield from self.buttons()
+            yield from self.bottom()
         yield KeyBar(KEY_ORDER)
 
     @staticmethod
@@ -138,6 +141,9 @@ class SilenceForm(OrderForm):
         listed.display = bool(self._labels)
         self.query_one("#for").focus()
         self._look_soon()
+
+    def on_resize(self, event: Resize) -> None:
+        self.query_one("#labels").styles.max_height = max(LEAST_LABELS, min(MOST_LABELS, event.size.height - ELSEWHERE))
 
     def redraw(self) -> None:
         self.query_one(Frame).titles(right=self.place())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantFocus
 from textual.widgets import Input, Static
@@ -37,8 +37,6 @@ class TriggerForm(OrderForm):
 
     DEFAULT_CSS = """
     TriggerForm {
-        #about { margin-bottom: 1; }
-        #fields { height: 1fr; }
         .field > Static { width: 24; height: 1; color: $text-muted; }
         .field > .hint { width: 34; margin-left: 2; }
     }
@@ -51,11 +49,11 @@ class TriggerForm(OrderForm):
         self.known: tuple[PipelineParam, ...] = ()
 
     def compose(self) -> ComposeResult:
-        with Frame(title="Trigger", id="frame"):
-            yield Paragraphs(2, id="about")
+        with Frame(title="Trigger", id="frame", fitted=True):
+            with Vertical(classes="top"):
+                yield Paragraphs(2, id="about")
             yield VerticalScroll(id="fields", can_focus=False)
-            yield Paragraphs(2, id="said")
-            yield from self.buttons()
+            yield from self.bottom()
         yield KeyBar(KEY_ORDER)
 
     def on_mount(self) -> None:

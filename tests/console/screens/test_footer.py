@@ -71,3 +71,12 @@ async def test_where_nothing_is_silenced_a_key_for_a_silence_says_so(key: str) -
         await until(pilot, lambda: bool(app.screen.query(KeyBar)), "the list is open")
         await pilot.press(key)
         await until(pilot, lambda: "no silence here" in app.screen.query_one(KeyBar).text, "it is said")
+
+
+async def test_the_way_back_is_named_where_the_panel_that_is_made_large_had_the_focus_before() -> None:
+    async with console(incident(), (80, 24)) as (_, overview, pilot):
+        await pilot.pause(0.2)
+        own = next(str(n) for n, name in enumerate(overview.board.boxes, 1) if name == overview.board.focused)
+        for key, named in ((own, True), ("0", False), (own, True), (own, False)):
+            await pilot.press(key)
+            await until(pilot, lambda named=named: ("Esc back" in overview.keys.text) is named, f"{key}: {named}")

@@ -288,6 +288,10 @@ async def test_many_are_planned_side_by_side_and_done_with_one_press_each_as_its
         assert session.submits == []
         screen.query_one("#reason", Input).value = "all is well"
         await pilot.press("enter", "enter")
+        await until(pilot, lambda: "press it again" in text_of(app), "the finger that led to it orders nothing")
+        assert session.submits == []
+        screen._arrived_at = 0.0
+        await pilot.press("enter")
         await until(pilot, lambda: "2 of 2 done" in text_of(app), "both are done")
         assert {plan.hash for plan, _ in session.submits} == {"am/long", "am/soon"}
         assert {consent.plan_hash for _, consent in session.submits} == {"am/long", "am/soon"}
