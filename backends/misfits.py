@@ -1,5 +1,6 @@
 """What of an entry only a way forward needs: where it does not fit, that is forbidden, and no way back."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -20,7 +21,7 @@ def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tup
     """`data` of an entry of `port` without what only a way forward needs and that does not fit `shape`, or is misspelt,
     and what is wrong with it, in words; as it is, and nothing, where all fits."""
     fitting, wrong = dict(data), []
-    fields = msgspec.structs.fields(shape) if port in _PORTS else ()
+    fields = _fields(shape) if port in _PORTS else ()
     for key, meant in _misspelt(data, [found.encode_name for found in fields]):
         wrong.append(f"{key}: no such key, {meant} is meant")
         del fitting[key]
@@ -32,6 +33,10 @@ def without_misfits(port: str, data: dict[str, Any], shape: type[Struct]) -> tup
                 wrong.append(f"{found.encode_name}: {error}")
                 del fitting[found.encode_name]
     return fitting, "; ".join(wrong)
+
+
+# Asked for with each fresh request; msgspec evaluates all annotations anew each time.
+_fields = functools.cache(msgspec.structs.fields)
 
 
 def _misspelt(data: dict[str, Any], known: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -94,15 +94,46 @@ async def start(job: Job, *, out: int = NOWHERE, err: int = 2) -> Process:
     return Process(pid, heard)
 
 
-async def run(job: Job, within_s: float) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr of a process, through pipes. Raises TimeoutError, and kills it then."""
+class Piped:
+    """One that was started, as `asyncio.subprocess.Process` is one: what it writes comes through pipes."""
+
+    def __init__(self, process: Process, out: int, err: int) -> None:
+        self._process = process
+        self.pid, self.kill, self.send_signal, self.wait = (
+            process.pid, process.kill, process.send_signal, process.wait,
+        )  # fmt: skip
+        self._read = [asyncio.create_task(asyncio.to_thread(_all_of, each)) for each in (out, err)]
+
+    @property
+    def returncode(self) -> int | None:
+        """As of `Process.code`."""
+        return self._process.code
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """All of stdout and stderr, once it has ended."""
+        await self.wait()
+        out, err = await asyncio.gather(*self._read)
+        return out, err
+
+
+async def piped(job: Job) -> Piped:
+    """A process that has begun to live, with nothing on its stdin."""
     (out, out_end), (err, err_end) = os.pipe(), os.pipe()
     try:
         process = await start(job, out=out_end, err=err_end)
+    except BaseException:
+        os.close(out)
+        os.close(err)
+        raise
     finally:
         os.close(out_end)
         os.close(err_end)
-    read = [asyncio.create_task(asyncio.to_thread(_all_of, each)) for each in (out, err)]
+    return Piped(process, out, err)
+
+
+async def run(job: Job, within_s: float) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr of a process, through pipes. Raises TimeoutError, and kills it then."""
+    process = await piped(job)
     try:
         async with asyncio.timeout(within_s):
             code = await process.wait()
@@ -110,8 +141,8 @@ async def run(job: Job, within_s: float) -> tuple[int, str, str]:
         process.kill()
         raise
     finally:
-        said, complained = await asyncio.gather(*read)
-    return code, said, complained
+        out, err = await process.communicate()
+    return code, out.decode(), err.decode()
 
 
 def run_here(address: str, job: Job, within_s: float) -> int:
@@ -173,6 +204,6 @@ def _number(said: bytes) -> int:
     return int(said)
 
 
-def _all_of(descriptor: int) -> str:
-    with open(descriptor, encoding="utf-8") as stream:
+def _all_of(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as stream:
         return stream.read()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +18,8 @@ from console.cli.following import as_runner
 from console.session import Session
 from tests.console.test_orders import written
 from tests.two_colors import TwoColors
+from tests.warm import Job, Piped, piped
 
-TEAL = str(Path(sys.executable).with_name("teal"))
 BLUE, GREEN = {"blue": 100, "green": 0}, {"blue": 0, "green": 100}
 
 
@@ -31,9 +30,8 @@ class Teal:
         self._env = {**os.environ, "TEAL_STATE_DIR": str(directory / "state"), "TEAL_CONFIG": str(config)}
         self._env.pop("TEAL_CONTEXT", None)
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(TEAL, *words, env=self._env, stdout=pipe, stderr=pipe)
+    async def start(self, *words: str) -> Piped:
+        return await piped(Job("tests.warm_teal", "main", list(words), self._env, os.getcwd()))
 
     async def document(self, *words: str) -> dict[str, Any]:
         process = await self.start(*words, "-o", "json")
@@ -74,7 +72,7 @@ def teal(tmp_path: Path, service: TwoColors) -> Teal:
 
 
 @contextlib.asynccontextmanager
-async def flipping(teal: Teal, *more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def flipping(teal: Teal, *more: str) -> AsyncIterator[Piped]:
     process = await teal.start("deploy", "flip", "analytics", "-y", "--foreground", *more)
     try:
         yield process
@@ -84,7 +82,7 @@ async def flipping(teal: Teal, *more: str) -> AsyncIterator[asyncio.subprocess.P
         await process.wait()
 
 
-async def end_of(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
+async def end_of(process: Piped) -> tuple[int | None, str]:
     _, complaints = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, complaints.decode()
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC
 from pathlib import Path
 
@@ -17,14 +18,27 @@ from backends.processes import is_stopped
 from console.check_results import of_actions
 from console.cli.following import not_taken
 from console.session import Acting
-from tests.console.test_foreground import Teal, service, teal
+from tests.console.test_foreground import Teal
+from tests.console.test_orders import written
 from tests.console.test_orphan_commands import said
 from tests.two_colors import TwoColors
 
-__all__ = ["service", "teal"]
-
 READERS = [("status",), ("deploy", "status"), ("action", "list")]
 """One verdict everywhere."""
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[TwoColors]:
+    async with TwoColors(tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def teal(tmp_path: Path, service: TwoColors) -> Teal:
+    """Its bakes last until they are ended."""
+    config = written(service, "")
+    config.write_text(config.read_text().replace('bake = "200ms"', 'bake = "10m"'))
+    return Teal(tmp_path, config)
 
 
 async def test_a_rollback_takes_over_from_a_runner_that_is_stopped(teal: Teal, service: TwoColors) -> None:
@@ -42,7 +56,7 @@ async def test_a_rollback_takes_over_from_a_runner_that_is_stopped(teal: Teal, s
         assert (code, service.weights()) == (0, {"blue": 100, "green": 0}), (out, err)
     finally:
         os.kill(pid, signal.SIGCONT)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while is_there(pid):
             await asyncio.sleep(0.05)
     assert service.weights() == {"blue": 100, "green": 0}, "continued, it writes nothing"

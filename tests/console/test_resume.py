@@ -1,6 +1,5 @@
 """What `teal action resume` says of an action that stands in conflict: the exit code is what became of it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from tests.backends.faulty_server import FaultyServer
 from tests.console.test_foreground import Teal
 from tests.console.test_orders import written
 from tests.two_colors import TwoColors
+from tests.warm import Piped
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
+async def ended(process: Piped) -> tuple[int | None, str]:
     said = b"".join(await process.communicate()).decode()
     return process.returncode, said
 

@@ -123,7 +123,7 @@ async def test_of_two_journals_with_an_open_action_the_loser_sees_it_and_writes_
     assert await codes(mine, ANALYTICS_FLIP, "block") == ["other-journal"]
     won = await mine.order(ANYWAY, BECAUSE)
     assert (won.status, service.weights()) == ("succeeded", BLUE)
-    lost = await theirs.stands(flip, "conflict", deadline_s=2.0)
+    lost = await theirs.stands(flip, "conflict")
     assert lost.error is not None
     assert str(won.id) in lost.error.message
     await asyncio.sleep(0.1)
@@ -140,7 +140,7 @@ async def test_the_way_back_is_told_of_another_journal_and_not_stopped(
     other = await theirs.gate.submit(await theirs.gate.plan(to_blue), YES)
     await theirs.reaches(other, "bake")
     service.write(GREEN, stamp=f"{other.id}:shift", fence=9, journal=await theirs.journal.identity())
-    await theirs.stands(other, "conflict", deadline_s=2.0)
+    await theirs.stands(other, "conflict")
     plan = await mine.gate.plan(ANALYTICS_ROLLBACK)
     assert [one.code for one in plan.findings if one.level == "block"] == []
     assert "other-journal" in [one.code for one in plan.findings if one.level == "warning"]
