@@ -84,8 +84,13 @@ ADAPTERS: dict[str, str] = {
     "notify.pagerduty": "backends.notify.pagerduty:PagerDutyNotifier",
 }
 
-REMEMBERING = frozenset({"alerts.cloudwatch"})
-"""Those of them that are `RememberingAlerts`, known before any of them is imported: the first paint waits for that."""
+REMEMBERING = frozenset(
+    {
+        "alerts.cloudwatch", "deployments.argo-rollouts", "deployments.gateway-api", "deployments.istio",
+        "deployments.kubernetes",
+    }
+)  # fmt: skip
+"""Those of them that tell `events` of what was, known before any of them is imported: the first paint waits for it."""
 
 
 def no_pipelines(name: str) -> Pipelines:

@@ -175,5 +175,5 @@ class Autoscaler(Struct):
 
 
 def _why(condition: Condition) -> str:
-    reason, message = clean(condition.reason, 64), first_line(clean(condition.message, 200))
+    reason, message = clean(condition.reason, 64), clean(first_line(condition.message), 200)
     return f"{reason}: {message}" if message else reason

@@ -67,7 +67,7 @@ class Budget(Struct, rename="camel"):
         words = f"{status.current_healthy} of {status.expected_pods} healthy, {limit}"
         unknown = next((each for each in status.conditions or () if each.reason == "SyncFailed"), None)
         if unknown is not None:
-            return "unknown", f"{words}; its controller can not tell: {first_line(clean(unknown.message, 200))}"
+            return "unknown", f"{words}; its controller can not tell: {clean(first_line(unknown.message), 200)}"
         if status.expected_pods == 0:
             return "ok", f"{words}; no pods"
         if status.disruptions_allowed:

@@ -1,11 +1,12 @@
 """The switch of a service, and how a version gets onto one of its sides."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from backends.models import ColorState, Deployment, Finding, RunCondition, TruthLayer
+from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, TruthLayer
 from backends.ports.closable import Closable
 
 COLOR_HEADER = "X-Environment"
@@ -189,6 +190,14 @@ async def retire_findings(deployer: Deployer, color: str) -> list[Finding]:
     """What `retire_preflight(color)` says of taking the side down now, of a deployer that has one."""
     look: Callable[[str], Awaitable[list[Finding]]] | None = getattr(deployer, "retire_preflight", None)
     return [] if look is None else await look(color)
+
+
+class RememberingDeployments(Protocol):
+    """A switch or a controller whose system warns of things. An adapter may leave that out."""
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """What the system warned of from `since` up to `until`, about what carries the service, oldest first; what it
+        may not be asked for is told as missing. Raises BackendError."""
 
 
 async def conditions_of(adapter: object) -> tuple[RunCondition, ...] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from backends.models import Item
 from backends.registry import remembers
 from console.ports.alerts import ALERTS
+from console.ports.deployments import DEPLOYMENTS
 from console.ports.entry import Entry
 from console.ports.metrics import METRICS
 from console.ports.pipelines import PIPELINES
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from actions.journal.audit import AuditRecord
     from actions.journal.episodes import Book
     from actions.models import Action, Watch
-    from backends.ports import RememberingAlerts
+    from backends.ports import RememberingAlerts, RememberingDeployments
 
 ACTION_LIMIT = 200
 INTERVAL_S = 30.0
 EPISODES = SourceKey("timeline", "episodes")
+
+_MAY_REMEMBER = ("alerts", "deployments")
 
 Window = Callable[[], tuple[datetime, datetime]]
 _Fetch = Callable[[str, Window], Awaitable[tuple[Item, ...]]]
@@ -56,7 +59,7 @@ class TimelineSources:
 
     def sources(self, window: Window) -> list[Source]:
         """One for the journal, one for what was wrong, one for each backend of pipelines and of metrics, and of alerts
-        where it remembers them."""
+        and deployments where it remembers what was."""
         found = [
             Source(SourceKey("timeline", "journal"), "journal", partial(self._journal, window)),
             Source(EPISODES, "journal", partial(self._wrong, window)),
@@ -65,12 +68,13 @@ class TimelineSources:
             ("pipelines", self._events),
             ("metrics", self._firings),
             ("alerts", self._alarms),
+            ("deployments", self._warned),
         )
         for port, fetch in asked:
             found += [
                 Source(SourceKey("timeline", f"{port}.{entry.name}"), entry.type, partial(fetch, entry.name, window))
                 for entry in self._entries[port]
-                if port != "alerts" or remembers(port, entry.type)
+                if port not in _MAY_REMEMBER or remembers(port, entry.type)
             ]
         return found
 
@@ -99,6 +103,10 @@ class TimelineSources:
 
     async def _alarms(self, name: str, window: Window) -> tuple[Item, ...]:
         return tuple(await cast("RememberingAlerts", self._adapters.of(ALERTS, name)).events(*window()))
+
+    async def _warned(self, name: str, window: Window) -> tuple[Item, ...]:
+        switch = cast("RememberingDeployments", self._adapters.of(DEPLOYMENTS, name))
+        return tuple(await switch.events(*window()))
 
     async def _firings(self, name: str, window: Window) -> tuple[Item, ...]:
         from console.reading.history import of_metrics

@@ -143,11 +143,15 @@ def test_naming_an_adapter_imports_no_sdk(key: str) -> None:
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
-def test_which_systems_of_alerts_remember_is_known_without_their_modules() -> None:
-    kinds = adapter_types("alerts")
-    assert [kind for kind in kinds if remembers("alerts", kind)] == [
-        kind for kind in kinds if hasattr(adapter_class("alerts", kind), "events")
+@pytest.mark.parametrize("port", ["alerts", "deployments"])
+def test_which_systems_remember_is_known_without_their_modules(port: str) -> None:
+    kinds = adapter_types(port)
+    assert [kind for kind in kinds if remembers(port, kind)] == [
+        kind for kind in kinds if hasattr(adapter_class(port, kind), "events")
     ]
+
+
+def test_a_type_that_nobody_knows_remembers_nothing() -> None:
     assert not remembers("alerts", "nobody's")
 
 

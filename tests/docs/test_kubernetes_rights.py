@@ -17,7 +17,8 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "istio": {"virtual_service": "v", "host": "h", "subsets": COLORS},
 }
 BESIDES = {
-    ("get", "", "endpoints"), ("get", "", "namespaces"), ("list", "autoscaling", "horizontalpodautoscalers"),
+    ("list", "", "events"), ("get", "", "endpoints"), ("get", "", "namespaces"),
+    ("list", "autoscaling", "horizontalpodautoscalers"),
     ("list", "autoscaling.k8s.io", "verticalpodautoscalers"), ("list", "policy", "poddisruptionbudgets"),
 }  # fmt: skip
 

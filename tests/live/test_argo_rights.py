@@ -3,6 +3,7 @@ and each of them is used."""
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from backends.http import Http
 from backends.kubernetes.api import KubernetesApi
+from backends.missing import collected
 from backends.ports import Order
 from backends.registry import AdapterContext, build
 from backends.testing.controllers import ended, reached, released
@@ -19,8 +21,9 @@ from tests.live.test_argo_cd import App
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("argo")]
 PAGE = Path(__file__).parents[2] / "docs" / "kubernetes.md"
-OF_EVERYBODY = ("selfsubjectaccessreviews", "selfsubjectreviews", "namespaces")
+OF_EVERYBODY = ("selfsubjectaccessreviews", "selfsubjectreviews", "namespaces", "nodes")
 """What everybody may ask of himself, and what is told only where it may be read."""
+DISCOVERY = re.compile(r"/apis/[^/]+(/[^/]+)?")
 VERBS = {"GET": "get", "PATCH": "patch", "POST": "create"}
 
 
@@ -47,7 +50,8 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str, str]]:
     send = KubernetesApi.send
 
     async def noted(self: KubernetesApi, method: str, path: str, **more: Any) -> Any:
-        found.add(right(method, path))
+        if not DISCOVERY.fullmatch(path):
+            found.add(right(method, path))
         return await send(self, method, path, **more)
 
     monkeypatch.setattr(KubernetesApi, "send", noted)
@@ -85,6 +89,11 @@ async def test_those_of_a_rollout(http: Http, tmp_path: Path, used: set[tuple[st
             assert there.newest is not None
             await reached(adapter, there.newest.id, lambda found: found.pause)
             await adapter.deployment()
+            told = await adapter.conditions()
+            assert {each.kind for each in told if each.health == "unknown"} <= {"node"}, told
+            with collected() as lost:
+                await adapter.events(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+            assert not lost
             abort = Order(order="abort", operation=there.newest.id)
             await adapter.order(await adapter.observe(), abort, stamp="A:abort")
             over = await ended(adapter, there.newest.id)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from backends.deployments.kubernetes.cluster_switch import ClusterSwitch
 from backends.errors import BackendError
 from backends.http import Http
+from backends.missing import collected
 from backends.registry import AdapterContext, build
 from backends.testing.deployments import BLUE, GREEN
 from tests.live.kubernetes import Cluster, Namespace, namespace
@@ -84,6 +86,9 @@ async def short_of(adapter: Switch) -> list[str]:
         said += [layer.detail] if layer.value == "unknown" else []
         said += [one.text for one in await adapter.preflight(before, GREEN) if one.code == "autoscaler"]
         said += [one.text for one in await adapter.conditions() if one.health == "unknown" and one.kind != "node"]
+        with collected() as lost:
+            await adapter.events(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC))
+        said += [one.message for one in lost]
         there = await adapter.shift(before, GREEN, stamp="A:shift")
         back = await adapter.shift(there, BLUE, stamp="A:back")
         assert back.weights == BLUE

@@ -19,6 +19,7 @@ import asyncio
 import shlex
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from backends.deployments.argo_cd.owner import self_heal_findings
 from backends.deployments.argo_rollouts.findings import rollback_findings, strategy_findings
 from backends.deployments.argo_rollouts.reading import RolloutReader
 from backends.deployments.argo_rollouts.state import SEEN_S, Seen
+from backends.deployments.argo_rollouts.surroundings import RolloutSurroundings
 from backends.deployments.argo_rollouts.truth import endpoints_layer, preview_problem, sides_of
 from backends.deployments.argo_rollouts.wire import without_hash
 from backends.deployments.argo_rollouts.words import ABORTED
@@ -44,7 +46,7 @@ from backends.deployments.kubernetes.preflight import check_rights, ending, iden
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.models import Deployment, Finding, Truth
+from backends.models import Deployment, Finding, RunCondition, TimelineEvent, Truth
 from backends.paths import path_of
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
@@ -111,6 +113,7 @@ class RolloutsController:
         )  # fmt: skip
         self._reader = RolloutReader(self._api, config.rollout, config.container)
         self._writer = RolloutWriter(self._api, self._reader, config.container, config.image)
+        self._around = RolloutSurroundings(self._api, self._reader, config.rollout)
         self._ordering = asyncio.Lock()
 
     @property
@@ -136,6 +139,14 @@ class RolloutsController:
         )
         truth = Truth(control=control_layer(state, self._where()), endpoints=endpoints, data=data)
         return deployment_of(self._name, state, sides, truth)
+
+    async def conditions(self) -> tuple[RunCondition, ...]:
+        """What else decides how its pods run. Never raises BackendError."""
+        return await self._around.conditions()
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """What the cluster warns of, about the Rollout, its Services, ReplicaSets and pods. Raises BackendError."""
+        return await self._around.events(self._name, since, until)
 
     async def observe(self) -> ControllerState:
         """The Rollout and its ReplicaSets now. Raises BackendError: `config` where the cluster knows no Rollouts."""
@@ -276,7 +287,7 @@ class RolloutsController:
             patch = self._writer.image_patch(seen, order.version, "preflight")
         except BackendError as error:
             return [Finding.block("container", error.message, error.fix)]
-        found = await self._owners(seen, "its image")
+        found = await self._owners(seen, "its image") + await self._around.conditions_of.held("Rollout", seen.name)
         try:
             await self._writer.send(seen, patch, dry_run=True)
         except BackendError as error:

@@ -22,14 +22,14 @@ from backends.deployments.kubernetes.preflight import (
     identity_findings,
     rehearsal,
 )
-from backends.deployments.kubernetes.run_conditions import RunConditions, Runs
+from backends.deployments.kubernetes.run_conditions import RunConditions
 from backends.deployments.kubernetes.sides import Chosen, Sides
+from backends.deployments.kubernetes.surroundings import Surroundings
 from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
-from backends.kubernetes.wire import Pod
-from backends.models import ColorState, Deployment, Finding, RunCondition, Truth, TruthLayer
+from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
 from backends.text import clean, first_line
@@ -59,6 +59,9 @@ class ClusterSwitch(Generic[T]):
         self._control = Control(self._api, self._of)
         self._sides = Sides(self._api, config.deployments, config.container)
         self._conditions = RunConditions(self._api)
+        self._around = Surroundings(
+            self._api, self._control, self._of, self._sides, self._conditions, config.colors, config.deployments
+        )
         self._deployer = (
             KubernetesDeployer(
                 self._api, self._control, self._of, self._sides, self._conditions, deployments=config.deployments,
@@ -135,12 +138,12 @@ class ClusterSwitch(Generic[T]):
 
     async def conditions(self) -> tuple[RunCondition, ...]:
         """What else decides how both sides run. Never raises BackendError."""
-        try:
-            found = await self._control.read()
-            behind, _ = await self._behind(found)
-        except BackendError:
-            behind = {}  # the Deployments are named by the config
-        return await self._conditions.of(await together(*(self._runs(each, behind) for each in self._config.colors)))
+        return await self._around.conditions()
+
+    async def events(self, since: datetime, until: datetime) -> list[TimelineEvent]:
+        """What the cluster warns of, about the object, its Services, and the workloads and pods of both sides. Raises
+        BackendError."""
+        return await self._around.events(self._name, since, until)
 
     async def observe(self) -> SwitchState:
         """What the object says now. Raises BackendError."""
@@ -181,7 +184,7 @@ class ClusterSwitch(Generic[T]):
             why, _, fix = state.detail.partition("\n")
             return [*findings, Finding.block(self._of.unread, why, fix or "put it right by hand")]
         to, live = _gaining(state.weights, weights), _losing(state.weights, weights)
-        behind, missing = await self._behind(found)
+        behind, missing = await self._around.behind(found)
         if to in missing:
             return [*findings, Finding.block("sides", missing[to].message, missing[to].fix)]
         # Of a side that is left it is only said: its defect must not be in the way of those who leave it.
@@ -272,32 +275,6 @@ class ClusterSwitch(Generic[T]):
     async def _endpoints(self, found: T, control: SwitchState) -> TruthLayer:
         layer = await self._of.endpoints(found, self._sides, control.weights)
         return replace(layer, detail=f"{layer.detail}; {control.pending}") if control.pending else layer
-
-    async def _behind(self, found: T) -> tuple[dict[str, Chosen], dict[str, BackendError]]:
-        """What carries each color, and why nothing can. Raises BackendError where nobody could look."""
-        behind: dict[str, Chosen] = {}
-        missing: dict[str, BackendError] = {}
-        for color in self._config.colors:
-            try:
-                behind[color] = await self._of.chosen(found, color)
-            except BackendError as error:
-                if error.kind not in ("conflict", "not_found"):
-                    raise
-                missing[color] = error
-        return behind, missing
-
-    async def _runs(self, color: str, behind: dict[str, Chosen]) -> Runs:
-        chosen, name = behind.get(color), self._config.deployments.get(color)
-        pods: list[Pod] = []
-        if chosen is not None:
-            try:
-                pods = [pod for pod in await self._sides.pods(chosen) if not pod.is_leaving]
-            except BackendError:
-                pods = []  # the look at the service says that they can not be read
-        return Runs(
-            color=color, workloads=(("Deployment", name),) if name else (), pods=pods,
-            labels=chosen.labels if chosen else {}, namespace=chosen.namespace if chosen else "",
-        )  # fmt: skip
 
     async def _in_force(self, after: SwitchState) -> SwitchState:
         """The same once nothing of it is pending, or after a while with what is."""

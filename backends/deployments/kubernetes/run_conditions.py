@@ -40,8 +40,8 @@ class Runs(Struct, frozen=True, kw_only=True):
     namespace: str = ""
 
     @property
-    def all_workloads(self) -> tuple[tuple[str, str], ...]:
-        """With those that its pods are of."""
+    def carries(self) -> tuple[tuple[str, str], ...]:
+        """Its workloads, with those that its pods are of."""
         return tuple(dict.fromkeys([*self.workloads, *filter(None, map(workload_of, self.pods))]))
 
     @property
@@ -107,6 +107,20 @@ class RunConditions:
                 return [Finding(level="warning", code="autoscaler", text=text, fix=fix)]
         return []
 
+    async def held(self, kind: str, name: str) -> list[Finding]:
+        """Whether an autoscaler would have more of that workload now than it may. Never raises BackendError."""
+        try:
+            found = await self._autoscalers.all_as(Autoscaler)
+        except BackendError as error:
+            text = f"whether an autoscaler limits {kind} {name} is not known: {error.message}"
+            return [Finding(level="warning", code="autoscaler", text=text, fix=_fix(error, "horizontalpodautoscalers"))]
+        ill = [(each.name, each.told[1]) for each in found if each.scales(kind, name) and each.told[0] != "ok"]
+        fix = "see why before it takes a new version"
+        return [
+            Finding(level="warning", code="autoscaler", text=f"autoscaler {one}: {words}", fix=fix)
+            for one, words in ill
+        ]
+
     # ---- inside
 
     async def _told(self, kind: str, what: str, ask: Awaitable[list[RunCondition]]) -> list[RunCondition]:
@@ -122,7 +136,7 @@ class RunConditions:
     async def _scaled(self, sides: Sequence[Runs]) -> list[RunCondition]:
         def lines(side: Runs, found: list[Autoscaler]) -> Iterator[RunCondition]:
             for each in found:
-                if any(each.scales(*workload) for workload in side.all_workloads):
+                if any(each.scales(*workload) for workload in side.carries):
                     health, text = each.told
                     yield RunCondition(
                         kind="autoscaler", name=each.name, color=side.color, health=health, text=text,
@@ -134,7 +148,7 @@ class RunConditions:
     async def _recommended(self, sides: Sequence[Runs]) -> list[RunCondition]:
         def lines(side: Runs, found: list[VerticalAutoscaler]) -> Iterator[RunCondition]:
             for each in found:
-                if any(each.scales(*workload) for workload in side.all_workloads):
+                if any(each.scales(*workload) for workload in side.carries):
                     health, text = each.told(side.requests)
                     yield RunCondition(
                         kind="vertical-autoscaler", name=each.name, color=side.color, health=health, text=text
