@@ -47,23 +47,7 @@ class RangeType(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-class CheckCommand(click.Command):
-    """A command whose usage errors are unknown (3), as monitoring expects: 2 would be critical."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """As click does."""
-        given = list(args)
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except click.UsageError as error:
-            if not any(word.startswith(("-o", "--output")) for word in given):
-                write(f"UNKNOWN: {error.format_message()}\n")
-            raise CommandError(EXIT_UNKNOWN, "usage", error.format_message(), fix="teal check --help") from None
-
-
-@click.command(cls=CheckCommand)
+@click.command()
 @common_options(("nagios", "json", "jsonl", "junit", "prom"))
 @click.option("--list", "list_only", is_flag=True, help="The names that can be checked.")
 @click.option("--warning", type=RangeType(), metavar="RANGE", help="Warn where the first value of NAME is outside.")

@@ -81,6 +81,8 @@ def _exit_in(seconds: float, code: Callable[[], int]) -> None:
 
 _ALSO_CALLED = {"--comment": "--reason", "--message": "--reason", "--duration": "--for", "--force": "--override"}
 """What other tools call our options; the nearest spelling would be another one."""
+_WITH_VALUE = frozenset({"-c", "--config", "-C", "--context"})
+"""What may stand before a command, with a value of its own."""
 
 
 def run_command(command: "click.Command", arguments: list[str] | None = None, obj: dict[str, Any] | None = None) -> int:
@@ -101,12 +103,35 @@ def run_command(command: "click.Command", arguments: list[str] | None = None, ob
             words = (
                 f"No such option '{error.option_name}'. Did you mean '{meant}'?" if meant else error.format_message()
             )
-            raise CommandError(EXIT_USAGE, "usage", words, fix=_help_of(error)) from None
+            raise _wrong_call(words, error, arguments) from None
         except click.ClickException as error:
-            raise CommandError(EXIT_USAGE, "usage", error.format_message(), fix=_help_of(error)) from None
+            raise _wrong_call(error.format_message(), error, arguments) from None
         return result if isinstance(result, int) else 0
 
     return ended(run)
+
+
+def _wrong_call(words: str, error: "click.ClickException", arguments: list[str] | None) -> CommandError:
+    """Of a check it is unknown, which a monitor is told on stdout: there 2 would be critical, and page somebody."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not _is_check(given):
+        return CommandError(EXIT_USAGE, "usage", words, fix=_help_of(error))
+    from console.printing.check_output import EXIT_OF_HEALTH, write
+
+    if not any(word.startswith(("-o", "--output")) for word in given):
+        write(f"UNKNOWN: {_said(words)}\n")
+    return CommandError(EXIT_OF_HEALTH["unknown"], "usage", words, fix="teal check --help")
+
+
+def _is_check(arguments: list[str]) -> bool:
+    """Whether the command is `check`, also where the words before it can not be read."""
+    words = iter(arguments)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word == "check"
+    return False
 
 
 def _help_of(error: "click.ClickException") -> str:

@@ -116,12 +116,23 @@ def test_letters_that_the_encoding_does_not_have(config: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--nope",), ("--warning", "soon", "port"), ("--warning", "1"), ("nothing",), ("-o", "yaml"), ("-C", "nowhere")],
-)
+    [("--nope",), ("--warning", "soon", "port"), ("--warning", "1"), ("nothing",), ("-o", "yaml"), ("-C", "nowhere"),
+     ("",), ("port", ""), ("-C", ""), ("--config", "")],
+)  # fmt: skip
 def test_a_wrong_call_is_unknown(config: Path, arguments: tuple[str, ...]) -> None:
     done = check(config, *arguments)
     assert done.returncode == 3
     assert done.stdout.startswith("UNKNOWN: ") or "-o" in arguments
+
+
+@pytest.mark.parametrize(
+    "before", [("-C", ""), ("-c", ""), ("--nope",), ("-C", "check", "--nope"), ("-c", "a", "--no-color=1")]
+)
+def test_a_wrong_call_before_the_command_is_unknown_too(before: tuple[str, ...]) -> None:
+    """2 would be critical, and page somebody, for a variable of a script that is unset."""
+    command = [sys.executable, "-m", "console.cli.main", *before, "check", "port"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout[:9]) == (3, "UNKNOWN: "), done
 
 
 def test_a_wrong_call_in_each_format(config: Path) -> None:
