@@ -23,7 +23,8 @@ from actions.targets import Targets
 from actions.telling import STOPPED_WORDS, over_at, what_it_does
 from backends.command_line import command
 from backends.errors import BackendError
-from backends.models import Deployment, LastSwitch, RollbackOffer
+from backends.models import Deployment, LastSwitch, RollbackOffer, SwitchMark
+from backends.ports import SwitchState
 from backends.text import first_line, short_id
 
 
@@ -45,8 +46,8 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         by = change.by.partition("@")[0]
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere = None, ""
-    if occupied is None and deployment.live == "mixed" and deployment.controller is None:
-        elsewhere, offer = await _elsewhere(journal, deployment, targets)
+    if occupied is None and deployment.mark is not None:
+        elsewhere, offer = await _elsewhere(journal, deployment, deployment.mark)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
@@ -121,16 +122,20 @@ def _of_the_controller(deployment: Deployment, change: Change | None) -> Rollbac
     return RollbackOffer(to=None, ready=False, reason=f"back already: {change.kind} {change.action} went back")
 
 
-async def _elsewhere(journal: Journal, deployment: Deployment, targets: Targets) -> tuple[str, RollbackOffer | None]:
-    """That an action of another journal may be at work on this split, in words, and the way back by its mark; nothing
+async def _elsewhere(journal: Journal, deployment: Deployment, mark: SwitchMark) -> tuple[str, RollbackOffer | None]:
+    """That an action of another journal may be at work on this switch, in words, and the way back by its mark; nothing
     where none is known to be."""
-    with contextlib.suppress(BackendError):
-        state = await (await targets.switch(deployment.service)).adapter.observe()
-        for each in await other_journal(journal, state):
-            if each.code == OTHER_JOURNAL:
-                back = back_by_mark(state, tuple(deployment.colors))
-                unsaid = RollbackOffer(to=None, ready=False, reason=back.why)
-                return each.text, _ready(deployment, back.to) if back.to else unsaid
+    known = {color: side.weight_pct for color, side in deployment.colors.items()}
+    weights = {color: round(weight) for color, weight in known.items() if weight is not None}
+    state = SwitchState(
+        weights=weights, revision="", stamp=mark.stamp, journal=mark.journal, wrote=mark.wrote, ended=mark.ended,
+        odd_mark=mark.odd,
+    )  # fmt: skip
+    for each in await other_journal(journal, state):
+        if each.code == OTHER_JOURNAL:
+            back = back_by_mark(state, tuple(deployment.colors))
+            unsaid = RollbackOffer(to=None, ready=False, reason=back.why)
+            return each.text, _ready(deployment, back.to) if back.to else unsaid
     return "", None
 
 

@@ -58,7 +58,7 @@ class JournalLocation(Struct, frozen=True):
             return True
         try:
             found = self.path.stat()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
         except OSError:
             return True

@@ -48,23 +48,29 @@ def decide(gates: Sequence[MetricGate], states: Sequence[GateState], stage: Stag
     """From the states of `gates`, in their order; a dry run is not counted.
 
     Missing evidence is no trouble before the time of the stage is over, except where a source does not answer; nor
-    for a moment after it where a few samples more would be enough.
+    for a moment after it where a few samples more would be enough, and for as long again where the newest are good:
+    the next one or two end it, and a hold wakes somebody.
     """
     counted = [(gate, state) for gate, state in zip(gates, states, strict=True) if not gate.dry_run]
     failed = next((state for _, state in counted if state.word == "fail"), None)
     if failed is not None:
         return Decision(word="fail", words=f"{failed.gate}: {failed.words}")
-    over, late = now >= stage.over, now >= stage.late
+    over = now >= stage.over
     missing = [state for _, state in counted if state.word != "pass"]
     holding = [
         state for state in missing
-        if late or state.outage_since is not None or (over and state.reason not in _MENDED_BY_SAMPLES)
+        if now >= (stage.latest if _is_nearly_there(state) else stage.late)
+        or state.outage_since is not None or (over and state.reason not in _MENDED_BY_SAMPLES)
     ]  # fmt: skip
     if holding:
         return Decision(word="inconclusive", words=_words(holding))
     if missing or not over:
         return Decision(word="waiting", words=_words(missing))
     return Decision(word="pass", words=_words([state for _, state in counted]))
+
+
+def _is_nearly_there(state: GateState) -> bool:
+    return state.reason == "" and 0 < state.passes < PASSES_NEEDED
 
 
 def _words(states: Sequence[GateState]) -> str:

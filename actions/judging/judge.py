@@ -97,6 +97,11 @@ class Stage(Struct, frozen=True, kw_only=True):
         """When what a few samples more would mend is waited for no longer."""
         return self.over + timedelta(seconds=self.grace_s)
 
+    @property
+    def latest(self) -> datetime:
+        """The same where the newest samples are good: one that was not, of the first few, cost them all."""
+        return self.over + timedelta(seconds=2 * self.grace_s)
+
 
 class GateState(Struct, frozen=True, kw_only=True):
     """What a gate says of a stage now: `pass` would let it go on. `passes` is how many of the newest samples in a row

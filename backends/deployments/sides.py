@@ -71,7 +71,13 @@ class UrlSides:
             data=data,
         )
         return Deployment(
-            ref=f"{name}/{name}", backend=name, service=name, live=live_color(truth), colors=states, truth=truth
+            ref=f"{name}/{name}",
+            backend=name,
+            service=name,
+            live=live_color(truth),
+            colors=states,
+            truth=truth,
+            mark=control.mark,
         )
 
     async def data(self) -> TruthLayer:

@@ -23,6 +23,7 @@ from backends.models.deployments import (
     LastSwitch,
     RollbackOffer,
     RunCondition,
+    SwitchMark,
     Truth,
     TruthLayer,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "RunState",
     "Silence",
     "SilenceState",
+    "SwitchMark",
     "TaskRun",
     "TimelineEvent",
     "TrendPoint",

@@ -114,6 +114,17 @@ class LastSwitch(Struct, frozen=True, kw_only=True):
     action: str | None = None
 
 
+class SwitchMark(Struct, frozen=True, kw_only=True):
+    """What the last write left on the switch: `<action>:<step>`, the id of the journal that gave it, the weights that
+    it made (empty: nobody knows), whether its action has ended, and what can not be read as a mark."""
+
+    stamp: str = ""
+    journal: str = ""
+    wrote: dict[str, int] = {}
+    ended: bool = False
+    odd: str = ""
+
+
 class Freeze(Struct, frozen=True, kw_only=True):
     """Why nothing new goes out: who said so, or `config` for one of its windows; `until` null where it has no end."""
 
@@ -137,6 +148,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     `rollback_failed`: that the newest change is a way back that failed, and how it is tried again.
     `controller`: what moves the traffic itself, and is ordered; null where we move it.
     `conditions`: what else decides how its sides run; null where that was not asked: it costs requests of its own.
+    `mark`: what the last write left on the switch; null where nothing is known of it.
     """
 
     ref: str
@@ -163,6 +175,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
     rollback_failed: str | None = None
     controller: ControllerView | None = None
     conditions: tuple[RunCondition, ...] | None = None
+    mark: SwitchMark | None = None
 
     @property
     def unverified(self) -> str:
@@ -174,11 +187,16 @@ class Deployment(Struct, frozen=True, kw_only=True):
         return f"{self.live.upper()} runs {side.version}, and {self.verified_version} was verified there"
 
     @property
+    def elsewhere(self) -> str:
+        """That an action of another journal may be at work, in words: nobody here knows whether anybody runs it."""
+        return "" if self.action else self.action_about
+
+    @property
     def health(self) -> Health:
         """An action that nobody runs or whose runner is stopped, a way back that failed,
         a live version that nobody verified or that was rejected,
         requests that fail, unknown or mixed truth is worst; then an unhealthy side that takes traffic, then traffic
-        that somebody moved outside, no proof or no way back."""
+        that somebody moved outside, an action of another journal, no proof or no way back."""
         taking = [color for color in self.colors.values() if color.takes_traffic]
         if (
             self.orphaned_since is not None
@@ -200,7 +218,7 @@ class Deployment(Struct, frozen=True, kw_only=True):
         if any(color.healthy is None for color in taking):
             return "unknown"
         proven = self.truth.data.value != "unknown"
-        well = proven and self.changed_since is None
+        well = proven and self.changed_since is None and not self.elsewhere
         if self.controller is not None and self.controller.phase in ("paused", "degraded", "rolling_back"):
             return "warning"
         return "ok" if well and all(color.healthy for color in self.colors.values()) else "warning"

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, TruthLayer
+from backends.models import ColorState, Deployment, Finding, RunCondition, SwitchMark, TimelineEvent, TruthLayer
 from backends.ports.closable import Closable
 
 COLOR_HEADER = "X-Environment"
@@ -54,6 +54,13 @@ class SwitchState(Struct, frozen=True, kw_only=True):
         if not taking:
             return "unknown"
         return taking[0] if len(taking) == 1 else "mixed"
+
+    @property
+    def mark(self) -> SwitchMark | None:
+        """What a panel shows of the last write; None where the object carries nothing."""
+        if not (self.stamp or self.odd_mark):
+            return None
+        return SwitchMark(stamp=self.stamp, journal=self.journal, wrote=self.wrote, ended=self.ended, odd=self.odd_mark)
 
     def goes_over(self, found: "SwitchState") -> bool:
         """Whether a write that expects this one may replace `found`: one that can be read, or an edit by a way back."""

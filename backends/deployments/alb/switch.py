@@ -180,7 +180,7 @@ class AlbSwitch:
         )
         return Deployment(
             ref=f"{self._name}/{self._name}", backend=self._name, service=self._name, live=live_color(truth),
-            colors=sides, truth=truth,
+            colors=sides, truth=truth, mark=control.mark,
         )  # fmt: skip
 
     async def observe(self) -> SwitchState:

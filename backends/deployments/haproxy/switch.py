@@ -157,6 +157,7 @@ class HaproxySwitch:
             live=live_color(truth),
             colors=sides,
             truth=truth,
+            mark=control.mark,
         )
 
     async def observe(self) -> SwitchState:

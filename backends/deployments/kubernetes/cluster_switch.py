@@ -133,7 +133,7 @@ class ClusterSwitch(Generic[T]):
         live = live_color(truth)
         return Deployment(
             ref=f"{self._name}/{self._name}", backend=self._name, service=self._name, live=live, colors=states,
-            truth=truth,
+            truth=truth, mark=control.mark,
         )  # fmt: skip
 
     async def conditions(self) -> tuple[RunCondition, ...]:

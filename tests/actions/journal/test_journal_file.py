@@ -235,3 +235,10 @@ def test_a_step_that_never_ran_has_no_time() -> None:
     assert [(step.name, step.ended_at is not None) for step in steps_of(history)] == [
         ("preflight", True), ("shift", False), ("bake", True),
     ]  # fmt: skip
+
+
+async def test_a_state_directory_that_is_none_is_no_journal_without_actions() -> None:
+    """Not there yet is empty; what nobody can look into is not known: it was told as "0 open"."""
+    place = journal_location(None, {"TEAL_STATE_DIR": "/dev/null"})
+    with pytest.raises(BackendError, match=r"/dev/null/journal\.db"):
+        await Journal(place).actions("production", open_only=True)

@@ -180,8 +180,11 @@ def test_a_stage_is_as_long_as_three_samples_need() -> None:
     [
         ([good(590), good(600)], 600, "waiting"),
         ([good(590), good(600)], 631, "waiting"),
-        ([good(590), good(600)], 632, UNSURE),
+        ([good(590), good(600)], 663, "waiting"),  # the newest are good: the next one ends it
+        ([good(590), good(600)], 664, UNSURE),
         ([], 600, "waiting"),
+        ([], 632, UNSURE),
+        ([good(590), good(600), seen(610, 0.04, requests=50.0)], 632, UNSURE),
         ([*every(30, 570, good), seen(600, 0.04, requests=50.0)], 600, "waiting"),
         ([*every(30, 570, good), missing(600, "no_data")], 600, UNSURE),
         ([*every(30, 560, good), *(down(560 + 10 * n) for n in range(1, 5))], 600, UNSURE),

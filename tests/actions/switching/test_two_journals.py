@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from actions.models import Consent, Refused, Request
+from backends.models import Deployment
+from console.ports.deployments import DEPLOYMENTS
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
 from tests.two_colors import TwoColors
 
@@ -192,6 +194,29 @@ async def test_an_empty_journal_goes_back_by_the_mark_of_another_and_is_told_who
     assert (plan.blocked, plan.to) == (False, "blue")
     back = await mine.order(ANALYTICS_ROLLBACK)
     assert (back.status, service.weights()) == ("succeeded", BLUE)
+
+
+@pytest.mark.parametrize("live", [BLUE, GREEN])
+async def test_an_action_of_another_journal_that_has_not_ended_is_not_well(
+    mine: House, service: TwoColors, live: dict[str, int]
+) -> None:
+    """Its journal was deleted, or is elsewhere: whether anybody runs it is not known here, and all looks well."""
+
+    async def shown() -> Deployment:
+        return await mine.gate.enrich(await (await mine.targets.switch("analytics")).adapter.deployment())
+
+    service.write(live, stamp="X:shift", fence=9, journal="other")
+    found = await shown()
+    assert "action X of journal other, unknown to this one, and it has not said that it is over" in found.elsewhere
+    assert (found.health, found.action) == ("warning", None)
+    assert DEPLOYMENTS.reading.says(found).endswith(found.elsewhere)
+    back = next(color for color in live if not live[color])
+    assert found.rollback is not None
+    assert (found.rollback.to, found.rollback.ready) == (back, True)
+    adapter = (await mine.targets.switch("analytics")).adapter
+    await adapter.mark_ended(await adapter.observe())
+    found = await shown()
+    assert (found.elsewhere, found.health) == ("", "ok")
 
 
 async def test_an_empty_journal_finds_what_another_took_back_and_names_nothing(mine: House, service: TwoColors) -> None:
