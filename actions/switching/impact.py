@@ -10,13 +10,19 @@ from actions.tally import OwnOf, no_own
 from backends.settings import Duration
 from backends.text import counted
 
-COUNTED = "requests"
+COUNTED, FAILED = "requests", "failures"
 
 
-def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str, int], own: OwnOf = no_own) -> str:
-    """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests`; empty where it had none. `counts` are the
-    requests that each side has taken by now, held against what `history` says it had when its traffic began, and
-    without those of the action itself."""
+def impact_words(
+    history: Sequence[StoredEvent],
+    color: str,
+    counts: Mapping[str, int],
+    own: OwnOf = no_own,
+    failures: Mapping[str, int] | None = None,
+) -> str:
+    """`GREEN had 10 % of the traffic for 60s, 25 % for 41s: 1204 requests of users, 31 of them failed`; empty where it
+    had none. `counts` are the requests that each side has taken by now, `failures` those of them that failed, held
+    against what `history` says it had before its traffic began, and without those of the action itself."""
     spans = _spans(history, color)
     if not spans:
         return ""
@@ -25,13 +31,16 @@ def impact_words(history: Sequence[StoredEvent], color: str, counts: Mapping[str
         of = "" if had else " of the traffic"
         lasted = Duration(max(1, round(seconds)))
         had.append(f"{share} %{of} for {lasted}" if share < 100 else f"all traffic for {lasted}")
-    before = _counted(history, color)
-    taken = 0
-    if before is not None and color in counts:
-        at, had_then = before
-        taken = counts[color] - had_then - own(color, at, now()).taken
-    requests = f": {counted(taken, 'request')}" if taken > 0 else ""
-    return f"{color.upper()} had {', '.join(had)}{requests}"
+    taken = _since(history, color, COUNTED, counts)
+    failed = _since(history, color, FAILED, failures or {})
+    if taken is not None:
+        at, mine = taken[0], own(color, taken[0], now())
+        requests = taken[1] - mine.taken
+        if requests > 0:
+            words = f"{color.upper()} had {', '.join(had)}: {counted(requests, 'request')}"
+            of_users = None if failed is None or failed[0] != at else failed[1] - mine.failed - mine.unnamed
+            return words if of_users is None else f"{words}, {min(requests, max(0, of_users))} of them failed"
+    return f"{color.upper()} had {', '.join(had)}"
 
 
 def _spans(history: Sequence[StoredEvent], color: str) -> list[tuple[int, float]]:
@@ -45,7 +54,10 @@ def _spans(history: Sequence[StoredEvent], color: str) -> list[tuple[int, float]
     return [(share, (end - at).total_seconds()) for (share, at), end in zip(moved, ends, strict=False) if share]
 
 
-def _counted(history: Sequence[StoredEvent], color: str) -> tuple[datetime, int] | None:
-    """What it had taken when its traffic began, and when that was."""
-    found = ((time_of(line.at) or now(), line.event.data[COUNTED]) for line in history if COUNTED in line.event.data)
-    return next(((at, counts[color]) for at, counts in found if color in counts), None)
+def _since(
+    history: Sequence[StoredEvent], color: str, what: str, counts: Mapping[str, int]
+) -> tuple[datetime, int] | None:
+    """When its traffic began, and how many came since; None where nobody counted then, or does now."""
+    found = ((time_of(line.at) or now(), line.event.data[what]) for line in history if what in line.event.data)
+    begun = next(((at, then[color]) for at, then in found if color in then), None)
+    return None if begun is None or color not in counts else (begun[0], counts[color] - begun[1])

@@ -24,6 +24,7 @@ from actions.switching.commands import Commands
 from actions.switching.conditions import must_be_met
 from actions.switching.deploying import Deploying
 from actions.switching.holding import HOLD_S
+from actions.switching.impact import COUNTED, FAILED
 from actions.switching.outside import ExternalEdits
 from actions.switching.probing import Prober
 from actions.switching.proof import Proof
@@ -39,6 +40,7 @@ from actions.work import Ordered, Parked, Work
 from backends.errors import BackendError
 from backends.models import Finding
 from backends.ports import SwitchState
+from backends.together import together
 
 PREFLIGHT_S = 60.0
 HEALTH_S = 60.0
@@ -268,6 +270,7 @@ class Switching:
         if not work.done(shift):
             await work.safe_point()
             await self._still_healthy()
+            await self._counted(shift)
             try:
                 await self._shifted(shift, weights, prober)
             except PreconditionFailed as unmet:
@@ -287,6 +290,14 @@ class Switching:
         await prober.stop()
         if len(self._stages) > 1 and self._kind.forward and not work.done(analyse):
             await self._watch(analyse, share, float(self._settings.stage_time))
+
+    async def _counted(self, step: str) -> None:
+        """What each side has taken before it gets any of the traffic: from there on it is users who are hit."""
+        if not self._kind.forward or self._traffic.tried:
+            return
+        counts, failures = await together(self._proof.counts(), self._proof.failures())
+        if counts:
+            await self._work.progress(step, "", data={COUNTED: counts, **({FAILED: failures} if failures else {})})
 
     async def _shifted(self, step: str, weights: dict[str, int], prober: Prober) -> None:
         """As `Traffic.shift`; a way back whose write got no answer and came to nothing is written again."""

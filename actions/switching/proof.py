@@ -17,6 +17,7 @@ from actions.work import Work
 from backends.deployments.common import ProbeResult
 from backends.errors import BackendError
 from backends.models import ColorState
+from backends.ports import failure_counts
 from backends.together import together
 
 PROBES_AT_ONCE = 5
@@ -146,6 +147,13 @@ class Proof:
         """Requests that each side has taken, as the sides say; none where nobody does."""
         try:
             return await self._adapter.request_counts()
+        except BackendError:
+            return {}
+
+    async def failures(self) -> dict[str, int]:
+        """Those of them that failed; none where nobody counts them."""
+        try:
+            return await failure_counts(self._adapter)
         except BackendError:
             return {}
 

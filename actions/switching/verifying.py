@@ -12,7 +12,6 @@ from actions.beside import Guard, unless
 from actions.endings import Failed
 from actions.kinds import kind_of
 from actions.switching.holding import Holding, Missing
-from actions.switching.impact import COUNTED
 from actions.switching.looks import Looks
 from actions.switching.probing import NEEDED, Prober
 from actions.switching.proof import Proof, Share
@@ -59,8 +58,6 @@ class Verifying:
         left_s = await work.begin(self._step, lasts_s=self._at_most_s)
         self._until = time.monotonic() + left_s
         self._before = await self._proof.counts()
-        if self._forward and self._before:
-            await work.progress(self._step, "", data={COUNTED: self._before})
         work.all_there = self._is_last and not self._forward
         guards: list[Guard] = [self._tell(), *([self._looks.run()] if self._forward else [])]
         kind = "verify_failed"

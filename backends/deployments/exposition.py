@@ -56,6 +56,11 @@ class Exposition:
         now = await self._read()
         return int(now.requests) if now is not None and now.counts else None
 
+    async def failures(self) -> int | None:
+        """Those of them that were answered with an error."""
+        now = await self._read()
+        return int(now.errors) if now is not None and now.counts else None
+
     async def _read(self) -> _Read | None:
         try:
             answer = await self._http.request("GET", self._url, timeout=READ_TIMEOUT_S)

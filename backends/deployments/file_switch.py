@@ -143,6 +143,10 @@ class FileSwitch:
         """As the sides' own expositions count them: the file takes no requests."""
         return await self._sides.request_counts()
 
+    async def failure_counts(self) -> dict[str, int]:
+        """Those of them that were answered with an error."""
+        return await self._sides.failure_counts()
+
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Rights: a file is replaced, so its directory must be writable; ARMED; else what `validate` says of it now.
 

@@ -56,9 +56,14 @@ class UrlSides:
 
     async def request_counts(self) -> dict[str, int]:
         """By color, of those that have an exposition which answers and counts."""
-        found = await together(*(exposition.requests() for exposition in self._expositions.values()))
-        counted = zip(self._expositions, found, strict=True)
-        return {color: count for color, count in counted if count is not None}
+        return self._known(await together(*(exposition.requests() for exposition in self._expositions.values())))
+
+    async def failure_counts(self) -> dict[str, int]:
+        """Those of them that were answered with an error."""
+        return self._known(await together(*(exposition.failures() for exposition in self._expositions.values())))
+
+    def _known(self, counts: list[int | None]) -> dict[str, int]:
+        return {color: count for color, count in zip(self._expositions, counts, strict=True) if count is not None}
 
     async def deployment(self, name: str, control: SwitchState) -> Deployment:
         """All layers side by side. Never raises."""

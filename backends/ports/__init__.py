@@ -18,6 +18,7 @@ from backends.ports.deployments import (
     Switch,
     SwitchState,
     conditions_of,
+    failure_counts,
     retire_findings,
     retire_lines,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "comparable",
     "conditions_of",
     "costs",
+    "failure_counts",
     "is_controller",
     "retire_findings",
     "retire_lines",

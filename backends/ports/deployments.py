@@ -207,6 +207,12 @@ class RememberingDeployments(Protocol):
         may not be asked for is told as missing. Raises BackendError."""
 
 
+async def failure_counts(switch: Switch) -> dict[str, int]:
+    """Of its `request_counts()`, those that failed, by color (`failure_counts()`), of a switch that counts them."""
+    count: Callable[[], Awaitable[dict[str, int]]] | None = getattr(switch, "failure_counts", None)
+    return {} if count is None else await count()
+
+
 async def conditions_of(adapter: object) -> tuple[RunCondition, ...] | None:
     """What else decides how the sides run (`conditions()`), of a switch or a controller that can tell; else None. It
     costs requests of its own: asked when somebody looks at this one service."""

@@ -207,6 +207,10 @@ class AlbSwitch:
         """Of the `exposition` of the config. What CloudWatch counts comes minutes late, and is for gates."""
         return await self._sides.request_counts()
 
+    async def failure_counts(self) -> dict[str, int]:
+        """Those of them that were answered with an error."""
+        return await self._sides.failure_counts()
+
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Who we are, for how long, the rules as they are, other owners, healthy targets, and what keeps clients back.
 

@@ -180,6 +180,10 @@ class HaproxySwitch:
         """Responses by color, over all nodes, since each was started. Raises BackendError."""
         return {color: counters.requests for color, counters in (await self._read()).whole().counts().items()}
 
+    async def failure_counts(self) -> dict[str, int]:
+        """Errors by color: responses of 5xx, and requests that came to none. Raises BackendError."""
+        return {color: counters.errors for color, counters in (await self._read()).whole().counts().items()}
+
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """The level of each socket, who is up and in rotation, and whether a reload forgets it.
 

@@ -182,6 +182,10 @@ class NginxSwitch:
         """As the sides' own expositions count them: nginx counts by no upstream."""
         return await self._sides.request_counts()
 
+    async def failure_counts(self) -> dict[str, int]:
+        """Those of them that were answered with an error."""
+        return await self._sides.failure_counts()
+
     async def preflight(self, expected: SwitchState, weights: dict[str, int]) -> list[Finding]:
         """Whether nginx takes its configuration as it is now, before anything is changed; ARMED; rights.
 

@@ -5,11 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from actions.ids import now, time_text
 from actions.journal.rows import Event, StoredEvent
 from actions.switching.impact import impact_words
+from actions.tally import Own
+from backends.deployments.file_switch import FileSwitch
 from tests.actions.house import ANALYTICS_FLIP, House
 from tests.actions.orders.test_orders import in_phase
 from tests.two_colors import TwoColors
@@ -39,6 +42,61 @@ def test_each_share_with_its_time_and_the_requests_that_the_side_took() -> None:
     assert impact_words(history, "green", {"green": 12}) == had, "it counts anew"
     assert impact_words(history[:1], "green", {"green": 31}) == ""
     assert impact_words([moved(3, "shift", 100)], "green", {}) == "GREEN had all traffic for 3s"
+
+
+def test_how_many_of_them_failed_without_its_own() -> None:
+    history = [
+        told(102, "shift[10]", kind="progress", data={"requests": {"green": 30}, "failures": {"green": 4}}),
+        moved(101, "shift[10]", 10),
+        moved(1, "shift-back", 0),
+    ]
+    had = "GREEN had 10 % of the traffic for 1m40s"
+
+    def own(color: str, since: Any, until: Any) -> Own:
+        assert (until - since).total_seconds() > 101, "from before its first traffic on"
+        return Own(taken=10, failed=3, unnamed=1)
+
+    def words(taken: int, failed: dict[str, int]) -> str:
+        return impact_words(history, "green", {"green": taken}, own, failed)
+
+    assert words(140, {"green": 30}) == f"{had}: 100 requests, 22 of them failed"
+    assert words(140, {"green": 4}) == f"{had}: 100 requests, 0 of them failed"
+    assert words(45, {"green": 30}) == f"{had}: 5 requests, 5 of them failed"
+    assert words(140, {}) == f"{had}: 100 requests"
+
+
+async def test_users_are_counted_from_before_the_first_traffic_until_the_way_back_is_proven(
+    tmp_path: Path, service: TwoColors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(_: FileSwitch) -> dict[str, int]:
+        return {"blue": 9000, "green": 70 if service.weights()["green"] == 0 else 9000}
+
+    async def failed(_: FileSwitch) -> dict[str, int]:
+        return {"green": 7}
+
+    monkeypatch.setattr(FileSwitch, "request_counts", taken)
+    monkeypatch.setattr(FileSwitch, "failure_counts", failed)
+    async with House(tmp_path / "state", service, stages={"gradual": [25, 100]}, stage_time="600s") as house:
+        opened = await in_phase(house, "analyse[25]", replace(ANALYTICS_FLIP, strategy="gradual"))
+        told = [line.event for line in await house.journal.history(str(opened.id))]
+        counted = [event for event in told if "requests" in event.data]
+        assert [(event.step, event.data["requests"]["green"]) for event in counted] == [("shift[25]", 70)]
+        assert told.index(counted[0]) < next(n for n, event in enumerate(told) if event.kind == "intent")
+        monkeypatch.setattr(FileSwitch, "request_counts", _answering({"green": 9070}))
+        monkeypatch.setattr(FileSwitch, "failure_counts", _answering({"green": 507}))
+        service.faults["green"].status = 503
+        ended = await house.ended(opened)
+        assert ended.error is not None
+        assert re.search(
+            r"; GREEN had 25 % of the traffic for \d+s: \d+ requests, \d+ of them failed$", ended.error.message
+        )
+
+
+def _answering(counts: dict[str, int]) -> Any:
+    async def answered(_: FileSwitch) -> dict[str, int]:
+        return counts
+
+    return answered
 
 
 async def test_a_stage_that_fails_says_who_was_hit(tmp_path: Path, service: TwoColors) -> None:
