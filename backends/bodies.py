@@ -1,8 +1,10 @@
 """The body of an HTTP answer: bounded, undone of the one coding that was asked for, in turns with everybody else."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from backends.errors import BackendError
 from backends.inflating import Gunzip
@@ -12,16 +14,35 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
+SMALL_BYTES = 2 * 1024 * 1024
+LARGE_AT_ONCE = 2
+"""So many bodies grow beyond `SMALL_BYTES` at a time: all sources are read side by side, and each may be endless."""
+TURN_S = 2.0
+"""So long one waits for its turn: another that trickles keeps nobody."""
+
+_large: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def read_bounded(response: "httpx.Response", where: str) -> bytes:
     """The whole body, inflated. Raises BackendError(malformed) for more than `MAX_BODY_BYTES`, and DamagedError."""
-    body = bytearray()
-    async for piece in pieces(response, where):
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise too_large(where)
-    return bytes(body)
+    body, is_large = bytearray(), False
+    async with contextlib.AsyncExitStack() as held:
+        async for piece in pieces(response, where):
+            body += piece
+            if len(body) > MAX_BODY_BYTES:
+                raise too_large(where)
+            if len(body) > SMALL_BYTES and not is_large:
+                is_large = True
+                await _turn(held)
+        return bytes(body)
+
+
+async def _turn(held: contextlib.AsyncExitStack) -> None:
+    few = _large.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(LARGE_AT_ONCE))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(TURN_S):
+            await few.acquire()
+        held.callback(few.release)
 
 
 async def pieces(response: "httpx.Response", where: str) -> AsyncGenerator[bytes, None]:

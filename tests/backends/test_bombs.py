@@ -209,3 +209,54 @@ async def test_a_gzip_file_beyond_the_limit_is_named(tmp_path: Path, monkeypatch
     assert [entry.message for entry in found if entry.level != "error"] == ["fine"]
     assert ["bomb.log.gz" in entry.message for entry in found if entry.level == "error"] == [True]
     assert "once inflated" in found[0].message
+
+
+class Endless:
+    """An answer that never ends, piece by piece; `large` are those that are beyond what is small."""
+
+    def __init__(self, large: set["Endless"], most: list[int], *, hangs: bool = False) -> None:
+        self.headers: dict[str, str] = {}
+        self.large, self.most, self.hangs = large, most, hangs
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        for _ in range(bodies.SMALL_BYTES // 2**20 + 1):
+            yield bytes(2**20)
+            await asyncio.sleep(0)
+        self.large.add(self)  # it has got its turn
+        while self.hangs:
+            await asyncio.sleep(1)
+        for _ in range((bodies.MAX_BODY_BYTES - bodies.SMALL_BYTES) // 2**20 - 1):
+            self.most.append(len(self.large))
+            yield bytes(2**20)
+            await asyncio.sleep(0)
+        self.large.discard(self)
+        yield bytes(2**20)
+
+
+async def test_of_ten_endless_answers_a_few_are_large_at_a_time() -> None:
+    large: set[Endless] = set()
+    most: list[int] = []
+    ends = await asyncio.gather(
+        *(bodies.read_bounded(Endless(large, most), "http://x/") for _ in range(10)),  # type: ignore[arg-type]
+        return_exceptions=True,
+    )
+    assert ["an answer of more than 32 MB" in str(end) for end in ends] == [True] * 10
+    assert max(most) == bodies.LARGE_AT_ONCE
+
+
+async def test_large_answers_that_hang_keep_no_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "TURN_S", 0.05)
+    large: set[Endless] = set()
+    most: list[int] = []
+    hanging = [
+        asyncio.create_task(bodies.read_bounded(Endless(large, most, hangs=True), "http://x/"))  # type: ignore[arg-type]
+        for _ in range(bodies.LARGE_AT_ONCE)
+    ]
+    while len(large) < bodies.LARGE_AT_ONCE:
+        await asyncio.sleep(0)
+    with pytest.raises(BackendError, match="more than 32 MB"):
+        async with asyncio.timeout(5):
+            await bodies.read_bounded(Endless(large, most), "http://x/")  # type: ignore[arg-type]
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
