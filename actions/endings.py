@@ -33,7 +33,9 @@ class Conflict(Exception):
     def __init__(self, found: SwitchState, *, ours: bool = False) -> None:
         by = f" (action {found.stamp.partition(':')[0]})" if ":" in found.stamp else ""
         why = f"changed by somebody else{by}"
-        if ours:
+        if ours and found.wrote and not found.detail and found.wrote != found.weights:
+            why = "changed by somebody else since this action wrote it"
+        elif ours:
             said = f"; {first_line(found.detail)}" if found.weights and found.detail else ""
             why = f"only a part of what this action wrote, the rest did not take or was changed since{said}"
         now = f"has {shares(found)} now" if found.weights else f"can not be read now ({shares(found)})"

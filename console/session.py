@@ -185,12 +185,13 @@ class Session:
         running = {"feeds": self._run_feeds(), "memory": self.memory.run()}
         self._tasks = [asyncio.create_task(work, name=name) for name, work in running.items()]
 
-    async def read(self, *, deadline_s: float | None = None, look: bool = True) -> bool:
+    async def read(self, *, deadline_s: float | None = None, patient: bool = False, look: bool = True) -> bool:
         """Read every source once, side by side, and keep what began and ended, unless that comes later (`look`). False
         where the deadline came first."""
         began = time.monotonic()
         last = self._feeds.get(EPISODES)  # they need what all others say
-        in_time = await read_all([feed for feed in self._feeds.values() if feed is not last], deadline_s=deadline_s)
+        feeds = [feed for feed in self._feeds.values() if feed is not last]
+        in_time = await read_all(feeds, deadline_s=deadline_s, patient=patient)
         if look:
             await self.memory.look()
         left_s = None if deadline_s is None else max(LAST_READ_S, deadline_s - (time.monotonic() - began))

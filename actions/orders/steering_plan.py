@@ -100,4 +100,5 @@ async def of_the_same_entry(plan: Plan, action: Action, journal: Journal, own: F
 
 
 def _instead(action: Action) -> str:
-    return command("action show", action.id or "") if action.open else command("deploy rollback", action.service)
+    """What can be done with it: of one that has ended its undo, where there is anything left to undo."""
+    return action.undo if action.undo and not action.open else command("action show", action.id or "")

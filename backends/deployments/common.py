@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -164,8 +164,10 @@ async def color_health(
     *,
     header: str = ProbeTarget(url="").header,
     timeout_s: float = HEALTH_TIMEOUT_S,
+    others: Iterable[str] = (),
 ) -> ColorState:
-    """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`.
+    """One side asked directly. Healthy: HTTP 200, JSON `status` exactly "healthy", and proof that it is `color`, and
+    none of `others`.
 
     `healthy` is False where it said no or is not there, None where the answer proves nothing. How long the answer took
     is its `p95_ms`, and one that took `SLOW_S` says so: nobody else measures a side without traffic. Never raises.
@@ -180,7 +182,7 @@ async def color_health(
             took_s = watch.took().seconds
     except BackendError as error:
         return ColorState(healthy=None if error.kind in _NOBODY_COULD_LOOK else False, detail=error.message)
-    found = _judge(answer, color, header)
+    found = _judge(answer, color, header, {other.casefold() for other in others} - {color.casefold()})
     slow = f"{found.detail} in {took_s * 1000:.0f} ms" if found.healthy and took_s >= SLOW_S else found.detail
     return replace(found, detail=slow, p95_ms=round(took_s * 1000, 1))
 
@@ -193,7 +195,7 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _judge(answer: Answer, color: str, header: str) -> ColorState:
+def _judge(answer: Answer, color: str, header: str, others: Set[str] = frozenset()) -> ColorState:
     where = answer.url
     location = clean(redact_url(redacted(answer.headers.get("location", ""))), 200)
     redirected = f"{where}: redirected (HTTP {answer.status})" + (f" to {location}" if location else "")
@@ -217,7 +219,13 @@ def _judge(answer: Answer, color: str, header: str) -> ColorState:
     if is_odd:
         odd = clean(str(health.version), 64)
         return ColorState(healthy=None, detail=f'{where}: "version" is neither text nor a number: {odd}; {WANTED}')
-    said = answer.headers.get(header.lower()) or health.environment
+    if problem := _of_a_cache(answer.headers.get("age", "")):
+        return ColorState(version=version, healthy=None, detail=f"{where}: {problem}")
+    in_header = answer.headers.get(header.lower())
+    said = in_header or health.environment
+    if in_header and str(health.environment).casefold() in others - {in_header.casefold()}:
+        named = f"{clean(in_header, 64)} in the header {header}, and {clean(str(health.environment), 64)}"
+        return ColorState(version=version, healthy=None, detail=f'{where}: says {named} as "environment" in its JSON')
     if not said:
         words = f'does not say which color it is: wanted in the header {header}, or as "environment" in its JSON'
         return ColorState(version=version, healthy=None, detail=f"{where}: {words}")
@@ -351,8 +359,14 @@ def _no_proof(response: "httpx.Response", where: str) -> str:
     if response.status_code != 200:
         redirect = " (a redirect, which is not followed)" if 300 <= response.status_code < 400 else ""
         return f"{where}: HTTP {response.status_code}{redirect}"
-    age = response.headers.get("age", "0").strip()
-    return "" if age == "0" else f"{where}: answered from a cache (Age: {clean(age, 16)})"
+    problem = _of_a_cache(response.headers.get("age", ""))
+    return f"{where}: {problem}" if problem else ""
+
+
+def _of_a_cache(age: str) -> str:
+    """That an answer with this header says nothing of now; empty where it does."""
+    age = age.strip()
+    return "" if age in ("", "0") else f"answered from a cache (Age: {clean(age, 16)})"
 
 
 def _failed(began: float, error: str, *, named: str = "", reached: bool = True) -> ProbeResult:

@@ -37,7 +37,9 @@ class UrlSides:
             return ColorState(healthy=None, detail=f'no health URL for "{color}" in the config')
         # Both sides are asked where one may have to be given up: a little longer than a fresh request.
         timeout_s = max(HEALTH_TIMEOUT_S, self._probe_timeout_s)
-        found = await color_health(self._http, color, url, header=self._header, timeout_s=timeout_s)
+        found = await color_health(
+            self._http, color, url, header=self._header, timeout_s=timeout_s, others=self._colors
+        )
         if found.p95_ms is None:
             return found
         took = self._took.setdefault(color, deque(maxlen=LOOKS))

@@ -43,7 +43,7 @@ def open_(common: Common, ref: str) -> int:
 async def _found(common: Common, wanted: str, *, on_screen: bool) -> Item:
     """The item; printed already where it is not for the screen. Raises CommandError."""
     async with opened(Session(chosen(common), panels=_nameable())) as session:
-        await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
+        await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S, patient=common.timeout_s is None)
         found = find_item(session, wanted)
         if not on_screen:
             show(common, await _shown(session, found))

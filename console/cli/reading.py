@@ -82,7 +82,8 @@ async def _read(common: Common, session: Session, answer: Callable[[Session], Aw
         session.orders.patience_s = patience_s(common.timeout_s)
     async with opened(session):
         while True:
-            in_time = await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S)
+            own = common.timeout_s is None
+            in_time = await session.read(deadline_s=common.timeout_s or READ_TIMEOUT_S, patient=own)
             found = await answer(session)
             show(common, found, sandbox=session.context.sandbox)
             if common.watch_s is None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from actions.journal.audit import AuditRecord
 from actions.models import Action
 from actions.orphans import orphan_words, stopped_ways, ways_out
-from actions.telling import STOPPED_WORDS, cause, failed_words, is_noop, outcome, title, way
+from actions.telling import STOPPED_WORDS, cause, failed_words, is_noop, outcome, title, unattended, way
 from backends.command_line import command
 from backends.models import (
     Alert,
@@ -122,7 +122,7 @@ def open_items(
         for source, info in pipelines
         if info.paused
     ]
-    found += [
+    overrides = [
         OpenItem(
             kind="override", ref=record.action, by=str(record.actor or ""),
             text=f"{record.result} overridden for {record.order} {record.target}: {record.reason or 'no reason given'}",
@@ -130,6 +130,7 @@ def open_items(
         for record in records
         if record.kind == "override"
     ]  # fmt: skip
+    found += [item for number, item in enumerate(overrides) if item not in overrides[:number]]  # two gates, one code
     return [*found, *_red(facts)]
 
 
@@ -147,7 +148,8 @@ def _of_rejection(action: Action, facts: Facts) -> OpenItem:
 
 
 def _of_action(action: Action, zone: tzinfo) -> OpenItem:
-    words = f"{title(action)}{way(action)}: {outcome(action)}, {action.phase or 'no step yet'}"
+    how = "" if unattended(action) and action.status == "running" else f"{outcome(action)}, "
+    words = f"{title(action)}{way(action)}: {how}{action.phase or 'no step yet'}"
     if action.hold is not None:
         words += f"; held: {action.hold.why}"
     if action.orphaned_since is not None:

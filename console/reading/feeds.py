@@ -1,6 +1,7 @@
 """One task per configured backend: read, put a snapshot in the store, wait. A dead or slow one delays nothing else."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from backends.errors import BackendError
 from backends.host_limits import unexpected
 from backends.missing import collected
 from backends.retrying import backoff_s
-from backends.stopwatch import Stopwatch
+from backends.stopwatch import Stopwatch, timed
 from console import moment
 from console.crash import write_crash_file
 from console.ports.store import Snapshot, SourceError, SourceKey, Store
@@ -23,6 +24,8 @@ GAP_S = 1.0
 MORE_LOOKS = 2
 """After the first one: the second tells the difference, the third is for one in which nothing was asked."""
 JITTER = 0.1
+LATE_S = 0.5
+"""A host that was late by less is not worth a word."""
 
 
 class Source(Struct, frozen=True):
@@ -104,11 +107,13 @@ class Feed:
         lost: list[BackendError] = []
         with Stopwatch() as watch:
             try:
-                async with asyncio.timeout(self._deadline_s):
+                async with timed(self._deadline_s):
                     with collected() as lost:
                         items = await self.source.fetch()
             except TimeoutError:
-                error = BackendError("timeout", f"no answer in {self._deadline_s:g} s")
+                late_s = watch.took().late_s
+                late = f"; this host was late by {late_s:.1f} s of that itself" if late_s >= LATE_S else ""
+                error = BackendError("timeout", f"no answer in {self._deadline_s:g} s{late}")
             except BackendError as failure:
                 error = failure
             except Exception as failure:
@@ -142,15 +147,18 @@ class Feed:
         )
 
 
-async def read_all(feeds: list[Feed], *, deadline_s: float | None = None) -> bool:
+async def read_all(feeds: list[Feed], *, deadline_s: float | None = None, patient: bool = False) -> bool:
     """Read every feed, side by side: once, and again where one look does not judge what it tells of. False where
-    `deadline_s` came before each had answered; what did answer is in the store."""
+    `deadline_s` came before each had answered; what did answer is in the store. `patient`: it is a time for others, and
+    what this host is late by itself does not count."""
     answered: list[Feed] = []
     tasks = [asyncio.create_task(_read_until_judged(feed, answered)) for feed in feeds]
     if not tasks:
         return True
-    _, late = await asyncio.wait(tasks, timeout=deadline_s)
-    for task in late:
+    with contextlib.suppress(TimeoutError):
+        async with timed(deadline_s) if patient and deadline_s else asyncio.timeout(deadline_s):
+            await asyncio.wait(tasks)
+    for task in tasks:
         task.cancel()
     return len(answered) == len(feeds)
 

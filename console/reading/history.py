@@ -44,7 +44,9 @@ def of_actions(actions: Iterable[Action], since: datetime, until: datetime) -> l
         if cause(action):  # who ordered it did not take it back
             words = f"{title(action)}{way(action)}{who}{why}, {outcome(action)}"
         else:
-            words = f"{title(action)}{way(action)}{': ' if is_noop(action) else ' '}{outcome(action)}{who}{why}"
+            came = "" if unattended(action) and action.status == "running" else outcome(action)
+            came = f"{': ' if is_noop(action) else ' '}{came}" if came else ""
+            words = f"{title(action)}{way(action)}{came}{who}{why}"
         if action.open and (action.hold is not None or unattended(action)):
             words += f": {doing(action)}"
         stands = standing(action)

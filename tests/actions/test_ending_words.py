@@ -14,3 +14,14 @@ def test_one_that_can() -> None:
     found = SwitchState(weights={"blue": 100, "green": 0}, revision="r", detail="")
     assert str(Conflict(found)).startswith("the switch has BLUE 100 %, GREEN 0 % now: ")
     assert live_words(found) == "traffic: BLUE 100 %, GREEN 0 %"
+
+
+def test_a_hands_edit_that_keeps_our_stamp_is_somebody_elses() -> None:
+    """Nothing of what this action wrote is left: it is no write that took only in part."""
+    wrote = {"blue": 0, "green": 100}
+    edited = SwitchState(weights={"blue": 100, "green": 0}, revision="2", stamp="A:shift", wrote=wrote)
+    assert "changed by somebody else since this action wrote it" in str(Conflict(edited, ours=True))
+    nodes = SwitchState(
+        weights={"blue": 50, "green": 50}, revision="2", stamp="A:shift", wrote=wrote, detail="the nodes differ"
+    )
+    assert "only a part of what this action wrote" in str(Conflict(nodes, ours=True))

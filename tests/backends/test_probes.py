@@ -18,7 +18,7 @@ from backends.models import ColorState
 from backends.ports import ProbeTarget, SwitchState
 from backends.settings import Duration
 from tests.backends.faulty_server import FaultyServer
-from tests.two_colors import TwoColors
+from tests.two_colors import COLORS, TwoColors
 
 
 @pytest.fixture
@@ -94,6 +94,14 @@ async def test_d7_a_side_without_traffic_has_the_p95_of_its_health_requests(monk
         ({"body": b'{"status": "healthy", "version": 1.1}', "says": "green"}, True, "healthy"),
         ({"body": b'{"status": ["healthy"]}', "says": "green"}, False, "status"),
         ({"word": "\x1b]0;pwned\x07bad"}, False, "status bad"),
+        ({"headers": {"age": "55"}}, None, "answered from a cache (Age: 55)"),
+        ({"headers": {"age": "0"}}, True, "healthy"),
+        (
+            {"body": b'{"status": "healthy", "environment": "blue"}'},
+            None,
+            "says green in the header X-Environment, and",
+        ),
+        ({"body": b'{"status": "healthy", "environment": "production"}'}, True, "healthy"),
     ],
 )
 async def test_a_side_is_healthy_only_with_200_the_exact_word_and_its_name(
@@ -101,7 +109,7 @@ async def test_a_side_is_healthy_only_with_200_the_exact_word_and_its_name(
 ) -> None:
     for name, value in fault.items():
         setattr(service.faults["green"], name, value)
-    found = await color_health(http, "green", service.url("green"))
+    found = await color_health(http, "green", service.url("green"), others=COLORS)
     assert (found.healthy, detail in found.detail) == (healthy, True), found.detail
 
 

@@ -197,7 +197,7 @@ def _takes(server: Server) -> bool:
 def _of_those_down(side: list[tuple[str, Server]], *, several: bool) -> str:
     out = [(node, server) for node, server in side if not server.running or not server.in_rotation]
     said = [
-        f"{server.name} {server.status if server.in_rotation else server.out_words}"
+        f"{server.name} {server.status or 'down' if server.in_rotation else server.out_words}"
         + (f" on {node}" if several else "")
         for node, server in out
     ]

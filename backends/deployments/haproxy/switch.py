@@ -344,7 +344,7 @@ def _side(reading: Reading, color: str, told: ColorState) -> ColorState:
     healthy = told.healthy
     if without and healthy is not False:
         down = next((server for node, server in side if node == without[0]), None)
-        why = (down.status if down.in_rotation else down.out_words) if down else "none"
+        why = (down.status or "down" if down.in_rotation else down.out_words) if down else "none"
         healthy, words[0] = False, f"no server of {color.upper()} is up on {without[0]}: {why}"
     elif reading.problems and healthy is not False:
         healthy, words[0] = None, reading.problem

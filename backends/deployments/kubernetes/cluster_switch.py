@@ -296,7 +296,8 @@ class ClusterSwitch(Generic[T]):
         if url is None:
             return await self._pods(found, color)
         header = self._config.probe.header if self._config.probe else ProbeTarget(url="").header
-        pods, told = await together(self._pods(found, color), color_health(self._http, color, url, header=header))
+        asked = color_health(self._http, color, url, header=header, others=self._config.colors)
+        pods, told = await together(self._pods(found, color), asked)
         healthy = told.healthy if pods.healthy or pods.ready is None else pods.healthy
         return replace(
             pods, healthy=healthy, version=told.version or pods.version, detail=f"{told.detail}, {pods.detail}"

@@ -266,6 +266,11 @@ async def test_of_an_action_that_has_ended_nothing_is_ordered(house: House) -> N
         with pytest.raises(Refused) as caught:
             await order(house, ended, word)
         assert (caught.value.exit_code, "it has ended" in caught.value.error.message) == (3, True)
+        assert caught.value.error.fix == ended.undo, "it still stands"
+    await house.order(ANALYTICS_ROLLBACK)
+    with pytest.raises(Refused) as caught:
+        await order(house, ended, "pause")
+    assert caught.value.error.fix == f"teal action show {ended.id}", "nothing is left to undo"
 
 
 def action(**fields: Any) -> Action:

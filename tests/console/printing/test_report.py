@@ -114,7 +114,7 @@ def test_a_handover_lists_what_is_open_by_kind_with_who_and_until_when() -> None
         alert(25), alert(3, "New"), failed, actions=(action(), action(id="8A1", status="paused", ended_at=None))
     )
     found = open_items(
-        about, silences=[silence, ended], records=[record],
+        about, silences=[silence, ended], records=[record, replace(record, seq=2, detail="of another gate")],
         pipelines=[("air", PipelineInfo(pipeline="load", paused=True)), ("air", PipelineInfo(pipeline="other"))],
     )  # fmt: skip
     assert [(item.kind, item.ref) for item in found] == [

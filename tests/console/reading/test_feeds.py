@@ -47,6 +47,28 @@ async def test_a_hanging_backend_delays_nothing_else():
     assert store.items("checks") == [OK]
 
 
+async def test_what_this_host_is_late_by_itself_is_no_silence_of_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A starved processor: the answer is there, and this process comes to it late."""
+
+    async def answers_while_the_loop_stands_still():
+        time.sleep(0.4)
+        await asyncio.sleep(0.02)
+        return (OK,)
+
+    store = Store()
+    late = feed(store, "late", answers_while_the_loop_stands_still, deadline_s=0.25)
+    assert await read_all([late], deadline_s=0.25, patient=True)
+    assert store.items("checks") == [OK]
+    assert store.get(late.source.key).error is None
+
+    async def stands_still_and_hangs():
+        time.sleep(0.6)
+        await asyncio.sleep(60)
+
+    silent = await feed(store, "silent", stands_still_and_hangs, deadline_s=0.2).read()
+    assert silent.error.message.startswith("no answer in 0.2 s; this host was late by 0.")
+
+
 @pytest.mark.parametrize(("enough", "looks"), [(1, 1), (2, 2), (3, 3), (9, 1 + MORE_LOOKS)])
 async def test_what_one_look_does_not_judge_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, enough: int, looks: int

@@ -86,6 +86,8 @@ def test_what_moves_traffic_is_told_where_it_does_and_what_it_caused_comes_after
 def test_an_open_one_is_told_where_it_began_and_an_old_one_not_at_all() -> None:
     assert [event.at for event in of_actions([action("running", ended=None)], SINCE, NOW)] == [ago(12)]
     assert of_actions([action(ended=90)], SINCE, NOW) == []
+    (alone,) = of_actions([action("running", ended=None, orphaned_since=ago(5))], SINCE, NOW)
+    assert alone.text == "flip analytics BLUE → GREEN by alice: nobody runs it", "it does not run as well"
 
 
 def test_what_nobody_watched_is_said_from_the_first_watch_on_that_is_known() -> None:
