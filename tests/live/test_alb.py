@@ -389,6 +389,32 @@ async def test_a_way_back_goes_without_its_mark_where_tags_are_refused(
     assert (await adapter.observe()).stamp != "B:shift-back", "what somebody else wrote is theirs"
 
 
+async def test_a_way_back_asks_nothing_twice_before_its_write(
+    bench: Bench, service: TwoColors, http: Http, called: list[tuple[str, dict[str, Any]]]
+) -> None:
+    """What a runner has read a moment ago is read once more only right before the write, and the targets while the rule
+    is marked: three round trips, and as safe."""
+    adapter = switch_of(bench, service, http)
+    there = await adapter.shift(await adapter.observe(), GREEN, stamp="A:shift")
+    before = replace(await adapter.observe(), over=True)
+    called.clear()
+    bench.lab.weigh(bench.balancer.rules[0], bench.balancer.groups, {"blue": 50, "green": 50})
+    failed = await error_of(adapter, BLUE, before, stamp="B:shift-back")
+    assert (failed.kind, "modify_rule" in names(called)) == ("conflict", False), "edited since it was read"
+    bench.lab.weigh(bench.balancer.rules[0], bench.balancer.groups, GREEN)
+    before = replace(await adapter.observe(), over=True)
+    assert before.weights == there.weights
+    called.clear()
+    await adapter.shift(before, BLUE, stamp="B:shift-back")
+    asked = names(called)[: names(called).index("modify_rule")]
+    assert sorted(asked[:2]) == ["add_tags", "describe_target_health"]
+    assert sorted(asked[2:]) == ["describe_rules", "describe_tags"]
+    called.clear()
+    down = switch_of(bench, service, http, min_healthy=2)
+    failed = await error_of(down, GREEN, replace(await down.observe(), over=True), stamp="C:shift-back")
+    assert ("at least 2" in failed.message, "modify_rule" in names(called)) == (True, False)
+
+
 async def test_sts_is_in_nobodys_way_back(
     bench: Bench, service: TwoColors, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:

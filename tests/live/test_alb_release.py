@@ -106,7 +106,7 @@ async def test_a_rollback_asks_little_before_it_writes(
     with capsys.disabled():
         print(f"\nalb: a rollback asks {Counter(calls[:last])} before its last write", end=" ")
     # Targets are looked at once a second at most, and for edits from outside each two: that is of load.
-    assert sum(call != "DescribeTargetHealth" for call in calls[:last]) <= 34 + 6
+    assert sum(call != "DescribeTargetHealth" for call in calls[:last]) <= 32 + 6
     # What is only told is asked for a plan, and again as it is agreed to; by its runner no more.
     assert calls[:last].count("DescribeTargetGroupAttributes") == 2 * len(COLORS)
 

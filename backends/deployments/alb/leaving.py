@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from backends.aws.account import Account
 from backends.deployments.alb.marks import now
 from backends.deployments.alb.places import Place
 from backends.deployments.alb.preflight import DELAY, seconds_in
-from backends.deployments.alb.rules import Rule, sticky_s
+from backends.deployments.alb.rules import Rule, read_tags, sticky_s
 from backends.errors import BackendError
 from backends.together import together
 
@@ -23,6 +25,19 @@ async def read_attributes(account: Account, groups: dict[str, Place]) -> dict[st
         color: {str(each.get("Key")): str(each.get("Value", "")) for each in answer.get("Attributes", ())}
         for color, answer in zip(groups, answers, strict=True)
     }
+
+
+class Further(Struct, frozen=True):
+    """What is told of the target groups and decides nothing: attributes by color, tags by ARN."""
+
+    attributes: dict[str, dict[str, str]] = {}
+    tags: dict[str, dict[str, str]] = {}
+
+
+async def read_further(account: Account, groups: dict[str, Place]) -> Further:
+    """Of each color's target group. Raises BackendError."""
+    arns = [place.arn for place in groups.values()]
+    return Further(*await together(read_attributes(account, groups), read_tags(account, arns)))
 
 
 def refuse_while_clients_stay(rules: list[Rule], attributes: dict[str, str], color: str) -> None:

@@ -15,6 +15,7 @@ Rights, limits and a first ten minutes: docs/aws.md.
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,13 +27,12 @@ from backends.aws.account import SETTLES_S, account_of
 from backends.aws.witness import Look
 from backends.deployments.alb.board import WATCHED_S, board_of
 from backends.deployments.alb.deployer import Patient
-from backends.deployments.alb.forwarding import Action
 from backends.deployments.alb.health import Group, endpoints_of, read_group, refuse_a_side_that_is_down, side_of
-from backends.deployments.alb.leaving import read_attributes, refuse_while_clients_stay
+from backends.deployments.alb.leaving import Further, read_attributes, read_further, refuse_while_clients_stay
 from backends.deployments.alb.owners import owners
 from backends.deployments.alb.places import Place, place_of
 from backends.deployments.alb.preflight import identity, of_rules, of_targets, of_times
-from backends.deployments.alb.rules import Rule, combine, read_rules, read_tags
+from backends.deployments.alb.rules import Rule, combine, read_rules
 from backends.deployments.alb.writer import Writer
 from backends.deployments.command_deployer import command_deployer
 from backends.deployments.common import DeploymentConfig, colors_problem, live_color
@@ -47,6 +47,7 @@ from backends.text import clean, first_line
 from backends.together import together
 
 READ_BACK_S = (0.2, 0.5, 0.0)
+JUST_READ_S = 2.0
 T = TypeVar("T")
 
 
@@ -134,7 +135,7 @@ class AlbSwitch:
         self._sides = UrlSides(config, context.http)
         commands = command_deployer(config, context, health=self.color_health, observe=self.observe)
         self._deployer = Patient(commands, self._may_go, self._waits_for) if commands is not None else None
-        self._last: dict[str, list[Action]] = {}
+        self._last: tuple[float, list[Rule]] = (float("-inf"), [])
         self._shown_at = float("-inf")
         self._unmarked: SwitchState | None = None
 
@@ -217,11 +218,16 @@ class AlbSwitch:
         Raises BackendError(auth) naming the right that is missing to look.
         """
         self._check(weights)
-        who, lasting = await together(self._identity(), self._account.lifetime(self._longest_s(weights)))
-        (rules, groups), (attributes, tags) = await together(
-            together(self._read(), self._targets()), self._further(expected)
-        )  # nothing is read as a caller of another account
-        tags |= {rule.place.arn: rule.tags for rule in rules}
+        asked = together(self._identity(), self._account.lifetime(self._longest_s(weights)))
+        if expected.over:  # a runner on its way back, which read the rules before: each round trip is a user's
+            (who, lasting), (rules, groups) = await together(asked, together(self._read(), self._targets()))
+            further = Further()
+        else:
+            who, lasting = await asked  # nothing is read as a caller of another account
+            rules, groups, further = await together(
+                self._read(), self._targets(), read_further(self._account, self._groups)
+            )
+        tags = {**further.tags, **{rule.place.arn: rule.tags for rule in rules}}
         before = combine(rules, self._config.colors)
         wanted = before.weights or {self._config.colors[0]: 100}
         attach = self._writer.command(self._words, rules[0].place, wanted, rules[0].actions)
@@ -231,7 +237,7 @@ class AlbSwitch:
             *of_rules(rules),
             *owners([*self._places, *self._groups.values()], tags),
             *of_targets(groups, before.weights, weights, self._config.min_healthy, attach),
-            *of_times(rules, attributes),
+            *of_times(rules, further.attributes),
         ]
 
     async def shift(
@@ -246,11 +252,14 @@ class AlbSwitch:
         self._check(weights)
         unmarked = ""
         async with self._writer.lock:
-            rules, groups = await together(self._read(), self._targets(*(c for c in self._groups if weights.get(c))))
+            targets = partial(self._refuse_a_side_that_is_down, expected.weights, weights)
+            rules = self._just_read(expected) if expected.over else []
+            beside = [targets] if rules else []  # they are looked at while the rules are marked, or before
+            if not rules:
+                rules, _ = await together(self._read(), targets())
             found = combine(rules, self._config.colors)
             self._must_be(found, expected)
             refuse_older_fence(self._where(), found, stamp, fence, journal)
-            refuse_a_side_that_is_down(groups, found.weights, weights, self._config.min_healthy)
             try:
                 unmarked = await self._writer.write(
                     rules,
@@ -260,6 +269,7 @@ class AlbSwitch:
                     journal=journal,
                     back=expected.over,
                     each=expected.back_to,
+                    beside=beside,
                 )
             finally:
                 self._board.forget()
@@ -288,8 +298,8 @@ class AlbSwitch:
     def manual_commands(self, weights: dict[str, int]) -> list[str]:
         """Each rule by the AWS command line, with all its actions as they were read last. Of one that was never read
         there is none: nobody knows what else a write of its actions would take away."""
-        read = ((place, self._last.get(place.arn)) for place in self._places)
-        return [self._writer.command(self._words, place, weights, actions) for place, actions in read if actions]
+        read = (rule for rule in self._last[1] if rule.actions)
+        return [self._writer.command(self._words, rule.place, weights, rule.actions) for rule in read]
 
     def looks(self) -> list[Look]:
         """What is asked for a plan and for a retirement."""
@@ -302,15 +312,6 @@ class AlbSwitch:
 
     async def aclose(self) -> None:
         """Nothing is held open but what all of this process share."""
-
-    async def _further(self, expected: SwitchState) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-        """Attributes and tags of the target groups, which are only told: a runner on its way back asks for none."""
-        if expected.over:
-            return {}, {}
-        return await together(
-            read_attributes(self._account, self._groups),
-            read_tags(self._account, [place.arn for place in self._groups.values()]),
-        )
 
     async def _identity(self) -> Finding:
         """As whom. Raises BackendError(auth) for another account. Who can not be asked for keeps nobody from going
@@ -356,9 +357,21 @@ class AlbSwitch:
             raise
 
     async def _read(self) -> list[Rule]:
+        since = time.monotonic()
         rules = await self._ours(read_rules(self._account, self._places, self._config.target_groups))
-        self._last = {rule.place.arn: rule.actions for rule in rules}
+        self._last = (since, rules)
         return rules
+
+    def _just_read(self, expected: SwitchState) -> list[Rule]:
+        """What `expected` was made of, where it was read last and a moment ago; else nothing. Each is read again right
+        before its write."""
+        since, rules = self._last
+        recent = bool(rules) and time.monotonic() - since < JUST_READ_S
+        return rules if recent and combine(rules, self._config.colors).revision == expected.revision else []
+
+    async def _refuse_a_side_that_is_down(self, before: dict[str, int], weights: dict[str, int]) -> None:
+        groups = await self._targets(*(color for color in self._groups if weights.get(color)))
+        refuse_a_side_that_is_down(groups, before, weights, self._config.min_healthy)
 
     async def _targets(self, *colors: str) -> dict[str, Group]:
         """Of these, or of both, now. Raises BackendError for a group that is not there, or may not be looked at."""

@@ -9,6 +9,7 @@ its last one is written.
 import asyncio
 import json
 import shlex
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -35,11 +36,12 @@ class Writer:
     async def write(
         self, rules: list[Rule], weights: dict[str, int], *, stamp: str, fence: int, journal: str,
         back: bool = False, each: dict[str, dict[str, int]] | None = None,
+        beside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> str:  # fmt: skip
         """Every rule that this very write has not reached yet; one that has its weights already is only marked.
         `rules`: as they are now. `each`: other weights than `weights`, by the ARN of a rule. `back`: a way back, which
-        writes all rules at once, and goes without its mark where that is refused. Returns why it left none; else
-        nothing.
+        writes all rules at once, and goes without its mark where that is refused. `beside`: what is asked while the
+        rules are marked; where it raises none is written. Returns why it left none; else nothing.
 
         Raises BackendError, with what was written beside it in the message; `conflict` where a rule is not as in
         `rules`; `timeout` and `unreachable` where nobody knows what came of the last one.
@@ -57,13 +59,7 @@ class Writer:
             for rule in rules
             if not is_done(rule, wanted[rule.place.arn], stamp)
         ]  # fmt: skip
-        unmarked = ""
-        try:
-            await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
-        except BackendError as error:
-            if not back or error.kind != "auth":
-                raise
-            unmarked = error.message
+        unmarked, _ = await together(self._announce(writes, back=back), together(*(ask() for ask in beside)))
         written: list[str] = []
 
         async def one(rule: Rule, mark: Mark) -> None:
@@ -84,6 +80,16 @@ class Writer:
             done = f"; written before it: {', '.join(written)}" if written else ""
             raise BackendError(error.kind, f"{error.message}{done}", fix=error.fix, status=error.status) from None
         return unmarked
+
+    async def _announce(self, writes: list[tuple[Rule, Mark]], *, back: bool) -> str:
+        """Mark what will be written; why there is no mark, on a way `back` that goes without."""
+        try:
+            await together(*(self._tag(rule, announced(mark, rule.mark, rule.digest)) for rule, mark in writes))
+        except BackendError as error:
+            if not back or error.kind != "auth":
+                raise
+            return error.message
+        return ""
 
     def command(self, words: list[str], place: Place, weights: dict[str, int], actions: list[Action]) -> str:
         """A write as a person types it, without a mark; `words`: how a command begins, `actions`: those there
