@@ -132,6 +132,12 @@ class Access(Struct, frozen=True, kw_only=True):
         return f"{self.where} ({server})" if self.context else server
 
 
+def at_cluster(name: str, where: str) -> str:
+    """`name` with its cluster, as the config calls that (empty: it does not): objects of two clusters may be called
+    alike, and no order to one of them may be carried out in the other."""
+    return f"{name} at {where}" if where else name
+
+
 def load_access(kubeconfig: str, context: str, base_dir: Path) -> Access:
     """The context of that name (empty: the current one) from a kubeconfig (empty: as `kubectl` looks for it, then the
     service account of the pod we run in). Blocks; runs no plugin. Raises BackendError(config)."""

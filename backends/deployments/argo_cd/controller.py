@@ -31,6 +31,7 @@ from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import control_layer, deployment_of, refuse_untaken, unheeded, version_layer
 from backends.http import Http
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes.kubeconfig import at_cluster
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ports import ControllerState, Operation, Order
 from backends.redaction import quoted
@@ -109,8 +110,10 @@ class ArgoCdController:
 
     @property
     def object_id(self) -> str:
-        """Namespace and name."""
-        return f"{self._config.app_namespace or HOME}/{self._config.application}"
+        """Namespace and name, and the server or cluster that has it."""
+        config = self._config
+        where = config.url or config.argocd_context or config.kube_context
+        return at_cluster(f"{config.app_namespace or HOME}/{config.application}", where)
 
     @property
     def order_settles_s(self) -> float:

@@ -46,6 +46,7 @@ from backends.deployments.kubernetes.preflight import check_rights, ending, iden
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes.kubeconfig import at_cluster
 from backends.models import Deployment, Finding, RunCondition, TimelineEvent, Truth
 from backends.paths import path_of
 from backends.ports import ControllerState, Operation, Order
@@ -118,8 +119,8 @@ class RolloutsController:
 
     @property
     def object_id(self) -> str:
-        """Namespace and name."""
-        return f"{self._config.namespace}/{self._config.rollout}"
+        """Namespace, name and cluster."""
+        return at_cluster(f"{self._config.namespace}/{self._config.rollout}", self._config.kube_context)
 
     @property
     def order_settles_s(self) -> float:

@@ -37,6 +37,7 @@ from backends.deployments.kubernetes.preflight import check_rights, ending, iden
 from backends.errors import BackendError
 from backends.images import TAG_FIX, version_problem
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes.kubeconfig import at_cluster
 from backends.literals import shown_command
 from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
 from backends.ownership import command_problem
@@ -134,8 +135,8 @@ class HelmController:
 
     @property
     def object_id(self) -> str:
-        """Namespace and name."""
-        return f"{self._config.namespace}/{self._config.release}"
+        """Namespace, name and cluster."""
+        return at_cluster(f"{self._config.namespace}/{self._config.release}", self._config.kube_context)
 
     @property
     def order_settles_s(self) -> float:

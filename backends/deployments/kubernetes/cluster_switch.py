@@ -29,6 +29,7 @@ from backends.deployments.sides import moves_words
 from backends.deployments.switch_format import check_weights
 from backends.errors import BackendError
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
+from backends.kubernetes.kubeconfig import at_cluster
 from backends.models import ColorState, Deployment, Finding, RunCondition, TimelineEvent, Truth, TruthLayer
 from backends.ports import Deployer, ProbeTarget, SwitchState
 from backends.registry import AdapterContext
@@ -77,8 +78,8 @@ class ClusterSwitch(Generic[T]):
 
     @property
     def object_id(self) -> str:
-        """The object, with its kind and its namespace."""
-        return f"{self._of.kind} {self._config.namespace}/{self._of.name}"
+        """The object, with its kind, its namespace and its cluster."""
+        return at_cluster(f"{self._of.kind} {self._config.namespace}/{self._of.name}", self._config.kube_context)
 
     @property
     def rights(self) -> tuple[tuple[str, str, str], ...]:

@@ -23,6 +23,7 @@ from backends.deployments.kubernetes.config import ClusterConfig
 from backends.deployments.kubernetes.control import ControlObject
 from backends.deployments.kubernetes.selector import ServiceSelector
 from backends.kubernetes.api import KubernetesApi
+from backends.kubernetes.kubeconfig import at_cluster
 from backends.kubernetes.wire import Service
 
 
@@ -54,7 +55,7 @@ class KubernetesSwitch(ClusterSwitch[Service]):
     @property
     def object_id(self) -> str:
         """As the port says."""
-        return f"{self._config.namespace}/{self._of.name}"
+        return at_cluster(f"{self._config.namespace}/{self._of.name}", self._config.kube_context)
 
     def _made(self, config: Any, api: KubernetesApi) -> ControlObject[Service]:
         return ServiceSelector(api, config.service, config.color_label, config.colors)
