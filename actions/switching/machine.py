@@ -147,6 +147,9 @@ class Switching:
             for share in self._stages:
                 await self._stage(prober, share)
         finally:
+            if prober.running:  # also of a write whose end nobody knows: who answered is known
+                left = "" if self._traffic.last.weights.get(self._from) else self._from
+                self._work.seen.timed(prober.times(left, self._to))
             await prober.stop()
         if self._kind.forward:
             await self._watch("bake", 100, float(self._settings.bake), bake=True)

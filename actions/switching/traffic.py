@@ -98,7 +98,8 @@ class Traffic:
                     lost, state_of(data["before"]), requested["weights"], requested["stamp"], late_s
                 )
             except NotWritten:
-                await self._work.observed(step, data["before"], NOT_APPLIED)
+                nothing = None if self.moved else Changes(changed=False)  # it was in doubt until now
+                await self._work.observed(step, data["before"], NOT_APPLIED, changes=nothing)
             except PartialWrite:
                 continue
             else:
@@ -175,11 +176,11 @@ class Traffic:
                 late_s = 0.0 if error.kind in ANSWERED else self._adapter.write_settles_s
                 try:
                     found = await self._settled(error, before, weights, stamp, late_s)
-                except PartialWrite:
-                    await self._work.note(Changes(changed=True))
-                    raise
                 except NotWritten:
                     await self._undone(step, before, was_in_force=error.taken_back)
+                    raise
+                except InDoubt:  # it may be there: nobody may say that nothing changed
+                    await self._work.note(Changes(changed=True))
                     raise
                 except Conflict as no:
                     if no.found.stamp == stamp:

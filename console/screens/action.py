@@ -141,7 +141,8 @@ class ActionScreen(Page):
             return
         if self.action is not None and self.action.open:
             self._left_off = True
-            nobody = "nobody runs it: x p resumes it, b rolls back; x lists what else can be ordered"
+            ways = "b rolls back" if self.action.status == "conflict" else "x p resumes it, b rolls back"
+            nobody = f"nobody runs it: {ways}; x lists what else can be ordered"
             text = nobody if is_orphaned(self.action) else "no more news of it here; q and open it again to look"
             self._trouble = [row(mark("critical", self.of), text, style_of("critical"))]
             self._show_end()

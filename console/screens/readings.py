@@ -168,7 +168,9 @@ def _of_action(action: Action, now: datetime, symbols: Symbols) -> Trouble:
     what = f"{action.kind} {action.named}"
     if action.orphaned_since is not None:
         state = f"{action.status.replace('_', ' ')}, " if action.status != "running" else ""
-        ways = "b rolls back" if possible_orders(action, orphaned=True)["resume"] else "@ opens it, b rolls back"
+        stuck = action.status == "conflict"  # who resumes it finds the same
+        no_way = stuck or possible_orders(action, orphaned=True)["resume"]
+        ways = "b rolls back" if no_way else "@ opens it, b rolls back"
         since = f"for {ago((now - action.orphaned_since).total_seconds())}"
         return Trouble("critical", "@", f"{what}: {state}nobody runs it {since}; {ways}")
     if action.stopped_pid:

@@ -85,6 +85,38 @@ async def test_a_write_that_was_in_force_and_is_put_back_has_changed_something(
     assert service.weights() == BLUE
 
 
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_write_in_doubt_says_who_answered_and_never_that_nothing_changed(
+    house: House, service: TwoColors, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    """Its answer is lost, and then nobody can look: fresh requests still come through the balancer."""
+    real, away = FileSwitch.shift, []
+
+    async def shift(self: FileSwitch, *given: Any, **more: Any) -> SwitchState:
+        if arrives:
+            await real(self, *given, **more)
+        away.append(True)
+        raise BackendError("unreachable", "lb-1: connection reset")
+
+    async def observe(self: FileSwitch) -> SwitchState:
+        if away:
+            raise BackendError("unreachable", "lb-1: connection refused")
+        return await seen(self)
+
+    seen = FileSwitch.observe
+    with monkeypatch.context() as patch:
+        patch.setattr(traffic, "READ_AGAIN_S", (0.2, 0.2, 0.2, 0.2))
+        patch.setattr(FileSwitch, "shift", shift)
+        patch.setattr(FileSwitch, "observe", observe)
+        doubt = await house.ended(await house.gate.submit(await house.gate.plan(ANALYTICS_FLIP), YES))
+    assert (doubt.status, exit_code(doubt), doubt.changed) == ("in_doubt", 9, True)
+    assert doubt.switch is not None
+    assert doubt.switch.new_seen is arrives
+    ended = await house.order(ANALYTICS_ROLLBACK)
+    assert (ended.status, ended.changed) == (("rolled_back", True) if arrives else ("aborted", False))
+    assert service.weights() == BLUE
+
+
 async def test_a_way_back_that_reaches_only_a_part_is_written_again(house: House, service: TwoColors, cut: Cut) -> None:
     written = cut(shift=1, shift_back=2)
     ended = await house.order(ANALYTICS_FLIP)

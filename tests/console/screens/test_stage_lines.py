@@ -202,7 +202,7 @@ async def test_a_held_canary_on_80_by_24_shows_what_decides() -> None:
         (canary(orphaned_since=ALONE), "release analytics: nobody runs it for 1m; @ opens it, b rolls back"),
         (
             canary(status="conflict", orphaned_since=ALONE),
-            "release analytics: conflict, nobody runs it for 1m; @ opens it, b rolls back",
+            "release analytics: conflict, nobody runs it for 1m; b rolls back",
         ),
         (
             canary(status="rolling_back", orphaned_since=ALONE),
