@@ -49,6 +49,9 @@ class Orders:
             return await uninterrupted(self._given(step, order, expected))
         except NotWritten as no:
             raise PreconditionFailed(no.error.kind, no.error.message, no.error.fix) from None
+        except InDoubt:  # it may have been taken: nobody may say that nothing changed
+            await self._work.note(Changes(changed=True))
+            raise
 
     def operation_of(self, *steps: str) -> str:
         """The id of the operation that the newest of these orders is about; empty where none was taken."""
@@ -57,6 +60,11 @@ class Orders:
             if event.step in steps and event.kind == "observed" and event.data.get("result") == "applied":
                 return str(event.data["after"].get("operation", ""))
         return ""
+
+    @property
+    def _gave(self) -> bool:
+        events = (line.event for line in self._work.history if line.event.kind == "observed")
+        return any(event.data.get("result") == "applied" for event in events)
 
     def in_doubt(self, step: str) -> bool:
         """Whether it was intended, and nobody knows what came of it."""
@@ -77,7 +85,8 @@ class Orders:
         try:
             found = await self._settled(lost, order, before, data["requested"]["stamp"], late_s)
         except NotWritten:
-            await self._work.observed(step, data["before"], "not applied")
+            nothing = None if self._gave else Changes(changed=False)  # it was in doubt until now
+            await self._work.observed(step, data["before"], "not applied", changes=nothing)
             return ""
         return (await self._seen(step, found)).id
 

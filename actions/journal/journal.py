@@ -331,16 +331,18 @@ class Journal:
     async def _do(self, ask: Callable[["SqlJournal"], T], *, reads: bool = False, follows: bool = False) -> T:
         asked = self._read if reads else self._told
 
+        records = self._records
+
         def answered() -> T:
-            if self._records is None:
+            if records is None:
                 if not follows:
                     self._must_be_there()
                 return asked(ask)
             found = asked(ask)
             if self._sql is not None:
-                self._records.look(self._sql)
+                records.look(self._sql)
                 if not reads:
-                    self._records.keep(self._sql)
+                    records.keep(self._sql)
             return found
 
         work = asyncio.get_running_loop().run_in_executor(self._executor, answered)

@@ -148,7 +148,7 @@ class Watching:
         await work.stand()
         lasted_s = time.monotonic() - self._began  # longer than planned where it was held
         lasted = f"{self._seconds:g}s" if lasted_s < self._seconds + 1 else str(Duration(round(lasted_s)))
-        how = "promoted by hand" if work.steering.promoted else lasted
+        how = f"{lasted_s:.0f}s, promoted by hand" if work.steering.promoted else lasted
         if work.steering.accepted and verdict.word != "pass":
             how += ", accepted by hand"
         detail = f"{counted(self._looks.count, 'look')} in {how}, {self._color.upper()} healthy"

@@ -7,12 +7,14 @@ from unittest import mock
 
 import pytest
 
-from actions.controlling import following
+from actions.controlling import following, giving
 from actions.journal.errors import JournalError
 from actions.journal.steering import possible_orders
 from actions.judging.stages import StageVerdict
 from actions.models import Action, Refused, Request
 from actions.outcome import exit_code
+from backends.errors import BackendError
+from backends.ports import ControllerState
 from tests.actions.controlling.desk import PROBED, RELEASE, ROLLBACK, YES, Desk, at_desk, released
 
 
@@ -422,6 +424,28 @@ async def test_a_way_back_that_can_not_be_read_is_told_and_stays_a_way_back(desk
     assert "can not be read" in held.hold.why if held.hold else False
     desk.controller.unreadable = ""
     await desk.until(action, lambda seen: seen.hold is None)
+    desk.controller.complete()
+    assert (await desk.ended(action)).status == "succeeded"
+
+
+async def test_an_order_that_nobody_can_look_for_is_in_doubt_and_may_have_changed_something(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(giving, "READ_AGAIN_S", (0.01, 0.01))
+    taken = desk.controller.order
+
+    async def lost(*given: Any, **more: Any) -> ControllerState:
+        await taken(*given, **more)
+        desk.controller.unreadable = "no route to host"
+        raise BackendError("timeout", "no answer")
+
+    monkeypatch.setattr(desk.controller, "order", lost)
+    action = await desk.begin(RELEASE)
+    doubted = await desk.until(action, lambda seen: seen.status == "in_doubt")
+    assert (doubted.changed, exit_code(doubted)) == (True, 9)
+    desk.controller.unreadable = ""
+    await desk.order(doubted, "resume")
+    desk.controller.shift(100)
     desk.controller.complete()
     assert (await desk.ended(action)).status == "succeeded"
 

@@ -1,6 +1,7 @@
 """Orders to an action that is open: seen at once, by any operator, possible or refused with the reason."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -128,7 +129,7 @@ async def test_promoted_it_does_not_wait_for_the_rest_of_the_bake(tmp_path: Path
         ended = await house.ended(opened)
         assert (ended.status, service.weights()) == ("succeeded", GREEN)
         (bake,) = [step for step in ended.steps if step.name == "bake"]
-        assert "promoted by hand" in bake.detail
+        assert re.search(r"\d+ looks? in \d+s, promoted by hand, GREEN healthy", bake.detail)
 
 
 def on_watching(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
