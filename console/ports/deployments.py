@@ -9,6 +9,7 @@ from backends.command_line import command
 from backends.errors import BackendError
 from backends.models import ColorState, Deployment, Finding, Truth
 from backends.text import first_line
+from console import moment
 from console.ports.asking import warning
 from console.ports.entry import Entry
 from console.ports.record import Adapters, Desk, Noun, Place, Port, Problem, Reading
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from backends.ports import Controller, Switch
 
 OPEN_ACTION_INTERVAL_S = 1.0
+JUST_MOVED_S = 60.0
 CAPACITY = "capacity"  # of the side that gains traffic, and here none does
 
 
 async def _fetch(desk: Desk, name: str) -> tuple[Deployment, ...]:
     found = await desk.with_action(await desk.adapters.of(DEPLOYMENTS, name).deployment())
-    soon = found.action or _unjudged(found)
+    soon = found.action or _unjudged(found) or _just_moved(found)
     desk.hasten(SourceKey("deployments", name), OPEN_ACTION_INTERVAL_S if soon else None)
     return (found,)
 
@@ -62,6 +64,12 @@ def _against(findings: list[Finding]) -> Iterator[Finding]:
             raise BackendError("config", finding.text, fix=finding.fix)
         if finding.level != "ok" and finding.code != CAPACITY:
             yield warning(finding.code, finding.text, finding.fix)
+
+
+def _just_moved(item: Deployment) -> bool:
+    """Whether who else owns the switch (Argo CD with self-heal, a cron job) may be about to put it back."""
+    last = item.last_switch
+    return last is not None and (moment.utc_now() - last.at).total_seconds() < JUST_MOVED_S
 
 
 def _unjudged(item: Deployment) -> str:
