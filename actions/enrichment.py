@@ -16,7 +16,7 @@ from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
 from actions.switching.left_running import verified_version
 from actions.switching.moved_since import found_bad, is_meant, moved_since
-from actions.switching.other_journal import OTHER_JOURNAL, other_journal
+from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.rollback_plan import other_version
 from actions.switching.written_anew import as_the_journal_knows
 from actions.targets import Targets
@@ -47,12 +47,12 @@ async def enriched(deployment: Deployment, policy: Policy, journal: Journal, tar
         last = LastSwitch(at=change.at, by=by, from_=from_, to=to, action=change.action)
     offer, elsewhere = None, ""
     if occupied is None and deployment.mark is not None:
-        elsewhere, offer = await _elsewhere(journal, deployment, deployment.mark)
+        elsewhere, offer = await _elsewhere(journal, deployment, deployment.mark, change)
     if deployment.controller is not None:
         offer = _of_the_controller(deployment, change)
     elif occupied is not None and kind_of(occupied.kind).forward:
         offer = await _of_the_open(deployment, occupied, targets)
-    elif change is not None and not elsewhere:  # else the newest change is theirs
+    elif change is not None and offer is None:  # else the newest change is theirs
         offer = await _offer(deployment, change, targets)
     moved, bad = "", None
     if occupied is None:
@@ -122,21 +122,23 @@ def _of_the_controller(deployment: Deployment, change: Change | None) -> Rollbac
     return RollbackOffer(to=None, ready=False, reason=f"back already: {change.kind} {change.action} went back")
 
 
-async def _elsewhere(journal: Journal, deployment: Deployment, mark: SwitchMark) -> tuple[str, RollbackOffer | None]:
-    """That an action of another journal may be at work on this switch, in words, and the way back by its mark; nothing
-    where none is known to be."""
+async def _elsewhere(
+    journal: Journal, deployment: Deployment, mark: SwitchMark, change: Change | None
+) -> tuple[str, RollbackOffer | None]:
+    """That an action of another journal may be at work on this switch, in words, and the way back by its mark where the
+    newest change is one of those, also of an action that has ended; nothing where it is not."""
     known = {color: side.weight_pct for color, side in deployment.colors.items()}
     weights = {color: round(weight) for color, weight in known.items() if weight is not None}
     state = SwitchState(
         weights=weights, revision="", stamp=mark.stamp, journal=mark.journal, wrote=mark.wrote, ended=mark.ended,
         odd_mark=mark.odd,
     )  # fmt: skip
-    for each in await other_journal(journal, state):
-        if each.code == OTHER_JOURNAL:
-            back = back_by_mark(state, tuple(deployment.colors))
-            unsaid = RollbackOffer(to=None, ready=False, reason=back.why)
-            return each.text, _ready(deployment, back.to) if back.to else unsaid
-    return "", None
+    told = next((each.text for each in await other_journal(journal, state) if each.code == OTHER_JOURNAL), "")
+    if not await newest_is_theirs(journal, state, change):
+        return told, None
+    back = back_by_mark(state, tuple(deployment.colors))
+    unsaid = RollbackOffer(to=None, ready=False, reason=back.why)
+    return told, _ready(deployment, back.to) if back.to else unsaid
 
 
 async def _of_the_open(deployment: Deployment, occupied: Action, targets: Targets) -> RollbackOffer:

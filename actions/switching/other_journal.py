@@ -6,6 +6,7 @@ Two journals know nothing of each other's leases. What both see is the mark on t
 from actions.journal.journal import Journal
 from actions.judging.stages import share_of
 from actions.models import Finding
+from actions.switching.changes import Change
 from backends.models import FindingLevel
 from backends.ports import SwitchState
 
@@ -40,6 +41,16 @@ async def other_journal(journal: Journal, state: SwitchState, *, forward: bool =
     return [
         _finding(text, "see with whoever keeps that journal what it does (`teal action list` there)", forward=forward)
     ]
+
+
+async def newest_is_theirs(journal: Journal, state: SwitchState, change: Change | None) -> bool:
+    """Whether the newest change of traffic is of an action that this journal does not know, ended or not: the last
+    write names one, and `change`, the newest that this journal tells of, did not leave the traffic as it is since."""
+    action, colon, _ = state.stamp.partition(":")
+    if not action or not colon or state.odd_mark or state.live == "unknown" or await journal.knows(action):
+        return False
+    is_since = state.wrote not in ({}, state.weights) and change is not None and change.left == state.weights
+    return not is_since  # a write that may leave no mark
 
 
 def by_hand_since(state: SwitchState) -> str:

@@ -19,7 +19,7 @@ from actions.models import Action, ActionError, Finding, Plan, Refused, Request
 from actions.orphans import is_frozen, orphaned_since
 from actions.switching.by_mark import back_by_mark
 from actions.switching.changes import Change, newest_change, way_back
-from actions.switching.other_journal import OTHER_JOURNAL, other_journal
+from actions.switching.other_journal import OTHER_JOURNAL, newest_is_theirs, other_journal
 from actions.switching.recorded import must_make_sense
 from actions.switching.switch_plan import (
     CAPACITY,
@@ -68,10 +68,11 @@ async def plan_rollback(request: Request, policy: Policy, journal: Journal, targ
     others = await other_journal(journal, state, forward=False)
     foreign = any(each.code == OTHER_JOURNAL for each in others)
     past = "--override other-journal --reason WHY" if foreign else ""
-    if foreign and not state.odd_mark and state.live != "unknown":
+    theirs = await newest_is_theirs(journal, state, change)
+    if theirs:
         change = None  # what was written last is the newest change, and this journal knows older ones only
     marked = _by_mark(state, target.settings.colors, foreign=foreign) if change is None else None
-    move = marked or _take_back(change, state, target.settings, request, past, foreign=foreign)
+    move = marked or _take_back(change, state, target.settings, request, past, foreign=foreign or theirs)
     findings = list(move.findings)
     if move.already and (bad := await live_is_bad(target, state)) is not None:
         findings.append(replace(bad, fix=_form(request.service, state, target.settings.colors)))

@@ -196,6 +196,25 @@ async def test_an_empty_journal_goes_back_by_the_mark_of_another_and_is_told_who
     assert (back.status, service.weights()) == ("succeeded", BLUE)
 
 
+async def test_what_another_journal_ended_is_the_newest_change_and_goes_back(
+    mine: House, tmp_path: Path, service: TwoColors
+) -> None:
+    """Mine went to GREEN and to BLUE, theirs to GREEN: "back already" was said of mine, and the bad one stayed."""
+    async with House(tmp_path / "quick", service) as quick:
+        assert (await mine.order(ANALYTICS_FLIP)).status == "succeeded"
+        assert (await mine.order(Request(kind="flip", service="analytics", to="blue"))).status == "succeeded"
+        assert (await quick.order(ANALYTICS_FLIP)).status == "succeeded"
+        shown = await mine.gate.enrich(await (await mine.targets.switch("analytics")).adapter.deployment())
+        assert shown.rollback is not None
+        assert (shown.rollback.to, shown.rollback.ready, shown.elsewhere) == ("blue", True, "")
+        back = await mine.order(ANALYTICS_ROLLBACK)
+        assert (back.status, service.weights()) == ("succeeded", BLUE)
+        # And theirs finds that: nothing more goes back, in either journal.
+        for house in (mine, quick):
+            plan = await house.gate.plan(ANALYTICS_ROLLBACK)
+            assert (plan.already, plan.to) == (True, "blue"), plan
+
+
 @pytest.mark.parametrize("live", [BLUE, GREEN])
 async def test_an_action_of_another_journal_that_has_not_ended_is_not_well(
     mine: House, service: TwoColors, live: dict[str, int]
