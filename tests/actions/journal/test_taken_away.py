@@ -12,6 +12,7 @@ from actions.gate import Gate
 from actions.journal.errors import JournalError
 from actions.journal.journal import Journal
 from actions.journal.late import add_late, waiting
+from actions.journal.sql import SqlJournal
 from actions.models import Action
 from actions.switching.unjournalled_plan import RUNNER_LIVES
 from tests.actions.house import ANALYTICS_FLIP, ANALYTICS_ROLLBACK, YES, House
@@ -119,3 +120,14 @@ async def test_what_is_killed_after_that_is_still_told(house: House, another: Jo
     assert await add_late(another, "test", os.environ) == [action.id]
     (known,) = await another.action("test", str(action.id))
     assert (known.status, known.changed, service.weights()["green"]) == ("abandoned", True, 100)
+
+
+async def test_what_is_under_way_when_a_runner_ends_is_answered(house: House) -> None:
+    await house.order(ANALYTICS_FLIP)
+
+    def ask(sql: SqlJournal) -> str:
+        house.journal._records = None  # as its runner does, which waits for nobody that it has cancelled
+        return sql.identity()
+
+    async with house.journal.keeping("A", "test", lambda words: None):
+        assert await house.journal._do(ask, reads=True) == await house.journal.identity()
