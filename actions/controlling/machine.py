@@ -206,6 +206,8 @@ class Controlling:
         if found.left and back and found.source is not None and self._plan.kind == "rollback":
             return  # it is put right by another order
         words = f"{self._target.entry.type}: {found.detail or found.state}"
+        if found.left and found.undone_by_us and self._kind.forward:
+            raise Failed(words, "shift_failed")
         if found.state == "rolled_back" and self._kind.forward:
             raise Ended("rolled_back", self._went_back_itself(found, words), _answering(found, self._plan.from_))
         here = command("deploy rollback", self._plan.service)

@@ -54,6 +54,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     back: it is on its way back. still_wanted: it went back, and the system is still told to run its target: it may go
         forward to it again. arrived: the target has all traffic, and nothing is left but to take the source down,
         which ends the way back at once: that is `retire`. shares: percent by side, empty where the system does not say.
+    undone_by_us: the system takes nothing back by itself; what it left half done is put right by a rollback.
     stamp: of the action of ours that began it. by: who else began it, since when, as far as the system tells; `ask`:
         the command that tells more.
     answers: the version that fresh requests answer with once it has succeeded; empty: as its target is called; null
@@ -67,6 +68,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     back: bool = False
     still_wanted: bool = False
     arrived: bool = False
+    undone_by_us: bool = False
     shares: dict[str, int] = {}
     stage: str = ""
     step: int | None = None

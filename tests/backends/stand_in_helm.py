@@ -2,7 +2,8 @@
 of a release as Helm does, one object for each, over the API server of the kubeconfig that it is given (JSON, no TLS).
 
 `python stand_in_helm.py DIR COMMAND…`. In DIR: `version`, what it says it is; `hold`, while it is there nothing comes
-to its end; `fail`, with which words it ends instead; `calls`, each command line that came.
+to its end; `fail` (of one command: `fail-upgrade`), with which words it ends instead; `race`: somebody makes that
+revision first; `idle`: it does nothing and succeeds; `calls`, each command line that came.
 """
 
 import base64
@@ -126,12 +127,17 @@ class Helm:
 
     def make(self, release: dict[str, Any], known: list[dict[str, Any]]) -> None:
         """Pending, then what it comes to."""
+        if (self.directory / "idle").exists():
+            return
+        if (self.directory / "race").exists():
+            other = release_of(release["version"], "6.6.6", "pending-upgrade", info={"last_deployed": NOW})
+            self.ask("POST", body=object_of(other, secret=self.secret))
         if self.ask("POST", body=object_of(release, secret=self.secret))[0] == 409:
             self.end("release: already exists")
         self.pending = release
         while (self.directory / "hold").exists():
             time.sleep(0.02)
-        if words := self.told("fail"):
+        if words := self.told("fail", self.told(f"fail-{self.command}")):
             self.put(release, "failed", f'Upgrade "{release["name"]}" failed: {words}')
             self.end(words)
         for each in known:

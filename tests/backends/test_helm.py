@@ -102,11 +102,11 @@ async def test_a_pending_release_says_since_when_and_is_refused_before_any_effec
     state = await lab.adapter.observe()
     assert state.open is not None
     for order in ("release", "rollback", "abort"):
-        why = state.view.offer(order).why  # type: ignore[arg-type]
+        why = state.view.offer(order).why
         assert "pending-upgrade since 29 Nov 10:00 UTC" in why or "pending-upgrade since 10:00 UTC" in why
         assert "whoever made it is probably gone" in why
         assert "`helm rollback model 1 -n models --wait` clears it" in why
         with pytest.raises(BackendError):
-            await lab.adapter.order(state, Order(order=order, version="2.6.0", revision="1"), stamp="A:x")  # type: ignore[arg-type]
+            await lab.adapter.order(state, Order(order=order, version="2.6.0", revision="1"), stamp="A:x")
     assert lab.calls() == lab.calls("upgrade") == []
     assert state.view.phase == "unknown"

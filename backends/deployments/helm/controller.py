@@ -20,7 +20,6 @@ import asyncio
 import contextlib
 import shlex
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -29,7 +28,8 @@ from backends.commands import CommandEnd, filled
 from backends.deployments.common import DeploymentConfig
 from backends.deployments.controlled import control_layer, deployment_of, refuse_untaken, unheeded, version_layer
 from backends.deployments.helm.binary import Binary
-from backends.deployments.helm.findings import rollback_findings
+from backends.deployments.helm.findings import release_findings, rollback_findings
+from backends.deployments.helm.pods import behind
 from backends.deployments.helm.running import Runs, fate_of
 from backends.deployments.helm.state import Means, Seen
 from backends.deployments.helm.store import DRIVERS, Mark, Marked, Revised, Store
@@ -39,7 +39,7 @@ from backends.images import TAG_FIX, version_problem
 from backends.kubernetes.api import WRITE_BOUND_S, KubernetesApi
 from backends.kubernetes.kubeconfig import at_cluster
 from backends.literals import shown_command
-from backends.models import ColorState, Deployment, Finding, Truth, TruthLayer
+from backends.models import Deployment, Finding, Truth
 from backends.ownership import command_problem
 from backends.paths import path_of
 from backends.ports import ControllerState, Operation, Order
@@ -144,14 +144,16 @@ class HelmController:
         return WRITE_BOUND_S + 2.0
 
     async def deployment(self) -> Deployment:
-        """The newest revision, and one fresh request. Raises BackendError where the release itself can not be read."""
+        """The newest revision, the pods of what is deployed, and one fresh request. Raises BackendError where the
+        release itself can not be read."""
         seen = await self._look()
         state = seen.state
-        data = await version_layer(state, self._config.probe, float(self._config.probe_timeout))
-        endpoints = TruthLayer(value="unknown", detail="Helm says nothing of pods", at=datetime.now(UTC))
+        data, (endpoints, stable) = await together(
+            version_layer(state, self._config.probe, float(self._config.probe_timeout)),
+            behind(self._api, seen.deployed, open_=state.open is not None),
+        )
         truth = Truth(control=control_layer(state, self._where), endpoints=endpoints, data=data)
-        sides = {"stable": ColorState(detail=state.view.message)}
-        return deployment_of(self._name, state, sides, truth)
+        return deployment_of(self._name, state, {"stable": stable}, truth)
 
     async def observe(self) -> ControllerState:
         """The release now. Raises BackendError."""
@@ -169,12 +171,13 @@ class HelmController:
         )
         found = [*identity, rights, *ends]
         if order.order == "release":
-            return found + await self._release_findings(order.version)
+            return found + await self._release_findings(seen, order.version)
         if order.order not in ("rollback", "abort"):
             return found
         version = await self._binary.version()
-        found.append(Finding(level="ok", code="helm", text=f"{self._binary.program} {version.words}"))
         now, to = seen.last, self._back_to(seen, order)
+        command = self._binary.shown(await self._command(to.number, version.major))
+        found.append(Finding(level="ok", code="helm", text=f"{version.words}: {command}"))
         hooks = self._config.hooks
         return found + await asyncio.to_thread(rollback_findings, now, to, hooks=hooks, version=version)
 
@@ -254,9 +257,11 @@ class HelmController:
         return (await self._looked())[0]
 
     async def _looked(self) -> tuple[Seen, Marked]:
-        revisions, marked = await together(self._store.revisions(), self._store.mark())
+        # In this order: what is pending still, once its process was seen to be gone, stays so.
+        marked = await self._store.mark()
         command = marked.mark.command if marked.mark is not None else None
         fate, means = await asyncio.to_thread(lambda: (fate_of(command), self._means()))
+        revisions = await self._store.revisions()
         return Seen(self._config.release, revisions, marked.mark, fate, means), marked
 
     def _means(self) -> Means:
@@ -317,16 +322,16 @@ class HelmController:
                 if done:
                     raise
                 continue
-            if done:
-                task.result()
+            ended = task.result() if done else None
+            if seen.last.number == mark.revision and seen.newest.stamp == mark.stamp:
+                return seen
+            if ended is None:
+                continue
             if seen.last.number > before.last.number:
-                if seen.last.number == mark.revision:
-                    return seen
-                words = f"{self._where}: somebody else made revision {mark.revision} in the same moment"
+                words = f"{self._where}: somebody else made revision {seen.last.number} in the same moment"
                 raise BackendError("conflict", words, fix="look again, then plan anew")
-            if done:
-                why = task.result().why or "it ended well, and made no new revision"
-                raise BackendError("failed", f"{self._where}: {why}", fix="run the command by hand to see why")
+            why = ended.why or "it ended well, and made no new revision"
+            raise BackendError("failed", f"{self._where}: {why}", fix="run the command by hand to see why")
 
     async def _note_end(self, mark: Mark, ended: CommandEnd) -> None:
         """How its command ended; where Helm says that somebody else was at work, the revision is not ours."""
@@ -356,11 +361,12 @@ class HelmController:
             raise BackendError("conflict", words, fix="roll it back")
         return seen, marked
 
-    async def _release_findings(self, version: str) -> list[Finding]:
+    async def _release_findings(self, seen: Seen, version: str) -> list[Finding]:
         if problem := version_problem(version):
             return [Finding.block("version", problem, TAG_FIX)]
         problem_of = await asyncio.to_thread(command_problem, self._config.deploy, self._directory)
         if problem_of is not None:
             return [Finding.block("deploy-command", f"deploy: {problem_of[0]}", problem_of[1])]
         text = "deploy makes the revision; its chart and values are whoever wrote the command's"
-        return [Finding(level="ok", code="deploy-command", text=text)]
+        found = [Finding(level="ok", code="deploy-command", text=text)]
+        return found + release_findings(seen.deployed, hooks=self._config.hooks)

@@ -52,6 +52,18 @@ def hook_findings(hooks: Sequence[Hook], run: bool) -> list[Finding]:
     return [Finding(level="warning", code=code, text=text, fix=fix)]
 
 
+def release_findings(now: Revised | None, *, hooks: bool) -> list[Finding]:
+    """What a release that fails would run: it goes back by itself."""
+    release = now.release if now is not None else None
+    named = (
+        [f"{quoted(hook.kind, 32)} {quoted(hook.name, 128)}" for hook in release.hooks_of_rollback] if release else []
+    )
+    if not named or not hooks or now is None:
+        return []
+    text = f"where it fails it goes back to revision {now.number}, and RUNS its hooks: {_list(named)}"
+    return [Finding(level="warning", code="hooks", text=text, fix="`hooks = false` leaves them out")]
+
+
 def _history(to: Revised) -> Finding:
     release = to.release
     if release is None:

@@ -207,7 +207,8 @@ class Seen:
         since = f" since {local_words(began, UTC)}" if began else ""
         return Operation(
             id=f"{self.name}/revision-{found.number}", state=state, target=self._target(found),
-            source=self.revision_of(source), shares=shares, stage=found.status if state == "open" else "",
+            source=self.revision_of(source), shares=shares, undone_by_us=True,
+            stage=found.status if state == "open" else "",
             stamp=stamp, by="" if ours else f"somebody{since}",
             ask="" if ours else f"`helm history {self.name}{self.means.scope}` shows more; {self._way_out()}",
             answers=found.version, detail=detail, began_at=began,

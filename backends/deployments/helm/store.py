@@ -68,6 +68,10 @@ class Mark(Struct, frozen=True, omit_defaults=True):
     command: Running | None = None
     ended: str = ""
 
+    def is_end_of(self, other: "Mark") -> bool:
+        """Whether it says how that ended."""
+        return bool(self.ended) and not other.ended and (self.revision, self.to) == (other.revision, other.to)
+
 
 class Marked(NamedTuple):
     """The mark and what it is compared with; both empty where there is no object."""
@@ -122,15 +126,16 @@ class Store:
         return Marked(mark, found.metadata.resource_version)
 
     async def set_mark(self, before: Marked, mark: Mark) -> None:
-        """Raises BackendError: `conflict` where it is not as `before`."""
+        """Raises BackendError: `conflict` where somebody began something since `before`. That the end of what was begun
+        has been noted since is none."""
         try:
-            if before.resource_version:
-                await self._replace(before, mark)
-            else:
-                await self._create(mark)
+            await self._write(before, mark)
         except BackendError as error:
             if error.status not in (404, 409, 422):
                 raise
+            now = await self.mark()
+            if before.mark is not None and now.mark is not None and now.mark.is_end_of(before.mark):
+                return await self.set_mark(now, mark)
             words = f"release {quoted(self._release, 64)}: somebody else began a change in the same moment"
             raise BackendError("conflict", words, fix="look again, then plan anew") from None
 
@@ -140,7 +145,10 @@ class Store:
     def _mark_name(self) -> str:
         return f"tealdeck.helm.{self._release}"
 
-    async def _replace(self, before: Marked, mark: Mark) -> None:
+    async def _write(self, before: Marked, mark: Mark) -> None:
+        if not before.resource_version:
+            await self._create(mark)
+            return
         patch = [
             operation("test", ("metadata", "resourceVersion"), before.resource_version),
             operation("add", ("metadata", "annotations", MARK), _written(mark)),
