@@ -2,14 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench chaos drills shots clean
+.PHONY: run test pytest lint bench chaos drills shots clean
 
 run: .venv/.run
 	@$(BIN)/teal
 
-# Most tests wait for a server or a clock: two cores are a third busy with two workers.
-test: lint
-	$(BIN)/pytest -n 4 --dist loadgroup --durations 20 --durations-min 10
+test: lint pytest
+
+# Most tests wait for a server or a clock: two cores are a third busy with two workers. Where Python may not keep what it
+# has compiled, each of some thousand commands takes twice as long to start, and each worker compiles all tests.
+pytest: export PYTHONDONTWRITEBYTECODE :=
+pytest: .venv/.test
+	$(BIN)/pytest -n 5 --dist loadgroup --durations 20 --durations-min 10
 
 lint: .venv/.test
 	$(BIN)/ruff check .

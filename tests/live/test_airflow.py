@@ -26,10 +26,14 @@ OTHER = "monitoring_and_alerting"
 VERSIONS = ("3.3.2", "2.11.2")
 ENDS_S = 300.0  # a task takes a process of 2 to 4 s on an idle machine, and much more on a busy one
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.live]
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+# Side by side: each takes minutes to install and to start.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(version, marks=pytest.mark.xdist_group(f"airflow-{version[0]}")) for version in VERSIONS],
+)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowServer]:
     with airflow(tmp_path_factory.mktemp("airflow"), request.param) as server:
         yield server
