@@ -93,20 +93,20 @@ async def walk(app: TealApp, pilot: Pilot[None], path: tuple[str, ...]) -> None:
     await settled(app)
 
 
-async def settled(app: App[Any]) -> None:
-    """Everything that a key led to has been drawn."""
+async def settled(app: App[Any]) -> tuple[Any, ...]:
+    """What is seen when everything that a key led to has been drawn."""
     drawn = None
     while (now := seen(app)) != drawn:
         drawn = now
         for _ in range(TURNS):
             await asyncio.sleep(0)
+    return now
 
 
 async def acts(app: App[Any], key: str) -> bool:
     """Whether anything is to be seen or read of a key, once it was pressed."""
     hush(app)
-    await settled(app)
-    before = seen(app)
+    before = await settled(app)
     app.post_message(Key(key, key_to_character(key)))
     deadline = asyncio.get_running_loop().time() + PATIENCE_S
     while seen(app) == before and not said(app):
